@@ -1,0 +1,52 @@
+# Set-up happens by itself in .venv and is used again. Another torch than the one in
+# constraints.txt: make TORCH="torch==2.8.0" test   (remove .venv first)
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+TORCH ?=
+PIN := $(if $(TORCH),"$(TORCH)",-c constraints.txt)
+PY := .venv/bin/python
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: demo test test-all lint types wheel-check check clean
+
+demo: .venv/ready
+	$(PY) examples/01_lpbf_distortion.py
+
+test: .venv/ready
+	$(PY) -m pytest -m "not slow and not gpu"
+
+test-all: .venv/ready
+	$(PY) -m pytest
+
+lint: .venv/ready-dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+types: .venv/ready-dev dist/built
+	rm -rf build/typed
+	$(PY) -m pip install -q --no-deps --target build/typed dist/*.whl
+	.venv/bin/pyright
+
+wheel-check: dist/built
+	rm -rf build/wheel
+	$(PYTHON) -m venv build/wheel
+	build/wheel/bin/python -m pip install -q $(PIN) dist/*.whl
+	cd build && wheel/bin/python -I ../.ci/check_wheel.py
+
+check: test lint types wheel-check
+
+clean:
+	rm -rf .venv build dist
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(PY) -m pip install -q $(PIN) -e ".[test]"
+	touch $@
+
+.venv/ready-dev: .venv/ready
+	$(PY) -m pip install -q $(PIN) -e ".[dev]"
+	touch $@
+
+dist/built: .venv/ready-dev $(shell git ls-files '*.py' pyproject.toml 2>/dev/null)
+	rm -rf dist build/lib
+	$(PY) -m build -q --wheel
+	touch $@

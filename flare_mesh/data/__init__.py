@@ -1,0 +1,31 @@
+"""Meshes as PyG data, mesh files, and normalisers."""
+
+from typing import TYPE_CHECKING
+
+from flare_mesh.data.atomic import atomic_path
+from flare_mesh.data.cells import CELL_EDGES, CELL_NODES, edges_of_cells
+from flare_mesh.data.mesh_io import read_mesh, write_mesh
+from flare_mesh.data.normalizer import UnitGaussianNormalizer
+
+if TYPE_CHECKING:
+    from flare_mesh.data.mesh_data import MeshData
+
+__all__ = [
+    "CELL_EDGES",
+    "CELL_NODES",
+    "MeshData",
+    "UnitGaussianNormalizer",
+    "atomic_path",
+    "edges_of_cells",
+    "read_mesh",
+    "write_mesh",
+]
+
+
+def __getattr__(name: str):
+    # The simulator's workers write files by this package and need no PyG.
+    if name == "MeshData":
+        from flare_mesh.data.mesh_data import MeshData
+
+        return MeshData
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,140 @@
+"""Transforms of meshes, as PyG transforms."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from torch import Tensor
+from torch_geometric.data import Data
+from torch_geometric.data.datapipes import functional_transform
+from torch_geometric.transforms import BaseTransform
+
+
+@functional_transform("build_features")
+class BuildFeatures(BaseTransform):
+    """Features ``x`` [N, 14] of a voxel part on the build plate, from its geometry alone.
+
+    A new layer shrinks towards the middle of its own cross-section and is held by what stands
+    around and below. So each node gets, on the scale of ``length``:
+
+    - the part's extents (3), which attention, an average over nodes, cannot see;
+    - its offset from the middle of the connected cross-section at its height (2), and the
+      half-widths of that cross-section (2);
+    - its offset from the middle of the unbroken row of nodes along x, and along y (2), and the
+      half-lengths of these rows (2): the walls around it;
+    - the same for the row along z (1 + 1): how far it reaches down and up;
+
+    and the share of solid cells around it (1; below one on the surface).
+
+    Args:
+        length: mm that count as one.
+
+    Shapes:
+        needs ``pos`` [N, 3], ``edge_index`` and ``hexahedron``; adds ``x`` [N, 14].
+    """
+
+    CHANNELS = 14
+    VECTORS = (3, 7)
+    """First of the (x, y) columns that turn with the part."""
+    SIZES = (0, 5, 9)
+    """First of the (x, y) columns that swap when the part turns by 90 degrees."""
+
+    def __init__(self, length: float = 30.0) -> None:
+        self.length = length
+
+    def forward(self, data: Data) -> Data:
+        pos = data.pos
+        assert isinstance(pos, Tensor)
+        extents = (pos.amax(0) - pos.amin(0)).expand_as(pos)
+        source, target = data["edge_index"]
+        # Voxel edges run along one axis each: the one in which their ends differ most.
+        direction = (pos[target] - pos[source]).abs().argmax(1)
+
+        def spans(axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+            """Offset from the middle, and half-width, of what edges along ``axes`` connect."""
+            along = torch.isin(direction, torch.tensor(axes))
+            group = _components(source[along], target[along], len(pos))
+            low, high = (_per_group(pos[:, axes], group, kind) for kind in ("amin", "amax"))
+            return pos[:, axes] - (low + high) / 2, (high - low) / 2
+
+        (x, half_x), (y, half_y) = spans((0,)), spans((1,))
+        lengths = [extents, *spans((0, 1)), x, y, half_x, half_y, *spans((2,))]
+        solid = torch.bincount(data["hexahedron"].flatten(), minlength=len(pos))[:, None] / 8.0
+        data.x = torch.cat([torch.cat(lengths, dim=1) / self.length, solid], dim=1)
+        return data
+
+
+def _components(source: Tensor, target: Tensor, num_nodes: int) -> Tensor:
+    """Number of the connected component of each node, [N]."""
+    ends = (source.numpy(), target.numpy())
+    graph = coo_matrix((np.ones(len(source)), ends), shape=(num_nodes, num_nodes))
+    labels = connected_components(graph, directed=False)[1]
+    return torch.from_numpy(labels.astype(np.int64))
+
+
+def _per_group(values: Tensor, group: Tensor, reduce: str) -> Tensor:
+    """Reduces values [N, C] over each group and gives every node its group's result."""
+    index = group[:, None].expand_as(values)
+    out = values.new_zeros(int(group.max()) + 1, values.shape[1])
+    return out.scatter_reduce(0, index, values, reduce, include_self=False)[group]
+
+
+class RandomQuarterTurn(BaseTransform):
+    """A random symmetry of the square about the z axis, applied to positions and fields alike.
+
+    Of the eight turns by 90 degrees and mirrorings, one is drawn at each access. It maps a valid
+    case to a valid case only if the physics has that symmetry: an isotropic in-plane inherent
+    strain has. The defaults suit :class:`BuildFeatures` and targets that begin with a
+    displacement.
+
+    Args:
+        vectors: First of the (x, y) columns of each vector, by field: they swap and change sign.
+        sizes: First of the (x, y) columns of each pair of lengths, by field: they swap.
+    """
+
+    def __init__(
+        self,
+        vectors: Mapping[str, Sequence[int]] | None = None,
+        sizes: Mapping[str, Sequence[int]] | None = None,
+    ) -> None:
+        if vectors is None:
+            vectors = {"pos": (0,), "y": (0,), "x": BuildFeatures.VECTORS}
+        self.vectors = vectors
+        self.sizes = {"x": BuildFeatures.SIZES} if sizes is None else sizes
+
+    def forward(self, data: Data) -> Data:
+        swap, flip_x, flip_y = torch.randint(2, (3,)).tolist()
+        sign = torch.tensor([1.0 - 2.0 * flip_x, 1.0 - 2.0 * flip_y])
+        for name in {*self.vectors, *self.sizes}:
+            field = data[name].clone()
+            for pairs, factor in ((self.vectors, sign), (self.sizes, 1.0)):
+                for first in pairs.get(name, ()):
+                    columns = [first + 1, first] if swap else [first, first + 1]
+                    field[:, first : first + 2] = data[name][:, columns] * factor
+            data[name] = field
+        return data
+
+
+class RandomNodes(BaseTransform):
+    """A random subset of the nodes, drawn at each access, with the fields that stand on them.
+
+    Cells and edges do not survive. A model that averages over the nodes, as FLARE does, learns
+    the same field from a subset at a fraction of the cost; features that need the whole mesh must
+    be there before.
+
+    Args:
+        num_nodes: Nodes to keep; a smaller graph stays whole.
+    """
+
+    def __init__(self, num_nodes: int) -> None:
+        if num_nodes < 1:
+            raise ValueError(f"RandomNodes: expected num_nodes >= 1 (got {num_nodes})")
+        self.num_nodes = num_nodes
+
+    def forward(self, data: Data) -> Data:
+        total = data.num_nodes or 0
+        kept = torch.randperm(total)[: self.num_nodes]
+        fields = {key: value for key, value in data.to_dict().items() if data.is_node_attr(key)}
+        return Data(**{key: value[kept] for key, value in fields.items()})

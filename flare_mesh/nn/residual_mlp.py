@@ -1,0 +1,75 @@
+"""The pointwise network that FLARE uses for projections and feed-forward layers."""
+
+from torch import Tensor, nn
+from torch.nn.functional import gelu
+
+
+class ResidualMLP(nn.Module):
+    r"""An MLP with residual hidden layers (FLARE, arXiv 2508.12594).
+
+    .. math::
+        h_0 = \sigma(W_1 x)\,[+\,x], \quad h_{j+1} = h_j + \sigma(W_j h_j), \quad
+        y = W_2 h_n\,[+\,h_n]
+
+    with the tanh form of GELU. With ``num_layers=-1`` it is a single linear layer.
+
+    Args:
+        in_channels: Input channels.
+        hidden_channels: Channels of the hidden layers.
+        out_channels: Output channels.
+        num_layers: Number n of residual hidden layers, or -1.
+        input_residual: Adds the bracketed x where ``in_channels == hidden_channels``.
+        output_residual: Adds the bracketed h where ``hidden_channels == out_channels``.
+
+    Shapes:
+        input [..., in_channels], output [..., out_channels].
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int,
+        out_channels: int,
+        num_layers: int = 2,
+        *,
+        input_residual: bool = False,
+        output_residual: bool = False,
+    ) -> None:
+        super().__init__()
+        if num_layers < -1:
+            raise ValueError(f"ResidualMLP: expected 'num_layers' >= -1 (got {num_layers})")
+        if num_layers == -1:
+            sizes = [(in_channels, out_channels)]
+            self.input_residual = False
+            self.output_residual = (
+                input_residual and output_residual and in_channels == out_channels
+            )
+        else:
+            sizes = [(in_channels, hidden_channels)]
+            sizes += [(hidden_channels, hidden_channels)] * num_layers
+            sizes += [(hidden_channels, out_channels)]
+            self.input_residual = input_residual and in_channels == hidden_channels
+            self.output_residual = output_residual and hidden_channels == out_channels
+        self.layers = nn.ModuleList(nn.Linear(*size) for size in sizes)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Weights from N(0, 0.02), biases zero, as in the paper's code."""
+        for layer in self.layers:
+            assert isinstance(layer, nn.Linear)
+            nn.init.normal_(layer.weight, std=0.02)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for i, layer in enumerate(self.layers[:-1]):
+            h = gelu(layer(x), approximate="tanh")
+            x = x + h if i or self.input_residual else h
+        y = self.layers[-1](x)
+        return x + y if self.output_residual else y
+
+    def __repr__(self) -> str:
+        first, last = self.layers[0], self.layers[-1]
+        return (
+            f"{type(self).__name__}({first.in_features}, {first.out_features}, "
+            f"{last.out_features}, num_layers={len(self.layers) - 2})"
+        )

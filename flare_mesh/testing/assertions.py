@@ -1,0 +1,31 @@
+"""What must hold for any model of fields on graphs."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Batch, Data
+
+
+@torch.no_grad()
+def assert_graphs_independent(
+    model: Callable[[Any], Tensor], graphs: Sequence[Data], *, atol: float = 1e-5
+) -> None:
+    """A graph's result in a batch is its result alone."""
+    together = model(Batch.from_data_list(list(graphs)))
+    alone = torch.cat([model(graph) for graph in graphs])
+    torch.testing.assert_close(together, alone, atol=atol, rtol=atol)
+
+
+@torch.no_grad()
+def assert_permutation_equivariant(
+    model: Callable[[Any], Tensor], graph: Data, *, atol: float = 1e-5, seed: int = 0
+) -> None:
+    """Renumbering the nodes renumbers the result."""
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(graph.num_nodes or 0, generator=generator)
+    shuffled = Data(
+        **{key: value[order] for key, value in graph.to_dict().items() if value is not None}
+    )
+    torch.testing.assert_close(model(shuffled), model(graph)[order], atol=atol, rtol=atol)

@@ -1,0 +1,46 @@
+"""One case of a data set as a file, in the layout of LPBF_FLARE."""
+
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flare_mesh.data import atomic_path
+from lpbf.result import Result
+
+
+def write_case(path: Path, result: Result, metadata: Mapping[str, Any]) -> None:
+    """Writes ``pos`` (mm), ``edge_index``, ``elems``, ``temp`` (C), ``disp`` (mm), ``vmstr`` (MPa).
+
+    ``_metadata`` is JSON text, so that nothing in the file has to be unpickled. The same input
+    gives the same bytes; the file appears whole or not at all.
+    """
+    arrays = {
+        "pos": result.points.astype(np.float32),
+        "edge_index": result.mesh.edge_index.astype(np.int32),
+        "elems": result.cells.astype(np.int32),
+        "temp": result.temperature.astype(np.float32),
+        "disp": result.displacement.astype(np.float32),
+        "vmstr": result.von_mises.astype(np.float32),
+        "_metadata": np.array(json.dumps(metadata, sort_keys=True)),
+    }
+    with atomic_path(path) as temporary:
+        np.savez(temporary, allow_pickle=False, **arrays)
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """The metadata of a case written by :func:`write_case`."""
+    with np.load(path, allow_pickle=False) as file:
+        return json.loads(str(file["_metadata"]))
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a case file exists and every array in it passes its checksum."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (FileNotFoundError, zipfile.BadZipFile):
+        return False

@@ -1,0 +1,61 @@
+"""The list of parts that a data set is made of."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from lpbf.part import PART_SUFFIXES
+from lpbf.settings import Settings
+
+
+@dataclass(frozen=True)
+class Case:
+    """One part to simulate.
+
+    Attributes:
+        name: File name without suffix.
+        split: ``"train"`` or ``"test"``.
+        part: Number of a procedural part (with the seed its random state), or path of a file.
+    """
+
+    name: str
+    split: str
+    part: int | Path
+
+    @property
+    def file(self) -> str:
+        return f"{self.split}/{self.name}.npz"
+
+
+def list_cases(num_parts: int, settings: Settings, parts: Path | None = None) -> list[Case]:
+    """The cases of a data set: files of the folder ``parts`` by name, then procedural parts.
+
+    A case's split depends on its place in the list alone, so that a data set can be extended.
+
+    Raises:
+        FileNotFoundError: If ``parts`` is not a folder.
+        ValueError: If there is nothing to do.
+    """
+    files = []
+    if parts is not None:
+        if not parts.is_dir():
+            raise FileNotFoundError(f"{parts}: no such folder; give a folder of part files")
+        files = sorted(p for p in parts.rglob("*") if p.suffix.lower() in PART_SUFFIXES)
+        if not files:
+            raise ValueError(f"{parts}: no part files in it ({', '.join(PART_SUFFIXES)})")
+    if num_parts < 0 or num_parts + len(files) == 0:
+        raise ValueError(f"expected --num-parts > 0, or --parts (got {num_parts})")
+
+    def split(index: int) -> str:
+        share = settings.test_fraction
+        return "test" if int((index + 1) * share) > int(index * share) else "train"
+
+    cases = []
+    for index, path in enumerate(files):
+        stem = "_".join(path.relative_to(parts or path).with_suffix("").parts)
+        cases.append(Case(f"{stem}_{path.suffix[1:].lower()}", split(index), path))
+    cases += [Case(f"part_{i:06d}", split(i), i) for i in range(num_parts)]
+    doubled = sorted(name for name, count in Counter(c.name for c in cases).items() if count > 1)
+    if doubled:
+        raise ValueError(f"{parts}: several files give the case names {doubled}; rename them")
+    return cases

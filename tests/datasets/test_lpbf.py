@@ -1,0 +1,96 @@
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from torch_geometric.loader import DataLoader
+
+from flare_mesh.datasets import LPBF
+
+
+def write_published(path, nodes=8, **changes):
+    """A case with the keys, shapes and types of the published set."""
+    corners = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
+    arrays = {
+        "pos": np.concatenate([corners, corners + np.array([0, 0, 1])]).astype(np.float32),
+        "edge_index": np.array([[0, 1], [1, 0]]),
+        "elems": np.arange(8)[None],
+        "temp": np.full((nodes, 1), 30.0),
+        "disp": np.arange(24.0).reshape(8, 3),
+        "vmstr": np.arange(8.0)[:, None],
+        "_metadata": np.array({"pickled": True}, dtype=object),
+        **changes,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, **{key: value for key, value in arrays.items() if value is not None})
+
+
+def test_generated_set(lpbf_root):
+    train, test = LPBF(lpbf_root), LPBF(lpbf_root, "test")
+    assert (len(train), len(test)) == (6, 2)
+    case = train[0]
+    assert case.case_id == "part_000000"
+    with np.load(lpbf_root / "train/part_000000.npz") as file:
+        np.testing.assert_array_equal(case.y[:, :3], file["disp"])
+        np.testing.assert_array_equal(case.y[:, 3], file["vmstr"])
+        np.testing.assert_array_equal(case.hexahedron, file["elems"])
+    assert case.temperature.shape == (case.num_nodes, 1)
+    assert train.target_channels == {"displacement": 3, "von_mises": 1}
+
+
+def test_batches(lpbf_root):
+    data_set = LPBF(lpbf_root, targets=["von_mises"])
+    batch = next(iter(DataLoader(data_set, batch_size=3)))
+    assert batch.y.shape == (batch.num_nodes, 1)
+    sizes = batch.pos[batch.hexahedron].amax(1) - batch.pos[batch.hexahedron].amin(1)
+    assert bool((sizes == 4.0).all())
+
+
+def test_transform(lpbf_root):
+    data_set = LPBF(lpbf_root, transform=lambda case: case.num_nodes)
+    assert data_set[1] == LPBF(lpbf_root)[1].num_nodes
+
+
+def test_published_layout_without_unpickling(tmp_path, monkeypatch):
+    write_published(tmp_path / "train/a.npz")
+    write_published(tmp_path / "train/b.npz", temp=np.full(8, 1.0), vmstr=np.arange(8.0))
+
+    def never(*args, **kwargs):
+        raise AssertionError("unpickled")
+
+    monkeypatch.setattr(pickle, "load", never)
+    a, b = LPBF(tmp_path)
+    assert torch.equal(a.y, b.y)
+    assert torch.equal(a.displacement, torch.arange(24.0).view(8, 3))
+    assert b.temperature.shape == (8, 1)
+
+
+def test_bad_options(tmp_path, lpbf_root):
+    with pytest.raises(ValueError, match="unknown split 'val'; choose 'train' or 'test'"):
+        LPBF(lpbf_root, "val")
+    with pytest.raises(ValueError, match=r"unknown targets \['disp'\]; choose from"):
+        LPBF(lpbf_root, targets=["disp"])
+    with pytest.raises(FileNotFoundError, match=r"train: no cases .*lpbf.generate"):
+        LPBF(tmp_path)
+
+
+def test_damaged_cases(tmp_path, lpbf_root):
+    whole = lpbf_root / "train/part_000000.npz"
+    folder = tmp_path / "train"
+    folder.mkdir()
+    (folder / "a.npz").write_bytes(whole.read_bytes()[:-300])
+    (folder / "b.npz").write_text("hello")
+    shutil.copy(whole, folder / ".c.partial.npz")
+    write_published(folder / "d.npz", vmstr=None)
+    write_published(folder / "e.npz", vmstr=np.zeros(7))
+    write_published(folder / "f.npz", disp=np.array([{}] * 8, dtype=object))
+    data_set = LPBF(tmp_path)
+    assert len(data_set) == 5
+    for index, name in enumerate("abdf"):
+        with pytest.raises(ValueError, match=rf"{name}.npz: not a whole LPBF case"):
+            data_set[index if index < 3 else 4]
+    with pytest.raises(
+        ValueError, match=r"e.npz: expected 'vmstr' of shape \[8, 1\] \(got \[7\]\)"
+    ):
+        data_set[3]

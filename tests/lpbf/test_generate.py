@@ -1,0 +1,172 @@
+import filecmp
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import trimesh
+
+from lpbf.case_file import is_whole, read_metadata
+from lpbf.cases import list_cases
+from lpbf.generate import Rejection, generate, main
+from lpbf.settings import Settings
+
+SMALL = Settings(pitch=4.0, size=(16.0, 24.0), min_nodes=30, test_fraction=0.25)
+
+
+def files_of(root):
+    return sorted(str(p.relative_to(root)) for p in root.rglob("*") if p.is_file())
+
+
+def assert_same_folders(a, b):
+    assert files_of(a) == files_of(b)
+    differing = filecmp.cmpfiles(a, b, files_of(a), shallow=False)[1:]
+    assert differing == ([], [])
+
+
+@pytest.fixture(scope="module")
+def data_set(tmp_path_factory):
+    out = tmp_path_factory.mktemp("lpbf") / "set"
+    assert generate(out, 8, settings=SMALL, workers=2) == 8
+    return out
+
+
+def test_layout(data_set):
+    index = json.loads((data_set / "index.json").read_text())
+    assert [entry["file"] for entry in index if "test" in entry["file"]] == [
+        "test/part_000003.npz",
+        "test/part_000007.npz",
+    ]
+    for entry in index:
+        with np.load(data_set / entry["file"], allow_pickle=False) as case:
+            nodes, cells = case["pos"].shape[0], case["elems"].shape[0]
+            assert entry["num_nodes"] == nodes
+            assert entry["num_edges"] == case["edge_index"].shape[1]
+            assert case["pos"].shape == case["disp"].shape == (nodes, 3)
+            assert case["vmstr"].shape == case["temp"].shape == (nodes,)
+            assert case["elems"].shape == (cells, 8)
+            largest = np.linalg.norm(case["disp"], axis=1).max()
+            assert json.loads(str(case["_metadata"])) == entry["metadata"]
+        assert entry["metadata"]["max_displacement_mm"] == pytest.approx(largest)
+        assert entry["metadata"]["source"] == "procedural"
+
+
+def test_same_content_for_any_number_of_workers(data_set, tmp_path):
+    generate(tmp_path / "one", 8, settings=SMALL, workers=1)
+    assert_same_folders(data_set, tmp_path / "one")
+
+
+def test_another_seed_is_another_set(data_set, tmp_path):
+    generate(tmp_path / "o", 1, settings=Settings(**{**vars(SMALL), "seed": 1}))
+    case = "train/part_000000.npz"
+    assert (tmp_path / "o" / case).read_bytes() != (data_set / case).read_bytes()
+
+
+def test_resume_redoes_only_what_is_missing_or_damaged(data_set, tmp_path):
+    out = tmp_path / "set"
+    generate(out, 4, settings=SMALL)
+    kept, damaged = out / "train/part_000000.npz", out / "train/part_000001.npz"
+    before = kept.stat().st_mtime_ns
+    damaged.write_bytes(damaged.read_bytes()[:-400])
+    assert not is_whole(damaged)
+    (out / "train/.part_000002.1.partial.npz").write_bytes(b"half")
+    (out / "rejected.jsonl").write_text('{"case": "part_0000')
+    assert generate(out, 8, settings=SMALL, resume=True) == 8
+    assert kept.stat().st_mtime_ns == before
+    assert_same_folders(data_set, out)
+
+
+def test_resume_after_a_kill(data_set, tmp_path):
+    out = tmp_path / "set"
+    code = (
+        "from lpbf.generate import generate\n"
+        "from lpbf.settings import Settings\n"
+        "if __name__ == '__main__':\n"
+        f"    generate({str(out)!r}, 8, settings={SMALL!r}, workers=1)\n"
+    )
+    script = tmp_path / "run.py"
+    script.write_text(code)
+    process = subprocess.Popen([sys.executable, script], start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not list(out.glob("train/part_*.npz")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert list(out.glob("train/part_*.npz"))
+    assert not (out / "index.json").exists()
+    generate(out, 8, settings=SMALL, resume=True)
+    assert_same_folders(data_set, out)
+
+
+def test_part_files_and_rejections(tmp_path):
+    parts = tmp_path / "parts"
+    (parts / "sub").mkdir(parents=True)
+    trimesh.creation.box((20.0, 12.0, 12.0)).export(parts / "good.stl")
+    trimesh.creation.box((300.0, 12.0, 12.0)).export(parts / "sub" / "long.ply")
+    (parts / "empty.stl").write_bytes(b"")
+    out = tmp_path / "set"
+    assert generate(out, 0, settings=SMALL, parts=parts) == 1
+    assert read_metadata(out / "train/good_stl.npz")["source"] == "good.stl"
+    log = [json.loads(line) for line in (out / "rejected.jsonl").read_text().splitlines()]
+    assert [entry["case"] for entry in log] == ["empty_stl", "sub_long_ply"]
+    assert "empty.stl: " in log[0]["reason"]
+    assert "larger than the build volume" in log[1]["reason"]
+    assert all(entry["final"] for entry in log)
+    generate(out, 0, settings=SMALL, parts=parts, resume=True)
+    assert len((out / "rejected.jsonl").read_text().splitlines()) == 2
+
+
+def test_rejected_procedural_parts_are_replaced(tmp_path):
+    narrow = Settings(**{**vars(SMALL), "min_nodes": 150, "max_nodes": 250})
+    generate(tmp_path / "a", 3, settings=narrow)
+    for case in (tmp_path / "a").glob("t*/*.npz"):
+        metadata = read_metadata(case)
+        assert 150 <= metadata["num_nodes"] <= 250
+    lines = (tmp_path / "a" / "rejected.jsonl").read_text().splitlines()
+    assert lines
+    assert all("are outside the limits of 150 to 250" in json.loads(x)["reason"] for x in lines)
+    assert not any(Rejection(**json.loads(x)).final for x in lines)
+
+
+def test_split_does_not_change_when_the_set_grows():
+    few, many = (list_cases(n, SMALL) for n in (5, 50))
+    assert many[:5] == few
+    assert sum(c.split == "test" for c in many) == 12
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--num-parts", "0"], "expected --num-parts > 0, or --parts (got 0)"),
+        (["--parts", "nowhere"], "nowhere: no such folder"),
+        (["--pitch", "-1"], "expected a pitch > 0 mm (got -1.0)"),
+        (["--size", "9", "3"], "0 < low <= high"),
+        (["--workers", "0"], "expected --workers >= 1 (got 0)"),
+        (["--material", "wood"], "unknown material 'wood'"),
+        (["--test-fraction", "1"], "0 <= test fraction < 1"),
+    ],
+)
+def test_bad_input_exits_2_and_writes_nothing(tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert main(["--out", "set", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_use(data_set, tmp_path, capsys):
+    before = files_of(data_set)
+    assert main(["--out", str(data_set)]) == 2
+    assert "already holds a data set; add --resume" in capsys.readouterr().err
+    assert main(["--out", str(data_set), "--resume", "--pitch", "1.5"]) == 2
+    assert "begun with other settings (" in capsys.readouterr().err
+    assert files_of(data_set) == before
+    (tmp_path / "notes.txt").write_text("mine")
+    assert main(["--out", str(tmp_path)]) == 2
+    assert "not an empty folder" in capsys.readouterr().err
+    assert files_of(tmp_path) == ["notes.txt"]

@@ -1,0 +1,161 @@
+"""The layered build against the same steps, assembled independently and solved directly."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+from scipy.sparse.linalg import spsolve
+
+from lpbf import HexMesh, Material, Process, SolverError, simulate
+from lpbf.build import make_build
+from lpbf.result import von_mises
+from lpbf.solve_cg import solve_cg
+from lpbf.solve_direct import direct_suits, solve_direct
+
+STEEL = Material("steel", youngs_modulus=200_000.0, poisson_ratio=0.3)
+PROCESS = Process(
+    material=STEEL, layer_height=0.8, inherent_strain=(-0.004, -0.001, -0.002), scan_rotation=67.0
+)
+
+
+def table():
+    """A table on two legs of unequal length in layers, with a hole and an overhang."""
+    mask = np.zeros((5, 3, 6), dtype=bool)
+    mask[0:2, :, :4] = True
+    mask[4, :2, :4] = True
+    mask[:, :, 4:] = True
+    mask[1, 1, 2:] = False
+    return HexMesh.from_mask(mask, (1.0, 1.2, 0.4))
+
+
+def shape_gradients(xi, corners, size):
+    """d(shape)/dx [8, 3] of the trilinear and [3, 3] of the incompatible modes, at xi."""
+    grad = np.zeros((8, 3))
+    for a, corner in enumerate(corners):
+        for i in range(3):
+            rest = [1 + corner[j] * xi[j] for j in range(3) if j != i]
+            grad[a, i] = corner[i] * rest[0] * rest[1] / 8 * 2 / size[i]
+    return grad, np.diag([-2 * xi[i] * 2 / size[i] for i in range(3)])
+
+
+def symmetric_gradient(grad):
+    matrix = np.zeros((6, 3 * len(grad)))
+    for a, (gx, gy, gz) in enumerate(grad):
+        matrix[:, 3 * a : 3 * a + 3] = [
+            [gx, 0, 0], [0, gy, 0], [0, 0, gz], [gy, gx, 0], [0, gz, gy], [gz, 0, gx],
+        ]  # fmt: skip
+    return matrix
+
+
+def build_by_hand(mesh, process):
+    """Every step in full: all incompatible modes as unknowns, three-point quadrature, SuperLU."""
+    size = np.array(mesh.spacing)
+    lame = 200_000.0 * 0.3 / (1.3 * 0.4)
+    elasticity = np.diag([2.0, 2, 2, 1, 1, 1]) * 200_000.0 / 2.6
+    elasticity[:3, :3] += lame
+    low = mesh.points[mesh.cells[0]].min(axis=0)
+    corners = 2 * (mesh.points[mesh.cells[0]] - low) / size - 1
+    points, weights = np.polynomial.legendre.leggauss(3)
+    matrix, load = np.zeros((33, 33)), np.zeros((33, 6))
+    for i in range(3):
+        for j in range(3):
+            for k in range(3):
+                nodal, modes = shape_gradients(points[[i, j, k]], corners, size)
+                b = np.hstack([symmetric_gradient(nodal), symmetric_gradient(modes)])
+                w = weights[i] * weights[j] * weights[k] * size.prod() / 8
+                matrix += w * b.T @ elasticity @ b
+                load += w * b.T @ elasticity
+    b0 = symmetric_gradient(shape_gradients(np.zeros(3), corners, size)[0])
+
+    rows_per_layer = round(process.layer_height / mesh.spacing[2])
+    z = np.rint(mesh.points[mesh.cells].mean(axis=1)[:, 2] / mesh.spacing[2] - 0.5).astype(int)
+    layer = z // rows_per_layer
+    owned = np.zeros(mesh.num_nodes, dtype=bool)
+    total = np.zeros((mesh.num_nodes, 3))
+    stress = np.zeros((mesh.num_cells, 6))
+    for n in range(layer.max() + 1):
+        active = np.flatnonzero(layer <= n)
+        owned[mesh.cells[active]] = True
+        modes_start = 3 * mesh.num_nodes
+        dofs = np.hstack(
+            [
+                (3 * mesh.cells[active][:, :, None] + np.arange(3)).reshape(-1, 24),
+                modes_start + 9 * active[:, None] + np.arange(9),
+            ]
+        )
+        unknowns = modes_start + 9 * mesh.num_cells
+        angle = np.deg2rad(process.scan_rotation * n)
+        turn = np.array(
+            [[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]]
+        )
+        tensor = turn @ np.diag(process.inherent_strain) @ turn.T
+        strain = np.array([*np.diag(tensor), 2 * tensor[0, 1], 2 * tensor[1, 2], 2 * tensor[0, 2]])
+        force = np.zeros(unknowns)
+        for cell, cell_dofs in zip(active, dofs, strict=True):
+            if layer[cell] == n:
+                force[cell_dofs] += load @ strain
+        stiffness = sparse.csr_matrix(
+            (
+                np.tile(matrix.ravel(), len(dofs)),
+                (np.repeat(dofs, 33, axis=1).ravel(), np.tile(dofs, 33).ravel()),
+            ),
+            shape=(unknowns, unknowns),
+        )
+        clamped = np.repeat(mesh.points[:, 2] == 0, 3)
+        free = np.zeros(unknowns, dtype=bool)
+        free[np.unique(dofs)] = True
+        free[:modes_start] &= ~clamped
+        step = np.zeros(unknowns)
+        step[free] = spsolve(stiffness[free][:, free].tocsc(), force[free])
+        step = step[:modes_start].reshape(-1, 3)
+        total[owned] += step[owned]
+        for cell in active:
+            own = strain if layer[cell] == n else 0.0
+            stress[cell] += elasticity @ (b0 @ step[mesh.cells[cell]].ravel() - own)
+    nodal = np.zeros((mesh.num_nodes, 6))
+    for node in range(mesh.num_nodes):
+        nodal[node] = stress[(mesh.cells == node).any(axis=1)].mean(axis=0)
+    return total, nodal
+
+
+@pytest.fixture(scope="module")
+def truth():
+    return build_by_hand(table(), PROCESS)
+
+
+@pytest.mark.parametrize("solver", ["direct", "cg"])
+def test_layered_build(solver, truth):
+    displacement, stress = truth
+    result = simulate(table(), PROCESS, solver=solver)
+    assert np.abs(displacement).max() > 1e-3
+    np.testing.assert_allclose(
+        result.displacement, displacement, atol=1e-7 * np.abs(displacement).max()
+    )
+    np.testing.assert_allclose(result.stress, stress, atol=1e-6 * np.abs(stress).max())
+    np.testing.assert_allclose(result.von_mises, von_mises(stress), rtol=1e-5)
+
+
+@pytest.mark.parametrize("solve", [solve_direct, solve_cg])
+def test_one_layer(solve):
+    mesh = HexMesh.from_mask(np.ones((3, 2, 1)), 1.0)
+    total, born = solve(make_build(mesh, Process()))
+    np.testing.assert_array_equal(total, born)
+    assert (total[mesh.points[:, 2] == 0] == 0).all()
+    # Clamped below, the top of a contracting plate moves down and inwards.
+    top = mesh.points[:, 2] > 0
+    assert (total[top, 2] < 0).all()
+    left, right = mesh.points[:, 0] == 0, mesh.points[:, 0] == 3
+    assert (total[top & left, 0] > 0).all()
+    assert (total[top & right, 0] < 0).all()
+
+
+def test_a_build_that_does_not_converge():
+    build = make_build(table(), PROCESS)
+    with pytest.raises(SolverError, match=r"layer 0: .* did not converge in 2 iterations"):
+        solve_cg(build, max_iterations=2)
+
+
+def test_wide_parts_go_to_the_iterative_solver():
+    narrow = make_build(HexMesh.from_mask(np.ones((4, 4, 3)), 1.0), Process())
+    wide = make_build(HexMesh.from_mask(np.ones((40, 40, 2)), 1.0), Process())
+    assert direct_suits(narrow)
+    assert not direct_suits(wide)

@@ -1,0 +1,47 @@
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_every_package_is_listed():
+    """The packages are mapped by hand, so a forgotten one would be missing from the wheel."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    found = set()
+    for top, name in (
+        ("flare_mesh", "flare_mesh"),
+        ("lpbf", "lpbf"),
+        ("datasets", "flare_mesh.datasets"),
+        ("visualize", "flare_mesh.visualize"),
+    ):
+        for init in (ROOT / top).rglob("__init__.py"):
+            found.add(".".join([name, *init.parent.relative_to(ROOT / top).parts]))
+    assert set(settings["packages"]) == found
+    assert "datasets" not in settings["packages"]
+
+
+def imported_by(statement):
+    code = f"{statement}; import sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return {name.split(".")[0] for name in done.stdout.split()}
+
+
+def test_import_is_light():
+    loaded = imported_by("import flare_mesh")
+    assert not loaded & {"lightning", "vtk", "vtkmodules", "pyvista", "torch_geometric", "meshio"}
+
+
+def test_the_simulator_knows_no_network():
+    loaded = imported_by("import lpbf, lpbf.generate")
+    assert not loaded & {"lightning", "vtkmodules", "torch_geometric"}
+
+
+def test_public_names():
+    import flare_mesh
+    import lpbf
+
+    for module in (flare_mesh, lpbf):
+        for name in module.__all__:
+            assert getattr(module, name) is not None

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+import torch
+
+from flare_mesh import MeshData
+from flare_mesh.visualize import plot_distortion
+from lpbf import HexMesh
+
+
+@pytest.fixture
+def mesh():
+    block = HexMesh.from_mask(np.ones((4, 3, 2)), 1.0)
+    return MeshData(
+        pos=torch.from_numpy(block.points).float(), hexahedron=torch.from_numpy(block.cells)
+    )
+
+
+def pixels(path):
+    from matplotlib.image import imread
+
+    return imread(path)[..., :3]
+
+
+def test_three_panels_show_what_they_claim(mesh, tmp_path):
+    truth = torch.zeros_like(mesh.pos)
+    truth[:, 2] = mesh.pos[:, 0] * 0.01
+    factor = plot_distortion(mesh, truth.clone(), truth, path=tmp_path / "same.png")
+    assert factor * 0.04 == pytest.approx(0.05 * 29**0.5)
+    same = pixels(tmp_path / "same.png")
+    assert same.shape == (640, 1920, 3)
+    # The part itself, away from texts and colour bars: equal truth and prediction look alike.
+    body = slice(120, 500)
+    # (Single pixels on edges may differ by rounding.)
+    assert np.abs(same[body, 40:600] - same[body, 680:1240]).mean() < 1e-4
+    assert same[body, 40:600].std() > 0.1
+
+    plot_distortion(mesh, 2 * truth, truth, path=tmp_path / "double.png", exaggeration=factor)
+    double = pixels(tmp_path / "double.png")
+    assert np.abs(double[body, 40:600] - double[body, 680:1240]).mean() > 0.01
+
+
+def test_prediction_alone(mesh, tmp_path):
+    plot_distortion(mesh, torch.zeros_like(mesh.pos), path=tmp_path / "p.png", title="still")
+    assert pixels(tmp_path / "p.png").shape == (640, 640, 3)
+
+
+def test_bad_shape(mesh, tmp_path):
+    with pytest.raises(ValueError, match=r"'simulated' of shape \[60, 3\] \(got \[60, 1\]\)"):
+        plot_distortion(mesh, torch.zeros(60, 3), torch.zeros(60, 1), path=tmp_path / "p.png")
+    assert not list(tmp_path.iterdir())
