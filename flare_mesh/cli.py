@@ -4,6 +4,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 
 def fit(
@@ -74,6 +75,7 @@ def predict(
     picture: str | None = None,
     pitch: float | None = None,
     simulate: bool = False,
+    islands: Literal["drop", "refuse"] = "drop",
 ) -> None:
     """Predicts the distortion of a CAD part or of a hexahedral mesh.
 
@@ -84,13 +86,14 @@ def predict(
         picture: Picture to write, such as ``part.png``.
         pitch: Voxel edge in mm for a surface; by default that of the training data.
         simulate: Also simulate the part and write the truth and the error.
+        islands: "drop" voxels that nothing holds when they are built, or "refuse" such a part.
     """
     from flare_mesh.prediction import predict as run
     from flare_mesh.surrogate import Surrogate
 
     if picture is not None and Path(picture).suffix.lower() != ".png":
         raise ValueError(f"{picture}: expected a picture's name that ends in .png")
-    prediction = run(Surrogate.load(model), part, pitch=pitch, simulate=simulate)
+    prediction = run(Surrogate.load(model), part, pitch=pitch, simulate=simulate, islands=islands)
     prediction.save(out)
     nodes = prediction.mesh.num_nodes
     print(f"predicted {nodes:,} nodes in {prediction.predict_seconds:.3f} s: {out}")

@@ -59,6 +59,7 @@ def predict(
     *,
     pitch: float | None = None,
     simulate: bool = False,
+    islands: str = "drop",
 ) -> Prediction:
     """Predicts the fields of a part.
 
@@ -68,6 +69,8 @@ def predict(
             hexahedra. Fields of the mesh file that bear a predicted field's name are its truth.
         pitch: Voxel edge in mm for a surface; None takes that of the training data.
         simulate: Simulates a surface as well, by the process of the training data.
+        islands: ``"drop"`` or ``"refuse"`` voxels that nothing holds, as in
+            :func:`lpbf.voxelize`.
 
     Raises:
         FileNotFoundError: If the file does not exist.
@@ -81,7 +84,7 @@ def predict(
             pitch = surrogate.info.get("pitch")
         if pitch is None:
             raise ValueError(f"{source}: give a pitch; the training data do not tell theirs")
-        hexes = lpbf.voxelize(source, pitch)
+        hexes = lpbf.voxelize(source, pitch, islands=islands)
         mesh = MeshData(
             pos=torch.from_numpy(hexes.points).float(),
             edge_index=torch.from_numpy(hexes.edge_index),

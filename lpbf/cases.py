@@ -1,5 +1,6 @@
 """The list of parts that a data set is made of."""
 
+import zlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,8 @@ class Case:
 def list_cases(num_parts: int, settings: Settings, parts: Path | None = None) -> list[Case]:
     """The cases of a data set: files of the folder ``parts`` by name, then procedural parts.
 
-    A case's split depends on its place in the list alone, so that a data set can be extended.
+    The split of a file depends on its name alone, that of a procedural part on its number, so that
+    a data set can be extended without moving a case from one split to the other.
 
     Raises:
         FileNotFoundError: If ``parts`` is not a folder.
@@ -46,15 +48,16 @@ def list_cases(num_parts: int, settings: Settings, parts: Path | None = None) ->
     if num_parts < 0 or num_parts + len(files) == 0:
         raise ValueError(f"expected --num-parts > 0, or --parts (got {num_parts})")
 
-    def split(index: int) -> str:
-        share = settings.test_fraction
-        return "test" if int((index + 1) * share) > int(index * share) else "train"
-
+    share = settings.test_fraction
     cases = []
-    for index, path in enumerate(files):
+    for path in files:
         stem = "_".join(path.relative_to(parts or path).with_suffix("").parts)
-        cases.append(Case(f"{stem}_{path.suffix[1:].lower()}", split(index), path))
-    cases += [Case(f"part_{i:06d}", split(i), i) for i in range(num_parts)]
+        name = f"{stem}_{path.suffix[1:].lower()}"
+        drawn = zlib.crc32(f"{settings.seed} {name}".encode()) / 2**32
+        cases.append(Case(name, "test" if drawn < share else "train", path))
+    for i in range(num_parts):
+        last_of_its_share = int((i + 1) * share) > int(i * share)
+        cases.append(Case(f"part_{i:06d}", "test" if last_of_its_share else "train", i))
     doubled = sorted(name for name, count in Counter(c.name for c in cases).items() if count > 1)
     if doubled:
         raise ValueError(f"{parts}: several files give the case names {doubled}; rename them")

@@ -105,7 +105,10 @@ def _assemble_load(build: Build, n: int, nodes, picked, size: int) -> NDArray[np
 
 def _solve(matrix: NDArray[np.float64], load: NDArray[np.float64]) -> NDArray[np.float64]:
     """Solves with a symmetric positive definite matrix."""
-    return cho_solve(cho_factor(matrix, lower=True), load)
+    try:
+        return cho_solve(cho_factor(matrix, lower=True), load)
+    except np.linalg.LinAlgError as error:
+        raise SolverError(f"a layer's stiffness is not positive definite ({error})") from error
 
 
 def _inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:

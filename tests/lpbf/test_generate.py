@@ -110,7 +110,8 @@ def test_part_files_and_rejections(tmp_path):
     (parts / "empty.stl").write_bytes(b"")
     out = tmp_path / "set"
     assert generate(out, 0, settings=SMALL, parts=parts) == 1
-    assert read_metadata(out / "train/good_stl.npz")["source"] == "good.stl"
+    (case,) = out.glob("t*/good_stl.npz")
+    assert read_metadata(case)["source"] == "good.stl"
     log = [json.loads(line) for line in (out / "rejected.jsonl").read_text().splitlines()]
     assert [entry["case"] for entry in log] == ["empty_stl", "sub_long_ply"]
     assert "empty.stl: " in log[0]["reason"]
@@ -136,6 +137,17 @@ def test_split_does_not_change_when_the_set_grows():
     few, many = (list_cases(n, SMALL) for n in (5, 50))
     assert many[:5] == few
     assert sum(c.split == "test" for c in many) == 12
+
+
+def test_a_file_stays_in_its_split_when_others_join(tmp_path):
+    for i in range(100, 200):
+        (tmp_path / f"{i}.stl").touch()
+    before = {case.name: case.split for case in list_cases(0, SMALL, tmp_path)}
+    assert 10 < sum(split == "test" for split in before.values()) < 40
+    for i in range(50):
+        (tmp_path / f"{i}.stl").touch()
+    after = {case.name: case.split for case in list_cases(3, SMALL, tmp_path)}
+    assert {name: after[name] for name in before} == before
 
 
 @pytest.mark.parametrize(
