@@ -40,7 +40,8 @@ def load_part(part: trimesh.Trimesh | str | Path) -> trimesh.Trimesh:
             f"{name}: has no volume (extents {extents[0]:.4g} x {extents[1]:.4g} x "
             f"{extents[2]:.4g} mm); expected the surface of a solid"
         )
-    bodies = surface.body_count
+    stray = len(surface.vertices) - len(np.unique(surface.faces))
+    bodies = surface.body_count - stray  # trimesh counts a vertex without triangles as a body
     facts = [
         fact
         for holds, fact in (

@@ -52,30 +52,37 @@ def voxelize(
         raise ValueError(f"unknown islands='{islands}'; choose 'drop' or 'refuse'")
     surface = load_part(part)
     name = part_name(surface)
-    sizes = np.broadcast_to(np.asarray(pitch, dtype=np.float64), 3)
-    if not (np.isfinite(sizes) & (sizes > 0)).all():
-        raise PartError(f"{name}: expected a positive pitch in mm (got {pitch})")
+    sizes = np.asarray(pitch, dtype=np.float64)
+    if sizes.shape not in ((), (3,)) or not (np.isfinite(sizes) & (sizes > 0)).all():
+        raise PartError(f"{name}: expected one or three positive pitches in mm (got {pitch})")
+    sizes = np.broadcast_to(sizes, 3)
 
     extents = np.asarray(surface.extents)
     if (extents > np.asarray(build_volume) * (1 + 1e-9)).any():
         raise PartError(
             f"{name}: {_box(extents)} mm is larger than the build volume of "
-            f"{_box(build_volume)} mm; turn or scale the part, or give another build volume"
+            f"{_box(build_volume)} mm; turn or scale the part (or pass build_volume= "
+            f"to lpbf.voxelize)"
         )
-    shape = np.maximum(np.rint(extents / sizes), 1)
-    if shape.prod() > max_voxels:
+    with np.errstate(over="ignore"):
+        shape = np.maximum(np.rint(extents / sizes), 1)
+        count = float(shape.prod())
+    if count > max_voxels:
         coarser = (extents.prod() / max_voxels) ** (1 / 3)
         raise PartError(
-            f"{name}: a pitch of {_box(sizes)} mm gives a grid of {int(shape.prod()):,} voxels, "
+            f"{name}: a pitch of {_box(sizes)} mm gives a grid of {count:,.15g} voxels, "
             f"over the limit of {max_voxels:,}; use a pitch of about {_round_up(coarser):g} mm"
         )
 
+    if not surface.is_winding_consistent:
+        surface = surface.copy()
+        trimesh.repair.fix_normals(surface, multibody=True)
     center = surface.bounds.mean(axis=0)
     base = [center[0], center[1], surface.bounds[0, 2]]
     triangles = surface.triangles.view(np.ndarray) - base
     nx, ny, nz = (int(n) for n in shape)
     origin = (-nx * sizes[0] / 2, -ny * sizes[1] / 2, 0.0)
-    mask = _fill(triangles, (nx, ny, nz), sizes, np.array(origin), surface.is_winding_consistent)
+    mask = _fill(triangles, (nx, ny, nz), sizes, np.array(origin), surface.is_watertight)
     if not mask.any():
         raise PartError(
             f"{name}: no voxel centre lies inside at a pitch of {_box(sizes)} mm (the part is "
@@ -119,7 +126,7 @@ def _fill(
     shape: tuple[int, int, int],
     sizes: NDArray[np.float64],
     origin: NDArray[np.float64],
-    oriented: bool,
+    watertight: bool,
 ) -> NDArray[np.bool_]:
     """Voxels whose centres lie inside the triangles [T, 3, 3]; bool, of the given shape."""
     votes = np.zeros(shape, dtype=np.int8)
@@ -130,10 +137,9 @@ def _fill(
             tuple(shape[a] for a in order),
             sizes[order],
             origin[order],
-            oriented,
         )
         inside = inside.transpose(np.argsort(order))
-        if closed and axis == 2:
+        if watertight and closed:
             return inside
         votes += inside
     return votes >= 2
@@ -144,7 +150,6 @@ def _fill_along_z(
     shape: tuple[int, ...],
     sizes: NDArray[np.float64],
     origin: NDArray[np.float64],
-    oriented: bool,
 ) -> tuple[NDArray[np.bool_], bool]:
     """Voxels inside by the crossings along each z column, and whether every column closes."""
     nx, ny, nz = shape
@@ -176,13 +181,11 @@ def _fill_along_z(
         z = _height(corners, x[hit], y[hit])
         k = np.ceil((z - first[2]) / sizes[2]).clip(0, nz).astype(np.int64)
         cell = (i[hit] * ny + j[hit]) * (nz + 1) + k
-        np.add.at(crossings, cell, sign if oriented else np.ones_like(sign))
+        np.add.at(crossings, cell, sign)
 
     below = crossings.reshape(nx, ny, nz + 1).cumsum(axis=2)
     total, below = below[:, :, -1:], below[:, :, :-1]
-    if oriented:
-        return (below != 0) & (total != below), not total.any()
-    return (below % 2 == 1) & ((total - below) % 2 == 1), not (total % 2).any()
+    return (below != 0) & (total != below), not total.any()
 
 
 def _side(a, b, x, y) -> NDArray[np.int64]:

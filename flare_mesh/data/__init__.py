@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from flare_mesh.data.atomic import atomic_path
+from flare_mesh.data.atomic import atomic_path, check_folder
 from flare_mesh.data.cells import CELL_EDGES, CELL_NODES, edges_of_cells
-from flare_mesh.data.mesh_io import read_mesh, write_mesh
+from flare_mesh.data.mesh_io import check_writable, read_mesh, write_mesh
 from flare_mesh.data.normalizer import UnitGaussianNormalizer
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ __all__ = [
     "MeshData",
     "UnitGaussianNormalizer",
     "atomic_path",
+    "check_folder",
+    "check_writable",
     "edges_of_cells",
     "read_mesh",
     "write_mesh",

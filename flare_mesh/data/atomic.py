@@ -6,6 +6,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def check_folder(path: str | Path) -> None:
+    """Refuses a path below something that is not a folder, before any work is spent on it.
+
+    Raises:
+        NotADirectoryError: If a file stands where a folder should.
+    """
+    for parent in Path(path).parents:
+        if parent.exists():
+            if not parent.is_dir():
+                raise NotADirectoryError(f"{path}: {parent} is a file, not a folder")
+            return
+
+
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """A temporary name beside ``path`` to write to; renamed to ``path`` when the block succeeds.

@@ -7,7 +7,23 @@ import meshio
 import numpy as np
 from numpy.typing import NDArray
 
-from flare_mesh.data.atomic import atomic_path
+from flare_mesh.data.atomic import atomic_path, check_folder
+
+# Formats of one file that hold any cells and their node fields.
+WRITABLE_SUFFIXES = (".vtu", ".vtk")
+
+
+def check_writable(path: str | Path) -> None:
+    """Refuses a path that :func:`write_mesh` could not write to.
+
+    Raises:
+        ValueError: If the suffix is not one of ``WRITABLE_SUFFIXES``.
+        NotADirectoryError: If a file stands where a folder should.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in WRITABLE_SUFFIXES:
+        raise ValueError(f"{path}: expected a name that ends in {' or '.join(WRITABLE_SUFFIXES)}")
+    check_folder(path)
 
 
 def write_mesh(
@@ -19,17 +35,15 @@ def write_mesh(
     """Writes a mesh and its node fields; the file appears whole or not at all.
 
     Args:
-        path: Target; the suffix chooses the format (``.vtu`` for ParaView).
+        path: Target; ``.vtu`` (for ParaView and PyVista) or legacy ``.vtk``.
         points: [N, 3].
         cells: Connectivity [E, nodes] by meshio's cell type.
         point_data: Fields [N] or [N, C] by name.
 
     Raises:
-        ValueError: If no format goes by the suffix, or a field does not have N rows.
+        ValueError: If the suffix is another, or a field does not have N rows.
     """
-    if Path(path).suffix.lower() not in meshio.extension_to_filetypes:
-        known = ", ".join(sorted(meshio.extension_to_filetypes))
-        raise ValueError(f"{path}: expected a mesh file's suffix, one of {known}")
+    check_writable(path)
     for name, field in point_data.items():
         if len(field) != len(points):
             raise ValueError(f"{path}: expected {len(points)} rows of '{name}' (got {len(field)})")

@@ -65,13 +65,14 @@ def test_bodies_that_overlap_are_one_and_inner_shells_are_cavities():
     assert volume(hollow) == pytest.approx(64 - 8)
 
 
-def test_an_open_surface_is_filled_from_three_sides():
-    box = trimesh.creation.box((8.0, 8.0, 8.0)).subdivide().subdivide()
-    top = box.triangles_center[:, 2] > 3.99
-    lost = np.flatnonzero(top)[:6]
-    box.update_faces(~np.isin(np.arange(len(box.faces)), lost))
+@pytest.mark.parametrize("axis", range(3))
+@pytest.mark.parametrize("sides", [1, 2])
+def test_an_open_surface_is_filled_from_three_sides(axis, sides):
+    box = trimesh.creation.box((8.0, 8.0, 8.0))
+    center = box.triangles_center[:, axis]
+    box.update_faces((center < 3.9) & ((sides == 1) | (center > -3.9)))
     assert not box.is_watertight
-    with pytest.warns(PartWarning, match="part: is not watertight"):
+    with pytest.warns(PartWarning, match="part: is not watertight; it is filled"):
         mesh = voxelize(box, 1.0)
     assert volume(mesh) == pytest.approx(512)
 
@@ -81,8 +82,17 @@ def test_a_surface_with_mixed_orientation():
     faces = box.faces.copy()
     faces[::3] = faces[::3, ::-1]
     mixed = trimesh.Trimesh(box.vertices, faces, process=False)
-    with pytest.warns(PartWarning):
+    with pytest.warns(PartWarning, match="neighbouring triangles that face apart"):
         assert volume(voxelize(mixed, 1.0)) == pytest.approx(512)
+
+
+def test_one_turned_triangle_makes_no_hole_where_bodies_overlap():
+    boxes = [trimesh.creation.box((8.0, 8.0, 8.0)) for _ in range(2)]
+    boxes[1].apply_translation((4.0, 0.0, 0.0))
+    both = trimesh.util.concatenate(boxes)
+    both.faces[0] = both.faces[0, ::-1]
+    with pytest.warns(PartWarning):
+        assert volume(voxelize(both, 1.0)) == pytest.approx(768)
 
 
 def test_threaded_nut():
@@ -114,8 +124,10 @@ def test_islands_are_named_and_dropped_or_refused():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"pitch": 0.0}, PartError, "box.stl: expected a positive pitch"),
-        ({"pitch": float("nan")}, PartError, "expected a positive pitch"),
+        ({"pitch": 0.0}, PartError, "box.stl: expected one or three positive pitches"),
+        ({"pitch": float("nan")}, PartError, "expected one or three positive pitches"),
+        ({"pitch": (1.0, 2.0)}, PartError, "expected one or three positive pitches"),
+        ({"pitch": 1e-110}, PartError, "over the limit of 4,000,000; use"),
         (
             {"pitch": 0.01},
             PartError,

@@ -7,20 +7,25 @@ POINTS = np.eye(3)
 CELLS = {"triangle": np.array([[0, 1, 2]])}
 
 
-@pytest.mark.parametrize("suffix", [".vtu", ".vtk", ".xdmf"])
+@pytest.mark.parametrize("suffix", [".vtu", ".vtk"])
 def test_round_trip(tmp_path, suffix):
     write_mesh(tmp_path / f"m{suffix}", POINTS, CELLS, {"u": np.arange(3.0)})
     mesh = read_mesh(tmp_path / f"m{suffix}")
     np.testing.assert_array_equal(mesh.points, POINTS)
     np.testing.assert_array_equal(mesh.point_data["u"], [0, 1, 2])
+    assert [p.name for p in tmp_path.iterdir()] == [f"m{suffix}"]
 
 
 def test_bad_output(tmp_path):
-    with pytest.raises(ValueError, match=r"m.xyzw: expected a mesh file's suffix, one of .*\.vtu"):
-        write_mesh(tmp_path / "m.xyzw", POINTS, CELLS, {})
+    for name in ("m.xyzw", "m.stl", "m.xdmf"):  # XDMF is two files, STL holds no fields
+        with pytest.raises(ValueError, match=rf"{name}: expected a name that ends in .vtu or .vtk"):
+            write_mesh(tmp_path / name, POINTS, CELLS, {})
     with pytest.raises(ValueError, match="expected 3 rows of 'u' "):
         write_mesh(tmp_path / "m.vtu", POINTS, CELLS, {"u": np.zeros(2)})
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match="file is a file, not a folder"):
+        write_mesh(tmp_path / "file" / "m.vtu", POINTS, CELLS, {})
 
 
 def test_bad_input(tmp_path):
