@@ -56,8 +56,9 @@ class LPBF(Dataset):
         self.files = sorted(p for p in folder.glob("*.npz") if not p.name.startswith("."))
         if not self.files:
             raise FileNotFoundError(
-                f"{folder}: no cases (*.npz) there; make some with "
-                f"`python -m lpbf.generate --out {root}`, or put the published set there"
+                f"{folder}: no cases (*.npz) there; make some with `python -m lpbf.generate "
+                f"--out {root}` (more parts or a larger --test-fraction, if the other split has "
+                f"some), or put the published set there"
             )
         self.split = split
         self.targets = tuple(targets)
@@ -85,6 +86,13 @@ class LPBF(Dataset):
             case_id=path.stem,
         )
         nodes = len(data.pos)
+        for key in ("edge_index", "elems"):
+            index = arrays[key]
+            if index.size and not (index.min() >= 0 and index.max() < nodes):
+                raise ValueError(
+                    f"{path}: expected node numbers from 0 to {nodes - 1} in '{key}' "
+                    f"(got {index.min()} to {index.max()})"
+                )
         for name, channels in cls.FIELDS.items():
             values = arrays[cls._KEYS[name]].astype(np.float32)
             if values.size != nodes * channels:

@@ -4,92 +4,25 @@ import argparse
 import json
 import os
 import sys
-import warnings
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from flare_mesh.data import atomic_path
-from lpbf.case_file import is_whole, read_metadata, write_case
+from flare_mesh.data import atomic_path, check_folder
+from lpbf.case_file import is_whole, read_metadata
 from lpbf.cases import Case, list_cases
-from lpbf.errors import PartError, PartWarning, SolverError
 from lpbf.part import PART_SUFFIXES
-from lpbf.parts import procedural_part
-from lpbf.settings import Settings
-from lpbf.simulate import simulate
-from lpbf.voxelize import voxelize
-
-# A procedural case draws at most this many parts until one is accepted.
-_ATTEMPTS = 20
-
-
-@dataclass(frozen=True)
-class Rejection:
-    """Why a part did not enter the data set; ``final`` if the case was given up."""
-
-    case: str
-    attempt: int
-    reason: str
-    final: bool
-
-
-def run_case(case: Case, settings: Settings, out: Path) -> list[Rejection]:
-    """Builds, simulates and writes one case; returns the parts rejected on the way."""
-    rejections = []
-    attempts = _ATTEMPTS if isinstance(case.part, int) else 1
-    for attempt in range(attempts):
-        try:
-            write_case(out / case.file, *_simulate_case(case, settings, attempt))
-        except (PartError, SolverError, FileNotFoundError) as error:
-            final = attempt == attempts - 1
-            rejections.append(Rejection(case.name, attempt, str(error), final))
-        else:
-            break
-    return rejections
-
-
-def _simulate_case(case: Case, settings: Settings, attempt: int):
-    if isinstance(case.part, int):
-        part = procedural_part((settings.seed, case.part, attempt), size=settings.size)
-        source = {"source": "procedural", "family": part.metadata["family"]}
-    else:
-        part, source = case.part, {"source": case.part.name}
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", PartWarning)
-        mesh = voxelize(part, settings.pitch, islands=settings.islands)
-    if not settings.min_nodes <= mesh.num_nodes <= settings.max_nodes:
-        raise PartError(
-            f"{mesh.num_nodes:,} nodes are outside the limits of {settings.min_nodes:,} to "
-            f"{settings.max_nodes:,}; change the pitch or the limits"
-        )
-    result = simulate(mesh, settings.process())
-    if not (np.isfinite(result.displacement).all() and np.isfinite(result.stress).all()):
-        raise SolverError("the solution is not finite")
-    metadata = {
-        "case_id": case.name,
-        **source,
-        "seed": settings.seed,
-        "attempt": attempt,
-        "num_nodes": mesh.num_nodes,
-        "num_edges": mesh.edge_index.shape[1],
-        "num_elements": mesh.num_cells,
-        "pitch_mm": settings.pitch,
-        "material": settings.material,
-        "inherent_strain": settings.inherent_strain,
-        "scan_rotation_deg": settings.scan_rotation,
-        "max_displacement_mm": float(np.linalg.norm(result.displacement, axis=1).max()),
-        "max_von_mises_mpa": float(result.von_mises.max()),
-        "height_mm": float(mesh.points[:, 2].max()),
-        "warnings": [str(w.message) for w in caught if issubclass(w.category, PartWarning)],
-    }
-    return result, metadata
+from lpbf.run_case import Outcome, file_digest, run_case
+from lpbf.settings import Settings, read_settings
 
 
 def generate(
@@ -113,53 +46,85 @@ def generate(
         settings: What decides the content; None for the defaults.
         parts: A folder of part files to add.
         workers: Processes.
-        resume: Go on with a data set that was begun with the same settings; finished cases stay.
+        resume: Go on with a data set that was begun with the same settings. Finished cases stay,
+            except for damaged ones and part files that have changed.
 
     Raises:
         FileNotFoundError: If ``parts`` is not a folder.
-        ValueError: If the settings do not fit, or ``out`` is in use and not to be resumed.
+        ValueError: If the settings do not fit, ``out`` is in use and not to be resumed, or no part
+            was accepted.
     """
     settings = settings or Settings()
     out = Path(out)
     if workers < 1:
         raise ValueError(f"expected --workers >= 1 (got {workers})")
+    if num_parts:
+        settings.check_pitch()
     cases = list_cases(num_parts, settings, Path(parts) if parts is not None else None)
     _open_folder(out, settings, resume)
 
     log = out / "rejected.jsonl"
-    rejections = _read_log(log) if resume else []
-    given_up = {r.case for r in rejections if r.final}
-    todo = [c for c in cases if c.name not in given_up and not is_whole(out / c.file)]
-    rejections = [r for r in rejections if r.case not in {c.name for c in todo}]
+    given_up = _read_given_up(log)
+    todo = [case for case in cases if not _is_done(case, out, given_up)]
     with log.open("a") as file:
-        for done in _run_all(todo, settings, out, workers):
-            for rejection in done:
-                file.write(json.dumps(asdict(rejection)) + "\n")
-            file.flush()
-            rejections += done
+        for outcome in _run_all(todo, settings, out, workers):
+            if not outcome.accepted:
+                given_up[outcome.case] = outcome.rejected
+                file.writelines(_log_lines(outcome.case, outcome.rejected, given_up=True))
+                file.flush()
 
-    order = {case.name: i for i, case in enumerate(cases)}
-    rejections.sort(key=lambda r: (order.get(r.case, -1), r.attempt))
+    lines, entries = [], []
+    for case in cases:
+        if not (out / case.file).is_file():
+            lines += _log_lines(case.name, given_up[case.name], given_up=True)
+            continue
+        metadata = read_metadata(out / case.file)
+        lines += _log_lines(case.name, metadata["rejected"], given_up=False)
+        sizes = {key: metadata[key] for key in ("num_nodes", "num_edges")}
+        entries.append({"case_id": case.name, "file": case.file, **sizes, "metadata": metadata})
     with atomic_path(log) as temporary:
-        temporary.write_text("".join(json.dumps(asdict(r)) + "\n" for r in rejections))
-    entries = []
-    for path in sorted(out.glob("t*/*.npz")):
-        metadata = read_metadata(path)
-        entries.append(
-            {
-                "case_id": metadata["case_id"],
-                "file": path.relative_to(out).as_posix(),
-                "num_nodes": metadata["num_nodes"],
-                "num_edges": metadata["num_edges"],
-                "metadata": metadata,
-            }
-        )
+        temporary.write_text("".join(lines))
     with atomic_path(out / "index.json") as temporary:
         temporary.write_text(json.dumps(entries, indent=1))
+    if not entries:
+        raise ValueError(
+            f"{out}: every part was rejected, the first because: {json.loads(lines[0])['reason']}"
+        )
     return len(entries)
 
 
+def _is_done(case: Case, out: Path, given_up: dict[str, list[str]]) -> bool:
+    if not is_whole(out / case.file):
+        # A part file may have been mended since; a procedural part is what it was.
+        return isinstance(case.part, int) and case.name in given_up
+    if isinstance(case.part, int):
+        return True
+    return read_metadata(out / case.file).get("source_sha256") == file_digest(case.part)
+
+
+def _log_lines(case: str, reasons: Sequence[str], *, given_up: bool) -> list[str]:
+    """A line of JSON for each rejected part of a case."""
+    return [
+        json.dumps({"case": case, "attempt": i, "reason": reason, "given_up": given_up}) + "\n"
+        for i, reason in enumerate(reasons)
+    ]
+
+
+def _read_given_up(log: Path) -> dict[str, list[str]]:
+    """The reasons of the cases that an earlier run gave up."""
+    reasons: dict[str, list[str]] = {}
+    for line in log.read_text().splitlines() if log.is_file() else []:
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:
+            continue  # the line during which the run was killed; its case is done anew
+        if entry["given_up"]:
+            reasons.setdefault(entry["case"], []).append(entry["reason"])
+    return reasons
+
+
 def _open_folder(out: Path, settings: Settings, resume: bool) -> None:
+    check_folder(out / "settings.json")
     record = out / "settings.json"
     wanted = json.loads(json.dumps(asdict(settings)))
     if record.is_file():
@@ -167,7 +132,7 @@ def _open_folder(out: Path, settings: Settings, resume: bool) -> None:
             raise ValueError(
                 f"{out}: already holds a data set; add --resume, or choose another --out"
             )
-        found = json.loads(record.read_text())
+        found = read_settings(out)
         differing = [key for key in wanted if found.get(key) != wanted[key]]
         if differing:
             raise ValueError(
@@ -178,27 +143,16 @@ def _open_folder(out: Path, settings: Settings, resume: bool) -> None:
         for partial in out.glob("t*/.*.partial.npz"):
             partial.unlink()
         return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if out.exists() and (not out.is_dir() or any(".partial" not in p.name for p in out.iterdir())):
         raise ValueError(f"{out}: exists and is not an empty folder; choose another --out")
     with atomic_path(record) as temporary:
         temporary.write_text(json.dumps(wanted, indent=1))
 
 
-def _read_log(log: Path) -> list[Rejection]:
-    rejections = []
-    for line in log.read_text().splitlines() if log.is_file() else []:
-        try:
-            rejections.append(Rejection(**json.loads(line)))
-        except json.JSONDecodeError:
-            continue  # the line during which the run was killed; its case is done anew
-    return rejections
-
-
-def _run_all(cases: Sequence[Case], settings: Settings, out: Path, workers: int):
-    """Yields each case's rejections as it finishes, under a progress bar."""
-    # One thread a process, also for one worker: the same rounding whatever their number.
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = "1"
+def _run_all(
+    cases: Sequence[Case], settings: Settings, out: Path, workers: int
+) -> Iterator[Outcome]:
+    """Yields each case's outcome as it finishes, under a progress bar."""
     columns = (
         TextColumn("simulating"),
         BarColumn(),
@@ -207,20 +161,52 @@ def _run_all(cases: Sequence[Case], settings: Settings, out: Path, workers: int)
         TextColumn("{task.fields[rejected]} rejected"),
     )
     with (
+        _single_threaded_children(),
         Progress(*columns, console=Console(stderr=True)) as progress,
-        ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool,
+        ProcessPoolExecutor(
+            workers, get_context("spawn"), initializer=_end_with, initargs=(os.getpid(),)
+        ) as pool,
     ):
         bar = progress.add_task("", total=len(cases), rejected=0)
         futures = [pool.submit(run_case, case, settings, out) for case in cases]
         rejected = 0
         try:
             for future in as_completed(futures):
-                rejections = future.result()
-                rejected += len(rejections)
+                outcome = future.result()
+                rejected += len(outcome.rejected)
                 progress.update(bar, advance=1, rejected=rejected)
-                yield rejections
+                for warning in outcome.warnings:
+                    progress.console.print(f"warning: {warning}", markup=False, soft_wrap=True)
+                yield outcome
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def _single_threaded_children() -> Iterator[None]:
+    """One thread a process, also for one worker: the same rounding whatever their number."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _end_with(parent: int) -> None:
+    """Ends this worker soon after its parent, which may have been killed without a word."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,8 +1,14 @@
 """What decides the content of a generated data set."""
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from lpbf.process import Process
+from lpbf.voxelize import MAX_VOXELS
 
 
 @dataclass(frozen=True)
@@ -36,8 +42,8 @@ class Settings:
     def __post_init__(self) -> None:
         low, high = self.size
         checks = [
-            (self.pitch > 0, "a pitch > 0 mm", self.pitch),
-            (0 < low <= high, "a size range with 0 < low <= high mm", self.size),
+            (0 < self.pitch < np.inf, "a pitch > 0 mm", self.pitch),
+            (0 < low <= high < np.inf, "a size range with 0 < low <= high mm", self.size),
             (0 <= self.min_nodes <= self.max_nodes, "min_nodes <= max_nodes", self.min_nodes),
             (0 <= self.test_fraction < 1, "0 <= test fraction < 1", self.test_fraction),
             (self.seed >= 0, "a seed >= 0", self.seed),
@@ -47,9 +53,47 @@ class Settings:
                 raise ValueError(f"expected {expected} (got {got})")
         self.process()  # raises where material or strain do not fit
 
+    def check_pitch(self) -> None:
+        """Refuses a pitch at which the procedural parts would have no or too many voxels.
+
+        Raises:
+            ValueError: If it does.
+        """
+        low, high = self.size
+        if self.pitch > low / 2:
+            raise ValueError(
+                f"a pitch of {self.pitch:g} mm leaves parts of {low:g} mm without voxels; "
+                f"use at most {low / 2:g} mm, or larger parts (--size)"
+            )
+        if high > self.pitch * MAX_VOXELS ** (1 / 3):
+            raise ValueError(
+                f"a pitch of {self.pitch:g} mm gives parts of {high:g} mm up to "
+                f"{(high / self.pitch) ** 3:.3g} voxels, over the limit of {MAX_VOXELS:,}; use a "
+                f"coarser pitch, or smaller parts (--size)"
+            )
+
     def process(self) -> Process:
+        """The process by which the parts are built."""
         return Process(
             material=self.material,
             inherent_strain=self.inherent_strain,
             scan_rotation=self.scan_rotation,
         )
+
+
+def read_settings(root: Path) -> dict[str, Any]:
+    """The settings that a data set was generated with; empty if it is not one of ours.
+
+    Raises:
+        ValueError: If ``settings.json`` is damaged.
+    """
+    record = root / "settings.json"
+    if not record.is_file():
+        return {}
+    try:
+        settings = json.loads(record.read_text())
+    except ValueError as error:
+        raise ValueError(f"{record}: damaged ({error}); restore it or make the set anew") from error
+    if not isinstance(settings, dict):
+        raise ValueError(f"{record}: damaged (not an object); restore it or make the set anew")
+    return settings

@@ -19,13 +19,14 @@ from torch_geometric.data import Data
 from torch_geometric.loader import DataLoader
 from torch_geometric.transforms import Compose
 
-from flare_mesh.data import atomic_path
+from flare_mesh.data import atomic_path, check_folder
 from flare_mesh.data.transforms import BuildFeatures, RandomNodes, RandomQuarterTurn
 from flare_mesh.datasets import LPBF
 from flare_mesh.models import FLAREOperator
 from flare_mesh.surrogate import Surrogate
 from flare_mesh.training.metrics import relative_l2
 from flare_mesh.training.module import FieldModule
+from lpbf.settings import read_settings
 
 
 class _InMemory(Dataset):
@@ -100,12 +101,15 @@ def fit(
     """
     if epochs < 1 or batch_size < 1:
         raise ValueError(f"expected epochs and batch size >= 1 (got {epochs} and {batch_size})")
+    if not (lr > 0 and weight_decay >= 0):
+        raise ValueError(f"expected lr > 0 and weight_decay >= 0 (got {lr} and {weight_decay})")
+    check_folder(Path(out) / "metrics.json")
     seed_everything(seed, verbose=False)
     splits = {
         split: LPBF(data, split, targets=targets, transform=BuildFeatures())
         for split in ("train", "test")
     }
-    info = _read_settings(Path(data))
+    info = read_settings(Path(data))
     exx, eyy = info.get("inherent_strain", (0.0, 0.0))[:2]
     if augment and (exx != eyy or "displacement" in targets[1:]):
         raise ValueError(
@@ -122,8 +126,10 @@ def fit(
         transforms.append(RandomQuarterTurn(vectors))
     train = _InMemory(splits["train"], Compose(transforms))
     test = _InMemory(splits["test"])
-
     fields = splits["train"].target_channels
+    for split, cases in (("train", train.cases), ("test", test.cases)):
+        _check_targets(cases, fields, splits[split].files)
+
     operator = FLAREOperator(BuildFeatures.CHANNELS, sum(fields.values()), **(model or {}))
     surrogate = Surrogate(operator, fields, units=LPBF.UNITS, transform="build_features", info=info)
     surrogate.fit_normalizers(train.cases)
@@ -169,10 +175,14 @@ def fit(
     return metrics
 
 
-def _read_settings(root: Path) -> dict[str, Any]:
-    """How the data set was generated; empty for one that is not ours."""
-    record = root / "settings.json"
-    return json.loads(record.read_text()) if record.is_file() else {}
+def _check_targets(cases: Sequence[Data], fields: Mapping[str, int], files: Sequence[Path]) -> None:
+    """The relative error of a field that is zero everywhere does not exist."""
+    for case, file in zip(cases, files, strict=True):
+        assert isinstance(case.y, torch.Tensor)
+        parts = case.y.split(list(fields.values()), dim=1)
+        for name, part in zip(fields, parts, strict=True):
+            if not bool(part.any()):
+                raise ValueError(f"{file}: '{name}' is zero at every node; remove the case")
 
 
 def _errors_of_mean(surrogate: Surrogate, cases: Sequence[Data]) -> dict[str, float]:

@@ -1,7 +1,5 @@
 import filecmp
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -12,7 +10,7 @@ import trimesh
 
 from lpbf.case_file import is_whole, read_metadata
 from lpbf.cases import list_cases
-from lpbf.generate import Rejection, generate, main
+from lpbf.generate import generate, main
 from lpbf.settings import Settings
 
 SMALL = Settings(pitch=4.0, size=(16.0, 24.0), min_nodes=30, test_fraction=0.25)
@@ -80,26 +78,72 @@ def test_resume_redoes_only_what_is_missing_or_damaged(data_set, tmp_path):
     assert_same_folders(data_set, out)
 
 
-def test_resume_after_a_kill(data_set, tmp_path):
+def test_resume_after_a_kill(tmp_path):
+    """Of the parent alone, as the kernel does it when memory runs out; with rejected parts."""
+    narrow = Settings(**{**vars(SMALL), "min_nodes": 100, "max_nodes": 250})
     out = tmp_path / "set"
-    code = (
+    script = tmp_path / "run.py"
+    script.write_text(
         "from lpbf.generate import generate\n"
         "from lpbf.settings import Settings\n"
         "if __name__ == '__main__':\n"
-        f"    generate({str(out)!r}, 8, settings={SMALL!r}, workers=1)\n"
+        f"    generate({str(out)!r}, 8, settings={narrow!r}, workers=2)\n"
     )
-    script = tmp_path / "run.py"
-    script.write_text(code)
-    process = subprocess.Popen([sys.executable, script], start_new_session=True)
+    process = subprocess.Popen([sys.executable, script])
     deadline = time.monotonic() + 60
     while not list(out.glob("train/part_*.npz")) and time.monotonic() < deadline:
         time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()
     assert list(out.glob("train/part_*.npz"))
     assert not (out / "index.json").exists()
-    generate(out, 8, settings=SMALL, resume=True)
-    assert_same_folders(data_set, out)
+    time.sleep(1.5)
+    finished = files_of(out)
+    time.sleep(0.5)
+    assert files_of(out) == finished, "the workers outlived their parent"
+    generate(out, 8, settings=narrow, resume=True)
+    generate(tmp_path / "undisturbed", 8, settings=narrow, workers=2)
+    assert (out / "rejected.jsonl").read_text().count("outside the limits") > 0
+    assert_same_folders(tmp_path / "undisturbed", out)
+
+
+def test_a_part_file_that_was_mended_or_replaced_is_done_anew(tmp_path):
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    trimesh.creation.box((20.0, 12.0, 12.0)).export(parts / "a.stl")
+    (parts / "b.stl").write_bytes(b"")
+    generate(tmp_path / "set", 0, settings=SMALL, parts=parts)
+    trimesh.creation.box((16.0, 12.0, 12.0)).export(parts / "a.stl")
+    trimesh.creation.box((12.0, 12.0, 12.0)).export(parts / "b.stl")
+    assert generate(tmp_path / "set", 0, settings=SMALL, parts=parts, resume=True) == 2
+    generate(tmp_path / "anew", 0, settings=SMALL, parts=parts)
+    assert_same_folders(tmp_path / "set", tmp_path / "anew")
+
+
+def test_warnings_are_shown(tmp_path, capsys):
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    boxes = [trimesh.creation.box((16.0, 12.0, 12.0)) for _ in range(2)]
+    boxes[1].apply_translation((4.0, 0.0, 0.0))
+    trimesh.util.concatenate(boxes).export(parts / "two.stl")
+    generate(tmp_path / "set", 0, settings=SMALL, parts=parts)
+    assert "two.stl: has 2 bodies; it is filled" in capsys.readouterr().err
+
+
+def test_nothing_accepted(tmp_path, capsys):
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "a.stl").touch()
+    out = tmp_path / "set"
+    arguments = ["--out", str(out), "--num-parts", "0", "--parts", str(tmp_path / "parts")]
+    assert main(arguments) == 2
+    assert "every part was rejected, the first because: " in capsys.readouterr().err
+
+
+def test_damaged_settings(tmp_path, capsys):
+    for content in ("{", "[1]"):
+        (tmp_path / "settings.json").write_text(content)
+        assert main(["--out", str(tmp_path), "--resume"]) == 2
+        assert "settings.json: damaged" in capsys.readouterr().err
 
 
 def test_part_files_and_rejections(tmp_path):
@@ -116,7 +160,7 @@ def test_part_files_and_rejections(tmp_path):
     assert [entry["case"] for entry in log] == ["empty_stl", "sub_long_ply"]
     assert "empty.stl: " in log[0]["reason"]
     assert "larger than the build volume" in log[1]["reason"]
-    assert all(entry["final"] for entry in log)
+    assert all(entry["given_up"] for entry in log)
     generate(out, 0, settings=SMALL, parts=parts, resume=True)
     assert len((out / "rejected.jsonl").read_text().splitlines()) == 2
 
@@ -130,7 +174,7 @@ def test_rejected_procedural_parts_are_replaced(tmp_path):
     lines = (tmp_path / "a" / "rejected.jsonl").read_text().splitlines()
     assert lines
     assert all("are outside the limits of 150 to 250" in json.loads(x)["reason"] for x in lines)
-    assert not any(Rejection(**json.loads(x)).final for x in lines)
+    assert not any(json.loads(x)["given_up"] for x in lines)
 
 
 def test_split_does_not_change_when_the_set_grows():
@@ -156,6 +200,10 @@ def test_a_file_stays_in_its_split_when_others_join(tmp_path):
         (["--num-parts", "0"], "expected --num-parts > 0, or --parts (got 0)"),
         (["--parts", "nowhere"], "nowhere: no such folder"),
         (["--pitch", "-1"], "expected a pitch > 0 mm (got -1.0)"),
+        (["--pitch", "inf"], "expected a pitch > 0 mm (got inf)"),
+        (["--pitch", "100"], "a pitch of 100 mm leaves parts of 24 mm without voxels; use at most"),
+        (["--pitch", "0.01"], "up to 1.25e+11 voxels, over the limit of 4,000,000; use a coarser"),
+        (["--size", "16", "inf"], "0 < low <= high mm"),
         (["--size", "9", "3"], "0 < low <= high"),
         (["--workers", "0"], "expected --workers >= 1 (got 0)"),
         (["--material", "wood"], "unknown material 'wood'"),
