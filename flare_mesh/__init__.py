@@ -1,23 +1,28 @@
 """Learned fields on unstructured meshes, mixed at linear cost by FLARE attention."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from flare_mesh._version import __version__
-from flare_mesh.models import FLAREOperator
-from flare_mesh.nn import FLAREAttention
-from flare_mesh.ops import flare_attention
 
 if TYPE_CHECKING:
     from flare_mesh.data import MeshData
-
+    from flare_mesh.models import FLAREOperator
+    from flare_mesh.nn import FLAREAttention
+    from flare_mesh.ops import flare_attention
 
 __all__ = ["FLAREAttention", "FLAREOperator", "MeshData", "__version__", "flare_attention"]
 
+# Imported on first use: the simulator needs no network, and PyG takes longer than torch itself.
+_HOMES = {
+    "FLAREAttention": "flare_mesh.nn",
+    "FLAREOperator": "flare_mesh.models",
+    "MeshData": "flare_mesh.data",
+    "flare_attention": "flare_mesh.ops",
+}
+
 
 def __getattr__(name: str):
-    # PyG takes longer to import than torch itself: only those who use MeshData pay for it.
-    if name == "MeshData":
-        from flare_mesh.data import MeshData
-
-        return MeshData
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

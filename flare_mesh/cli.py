@@ -88,11 +88,17 @@ def predict(
         simulate: Also simulate the part and write the truth and the error.
         islands: "drop" voxels that nothing holds when they are built, or "refuse" such a part.
     """
+    from flare_mesh.data import check_folder, check_writable
     from flare_mesh.prediction import predict as run
     from flare_mesh.surrogate import Surrogate
 
-    if picture is not None and Path(picture).suffix.lower() != ".png":
-        raise ValueError(f"{picture}: expected a picture's name that ends in .png")
+    check_writable(out)
+    if Path(out).resolve() == Path(part).resolve():
+        raise ValueError(f"{out}: would overwrite the part; choose another name")
+    if picture is not None:
+        if Path(picture).suffix.lower() != ".png":
+            raise ValueError(f"{picture}: expected a picture's name that ends in .png")
+        check_folder(picture)
     prediction = run(Surrogate.load(model), part, pitch=pitch, simulate=simulate, islands=islands)
     prediction.save(out)
     nodes = prediction.mesh.num_nodes
@@ -122,10 +128,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns the exit code: 0, 2 (bad input), 130 (Ctrl-C)."""
     from jsonargparse import auto_cli
 
-    warnings.showwarning = _show_warning
+    from lpbf import SolverError
+
     try:
-        auto_cli([fit, predict], args=None if argv is None else list(argv), as_positional=False)
-    except (ValueError, OSError) as error:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            auto_cli([fit, predict], args=None if argv is None else list(argv), as_positional=False)
+    except (ValueError, OSError, SolverError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from flare_mesh.data import UnitGaussianNormalizer
+from flare_mesh.data import UnitGaussianNormalizer, atomic_path
 from flare_mesh.data.transforms import BuildFeatures
 from flare_mesh.models import FLAREOperator
 
+_FILE = "surrogate.safetensors"
 _TRANSFORMS = {"build_features": BuildFeatures}
 
 
@@ -87,43 +88,34 @@ class Surrogate(nn.Module):
         return self.split_fields(self(data))
 
     def save(self, path: str | Path) -> None:
-        """Writes the model, the normalisers and ``surrogate.json`` into the folder ``path``."""
-        folder = Path(path)
-        self.model.save(folder)
-        normalizers = {
-            key: value for key, value in self.state_dict().items() if "normalizer" in key
-        }
-        save_file(normalizers, folder / "normalizers.safetensors")
-        record = {
+        """Writes ``surrogate.safetensors``, weights and JSON header, into the folder ``path``."""
+        header = {
+            "model": self.model.config,
             "fields": self.fields,
             "units": self.units,
             "transform": self.transform,
             "info": self.info,
         }
-        (folder / "surrogate.json").write_text(json.dumps(record, indent=2))
+        with atomic_path(Path(path) / _FILE) as temporary:
+            save_file(self.state_dict(), temporary, metadata={"surrogate": json.dumps(header)})
 
     @classmethod
     def load(cls, path: str | Path) -> "Surrogate":
-        """Reads a folder written by :meth:`save`; no code is run from the files.
+        """Reads what :meth:`save` wrote into the folder ``path``; no code is run from the file.
 
         Raises:
-            FileNotFoundError: If the folder or a file in it is missing.
-            ValueError: If a file is not what :meth:`save` writes.
+            FileNotFoundError: If there is none.
+            ValueError: If the file is not what :meth:`save` writes.
         """
-        folder = Path(path)
-        if not (folder / "surrogate.json").is_file():
-            raise FileNotFoundError(f"{folder}: no trained surrogate there (no surrogate.json)")
+        file = Path(path) / _FILE
+        if not file.is_file():
+            raise FileNotFoundError(f"{path}: no trained surrogate there (no {_FILE})")
         try:
-            model = FLAREOperator.load(folder)
-            record = json.loads((folder / "surrogate.json").read_text())
-            surrogate = cls(model, **record)
-            surrogate.load_state_dict(
-                {
-                    **{f"model.{key}": value for key, value in model.state_dict().items()},
-                    **load_file(folder / "normalizers.safetensors"),
-                }
-            )
-        except (TypeError, RuntimeError, ValueError, SafetensorError) as error:
-            reason = textwrap.shorten(str(error), 400)
-            raise ValueError(f"{folder}: cannot be loaded as a surrogate: {reason}") from error
+            with safe_open(file, framework="pt") as opened:
+                header = json.loads(opened.metadata()["surrogate"])
+            surrogate = cls(FLAREOperator(**header.pop("model")), **header)
+            surrogate.load_state_dict(load_file(file))
+        except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+            reason = textwrap.shorten(str(error), 300)  # torch lists every weight that differs
+            raise ValueError(f"{file}: cannot be loaded as a surrogate: {reason}") from error
         return surrogate

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 import tomllib
@@ -25,17 +26,24 @@ def test_every_package_is_listed():
 def imported_by(statement):
     code = f"{statement}; import sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return {name.split(".")[0] for name in done.stdout.split()}
+    return {name for name in done.stdout.split() if name.count(".") < 2}
 
 
 def test_import_is_light():
-    loaded = imported_by("import flare_mesh")
+    loaded = imported_by("import flare_mesh; flare_mesh.FLAREOperator")
     assert not loaded & {"lightning", "vtk", "vtkmodules", "pyvista", "torch_geometric", "meshio"}
 
 
 def test_the_simulator_knows_no_network():
     loaded = imported_by("import lpbf, lpbf.generate")
     assert not loaded & {"lightning", "vtkmodules", "torch_geometric"}
+    assert not {f"flare_mesh.{room}" for room in ("ops", "nn", "models", "training")} & loaded
+
+
+def test_local_links_of_the_pages_exist():
+    for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
 def test_public_names():

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from flare_mesh.data.atomic import atomic_path, check_folder
 from flare_mesh.data.cells import CELL_EDGES, CELL_NODES, edges_of_cells
 from flare_mesh.data.mesh_io import check_writable, read_mesh, write_mesh
 from flare_mesh.data.normalizer import UnitGaussianNormalizer
+from flare_mesh.files import atomic_path, check_folder
 
 if TYPE_CHECKING:
     from flare_mesh.data.mesh_data import MeshData

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     import pyvista
 
 
+# Names that mean something else in a PyG graph.
+_RESERVED = {"pos", "edge_index", "batch", "ptr", *CELL_NODES}
+
+
 class MeshData(Data):
     """A :class:`torch_geometric.data.Data` whose cells survive batching.
 
@@ -60,8 +64,12 @@ class MeshData(Data):
         """Points, cells, their edges, and point data of a meshio mesh; flat points get z = 0.
 
         Raises:
-            ValueError: If a cell type is not supported.
+            ValueError: If a coordinate is not finite, a cell type is not supported, a cell names
+                a node that does not exist, or a field bears a name that :class:`MeshData` needs.
         """
+        if not np.isfinite(mesh.points).all():
+            bad = int((~np.isfinite(mesh.points)).any(axis=1).sum())
+            raise ValueError(f"{bad} points have NaN or infinite coordinates")
         points = np.zeros((len(mesh.points), 3), dtype=np.float32)
         points[:, : mesh.points.shape[1]] = mesh.points
         data = cls(pos=torch.from_numpy(points))
@@ -71,9 +79,17 @@ class MeshData(Data):
                     f"cells of type '{cell_type}' are not supported; "
                     f"expected one of {', '.join(CELL_NODES)}"
                 )
+            nodes = mesh.cells_dict[cell_type]
+            if nodes.size and not (nodes.min() >= 0 and nodes.max() < len(points)):
+                raise ValueError(
+                    f"expected node numbers from 0 to {len(points) - 1} in '{cell_type}' "
+                    f"(got {nodes.min()} to {nodes.max()})"
+                )
             data[cell_type] = torch.from_numpy(mesh.cells_dict[cell_type].astype(np.int64))
         data.edge_index = torch.from_numpy(edges_of_cells(mesh.cells_dict, len(points)))
         for name, values in mesh.point_data.items():
+            if name in _RESERVED:
+                raise ValueError(f"the field name '{name}' is taken; rename that field")
             data[name] = torch.from_numpy(np.asarray(values, dtype=np.float32))
         return data
 

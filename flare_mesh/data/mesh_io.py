@@ -7,7 +7,7 @@ import meshio
 import numpy as np
 from numpy.typing import NDArray
 
-from flare_mesh.data.atomic import atomic_path, check_folder
+from flare_mesh.files import atomic_path, check_folder
 
 # Formats of one file that hold any cells and their node fields.
 WRITABLE_SUFFIXES = (".vtu", ".vtk")

@@ -47,6 +47,8 @@ class BuildFeatures(BaseTransform):
     def forward(self, data: Data) -> Data:
         pos = data.pos
         assert isinstance(pos, Tensor)
+        if "batch" in data:
+            raise ValueError("BuildFeatures: expected a single part; apply it before batching")
         extents = (pos.amax(0) - pos.amin(0)).expand_as(pos)
         source, target = data["edge_index"]
         # Voxel edges run along one axis each: the one in which their ends differ most.

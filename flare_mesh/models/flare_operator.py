@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from flare_mesh.files import atomic_path
 from flare_mesh.nn import FLAREBlock, ResidualMLP
 from flare_mesh.nn.flare_attention import batch_to_ptr
 
@@ -75,6 +76,12 @@ class FLAREOperator(nn.Module):
             "qk_norm": qk_norm,
             "backend": backend,
         }
+        for name, least in (("in_channels", 0), ("out_channels", 1), ("hidden_channels", 1),
+                            ("num_layers", 0), ("pos_dim", 1)):  # fmt: skip
+            if self.config[name] < least:
+                raise ValueError(
+                    f"FLAREOperator: expected '{name}' >= {least} (got {self.config[name]})"
+                )
         c = hidden_channels
         if isinstance(encoder, nn.Module):
             self.encoder = encoder
@@ -153,9 +160,10 @@ class FLAREOperator(nn.Module):
     def save(self, path: str | Path) -> None:
         """Writes ``config.json`` and ``model.safetensors`` into the folder ``path``."""
         folder = Path(path)
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file(self.state_dict(), folder / "model.safetensors")
-        (folder / "config.json").write_text(json.dumps({"model": "flare", **self.config}, indent=2))
+        with atomic_path(folder / "model.safetensors") as temporary:
+            save_file(self.state_dict(), temporary)
+        with atomic_path(folder / "config.json") as temporary:
+            temporary.write_text(json.dumps({"model": "flare", **self.config}, indent=2))
 
     @classmethod
     def load(cls, path: str | Path, *, encoder: nn.Module | None = None) -> "FLAREOperator":

@@ -109,6 +109,7 @@ class FLAREAttention(nn.Module):
             )
         key = self.key_norm(self.key(x).unflatten(-1, (self.heads, -1)))
         value = self.value(x).unflatten(-1, (self.heads, -1))
+        key = key.to(value.dtype)  # autocast gives norms in float32, projections in half
         dense = x.dim() == 3
         if dense:
             if batch is not None or ptr is not None:
@@ -128,7 +129,7 @@ class FLAREAttention(nn.Module):
             else:
                 ptr = batch_to_ptr(batch)
         mixed = flare_attention(
-            self.query_norm(self.latent_query).to(key.dtype),
+            self.query_norm(self.latent_query).to(value.dtype),
             key,
             value,
             ptr=ptr,

@@ -32,7 +32,10 @@ def test_predict_leaves_nothing_behind_on_bad_input(trained, part, tmp_path, cap
     model = str(trained[0])
     cases = [
         (["--model", model, "--part", "none.stl", "--out", "x.vtu"], "none.stl: no such file"),
-        (["--model", model, "--part", part, "--out", "x.what"], "expected a mesh file's suffix"),
+        (
+            ["--model", model, "--part", part, "--out", "x.what"],
+            "expected a name that ends in .vtu or .vtk",
+        ),
         (["--model", "nowhere", "--part", part, "--out", "x.vtu"], "no trained surrogate there"),
         (
             ["--model", model, "--part", part, "--out", "x.vtu", "--pitch", "0.05"],
@@ -42,6 +45,8 @@ def test_predict_leaves_nothing_behind_on_bad_input(trained, part, tmp_path, cap
             ["--model", model, "--part", part, "--out", "x.vtu", "--picture", "x.gif"],
             "ends in .png",
         ),
+        (["--model", model, "--part", part, "--out", f"{part}/x.vtu"], "is a file, not a folder"),
+        (["--model", model, "--part", "a.vtu", "--out", "a.vtu"], "would overwrite the part"),
     ]
     for arguments, message in cases:
         before = set(tmp_path.iterdir())

@@ -71,10 +71,27 @@ def test_bad_input(surrogate, part, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none.stl: no such file"):
         predict(surrogate, tmp_path / "none.stl")
     meshio.Mesh(np.eye(3), [("triangle", [[0, 1, 2]])]).write(tmp_path / "flat.vtu")
-    with pytest.raises(ValueError, match=r"flat.vtu: expected a mesh with hexahedra \(got \['tri"):
+    with pytest.raises(ValueError, match=r"flat.vtu: expected a mesh of hexahedra \(got \['tri"):
         predict(surrogate, tmp_path / "flat.vtu")
-    with pytest.raises(ValueError, match="only a surface .* is simulated"):
+    with pytest.raises(ValueError, match="only a surface .* has a pitch and is simulated"):
         predict(surrogate, tmp_path / "flat.vtu", simulate=True)
+    with pytest.raises(ValueError, match="only a surface"):
+        predict(surrogate, tmp_path / "flat.vtu", pitch=1.0)
+
+    result = simulate(voxelize(part, 4.0), process_of(surrogate.info))
+    cells = [("hexahedron", result.cells)]
+    stray = meshio.Mesh(np.vstack([result.points, [[500.0] * 3]]), cells)
+    stray.write(tmp_path / "stray.vtu")
+    with pytest.raises(ValueError, match=r"stray.vtu: 1 points belong to no cell"):
+        predict(surrogate, tmp_path / "stray.vtu")
+    flat = {"displacement": result.displacement[:, :2]}
+    meshio.Mesh(result.points, cells, point_data=flat).write(tmp_path / "two.vtu")
+    with pytest.raises(ValueError, match="'displacement' with 3 components .got 2."):
+        predict(surrogate, tmp_path / "two.vtu")
+    broken = np.where(np.arange(len(result.points))[:, None] == 5, np.nan, result.points)
+    meshio.Mesh(broken, cells).write(tmp_path / "nan.vtu")
+    with pytest.raises(ValueError, match=r"nan.vtu: 1 points have NaN"):
+        predict(surrogate, tmp_path / "nan.vtu")
     surrogate.info.clear()
     with pytest.raises(ValueError, match="give a pitch"):
         predict(surrogate, part)

@@ -1,8 +1,6 @@
-import json
-import shutil
-
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from flare_mesh import FLAREOperator
 from flare_mesh.surrogate import Surrogate
@@ -47,16 +45,25 @@ def test_bad_options():
         Surrogate(model, {"u": 4}, transform="knn")
 
 
-def test_damaged_folders(tmp_path):
+def test_saving_replaces_the_file_in_one_step(tmp_path):
+    surrogate().save(tmp_path)
+    surrogate(info={"pitch": 1.0}).save(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["surrogate.safetensors"]
+    assert Surrogate.load(tmp_path).info == {"pitch": 1.0}
+
+
+def test_damaged_files(tmp_path):
     with pytest.raises(FileNotFoundError, match="no trained surrogate there"):
-        Surrogate.load(tmp_path / "none")
-    surrogate().save(tmp_path / "a")
-    shutil.copytree(tmp_path / "a", tmp_path / "b")
-    record = json.loads((tmp_path / "b/surrogate.json").read_text())
-    (tmp_path / "b/surrogate.json").write_text(json.dumps({**record, "fields": {"u": 1}}))
-    with pytest.raises(ValueError, match="cannot be loaded as a surrogate: .*do not add up"):
-        Surrogate.load(tmp_path / "b")
-    weights = tmp_path / "a/model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:100])
-    with pytest.raises(ValueError, match="cannot be loaded as FLAREOperator"):
-        Surrogate.load(tmp_path / "a")
+        Surrogate.load(tmp_path)
+    file = tmp_path / "surrogate.safetensors"
+    surrogate().save(tmp_path)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-100])
+    with pytest.raises(ValueError, match="surrogate.safetensors: cannot be loaded as a surrogate"):
+        Surrogate.load(tmp_path)
+    file.write_bytes(whole.replace(b'von_mises\\": 1', b'von_mises\\": 2'))
+    with pytest.raises(ValueError, match="do not add up to the model's 4 output channels"):
+        Surrogate.load(tmp_path)
+    save_file({"weight": torch.zeros(1)}, file)
+    with pytest.raises(ValueError, match="cannot be loaded as a surrogate"):
+        Surrogate.load(tmp_path)

@@ -64,6 +64,22 @@ def test_unknown_cells():
         MeshData.from_meshio(mesh)
 
 
+@pytest.mark.parametrize(
+    ("points", "cell", "fields", "message"),
+    [
+        (np.full((3, 3), np.nan), [0, 1, 2], {}, "3 points have NaN"),
+        (np.eye(3), [0, 1, 3], {}, r"from 0 to 2 in 'triangle' \(got 0 to 3\)"),
+        (np.eye(3), [0, 1, -1], {}, r"in 'triangle' \(got -1 to 1\)"),
+        (np.eye(3), [0, 1, 2], {"pos": np.zeros((3, 3))}, "field name 'pos' is taken"),
+        (np.eye(3), [0, 1, 2], {"batch": np.zeros(3)}, "field name 'batch' is taken"),
+    ],
+)
+def test_bad_meshes(points, cell, fields, message):
+    mesh = meshio.Mesh(points, [("triangle", [cell])], point_data=fields)
+    with pytest.raises(ValueError, match=message):
+        MeshData.from_meshio(mesh)
+
+
 def test_pyvista():
     grid = block(2, 1, 1).to_pyvista()
     assert grid.n_cells == 2

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from torch_geometric.data import Batch
 
 from flare_mesh import MeshData
 from flare_mesh.data.transforms import BuildFeatures, RandomNodes, RandomQuarterTurn
@@ -41,6 +42,12 @@ def test_features_of_single_nodes():
     )
     # In the middle of the plate's top: the whole plate is the section, one cell high.
     assert at(0.0, 0.0, 2.0) == pytest.approx([4, 2, 3, 0, 0, 2, 1, 0, 0, 2, 1, 0.5, 0.5, 4 / 8])
+
+
+def test_batches_are_refused():
+    batch = Batch.from_data_list([data_of(tee()), data_of(tee())])
+    with pytest.raises(ValueError, match="apply it before batching"):
+        BuildFeatures()(batch)
 
 
 def test_turned_part_has_the_features_and_the_distortion_of_the_turned_part():

@@ -129,6 +129,22 @@ def test_bad_input(arguments, message):
         operator()(*arguments)
 
 
+@pytest.mark.parametrize("options", [{"num_layers": -1}, {"hidden_channels": 0}, {"pos_dim": 0}])
+def test_bad_sizes(options):
+    (name,) = options
+    with pytest.raises(ValueError, match=f"FLAREOperator: expected '{name}' >= "):
+        operator(**options)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_gpu_equals_cpu():
+    model = operator()
+    batch = Batch.from_data_list(GRAPHS)
+    on_gpu = model.cuda()(batch.cuda()).cpu()
+    torch.testing.assert_close(on_gpu, model.cpu()(batch.cpu()), rtol=1e-4, atol=1e-4)
+
+
 def test_unknown_encoder():
     with pytest.raises(ValueError, match="unknown encoder 'gnn'; choose 'mlp' or pass a module"):
         operator(encoder="gnn")

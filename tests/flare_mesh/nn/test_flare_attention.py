@@ -49,6 +49,16 @@ def test_every_parameter_gets_a_gradient(module):
         assert float(parameter.grad.abs().max()) > 0, name
 
 
+@pytest.mark.parametrize("qk_norm", [False, True])
+def test_autocast(qk_norm):
+    module = layer(qk_norm=qk_norm)
+    x = torch.randn(10, 12)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = module(x)
+    assert half.dtype == torch.bfloat16
+    torch.testing.assert_close(half.float(), module(x), rtol=0.1, atol=0.1)
+
+
 def test_initial_values():
     module = FLAREAttention(64, heads=8, num_latents=64)
     assert 0.09 < float(module.latent_query.detach().std()) < 0.11

@@ -1,6 +1,6 @@
 import pytest
 
-from flare_mesh.data import atomic_path
+from flare_mesh.files import atomic_path
 
 
 def test_appears_whole(tmp_path):
