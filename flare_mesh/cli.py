@@ -99,7 +99,10 @@ def predict(
         if Path(picture).suffix.lower() != ".png":
             raise ValueError(f"{picture}: expected a picture's name that ends in .png")
         check_folder(picture)
-    prediction = run(Surrogate.load(model), part, pitch=pitch, simulate=simulate, islands=islands)
+    surrogate = Surrogate.load(model)
+    if picture is not None and "displacement" not in surrogate.fields:
+        raise ValueError(f"{model}: predicts {list(surrogate.fields)}, no displacement to draw")
+    prediction = run(surrogate, part, pitch=pitch, simulate=simulate, islands=islands)
     prediction.save(out)
     nodes = prediction.mesh.num_nodes
     print(f"predicted {nodes:,} nodes in {prediction.predict_seconds:.3f} s: {out}")
