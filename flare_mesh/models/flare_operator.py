@@ -128,15 +128,7 @@ class FLAREOperator(nn.Module):
             weight = data.weight if "weight" in data else weight
         features = self._features(x, pos)
         if ptr is None:
-            if batch is None:
-                ptr = torch.tensor([0, features.shape[0]], device=features.device)
-            elif batch.shape[:1] != features.shape[:1]:
-                raise ValueError(
-                    f"FLAREOperator: expected 'batch' of shape [{features.shape[0]}] "
-                    f"(got {list(batch.shape)})"
-                )
-            else:
-                ptr = batch_to_ptr(batch)
+            ptr = batch_to_ptr(batch, features)
         h = self.encoder(features)
         for block in self.blocks:
             h = block(h, ptr=ptr, weight=weight)

@@ -7,11 +7,22 @@ from flare_mesh.nn.residual_mlp import ResidualMLP
 from flare_mesh.ops import flare_attention
 
 
-def batch_to_ptr(batch: Tensor) -> Tensor:
-    """Offsets [B + 1] of the graphs of a PyG batch vector [N], which must be sorted."""
-    if batch.dim() != 1 or batch.is_floating_point():
+def batch_to_ptr(batch: Tensor | None, nodes: Tensor) -> Tensor:
+    """Offsets [B + 1] of the graphs of a PyG batch vector [N], or of one graph where it is None.
+
+    Args:
+        batch: Graph of each node, sorted.
+        nodes: Any tensor [N, ...] on the nodes.
+
+    Raises:
+        ValueError: If ``batch`` does not fit the nodes or is not sorted.
+    """
+    if batch is None:
+        return torch.tensor([0, len(nodes)], device=nodes.device)
+    if batch.shape != nodes.shape[:1] or batch.is_floating_point():
         raise ValueError(
-            f"expected 'batch' to be integers of shape [N] (got {batch.dtype} {list(batch.shape)})"
+            f"expected 'batch' to be integers of shape [{len(nodes)}] "
+            f"(got {batch.dtype} {list(batch.shape)})"
         )
     if not torch.compiler.is_compiling() and bool((batch[1:] < batch[:-1]).any()):
         raise ValueError(
@@ -119,15 +130,7 @@ class FLAREAttention(nn.Module):
                 )
             key, value = key.transpose(1, 2), value.transpose(1, 2)
         elif ptr is None:
-            if batch is None:
-                ptr = torch.tensor([0, x.shape[0]], device=x.device)
-            elif batch.shape[:1] != x.shape[:1]:
-                raise ValueError(
-                    f"FLAREAttention: expected 'batch' of shape [{x.shape[0]}] "
-                    f"(got {list(batch.shape)})"
-                )
-            else:
-                ptr = batch_to_ptr(batch)
+            ptr = batch_to_ptr(batch, x)
         mixed = flare_attention(
             self.query_norm(self.latent_query).to(value.dtype),
             key,

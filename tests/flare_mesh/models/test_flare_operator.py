@@ -120,7 +120,7 @@ def test_build_by_name():
         ((torch.zeros(4, 2), None), "'pos' of shape"),
         (
             (torch.zeros(4, 2), torch.zeros(4, 3), torch.zeros(3, dtype=torch.long)),
-            r"'batch' of shape \[4\]",
+            r"'batch' to be integers of shape \[4\]",
         ),
     ],
 )

@@ -84,7 +84,7 @@ def test_bad_options(options, message):
         (
             torch.zeros(5, 12),
             {"batch": torch.zeros(4, dtype=torch.long)},
-            r"'batch' of shape \[5\]",
+            r"'batch' to be integers of shape \[5\]",
         ),
         (torch.zeros(2, 12), {"batch": torch.tensor([1, 0])}, "'batch' to be sorted"),
         (torch.zeros(2, 12), {"batch": torch.zeros(2)}, "'batch' to be integers"),
