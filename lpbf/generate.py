@@ -66,6 +66,8 @@ def generate(
     log = out / "rejected.jsonl"
     given_up = _read_given_up(log)
     todo = [case for case in cases if not _is_done(case, out, given_up)]
+    for case in todo:  # damaged, or of a part file that is no more what it was
+        (out / case.file).unlink(missing_ok=True)
     with log.open("a") as file:
         for outcome in _run_all(todo, settings, out, workers):
             if not outcome.accepted:

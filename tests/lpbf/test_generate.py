@@ -118,6 +118,9 @@ def test_a_part_file_that_was_mended_or_replaced_is_done_anew(tmp_path):
     assert generate(tmp_path / "set", 0, settings=SMALL, parts=parts, resume=True) == 2
     generate(tmp_path / "anew", 0, settings=SMALL, parts=parts)
     assert_same_folders(tmp_path / "set", tmp_path / "anew")
+    (parts / "a.stl").write_bytes(b"")
+    assert generate(tmp_path / "set", 0, settings=SMALL, parts=parts, resume=True) == 1
+    assert not list((tmp_path / "set").glob("t*/a_stl.npz"))
 
 
 def test_warnings_are_shown(tmp_path, capsys):
