@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch_geometric.data import Dataset
 
-from flare_mesh.data import MeshData
+from flare_mesh.data import MeshData, check_node_numbers
 
 
 class LPBF(Dataset):
@@ -87,12 +87,10 @@ class LPBF(Dataset):
         )
         nodes = len(data.pos)
         for key in ("edge_index", "elems"):
-            index = arrays[key]
-            if index.size and not (index.min() >= 0 and index.max() < nodes):
-                raise ValueError(
-                    f"{path}: expected node numbers from 0 to {nodes - 1} in '{key}' "
-                    f"(got {index.min()} to {index.max()})"
-                )
+            try:
+                check_node_numbers(key, arrays[key], nodes)
+            except ValueError as error:
+                raise ValueError(f"{path}: {error}") from error
         for name, channels in cls.FIELDS.items():
             values = arrays[cls._KEYS[name]].astype(np.float32)
             if values.size != nodes * channels:

@@ -148,10 +148,10 @@ def _from_mesh_file(
     unused = (mesh.num_nodes or 0) - len(mesh["hexahedron"].unique())
     if unused:
         raise ValueError(f"{source}: {unused} points belong to no cell; remove them")
-    truth = {}
+    truth, given = {}, mesh.node_fields
     for name, channels in surrogate.fields.items():
-        if name in mesh.node_fields:
-            field = mesh.node_fields[name].reshape(len(mesh.pos), -1)
+        if name in given:
+            field = given[name].reshape(len(mesh.pos), -1)
             if field.shape[1] != channels:
                 raise ValueError(
                     f"{source}: expected '{name}' with {channels} components "

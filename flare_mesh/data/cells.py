@@ -37,6 +37,19 @@ CELL_EDGES: dict[str, tuple[tuple[int, int], ...]] = {
 """Edges of each cell type as pairs of its nodes, in VTK's node order."""
 
 
+def check_node_numbers(name: str, index: NDArray[np.integer], num_nodes: int) -> None:
+    """Refuses connectivity that names nodes which do not exist.
+
+    Raises:
+        ValueError: If a number is below 0 or not below ``num_nodes``.
+    """
+    if index.size and not (index.min() >= 0 and index.max() < num_nodes):
+        raise ValueError(
+            f"expected node numbers from 0 to {num_nodes - 1} in '{name}' "
+            f"(got {index.min()} to {index.max()})"
+        )
+
+
 def edges_of_cells(cells: Mapping[str, NDArray[np.integer]], num_nodes: int) -> NDArray[np.int64]:
     """The edges of all cells in both directions, each once, [2, num_edges], as PyG wants them.
 

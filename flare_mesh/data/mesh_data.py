@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from flare_mesh.data.cells import CELL_NODES, edges_of_cells
+from flare_mesh.data.cells import CELL_NODES, check_node_numbers, edges_of_cells
 from flare_mesh.data.mesh_io import write_mesh
 
 if TYPE_CHECKING:
@@ -73,20 +73,16 @@ class MeshData(Data):
         points = np.zeros((len(mesh.points), 3), dtype=np.float32)
         points[:, : mesh.points.shape[1]] = mesh.points
         data = cls(pos=torch.from_numpy(points))
-        for cell_type in mesh.cells_dict:
+        cells = mesh.cells_dict  # put together anew at each access
+        for cell_type, nodes in cells.items():
             if cell_type not in CELL_NODES:
                 raise ValueError(
                     f"cells of type '{cell_type}' are not supported; "
                     f"expected one of {', '.join(CELL_NODES)}"
                 )
-            nodes = mesh.cells_dict[cell_type]
-            if nodes.size and not (nodes.min() >= 0 and nodes.max() < len(points)):
-                raise ValueError(
-                    f"expected node numbers from 0 to {len(points) - 1} in '{cell_type}' "
-                    f"(got {nodes.min()} to {nodes.max()})"
-                )
-            data[cell_type] = torch.from_numpy(mesh.cells_dict[cell_type].astype(np.int64))
-        data.edge_index = torch.from_numpy(edges_of_cells(mesh.cells_dict, len(points)))
+            check_node_numbers(cell_type, nodes, len(points))
+            data[cell_type] = torch.from_numpy(nodes.astype(np.int64))
+        data.edge_index = torch.from_numpy(edges_of_cells(cells, len(points)))
         for name, values in mesh.point_data.items():
             if name in _RESERVED:
                 raise ValueError(f"the field name '{name}' is taken; rename that field")

@@ -52,13 +52,13 @@ class FieldModule(LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW and the one-cycle schedule over all steps of the run."""
         optimizer = torch.optim.AdamW(self.parameters(), lr=self.lr, weight_decay=self.weight_decay)
-        steps = int(self.trainer.estimated_stepping_batches)
+        # OneCycleLR divides by the warm-up's steps less one.
+        steps = max(4, int(self.trainer.estimated_stepping_batches))
         scheduler = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             max_lr=self.lr,
-            total_steps=max(steps, 4),
-            # OneCycleLR divides by the warm-up's steps less one.
-            pct_start=max(0.1, 2 / max(steps, 4)),
+            total_steps=steps,
+            pct_start=max(0.1, 2 / steps),
         )
         return {
             "optimizer": optimizer,
