@@ -9,9 +9,17 @@ if TYPE_CHECKING:
     from flare_mesh.data import MeshData
     from flare_mesh.models import FLAREOperator
     from flare_mesh.nn import FLAREAttention
-    from flare_mesh.ops import flare_attention
+    from flare_mesh.ops import flare_attention, flare_decode, flare_encode
 
-__all__ = ["FLAREAttention", "FLAREOperator", "MeshData", "__version__", "flare_attention"]
+__all__ = [
+    "FLAREAttention",
+    "FLAREOperator",
+    "MeshData",
+    "__version__",
+    "flare_attention",
+    "flare_decode",
+    "flare_encode",
+]
 
 # Imported on first use: the simulator needs no network, and PyG takes longer than torch itself.
 _HOMES = {
@@ -19,6 +27,8 @@ _HOMES = {
     "FLAREOperator": "flare_mesh.models",
     "MeshData": "flare_mesh.data",
     "flare_attention": "flare_mesh.ops",
+    "flare_decode": "flare_mesh.ops",
+    "flare_encode": "flare_mesh.ops",
 }
 
 

@@ -1,5 +1,5 @@
-"""Pure functions on tensors: the FLARE mixer and its backends."""
+"""Pure functions on tensors: the FLARE mixer, its halves, and their backends."""
 
-from flare_mesh.ops.attention import flare_attention
+from flare_mesh.ops.attention import flare_attention, flare_decode, flare_encode, flare_merge
 
-__all__ = ["flare_attention"]
+__all__ = ["flare_attention", "flare_decode", "flare_encode", "flare_merge"]

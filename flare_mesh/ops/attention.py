@@ -1,89 +1,33 @@
-"""The FLARE mixer: one public function in front of every backend."""
-
-from collections.abc import Callable
+"""The FLARE mixer and its two halves: public functions in front of every backend."""
 
 import torch
 from torch import Tensor
 
-from flare_mesh.ops.reference import flare_attention_reference
-from flare_mesh.ops.sdpa import flare_attention_sdpa
-
-_BACKENDS: dict[str, Callable[..., Tensor]] = {
-    "reference": flare_attention_reference,
-    "sdpa": flare_attention_sdpa,
-}
+from flare_mesh.ops import backends, checks
+from flare_mesh.ops.layout import Layout, equal_layout, flatten, log_weights, unflatten
 
 
-def _fail(name: str, expected: str, got: object) -> None:
-    raise ValueError(f"flare_attention: expected {name} {expected} (got {got})")
+def _checked() -> bool:
+    return not torch.compiler.is_compiling()
 
 
-def _check_node_tensor(name: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
-    if tuple(tensor.shape) != shape:
-        _fail(f"'{name}'", f"of shape {list(shape)}", list(tensor.shape))
-
-
-def _check(
+def _flat(
     query: Tensor,
-    key: Tensor,
-    value: Tensor,
+    nodes: tuple[Tensor, ...],
     ptr: Tensor | None,
     mask: Tensor | None,
-    weight: Tensor | None,
-) -> None:
-    layout, dims = ("[N, H, D]", 3) if ptr is not None else ("[B, H, N, D]", 4)
-    if key.dim() != dims:
-        _fail(f"'key' {'with' if ptr is not None else 'without'} 'ptr'", layout, list(key.shape))
-    if value.shape != key.shape:
-        _fail("'value'", f"of the shape of 'key', {list(key.shape)}", list(value.shape))
-    for name, tensor in (("query", query), ("value", value)):
-        if tensor.dtype != key.dtype or tensor.device != key.device:
-            _fail(
-                f"'{name}'",
-                f"of the dtype and device of 'key', {key.dtype} on {key.device}",
-                f"{tensor.dtype} on {tensor.device}",
-            )
-    if not key.is_floating_point():
-        _fail("'key'", "of a floating-point dtype", key.dtype)
-
+) -> tuple[Tensor, tuple[Tensor, ...], Layout]:
+    """Queries [B, H, M, D] and node tensors [N, H, D] of either layout."""
+    key = nodes[0]
     if ptr is not None:
+        layout = Layout(ptr)
+    else:
+        layout = equal_layout(key.shape[0], key.shape[2], key.device)
         if mask is not None:
-            raise ValueError("flare_attention: 'mask' belongs to dense input; got it with 'ptr'")
-        nodes, heads, channels = key.shape
-        if ptr.dim() != 1 or ptr.numel() < 1 or ptr.is_floating_point():
-            _fail("'ptr'", "integers of shape [B + 1]", f"{ptr.dtype} {list(ptr.shape)}")
-        bounds = ptr.tolist()
-        if bounds[0] != 0 or bounds[-1] != nodes or bounds != sorted(bounds):
-            _fail("'ptr'", f"to rise from 0 to N = {nodes}", bounds if len(bounds) < 9 else "...")
-        graphs, node_shape = len(bounds) - 1, (nodes,)
-    else:
-        graphs, heads, nodes, channels = key.shape
-        node_shape = (graphs, nodes)
-    if query.dim() == 3:
-        expected = (heads, query.shape[-2], channels)
-    else:
-        expected = (graphs, heads, query.shape[-2], channels)
-    if query.dim() not in (3, 4) or tuple(query.shape) != expected:
-        _fail(
-            "'query'",
-            f"of shape [{heads}, M, {channels}] or [{graphs}, {heads}, M, {channels}]",
-            list(query.shape),
-        )
-    if query.shape[-2] < 1:
-        _fail("'query'", "to hold at least one latent", list(query.shape))
-
-    if mask is not None:
-        _check_node_tensor("mask", mask, node_shape)
-        if mask.dtype != torch.bool:
-            _fail("'mask'", "of dtype torch.bool, True = valid", mask.dtype)
-        if not bool(mask.any(dim=-1).all()):
-            empty = (~mask.any(dim=-1)).nonzero().flatten().tolist()
-            _fail("'mask'", "to keep at least one node of each graph", f"none in {empty[:8]}")
-    if weight is not None:
-        _check_node_tensor("weight", weight, node_shape)
-        seen = weight if mask is None else weight[mask]
-        if not bool((seen > 0).all()):
-            _fail("'weight'", "to be positive", f"a smallest value of {float(seen.min())}")
+            # No weight however small would stop NaN or inf held by a padded key or value.
+            nodes = tuple(t.masked_fill(~mask[:, None, :, None], 0.0) for t in nodes)
+        nodes = tuple(flatten(t) for t in nodes)
+    return query.expand(layout.num_graphs, *query.shape[-3:]), nodes, layout
 
 
 def flare_attention(
@@ -96,6 +40,7 @@ def flare_attention(
     weight: Tensor | None = None,
     scale: float = 1.0,
     backend: str = "auto",
+    check_finite: bool = False,
 ) -> Tensor:
     r"""Mixes N nodes through M latents in O(N M) (FLARE, arXiv 2508.12594).
 
@@ -111,25 +56,174 @@ def flare_attention(
         query: Latent queries, [H, M, D] shared by the graphs, or [B, H, M, D].
         key: [B, H, N, D], or [N, H, D] with ``ptr``.
         value: Shape of ``key``.
-        ptr: Offsets of the graphs in a flat batch, [B + 1], from 0 to N; graphs may be empty.
+        ptr: Offsets of the graphs in a flat batch, int64 [B + 1], from 0 to N; graphs may be
+            empty.
         mask: Valid nodes of dense input, [B, N], True = valid. Masked rows of the output are 0.
         weight: Positive share of each node in the encode sum (its area or volume), [B, N] or
             [N]: makes the sum a quadrature. None weighs all nodes alike.
         scale: Factor s on the scores of both passes.
-        backend: ``"reference"``, ``"sdpa"``, or ``"auto"`` for the fastest that can run.
+        backend: ``"reference"``, ``"sdpa"``, ``"numba"`` (CPU), ``"triton"`` (GPU), or
+            ``"auto"``: ``"numba"`` on the CPU, ``"sdpa"`` elsewhere.
+        check_finite: Also refuses NaN and infinite values.
 
     Returns:
-        Mixed values, shape of ``value``.
+        Mixed values, shape and dtype of ``value``. Softmax and sums are computed in float32 for
+        float16 and bfloat16.
 
     Raises:
         ValueError: If shapes, dtypes, devices, ``ptr``, ``mask`` or ``weight`` do not fit, or the
-            backend is unknown.
+            backend is unknown. Compiled code skips these checks.
     """
-    name = "sdpa" if backend == "auto" else backend
-    if name not in _BACKENDS:
-        raise ValueError(
-            f"flare_attention: unknown backend '{backend}'; choose from {['auto', *_BACKENDS]}"
-        )
-    if not torch.compiler.is_compiling():
-        _check(query, key, value, ptr, mask, weight)
-    return _BACKENDS[name](query, key, value, ptr=ptr, mask=mask, weight=weight, scale=scale)
+    if _checked():
+        graphs, _, _ = checks.check_layout(key, ptr, mask, weight)
+        _check_value_and_query(query, key, value, graphs)
+        if check_finite:
+            checks.check_finite(query=query, key=key, value=value)
+    query, (key_flat, value_flat), layout = _flat(query, (key, value), ptr, mask)
+    log_weight = _flat_weight(weight, mask)
+    mixed = backends.mix(
+        query, key_flat, value_flat, layout, log_weight, scale=scale, backend=backend
+    )
+    return _like_input(mixed, ptr, mask, key)
+
+
+def flare_encode(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    ptr: Tensor | None = None,
+    mask: Tensor | None = None,
+    weight: Tensor | None = None,
+    scale: float = 1.0,
+    backend: str = "auto",
+    check_finite: bool = False,
+) -> tuple[Tensor, Tensor]:
+    r"""First half of :func:`flare_attention`: latents gather from the nodes.
+
+    .. math::
+        S = s\, Q K^T + \log w, \qquad Z = \mathrm{softmax}_N(S)\, V, \qquad
+        L = \mathrm{logsumexp}_N(S)
+
+    Parts of a graph that were encoded apart, chunks or shards, are merged exactly by
+    :func:`flare_merge`.
+
+    Args:
+        query: As in :func:`flare_attention`, and so are the other arguments.
+        key: See there.
+        value: See there.
+        ptr: See there.
+        mask: See there.
+        weight: See there.
+        scale: See there.
+        backend: See there. ``"sdpa"`` needs another pass over the keys for L.
+        check_finite: See there.
+
+    Returns:
+        Z [B, H, M, D] and L [B, H, M], in float32 (float64 for float64 input), differentiable
+        both. A graph without nodes has Z = 0 and L = -inf.
+
+    Raises:
+        ValueError: As :func:`flare_attention`.
+    """
+    if _checked():
+        graphs, _, _ = checks.check_layout(key, ptr, mask, weight)
+        _check_value_and_query(query, key, value, graphs)
+        if check_finite:
+            checks.check_finite(query=query, key=key, value=value)
+    query, (key_flat, value_flat), layout = _flat(query, (key, value), ptr, mask)
+    log_weight = _flat_weight(weight, mask)
+    return backends.encode(
+        query, key_flat, value_flat, layout, log_weight, scale=scale, backend=backend
+    )
+
+
+def flare_decode(
+    query: Tensor,
+    key: Tensor,
+    latent: Tensor,
+    *,
+    ptr: Tensor | None = None,
+    mask: Tensor | None = None,
+    scale: float = 1.0,
+    backend: str = "auto",
+    check_finite: bool = False,
+) -> Tensor:
+    r"""Second half of :func:`flare_attention`: nodes read from the latents.
+
+    .. math::
+        Y = \mathrm{softmax}_M(s\, K Q^T)\, Z
+
+    The nodes need not be those that were encoded: keys of any other points of the same graphs
+    evaluate the field there.
+
+    Args:
+        query: Latent queries, [H, M, D] or [B, H, M, D].
+        key: [B, H, N, D], or [N, H, D] with ``ptr``.
+        latent: Z, [B, H, M, D].
+        ptr: Offsets of the graphs, int64 [B + 1].
+        mask: Valid nodes of dense input, [B, N]; other rows of the output are 0.
+        scale: Factor s on the scores.
+        backend: As in :func:`flare_attention`.
+        check_finite: Also refuses NaN and infinite values.
+
+    Returns:
+        Values at the nodes, shape and dtype of ``key``.
+
+    Raises:
+        ValueError: As :func:`flare_attention`.
+    """
+    if _checked():
+        graphs, _, _ = checks.check_layout(key, ptr, mask, None)
+        checks.check_latents("query", query, key, graphs, shared=True)
+        checks.check_same("query", query, key)
+        checks.check_latents("latent", latent, key, graphs, shared=False)
+        if latent.shape[-2] != query.shape[-2]:
+            checks.fail("'latent'", f"to hold the {query.shape[-2]} latents of 'query'",
+                        list(latent.shape))  # fmt: skip
+        if check_finite:
+            checks.check_finite(query=query, key=key, latent=latent)
+    query, (key_flat,), layout = _flat(query, (key,), ptr, mask)
+    mixed = backends.decode(query, key_flat, latent, layout, scale=scale, backend=backend)
+    return _like_input(mixed, ptr, mask, key)
+
+
+def flare_merge(latents: Tensor, logsumexps: Tensor, dim: int = 0) -> tuple[Tensor, Tensor]:
+    r"""Merges encodings of parts of the same graphs, exactly.
+
+    .. math::
+        L = \mathrm{logsumexp}_r L_r, \qquad Z = \sum_r e^{L_r - L} Z_r
+
+    Args:
+        latents: [R, B, H, M, D]: parts r along ``dim``, each from :func:`flare_encode`.
+        logsumexps: [R, B, H, M].
+        dim: Dimension of the parts.
+
+    Returns:
+        Z [B, H, M, D] and L [B, H, M]. Parts without nodes (L = -inf) add nothing.
+    """
+    total = torch.logsumexp(logsumexps, dim=dim)
+    # Where all parts are empty, -inf - (-inf) must give the share 0 and not NaN.
+    finite = total.masked_fill(total == -torch.inf, 0.0)
+    share = (logsumexps - finite.unsqueeze(dim)).exp()
+    return (share.unsqueeze(-1) * latents).sum(dim), total
+
+
+def _check_value_and_query(query: Tensor, key: Tensor, value: Tensor, graphs: int) -> None:
+    if value.shape != key.shape:
+        checks.fail("'value'", f"of the shape of 'key', {list(key.shape)}", list(value.shape))
+    checks.check_same("value", value, key)
+    checks.check_same("query", query, key)
+    checks.check_latents("query", query, key, graphs, shared=True)
+
+
+def _flat_weight(weight: Tensor | None, mask: Tensor | None) -> Tensor | None:
+    log_weight = log_weights(weight, mask)
+    return None if log_weight is None else log_weight.flatten()
+
+
+def _like_input(mixed: Tensor, ptr: Tensor | None, mask: Tensor | None, key: Tensor) -> Tensor:
+    if ptr is not None:
+        return mixed
+    mixed = unflatten(mixed, key.shape[0], key.shape[2])
+    return mixed if mask is None else mixed.masked_fill(~mask[:, None, :, None], 0.0)

@@ -1,63 +1,47 @@
-"""The FLARE mixer written out plainly: slow, readable, exact in float64."""
+"""The two halves of the mixer written out plainly: slow, readable, exact in float64."""
 
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-
-def _mix(query: Tensor, key: Tensor, value: Tensor, log_weight: Tensor | None, scale: float):
-    """One graph: query [H, M, D]; key, value [H, N, D]; log_weight [N]; returns [H, N, D]."""
-    scores = scale * query @ key.transpose(-1, -2)  # [H, M, N]
-    encode = scores if log_weight is None else scores + log_weight
-    latent = torch.softmax(encode, dim=-1) @ value  # [H, M, D]
-    return torch.softmax(scores.transpose(-1, -2), dim=-1) @ latent
+from flare_mesh.ops.layout import Layout
 
 
-def flare_attention_reference(
+def _wide(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+
+
+def encode(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    *,
-    ptr: Tensor | None = None,
-    mask: Tensor | None = None,
-    weight: Tensor | None = None,
-    scale: float = 1.0,
-) -> Tensor:
-    """Graph by graph, with explicit scores; arguments as in :func:`flare_mesh.flare_attention`.
+    layout: Layout,
+    log_weight: Tensor | None,
+    scale: float,
+) -> tuple[Tensor, Tensor]:
+    """Graph by graph; query [B, H, M, D]; key, value [N, H, D]; log_weight [N].
 
     float16 and bfloat16 are computed in float32, other types in their own precision.
     """
-    dtype = value.dtype
-    if dtype in (torch.float16, torch.bfloat16):
-        query, key, value = query.float(), key.float(), value.float()
-    log_weight = None if weight is None else weight.to(value.dtype).log()
+    query, key, value = _wide(query), _wide(key), _wide(value)
+    latents = [query.new_zeros(0, *query.shape[1:])]
+    sums = [query.new_zeros(0, *query.shape[1:3])]
+    for graph, (start, end) in enumerate(pairwise(layout.ptr.tolist())):
+        scores = scale * query[graph] @ key[start:end].permute(1, 2, 0)  # [H, M, N]
+        if log_weight is not None:
+            scores = scores + log_weight[start:end].to(scores.dtype)
+        latents.append((torch.softmax(scores, dim=-1) @ value[start:end].transpose(0, 1))[None])
+        sums.append(torch.logsumexp(scores, dim=-1)[None])
+    return torch.cat(latents), torch.cat(sums)
 
-    def query_of(graph: int) -> Tensor:
-        return query if query.dim() == 3 else query[graph]
 
-    if ptr is not None:
-        parts = []
-        for graph, (start, end) in enumerate(pairwise(ptr.tolist())):
-            rows = slice(start, end)
-            mixed = _mix(
-                query_of(graph),
-                key[rows].transpose(0, 1),
-                value[rows].transpose(0, 1),
-                None if log_weight is None else log_weight[rows],
-                scale,
-            )
-            parts.append(mixed.transpose(0, 1))
-        return torch.cat([value[:0], *parts]).to(dtype)
-
-    out = torch.zeros_like(value)
-    for graph in range(value.shape[0]):
-        keep = slice(None) if mask is None else mask[graph]
-        out[graph][:, keep] = _mix(
-            query_of(graph),
-            key[graph][:, keep],
-            value[graph][:, keep],
-            None if log_weight is None else log_weight[graph][keep],
-            scale,
-        )
-    return out.to(dtype)
+def decode(query: Tensor, key: Tensor, latent: Tensor, layout: Layout, scale: float) -> Tensor:
+    """Graph by graph; query, latent [B, H, M, D]; key [N, H, D]; returns [N, H, D]."""
+    dtype = key.dtype
+    query, key, latent = _wide(query), _wide(key), latent.to(_wide(key).dtype)
+    parts = [key[:0]]
+    for graph, (start, end) in enumerate(pairwise(layout.ptr.tolist())):
+        scores = scale * key[start:end].transpose(0, 1) @ query[graph].transpose(-1, -2)
+        parts.append((torch.softmax(scores, dim=-1) @ latent[graph]).transpose(0, 1))
+    return torch.cat(parts).to(dtype)

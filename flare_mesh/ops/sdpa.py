@@ -1,56 +1,19 @@
-"""The FLARE mixer as two fused scaled-dot-product attention calls a graph or group of graphs."""
+"""The two halves of the mixer as fused scaled-dot-product attention calls on groups of graphs."""
 
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
+from torch.utils.checkpoint import checkpoint
+
+from flare_mesh.ops.layout import MASKED, Layout
 
 # Graphs share a padded call as long as the largest has at most this many times the nodes of the
 # smallest: fewer calls for many small graphs, bounded waste for unequal ones.
 _GROUP_RATIO = 1.25
 
-
-def _mix(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float) -> Tensor:
-    """query [H, M, D] or [B, H, M, D]; key, value [B, H, N, D]; bias [B, N] of the encode."""
-    query = query.expand(key.shape[0], *query.shape[-3:])
-    attn_mask = None
-    if bias is not None:
-        attn_mask = bias[:, None, None, :].expand(-1, 1, query.shape[-2], -1)
-    latent = scaled_dot_product_attention(query, key, value, attn_mask=attn_mask, scale=scale)
-    return scaled_dot_product_attention(key, query, latent, scale=scale)
-
-
-def _encode_bias(mask: Tensor | None, weight: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-    """log(weight) with -inf at masked nodes: what is added to the encode logits."""
-    if weight is None:
-        if mask is None:
-            return None
-        return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(
-            ~mask, -torch.inf
-        )
-    if mask is not None:
-        # A finite stand-in under the mask keeps log and its gradient free of NaN.
-        weight = weight.masked_fill(~mask, 1.0)
-    bias = weight.log().to(dtype)
-    return bias if mask is None else bias.masked_fill(~mask, -torch.inf)
-
-
-def _mix_dense(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    mask: Tensor | None,
-    weight: Tensor | None,
-    scale: float,
-) -> Tensor:
-    if mask is None:
-        return _mix(query, key, value, _encode_bias(None, weight, value.dtype), scale)
-    padding = ~mask[:, None, :, None]
-    # -inf in the logits does not stop NaN or inf held by a padded key or value.
-    key, value = key.masked_fill(padding, 0.0), value.masked_fill(padding, 0.0)
-    mixed = _mix(query, key, value, _encode_bias(mask, weight, value.dtype), scale)
-    return mixed.masked_fill(padding, 0.0)
+_LSE_CHUNK = 8192  # nodes whose scores are in memory at a time where log-sum-exps are asked for
 
 
 def group_by_size(sizes: list[int]) -> list[list[int]]:
@@ -64,62 +27,154 @@ def group_by_size(sizes: list[int]) -> list[list[int]]:
     return groups
 
 
-def _mix_ragged(
-    query: Tensor, key: Tensor, value: Tensor, ptr: Tensor, weight: Tensor | None, scale: float
-) -> Tensor:
-    bounds = ptr.tolist()
+class _Group:
+    """Graphs of similar size, packed into one dense call."""
+
+    def __init__(self, graphs: list[int] | slice, nodes: Tensor | slice, valid: Tensor | None):
+        self.graphs = graphs
+        self.nodes = nodes  # slice, or indices [G, L]
+        self.valid = valid  # [G, L], None where there is no padding
+
+    def pack(self, flat: Tensor, graphs: int) -> Tensor:
+        """[N, ...] to [G, L, ...]."""
+        packed = flat[self.nodes]
+        return packed.unflatten(0, (graphs, -1)) if isinstance(self.nodes, slice) else packed
+
+    def unpack(self, packed: Tensor) -> Tensor:
+        """[G, L, ...] to the rows of the group's nodes."""
+        return packed.flatten(0, 1) if self.valid is None else packed[self.valid]
+
+
+def _groups(layout: Layout) -> list[_Group]:
+    if layout.equal is not None:
+        return [_Group(slice(None), slice(None), None)]
+    ptr, bounds = layout.ptr, layout.ptr.tolist()
     sizes = [end - start for start, end in pairwise(bounds)]
-    groups = group_by_size(sizes)
-    if not groups:
-        return value.clone()  # no nodes, but a gradient may pass
+    groups = []
+    for members in group_by_size(sizes):
+        if len(members) == 1:
+            (graph,) = members
+            groups.append(_Group(members, slice(bounds[graph], bounds[graph + 1]), None))
+            continue
+        starts = ptr[members]
+        counts = ptr[[graph + 1 for graph in members]] - starts
+        offsets = torch.arange(sizes[members[-1]], device=ptr.device)
+        valid = offsets < counts[:, None]  # [G, L]
+        # Padded slots point at the graph's first node: in range, and masked afterwards.
+        nodes = starts[:, None] + offsets * valid
+        padded = sizes[members[0]] != sizes[members[-1]]
+        groups.append(_Group(members, nodes, valid if padded else None))
+    return groups
 
-    mixed, nodes = [], []
-    for group in groups:
-        group_query = query if query.dim() == 3 else query[group]
-        mask = None
-        if len(group) == 1:
-            index: Tensor | slice = slice(bounds[group[0]], bounds[group[0] + 1])
-            nodes.append(torch.arange(index.start, index.stop, device=value.device))
-            k, v = key[index][None], value[index][None]
-            w = None if weight is None else weight[index][None]
-        else:
-            starts = ptr[group].to(value.device)
-            counts = ptr[[graph + 1 for graph in group]].to(value.device) - starts
-            offsets = torch.arange(max(sizes[graph] for graph in group), device=value.device)
-            valid = offsets < counts[:, None]  # [G, L]
-            # Padded slots point at the graph's first node: in range, and masked afterwards.
-            index = starts[:, None] + offsets * valid
-            nodes.append(index[valid])
-            mask = None if sizes[group[0]] == sizes[group[-1]] else valid
-            k, v = key[index], value[index]
-            w = None if weight is None else weight[index]
-        out = _mix_dense(group_query, k.transpose(1, 2), v.transpose(1, 2), mask, w, scale)
-        out = out.transpose(1, 2)
-        mixed.append(out.flatten(0, 1) if mask is None else out[mask])
 
-    if len(groups) == 1 and groups[0] == sorted(groups[0]):
-        return mixed[0]
-    order = torch.cat(nodes)
+def _in_order(groups: list[_Group], parts: list[Tensor], like: Tensor) -> Tensor:
+    """The groups' rows, put back into the order of the nodes."""
+    if not parts:
+        return like.clone()  # no nodes, but a gradient may pass
+    if len(groups) == 1 and isinstance(groups[0].nodes, slice):
+        return parts[0]
+    every = torch.arange(len(like), device=like.device)
+    order = torch.cat([g.unpack(g.pack(every, len(p))) for g, p in zip(groups, parts, strict=True)])
     inverse = torch.empty_like(order)
-    inverse[order] = torch.arange(len(order), device=order.device)
-    return torch.cat(mixed)[inverse]
+    inverse[order] = every
+    return torch.cat(parts)[inverse]
 
 
-def flare_attention_sdpa(
+def _encode_group(
+    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float
+) -> Tensor:
+    attn_mask = None
+    if bias is not None:
+        if key.dtype in (torch.float16, torch.bfloat16):
+            # The mask must have the dtype of the query: half precision would spoil log weights.
+            query, key, value = query.float(), key.float(), value.float()
+        attn_mask = bias.to(key.dtype)[:, None, None, :].expand(-1, 1, query.shape[-2], -1)
+    return scaled_dot_product_attention(query, key, value, attn_mask=attn_mask, scale=scale)
+
+
+def _encode_latents(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    *,
-    ptr: Tensor | None = None,
-    mask: Tensor | None = None,
-    weight: Tensor | None = None,
-    scale: float = 1.0,
+    layout: Layout,
+    log_weight: Tensor | None,
+    scale: float,
 ) -> Tensor:
-    """Two fused calls; arguments as in :func:`flare_mesh.flare_attention`.
+    groups = _groups(layout)
+    latent = None
+    for group in groups:
+        q = query[group.graphs]
+        k, v = (group.pack(t, len(q)).transpose(1, 2) for t in (key, value))
+        bias = None if log_weight is None else group.pack(log_weight, len(q))
+        if group.valid is not None:
+            bias = torch.zeros(group.valid.shape, device=key.device) if bias is None else bias
+            bias = bias.masked_fill(~group.valid, MASKED)
+        z = _encode_group(q, k, v, bias, scale)
+        z = z if z.dtype == torch.float64 else z.float()
+        if isinstance(group.graphs, slice):
+            return z
+        if latent is None:
+            latent = z.new_zeros(query.shape)
+        latent = latent.index_copy(0, torch.tensor(group.graphs, device=z.device), z)
+    if latent is None:  # no graph has a node
+        wide = query if query.dtype == torch.float64 else query.float()
+        latent = wide * 0 + value.sum().to(wide.dtype)
+    return latent
 
-    In a ragged batch, graphs of similar size share a padded and masked call; a graph whose size
-    stands alone gets its own, without copies.
-    """
-    if ptr is None:
-        return _mix_dense(query, key, value, mask, weight, scale)
-    return _mix_ragged(query, key, value, ptr, weight, scale)
+
+def _log_sum_exp(
+    query: Tensor, key: Tensor, layout: Layout, log_weight: Tensor | None, scale: float
+) -> Tensor:
+    """Scores of a chunk of nodes at a time, computed anew for the gradient."""
+    query = query if query.dtype == torch.float64 else query.float()
+
+    def chunk_sum(q: Tensor, k: Tensor, bias: Tensor | None) -> Tensor:
+        scores = scale * q @ k.to(q.dtype).permute(1, 2, 0)
+        return torch.logsumexp(scores if bias is None else scores + bias.to(q.dtype), dim=-1)
+
+    rows = []
+    for graph, (start, end) in enumerate(pairwise(layout.ptr.tolist())):
+        parts = [query.new_full(query.shape[1:3], -torch.inf)]
+        for a in range(start, end, _LSE_CHUNK):
+            nodes = slice(a, min(a + _LSE_CHUNK, end))
+            bias = None if log_weight is None else log_weight[nodes]
+            parts.append(checkpoint(chunk_sum, query[graph], key[nodes], bias, use_reentrant=False))
+        rows.append(parts[0] if len(parts) == 1 else torch.logsumexp(torch.stack(parts[1:]), dim=0))
+    return torch.stack(rows)
+
+
+def encode(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    layout: Layout,
+    log_weight: Tensor | None,
+    scale: float,
+) -> tuple[Tensor, Tensor]:
+    """As the reference; the log-sum-exps, which SDPA keeps to itself, cost another pass."""
+    latent = _encode_latents(query, key, value, layout, log_weight, scale)
+    return latent, _log_sum_exp(query, key, layout, log_weight, scale)
+
+
+def decode(query: Tensor, key: Tensor, latent: Tensor, layout: Layout, scale: float) -> Tensor:
+    """As the reference."""
+    groups, parts = _groups(layout), []
+    for group in groups:
+        q, z = query[group.graphs], latent[group.graphs]
+        k = group.pack(key, len(q)).transpose(1, 2)
+        y = scaled_dot_product_attention(k, q, z.to(k.dtype), scale=scale)
+        parts.append(group.unpack(y.transpose(1, 2)))
+    return _in_order(groups, parts, key)
+
+
+def mix(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    layout: Layout,
+    log_weight: Tensor | None,
+    scale: float,
+) -> Tensor:
+    """Both halves, without the pass for the log-sum-exps."""
+    latent = _encode_latents(query, key, value, layout, log_weight, scale)
+    return decode(query, key, latent, layout, scale)

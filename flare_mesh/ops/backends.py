@@ -1,0 +1,101 @@
+"""Which code computes the mixer: the backends by name, and the choice of ``"auto"``."""
+
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from flare_mesh.ops import fused, reference, sdpa
+from flare_mesh.ops.layout import Layout
+
+NAMES = ("reference", "sdpa", "numba", "triton")
+_TRITON_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
+_HAS_NUMBA = find_spec("numba") is not None
+_HAS_TRITON = find_spec("triton") is not None
+
+
+def _numba_runs(key: Tensor) -> bool:
+    return key.device.type == "cpu" and _HAS_NUMBA
+
+
+def choose(backend: str, key: Tensor) -> str:
+    """Name of the backend for ``key``; resolves ``"auto"``.
+
+    Raises:
+        ValueError: If the backend is unknown or cannot compute on these tensors.
+    """
+    if backend == "auto":
+        return "numba" if _numba_runs(key) else "sdpa"
+    if backend not in NAMES:
+        raise ValueError(f"unknown backend '{backend}'; choose from {['auto', *NAMES]}")
+    if backend == "numba" and not _numba_runs(key):
+        raise ValueError(
+            f"backend 'numba' computes on the CPU and needs numba (got tensors on {key.device}); "
+            "choose 'auto'"
+        )
+    if backend == "triton":
+        if not _HAS_TRITON:
+            raise ValueError("backend 'triton' needs triton, which is not installed")
+        if key.dtype not in _TRITON_DTYPES:
+            raise ValueError(
+                f"backend 'triton' computes in float16, bfloat16 and float32 (got {key.dtype})"
+            )
+    return backend
+
+
+_HALVES: dict[str, tuple[Any, Any]] = {
+    "reference": (reference.encode, reference.decode),
+    "sdpa": (sdpa.encode, sdpa.decode),
+    **{
+        name: (partial(fused.encode, backend=name), partial(fused.decode, backend=name))
+        for name in ("numba", "triton")
+    },
+}
+
+
+def encode(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    layout: Layout,
+    log_weight: Tensor | None = None,
+    *,
+    scale: float = 1.0,
+    backend: str = "auto",
+) -> tuple[Tensor, Tensor]:
+    """:func:`flare_mesh.flare_encode` on flat tensors, unchecked; query [B, H, M, D]."""
+    half = _HALVES[choose(backend, key)][0]
+    return half(query, key, value, layout, log_weight, scale)
+
+
+def decode(
+    query: Tensor,
+    key: Tensor,
+    latent: Tensor,
+    layout: Layout,
+    *,
+    scale: float = 1.0,
+    backend: str = "auto",
+) -> Tensor:
+    """:func:`flare_mesh.flare_decode` on flat tensors, unchecked; query [B, H, M, D]."""
+    return _HALVES[choose(backend, key)][1](query, key, latent, layout, scale)
+
+
+def mix(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    layout: Layout,
+    log_weight: Tensor | None = None,
+    *,
+    scale: float = 1.0,
+    backend: str = "auto",
+) -> Tensor:
+    """:func:`flare_mesh.flare_attention` on flat tensors, unchecked; query [B, H, M, D]."""
+    backend = choose(backend, key)
+    if backend == "sdpa":
+        return sdpa.mix(query, key, value, layout, log_weight, scale)
+    latent, _ = encode(query, key, value, layout, log_weight, scale=scale, backend=backend)
+    return decode(query, key, latent, layout, scale=scale, backend=backend)

@@ -1,0 +1,206 @@
+"""Differentiable halves of the mixer around backends that compute their own gradients.
+
+A backend is a module with ``encode``, ``encode_backward``, ``decode`` and ``decode_backward`` on
+flat tensors. Compiled and exported code sees each as one operator; eager code calls the kernels
+from autograd functions that share these operators' gradients.
+"""
+
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from flare_mesh.ops.layout import Layout
+
+_MODULES = {"numba": "flare_mesh.ops.numba_kernels", "triton": "flare_mesh.ops.triton_kernels"}
+
+
+@cache
+def _kernels(backend: str) -> Any:
+    return import_module(_MODULES[backend])
+
+
+def _sum_dtype(tensor: Tensor) -> torch.dtype:
+    return torch.float64 if tensor.dtype == torch.float64 else torch.float32
+
+
+def _operator(schema: str):
+    """Registers a function as torch.ops.flare_mesh.<its name> for tensors on any device."""
+
+    def register(function):
+        name = f"flare_mesh::{function.__name__.removeprefix('_')}"
+        torch.library.define(name, schema)
+        torch.library.impl(name, ("cpu", "cuda"), function)
+        return name
+
+    return register
+
+
+@_operator(
+    "(Tensor query, Tensor key, Tensor value, Tensor ptr, Tensor? log_weight, float scale, "
+    "str backend) -> (Tensor, Tensor)"
+)
+def _encode(query, key, value, ptr, log_weight, scale, backend):
+    return _kernels(backend).encode(query, key, value, ptr, log_weight, scale)
+
+
+@_operator(
+    "(Tensor grad_latent, Tensor grad_lse, Tensor query, Tensor key, Tensor value, Tensor ptr, "
+    "Tensor? log_weight, Tensor latent, Tensor lse, float scale, str backend) "
+    "-> (Tensor, Tensor, Tensor, Tensor)"
+)
+def _encode_backward(
+    grad_latent, grad_lse, query, key, value, ptr, log_weight, latent, lse, scale, backend
+):
+    dq, dk, dv, dw = _kernels(backend).encode_backward(
+        grad_latent, grad_lse, query, key, value, ptr, log_weight, latent, lse, scale
+    )
+    return (
+        dq.to(query.dtype).contiguous(),
+        dk.to(key.dtype),
+        dv.to(value.dtype),
+        key.new_zeros(0, dtype=torch.float32) if log_weight is None else dw.to(log_weight.dtype),
+    )
+
+
+@_operator(
+    "(Tensor query, Tensor key, Tensor latent, Tensor ptr, float scale, str backend) "
+    "-> (Tensor, Tensor)"
+)
+def _decode(query, key, latent, ptr, scale, backend):
+    return _kernels(backend).decode(query, key, latent, ptr, scale)
+
+
+@_operator(
+    "(Tensor grad_out, Tensor query, Tensor key, Tensor latent, Tensor ptr, Tensor out, "
+    "Tensor lse, float scale, str backend) -> (Tensor, Tensor, Tensor)"
+)
+def _decode_backward(grad_out, query, key, latent, ptr, out, lse, scale, backend):
+    dq, dk, dz = _kernels(backend).decode_backward(
+        grad_out, query, key, latent, ptr, out, lse, scale
+    )
+    return dq.to(query.dtype).contiguous(), dk.to(key.dtype), dz.to(latent.dtype).contiguous()
+
+
+@torch.library.register_fake(_encode)
+def _(query, key, value, ptr, log_weight, scale, backend):
+    dtype = _sum_dtype(key)
+    return query.new_empty(query.shape, dtype=dtype), query.new_empty(query.shape[:3], dtype=dtype)
+
+
+@torch.library.register_fake(_encode_backward)
+def _(grad_latent, grad_lse, query, key, value, ptr, log_weight, latent, lse, scale, backend):
+    weight = key.new_empty(0, dtype=torch.float32) if log_weight is None else log_weight
+    return tuple(t.new_empty(t.shape) for t in (query, key, value, weight))
+
+
+@torch.library.register_fake(_decode)
+def _(query, key, latent, ptr, scale, backend):
+    return key.new_empty(key.shape), key.new_empty(key.shape[:2], dtype=_sum_dtype(key))
+
+
+@torch.library.register_fake(_decode_backward)
+def _(grad_out, query, key, latent, ptr, out, lse, scale, backend):
+    return tuple(t.new_empty(t.shape) for t in (query, key, latent))
+
+
+def _one_by_one(function):
+    """A vmap rule that calls the function for each element of the mapped dimension."""
+
+    def rule(info, in_dims, *args):
+        results = [
+            function(
+                *(a if d is None else a.select(d, i) for a, d in zip(args, in_dims, strict=True))
+            )
+            for i in range(info.batch_size)
+        ]
+        outputs = tuple(torch.stack(parts) for parts in zip(*results, strict=True))
+        return outputs, (0,) * len(outputs)
+
+    return rule
+
+
+for _name in ("encode_backward", "decode_backward"):
+    torch.library.register_vmap(
+        f"flare_mesh::{_name}", _one_by_one(getattr(torch.ops.flare_mesh, _name))
+    )
+
+
+class _Encode(torch.autograd.Function):
+    """Eager twin of torch.ops.flare_mesh.encode: quicker to call, and open to torch.func."""
+
+    @staticmethod
+    def forward(*inputs):
+        return _kernels(inputs[-1]).encode(*inputs[:-1])
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:
+        query, key, value, ptr, log_weight, ctx.scale, ctx.backend = inputs
+        ctx.save_for_backward(query, key, value, ptr, log_weight, *output)
+
+    @staticmethod
+    def backward(ctx, grad_latent, grad_lse):
+        dq, dk, dv, dw = torch.ops.flare_mesh.encode_backward(
+            grad_latent, grad_lse, *ctx.saved_tensors, ctx.scale, ctx.backend
+        )
+        return dq, dk, dv, None, dw if ctx.needs_input_grad[4] else None, None, None
+
+    @staticmethod
+    def vmap(info, in_dims, *args):
+        return _one_by_one(_Encode.apply)(info, in_dims, *args)
+
+
+class _Decode(torch.autograd.Function):
+    """Eager twin of torch.ops.flare_mesh.decode."""
+
+    @staticmethod
+    def forward(*inputs):
+        return _kernels(inputs[-1]).decode(*inputs[:-1])
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:
+        query, key, latent, ptr, ctx.scale, ctx.backend = inputs
+        ctx.save_for_backward(query, key, latent, ptr, *output)
+
+    @staticmethod
+    def backward(ctx, grad_out, _grad_lse):
+        grads = torch.ops.flare_mesh.decode_backward(
+            grad_out, *ctx.saved_tensors, ctx.scale, ctx.backend
+        )
+        return *grads, None, None, None
+
+    @staticmethod
+    def vmap(info, in_dims, *args):
+        return _one_by_one(_Decode.apply)(info, in_dims, *args)
+
+
+for _name, _twin in (("encode", _Encode), ("decode", _Decode)):
+    torch.library.register_autograd(
+        f"flare_mesh::{_name}", _twin.backward, setup_context=_twin.setup_context
+    )
+
+
+def encode(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    layout: Layout,
+    log_weight: Tensor | None,
+    scale: float,
+    *,
+    backend: str,
+) -> tuple[Tensor, Tensor]:
+    """As the reference, by the kernels of ``backend``."""
+    half = torch.ops.flare_mesh.encode if torch.compiler.is_compiling() else _Encode.apply
+    latent, lse = half(query, key, value, layout.ptr, log_weight, scale, backend)
+    return latent, lse
+
+
+def decode(
+    query: Tensor, key: Tensor, latent: Tensor, layout: Layout, scale: float, *, backend: str
+) -> Tensor:
+    """As the reference, by the kernels of ``backend``."""
+    half = torch.ops.flare_mesh.decode if torch.compiler.is_compiling() else _Decode.apply
+    return half(query, key, latent, layout.ptr, scale, backend)[0]

@@ -1,0 +1,71 @@
+import torch
+from torch._dynamo.testing import CompileCounter
+
+from flare_mesh import flare_attention
+
+H, M, D = 2, 3, 4
+
+
+def tensors(sizes=(5, 9), dtype=torch.float64):
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(*shape):
+        return torch.randn(*shape, generator=generator, dtype=dtype).requires_grad_()
+
+    nodes = sum(sizes)
+    ptr = torch.tensor([0, *sizes]).cumsum(0)
+    return draw(H, M, D), draw(nodes, H, D), draw(nodes, H, D), ptr
+
+
+def test_operators_keep_torchs_rules():
+    query, key, value, ptr = (t.detach() for t in tensors())
+    query = query.expand(2, H, M, D)
+    ops = torch.ops.flare_mesh
+    for weight in (None, torch.zeros(14, dtype=torch.float64)):
+        given = (query, key, value, ptr, weight)
+        latent, lse = ops.encode(*given, 0.7, "numba")
+        grads = (torch.ones_like(latent), torch.ones_like(lse))
+        torch.library.opcheck(ops.encode.default, (*given, 0.7, "numba"))
+        torch.library.opcheck(
+            ops.encode_backward.default, (*grads, *given, latent, lse, 0.7, "numba")
+        )
+    given = (query, key, latent, ptr)
+    out, lse = ops.decode(*given, 0.7, "numba")
+    torch.library.opcheck(ops.decode.default, (*given, 0.7, "numba"))
+    torch.library.opcheck(
+        ops.decode_backward.default, (torch.ones_like(out), *given, out, lse, 0.7, "numba")
+    )
+
+
+def test_gradcheck():
+    query, key, value, ptr = tensors((3, 4))
+    weight = torch.rand(7, dtype=torch.float64, requires_grad=True)
+    torch.autograd.gradcheck(
+        lambda q, k, v, w: flare_attention(q, k, v, ptr=ptr, weight=w + 0.5, backend="numba"),
+        (query, key, value, weight),
+    )
+
+
+def test_torch_func():
+    query, key, value, _ = tensors()
+    key, value = key[None].transpose(1, 2), value[None].transpose(1, 2)
+
+    def loss(q):
+        return flare_attention(q, key, value, backend="numba").square().sum()
+
+    (want,) = torch.autograd.grad(loss(query), query)
+    torch.testing.assert_close(torch.func.grad(loss)(query), want)
+    queries = torch.stack([query, 2 * query]).detach()
+    got = torch.func.vmap(lambda q: flare_attention(q, key, value, backend="numba"))(queries)
+    want = torch.stack([flare_attention(q, key, value, backend="numba") for q in queries])
+    torch.testing.assert_close(got, want)
+
+
+def test_compiles_into_one_graph_for_all_sizes():
+    counter = CompileCounter()
+    compiled = torch.compile(flare_attention, backend=counter, fullgraph=True, dynamic=True)
+    for sizes in ((5, 9), (40, 3), (1, 1)):
+        query, key, value, ptr = tensors(sizes)
+        got = compiled(query, key, value, ptr=ptr)
+        torch.testing.assert_close(got, flare_attention(query, key, value, ptr=ptr))
+    assert counter.frame_count == 1
