@@ -1,0 +1,53 @@
+"""Point encoders: from coordinates and features of the nodes to their first codes."""
+
+from typing import Any
+
+from torch import nn
+
+from flare_mesh.nn.encoders.fourier import FourierEncoder
+from flare_mesh.nn.encoders.graph import GraphEncoder
+from flare_mesh.nn.encoders.mlp import MLPEncoder
+from flare_mesh.nn.encoders.point_encoder import PointEncoder
+
+__all__ = ["FourierEncoder", "GraphEncoder", "MLPEncoder", "PointEncoder", "build_encoder"]
+
+_ENCODERS: dict[str, type[PointEncoder]] = {
+    "mlp": MLPEncoder,
+    "fourier": FourierEncoder,
+    "graph": GraphEncoder,
+}
+
+
+def build_encoder(
+    encoder: str | nn.Module,
+    in_channels: int,
+    hidden_channels: int,
+    pos_dim: int,
+    **options: Any,
+) -> nn.Module:
+    """The encoder of that name; a module is returned as it is.
+
+    Args:
+        encoder: ``"mlp"``, ``"fourier"``, ``"graph"``, or a module with the interface of
+            :class:`PointEncoder`.
+        in_channels: Features of each node beside its coordinates; 0 for none.
+        hidden_channels: Channels of the code.
+        pos_dim: Dimension of the coordinates.
+        options: Keyword options of the named encoder.
+
+    Raises:
+        ValueError: If the name is unknown, or options come with a module.
+    """
+    if isinstance(encoder, nn.Module):
+        if options:
+            raise ValueError(
+                f"build_encoder: options belong to an encoder chosen by name (got {list(options)} "
+                f"with a module of type {type(encoder).__name__})"
+            )
+        return encoder
+    if encoder not in _ENCODERS:
+        raise ValueError(
+            f"build_encoder: unknown encoder '{encoder}'; choose from {list(_ENCODERS)} "
+            "or pass a module"
+        )
+    return _ENCODERS[encoder](in_channels, hidden_channels, pos_dim, **options)

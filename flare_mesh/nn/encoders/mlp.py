@@ -1,0 +1,45 @@
+"""The encoder of the FLARE paper."""
+
+from torch import Tensor
+
+from flare_mesh.nn.encoders.point_encoder import PointEncoder
+from flare_mesh.nn.residual_mlp import ResidualMLP
+
+
+class MLPEncoder(PointEncoder):
+    """A :class:`~flare_mesh.nn.ResidualMLP` of [pos, x] (FLARE, arXiv 2508.12594).
+
+    Coordinates are plain inputs, as in the paper's code: two residual hidden layers and the
+    residual of the output.
+
+    Args:
+        in_channels: Features of each node beside its coordinates; 0 for none.
+        hidden_channels: Channels of the code.
+        pos_dim: Dimension of the coordinates.
+
+    Shapes:
+        As :class:`PointEncoder`; ``ptr`` and ``edge_index`` are not used.
+
+    Raises:
+        ValueError: If sizes or shapes do not fit.
+    """
+
+    pointwise = True
+
+    def __init__(self, in_channels: int, hidden_channels: int, pos_dim: int) -> None:
+        super().__init__(in_channels, hidden_channels, pos_dim)
+        c = hidden_channels
+        self.mlp = ResidualMLP(pos_dim + in_channels, c, c, 2, output_residual=True)
+
+    def reset_parameters(self) -> None:
+        self.mlp.reset_parameters()
+
+    def forward(
+        self,
+        x: Tensor | None,
+        pos: Tensor,
+        *,
+        ptr: Tensor | None = None,
+        edge_index: Tensor | None = None,
+    ) -> Tensor:
+        return self.mlp(self._nodes(x, pos))

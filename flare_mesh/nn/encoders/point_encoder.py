@@ -1,0 +1,81 @@
+"""What all point encoders share."""
+
+import torch
+from torch import Tensor, nn
+
+
+class PointEncoder(nn.Module):
+    """Base class of the point encoders: sizes, and the check of what ``forward`` is given.
+
+    Args:
+        in_channels: Features of each node beside its coordinates; 0 for none.
+        hidden_channels: Channels of the code.
+        pos_dim: Dimension of the coordinates.
+
+    Attributes:
+        pointwise: Whether the code of a node depends on that node alone. If so, the encoder can
+            be evaluated in chunks and at new points.
+
+    Shapes:
+        x [N, in_channels], or None where ``in_channels`` is 0; pos [N, pos_dim]; ptr [B + 1],
+        the offsets of the graphs, or None for one graph; edge_index [2, E], or None;
+        output [N, hidden_channels].
+
+    Raises:
+        ValueError: If a size is too small, or x or pos do not have these shapes.
+    """
+
+    pointwise: bool
+
+    def __init__(self, in_channels: int, hidden_channels: int, pos_dim: int) -> None:
+        super().__init__()
+        sizes = (
+            ("in_channels", in_channels, 0),
+            ("hidden_channels", hidden_channels, 1),
+            ("pos_dim", pos_dim, 1),
+        )
+        for name, size, least in sizes:
+            if size < least:
+                raise ValueError(
+                    f"{type(self).__name__}: expected '{name}' >= {least} (got {size})"
+                )
+        self.in_channels = in_channels
+        self.hidden_channels = hidden_channels
+        self.pos_dim = pos_dim
+
+    def reset_parameters(self) -> None:
+        """Draws all parameters anew."""
+        raise NotImplementedError
+
+    def forward(
+        self,
+        x: Tensor | None,
+        pos: Tensor,
+        *,
+        ptr: Tensor | None = None,
+        edge_index: Tensor | None = None,
+    ) -> Tensor:
+        raise NotImplementedError
+
+    def _nodes(self, x: Tensor | None, pos: Tensor) -> Tensor:
+        """[pos, x], of shape [N, pos_dim + in_channels]."""
+        if pos.dim() != 2 or pos.shape[-1] != self.pos_dim:
+            raise ValueError(
+                f"{type(self).__name__}: expected 'pos' of shape [N, {self.pos_dim}] "
+                f"(got {list(pos.shape)})"
+            )
+        expected = (pos.shape[0], self.in_channels)
+        if (x is None and self.in_channels) or (x is not None and tuple(x.shape) != expected):
+            raise ValueError(
+                f"{type(self).__name__}: expected 'x' of shape {list(expected)} "
+                f"(got {None if x is None else list(x.shape)})"
+            )
+        return pos if x is None else torch.cat([pos, x], dim=-1)
+
+    def _options(self) -> dict[str, object]:
+        return {}
+
+    def __repr__(self) -> str:
+        sizes = f"{self.in_channels}, {self.hidden_channels}, {self.pos_dim}"
+        options = "".join(f", {name}={value!r}" for name, value in self._options().items())
+        return f"{type(self).__name__}({sizes}{options})"

@@ -1,0 +1,129 @@
+"""Search for the neighbours of points within a radius."""
+
+from itertools import chain, pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+def radius_graph(
+    pos: Tensor, radius: float, ptr: Tensor | None = None, max_neighbors: int = 32
+) -> Tensor:
+    """Edges from each point's neighbours within ``radius`` to the point, without self-loops.
+
+    Of more than ``max_neighbors`` the nearest are kept (PyG's ``radius_graph`` keeps any).
+    Among neighbours at the very same distance, as on a regular grid, coordinates decide and not
+    the order of the nodes. Choose a radius between two such distances: at one of them rounding
+    decides who is inside.
+
+    On the CPU a SciPy tree searches, O(N log N). On a GPU PyG's ``knn_graph`` does, which needs
+    an extension, compares distances in the precision of ``pos``, and decides by itself among
+    equal ones at the cut.
+
+    Args:
+        pos: Coordinates [N, pos_dim].
+        radius: Largest distance of a neighbour, in units of ``pos``; may be infinite.
+        ptr: Offsets of the graphs [B + 1], or None for one graph; no edge joins two graphs.
+        max_neighbors: Largest number of edges into a point.
+
+    Returns:
+        ``edge_index`` [2, E], from ``edge_index[0]`` to ``edge_index[1]``, sorted by target, then
+        by source.
+
+    Raises:
+        ValueError: If shapes do not fit, or ``radius`` or ``max_neighbors`` is not positive.
+        ImportError: If ``pos`` is on a GPU and the extension is missing.
+    """
+    if pos.dim() != 2 or not pos.is_floating_point():
+        raise ValueError(
+            "radius_graph: expected 'pos' to be floating-point of shape [N, pos_dim] "
+            f"(got {pos.dtype} {list(pos.shape)})"
+        )
+    if not radius > 0:
+        raise ValueError(f"radius_graph: expected 'radius' to be positive (got {radius})")
+    if max_neighbors < 1:
+        raise ValueError(f"radius_graph: expected 'max_neighbors' >= 1 (got {max_neighbors})")
+    if ptr is None:
+        ptr = torch.tensor([0, len(pos)], device=pos.device)
+    bounds = check_ptr(ptr, len(pos))
+    if pos.device.type != "cpu":
+        return _search_by_extension(pos.detach(), radius, ptr, max_neighbors)
+    points = pos.detach().double().numpy()
+    parts = [
+        start + _search_by_tree(points[start:stop], radius, max_neighbors)  # pyright: ignore[reportCallIssue]
+        for start, stop in pairwise(bounds)
+        if stop - start > 1
+    ]
+    return torch.from_numpy(np.concatenate([np.empty((2, 0), np.int64), *parts], axis=1))
+
+
+def check_ptr(ptr: Tensor, num_nodes: int) -> list[int]:
+    """The offsets as a list.
+
+    Raises:
+        ValueError: If they are not integers that rise from 0 to ``num_nodes``.
+    """
+    if ptr.dim() != 1 or not ptr.numel() or ptr.is_floating_point():
+        raise ValueError(
+            f"expected 'ptr' to be integers of shape [B + 1] (got {ptr.dtype} {list(ptr.shape)})"
+        )
+    bounds = ptr.tolist()
+    if bounds[0] != 0 or bounds[-1] != num_nodes or bounds != sorted(bounds):
+        raise ValueError(
+            f"expected 'ptr' to rise from 0 to N = {num_nodes} "
+            f"(got {bounds if len(bounds) < 9 else '...'})"
+        )
+    return bounds
+
+
+@torch.compiler.disable  # which would trace NumPy as torch
+def _search_by_tree(
+    points: NDArray[np.float64], radius: float, max_neighbors: int
+) -> NDArray[np.int64]:
+    from scipy.spatial import KDTree  # not at the top: imports of the models stay quick
+
+    tree = KDTree(points)
+    workers = torch.get_num_threads()
+    reach = np.full(len(points), radius)
+    if max_neighbors + 1 < len(points):
+        # The nearest of each point is itself. All at the last distance stay candidates.
+        k = [max_neighbors + 1]
+        last = tree.query(points, k, workers=workers)[0][:, 0]  # pyright: ignore[reportArgumentType]
+        reach = np.minimum(reach, last)
+    found = tree.query_ball_point(points, reach * (1 + 1e-9), workers=workers, return_sorted=True)
+    counts = np.fromiter(map(len, found), np.int64, len(found))
+    source = np.fromiter(chain.from_iterable(found), np.int64, int(counts.sum()))
+    target = np.repeat(np.arange(len(points)), counts)
+    distance = np.linalg.norm(points[source] - points[target], axis=1)
+    keep = (source != target) & (distance <= radius)
+    source, target, distance = source[keep], target[keep], distance[keep]
+
+    place = np.empty(len(points), np.int64)
+    place[np.lexsort(points.T)] = np.arange(len(points))
+    order = np.lexsort((place[source], distance, target))
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    rank -= np.searchsorted(target, target)
+    return np.stack([source, target])[:, rank < max_neighbors]
+
+
+def _search_by_extension(pos: Tensor, radius: float, ptr: Tensor, max_neighbors: int) -> Tensor:
+    from torch_geometric.nn import knn_graph
+
+    counts = ptr.to(pos.device).diff()
+    graphs = torch.arange(len(counts), device=pos.device)
+    batch = graphs.repeat_interleave(counts, output_size=len(pos))
+    try:
+        source, target = knn_graph(pos, max_neighbors, batch, batch_size=len(counts))
+    except ImportError as error:
+        raise ImportError(
+            f"radius_graph: the search on {pos.device} needs an extension of PyG ({error}); "
+            "install pyg-lib, or torch-cluster where PyG is older than 2.8 "
+            "(https://pytorch-geometric.readthedocs.io, Installation), or search on the CPU once "
+            "a mesh, radius_graph(pos.cpu(), ...), and pass the result as edge_index"
+        ) from error
+    keep = (pos[source] - pos[target]).norm(dim=-1) <= radius
+    source, target = source[keep], target[keep]
+    return torch.stack([source, target])[:, torch.argsort(target * len(pos) + source)]
