@@ -1,6 +1,11 @@
+import os
 import warnings
 
 import pytest
+import torch
+
+if not torch.cuda.is_available():  # before anything imports Triton
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 from flare_mesh.datasets import LPBF
 from lpbf.generate import generate

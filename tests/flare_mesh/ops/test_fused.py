@@ -1,3 +1,4 @@
+import pytest
 import torch
 from torch._dynamo.testing import CompileCounter
 
@@ -44,6 +45,21 @@ def test_gradcheck():
         lambda q, k, v, w: flare_attention(q, k, v, ptr=ptr, weight=w + 0.5, backend="numba"),
         (query, key, value, weight),
     )
+
+
+def test_triton_behind_the_public_functions():
+    pytest.importorskip("triton")
+    device = "cuda" if torch.cuda.is_available() else "cpu"  # the interpreter's
+    results = []
+    for backend in ("reference", "triton"):
+        *leaves, ptr = (t.detach().to(device) for t in tensors((5, 0, 40), torch.float32))
+        leaves.append(torch.linspace(0.5, 2, 45, device=device))
+        leaves = [leaf.requires_grad_() for leaf in leaves]
+        query, key, value, weight = leaves
+        out = flare_attention(query, key, value, ptr=ptr, weight=weight, scale=0.7, backend=backend)
+        results.append([out, *torch.autograd.grad(out.float().square().sum(), leaves)])
+    for got, want in zip(*reversed(results), strict=True):
+        assert float((got - want).detach().norm()) < 1e-5 * float(want.detach().norm())
 
 
 def test_torch_func():

@@ -1,0 +1,333 @@
+"""Encode, decode and their gradients on ragged batches in Triton: what the host decides.
+
+The scheme of the kernels, and what they cost, is told in `triton_device`. Nothing here waits for
+the device: grids are upper bounds computed from shapes, `ptr` is read by the kernels alone.
+
+Types: float16, bfloat16 and float32. Scores, softmax, sums and merges are float32; float32 input
+is multiplied in full precision unless torch's own matrix products may use TF32.
+"""
+
+import math
+from functools import cache
+from typing import NamedTuple
+
+import torch
+import triton
+from torch import Tensor
+
+from flare_mesh.ops import triton_device as device
+
+_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
+_MIN_CHUNK = 256  # nodes; shorter chunks would not pay for their partial results
+_MAX_SPLITS = 512  # chunks of one graph; rounding to a power of two may double them
+_PROGRAMS_PER_SM = 16  # a few waves, so that the last one is a small part of the whole
+_MAX_PARTIAL = 2**24  # numbers in the partial results, unless that would leave SMs idle
+_SMS = 132  # of an H100 or H200; where there is no device to ask
+_FUSE = {"enable_fp_fusion": True}  # the default in Triton up to 3.9, not after
+
+
+class _Tiles(NamedTuple):
+    latents: int
+    nodes: int
+    warps: int
+    stages: int
+    registers: int | None = None  # of a thread at most
+
+
+def _tiles(pass_: str, rows: int, width: int, dtype: torch.dtype) -> _Tiles:
+    """Block sizes of a pass for `rows` latents and heads padded to `width`.
+
+    Chosen from code compiled for sm_90 by registers, spills and instructions, not by timing.
+    Exponentials bound a pass if it needs no more than 8 instructions for each: encode and decode
+    have 6 to 9 at 12 to 28 warps a SM, the backward of heads up to 16 has 9 to 12 at 12 warps (8
+    from 128 latents on, where scores and their gradients fill the registers). The caps on
+    registers cost a few spilled words. Full float32 has no tensor cores and holds its operands in
+    registers besides: small tiles.
+    """
+    latents = triton.next_power_of_2(max(16, rows))
+    if dtype == torch.float32:
+        if pass_ == "encode":
+            return _Tiles(min(latents, 64), 32, 4, 1) if width == 16 else _Tiles(32, 32, 8, 1)
+        return _Tiles(min(latents, 32), 32, 4, 1)
+    if pass_ == "encode":
+        warps = 8 if latents >= 128 else 4
+        if width == 16:
+            return _Tiles(min(latents, 128), 128, warps, 3, 128)
+        return _Tiles(min(latents, 128), 64, warps, 2, 128)
+    # These read ahead by hand, which leaves nothing to pipeline.
+    if pass_ == "decode":
+        return _Tiles(min(latents, 128), 128 if latents <= 32 else 64, 4, 1)
+    if width == 16 and latents <= 64:
+        return _Tiles(latents, 64, 4, 1, 168)
+    return _Tiles(min(latents, 64 if width == 64 else 128), 64, 4, 1)
+
+
+@cache
+def _multiprocessors(index: int) -> int:
+    return torch.cuda.get_device_properties(index).multi_processor_count
+
+
+class _Plan(NamedTuple):
+    """Sizes of a problem and how it is cut."""
+
+    nodes: int
+    heads: int
+    graphs: int
+    latents: int  # of a head
+    dim: int
+    width: int  # of a tile: `pack` heads, padded to what the tensor cores take
+    pack: int  # heads taken together
+    align: int  # numbers that divide every offset into the nodes' tensors
+    tiles: _Tiles
+    shift: int  # chunks hold 1 << shift nodes
+
+    @property
+    def groups(self) -> int:
+        return self.heads // self.pack
+
+    @property
+    def slots(self) -> int:
+        """Chunks of all graphs at most."""
+        return (self.nodes >> self.shift) + self.graphs
+
+    @property
+    def constants(self) -> dict[str, object]:
+        return {
+            "M": self.latents,
+            "D": self.dim,
+            "DP": self.width,
+            "G": self.pack,
+            "BN": self.tiles.nodes,
+            "ALIGN": self.align,
+            "PRECISION": "tf32" if _allow_tf32() else "ieee",
+            "num_warps": self.tiles.warps,
+            "num_stages": self.tiles.stages,
+            "maxnreg": self.tiles.registers,
+            **_FUSE,
+        }
+
+
+def _allow_tf32() -> bool:
+    # Reading the older flag raises once the newer one has been set.
+    precision = getattr(torch.backends.cuda.matmul, "fp32_precision", None)
+    if precision is None:
+        return torch.backends.cuda.matmul.allow_tf32
+    return precision == "tf32"
+
+
+def _plan(pass_: str, query: Tensor, *of_nodes: Tensor) -> _Plan:
+    """`of_nodes`: the strided [N, H, D] tensors that the pass reads, the key first."""
+    key = of_nodes[0]
+    if key.dtype not in _DTYPES:
+        raise ValueError(f"Expected float16, bfloat16 or float32 (got {key.dtype})")
+    graphs, heads, latents, dim = query.shape
+    if not 1 <= dim <= 64:
+        raise ValueError(f"Expected heads of at most 64 numbers (got {dim})")
+    strides = [_strides(tensor) for tensor in of_nodes]
+    pack = 16 // dim if dim in (4, 8) else 1
+    if heads % pack or any(head != dim for _, head in strides):
+        pack = 1
+    width = max(16, triton.next_power_of_2(dim))
+    align = math.gcd(16, *(s for node, head in strides for s in (node, pack * head)))
+    tiles = _tiles(pass_, pack * latents if pass_ == "encode" else latents, width, key.dtype)
+
+    # Programs that share a chunk; the rest of the parallelism comes from splitting the nodes.
+    sharing = heads // pack
+    if pass_ == "encode":
+        sharing *= triton.cdiv(pack * latents, tiles.latents)
+    sms = _multiprocessors(key.get_device()) if key.is_cuda else _SMS
+    splits = min(_MAX_SPLITS, triton.cdiv(_PROGRAMS_PER_SM * sms, sharing))
+    if pass_ != "decode":
+        splits = min(splits, max(_MAX_PARTIAL // (heads * latents * dim), 2 * sms // sharing, 1))
+    shift = max(_MIN_CHUNK, key.shape[0] // splits).bit_length() - 1
+    return _Plan(
+        key.shape[0], heads, graphs, latents, dim, width, pack, align, tiles, shift
+    )  # fmt: skip
+
+
+def _strides(tensor: Tensor) -> tuple[int, int]:
+    """Strides of nodes and heads; those of a dimension of one are arbitrary and never used."""
+    nodes, heads, dim = tensor.shape
+    head = tensor.stride(1) if heads > 1 else dim
+    return (tensor.stride(0) if nodes > 1 else heads * dim), head
+
+
+def _rows(tensor: Tensor) -> Tensor:
+    return tensor if tensor.stride(-1) == 1 else tensor.contiguous()
+
+
+def _factor(scale: float) -> float:
+    """Scale in base 2. Not zero: masked scores are -inf, and are scaled after the maximum."""
+    return scale * device.LOG2E.value or 1e-30
+
+
+def _reduce_blocks(plan: _Plan, numbers: int) -> dict[str, int | bool]:
+    """Few graphs: many programs that read many chunks at once; many graphs: the other way round."""
+    if plan.graphs * numbers < 2**18:
+        return {"CHUNKS": 64, "BE": 32, **_FUSE}
+    return {"CHUNKS": 16, "BE": 128, **_FUSE}
+
+
+def _sum_chunks(plan: _Plan, part: Tensor, ptr: Tensor, scale: float) -> Tensor:
+    out = part.new_empty(plan.graphs, *part.shape[1:])
+    numbers = plan.heads * plan.latents * plan.dim
+    blocks = _reduce_blocks(plan, numbers)
+    grid = (plan.graphs * triton.cdiv(numbers, blocks["BE"]),)
+    device.sum_kernel[grid](part, ptr, out, scale, plan.shift, E=numbers, **blocks)
+    return out
+
+
+def encode(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    ptr: Tensor,
+    log_weight: Tensor | None,
+    scale: float,
+) -> tuple[Tensor, Tensor]:
+    """Latents gather from the nodes: `softmax_N(scale Q K^T + log_weight) V` for each graph, head.
+
+    Shapes: query [B, H, M, D] (any strides, zero for the batch included); key, value [N, H, D];
+    ptr [B + 1] int64; log_weight [N] float32 or None. Returns latent [B, H, M, D] and its
+    log-sum-exp [B, H, M], float32; an empty graph has latent 0 and log-sum-exp -inf.
+    """
+    key, value = _rows(key), _rows(value)
+    log_weight = None if log_weight is None else log_weight.contiguous()
+    plan = _plan("encode", query, key, value)
+    shape = (plan.heads, plan.latents)
+    float32 = {"dtype": torch.float32, "device": key.device}
+    part = torch.empty(plan.slots, *shape, plan.dim, **float32)
+    part_lse = torch.empty(plan.slots, *shape, **float32)
+    blocks = triton.cdiv(plan.pack * plan.latents, plan.tiles.latents)
+    with torch.cuda.device_of(key):
+        device.encode_kernel[(plan.slots * plan.groups * blocks,)](
+            query, key, value, ptr, log_weight, part, part_lse,
+            _factor(scale), plan.graphs, plan.groups, plan.shift,
+            *query.stride(), *_strides(key), *_strides(value),
+            ROWS=plan.tiles.latents, WEIGHTED=log_weight is not None, **plan.constants,
+        )  # fmt: skip
+        if plan.slots == plan.graphs:  # one chunk a graph: nothing to merge
+            return part, part_lse
+        latent = torch.empty(plan.graphs, *shape, plan.dim, **float32)
+        lse = torch.empty(plan.graphs, *shape, **float32)
+        numbers = latent[:1].numel()
+        merge = _reduce_blocks(plan, numbers)
+        device.merge_kernel[(plan.graphs * triton.cdiv(numbers, merge["BE"]),)](
+            part, part_lse, ptr, latent, lse, plan.shift, E=numbers, D=plan.dim, **merge
+        )
+    return latent, lse
+
+
+def decode(
+    query: Tensor, key: Tensor, latent: Tensor, ptr: Tensor, scale: float
+) -> tuple[Tensor, Tensor]:
+    """Nodes read from the latents of their graph: `softmax_M(scale K Q^T) Z` for each head.
+
+    Shapes: query [B, H, M, D] (any strides); key [N, H, D]; latent [B, H, M, D] float32;
+    ptr [B + 1] int64. Returns out [N, H, D] in the key's dtype and its log-sum-exp [N, H] float32.
+    """
+    key = _rows(key)
+    plan = _plan("decode", query, key)
+    out = torch.empty(key.shape, dtype=key.dtype, device=key.device)
+    lse = torch.empty(key.shape[:2], dtype=torch.float32, device=key.device)
+    with torch.cuda.device_of(key):
+        device.decode_kernel[(plan.slots * plan.groups,)](
+            query, key, latent.to(key.dtype).contiguous(), ptr, out, lse,
+            _factor(scale), plan.graphs, plan.groups, plan.shift,
+            *query.stride(), *_strides(key), BM=plan.tiles.latents,
+            FAST_LOG=key.is_cuda and torch.version.hip is None, **plan.constants,
+        )  # fmt: skip
+    return out, lse
+
+
+def _backward(
+    encoding: bool,
+    query: Tensor,
+    key: Tensor,
+    other: Tensor,
+    latent: Tensor,
+    ptr: Tensor,
+    log_weight: Tensor | None,
+    lse: Tensor,
+    product: Tensor,
+    scale: float,
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None]:
+    """Gradients of query, key, value, log weights, latent; arguments as of the kernel."""
+    key, other = _rows(key), _rows(other)
+    log_weight = None if log_weight is None else log_weight.contiguous()
+    plan = _plan("backward", query, key, other)
+    # With one block of latents each program writes its sums once, otherwise it adds to them.
+    make = torch.empty if plan.latents <= plan.tiles.latents else torch.zeros
+    shape = (plan.slots, plan.heads, plan.latents, plan.dim)
+    part_query = make(shape, dtype=torch.float32, device=key.device)
+    part_latent = None if encoding else make(shape, dtype=torch.float32, device=key.device)
+    grad_key = torch.empty(key.shape, dtype=key.dtype, device=key.device)
+    grad_value = torch.empty_like(grad_key) if encoding else None
+    grad_weight = None
+    if log_weight is not None:
+        grad_weight = part_query.new_empty(plan.groups, plan.nodes)
+    with torch.cuda.device_of(key):
+        device.backward_kernel[(plan.slots * plan.groups,)](
+            query, key, other, latent.contiguous(), ptr, log_weight, lse, product,
+            grad_key, grad_value, grad_weight, part_query, part_latent,
+            scale, plan.graphs, plan.groups, plan.shift, plan.nodes,
+            *query.stride(), *_strides(key), *_strides(other),
+            BM=plan.tiles.latents, ENCODE=encoding, WEIGHTED=log_weight is not None,
+            **plan.constants,
+        )  # fmt: skip
+        grad_query = _sum_chunks(plan, part_query, ptr, scale)
+        grad_latent = None if part_latent is None else _sum_chunks(plan, part_latent, ptr, 1.0)
+    if grad_weight is not None:
+        grad_weight = grad_weight.sum(0)
+    return grad_query, grad_key, grad_value, grad_weight, grad_latent
+
+
+def encode_backward(
+    grad_latent: Tensor,
+    grad_lse: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    ptr: Tensor,
+    log_weight: Tensor | None,
+    latent: Tensor,
+    lse: Tensor,
+    scale: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """Gradients of :func:`encode` for those of its two results, both float32.
+
+    Returns grad_query [B, H, M, D] float32, grad_key and grad_value [N, H, D] in their dtype,
+    grad_log_weight [N] float32, or None without log_weight. Products of float16 gradients
+    are computed in bfloat16: a million nodes' weights and loss-scaled sums leave float16's range.
+    """
+    product = (grad_latent * latent).sum(-1) - grad_lse
+    work = torch.float32 if key.dtype == torch.float32 else torch.bfloat16
+    grad_query, grad_key, grad_value, grad_weight, _ = _backward(
+        True, query, key, value, grad_latent.to(work), ptr, log_weight,
+        (lse * device.LOG2E.value).contiguous(), product.contiguous(), scale,
+    )  # fmt: skip
+    assert grad_value is not None
+    return grad_query, grad_key, grad_value, grad_weight
+
+
+def decode_backward(
+    grad_out: Tensor,
+    query: Tensor,
+    key: Tensor,
+    latent: Tensor,
+    ptr: Tensor,
+    out: Tensor,
+    lse: Tensor,
+    scale: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of :func:`decode` for that of its output, in the output's dtype.
+
+    Returns grad_query [B, H, M, D] float32, grad_key [N, H, D] in the key's dtype, grad_latent
+    [B, H, M, D] float32. Products of float16 gradients are computed in bfloat16.
+    """
+    grad_query, grad_key, _, _, grad_of_latent = _backward(
+        False, query, key, grad_out, latent.to(key.dtype), ptr, None,
+        lse.contiguous(), out.contiguous(), scale,
+    )  # fmt: skip
+    assert grad_of_latent is not None
+    return grad_query, grad_key, grad_of_latent
