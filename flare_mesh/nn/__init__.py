@@ -1,7 +1,7 @@
-"""Modules: the FLARE mixing layer and the blocks around it."""
+"""Modules: the FLARE mixing layer, the blocks around it, and point encoders."""
 
-from flare_mesh.nn.flare_attention import FLAREAttention
+from flare_mesh.nn.flare_attention import FLAREAttention, Latents
 from flare_mesh.nn.flare_block import FLAREBlock
 from flare_mesh.nn.residual_mlp import ResidualMLP
 
-__all__ = ["FLAREAttention", "FLAREBlock", "ResidualMLP"]
+__all__ = ["FLAREAttention", "FLAREBlock", "Latents", "ResidualMLP"]

@@ -1,35 +1,32 @@
 """The FLARE mixing layer."""
 
+from typing import Any, NamedTuple
+
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import rms_norm
 
+from flare_mesh.nn.graphs import Graphs, graphs_of
+from flare_mesh.nn.merge import merge_over_group
 from flare_mesh.nn.residual_mlp import ResidualMLP
-from flare_mesh.ops import flare_attention
+from flare_mesh.nn.resolver import build_norm
+from flare_mesh.ops import backends, checks
+from flare_mesh.ops.layout import equal_layout, log_weights
+
+_QUERIES = ("fixed", "synthesized")
+_DECODES = ("shared", "encoded")
 
 
-def batch_to_ptr(batch: Tensor | None, nodes: Tensor) -> Tensor:
-    """Offsets [B + 1] of the graphs of a PyG batch vector [N], or of one graph where it is None.
+class Latents(NamedTuple):
+    """What nodes read from: the queries that they are compared with, and the values behind them.
 
-    Args:
-        batch: Graph of each node, sorted.
-        nodes: Any tensor [N, ...] on the nodes.
-
-    Raises:
-        ValueError: If ``batch`` does not fit the nodes or is not sorted.
+    Attributes:
+        query: [B, H, M, D].
+        value: [B, H, M, D].
     """
-    if batch is None:
-        return torch.tensor([0, len(nodes)], device=nodes.device)
-    if batch.shape != nodes.shape[:1] or batch.is_floating_point():
-        raise ValueError(
-            f"expected 'batch' to be integers of shape [{len(nodes)}] "
-            f"(got {batch.dtype} {list(batch.shape)})"
-        )
-    if not torch.compiler.is_compiling() and bool((batch[1:] < batch[:-1]).any()):
-        raise ValueError(
-            "expected 'batch' to be sorted, graph after graph (got graph numbers that fall); "
-            "reorder the nodes, for example with torch_geometric.utils.index_sort"
-        )
-    return torch.cat([batch.new_zeros(1), batch.bincount().cumsum(0)])
+
+    query: Tensor
+    value: Tensor
 
 
 class FLAREAttention(nn.Module):
@@ -44,14 +41,23 @@ class FLAREAttention(nn.Module):
         heads: Heads H; ``channels`` must be divisible by it.
         num_latents: Latents M of each head.
         kv_layers: Residual hidden layers of the key and value projections; -1 for one Linear.
-        scale: Factor on the scores of both passes.
-        qk_norm: Applies LayerNorm to queries and keys of each head.
+        kv_ratio: Width of those hidden layers over C.
+        scale: Factor on the scores of both passes; None for 1 / sqrt(D).
+        qk_norm: Normalises queries and keys of each head.
+        queries: ``"fixed"``, learned alone; or ``"synthesized"`` from the input as in FLARE++
+            (arXiv 2608.11519), with RMS-normalised queries and keys, here on top of deep key and
+            value projections (the paper's are linear: ``kv_layers=-1``).
+        decode: ``"shared"``: nodes read with the keys that they were encoded with. ``"encoded"``:
+            nodes have a decode query of their own, and the encoded latents are both keys and
+            values, :math:`Y = \mathrm{softmax}_M(s\, Q_d Z^T) Z`.
+        norm: Normalisation that ``qk_norm`` uses, ``"layer"`` or ``"rms"``.
+        act: Activation of the projections, see :class:`ResidualMLP`.
         backend: Backend of :func:`flare_mesh.flare_attention`.
 
     Shapes:
         x flat [N, C] with ``batch`` [N] or ``ptr`` [B + 1] (one graph without either), or dense
         [B, N, C] with an optional ``mask`` [B, N], True = valid; ``weight`` [N] or [B, N];
-        output: shape of x.
+        output: shape of x, 0 at masked rows.
 
     Raises:
         ValueError: If the sizes do not fit together.
@@ -64,8 +70,13 @@ class FLAREAttention(nn.Module):
         num_latents: int = 64,
         *,
         kv_layers: int = 3,
-        scale: float = 1.0,
+        kv_ratio: float = 1.0,
+        scale: float | None = 1.0,
         qk_norm: bool = False,
+        queries: str = "fixed",
+        decode: str = "shared",
+        norm: str = "layer",
+        act: str = "gelu",
         backend: str = "auto",
     ) -> None:
         super().__init__()
@@ -76,33 +87,60 @@ class FLAREAttention(nn.Module):
             )
         if num_latents < 1:
             raise ValueError(f"FLAREAttention: expected 'num_latents' >= 1 (got {num_latents})")
+        for name, got, choices in (("queries", queries, _QUERIES), ("decode", decode, _DECODES),
+                                   ("backend", backend, ("auto", *backends.NAMES))):  # fmt: skip
+            if got not in choices:
+                raise ValueError(
+                    f"FLAREAttention: unknown {name} '{got}'; choose from {list(choices)}"
+                )
+        if queries == "synthesized" and (decode == "encoded" or qk_norm):
+            raise ValueError(
+                "FLAREAttention: queries='synthesized' normalises queries and keys itself and "
+                "reads with shared keys (got it with "
+                f"{'qk_norm=True' if qk_norm else 'decode=encoded'})"
+            )
+        c, d = channels, channels // heads
         self.channels = channels
         self.heads = heads
         self.num_latents = num_latents
-        self.scale = scale
+        self.scale = d**-0.5 if scale is None else scale
+        self.queries = queries
+        self.decode = decode
         self.backend = backend
 
-        head_channels = channels // heads
-        self.latent_query = nn.Parameter(torch.empty(heads, num_latents, head_channels))
-        self.key = self._projection(kv_layers)
-        self.value = self._projection(kv_layers)
-        self.query_norm = nn.LayerNorm(head_channels) if qk_norm else nn.Identity()
-        self.key_norm = nn.LayerNorm(head_channels) if qk_norm else nn.Identity()
-        self.out = nn.Linear(channels, channels)
+        def projection() -> ResidualMLP:
+            options = {"input_residual": True, "output_residual": True, "act": act}
+            return ResidualMLP(c, int(c * kv_ratio), c, kv_layers, **options)
+
+        self.latent_query = nn.Parameter(torch.empty(heads, num_latents, d))
+        self.key = projection()
+        self.value = projection()
+        self.query_norm = build_norm(norm, d) if qk_norm else nn.Identity()
+        self.key_norm = build_norm(norm, d) if qk_norm else nn.Identity()
+        if queries == "synthesized":
+            self.key_norm = nn.RMSNorm(d)
+            self.seed_query = nn.Parameter(torch.empty(heads, num_latents, d))
+            self.seed_key = nn.Linear(c, c, bias=False)
+            self.gate = nn.Parameter(torch.empty(heads))
+        if decode == "encoded":
+            self.read_query = projection()
+        self.out = nn.Linear(c, c)
         self.reset_parameters()
 
-    def _projection(self, num_layers: int) -> ResidualMLP:
-        c = self.channels
-        return ResidualMLP(c, c, c, num_layers, input_residual=True, output_residual=True)
-
     def reset_parameters(self) -> None:
-        """Latents from N(0, 0.1), linear weights from N(0, 0.02), biases zero."""
-        nn.init.normal_(self.latent_query, std=0.1)
-        nn.init.normal_(self.out.weight, std=0.02)
-        nn.init.zeros_(self.out.bias)
-        for module in (self.key, self.value, self.query_norm, self.key_norm):
-            if not isinstance(module, nn.Identity):
-                module.reset_parameters()
+        """Latents from N(0, 0.1), linear weights from N(0, 0.02), biases zero; gates 0.25."""
+        for name, parameter in self.named_parameters(recurse=False):
+            if name == "gate":
+                nn.init.constant_(parameter, 0.25)
+            else:
+                nn.init.normal_(parameter, std=0.1)
+        for module in self.children():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=0.02)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+            elif not isinstance(module, nn.Identity):
+                module.reset_parameters()  # pyright: ignore[reportCallIssue]
 
     def forward(
         self,
@@ -112,38 +150,143 @@ class FLAREAttention(nn.Module):
         ptr: Tensor | None = None,
         mask: Tensor | None = None,
         weight: Tensor | None = None,
+        batch_size: int | None = None,
+        group: Any = None,
     ) -> Tensor:
+        """Mixes the nodes of each graph.
+
+        Args:
+            x: [N, C], or [B, N, C].
+            batch: Graph of each node of flat input, sorted, [N].
+            ptr: Offsets of the graphs of flat input, [B + 1]; takes the place of ``batch``.
+            mask: Valid nodes of dense input, [B, N].
+            weight: Positive share of each node in the encode sums.
+            batch_size: Number of graphs of ``batch``.
+            group: ``torch.distributed`` process group over which the nodes of each graph are
+                spread: x holds this process's part, the same B on all; see ``docs/mixer.md``.
+
+        Raises:
+            ValueError: If shapes do not fit.
+        """
         if x.dim() not in (2, 3) or x.shape[-1] != self.channels:
             raise ValueError(
                 f"FLAREAttention: expected 'x' of shape [N, {self.channels}] or "
                 f"[B, N, {self.channels}] (got {list(x.shape)})"
             )
-        key = self.key_norm(self.key(x).unflatten(-1, (self.heads, -1)))
-        value = self.value(x).unflatten(-1, (self.heads, -1))
-        key = key.to(value.dtype)  # autocast gives norms in float32, projections in half
-        dense = x.dim() == 3
-        if dense:
-            if batch is not None or ptr is not None:
-                raise ValueError(
-                    "FLAREAttention: 'batch' and 'ptr' belong to flat input [N, C]; "
-                    f"got them with 'x' of shape {list(x.shape)}"
-                )
-            key, value = key.transpose(1, 2), value.transpose(1, 2)
-        elif ptr is None:
-            ptr = batch_to_ptr(batch, x)
-        mixed = flare_attention(
-            self.query_norm(self.latent_query).to(value.dtype),
-            key,
-            value,
-            ptr=ptr,
-            mask=mask,
-            weight=weight,
-            scale=self.scale,
-            backend=self.backend,
+        if x.dim() == 2:
+            if mask is not None:
+                raise ValueError("FLAREAttention: 'mask' belongs to dense input [B, N, C]")
+            graphs = graphs_of(x, batch, ptr=ptr, weight=weight, batch_size=batch_size, group=group)
+            return self.mix(x, graphs)
+        if batch is not None or ptr is not None:
+            raise ValueError(
+                "FLAREAttention: 'batch' and 'ptr' belong to flat input [N, C]; "
+                f"got them with 'x' of shape {list(x.shape)}"
+            )
+        if not torch.compiler.is_compiling():
+            checks.check_mask_and_weight(mask, weight, tuple(x.shape[:2]), x.device)
+        shape = x.shape
+        if mask is not None:
+            x = x.masked_fill(~mask[..., None], 0.0)  # what padding holds must not pass
+        log_weight = log_weights(weight, mask)
+        flat_weight = None if log_weight is None else log_weight.flatten()
+        graphs = Graphs(equal_layout(shape[0], shape[1], x.device), flat_weight, group)
+        out = self.mix(x.flatten(0, 1), graphs).unflatten(0, shape[:2])
+        return out if mask is None else out.masked_fill(~mask[..., None], 0.0)
+
+    def mix(self, x: Tensor, graphs: Graphs) -> Tensor:
+        """The layer on flat nodes [N, C] of graphs that were checked before."""
+        key, value = self.keys(x), self.values(x)
+        latents = self.gather(self.latent_queries(x, graphs), key, value, graphs)
+        return self.read(self.read_keys(x, key), latents, graphs)
+
+    def keys(self, x: Tensor) -> Tensor:
+        """Keys [N, H, D] of nodes [N, C]."""
+        key = self.key(x)
+        # Autocast gives norms in float32, projections in half.
+        return self.key_norm(self._split(key)).to(key.dtype)
+
+    def values(self, x: Tensor) -> Tensor:
+        """Values [N, H, D] of nodes [N, C]."""
+        return self._split(self.value(x))
+
+    def read_keys(self, x: Tensor, key: Tensor) -> Tensor:
+        """What nodes [N, C] with keys [N, H, D] read with, [N, H, D]."""
+        return key if self.decode == "shared" else self._split(self.read_query(x))
+
+    def latent_queries(self, x: Tensor, graphs: Graphs) -> Tensor:
+        """Queries [B, H, M, D] that gather from the nodes."""
+        if self.queries == "fixed":
+            return self.fixed_queries(graphs)
+        return self.combine_queries(self._encode(*self._seeds(x, graphs)))
+
+    def fixed_queries(self, graphs: Graphs) -> Tensor:
+        """The learned queries, [B, H, M, D]."""
+        return self._shared(self.query_norm(self.latent_query), graphs)
+
+    def combine_queries(self, seeds: Tensor) -> Tensor:
+        """Synthesized queries from what the seed queries gathered, [B, H, M, D]."""
+        fixed = rms_norm(self.latent_query, self.latent_query.shape[-1:])
+        return fixed + self.gate.sigmoid()[:, None, None] * seeds
+
+    def seed_part(self, x: Tensor, graphs: Graphs) -> tuple[Tensor, Tensor]:
+        """What the seed queries gather from a part of the nodes, and log-sum-exps."""
+        return self._encode_part(*self._seeds(x, graphs))
+
+    def gather(self, query: Tensor, key: Tensor, value: Tensor, graphs: Graphs) -> Latents:
+        """Latents that the queries gather from the nodes."""
+        query = query.to(key.dtype)
+        return self.latents(query, self._encode(query, key, value, graphs, self.scale))
+
+    def gather_part(
+        self, query: Tensor, key: Tensor, value: Tensor, graphs: Graphs
+    ) -> tuple[Tensor, Tensor]:
+        """What the queries gather from a part of the nodes, and log-sum-exps."""
+        return self._encode_part(query.to(key.dtype), key, value, graphs, self.scale)
+
+    def latents(self, query: Tensor, gathered: Tensor) -> Latents:
+        """What nodes read from, given what the queries gathered."""
+        return Latents(query if self.decode == "shared" else gathered, gathered)
+
+    def read(self, read_keys: Tensor, latents: Latents, graphs: Graphs) -> Tensor:
+        """Output [N, C] of nodes with these read keys [N, H, D]."""
+        query = latents.query.to(read_keys.dtype)
+        mixed = backends.decode(
+            query, read_keys, latents.value, graphs.layout, scale=self.scale, backend=self.backend
         )
-        if dense:
-            mixed = mixed.transpose(1, 2)
         return self.out(mixed.flatten(-2))
+
+    def _seeds(self, x: Tensor, graphs: Graphs) -> tuple[Tensor, Tensor, Tensor, Graphs, float]:
+        seed = self._split(self.seed_key(x))
+        width = seed.shape[-1:]
+        seed = rms_norm(seed, width).to(seed.dtype)
+        query = self._shared(rms_norm(self.seed_query, width), graphs).to(seed.dtype)
+        return query, seed, seed, graphs, width[0] ** -0.5
+
+    def _encode_part(
+        self, query: Tensor, key: Tensor, value: Tensor, graphs: Graphs, scale: float
+    ) -> tuple[Tensor, Tensor]:
+        layout, log_weight, _ = graphs
+        return backends.encode(
+            query, key, value, layout, log_weight, scale=scale, backend=self.backend
+        )
+
+    def _encode(
+        self, query: Tensor, key: Tensor, value: Tensor, graphs: Graphs, scale: float
+    ) -> Tensor:
+        if graphs.group is not None:
+            part = self._encode_part(query, key, value, graphs, scale)
+            return merge_over_group(*part, graphs.group)
+        layout, log_weight, _ = graphs
+        return backends.gather(
+            query, key, value, layout, log_weight, scale=scale, backend=self.backend
+        )
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, -1))
+
+    def _shared(self, query: Tensor, graphs: Graphs) -> Tensor:
+        return query.expand(graphs.layout.num_graphs, *query.shape)
 
     def __repr__(self) -> str:
         return (

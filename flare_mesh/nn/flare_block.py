@@ -1,36 +1,61 @@
 """One FLARE layer: global mixing and a pointwise network, each with a residual."""
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from flare_mesh.nn.flare_attention import FLAREAttention
+from flare_mesh.nn.graphs import Graphs
 from flare_mesh.nn.residual_mlp import ResidualMLP
+from flare_mesh.nn.resolver import build_norm
 
 
 class FLAREBlock(nn.Module):
-    """x + Attention(LayerNorm(x)), then x + MLP(LayerNorm(x)) (arXiv 2508.12594).
+    """x + Attention(Norm(x)), then x + MLP(Norm(x)) (arXiv 2508.12594).
 
     Args:
         channels: Channels C.
-        ffn_layers: Residual hidden layers of the pointwise network.
-        attention: Options of :class:`FLAREAttention` (heads, num_latents, kv_layers, ...).
+        ffn_layers: Residual hidden layers of the pointwise network; -1 for one Linear.
+        ffn_ratio: Width of those hidden layers over C.
+        norm: ``"layer"`` or ``"rms"``; normalises each node, not the graph.
+        act: Activation, see :class:`ResidualMLP`.
+        attention: Further options of :class:`FLAREAttention` (heads, num_latents, ...).
 
     Shapes:
-        As :class:`FLAREAttention`; LayerNorm normalises each node, not the graph.
+        As :class:`FLAREAttention`.
     """
 
-    def __init__(self, channels: int, *, ffn_layers: int = 3, **attention) -> None:
+    def __init__(
+        self,
+        channels: int,
+        *,
+        ffn_layers: int = 3,
+        ffn_ratio: float = 1.0,
+        norm: str = "layer",
+        act: str = "gelu",
+        **attention: Any,
+    ) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(channels)
-        self.attention = FLAREAttention(channels, **attention)
-        self.norm2 = nn.LayerNorm(channels)
+        c = channels
+        self.norm1 = build_norm(norm, c)
+        self.attention = FLAREAttention(c, norm=norm, act=act, **attention)
+        self.norm2 = build_norm(norm, c)
         self.mlp = ResidualMLP(
-            channels, channels, channels, ffn_layers, input_residual=True, output_residual=True
+            c, int(c * ffn_ratio), c, ffn_layers, input_residual=True, output_residual=True, act=act
         )
 
     def reset_parameters(self) -> None:
         for module in (self.norm1, self.attention, self.norm2, self.mlp):
-            module.reset_parameters()
+            module.reset_parameters()  # pyright: ignore[reportCallIssue]
 
-    def forward(self, x: Tensor, **graphs: Tensor | None) -> Tensor:
-        x = x + self.attention(self.norm1(x), **graphs)
+    def forward(self, x: Tensor, batch: Tensor | None = None, **graphs: Any) -> Tensor:
+        """Arguments of :meth:`FLAREAttention.forward`."""
+        return self.feed_forward(x + self.attention(self.norm1(x), batch, **graphs))
+
+    def mix(self, x: Tensor, graphs: Graphs) -> Tensor:
+        """The layer on flat nodes [N, C] of graphs that were checked before."""
+        return self.feed_forward(x + self.attention.mix(self.norm1(x), graphs))
+
+    def feed_forward(self, x: Tensor) -> Tensor:
+        """The pointwise half."""
         return x + self.mlp(self.norm2(x))

@@ -1,7 +1,8 @@
 """The pointwise network that FLARE uses for projections and feed-forward layers."""
 
 from torch import Tensor, nn
-from torch.nn.functional import gelu
+
+from flare_mesh.nn.resolver import build_activation
 
 
 class ResidualMLP(nn.Module):
@@ -11,7 +12,7 @@ class ResidualMLP(nn.Module):
         h_0 = \sigma(W_1 x)\,[+\,x], \quad h_{j+1} = h_j + \sigma(W_j h_j), \quad
         y = W_2 h_n\,[+\,h_n]
 
-    with the tanh form of GELU. With ``num_layers=-1`` it is a single linear layer.
+    With ``num_layers=-1`` it is a single linear layer, plus x where both residuals apply.
 
     Args:
         in_channels: Input channels.
@@ -20,6 +21,7 @@ class ResidualMLP(nn.Module):
         num_layers: Number n of residual hidden layers, or -1.
         input_residual: Adds the bracketed x where ``in_channels == hidden_channels``.
         output_residual: Adds the bracketed h where ``hidden_channels == out_channels``.
+        act: ``"gelu"`` (tanh form, the paper's), ``"silu"``, ``"relu"`` or ``"tanh"``.
 
     Shapes:
         input [..., in_channels], output [..., out_channels].
@@ -34,6 +36,7 @@ class ResidualMLP(nn.Module):
         *,
         input_residual: bool = False,
         output_residual: bool = False,
+        act: str = "gelu",
     ) -> None:
         super().__init__()
         if num_layers < -1:
@@ -50,6 +53,7 @@ class ResidualMLP(nn.Module):
             sizes += [(hidden_channels, out_channels)]
             self.input_residual = input_residual and in_channels == hidden_channels
             self.output_residual = output_residual and hidden_channels == out_channels
+        self.act = build_activation(act)
         self.layers = nn.ModuleList(nn.Linear(*size) for size in sizes)
         self.reset_parameters()
 
@@ -62,7 +66,7 @@ class ResidualMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for i, layer in enumerate(self.layers[:-1]):
-            h = gelu(layer(x), approximate="tanh")
+            h = self.act(layer(x))
             x = x + h if i or self.input_residual else h
         y = self.layers[-1](x)
         return x + y if self.output_residual else y

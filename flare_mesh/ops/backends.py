@@ -83,6 +83,23 @@ def decode(
     return _HALVES[choose(backend, key)][1](query, key, latent, layout, scale)
 
 
+def gather(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    layout: Layout,
+    log_weight: Tensor | None = None,
+    *,
+    scale: float = 1.0,
+    backend: str = "auto",
+) -> Tensor:
+    """The latents of :func:`encode` alone, which SDPA gives in one pass."""
+    backend = choose(backend, key)
+    if backend == "sdpa":
+        return sdpa.gather(query, key, value, layout, log_weight, scale)
+    return encode(query, key, value, layout, log_weight, scale=scale, backend=backend)[0]
+
+
 def mix(
     query: Tensor,
     key: Tensor,
@@ -94,8 +111,5 @@ def mix(
     backend: str = "auto",
 ) -> Tensor:
     """:func:`flare_mesh.flare_attention` on flat tensors, unchecked; query [B, H, M, D]."""
-    backend = choose(backend, key)
-    if backend == "sdpa":
-        return sdpa.mix(query, key, value, layout, log_weight, scale)
-    latent, _ = encode(query, key, value, layout, log_weight, scale=scale, backend=backend)
+    latent = gather(query, key, value, layout, log_weight, scale=scale, backend=backend)
     return decode(query, key, latent, layout, scale=scale, backend=backend)

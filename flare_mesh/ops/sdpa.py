@@ -92,7 +92,7 @@ def _encode_group(
     return scaled_dot_product_attention(query, key, value, attn_mask=attn_mask, scale=scale)
 
 
-def _encode_latents(
+def gather(
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -100,6 +100,7 @@ def _encode_latents(
     log_weight: Tensor | None,
     scale: float,
 ) -> Tensor:
+    """The latents of :func:`encode`, in one pass."""
     groups = _groups(layout)
     latent = None
     for group in groups:
@@ -152,7 +153,7 @@ def encode(
     scale: float,
 ) -> tuple[Tensor, Tensor]:
     """As the reference; the log-sum-exps, which SDPA keeps to itself, cost another pass."""
-    latent = _encode_latents(query, key, value, layout, log_weight, scale)
+    latent = gather(query, key, value, layout, log_weight, scale)
     return latent, _log_sum_exp(query, key, layout, log_weight, scale)
 
 
@@ -165,16 +166,3 @@ def decode(query: Tensor, key: Tensor, latent: Tensor, layout: Layout, scale: fl
         y = scaled_dot_product_attention(k, q, z.to(k.dtype), scale=scale)
         parts.append(group.unpack(y.transpose(1, 2)))
     return _in_order(groups, parts, key)
-
-
-def mix(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    layout: Layout,
-    log_weight: Tensor | None,
-    scale: float,
-) -> Tensor:
-    """Both halves, without the pass for the log-sum-exps."""
-    latent = _encode_latents(query, key, value, layout, log_weight, scale)
-    return decode(query, key, latent, layout, scale)

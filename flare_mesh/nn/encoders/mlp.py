@@ -9,13 +9,14 @@ from flare_mesh.nn.residual_mlp import ResidualMLP
 class MLPEncoder(PointEncoder):
     """A :class:`~flare_mesh.nn.ResidualMLP` of [pos, x] (FLARE, arXiv 2508.12594).
 
-    Coordinates are plain inputs, as in the paper's code: two residual hidden layers and the
-    residual of the output.
+    Coordinates are plain inputs, as in the paper's code, and only the output has a residual.
 
     Args:
         in_channels: Features of each node beside its coordinates; 0 for none.
         hidden_channels: Channels of the code.
         pos_dim: Dimension of the coordinates.
+        num_layers: Residual hidden layers.
+        act: Activation, see :class:`~flare_mesh.nn.ResidualMLP`.
 
     Shapes:
         As :class:`PointEncoder`; ``ptr`` and ``edge_index`` are not used.
@@ -26,10 +27,20 @@ class MLPEncoder(PointEncoder):
 
     pointwise = True
 
-    def __init__(self, in_channels: int, hidden_channels: int, pos_dim: int) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int,
+        pos_dim: int,
+        *,
+        num_layers: int = 2,
+        act: str = "gelu",
+    ) -> None:
         super().__init__(in_channels, hidden_channels, pos_dim)
         c = hidden_channels
-        self.mlp = ResidualMLP(pos_dim + in_channels, c, c, 2, output_residual=True)
+        self.mlp = ResidualMLP(
+            pos_dim + in_channels, c, c, num_layers, output_residual=True, act=act
+        )
 
     def reset_parameters(self) -> None:
         self.mlp.reset_parameters()

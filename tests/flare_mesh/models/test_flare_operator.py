@@ -78,13 +78,93 @@ def test_save_and_load(tmp_path):
     assert torch.equal(again(GRAPHS[0]), model(GRAPHS[0]))
 
 
+class Centred(torch.nn.Linear):
+    """A user's encoder."""
+
+    pointwise = True
+
+    def forward(self, x, pos, *, ptr=None, edge_index=None):
+        return super().forward(torch.cat([pos, x], dim=-1))
+
+
 def test_encoder_module(tmp_path):
-    model = operator(encoder=torch.nn.Linear(5, 16))
+    model = operator(encoder=Centred(5, 16))
     model.save(tmp_path)
     with pytest.raises(ValueError, match="pass encoder="):
         FLAREOperator.load(tmp_path)
-    again = FLAREOperator.load(tmp_path, encoder=torch.nn.Linear(5, 16))
+    again = FLAREOperator.load(tmp_path, encoder=Centred(5, 16))
     assert torch.equal(again(GRAPHS[0]), model(GRAPHS[0]))
+
+
+VARIANTS = [
+    {"encoder": "fourier", "encoder_options": {"num_frequencies": 4, "sigma": 0.5}},
+    {"encoder": "graph", "encoder_options": {"radius": 0.8}},
+    {"queries": "synthesized"},
+    {"decode": "encoded", "scale": None},
+    {"norm": "rms", "act": "silu", "qk_norm": True},
+    {"kv_layers": 1, "kv_ratio": 0.5, "ffn_layers": 0, "ffn_ratio": 2.0, "head_layers": 0},
+    {"kv_layers": -1, "backend": "sdpa"},
+    {"checkpointing": True},
+]
+
+
+@pytest.mark.parametrize("options", VARIANTS, ids=str)
+def test_variants(options, tmp_path):
+    model = operator(**options)
+    assert_graphs_independent(model, GRAPHS)
+    assert_permutation_equivariant(model, GRAPHS[0])
+    model.save(tmp_path)
+    assert torch.equal(FLAREOperator.load(tmp_path)(GRAPHS[0]), model(GRAPHS[0]))
+    model(Batch.from_data_list(GRAPHS)).square().sum().backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert float(parameter.grad.abs().max()) > 0, name
+
+
+def test_edges_of_the_data_reach_the_encoder():
+    model = operator(encoder="graph")
+    graph = random_graph(6, 2, seed=0)
+    with pytest.raises(ValueError, match="expected edges"):
+        model(graph)
+    graph.edge_index = torch.tensor([[0, 1, 2], [1, 2, 3]])
+    out = model(graph)
+    given = model(graph.x, graph.pos, edge_index=graph.edge_index)
+    torch.testing.assert_close(given, out)
+    # With a radius of its own, the encoder searches; given edges come first.
+    model = operator(encoder="graph", encoder_options={"radius": 0.8})
+    searched = model(graph)
+    torch.testing.assert_close(searched, model(graph.x, graph.pos))
+    assert not torch.allclose(searched, model(graph.x, graph.pos, edge_index=graph.edge_index))
+
+
+def test_checkpointing_changes_nothing():
+    gradients = []
+    for checkpointing in (False, True):
+        model = operator(checkpointing=checkpointing)
+        model(Batch.from_data_list(GRAPHS)).square().sum().backward()
+        gradients.append([p.grad for p in model.parameters()])
+    torch.testing.assert_close(*gradients)
+
+
+def test_number_of_graphs_may_be_given():
+    model = operator()
+    batch = torch.tensor([0] * 10 + [2] * 20)  # the graphs 1 and 3 are empty
+    x, pos = GRAPHS[0].x, GRAPHS[0].pos
+    out = model(x, pos, batch, batch_size=4)
+    torch.testing.assert_close(out, model(x, pos, ptr=torch.tensor([0, 10, 10, 30, 30])))
+    torch.testing.assert_close(out, model(x, pos, batch))
+
+
+@pytest.mark.parametrize("qk_norm", [False, True])
+def test_autocast(qk_norm):
+    model = operator(qk_norm=qk_norm)
+    batch = Batch.from_data_list(GRAPHS)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = model(batch)
+        half.float().sum().backward()
+    exact = model(batch)
+    assert float((half.float() - exact).detach().norm() / exact.detach().norm()) < 0.1
+    assert all(p.grad.isfinite().all() for p in model.parameters())
 
 
 def test_loading_what_is_not_a_model(tmp_path):
@@ -119,6 +199,10 @@ def test_build_by_name():
         ((torch.zeros(5, 2), torch.zeros(4, 3)), r"'x' of shape \[4, 2\] \(got \[5, 2\]\)"),
         ((torch.zeros(4, 2), None), "'pos' of shape"),
         (
+            (torch.zeros(4, 2), torch.zeros(4, 3), torch.tensor([0, 0, 1, 0])),
+            "'batch' to be sorted",
+        ),
+        (
             (torch.zeros(4, 2), torch.zeros(4, 3), torch.zeros(3, dtype=torch.long)),
             r"'batch' to be integers of shape \[4\]",
         ),
@@ -145,6 +229,18 @@ def test_gpu_equals_cpu():
     torch.testing.assert_close(on_gpu, model.cpu()(batch.cpu()), rtol=1e-4, atol=1e-4)
 
 
-def test_unknown_encoder():
-    with pytest.raises(ValueError, match="unknown encoder 'gnn'; choose 'mlp' or pass a module"):
-        operator(encoder="gnn")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"encoder": "gnn"}, r"unknown encoder 'gnn'; choose from \['mlp', 'fourier', 'graph'\]"),
+        ({"norm": "batch"}, r"unknown norm 'batch'; choose from \['layer', 'rms'\]"),
+        ({"act": "selu"}, "unknown activation 'selu'; choose from"),
+        ({"queries": "free"}, r"unknown queries 'free'; choose from \['fixed', 'synthesized'\]"),
+        ({"decode": "own"}, r"unknown decode 'own'; choose from \['shared', 'encoded'\]"),
+        ({"backend": "cuda"}, "unknown backend 'cuda'; choose from"),
+        ({"queries": "synthesized", "qk_norm": True}, "got it with qk_norm=True"),
+    ],
+)
+def test_unknown_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        operator(**options)

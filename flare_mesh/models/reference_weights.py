@@ -1,0 +1,109 @@
+"""Weights that were trained with the authors' repository, vpuri3/FLARE.py."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+_RENAMED = (
+    (r"^module\.|^_orig_mod\.", ""),
+    (r"^in_proj\.", "encoder.mlp."),
+    (r"^out_proj\.0\.", "norm."),
+    (r"^out_proj\.1\.", "head."),
+    (r"\.att\.", ".attention."),
+    (r"\.latent_q$", ".latent_query"),
+    (r"\.k_proj\.", ".key."),
+    (r"\.v_proj\.", ".value."),
+    (r"\.out_proj\.", ".out."),
+    (r"\.q_norm\.", ".query_norm."),
+    (r"\.k_norm\.", ".key_norm."),
+    (r"\.(fc|fc1)\.(weight|bias)$", r".layers.0.\2"),
+)
+
+
+def _rename(name: str) -> str:
+    for pattern, new in _RENAMED:
+        name = re.sub(pattern, new, name)
+    return re.sub(r"\.fcs\.(\d+)\.", lambda match: f".layers.{int(match[1]) + 1}.", name)
+
+
+def _depth(state: Mapping[str, Tensor], prefix: str) -> int:
+    """Residual hidden layers of the MLP whose renamed weights start with ``prefix``."""
+    numbers = [
+        int(match[1])
+        for name in state
+        if (match := re.match(re.escape(prefix) + r"layers\.(\d+)\.weight$", name))
+    ]
+    return max(numbers, default=0) if f"{prefix}fc2.weight" in state else -1
+
+
+def read_reference(
+    state_dict: Mapping[str, Tensor], *, heads: int, pos_dim: int, scale: float
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Options of :class:`~flare_mesh.FLAREOperator`, and its state dict, with the same outputs.
+
+    Raises:
+        ValueError: If it is not a state dict of the authors' ``FLAREModel``; says what differs.
+    """
+    state = {_rename(name): tensor for name, tensor in state_dict.items()}
+    try:
+        latents = state["blocks.0.attention.latent_query"]
+        first, last = state["encoder.mlp.layers.0.weight"], state["head.fc2.weight"]
+    except KeyError as error:
+        raise ValueError(
+            f"from_reference_state_dict: expected a state dict of the authors' FLAREModel, with "
+            f"'in_proj', 'blocks' and 'out_proj' (got none for our {error})"
+        ) from error
+    channels, num_latents = latents.shape
+    if channels % heads:
+        raise ValueError(
+            f"from_reference_state_dict: expected 'heads' to divide the {channels} channels "
+            f"(got {heads})"
+        )
+    num_blocks = 1 + max(int(m[1]) for n in state if (m := re.match(r"blocks\.(\d+)\.", n)))
+    depths = {
+        part: _depth(state, prefix)
+        for part, prefix in {
+            "encoder": "encoder.mlp.",
+            "head": "head.",
+            "key": "blocks.0.attention.key.",
+            "value": "blocks.0.attention.value.",
+            "mlp": "blocks.0.mlp.",
+        }.items()
+    }
+    if depths["key"] != depths["value"]:
+        raise ValueError(
+            "from_reference_state_dict: expected keys and values of the same depth "
+            f"(got {depths['key']} and {depths['value']} layers)"
+        )
+
+    def ratio(prefix: str) -> float:
+        return state[f"{prefix}layers.0.weight"].shape[0] / channels
+
+    options: dict[str, Any] = {
+        "in_channels": first.shape[1] - pos_dim,
+        "out_channels": last.shape[0],
+        "hidden_channels": channels,
+        "num_layers": num_blocks,
+        "heads": heads,
+        "num_latents": num_latents,
+        "pos_dim": pos_dim,
+        "encoder_options": {"num_layers": depths["encoder"]},
+        "head_layers": depths["head"],
+        "kv_layers": depths["key"],
+        "kv_ratio": ratio("blocks.0.attention.key.") if depths["key"] >= 0 else 1.0,
+        "ffn_layers": depths["mlp"],
+        "ffn_ratio": ratio("blocks.0.mlp.") if depths["mlp"] >= 0 else 1.0,
+        "scale": scale,
+        "qk_norm": "blocks.0.attention.key_norm.weight" in state,
+        "norm": "layer" if "norm.bias" in state else "rms",
+    }
+    ours = {}
+    for name, tensor in state.items():
+        if name.endswith("latent_query"):
+            tensor = tensor.reshape(heads, num_latents, channels // heads)
+        elif match := re.match(r"(.*\.)fc2\.(weight|bias)$", name):
+            name = f"{match[1]}layers.{_depth(state, match[1]) + 1}.{match[2]}"
+        ours[name] = tensor
+    return options, ours

@@ -1,0 +1,115 @@
+"""Evaluation of an operator on nodes that are gone through in pieces."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from flare_mesh.nn import Latents
+from flare_mesh.nn.graphs import Graphs
+from flare_mesh.nn.streaming import gather_in_pieces, pieces, update_in_pieces
+
+if TYPE_CHECKING:
+    from flare_mesh.models.flare_operator import FLAREOperator
+
+
+class Nodes(NamedTuple):
+    """The checked input of an operator.
+
+    Attributes:
+        x: Features [N, in_channels], or None.
+        pos: Coordinates [N, pos_dim].
+        edge_index: Edges [2, E], or None.
+        graphs: The graphs of the nodes.
+    """
+
+    x: Tensor | None
+    pos: Tensor
+    edge_index: Tensor | None
+    graphs: Graphs
+
+    def chunk(self, piece: slice) -> "Nodes":
+        x = None if self.x is None else self.x[piece]
+        return Nodes(x, self.pos[piece], None, self.graphs.chunk(piece.start, piece.stop))
+
+
+def check_pieces(size: int) -> None:
+    """Raises a ValueError where pieces have no size, or gradients would keep them all."""
+    if size < 1:
+        raise ValueError(f"FLAREOperator: expected 'chunk_size' >= 1 (got {size})")
+    if torch.is_grad_enabled():
+        raise ValueError(
+            "FLAREOperator: 'chunk_size' evaluates without gradients (got them enabled); call it "
+            "under torch.no_grad(), or train with checkpointing=True to save memory"
+        )
+
+
+def _encode_points(model: "FLAREOperator", nodes: Nodes, size: int) -> Tensor:
+    if not getattr(model.encoder, "pointwise", False):
+        ptr = nodes.graphs.layout.ptr
+        return model.encoder(nodes.x, nodes.pos, ptr=ptr, edge_index=nodes.edge_index)
+    h = None
+    for piece in pieces(len(nodes.pos), size):
+        part = nodes.chunk(piece)
+        code = model.encoder(part.x, part.pos, ptr=part.graphs.layout.ptr, edge_index=None)
+        if h is None:
+            h = code.new_empty(len(nodes.pos), code.shape[-1])
+        h[piece] = code
+    if h is None:  # no nodes
+        return model.encoder(nodes.x, nodes.pos, ptr=nodes.graphs.layout.ptr, edge_index=None)
+    return h
+
+
+def evaluate_in_pieces(
+    model: "FLAREOperator",
+    x: Tensor | None,
+    pos: Tensor,
+    edge_index: Tensor | None,
+    graphs: Graphs,
+    size: int,
+) -> Tensor:
+    """The operator's output [N, out_channels]; a graph's latents are merged over the pieces."""
+    check_pieces(size)
+    h = _encode_points(model, Nodes(x, pos, edge_index, graphs), size)
+    for block in model.blocks:
+        latents, kept = gather_in_pieces(block, h, graphs, size)
+        update_in_pieces(block, h, kept, latents, graphs, size)
+    out = [model.head(model.norm(h[piece])) for piece in pieces(len(h), size)]
+    return torch.cat(out) if out else model.head(model.norm(h))
+
+
+def encode_in_pieces(
+    model: "FLAREOperator",
+    x: Tensor | None,
+    pos: Tensor,
+    edge_index: Tensor | None,
+    graphs: Graphs,
+    size: int,
+) -> list[Latents]:
+    """The latents of all blocks."""
+    check_pieces(size)
+    h = _encode_points(model, Nodes(x, pos, edge_index, graphs), size)
+    every = []
+    for block in model.blocks:
+        latents, kept = gather_in_pieces(block, h, graphs, size)
+        every.append(latents)
+        if block is not model.blocks[-1]:
+            update_in_pieces(block, h, kept, latents, graphs, size)
+    return every
+
+
+def decode_in_pieces(
+    model: "FLAREOperator",
+    latents: list[Latents],
+    x: Tensor | None,
+    pos: Tensor,
+    edge_index: Tensor | None,
+    graphs: Graphs,
+    size: int,
+) -> Tensor:
+    """The field at points that read from given latents."""
+    check_pieces(size)
+    nodes = Nodes(x, pos, edge_index, graphs)
+    starts = range(0, max(len(pos), 1), size)  # one piece without points keeps the shape
+    parts = [slice(start, min(start + size, len(pos))) for start in starts]
+    return torch.cat([model.decode_points(latents, nodes.chunk(part)) for part in parts])

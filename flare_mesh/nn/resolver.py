@@ -1,0 +1,29 @@
+"""Activations and normalisations by name."""
+
+from collections.abc import Callable
+
+from torch import nn
+
+_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "gelu": lambda: nn.GELU(approximate="tanh"),  # the form of the paper's code
+    "silu": nn.SiLU,
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+}
+_NORMS: dict[str, type[nn.Module]] = {"layer": nn.LayerNorm, "rms": nn.RMSNorm}
+
+
+def _choose(kind: str, name: str, choices: dict):
+    if name not in choices:
+        raise ValueError(f"unknown {kind} '{name}'; choose from {sorted(choices)}")
+    return choices[name]
+
+
+def build_activation(name: str) -> nn.Module:
+    """The activation called ``"gelu"`` (tanh form), ``"silu"``, ``"relu"`` or ``"tanh"``."""
+    return _choose("activation", name, _ACTIVATIONS)()
+
+
+def build_norm(name: str, channels: int) -> nn.Module:
+    """The normalisation of each node called ``"layer"`` (LayerNorm) or ``"rms"`` (RMSNorm)."""
+    return _choose("norm", name, _NORMS)(channels)

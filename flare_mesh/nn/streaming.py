@@ -1,0 +1,79 @@
+"""One FLARE block on nodes that are gone through in pieces: exact, with little memory."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from flare_mesh.nn.flare_attention import Latents
+from flare_mesh.nn.flare_block import FLAREBlock
+from flare_mesh.nn.graphs import Graphs
+from flare_mesh.nn.merge import merge_over_group
+from flare_mesh.ops.attention import flare_merge
+
+
+def pieces(nodes: int, size: int) -> Iterator[slice]:
+    """Slices of ``size`` nodes; the last may be shorter."""
+    return (slice(start, min(start + size, nodes)) for start in range(0, nodes, size))
+
+
+def _merged(
+    part: Callable[[slice], tuple[Tensor, Tensor]], nodes: int, size: int, graphs: Graphs
+) -> Tensor:
+    latent, lse = part(slice(0, min(size, nodes)))
+    for piece in pieces(nodes, size):
+        if piece.start:
+            both = zip((latent, lse), part(piece), strict=True)
+            latent, lse = flare_merge(*(torch.stack(pair) for pair in both))
+    return latent if graphs.group is None else merge_over_group(latent, lse, graphs.group)
+
+
+def gather_in_pieces(
+    block: FLAREBlock, h: Tensor, graphs: Graphs, size: int
+) -> tuple[Latents, Tensor]:
+    """Latents of a block, and what the nodes read with, from the block's input.
+
+    Args:
+        block: The block.
+        h: Its input [N, C].
+        graphs: The graphs of the nodes.
+        size: Nodes of a piece.
+
+    Returns:
+        The latents, and the read keys [N, H, D]: beside h the only memory that grows with N.
+    """
+    attention, nodes, kept = block.attention, len(h), None
+
+    def seed_part(piece: slice) -> tuple[Tensor, Tensor]:
+        x = block.norm1(h[piece])
+        return attention.seed_part(x, graphs.chunk(piece.start, piece.stop))
+
+    if attention.queries == "synthesized":
+        query = attention.combine_queries(_merged(seed_part, nodes, size, graphs))
+    else:
+        query = attention.fixed_queries(graphs)
+
+    def part(piece: slice) -> tuple[Tensor, Tensor]:
+        nonlocal kept
+        x = block.norm1(h[piece])
+        key = attention.keys(x)
+        if kept is None:
+            kept = key.new_empty(nodes, *key.shape[1:])
+        kept[piece] = attention.read_keys(x, key)
+        return attention.gather_part(
+            query, key, attention.values(x), graphs.chunk(piece.start, piece.stop)
+        )
+
+    gathered = _merged(part, nodes, size, graphs)
+    assert kept is not None
+    return attention.latents(query, gathered), kept
+
+
+def update_in_pieces(
+    block: FLAREBlock, h: Tensor, kept: Tensor, latents: Latents, graphs: Graphs, size: int
+) -> None:
+    """Replaces the block's input h [N, C] by its output, piece by piece."""
+    for piece in pieces(len(h), size):
+        part = graphs.chunk(piece.start, piece.stop)
+        mixed = block.attention.read(kept[piece], latents, part)
+        h[piece] = block.feed_forward(h[piece] + mixed)
