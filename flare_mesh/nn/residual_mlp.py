@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from flare_mesh.nn.resolver import build_activation
+from flare_mesh.ops.gelu import gelu_residual
 
 
 class ResidualMLP(nn.Module):
@@ -66,8 +67,13 @@ class ResidualMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for i, layer in enumerate(self.layers[:-1]):
-            h = self.act(layer(x))
-            x = x + h if i or self.input_residual else h
+            z = layer(x)
+            if not (i or self.input_residual):
+                x = self.act(z)
+            elif isinstance(self.act, nn.GELU):
+                x = gelu_residual(z, x)
+            else:
+                x = x + self.act(z)
         y = self.layers[-1](x)
         return x + y if self.output_residual else y
 

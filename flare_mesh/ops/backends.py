@@ -12,12 +12,12 @@ from flare_mesh.ops.layout import Layout
 
 NAMES = ("reference", "sdpa", "numba", "triton")
 _TRITON_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
-_HAS_NUMBA = find_spec("numba") is not None
+has_numba = find_spec("numba") is not None
 _HAS_TRITON = find_spec("triton") is not None
 
 
 def _numba_runs(key: Tensor) -> bool:
-    return key.device.type == "cpu" and _HAS_NUMBA
+    return key.device.type == "cpu" and has_numba
 
 
 def choose(backend: str, key: Tensor) -> str:

@@ -6,58 +6,15 @@ vector registers.
 """
 
 import numpy as np
-from numba import njit, types
-from numba.extending import overload
+
+from flare_mesh.ops.numba_jit import FAST_MAX, FAST_SUM, exp2, jit
 
 TILE = 8  # nodes; the loops below are written out for it
 BLOCK = 512  # nodes whose rows stay in the second cache while the heads are gone through
 SLACK = 30.0  # scores may exceed the reference by 2^30 before sums are rescaled
 
-# NaN must pass through to the result. Only sums over latents need to be reassociated, and only
-# maxima, which decide on nothing but references, may take NaN as they like.
-_FAST = {"nsz", "arcp", "contract"}
-_FAST_SUM = _FAST | {"reassoc"}
-_FAST_MAX = _FAST | {"nnan", "ninf"}
-_F32, _I32 = np.float32, np.int32
 
-
-def _jit(function=None, *, fastmath=_FAST):
-    """njit without the interpreter lock, kept on disk where the place allows it."""
-    if function is None:
-        return lambda f: _jit(f, fastmath=fastmath)
-    try:
-        return njit(nogil=True, fastmath=fastmath, cache=True)(function)
-    except RuntimeError:  # no writable folder for the cache
-        return njit(nogil=True, fastmath=fastmath)(function)
-
-
-def _exp2(x):
-    return 2.0**x
-
-
-@overload(_exp2, inline="always")
-def _exp2_of(x):
-    if x != types.float32:
-        return lambda x: np.exp2(x)
-
-    def exp2_float32(x):
-        # 2^n 2^f with |f| <= 1/2; the polynomial's relative error is below 1e-7.
-        x = _F32(-126.0) if x < _F32(-126.0) else x  # NaN stays
-        n = np.rint(x)
-        f = x - n
-        p = _F32(1.5403530393381610e-4)
-        p = p * f + _F32(1.3333558146428443e-3)
-        p = p * f + _F32(9.6181291076284772e-3)
-        p = p * f + _F32(5.5504108664821580e-2)
-        p = p * f + _F32(2.4022650695910071e-1)
-        p = p * f + _F32(6.9314718055994531e-1)
-        p = p * f + _F32(1.0)
-        return p * _I32((_I32(n) + _I32(127)) << _I32(23)).view(np.float32)
-
-    return exp2_float32
-
-
-@_jit
+@jit
 def _scores(rows, latents, bias, shift, tile):
     """tile[j, m] = bias[j] - shift[m] + sum_d rows[j, d] latents[d, m]; an even number of d."""
     m_count = latents.shape[1]
@@ -83,14 +40,14 @@ def _scores(rows, latents, bias, shift, tile):
                     tile[j + 3, m] += a3 * x + b3 * y
 
 
-@_jit
+@jit
 def _exponentials(tile):
     for j in range(TILE):
         for m in range(tile.shape[1]):
-            tile[j, m] = _exp2(tile[j, m])
+            tile[j, m] = exp2(tile[j, m])
 
 
-@_jit
+@jit
 def _gather(tile, rows, sums):
     """sums[d, m] += sum_j rows[j, d] tile[j, m]."""
     for d in range(sums.shape[0]):
@@ -102,7 +59,7 @@ def _gather(tile, rows, sums):
             ) + (r4 * tile[4, m] + r5 * tile[5, m] + r6 * tile[6, m] + r7 * tile[7, m])
 
 
-@_jit(fastmath=_FAST_SUM)
+@jit(fastmath=FAST_SUM)
 def _read(tile, latents, rows):
     """rows[j, d] = sum_m tile[j, m] latents[d, m]."""
     zero = latents.dtype.type(0)
@@ -118,7 +75,7 @@ def _read(tile, latents, rows):
             rows[j, d], rows[j + 1, d], rows[j + 2, d], rows[j + 3, d] = s0, s1, s2, s3
 
 
-@_jit(fastmath=_FAST_MAX)
+@jit(fastmath=FAST_MAX)
 def _largest(tile):
     top = tile[0, 0]
     for m in range(tile.shape[1]):
@@ -128,7 +85,7 @@ def _largest(tile):
     return top
 
 
-@_jit(fastmath=_FAST_MAX)
+@jit(fastmath=FAST_MAX)
 def _subtract_row_maxima(tile, top):
     for j in range(TILE):
         highest = tile[j, 0]
@@ -139,7 +96,7 @@ def _subtract_row_maxima(tile, top):
         top[j] = highest
 
 
-@_jit(fastmath=_FAST_SUM)
+@jit(fastmath=FAST_SUM)
 def _longest(rows):
     """Largest Euclidean norm of a tile's rows."""
     most = zero = rows.dtype.type(0)
@@ -151,7 +108,7 @@ def _longest(rows):
     return np.sqrt(most)
 
 
-@_jit(fastmath=_FAST_SUM)
+@jit(fastmath=FAST_SUM)
 def _multiply(tile, factor, total):
     """tile *= factor; total[j] = sum_m tile[j, m]."""
     for j in range(TILE):
@@ -163,7 +120,7 @@ def _multiply(tile, factor, total):
         total[j] = added
 
 
-@_jit
+@jit
 def _load(source, n, end, head, rows):
     """Rows of a tile's nodes; zeros beyond the end, which then add nothing to any sum."""
     present = min(TILE, end - n)
@@ -175,13 +132,13 @@ def _load(source, n, end, head, rows):
             rows[j, d] = 0
 
 
-@_jit
+@jit
 def _load_bias(source, n, end, rows):
     for j in range(TILE):
         rows[j] = source[min(n + j, end - 1)]
 
 
-@_jit
+@jit
 def _raise_reference(tile, sums, shift, fresh):
     """Takes the tile's largest scores as the latents' new references; returns the lowest."""
     lowest = np.inf
@@ -194,14 +151,14 @@ def _raise_reference(tile, sums, shift, fresh):
             for j in range(TILE):
                 tile[j, m] -= rise
             if not fresh:
-                factor = _exp2(-rise)
+                factor = exp2(-rise)
                 for d in range(sums.shape[0]):
                     sums[d, m] *= factor
         lowest = min(lowest, shift[m])
     return lowest
 
 
-@_jit
+@jit
 def encode(query, longest, key, value, bias, graph, start, end, first, last, sums, shift):
     """sums[s] [H, D + 1, M]: of values and of ones, weighted by 2^(score - shift[s])."""
     heads, channels, m_count = query.shape[1:]
@@ -239,7 +196,7 @@ def encode(query, longest, key, value, bias, graph, start, end, first, last, sum
                     _gather(tile, v, sum_h)
 
 
-@_jit
+@jit
 def encode_backward(
     query, key, value, bias, grad_latent, delta, lse, graph, start, end, first, last,
     grad_query, grad_key, grad_value, grad_bias,
@@ -282,7 +239,7 @@ def encode_backward(
                             grad_bias[n + j] += total[j]
 
 
-@_jit
+@jit
 def decode(query, longest, key, latent, shift, graph, start, end, first, last, out, lse):
     """R = 2^(score - lse) over the latents of each node: out = R Z; latent has a row of ones."""
     heads, channels, m_count = query.shape[1:]
@@ -312,7 +269,7 @@ def decode(query, longest, key, latent, shift, graph, start, end, first, last, o
                         lse[n + j, h] = ln2 * top[j] + np.log(y[j, width])
 
 
-@_jit
+@jit
 def decode_backward(
     query, key, latent, shift, grad_out, out, lse, graph, start, end, first, last,
     grad_query, grad_key, grad_latent,
@@ -356,14 +313,14 @@ def decode_backward(
                             grad_key[n + j, h, d] = dk[j, d] * ln2
 
 
-@_jit
+@jit
 def add_segments(partial, graph, total):
     """total[graph[s]] += partial[s]."""
     for s in range(len(graph)):
         total[graph[s]] += partial[s]
 
 
-@_jit
+@jit
 def merge_segments(sums, shift, graph, latent, lse):
     """Log-sum-exp merge of the segments of each graph; segments are in the graphs' order."""
     count = len(graph)
@@ -382,7 +339,7 @@ def merge_segments(sums, shift, graph, latent, lse):
                     top = max(top, shift[s, h, m])
                 total = sums.dtype.type(0)
                 for s in range(first, last):
-                    factor = _exp2(shift[s, h, m] - top)
+                    factor = exp2(shift[s, h, m] - top)
                     total += factor * sums[s, h, channels, m]
                     for d in range(channels):
                         latent[g, h, m, d] += factor * sums[s, h, d, m]

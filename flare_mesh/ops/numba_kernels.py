@@ -7,58 +7,21 @@ memory. Exponentials are base 2, with log2(e) and the scale folded into the quer
 Work is cut into pieces of similar numbers of nodes, whatever the sizes of the graphs; a segment is
 the part of a piece that lies in one graph. Sums over nodes are kept for each segment and merged
 for each graph (log-sum-exp), so that results do not depend on the order in which threads run.
-Numba's own threads are not used: pieces run on Python threads without the interpreter lock,
-as many as torch uses, which are safe under several callers and after a fork.
 """
 
 import math
-import os
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import count
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from flare_mesh.ops import numba_halves as halves
+from flare_mesh.ops.numba_threads import run
 
 _PIECES_PER_THREAD = 4  # so that a thread that is held up does not hold up the others
 _MIN_NODES = 256  # a smaller piece costs more to hand over than it saves
 _LANES = 8  # latents are padded to whole vector registers
 _PADDING_SHIFT = 1e30  # taken off the scores of padding latents
-
-_pool: ThreadPoolExecutor | None = None
-_pool_size = 0
-
-
-def _forget_pool() -> None:
-    global _pool, _pool_size
-    _pool, _pool_size = None, 0
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool)  # threads do not survive a fork
-
-
-def _run(pieces: np.ndarray, kernel: Callable[[int, int], None]) -> None:
-    """Calls kernel(first segment, last segment) for each piece; the caller's thread helps."""
-    global _pool, _pool_size
-    turns = count()
-
-    def work() -> None:
-        while (turn := next(turns)) < len(pieces) - 1:
-            kernel(pieces[turn], pieces[turn + 1])
-
-    helpers = min(torch.get_num_threads(), len(pieces) - 1) - 1
-    futures: list[Future] = []
-    if helpers > 0:
-        if _pool is None or _pool_size < helpers:
-            _pool, _pool_size = ThreadPoolExecutor(helpers, "flare"), helpers
-        futures = [_pool.submit(work) for _ in range(helpers)]
-    work()
-    for future in futures:
-        future.result()
 
 
 class _Plan:
@@ -146,7 +109,7 @@ def encode(
     longest = _longest(q)
     sums = np.zeros((plan.num_segments, h, d + 1, q.shape[-1]), k.dtype)
     shift = np.empty((plan.num_segments, h, q.shape[-1]), k.dtype)
-    _run(
+    run(
         plan.pieces,
         lambda first, last: halves.encode(
             q, longest, k, v, bias, plan.graph, plan.start, plan.end, first, last, sums, shift
@@ -182,7 +145,7 @@ def encode_backward(
     dk, dv = np.empty_like(k), np.empty_like(v)
     dq = np.zeros((plan.num_segments, *dz.shape[1:]), k.dtype)
     dbias = np.zeros(len(bias), k.dtype)
-    _run(
+    run(
         plan.pieces,
         lambda first, last: halves.encode_backward(
             q, k, v, bias, dz, delta, total, plan.graph, plan.start, plan.end, first, last,
@@ -220,7 +183,7 @@ def decode(
     z[:, :, -1, :m] = 1  # adds up the weights
     shift, longest = _shift(None, q, m), _longest(q)
     out, lse = np.empty_like(k), np.empty(k.shape[:2], k.dtype)
-    _run(
+    run(
         plan.pieces,
         lambda first, last: halves.decode(
             q, longest, k, z, shift, plan.graph, plan.start, plan.end, first, last, out, lse
@@ -248,7 +211,7 @@ def decode_backward(
     dk = np.empty_like(k)
     dq = np.zeros((plan.num_segments, *z.shape[1:]), k.dtype)
     dz = np.zeros_like(dq)
-    _run(
+    run(
         plan.pieces,
         lambda first, last: halves.decode_backward(
             q, k, z, shift, dy, y, total, plan.graph, plan.start, plan.end, first, last,

@@ -1,0 +1,51 @@
+"""How our loops are compiled for the CPU, and a quick power of two."""
+
+import numpy as np
+from numba import njit, types
+from numba.extending import overload
+
+# NaN must pass through to the result. Only sums over latents need to be reassociated, and only
+# maxima, which decide on nothing but references, may take NaN as they like.
+FAST = {"nsz", "arcp", "contract"}
+FAST_SUM = FAST | {"reassoc"}
+FAST_MAX = FAST | {"nnan", "ninf"}
+_F32, _I32 = np.float32, np.int32
+
+
+def jit(function=None, *, fastmath=FAST):
+    """njit without the interpreter lock, kept on disk where the place allows it."""
+    if function is None:
+        return lambda f: jit(f, fastmath=fastmath)
+    # NumPy's divisions: a check for zero would keep a loop out of vector registers.
+    options = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
+    try:
+        return njit(cache=True, **options)(function)
+    except RuntimeError:  # no writable folder for the cache
+        return njit(**options)(function)
+
+
+def exp2(x):
+    """2^x, to 1e-7 in float32 and rounding in float64; 2^-126 below that in float32."""
+    return 2.0**x
+
+
+@overload(exp2, inline="always")
+def _exp2_of(x):
+    if x != types.float32:
+        return lambda x: np.exp2(x)
+
+    def exp2_float32(x):
+        # 2^n 2^f with |f| <= 1/2; the polynomial's relative error is below 1e-7.
+        x = _F32(-126.0) if x < _F32(-126.0) else x  # NaN stays
+        n = np.rint(x)
+        f = x - n
+        p = _F32(1.5403530393381610e-4)
+        p = p * f + _F32(1.3333558146428443e-3)
+        p = p * f + _F32(9.6181291076284772e-3)
+        p = p * f + _F32(5.5504108664821580e-2)
+        p = p * f + _F32(2.4022650695910071e-1)
+        p = p * f + _F32(6.9314718055994531e-1)
+        p = p * f + _F32(1.0)
+        return p * _I32((_I32(n) + _I32(127)) << _I32(23)).view(np.float32)
+
+    return exp2_float32
