@@ -1,0 +1,18 @@
+"""What FLARE's layers do: spectra of their mixing matrices, and attention maps."""
+
+from flare_mesh.analysis.operator import operator_maps, operator_spectra
+from flare_mesh.analysis.spectrum import (
+    AttentionMaps,
+    attention_maps,
+    effective_rank,
+    mixing_spectrum,
+)
+
+__all__ = [
+    "AttentionMaps",
+    "attention_maps",
+    "effective_rank",
+    "mixing_spectrum",
+    "operator_maps",
+    "operator_spectra",
+]

@@ -1,0 +1,130 @@
+"""Spectra and attention maps of the blocks of a trained operator."""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from flare_mesh.analysis.spectrum import AttentionMaps, maps_of, spectrum_of
+from flare_mesh.models.flare_operator import FLAREOperator
+from flare_mesh.models.streaming import Nodes
+from flare_mesh.nn import FLAREBlock
+from flare_mesh.ops import checks
+
+
+@torch.no_grad()
+def operator_spectra(
+    model: FLAREOperator,
+    x: Any,
+    pos: Tensor | None = None,
+    batch: Tensor | None = None,
+    *,
+    ptr: Tensor | None = None,
+    weight: Tensor | None = None,
+    edge_index: Tensor | None = None,
+    batch_size: int | None = None,
+) -> Tensor:
+    """Eigenvalues of the mixing matrices of all blocks and heads for given nodes.
+
+    :func:`~flare_mesh.analysis.mixing_spectrum` of the queries and keys that the blocks have in
+    the model's forward; its cost comes on top of that of the forward. The spectra are those of
+    the attention alone, before its output projection and the residual.
+
+    Args:
+        model: The operator, with ``decode="shared"``.
+        x: As in :meth:`FLAREOperator.forward`, and so are the other arguments; a ``Data`` or
+            ``Batch`` may take the place of them all.
+        pos: See there.
+        batch: See there.
+        ptr: See there.
+        weight: See there.
+        edge_index: See there.
+        batch_size: See there.
+
+    Returns:
+        [num_layers, B, H, M] in float64, descending; :func:`~flare_mesh.analysis.effective_rank`
+        makes ranks [num_layers, B, H] of it.
+
+    Raises:
+        ValueError: If the input does not fit, the model is not such an operator, or its keys are
+            not finite.
+    """
+    blocks = _blocks(model, "operator_spectra")
+    nodes = model._nodes(x, pos, batch, ptr, weight, edge_index, batch_size, None)
+    graphs = nodes.graphs.layout.num_graphs
+    shape = (len(blocks), graphs, model.config["heads"], model.config["num_latents"])
+    spectra = nodes.pos.new_zeros(shape, dtype=torch.float64)
+    for layer, (query, key, scale) in enumerate(_scored(model, blocks, nodes)):
+        spectra[layer] = spectrum_of(query, key, nodes.graphs, scale)
+    return spectra
+
+
+@torch.no_grad()
+def operator_maps(
+    model: FLAREOperator,
+    x: Any,
+    pos: Tensor | None = None,
+    batch: Tensor | None = None,
+    *,
+    block: int,
+    ptr: Tensor | None = None,
+    weight: Tensor | None = None,
+    edge_index: Tensor | None = None,
+    batch_size: int | None = None,
+) -> list[AttentionMaps]:
+    """Attention maps of one block for given nodes, see :func:`~flare_mesh.analysis.attention_maps`.
+
+    Args:
+        model: The operator, with ``decode="shared"``.
+        x: As in :func:`operator_spectra`, and so are the other arguments.
+        pos: See there.
+        batch: See there.
+        block: Number of the block; -1 is the last.
+        ptr: See there.
+        weight: See there.
+        edge_index: See there.
+        batch_size: See there.
+
+    Returns:
+        Maps of each graph.
+
+    Raises:
+        ValueError: As :func:`operator_spectra`, or if there is no such block.
+    """
+    blocks = _blocks(model, "operator_maps")
+    if not -len(blocks) <= block < len(blocks):
+        raise ValueError(
+            f"operator_maps: expected 'block' among {len(blocks)} blocks (got {block})"
+        )
+    nodes = model._nodes(x, pos, batch, ptr, weight, edge_index, batch_size, None)
+    number = block % len(blocks)
+    query, key, scale = next(islice(_scored(model, blocks, nodes), number, None))
+    return maps_of(query, key, nodes.graphs, scale)
+
+
+def _blocks(model: FLAREOperator, name: str) -> list[FLAREBlock]:
+    """The blocks of an operator whose mixing matrices are those of this analysis."""
+    if not isinstance(model, FLAREOperator):
+        raise ValueError(f"{name}: expected a FLAREOperator (got {type(model).__name__})")
+    blocks = cast("list[FLAREBlock]", list(model.blocks))
+    if any(block.attention.decode != "shared" for block in blocks):
+        raise ValueError(
+            f"{name}: expected decode='shared' (got 'encoded', where nodes read with queries of "
+            "their own: the mixing matrix has neither these maps nor this spectrum)"
+        )
+    return blocks
+
+
+def _scored(
+    model: FLAREOperator, blocks: list[FLAREBlock], nodes: Nodes
+) -> Iterator[tuple[Tensor, Tensor, float]]:
+    """Queries [B, H, M, D], keys [N, H, D] and scale of each block, through the forward."""
+    h = model._encode_points(nodes)
+    for number, block in enumerate(blocks):
+        attention, n = block.attention, block.norm1(h)
+        key = attention.keys(n)
+        checks.check_finite(**{f"keys of block {number}": key})
+        yield attention.latent_queries(n, nodes.graphs), key, attention.scale
+        h = block.mix(h, nodes.graphs)
