@@ -2,7 +2,7 @@
 
 import json
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,8 @@ class FLAREOperator(nn.Module):
         ValueError: If an option is unknown or a size does not fit.
     """
 
+    blocks: Sequence[FLAREBlock]
+
     def __init__(
         self,
         in_channels: int,
@@ -112,7 +114,7 @@ class FLAREOperator(nn.Module):
         self.encoder = build_encoder(
             encoder, in_channels, c, pos_dim, **self.config["encoder_options"]
         )
-        self.blocks = nn.ModuleList(
+        self.blocks = nn.ModuleList(  # pyright: ignore[reportAttributeAccessIssue]
             FLAREBlock(
                 c,
                 ffn_layers=ffn_layers,

@@ -118,7 +118,7 @@ class FLAREAttention(nn.Module):
         self.query_norm = build_norm(norm, d) if qk_norm else nn.Identity()
         self.key_norm = build_norm(norm, d) if qk_norm else nn.Identity()
         if queries == "synthesized":
-            self.key_norm = nn.RMSNorm(d)
+            self.key_norm = build_norm("rms", d)
             self.seed_query = nn.Parameter(torch.empty(heads, num_latents, d))
             self.seed_key = nn.Linear(c, c, bias=False)
             self.gate = nn.Parameter(torch.empty(heads))

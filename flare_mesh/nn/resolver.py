@@ -2,7 +2,15 @@
 
 from collections.abc import Callable
 
-from torch import nn
+from torch import Tensor, nn
+
+
+class RMSNorm(nn.RMSNorm):
+    """torch's, which under autocast computes in float32 as LayerNorm does."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x if self.weight is None else x.to(self.weight.dtype))
+
 
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "gelu": lambda: nn.GELU(approximate="tanh"),  # the form of the paper's code
@@ -10,7 +18,7 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "tanh": nn.Tanh,
 }
-_NORMS: dict[str, type[nn.Module]] = {"layer": nn.LayerNorm, "rms": nn.RMSNorm}
+_NORMS: dict[str, type[nn.Module]] = {"layer": nn.LayerNorm, "rms": RMSNorm}
 
 
 def _choose(kind: str, name: str, choices: dict):

@@ -23,8 +23,8 @@ def _merged(
     latent, lse = part(slice(0, min(size, nodes)))
     for piece in pieces(nodes, size):
         if piece.start:
-            both = zip((latent, lse), part(piece), strict=True)
-            latent, lse = flare_merge(*(torch.stack(pair) for pair in both))
+            more, more_lse = part(piece)
+            latent, lse = flare_merge(torch.stack([latent, more]), torch.stack([lse, more_lse]))
     return latent if graphs.group is None else merge_over_group(latent, lse, graphs.group)
 
 

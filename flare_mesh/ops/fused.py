@@ -141,9 +141,9 @@ class _Encode(torch.autograd.Function):
         ctx.save_for_backward(query, key, value, ptr, log_weight, *output)
 
     @staticmethod
-    def backward(ctx, grad_latent, grad_lse):
+    def backward(ctx, *grads):
         dq, dk, dv, dw = torch.ops.flare_mesh.encode_backward(
-            grad_latent, grad_lse, *ctx.saved_tensors, ctx.scale, ctx.backend
+            *grads, *ctx.saved_tensors, ctx.scale, ctx.backend
         )
         return dq, dk, dv, None, dw if ctx.needs_input_grad[4] else None, None, None
 
@@ -165,11 +165,12 @@ class _Decode(torch.autograd.Function):
         ctx.save_for_backward(query, key, latent, ptr, *output)
 
     @staticmethod
-    def backward(ctx, grad_out, _grad_lse):
-        grads = torch.ops.flare_mesh.decode_backward(
+    def backward(ctx, *grads):
+        grad_out, _ = grads  # the log-sum-exps are nobody's input
+        results = torch.ops.flare_mesh.decode_backward(
             grad_out, *ctx.saved_tensors, ctx.scale, ctx.backend
         )
-        return *grads, None, None, None
+        return *results, None, None, None
 
     @staticmethod
     def vmap(info, in_dims, *args):

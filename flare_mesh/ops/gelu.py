@@ -9,8 +9,46 @@ from flare_mesh.ops.backends import has_numba
 _MIN_SIZE = 2**14  # numbers; torch is as quick on fewer
 
 
+def _all_at_once(function):
+    """The vmap rule of an elementwise function: the mapped dimension is one more."""
+
+    def rule(info, in_dims, *args):
+        same = [
+            a.expand(info.batch_size, *a.shape) if d is None else a.movedim(d, 0)
+            for a, d in zip(args, in_dims, strict=True)
+        ]
+        return function(*(a.contiguous() for a in same)), 0
+
+    return rule
+
+
+class _GeluGradient(torch.autograd.Function):
+    """grad GELU'(z)."""
+
+    @staticmethod
+    def forward(grad: Tensor, z: Tensor) -> Tensor:
+        from flare_mesh.ops import numba_gelu
+
+        return numba_gelu.backward(grad, z)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx, *grads: Tensor):
+        with torch.enable_grad():
+            leaves = [t.detach().requires_grad_() for t in ctx.saved_tensors]
+            out = torch.ops.aten.gelu_backward(*leaves, approximate="tanh")
+        return torch.autograd.grad(out, leaves, grads[0])
+
+    @staticmethod
+    def vmap(info, in_dims, *args):
+        return _all_at_once(_GeluGradient.apply)(info, in_dims, *args)
+
+
 class _GeluResidual(torch.autograd.Function):
-    """h = x + gelu(z): one pass over memory forward, and one backward."""
+    """x + GELU(z)."""
 
     @staticmethod
     def forward(z: Tensor, x: Tensor) -> Tensor:
@@ -24,9 +62,11 @@ class _GeluResidual(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, *grads: Tensor):
-        from flare_mesh.ops import numba_gelu
+        return _GeluGradient.apply(grads[0], *ctx.saved_tensors), grads[0]
 
-        return numba_gelu.backward(grads[0], *ctx.saved_tensors), grads[0]
+    @staticmethod
+    def vmap(info, in_dims, *args):
+        return _all_at_once(_GeluResidual.apply)(info, in_dims, *args)
 
 
 def gelu_residual(z: Tensor, x: Tensor) -> Tensor:
@@ -36,8 +76,8 @@ def gelu_residual(z: Tensor, x: Tensor) -> Tensor:
         \mathrm{GELU}(z) = \frac{z}{2} \left(1 + \tanh\!\left(\sqrt{2 / \pi}\,
         (z + 0.044715\, z^3)\right)\right)
 
-    Large float32 tensors on the CPU take one compiled pass; others, compiled code and
-    ``torch.func`` transforms take torch's operations.
+    Large float32 tensors on the CPU take one compiled pass; others, and compiled code, take
+    torch's operations.
 
     Args:
         z: Any shape.
@@ -51,7 +91,6 @@ def gelu_residual(z: Tensor, x: Tensor) -> Tensor:
         and z.is_contiguous()
         and x.is_contiguous()
         and not torch.compiler.is_compiling()
-        and not torch._C._functorch.peek_interpreter_stack()
     ):
         return _GeluResidual.apply(z, x)
     return x + gelu(z, approximate="tanh")

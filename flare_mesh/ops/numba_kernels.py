@@ -34,7 +34,8 @@ class _Plan:
         self.start, self.end = cuts[:-1], cuts[1:]
         self.graph = np.searchsorted(bounds, self.start, side="right") - 1
         piece = self.start // size
-        self.pieces = np.append(np.flatnonzero(np.diff(piece, prepend=-1)), len(piece))
+        firsts = np.flatnonzero(np.diff(piece, prepend=-1))
+        self.pieces = [*firsts.tolist(), len(piece)]
         self.num_graphs = len(bounds) - 1
         self.num_segments = len(self.start)
 

@@ -1,3 +1,4 @@
+# type: ignore  # kernels are in Triton's language, which type checkers take for Python
 # ruff: noqa: N803  (compile-time constants are in capitals)
 """Device code of the FLARE mixer on ragged batches; `triton_kernels` launches it.
 

@@ -1,3 +1,4 @@
+# pyright: reportArgumentType=false, reportCallIssue=false
 """Encode, decode and their gradients on ragged batches in Triton: what the host decides.
 
 The scheme of the kernels, and what they cost, is told in `triton_device`. Nothing here waits for
@@ -111,7 +112,7 @@ def _allow_tf32() -> bool:
     # Reading the older flag raises once the newer one has been set.
     precision = getattr(torch.backends.cuda.matmul, "fp32_precision", None)
     if precision is None:
-        return torch.backends.cuda.matmul.allow_tf32
+        return bool(torch.backends.cuda.matmul.allow_tf32)
     return precision == "tf32"
 
 

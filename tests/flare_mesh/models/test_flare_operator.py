@@ -155,9 +155,13 @@ def test_number_of_graphs_may_be_given():
     torch.testing.assert_close(out, model(x, pos, batch))
 
 
-@pytest.mark.parametrize("qk_norm", [False, True])
-def test_autocast(qk_norm):
-    model = operator(qk_norm=qk_norm)
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"qk_norm": True}, {"qk_norm": True, "norm": "rms"}, {"queries": "synthesized"}],
+    ids=str,
+)
+def test_autocast(options):
+    model = operator(**options)
     batch = Batch.from_data_list(GRAPHS)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         half = model(batch)

@@ -50,3 +50,25 @@ def test_strided_input_and_torch_func():
     got = torch.func.grad(lambda z: gelu_residual(z, x).square().sum())(z)
     slope = torch.func.grad(lambda z: (x + gelu(z, approximate="tanh")).square().sum())(z)
     torch.testing.assert_close(got, slope, rtol=1e-5, atol=1e-5)
+
+
+def test_vmap_of_gradients_and_second_derivatives():
+    z, x, _ = (t.detach() for t in given(3 * _MIN_SIZE))
+    z, x = z.view(3, -1), x[:_MIN_SIZE]
+
+    def compiled(z):
+        return gelu_residual(z, x).square().sum()
+
+    def plain(z):
+        return (x + gelu(z, approximate="tanh")).square().sum()
+
+    torch.testing.assert_close(torch.func.vmap(compiled)(z), torch.func.vmap(plain)(z))
+    got, want = (torch.func.vmap(torch.func.grad(f))(z) for f in (compiled, plain))
+    torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-5)
+
+    second = []
+    for function in (compiled, plain):
+        leaf = z[1].clone().requires_grad_()
+        (slope,) = torch.autograd.grad(function(leaf), leaf, create_graph=True)
+        second.append(torch.autograd.grad(slope.square().sum(), leaf)[0])
+    torch.testing.assert_close(*second, rtol=1e-4, atol=1e-4)
