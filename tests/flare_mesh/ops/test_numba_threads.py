@@ -4,6 +4,7 @@ import threading
 import pytest
 import torch
 
+from flare_mesh.ops import numba_threads
 from flare_mesh.ops.numba_threads import run
 
 
@@ -56,3 +57,10 @@ def test_several_callers_at_once():
     for caller in callers:
         caller.join()
     assert all(results[i] == list(range(49)) for i in range(4))
+
+
+def test_python_threads_where_torch_has_no_gnu_openmp(monkeypatch):
+    monkeypatch.setattr(numba_threads, "_openmp", None)
+    test_every_piece_once()
+    test_failure_reaches_the_caller()
+    test_several_callers_at_once()
