@@ -20,6 +20,11 @@ _FILE = "surrogate.safetensors"
 _TRANSFORMS = {"build_features": BuildFeatures}
 
 
+# Nodes that a prediction goes through at a time: their features stay in the cache, and meshes of
+# millions of nodes fit into a laptop's memory.
+_CHUNK_SIZE = 16_384
+
+
 class Surrogate(nn.Module):
     """Normalises a mesh's coordinates and features, runs the model, and gives physical fields.
 
@@ -67,12 +72,17 @@ class Surrogate(nn.Module):
         if self.model.config["in_channels"]:
             self.x_normalizer.fit(case.x for case in cases)
 
-    def forward(self, data: Data) -> Tensor:
-        """Fields side by side in physical units, [N, out_channels], of a ``Data`` or ``Batch``."""
+    def forward(self, data: Data, *, chunk_size: int | None = None) -> Tensor:
+        """Fields side by side in physical units, [N, out_channels], of a ``Data`` or ``Batch``.
+
+        Args:
+            data: The meshes.
+            chunk_size: See :meth:`FLAREOperator.forward`.
+        """
         x = self.x_normalizer(data.x) if self.model.config["in_channels"] else None
         pos = data.pos
         assert isinstance(pos, Tensor)
-        fields = self.model(x, self.pos_normalizer(pos), data.batch)
+        fields = self.model(x, self.pos_normalizer(pos), data.batch, chunk_size=chunk_size)
         return self.y_normalizer.inverse(fields)
 
     def split_fields(self, y: Tensor) -> dict[str, Tensor]:
@@ -85,7 +95,7 @@ class Surrogate(nn.Module):
         self.eval()
         if self.transform is not None:
             data = _TRANSFORMS[self.transform]()(data)
-        return self.split_fields(self(data))
+        return self.split_fields(self(data, chunk_size=_CHUNK_SIZE))
 
     def save(self, path: str | Path) -> None:
         """Writes ``surrogate.safetensors``, weights and JSON header, into the folder ``path``."""

@@ -1,0 +1,301 @@
+"""Times the mixer and the operator against what people use today, in one run.
+
+    python benchmarks/flare_mixing.py --authors DIR [--only mixer batch ...] [--json FILE]
+
+Compared with: two plain SDPA calls on the same tensors; the authors' model, eager and compiled, if
+``--authors`` names a checkout of vpuri3/FLARE.py (it needs einops); PhysicsNeMo's FLARE layer if
+it is installed. Every timing stands behind a check that both give the same numbers. Times are
+medians of runs that take turns, ratios are theirs over ours. Peak memory is that of a process of
+its own, the interpreter and torch (about 0.3 GB) included. ``plot_flare_mixing.py`` draws the JSON.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention as sdpa
+
+from flare_mesh import FLAREOperator, flare_attention
+
+C, H, M = 64, 8, 64
+D = C // H
+BATCH = (1_000, 2_000, 4_000, 8_000, 12_000, 20_000, 30_000, 50_000)
+CHUNK = 16_384
+
+
+def medians(runs: dict[str, Callable[[], Any]], repeat: int) -> dict[str, float]:
+    """Seconds of each, after one untimed run, taking turns."""
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(repeat + 1):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            if turn:
+                seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+def repeats(nodes: int) -> int:
+    return max(3, min(15, 1_000_000 // nodes))
+
+
+def ratios(seconds: dict[str, float], ours: str = "ours") -> dict[str, float]:
+    row = {f"{name}_s": value for name, value in seconds.items()}
+    return row | {f"{n}_over_ours": s / seconds[ours] for n, s in seconds.items() if n != ours}
+
+
+def show(title: str, row: dict[str, Any]) -> dict[str, Any]:
+    cells = (f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items())
+    print(f"{title}: " + ", ".join(cells), flush=True)
+    return row
+
+
+def check(got: Tensor, want: Tensor, tolerance: float = 1e-4) -> None:
+    error = float((got - want).detach().norm() / want.detach().norm())
+    assert error < tolerance, f"the results differ by {error:.1e}"
+
+
+def two_sdpa_calls(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None):
+    """query [H, M, D]; key, value [B, N, H, D]; mask [B, N]."""
+    key, value = key.transpose(1, 2), value.transpose(1, 2)
+    query = query.expand(len(key), *query.shape)
+    bias = None if mask is None else mask[:, None, None, :].expand(-1, 1, query.shape[2], -1)
+    latent = sdpa(query, key, value, attn_mask=bias, scale=1.0)
+    return sdpa(key, query, latent, scale=1.0).transpose(1, 2)
+
+
+def tensors(nodes: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    query = 0.1 * torch.randn(H, M, D, generator=generator)
+    key, value, upstream = (torch.randn(nodes, H, D, generator=generator) for _ in range(3))
+    return query.requires_grad_(), key.requires_grad_(), value.requires_grad_(), upstream
+
+
+def backward(output: Tensor, leaves: tuple[Tensor, ...], upstream: Tensor) -> tuple[Tensor, ...]:
+    return torch.autograd.grad(output, leaves, upstream)
+
+
+def mixer(sizes: tuple[int, ...]) -> dict[str, Any]:
+    """One mesh: two SDPA calls against flare_attention."""
+    rows = {}
+    for nodes in sizes:
+        query, key, value, upstream = tensors(nodes)
+        leaves, ptr = (query, key, value), torch.tensor([0, nodes])
+
+        def ours(leaves=leaves, ptr=ptr):
+            return flare_attention(*leaves, ptr=ptr)
+
+        def theirs(leaves=leaves):
+            return two_sdpa_calls(leaves[0], leaves[1][None], leaves[2][None])[0]
+
+        check(ours(), theirs())
+        for a, b in zip(*(backward(f(), leaves, upstream) for f in (ours, theirs)), strict=True):
+            check(a, b, 1e-3)
+        with torch.no_grad():
+            forward = medians({"ours": ours, "sdpa": theirs}, repeats(nodes))
+        both = medians(
+            {
+                "ours": lambda f=ours, x=leaves, g=upstream: backward(f(), x, g),
+                "sdpa": lambda f=theirs, x=leaves, g=upstream: backward(f(), x, g),
+            },
+            repeats(nodes),
+        )
+        rows[str(nodes)] = {
+            "forward": show(f"mixer forward, {nodes:,} nodes", ratios(forward)),
+            "forward_backward": show(f"mixer forward+backward, {nodes:,}", ratios(both)),
+        }
+    return rows
+
+
+def batch() -> dict[str, Any]:
+    """Eight meshes of 1k to 50k nodes: ragged, one by one, and padded with a mask."""
+    nodes, longest = sum(BATCH), max(BATCH)
+    query, key, value, upstream = tensors(nodes)
+    leaves, ptr = (query, key, value), torch.tensor([0, *BATCH]).cumsum(0)
+    mask = torch.arange(longest) < torch.tensor(BATCH)[:, None]
+
+    def together():
+        return flare_attention(*leaves, ptr=ptr)
+
+    def alone():
+        parts = zip(key.split(BATCH), value.split(BATCH), strict=True)
+        ends = [torch.tensor([0, n]) for n in BATCH]
+        return torch.cat(
+            [flare_attention(query, k, v, ptr=e) for (k, v), e in zip(parts, ends, strict=True)]
+        )
+
+    def padded():
+        dense = [
+            torch.zeros(len(BATCH), longest, H, D).masked_scatter(mask[..., None, None], t)
+            for t in (key, value)
+        ]
+        return two_sdpa_calls(query, *dense, mask)[mask]
+
+    check(together(), alone())
+    check(together(), padded())
+    runs = {"ours": together, "one_by_one": alone, "padded_sdpa": padded}
+    steps = {n: (lambda f=f: backward(f(), leaves, upstream)) for n, f in runs.items()}
+    seconds = medians(steps, 5)
+    row = ratios(seconds) | {"ours_over_one_by_one": seconds["ours"] / seconds["one_by_one"]}
+    return show(f"batch of {BATCH}, forward+backward", row)
+
+
+def load_authors(folder: Path) -> Any:
+    path = folder / "pdebench" / "models" / "flare.py"
+    if not path.is_file():
+        raise SystemExit(f"--authors: expected a checkout of vpuri3/FLARE.py (got no {path})")
+    spec = importlib.util.spec_from_file_location("authors_flare", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def models(folder: Path, blocks: int) -> tuple[nn.Module, FLAREOperator]:
+    """The authors' model and ours, with the same weights."""
+    torch.manual_seed(0)
+    theirs = load_authors(folder).FLAREModel(3, 1, C, blocks, H, num_latents=M)
+    ours = FLAREOperator.from_reference_state_dict(theirs.state_dict(), heads=H, pos_dim=3)
+    return theirs, ours
+
+
+def output(model: nn.Module, pos: Tensor, **options: Any) -> Tensor:
+    if isinstance(model, FLAREOperator):
+        return model(None, pos, **options)
+    out = model(pos[None])
+    return (out[0] if isinstance(out, tuple) else out).view(-1, 1)
+
+
+def operator(folder: Path, nodes: int, compiled: bool) -> dict[str, Any]:
+    """A training step (forward, backward) of the whole model, eight blocks."""
+    theirs, ours = models(folder, 8)
+    pos = torch.rand(nodes, 3, generator=torch.Generator().manual_seed(0))
+    check(output(ours, pos), output(theirs, pos))
+
+    def step(model: nn.Module, run: nn.Module | None = None) -> None:
+        model.zero_grad()
+        output(model if run is None else run, pos).square().mean().backward()
+
+    runs = {"ours": lambda: step(ours), "authors": lambda: step(theirs)}
+    if compiled:
+        fast = torch.compile(theirs)
+        runs["authors_compiled"] = lambda: step(theirs, fast)
+    return show(f"operator, training step, {nodes:,} nodes", ratios(medians(runs, 5)))
+
+
+def physicsnemo(nodes: int) -> dict[str, Any] | None:
+    """PhysicsNeMo's layer against the same layer around our mixer."""
+    try:
+        from physicsnemo.nn import FLARE  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        print(f"physicsnemo: left out ({error})")
+        return None
+    torch.manual_seed(0)
+    layer = FLARE(dim=C, heads=H, dim_head=D, n_global_queries=M)
+    x = torch.randn(1, nodes, C)
+
+    def ours() -> Tensor:
+        middle = layer.in_project_x(x).unflatten(-1, (H, D))
+        key, value = (f(middle).transpose(1, 2) for f in (layer.self_k, layer.self_v))
+        mixed = flare_attention(layer.q_global[0], key, value, scale=layer.scale)
+        return layer.out_linear(mixed.transpose(1, 2).flatten(2))
+
+    check(ours(), layer(x))
+    runs = {"ours": lambda: ours().sum().backward(), "theirs": lambda: layer(x).sum().backward()}
+    return show(f"physicsnemo layer, forward+backward, {nodes:,}", ratios(medians(runs, 7)))
+
+
+def inference(folder: Path | None, nodes: int) -> dict[str, Any]:
+    """One forward of the whole model: each in its own process, for its peak memory."""
+    row: dict[str, Any] = {"nodes": nodes}
+    names = ["ours"] if folder is None else ["ours", "authors"]
+    for name in names:
+        command = [sys.executable, __file__, "--worker", name, "--nodes", str(nodes)]
+        if folder is not None:
+            command += ["--authors", str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"the process of {name} failed:\n{done.stderr[-2000:]}")
+        row |= {f"{name}_{key}": v for key, v in json.loads(done.stdout.splitlines()[-1]).items()}
+    if folder is not None:
+        assert abs(row["authors_norm"] / row["ours_norm"] - 1) < 1e-3, "the results differ"
+        row["authors_over_ours"] = row["authors_s"] / row["ours_s"]
+        row["ours_memory_over_authors"] = row["ours_peak_gb"] / row["authors_peak_gb"]
+    return show(f"forward of the operator, {nodes:,} nodes", row)
+
+
+def worker(name: str, folder: Path | None, nodes: int) -> None:
+    """One forward in this process; prints seconds, peak memory and the result's norm."""
+    if folder is None:
+        torch.manual_seed(0)
+        model: nn.Module = FLAREOperator(0, 1, hidden_channels=C, heads=H, num_latents=M)
+    else:
+        theirs, ours = models(folder, 8)
+        model = ours if name == "ours" else theirs
+    pos = torch.rand(nodes, 3, generator=torch.Generator().manual_seed(0))
+    options = {"chunk_size": CHUNK} if name == "ours" else {}
+    with torch.no_grad():
+        output(model, pos[:2_000], **options)  # compiled loops are loaded
+        start = time.perf_counter()
+        out = output(model, pos, **options)
+        seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+        1 if sys.platform == "darwin" else 1e-3
+    )
+    print(json.dumps({"s": seconds, "peak_gb": peak / 1e9, "norm": float(out.norm())}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parts = ["mixer", "batch", "operator", "physicsnemo", "million", "ten-million"]
+    parser.add_argument("--authors", type=Path, help="checkout of vpuri3/FLARE.py")
+    parser.add_argument("--only", nargs="+", choices=parts, default=parts[:-1])
+    parser.add_argument("--no-compile", action="store_true", help="leave out the compiled model")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--worker", choices=["ours", "authors"], help=argparse.SUPPRESS)
+    parser.add_argument("--nodes", type=int, default=50_000)
+    given = parser.parse_args()
+    if given.worker:
+        worker(given.worker, given.authors, given.nodes)
+        return
+    machine = {
+        "processor": platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
+        "torch": torch.__version__,
+        "sizes": {"channels": C, "heads": H, "latents": M},
+    }
+    print(machine)
+    results: dict[str, Any] = {"machine": machine}
+    if "mixer" in given.only:
+        results["mixer"] = mixer((1_000, 10_000, 50_000, 100_000, 200_000, 1_000_000))
+    if "batch" in given.only:
+        results["batch"] = batch()
+    if "operator" in given.only and given.authors:
+        results["operator"] = operator(given.authors, given.nodes, not given.no_compile)
+    if "physicsnemo" in given.only:
+        results["physicsnemo"] = physicsnemo(given.nodes)
+    if "million" in given.only:
+        results["million"] = inference(given.authors, 1_000_000)
+    if "ten-million" in given.only:
+        results["ten_million"] = inference(None, 10_000_000)
+    if given.json:
+        given.json.parent.mkdir(parents=True, exist_ok=True)
+        given.json.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
