@@ -237,6 +237,16 @@ def inference(folder: Path | None, nodes: int) -> dict[str, Any]:
     return show(f"forward of the operator, {nodes:,} nodes", row)
 
 
+def peak_memory() -> float:
+    """Bytes of memory that this process has had at most."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # getrusage would count the parent's, from which Linux forks
+        fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return 1024 * float(fields["VmHWM"].split()[0])
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
 def worker(name: str, folder: Path | None, nodes: int) -> None:
     """One forward in this process; prints seconds, peak memory and the result's norm."""
     if folder is None:
@@ -252,9 +262,7 @@ def worker(name: str, folder: Path | None, nodes: int) -> None:
         start = time.perf_counter()
         out = output(model, pos, **options)
         seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
-        1 if sys.platform == "darwin" else 1e-3
-    )
+    peak = peak_memory()
     print(json.dumps({"s": seconds, "peak_gb": peak / 1e9, "norm": float(out.norm())}))
 
 

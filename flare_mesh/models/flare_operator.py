@@ -300,6 +300,12 @@ class FLAREOperator(nn.Module):
             # An encoder with a radius searches its own neighbours.
             if edge_index is None and getattr(self.encoder, "radius", None) is None:
                 edge_index = data.edge_index
+        if group is not None and not getattr(self.encoder, "pointwise", False):
+            raise ValueError(
+                "FLAREOperator: a process of a 'group' does not see the neighbours that others "
+                "hold; expected an encoder that codes each point by itself, with pointwise = True "
+                f"(got {type(self.encoder).__name__})"
+            )
         channels, pos_dim = self.config["in_channels"], self.config["pos_dim"]
         if pos is None or pos.dim() != 2 or pos.shape[-1] != pos_dim:
             raise ValueError(

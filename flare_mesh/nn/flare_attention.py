@@ -183,6 +183,11 @@ class FLAREAttention(nn.Module):
                 "FLAREAttention: 'batch' and 'ptr' belong to flat input [N, C]; "
                 f"got them with 'x' of shape {list(x.shape)}"
             )
+        if mask is not None and group is not None:
+            raise ValueError(
+                "FLAREAttention: a process of a 'group' passes its own nodes only; got a 'mask' "
+                "with it: take flat input with 'ptr'"
+            )
         if not torch.compiler.is_compiling():
             checks.check_mask_and_weight(mask, weight, tuple(x.shape[:2]), x.device)
         shape = x.shape

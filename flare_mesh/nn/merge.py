@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch import distributed as dist
+from torch.autograd.function import once_differentiable
 
 
 class _Merge(torch.autograd.Function):
@@ -24,6 +25,7 @@ class _Merge(torch.autograd.Function):
         return merged
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, *grads: Tensor):
         latent, share, merged = ctx.saved_tensors
         # The nodes of every process have read the merged latents.

@@ -51,8 +51,9 @@ def radius_graph(
     if pos.device.type != "cpu":
         return _search_by_extension(pos.detach(), radius, ptr, max_neighbors)
     points = pos.detach().double().numpy()
+    search = torch.compiler.disable(_search_by_tree)  # it would trace NumPy as torch
     parts = [
-        start + _search_by_tree(points[start:stop], radius, max_neighbors)  # pyright: ignore[reportCallIssue]
+        start + search(points[start:stop], radius, max_neighbors)  # pyright: ignore[reportCallIssue]
         for start, stop in pairwise(bounds)
         if stop - start > 1
     ]
@@ -78,7 +79,6 @@ def check_ptr(ptr: Tensor, num_nodes: int) -> list[int]:
     return bounds
 
 
-@torch.compiler.disable  # which would trace NumPy as torch
 def _search_by_tree(
     points: NDArray[np.float64], radius: float, max_neighbors: int
 ) -> NDArray[np.int64]:

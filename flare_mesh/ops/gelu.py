@@ -84,13 +84,13 @@ def gelu_residual(z: Tensor, x: Tensor) -> Tensor:
         x: The same shape.
     """
     if (
-        has_numba
+        not torch.compiler.is_compiling()  # first: compiled code shall not depend on the size
+        and has_numba
         and z.device.type == "cpu"
         and z.dtype == x.dtype == torch.float32
         and z.numel() >= _MIN_SIZE
         and z.is_contiguous()
         and x.is_contiguous()
-        and not torch.compiler.is_compiling()
     ):
         return _GeluResidual.apply(z, x)
     return x + gelu(z, approximate="tanh")

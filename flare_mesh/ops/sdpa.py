@@ -46,7 +46,7 @@ class _Group:
 
 
 def _groups(layout: Layout) -> list[_Group]:
-    if layout.equal is not None:
+    if layout.equal:  # a batch without nodes has no groups
         return [_Group(slice(None), slice(None), None)]
     ptr, bounds = layout.ptr, layout.ptr.tolist()
     sizes = [end - start for start, end in pairwise(bounds)]
@@ -69,8 +69,6 @@ def _groups(layout: Layout) -> list[_Group]:
 
 def _in_order(groups: list[_Group], parts: list[Tensor], like: Tensor) -> Tensor:
     """The groups' rows, put back into the order of the nodes."""
-    if not parts:
-        return like.clone()  # no nodes, but a gradient may pass
     if len(groups) == 1 and isinstance(groups[0].nodes, slice):
         return parts[0]
     every = torch.arange(len(like), device=like.device)
@@ -119,7 +117,7 @@ def gather(
         latent = latent.index_copy(0, torch.tensor(group.graphs, device=z.device), z)
     if latent is None:  # no graph has a node
         wide = query if query.dtype == torch.float64 else query.float()
-        latent = wide * 0 + value.sum().to(wide.dtype)
+        latent = wide * 0 + (key.sum() + value.sum()).to(wide.dtype)
     return latent
 
 
@@ -160,6 +158,8 @@ def encode(
 def decode(query: Tensor, key: Tensor, latent: Tensor, layout: Layout, scale: float) -> Tensor:
     """As the reference."""
     groups, parts = _groups(layout), []
+    if not groups:  # no nodes, but gradients must pass: of a group's processes, all take part
+        return key + (query.sum() + latent.sum()).to(key.dtype)
     for group in groups:
         q, z = query[group.graphs], latent[group.graphs]
         k = group.pack(key, len(q)).transpose(1, 2)

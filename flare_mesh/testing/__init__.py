@@ -1,6 +1,33 @@
-"""Small batches and assertions for tests of models, ours and yours."""
+"""Small batches, assertions and processes for tests of models, ours and yours."""
 
-from flare_mesh.testing.assertions import assert_graphs_independent, assert_permutation_equivariant
-from flare_mesh.testing.graphs import random_graph
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = ["assert_graphs_independent", "assert_permutation_equivariant", "random_graph"]
+if TYPE_CHECKING:
+    from flare_mesh.testing.assertions import (
+        assert_graphs_independent,
+        assert_permutation_equivariant,
+    )
+    from flare_mesh.testing.distributed import run_processes
+    from flare_mesh.testing.graphs import random_graph
+
+__all__ = [
+    "assert_graphs_independent",
+    "assert_permutation_equivariant",
+    "random_graph",
+    "run_processes",
+]
+
+# Imported on first use: the processes of a test should not all wait for PyG.
+_HOMES = {
+    "assert_graphs_independent": "flare_mesh.testing.assertions",
+    "assert_permutation_equivariant": "flare_mesh.testing.assertions",
+    "random_graph": "flare_mesh.testing.graphs",
+    "run_processes": "flare_mesh.testing.distributed",
+}
+
+
+def __getattr__(name: str):
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

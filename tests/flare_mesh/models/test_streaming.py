@@ -99,3 +99,5 @@ def test_bad_input():
     neighbours = operator(encoder="graph", encoder_options={"radius": 1.0})
     with pytest.raises(ValueError, match=r"codes each point by itself.*\(got GraphEncoder\)"):
         neighbours.decode(neighbours.encode(graph), graph)
+    with pytest.raises(ValueError, match=r"does not see the neighbours.*\(got GraphEncoder\)"):
+        neighbours(graph, group=object())

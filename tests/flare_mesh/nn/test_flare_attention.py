@@ -89,6 +89,18 @@ def test_bad_options(options, message):
         (torch.zeros(2, 12), {"batch": torch.tensor([1, 0])}, "'batch' to be sorted"),
         (torch.zeros(2, 12), {"batch": torch.zeros(2)}, "'batch' to be integers"),
         (torch.zeros(1, 2, 12), {"ptr": torch.tensor([0, 2])}, "belong to flat input"),
+        (torch.zeros(2, 12), {"mask": torch.ones(1, 2, dtype=torch.bool)}, "belongs to dense"),
+        (
+            torch.zeros(1, 2, 12),
+            {"mask": torch.ones(1, 2, dtype=torch.bool), "group": object()},
+            "got a 'mask' with it",
+        ),
+        (
+            torch.zeros(1, 2, 12),
+            {"mask": torch.zeros(1, 2, dtype=torch.bool)},
+            "at least one node of each graph",
+        ),
+        (torch.zeros(3, 12), {"weight": torch.tensor([1.0, -1, 1])}, "'weight' to be positive"),
     ],
 )
 def test_bad_input(x, options, message):

@@ -1,0 +1,90 @@
+"""Several processes on one machine, for tests of what is spread over a process group."""
+
+import importlib.util
+import inspect
+import sys
+import tempfile
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import distributed as dist
+from torch import multiprocessing
+
+
+def run_processes(
+    function: Callable[..., object], world_size: int, *args: Any, timeout: float = 120.0
+) -> None:
+    """Runs ``function(rank, world_size, *args)`` in new processes that form a gloo group.
+
+    Each process computes with one thread and starts with a fresh interpreter (about 3 s), so let
+    one call check many cases. The file of ``function`` is loaded there by its path: it may be a
+    test module that cannot be imported by name. Guard scripts with ``if __name__ == "__main__"``.
+
+    Args:
+        function: A function at the top level of a file.
+        world_size: Number of processes.
+        args: Further arguments; what they are must be importable in a new process.
+        timeout: Seconds after which a process gives up waiting for another.
+
+    Raises:
+        ValueError: If ``function`` is not at the top level of a file.
+        torch.multiprocessing.ProcessRaisedException: If it raised in a process, with that
+            traceback; the other processes are stopped.
+    """
+    name = getattr(function, "__qualname__", repr(function))
+    try:
+        file = inspect.getsourcefile(function)
+    except TypeError:
+        file = None
+    if file is None or not name.isidentifier():
+        raise ValueError(
+            f"run_processes: expected a function at the top level of a file (got {name})"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        meeting = (Path(folder) / "group").as_uri()
+        source = (str(Path(file).resolve()), function.__module__, name)
+        multiprocessing.start_processes(  # pyright: ignore[reportPrivateImportUsage]
+            _process,
+            (source, world_size, meeting, timeout, args),
+            nprocs=world_size,
+            start_method="spawn",
+        )
+
+
+def _process(
+    rank: int,
+    source: tuple[str, str, str],
+    world_size: int,
+    meeting: str,
+    timeout: float,
+    args: tuple[Any, ...],
+) -> None:
+    torch.set_num_threads(1)
+    function = _load(*source)
+    dist.init_process_group(
+        "gloo",
+        init_method=meeting,
+        rank=rank,
+        world_size=world_size,
+        timeout=timedelta(seconds=timeout),
+    )
+    # A process that fails keeps its connections until it ends: were they closed, the others would
+    # fail as well, and theirs might be the error that is reported.
+    function(rank, world_size, *args)
+    dist.barrier()  # none leaves while another still talks to it
+    dist.destroy_process_group()
+
+
+def _load(file: str, module: str, name: str) -> Callable[..., object]:
+    module = "__mp_main__" if module == "__main__" else module
+    loaded = sys.modules.get(module)
+    if loaded is None:
+        spec = importlib.util.spec_from_file_location(module, file)
+        assert spec is not None
+        assert spec.loader is not None
+        loaded = sys.modules[module] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(loaded)
+    return getattr(loaded, name)
