@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from flare_mesh.nn.resolver import build_activation
-from flare_mesh.ops.gelu import gelu_residual
+from flare_mesh.ops.gelu import linear_gelu_residual
 
 
 class ResidualMLP(nn.Module):
@@ -67,13 +67,12 @@ class ResidualMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for i, layer in enumerate(self.layers[:-1]):
-            z = layer(x)
-            if not (i or self.input_residual):
-                x = self.act(z)
-            elif isinstance(self.act, nn.GELU):
-                x = gelu_residual(z, x)
+            residual = i or self.input_residual
+            if residual and isinstance(self.act, nn.GELU):
+                x = linear_gelu_residual(x, layer.weight, layer.bias)
             else:
-                x = x + self.act(z)
+                h = self.act(layer(x))
+                x = x + h if residual else h
         y = self.layers[-1](x)
         return x + y if self.output_residual else y
 

@@ -29,7 +29,7 @@ def _merged(
 
 
 def gather_in_pieces(
-    block: FLAREBlock, h: Tensor, graphs: Graphs, size: int
+    block: FLAREBlock, h: Tensor, graphs: Graphs, size: int, kept: Tensor | None = None
 ) -> tuple[Latents, Tensor]:
     """Latents of a block, and what the nodes read with, from the block's input.
 
@@ -38,11 +38,12 @@ def gather_in_pieces(
         h: Its input [N, C].
         graphs: The graphs of the nodes.
         size: Nodes of a piece.
+        kept: The read keys of the block before, whose memory is used again.
 
     Returns:
         The latents, and the read keys [N, H, D]: beside h the only memory that grows with N.
     """
-    attention, nodes, kept = block.attention, len(h), None
+    attention, nodes = block.attention, len(h)
 
     def seed_part(piece: slice) -> tuple[Tensor, Tensor]:
         x = block.norm1(h[piece])

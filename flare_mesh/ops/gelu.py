@@ -1,35 +1,49 @@
-"""x + GELU(z) in one pass, the step between two layers of the residual MLPs."""
+"""x + GELU(x W + b), the step between two layers of the residual MLPs."""
 
 import torch
 from torch import Tensor
-from torch.nn.functional import gelu
+from torch.nn.functional import gelu, linear
 
 from flare_mesh.ops.backends import has_numba
 
 _MIN_SIZE = 2**14  # numbers; torch is as quick on fewer
 
 
-def _all_at_once(function):
-    """The vmap rule of an elementwise function: the mapped dimension is one more."""
+def _all_at_once(function, shared: tuple[bool, ...]):
+    """The vmap rule of a function of rows: the mapped dimension becomes more rows.
+
+    ``shared`` marks arguments without rows; where these are mapped, calls go one by one.
+    """
 
     def rule(info, in_dims, *args):
-        same = [
-            a.expand(info.batch_size, *a.shape) if d is None else a.movedim(d, 0)
-            for a, d in zip(args, in_dims, strict=True)
+        if any(same and d is not None for same, d in zip(shared, in_dims, strict=True)):
+            calls = (
+                function(
+                    *(
+                        a if d is None else a.select(d, i)
+                        for a, d in zip(args, in_dims, strict=True)
+                    )
+                )
+                for i in range(info.batch_size)
+            )
+            return torch.stack(list(calls)), 0
+        moved = [
+            a if same else (a.expand(info.batch_size, *a.shape) if d is None else a.movedim(d, 0))
+            for a, d, same in zip(args, in_dims, shared, strict=True)
         ]
-        return function(*(a.contiguous() for a in same)), 0
+        return function(*(a.contiguous() if isinstance(a, Tensor) else a for a in moved)), 0
 
     return rule
 
 
-class _GeluGradient(torch.autograd.Function):
-    """grad GELU'(z)."""
+class _Gradient(torch.autograd.Function):
+    """grad GELU'(z + bias)."""
 
     @staticmethod
-    def forward(grad: Tensor, z: Tensor) -> Tensor:
+    def forward(grad: Tensor, z: Tensor, bias: Tensor) -> Tensor:
         from flare_mesh.ops import numba_gelu
 
-        return numba_gelu.backward(grad, z)
+        return numba_gelu.backward(grad, z, bias)
 
     @staticmethod
     def setup_context(ctx, inputs, output) -> None:
@@ -38,59 +52,68 @@ class _GeluGradient(torch.autograd.Function):
     @staticmethod
     def backward(ctx, *grads: Tensor):
         with torch.enable_grad():
-            leaves = [t.detach().requires_grad_() for t in ctx.saved_tensors]
-            out = torch.ops.aten.gelu_backward(*leaves, approximate="tanh")
+            grad, z, bias = leaves = [t.detach().requires_grad_() for t in ctx.saved_tensors]
+            out = torch.ops.aten.gelu_backward(grad, z + bias, approximate="tanh")
         return torch.autograd.grad(out, leaves, grads[0])
 
     @staticmethod
     def vmap(info, in_dims, *args):
-        return _all_at_once(_GeluGradient.apply)(info, in_dims, *args)
+        return _all_at_once(_Gradient.apply, (False, False, True))(info, in_dims, *args)
 
 
-class _GeluResidual(torch.autograd.Function):
-    """x + GELU(z)."""
+class _Residual(torch.autograd.Function):
+    """x + GELU(z + bias), in the memory of z if that is not kept for a gradient."""
 
     @staticmethod
-    def forward(z: Tensor, x: Tensor) -> Tensor:
+    def forward(z: Tensor, bias: Tensor, x: Tensor, keep: bool) -> Tensor:
         from flare_mesh.ops import numba_gelu
 
-        return numba_gelu.forward(z, x)
+        return numba_gelu.forward(z, bias, x, keep)
 
     @staticmethod
     def setup_context(ctx, inputs, output) -> None:
-        ctx.save_for_backward(inputs[0])
+        ctx.save_for_backward(*inputs[:2])
 
     @staticmethod
     def backward(ctx, *grads: Tensor):
-        return _GeluGradient.apply(grads[0], *ctx.saved_tensors), grads[0]
+        grad_z = _Gradient.apply(grads[0], *ctx.saved_tensors)
+        return grad_z, grad_z.flatten(0, -2).sum(0), grads[0], None
 
     @staticmethod
     def vmap(info, in_dims, *args):
-        return _all_at_once(_GeluResidual.apply)(info, in_dims, *args)
+        return _all_at_once(_Residual.apply, (False, True, False, True))(info, in_dims, *args)
 
 
-def gelu_residual(z: Tensor, x: Tensor) -> Tensor:
-    r"""x + GELU(z), with the tanh form of GELU.
+def _compiled_suits(x: Tensor, weight: Tensor) -> bool:
+    return (
+        not torch.compiler.is_compiling()  # first: compiled code shall not depend on the size
+        and has_numba
+        and x.device.type == "cpu"
+        and x.dtype == weight.dtype == torch.float32
+        and not torch.is_autocast_enabled("cpu")
+        and x.numel() >= _MIN_SIZE
+        and x.is_contiguous()
+    )
+
+
+def linear_gelu_residual(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    r"""x + GELU(x W^T + b), with the tanh form of GELU.
 
     .. math::
         \mathrm{GELU}(z) = \frac{z}{2} \left(1 + \tanh\!\left(\sqrt{2 / \pi}\,
         (z + 0.044715\, z^3)\right)\right)
 
-    Large float32 tensors on the CPU take one compiled pass; others, and compiled code, take
-    torch's operations.
+    For large float32 tensors on the CPU, all but the matrix product is one compiled pass over
+    memory, and one in the backward; others, and compiled code, take torch's operations.
 
     Args:
-        z: Any shape.
-        x: The same shape.
+        x: [..., C].
+        weight: [C, C].
+        bias: [C].
+
+    Returns:
+        [..., C].
     """
-    if (
-        not torch.compiler.is_compiling()  # first: compiled code shall not depend on the size
-        and has_numba
-        and z.device.type == "cpu"
-        and z.dtype == x.dtype == torch.float32
-        and z.numel() >= _MIN_SIZE
-        and z.is_contiguous()
-        and x.is_contiguous()
-    ):
-        return _GeluResidual.apply(z, x)
-    return x + gelu(z, approximate="tanh")
+    if _compiled_suits(x, weight):
+        return _Residual.apply(linear(x, weight), bias, x, torch.is_grad_enabled())
+    return x + gelu(linear(x, weight, bias), approximate="tanh")

@@ -1,5 +1,7 @@
 """The compiled passes of :mod:`flare_mesh.ops.gelu`."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,47 +15,98 @@ _A = _F32(-2.0 * np.log2(np.e) * np.sqrt(2.0 / np.pi))
 _B = _F32(_A * 0.044715)
 _LN2 = _F32(np.log(2.0))
 _ONE, _TOP = _F32(1.0), _F32(126.0)
+_LONG = 1024  # numbers of a row that are worth a loop
 
 
 @jit
-def _forward(z, x, out):
-    for i in range(len(z)):
-        v = z[i]
+def _forward_row(bias, z, x, out):
+    for j in range(len(bias)):
+        v = z[j] + bias[j]
         t = v * (_A + _B * v * v)
         t = _TOP if t > _TOP else t
-        out[i] = x[i] + v / (_ONE + exp2(t))
+        out[j] = x[j] + v / (_ONE + exp2(t))
 
 
 @jit
-def _backward(grad, z, out):
-    for i in range(len(z)):
-        v = z[i]
+def _replace_row(bias, z, x):
+    for j in range(len(bias)):
+        v = z[j] + bias[j]
+        t = v * (_A + _B * v * v)
+        t = _TOP if t > _TOP else t
+        z[j] = x[j] + v / (_ONE + exp2(t))
+
+
+@jit
+def _backward_row(bias, grad, z, out):
+    for j in range(len(bias)):
+        v = z[j] + bias[j]
         square = v * v
         t = v * (_A + _B * square)
         t = _TOP if t > _TOP else t
         e = exp2(t)
         share = _ONE / (_ONE + e)
         slope = _LN2 * (_A + _F32(3.0) * _B * square)  # of t, as an exponent of e
-        out[i] = grad[i] * (share - v * slope * (e * share) * share)
+        out[j] = grad[j] * (share - v * slope * (e * share) * share)
 
 
-def _pieces(size: int) -> list[int]:
-    threads = torch.get_num_threads()
-    step = max(2**14, -(-size // (2 * threads)))
-    return [*range(0, size, step), size]
+# A loop over rows around a loop over one row: written as one, they would not be vectorised as well.
+@jit
+def _forward(bias, z, x, out):
+    for i in range(len(z)):
+        _forward_row(bias, z[i], x[i], out[i])
 
 
-def forward(z: Tensor, x: Tensor) -> Tensor:
-    """x + GELU(z) of contiguous float32 tensors."""
+@jit
+def _replace(bias, z, x):
+    for i in range(len(z)):
+        _replace_row(bias, z[i], x[i])
+
+
+@jit
+def _backward(bias, grad, z, out):
+    for i in range(len(z)):
+        _backward_row(bias, grad[i], z[i], out[i])
+
+
+def _over_rows(kernel: Callable[..., None], bias: Tensor, *tensors: Tensor) -> None:
+    """Calls kernel on matrices [rows, C] and the bias, on all threads.
+
+    Several rows at a time are one long row, with the bias repeated: loops over a short one would
+    spend their time on starting.
+    """
+    one = bias.detach().contiguous().numpy()
+    width = len(one)
+    together = -(-_LONG // width)
+    flat = [t.detach().contiguous().numpy().reshape(-1) for t in tensors]
+    whole = len(flat[0]) // (together * width)
+    end = whole * together * width
+    body = [a[:end].reshape(whole, together * width) for a in flat]
+    many = np.tile(one, together)
+    step = max(2**14 // _LONG, -(-whole // (2 * torch.get_num_threads())), 1)
+    run(
+        [*range(0, whole, step), whole],
+        lambda first, last: kernel(many, *(a[first:last] for a in body)),
+    )
+    if end < len(flat[0]):
+        kernel(one, *(a[end:].reshape(-1, width) for a in flat))
+
+
+def forward(z: Tensor, bias: Tensor, x: Tensor, keep: bool = True) -> Tensor:
+    """x + GELU(z + bias) of float32 tensors, [..., C] and [C].
+
+    Without ``keep`` the result takes the place of a contiguous z: no new memory to fetch.
+    """
+    z = z.contiguous()
+    if not keep:
+        _over_rows(_replace, bias, z, x)
+        return z.detach()
     out = torch.empty_like(z)
-    arrays = [t.detach().view(-1).numpy() for t in (z, x, out)]
-    run(_pieces(z.numel()), lambda start, end: _forward(*(a[start:end] for a in arrays)))
+    _over_rows(_forward, bias, z, x, out)
     return out
 
 
-def backward(grad: Tensor, z: Tensor) -> Tensor:
-    """grad GELU'(z)."""
-    out = torch.empty_like(z)
-    arrays = [t.detach().view(-1).numpy() for t in (grad.contiguous(), z, out)]
-    run(_pieces(z.numel()), lambda start, end: _backward(*(a[start:end] for a in arrays)))
+def backward(grad: Tensor, z: Tensor, bias: Tensor) -> Tensor:
+    """grad GELU'(z + bias)."""
+    out = torch.empty_like(z, memory_format=torch.contiguous_format)
+    _over_rows(_backward, bias, grad, z, out)
     return out
