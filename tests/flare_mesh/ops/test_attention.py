@@ -135,13 +135,18 @@ def test_weight_counts_like_copies_of_a_node(backend):
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_half_precision(backend, dtype, tolerance):
     sizes = [50, 9]
-    query, key, value, _ = inputs(sizes, dtype)
-    got = flare_attention(query, key, value, ptr=ptr_of(sizes), backend=backend)
-    want = flare_attention(
-        query.double(), key.double(), value.double(), ptr=ptr_of(sizes), backend="reference"
-    )
-    assert got.dtype == dtype
-    torch.testing.assert_close(got.double(), want, rtol=tolerance, atol=tolerance)
+    results = []
+    for name, wide in ((backend, dtype), ("reference", torch.float64)):
+        leaves = [t.to(dtype).to(wide).requires_grad_() for t in inputs(sizes)[:3]]
+        weight = inputs(sizes, torch.float32)[3].requires_grad_()
+        out = flare_attention(*leaves, ptr=ptr_of(sizes), weight=weight, backend=name)
+        assert out.dtype == wide
+        upstream = torch.linspace(-1, 1, out.numel(), dtype=wide).view_as(out)
+        results.append([out, *torch.autograd.grad(out, [*leaves, weight], upstream)])
+    out, want = results[0][0], results[1][0]
+    torch.testing.assert_close(out.double(), want, rtol=tolerance, atol=tolerance)
+    for got, want in zip(*(r[1:] for r in results), strict=True):
+        assert float((got.double() - want).norm()) < tolerance * float(want.norm())
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
