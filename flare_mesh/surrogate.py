@@ -82,7 +82,14 @@ class Surrogate(nn.Module):
         x = self.x_normalizer(data.x) if self.model.config["in_channels"] else None
         pos = data.pos
         assert isinstance(pos, Tensor)
-        fields = self.model(x, self.pos_normalizer(pos), data.batch, chunk_size=chunk_size)
+        fields = self.model(
+            x,
+            self.pos_normalizer(pos),
+            data.batch,
+            weight=data.weight if "weight" in data else None,
+            edge_index=data.edge_index,
+            chunk_size=chunk_size,
+        )
         return self.y_normalizer.inverse(fields)
 
     def split_fields(self, y: Tensor) -> dict[str, Tensor]:

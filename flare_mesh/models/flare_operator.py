@@ -26,6 +26,10 @@ from flare_mesh.nn.graphs import graphs_of
 from flare_mesh.nn.resolver import build_norm
 
 
+def _autocasts(tensor: Tensor) -> bool:
+    return torch.is_autocast_enabled(tensor.device.type)
+
+
 class FLAREOperator(nn.Module):
     r"""A neural operator on point clouds and meshes, linear in the nodes (arXiv 2508.12594).
 
@@ -294,9 +298,15 @@ class FLAREOperator(nn.Module):
     ) -> Nodes:
         if pos is None and hasattr(x, "pos"):
             data = x
-            x, pos, batch = data.x, data.pos, data.batch
-            ptr = data.ptr if batch is not None and "ptr" in data else None
-            weight = data.weight if "weight" in data else weight
+            x, pos = data.x, data.pos
+            if batch is None and ptr is None:
+                batch = data.batch
+                stated = data.ptr if batch is not None and "ptr" in data else None
+                # Offsets are out of date where nodes were taken out of a batch.
+                current = stated is not None and int(stated[-1]) == len(pos)
+                ptr = stated if current else None
+            if weight is None and "weight" in data:
+                weight = data.weight
             # An encoder with a radius searches its own neighbours.
             if edge_index is None and getattr(self.encoder, "radius", None) is None:
                 edge_index = data.edge_index
@@ -312,6 +322,18 @@ class FLAREOperator(nn.Module):
                 f"FLAREOperator: expected 'pos' of shape [N, {pos_dim}] "
                 f"(got {None if pos is None else list(pos.shape)})"
             )
+        parameter = next(self.parameters())
+        for name, given in (("pos", pos), ("x", x)):
+            if given is not None and (
+                not given.is_floating_point()
+                or given.device != parameter.device
+                or (given.dtype != parameter.dtype and not _autocasts(given))
+            ):
+                raise ValueError(
+                    f"FLAREOperator: expected '{name}' of the dtype and device of the model, "
+                    f"{parameter.dtype} on {parameter.device} (got {given.dtype} on "
+                    f"{given.device})"
+                )
         expected = (pos.shape[0], channels)
         if (x is None and channels) or (x is not None and tuple(x.shape) != expected):
             raise ValueError(

@@ -90,6 +90,13 @@ def batch_to_ptr(batch: Tensor, nodes: Tensor, batch_size: int | None = None) ->
             "expected 'batch' to be sorted, graph after graph (got graph numbers that fall); "
             "reorder the nodes, for example with torch_geometric.utils.index_sort"
         )
+    if not torch.compiler.is_compiling() and len(batch):
+        first, last = int(batch[0]), int(batch[-1])
+        if first < 0 or (batch_size is not None and last >= batch_size):
+            most = "" if batch_size is None else f" to {batch_size - 1}"
+            raise ValueError(
+                f"expected graph numbers from 0{most} in 'batch' (got {first} to {last})"
+            )
     if batch_size is None:
         batch_size = int(batch[-1]) + 1 if len(batch) else 0
     return torch.searchsorted(batch, torch.arange(batch_size + 1, device=batch.device))

@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 
 class _Merge(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, latent: Tensor, logsumexp: Tensor, group: Any) -> Tensor:
+    def forward(ctx: Any, latent: Tensor, logsumexp: Tensor, group: Any) -> Tensor:
         top = logsumexp.clone()
         dist.all_reduce(top, dist.ReduceOp.MAX, group)
         # Where all parts are empty, -inf - (-inf) must give the share 0 and not NaN.
@@ -26,7 +26,7 @@ class _Merge(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, *grads: Tensor):
+    def backward(ctx: Any, *grads: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
         latent, share, merged = ctx.saved_tensors
         # The nodes of every process have read the merged latents.
         grad = grads[0].contiguous().clone()

@@ -1,9 +1,16 @@
 """The pointwise network that FLARE uses for projections and feed-forward layers."""
 
+from typing import TypeGuard
+
 from torch import Tensor, nn
 
 from flare_mesh.nn.resolver import build_activation
 from flare_mesh.ops.gelu import linear_gelu_residual
+
+
+def _is_plain_linear(layer: nn.Module) -> TypeGuard[nn.Linear]:
+    hooked = layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks
+    return type(layer) is nn.Linear and not hooked
 
 
 class ResidualMLP(nn.Module):
@@ -68,7 +75,8 @@ class ResidualMLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         for i, layer in enumerate(self.layers[:-1]):
             residual = i or self.input_residual
-            if residual and isinstance(self.act, nn.GELU):
+            # Only what is surely a plain layer: hooks and layers put in its place must be called.
+            if residual and isinstance(self.act, nn.GELU) and _is_plain_linear(layer):
                 x = linear_gelu_residual(x, layer.weight, layer.bias)
             else:
                 h = self.act(layer(x))

@@ -64,7 +64,7 @@ def flare_attention(
         scale: Factor s on the scores of both passes.
         backend: ``"reference"``, ``"sdpa"``, ``"numba"`` (CPU), ``"triton"`` (GPU), or
             ``"auto"``: ``"numba"`` on the CPU, ``"sdpa"`` elsewhere.
-        check_finite: Also refuses NaN and infinite values.
+        check_finite: Also refuses NaN and infinite values, where no mask hides them.
 
     Returns:
         Mixed values, shape and dtype of ``value``. Softmax and sums are computed in float32 for
@@ -77,9 +77,11 @@ def flare_attention(
     if _checked():
         graphs, _, _ = checks.check_layout(key, ptr, mask, weight)
         _check_value_and_query(query, key, value, graphs)
-        if check_finite:
-            checks.check_finite(query=query, key=key, value=value)
+        checks.check_scale(scale)
+    given = query
     query, (key_flat, value_flat), layout = _flat(query, (key, value), ptr, mask)
+    if check_finite and _checked():
+        checks.check_finite(query=given, key=key_flat, value=value_flat)
     log_weight = _flat_weight(weight, mask)
     mixed = backends.mix(
         query, key_flat, value_flat, layout, log_weight, scale=scale, backend=backend
@@ -129,9 +131,11 @@ def flare_encode(
     if _checked():
         graphs, _, _ = checks.check_layout(key, ptr, mask, weight)
         _check_value_and_query(query, key, value, graphs)
-        if check_finite:
-            checks.check_finite(query=query, key=key, value=value)
+        checks.check_scale(scale)
+    given = query
     query, (key_flat, value_flat), layout = _flat(query, (key, value), ptr, mask)
+    if check_finite and _checked():
+        checks.check_finite(query=given, key=key_flat, value=value_flat)
     log_weight = _flat_weight(weight, mask)
     return backends.encode(
         query, key_flat, value_flat, layout, log_weight, scale=scale, backend=backend
@@ -178,12 +182,17 @@ def flare_decode(
         checks.check_latents("query", query, key, graphs, shared=True)
         checks.check_same("query", query, key)
         checks.check_latents("latent", latent, key, graphs, shared=False)
+        if not latent.is_floating_point() or latent.device != key.device:
+            checks.fail("'latent'", f"of a floating-point dtype on {key.device}",
+                        f"{latent.dtype} on {latent.device}")  # fmt: skip
         if latent.shape[-2] != query.shape[-2]:
             checks.fail("'latent'", f"to hold the {query.shape[-2]} latents of 'query'",
                         list(latent.shape))  # fmt: skip
-        if check_finite:
-            checks.check_finite(query=query, key=key, latent=latent)
+        checks.check_scale(scale)
+    given = query
     query, (key_flat,), layout = _flat(query, (key,), ptr, mask)
+    if check_finite and _checked():
+        checks.check_finite(query=given, key=key_flat, latent=latent)
     mixed = backends.decode(query, key_flat, latent, layout, scale=scale, backend=backend)
     return _like_input(mixed, ptr, mask, key)
 
@@ -202,6 +211,8 @@ def flare_merge(latents: Tensor, logsumexps: Tensor, dim: int = 0) -> tuple[Tens
     Returns:
         Z [B, H, M, D] and L [B, H, M]. Parts without nodes (L = -inf) add nothing.
     """
+    if latents.shape[:-1] != logsumexps.shape:
+        checks.fail("'logsumexps'", f"of shape {list(latents.shape[:-1])}", list(logsumexps.shape))
     total = torch.logsumexp(logsumexps, dim=dim)
     # Where all parts are empty, -inf - (-inf) must give the share 0 and not NaN.
     finite = total.masked_fill(total == -torch.inf, 0.0)

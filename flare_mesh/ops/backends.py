@@ -1,5 +1,6 @@
 """Which code computes the mixer: the backends by name, and the choice of ``"auto"``."""
 
+import os
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -38,6 +39,10 @@ def choose(backend: str, key: Tensor) -> str:
     if backend == "triton":
         if not _HAS_TRITON:
             raise ValueError("backend 'triton' needs triton, which is not installed")
+        if key.device.type == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
+            raise ValueError(
+                "backend 'triton' computes on a GPU (got tensors on the CPU); choose 'auto'"
+            )
         if key.dtype not in _TRITON_DTYPES:
             raise ValueError(
                 f"backend 'triton' computes in float16, bfloat16 and float32 (got {key.dtype})"
@@ -67,7 +72,9 @@ def encode(
 ) -> tuple[Tensor, Tensor]:
     """:func:`flare_mesh.flare_encode` on flat tensors, unchecked; query [B, H, M, D]."""
     half = _HALVES[choose(backend, key)][0]
-    return half(query, key, value, layout, log_weight, scale)
+    # Autocast would round log weights and scores to half precision.
+    with torch.autocast(key.device.type, enabled=False):
+        return half(query, key, value, layout, log_weight, scale)
 
 
 def decode(
@@ -80,7 +87,9 @@ def decode(
     backend: str = "auto",
 ) -> Tensor:
     """:func:`flare_mesh.flare_decode` on flat tensors, unchecked; query [B, H, M, D]."""
-    return _HALVES[choose(backend, key)][1](query, key, latent, layout, scale)
+    half = _HALVES[choose(backend, key)][1]
+    with torch.autocast(key.device.type, enabled=False):
+        return half(query, key, latent, layout, scale)
 
 
 def gather(
@@ -96,7 +105,8 @@ def gather(
     """The latents of :func:`encode` alone, which SDPA gives in one pass."""
     backend = choose(backend, key)
     if backend == "sdpa":
-        return sdpa.gather(query, key, value, layout, log_weight, scale)
+        with torch.autocast(key.device.type, enabled=False):
+            return sdpa.gather(query, key, value, layout, log_weight, scale)
     return encode(query, key, value, layout, log_weight, scale=scale, backend=backend)[0]
 
 

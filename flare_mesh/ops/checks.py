@@ -95,6 +95,12 @@ def check_same(name: str, tensor: Tensor, key: Tensor) -> None:
         )
 
 
+def check_scale(scale: float) -> None:
+    """Checks that a scale is a number: as a tensor it would get no gradient."""
+    if not isinstance(scale, (int, float)):
+        fail("'scale'", "to be a number; multiply 'query' by a learned one", type(scale).__name__)
+
+
 def check_finite(**tensors: Tensor | None) -> None:
     """Raises a ValueError that names the first tensor with NaN or infinite values."""
     for name, tensor in tensors.items():

@@ -5,7 +5,7 @@ flat tensors. Compiled and exported code sees each as one operator; eager code c
 from autograd functions that share these operators' gradients.
 """
 
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from typing import Any
 
@@ -128,6 +128,29 @@ for _name in ("encode_backward", "decode_backward"):
     )
 
 
+class _Gradients(torch.autograd.Function):
+    """An operator of gradients, which are not differentiable themselves."""
+
+    @staticmethod
+    def forward(operator, *args):
+        return operator(*args)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx, *grads):
+        raise NotImplementedError(
+            "flare_mesh: the compiled backends have first derivatives only; for second ones take "
+            "backend='reference'"
+        )
+
+    @staticmethod
+    def vmap(info, in_dims, operator, *args):
+        return _one_by_one(partial(_Gradients.apply, operator))(info, in_dims[1:], *args)
+
+
 class _Encode(torch.autograd.Function):
     """Eager twin of torch.ops.flare_mesh.encode: quicker to call, and open to torch.func."""
 
@@ -142,8 +165,9 @@ class _Encode(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, *grads):
-        dq, dk, dv, dw = torch.ops.flare_mesh.encode_backward(
-            *grads, *ctx.saved_tensors, ctx.scale, ctx.backend
+        operator = torch.ops.flare_mesh.encode_backward
+        dq, dk, dv, dw = _Gradients.apply(
+            operator, *grads, *ctx.saved_tensors, ctx.scale, ctx.backend
         )
         return dq, dk, dv, None, dw if ctx.needs_input_grad[4] else None, None, None
 
@@ -167,9 +191,8 @@ class _Decode(torch.autograd.Function):
     @staticmethod
     def backward(ctx, *grads):
         grad_out, _ = grads  # the log-sum-exps are nobody's input
-        results = torch.ops.flare_mesh.decode_backward(
-            grad_out, *ctx.saved_tensors, ctx.scale, ctx.backend
-        )
+        operator = torch.ops.flare_mesh.decode_backward
+        results = _Gradients.apply(operator, grad_out, *ctx.saved_tensors, ctx.scale, ctx.backend)
         return *results, None, None, None
 
     @staticmethod

@@ -1,11 +1,14 @@
 """x + GELU(x W + b), the step between two layers of the residual MLPs."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn.functional import gelu, linear
 
 from flare_mesh.ops.backends import has_numba
 
+_C, _A = math.sqrt(2 / math.pi), 0.044715
 _MIN_SIZE = 2**14  # numbers; torch is as quick on fewer
 
 
@@ -51,10 +54,15 @@ class _Gradient(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, *grads: Tensor):
-        with torch.enable_grad():
-            grad, z, bias = leaves = [t.detach().requires_grad_() for t in ctx.saved_tensors]
-            out = torch.ops.aten.gelu_backward(grad, z + bias, approximate="tanh")
-        return torch.autograd.grad(out, leaves, grads[0])
+        # In torch's operations: differentiable any number of times.
+        grad, z, bias = ctx.saved_tensors
+        v = z + bias
+        t = torch.tanh(_C * (v + _A * v**3))
+        slope = _C * (1 + 3 * _A * v**2)
+        second = (1 - t**2) * (slope + v * (3 * _A * _C * v - t * slope**2))
+        grad_z = grads[0] * grad * second
+        first = torch.ops.aten.gelu_backward(grads[0], v, approximate="tanh")
+        return first, grad_z, grad_z.flatten(0, -2).sum(0)
 
     @staticmethod
     def vmap(info, in_dims, *args):
@@ -73,6 +81,7 @@ class _Residual(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx, inputs, output) -> None:
         ctx.save_for_backward(*inputs[:2])
+        ctx.save_for_forward(*inputs[:2])
 
     @staticmethod
     def backward(ctx, *grads: Tensor):
@@ -80,7 +89,17 @@ class _Residual(torch.autograd.Function):
         return grad_z, grad_z.flatten(0, -2).sum(0), grads[0], None
 
     @staticmethod
+    def jvp(ctx, dz, dbias, dx, _):
+        z, bias = ctx.saved_tensors
+        dv = dz if dbias is None else (dbias.expand_as(z) if dz is None else dz + dbias)
+        if dv is None:
+            return dx
+        change = torch.ops.aten.gelu_backward(dv, z + bias, approximate="tanh")
+        return change if dx is None else dx + change
+
+    @staticmethod
     def vmap(info, in_dims, *args):
+        args = (*args[:3], True)  # z may be the same for all of them
         return _all_at_once(_Residual.apply, (False, True, False, True))(info, in_dims, *args)
 
 

@@ -48,6 +48,16 @@ def _exponentials(tile):
 
 
 @jit
+def _shares(tile):
+    """2^tile, at most 1: huge scores minus their log-sum-exp are rounded above 0 at times."""
+    zero = tile.dtype.type(0)
+    for j in range(TILE):
+        for m in range(tile.shape[1]):
+            s = tile[j, m]
+            tile[j, m] = exp2(zero if s > zero else s)
+
+
+@jit
 def _gather(tile, rows, sums):
     """sums[d, m] += sum_j rows[j, d] tile[j, m]."""
     for d in range(sums.shape[0]):
@@ -140,20 +150,20 @@ def _load_bias(source, n, end, rows):
 
 @jit
 def _raise_reference(tile, sums, shift, fresh):
-    """Takes the tile's largest scores as the latents' new references; returns the lowest."""
+    """Takes the largest scores of a tile, given without a shift, as references; the lowest."""
     lowest = np.inf
     for m in range(shift.shape[0]):
-        rise = tile[0, m]
+        top = tile[0, m]
         for j in range(1, TILE):
-            rise = max(rise, tile[j, m])
-        if fresh or rise > 0:
-            shift[m] += rise
-            for j in range(TILE):
-                tile[j, m] -= rise
-            if not fresh:
-                factor = exp2(-rise)
-                for d in range(sums.shape[0]):
-                    sums[d, m] *= factor
+            top = max(top, tile[j, m])
+        if not fresh:
+            top = max(shift[m], top)
+            factor = exp2(shift[m] - top)
+            for d in range(sums.shape[0]):
+                sums[d, m] *= factor
+        shift[m] = top
+        for j in range(TILE):
+            tile[j, m] -= top
         lowest = min(lowest, shift[m])
     return lowest
 
@@ -165,7 +175,7 @@ def encode(query, longest, key, value, bias, graph, start, end, first, last, sum
     dtype, width = key.dtype, key.shape[2]
     tile, k = np.empty((TILE, m_count), dtype), np.zeros((TILE, channels), dtype)
     v, node_bias = np.zeros((TILE, width + 1), dtype), np.zeros(TILE, dtype)
-    lowest = np.empty(heads)
+    lowest, zero = np.empty(heads), np.zeros(m_count, dtype)
     for s in range(first, last):
         row = graph[s] if query.shape[0] > 1 else 0
         shift[s] = 0
@@ -191,6 +201,10 @@ def encode(query, longest, key, value, bias, graph, start, end, first, last, sum
                         if len(bias):
                             bound += node_bias.max()
                         if bound > SLACK and _largest(tile) > SLACK:
+                            # Anew: beside a far lower reference scores have lost their digits.
+                            _scores(k, q, node_bias, zero, tile)
+                            if n + TILE > stop:
+                                tile[stop - n :] = tile[0]
                             lowest[h] = _raise_reference(tile, sum_h, shift_h, False)
                     _exponentials(tile)
                     _gather(tile, v, sum_h)
@@ -225,7 +239,7 @@ def encode_backward(
                     _scores(k, q, node_bias, lse_h, tile)
                     if n + TILE > stop:
                         tile[stop - n :] = tile[0]
-                    _exponentials(tile)
+                    _shares(tile)
                     _read(tile, dz, dv)
                     _scores(v, dz, none, delta_h, factor)
                     _multiply(tile, factor, total)
@@ -302,7 +316,7 @@ def decode_backward(
                     _scores(k, q, node_bias, shift_h, tile)
                     if n + TILE > stop:
                         tile[stop - n :] = tile[0]
-                    _exponentials(tile)
+                    _shares(tile)
                     _gather(tile, dy, dz)
                     _scores(dy, z, delta, none, factor)
                     _multiply(tile, factor, total)

@@ -52,6 +52,11 @@ def _rows(tensor: Tensor, dtype: torch.dtype) -> np.ndarray:
     return tensor.detach().to(dtype).contiguous().numpy()
 
 
+def _bias(log_weight: Tensor | None, dtype: torch.dtype) -> np.ndarray:
+    """Log weights in base 2; nothing if all nodes weigh alike."""
+    return _rows(torch.zeros(0) if log_weight is None else log_weight.to(dtype) * _LOG2E, dtype)
+
+
 def _latents(tensor: Tensor, dtype: torch.dtype, factor: float = 1.0) -> np.ndarray:
     """[B, H, M, D] to [B, H, even D, padded M], multiplied by ``factor``."""
     b, h, m, d = tensor.shape
@@ -106,7 +111,11 @@ def encode(
     dtype = _compute_dtype(key)
     (b, h, m, d), plan = query.shape, _Plan(ptr, len(key))
     q, k, v = _queries(query, dtype, scale), _rows(key, dtype), _rows(value, dtype)
-    bias = np.zeros(0, k.dtype) if log_weight is None else _rows(log_weight * _LOG2E, dtype)
+    bias = (
+        np.zeros(0, k.dtype)
+        if log_weight is None
+        else _rows(log_weight, dtype) * k.dtype.type(_LOG2E)
+    )
     longest = _longest(q)
     sums = np.zeros((plan.num_segments, h, d + 1, q.shape[-1]), k.dtype)
     shift = np.empty((plan.num_segments, h, q.shape[-1]), k.dtype)
@@ -137,7 +146,11 @@ def encode_backward(
     dtype = _compute_dtype(key)
     (m, d), plan = query.shape[2:], _Plan(ptr, len(key))
     q, k, v = _queries(query, dtype, scale), _rows(key, dtype), _rows(value, dtype)
-    bias = np.zeros(0, k.dtype) if log_weight is None else _rows(log_weight * _LOG2E, dtype)
+    bias = (
+        np.zeros(0, k.dtype)
+        if log_weight is None
+        else _rows(log_weight, dtype) * k.dtype.type(_LOG2E)
+    )
     dz = _latents(grad_latent, dtype)
     # P = exp(S - lse); dS = P (dZ V^T - delta).
     delta = _shift((grad_latent * latent).sum(-1) - grad_lse, dz, m)

@@ -46,7 +46,7 @@ class _Group:
 
 
 def _groups(layout: Layout) -> list[_Group]:
-    if layout.equal:  # a batch without nodes has no groups
+    if layout.equal and layout.num_graphs:  # a batch without nodes has no groups
         return [_Group(slice(None), slice(None), None)]
     ptr, bounds = layout.ptr, layout.ptr.tolist()
     sizes = [end - start for start, end in pairwise(bounds)]
@@ -139,7 +139,7 @@ def _log_sum_exp(
             bias = None if log_weight is None else log_weight[nodes]
             parts.append(checkpoint(chunk_sum, query[graph], key[nodes], bias, use_reentrant=False))
         rows.append(parts[0] if len(parts) == 1 else torch.logsumexp(torch.stack(parts[1:]), dim=0))
-    return torch.stack(rows)
+    return torch.stack(rows) if rows else query.new_zeros(query.shape[:3])
 
 
 def encode(

@@ -155,6 +155,25 @@ def test_number_of_graphs_may_be_given():
     torch.testing.assert_close(out, model(x, pos, batch))
 
 
+def test_more_graphs_than_were_announced():
+    x, pos = GRAPHS[0].x, GRAPHS[0].pos
+    batch = torch.tensor([0] * 10 + [2] * 20)
+    with pytest.raises(ValueError, match=r"from 0 to 1 in 'batch' \(got 0 to 2\)"):
+        operator()(x, pos, batch, batch_size=2)
+
+
+def test_what_is_given_beside_data_counts():
+    model, batch = operator(), Batch.from_data_list(GRAPHS)
+    weight = torch.linspace(0.5, 2, batch.num_nodes)
+    given = model(batch, weight=weight)
+    batch.weight = torch.ones(batch.num_nodes)
+    torch.testing.assert_close(model(batch, weight=weight), given)
+    one = model(batch, batch=torch.zeros(batch.num_nodes, dtype=torch.long))
+    torch.testing.assert_close(one, model(batch.x, batch.pos, weight=batch.weight))
+    part = batch.subgraph(torch.arange(batch.num_nodes) % 3 != 0)  # keeps the old offsets
+    torch.testing.assert_close(model(part), model(part.x, part.pos, part.batch, weight=part.weight))
+
+
 @pytest.mark.parametrize(
     "options",
     [{}, {"qk_norm": True}, {"qk_norm": True, "norm": "rms"}, {"queries": "synthesized"}],
@@ -202,6 +221,12 @@ def test_build_by_name():
         ((None, torch.zeros(4, 3)), r"'x' of shape \[4, 2\] \(got None\)"),
         ((torch.zeros(5, 2), torch.zeros(4, 3)), r"'x' of shape \[4, 2\] \(got \[5, 2\]\)"),
         ((torch.zeros(4, 2), None), "'pos' of shape"),
+        ((torch.zeros(4, 2), torch.zeros(4, 3).double()), "'pos' of the dtype and device of the m"),
+        ((torch.zeros(4, 2).long(), torch.zeros(4, 3)), "'x' of the dtype and device of the model"),
+        (
+            (torch.zeros(4, 2), torch.zeros(4, 3), torch.tensor([-1, 0, 1, 1])),
+            r"graph numbers from 0 in 'batch' \(got -1 to 1\)",
+        ),
         (
             (torch.zeros(4, 2), torch.zeros(4, 3), torch.tensor([0, 0, 1, 0])),
             "'batch' to be sorted",

@@ -44,3 +44,22 @@ def test_reset_and_repr():
 def test_bad_depth():
     with pytest.raises(ValueError, match=r"'num_layers' >= -1 \(got -2\)"):
         ResidualMLP(4, 4, 4, -2)
+
+
+def test_hooks_and_layers_of_others_are_called():
+    x = torch.randn(5000, 8)
+    mlp = ResidualMLP(8, 8, 8, 2, input_residual=True)
+    seen = []
+    for layer in mlp.layers:
+        layer.register_forward_hook(lambda *_: seen.append(1))
+    mlp(x)
+    assert len(seen) == 4
+
+    class Doubled(torch.nn.Linear):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    mlp = ResidualMLP(8, 8, 8, 2, input_residual=True)
+    before = mlp(x)
+    mlp.layers[1] = Doubled(8, 8)
+    assert not torch.allclose(mlp(x), before)

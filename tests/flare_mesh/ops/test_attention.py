@@ -248,3 +248,62 @@ def test_mask_that_empties_a_graph():
         flare_attention(query, key, value, mask=torch.zeros(1, 4, dtype=torch.bool))
     with pytest.raises(ValueError, match="dtype torch.bool"):
         flare_attention(query, key, value, mask=torch.ones(1, 4))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("first", [8, 300], ids=str)
+def test_mask_at_the_start_and_in_the_middle(backend, first):
+    query, key, value, _ = inputs([first + 40])
+    mask = torch.ones(1, first + 40, dtype=torch.bool)
+    mask[0, :first] = False
+    mask[0, first + 8 : first + 30] = False
+    dense = [t.transpose(0, 1)[None] for t in (key, value)]
+    got = flare_attention(query, *dense, mask=mask, backend=backend)[0].transpose(0, 1)[mask[0]]
+    kept = int(mask.sum())
+    want = flare_attention(
+        query, key[mask[0]], value[mask[0]], ptr=ptr_of([kept]), backend="reference"
+    )
+    torch.testing.assert_close(got, want, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_outlier_at_the_start_costs_no_digits(backend):
+    query, key, value, _ = inputs([64], torch.float32)
+    key[:8] = -1e6 * query.mean(dim=1).sign()  # far lower scores than all that follow
+    got = flare_attention(query, key, value, ptr=ptr_of([64]), backend=backend)
+    want = flare_attention(
+        query.double(), key.double(), value.double(), ptr=ptr_of([64]), backend="reference"
+    )
+    torch.testing.assert_close(got[8:].double(), want[8:], rtol=1e-4, atol=1e-4)
+
+
+def test_autocast_leaves_weights_alone():
+    query, key, value, weight = inputs([200], torch.float32)
+    weight = 1e-12 * weight
+    want = flare_attention(query, key, value, ptr=ptr_of([200]), weight=weight)
+    for backend in BACKENDS:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            got = flare_attention(
+                query, key, value, ptr=ptr_of([200]), weight=weight, backend=backend
+            )
+        torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_no_graphs(backend):
+    nothing = torch.zeros(0, 2, 5, 4)
+    query = torch.zeros(2, 3, 4)
+    assert flare_attention(query, nothing, nothing, backend=backend).shape == (0, 2, 5, 4)
+    flat = torch.zeros(0, 2, 4)
+    out = flare_attention(query, flat, flat, ptr=torch.zeros(1, dtype=torch.long), backend=backend)
+    assert out.shape == (0, 2, 4)
+
+
+def test_check_of_nan_looks_past_padding():
+    query, key, value, _ = inputs([4], torch.float32)
+    dense = [t.transpose(0, 1)[None].clone() for t in (key, value)]
+    dense[0][:, :, 3] = torch.nan
+    mask = torch.tensor([[True, True, True, False]])
+    flare_attention(query, *dense, mask=mask, check_finite=True)
+    with pytest.raises(ValueError, match="'scale' to be a number"):
+        flare_attention(query, *dense, scale=torch.ones(()))

@@ -85,3 +85,11 @@ def test_compiles_into_one_graph_for_all_sizes():
         got = compiled(query, key, value, ptr=ptr)
         torch.testing.assert_close(got, flare_attention(query, key, value, ptr=ptr))
     assert counter.frame_count == 1
+
+
+def test_second_derivatives_are_refused_and_not_zero():
+    query, key, value, ptr = tensors()
+    out = flare_attention(query, key, value, ptr=ptr, backend="numba")
+    (slope,) = torch.autograd.grad(out.square().sum(), key, create_graph=True)
+    with pytest.raises(NotImplementedError, match="take backend='reference'"):
+        torch.autograd.grad(slope.square().sum(), key)

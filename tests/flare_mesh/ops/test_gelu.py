@@ -86,3 +86,29 @@ def test_torch_func_and_second_derivatives():
         results.append([*every, *ensemble, slope, *second])
     for got, want in zip(*results, strict=True):
         torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5)
+
+
+def test_third_derivatives_and_forward_mode():
+    (x, weight, bias), _ = given(_MIN_SIZE // C)
+    x = 0.3 * x.detach()[1:].repeat(2, 1)
+    results = []
+    for function in (linear_gelu_residual, plain):
+        leaf = bias.detach().clone().requires_grad_()
+        value = function(x, weight.detach(), leaf).square().sum()
+        derivatives = [value]
+        for _ in range(3):
+            (value,) = torch.autograd.grad(value.sum(), leaf, create_graph=True)
+            derivatives.append(value)
+        change = torch.func.jvp(lambda b, f=function: f(x, weight, b), (bias,), (bias + 1,))
+        results.append([*derivatives, *change])
+    for got, want in zip(*results, strict=True):
+        assert float((got - want).detach().norm()) < 1e-4 * float(want.detach().norm())
+
+
+def test_vmap_without_gradients():
+    (x, weight, bias), _ = ([t.detach() for t in leaves] for leaves in given(_MIN_SIZE // 4))
+    biases = torch.stack([bias, 2 * bias])
+    with torch.no_grad():
+        got = torch.func.vmap(lambda b: linear_gelu_residual(x, weight, b))(biases)
+    want = torch.stack([plain(x, weight, b) for b in biases])
+    torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)
