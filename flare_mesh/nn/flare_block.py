@@ -22,7 +22,8 @@ class FLAREBlock(nn.Module):
         attention: Further options of :class:`FLAREAttention` (heads, num_latents, ...).
 
     Shapes:
-        As :class:`FLAREAttention`.
+        As :class:`FLAREAttention`, but masked rows of the output hold what the pointwise network
+        makes of their input, and mean nothing.
     """
 
     def __init__(
