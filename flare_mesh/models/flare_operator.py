@@ -303,7 +303,9 @@ class FLAREOperator(nn.Module):
                 batch = data.batch
                 stated = data.ptr if batch is not None and "ptr" in data else None
                 # Offsets are out of date where nodes were taken out of a batch.
-                current = stated is not None and int(stated[-1]) == len(pos)
+                current = stated is not None and (
+                    torch.compiler.is_compiling() or int(stated[-1]) == data.num_nodes
+                )
                 ptr = stated if current else None
             if weight is None and "weight" in data:
                 weight = data.weight

@@ -147,8 +147,9 @@ class _Gradients(torch.autograd.Function):
         )
 
     @staticmethod
-    def vmap(info, in_dims, operator, *args):
-        return _one_by_one(partial(_Gradients.apply, operator))(info, in_dims[1:], *args)
+    def vmap(info, in_dims, *args):
+        operator, *tensors = args
+        return _one_by_one(partial(_Gradients.apply, operator))(info, in_dims[1:], *tensors)
 
 
 class _Encode(torch.autograd.Function):

@@ -89,7 +89,8 @@ class _Residual(torch.autograd.Function):
         return grad_z, grad_z.flatten(0, -2).sum(0), grads[0], None
 
     @staticmethod
-    def jvp(ctx, dz, dbias, dx, _):
+    def jvp(ctx, *changes: Tensor | None):
+        dz, dbias, dx, _ = changes
         z, bias = ctx.saved_tensors
         dv = dz if dbias is None else (dbias.expand_as(z) if dz is None else dz + dbias)
         if dv is None:
