@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from flare_mesh.data.cells import CELL_EDGES, CELL_NODES, check_node_numbers, edges_of_cells
 from flare_mesh.data.mesh_io import check_writable, read_mesh, write_mesh
-from flare_mesh.data.normalizer import UnitGaussianNormalizer
+from flare_mesh.data.normalizers import UnitGaussianNormalizer
 from flare_mesh.files import atomic_path, check_folder
 
 if TYPE_CHECKING:

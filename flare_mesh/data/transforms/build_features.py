@@ -1,6 +1,4 @@
-"""Transforms of meshes, as PyG transforms."""
-
-from collections.abc import Mapping, Sequence
+"""Features of a voxel part on the build plate."""
 
 import numpy as np
 import torch
@@ -81,62 +79,3 @@ def _per_group(values: Tensor, group: Tensor, reduce: str) -> Tensor:
     index = group[:, None].expand_as(values)
     out = values.new_zeros(int(group.max()) + 1, values.shape[1])
     return out.scatter_reduce(0, index, values, reduce, include_self=False)[group]
-
-
-class RandomQuarterTurn(BaseTransform):
-    """A random symmetry of the square about the z axis, applied to positions and fields alike.
-
-    Of the eight turns by 90 degrees and mirrorings, one is drawn at each access. It maps a valid
-    case to a valid case only if the physics has that symmetry: an isotropic in-plane inherent
-    strain has. The defaults suit :class:`BuildFeatures` and targets that begin with a
-    displacement.
-
-    Args:
-        vectors: First of the (x, y) columns of each vector, by field: they swap and change sign.
-        sizes: First of the (x, y) columns of each pair of lengths, by field: they swap.
-    """
-
-    def __init__(
-        self,
-        vectors: Mapping[str, Sequence[int]] | None = None,
-        sizes: Mapping[str, Sequence[int]] | None = None,
-    ) -> None:
-        if vectors is None:
-            vectors = {"pos": (0,), "y": (0,), "x": BuildFeatures.VECTORS}
-        self.vectors = vectors
-        self.sizes = {"x": BuildFeatures.SIZES} if sizes is None else sizes
-
-    def forward(self, data: Data) -> Data:
-        swap, flip_x, flip_y = torch.randint(2, (3,)).tolist()
-        sign = torch.tensor([1.0 - 2.0 * flip_x, 1.0 - 2.0 * flip_y])
-        for name in {*self.vectors, *self.sizes}:
-            field = data[name].clone()
-            for pairs, factor in ((self.vectors, sign), (self.sizes, 1.0)):
-                for first in pairs.get(name, ()):
-                    columns = [first + 1, first] if swap else [first, first + 1]
-                    field[:, first : first + 2] = data[name][:, columns] * factor
-            data[name] = field
-        return data
-
-
-class RandomNodes(BaseTransform):
-    """A random subset of the nodes, drawn at each access, with the fields that stand on them.
-
-    Cells and edges do not survive. A model that averages over the nodes, as FLARE does, learns
-    the same field from a subset at a fraction of the cost; features that need the whole mesh must
-    be there before.
-
-    Args:
-        num_nodes: Nodes to keep; a smaller graph stays whole.
-    """
-
-    def __init__(self, num_nodes: int) -> None:
-        if num_nodes < 1:
-            raise ValueError(f"RandomNodes: expected num_nodes >= 1 (got {num_nodes})")
-        self.num_nodes = num_nodes
-
-    def forward(self, data: Data) -> Data:
-        total = data.num_nodes or 0
-        kept = torch.randperm(total)[: self.num_nodes]
-        fields = {key: value for key, value in data.to_dict().items() if data.is_node_attr(key)}
-        return Data(**{key: value[kept] for key, value in fields.items()})

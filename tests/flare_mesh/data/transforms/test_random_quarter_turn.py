@@ -1,0 +1,34 @@
+import numpy as np
+import torch
+
+from flare_mesh.data.transforms import BuildFeatures, RandomQuarterTurn
+from lpbf import HexMesh, simulate
+
+
+def test_turned_part_has_the_features_and_the_distortion_of_the_turned_part(tee, data_of):
+    case = BuildFeatures()(data_of(tee, simulate(tee).displacement))
+    seen = set()
+    for seed in range(24):
+        torch.manual_seed(seed)
+        turned = RandomQuarterTurn()(case.clone())
+        seen.add(tuple(turned.pos[-1].tolist()) + tuple(turned.pos[0].tolist()))
+        index = np.rint((turned.pos[tee.cells].mean(1).numpy() - 1) / 2)
+        shift = index[:, :2].min(0)
+        mask = np.zeros((4, 4, 3), dtype=bool)
+        mask[tuple((index - [*shift, 0]).astype(int).T)] = True
+        built = HexMesh.from_mask(mask, 2.0, origin=(2.0 * shift[0], 2.0 * shift[1], 0.0))
+        truth = BuildFeatures()(data_of(built, simulate(built).displacement))
+        order = np.lexsort(turned.pos.T.numpy()), np.lexsort(truth.pos.T.numpy())
+        for key in ("pos", "x", "y"):
+            torch.testing.assert_close(turned[key][order[0]], truth[key][order[1]])
+    assert len(seen) == 8
+
+
+def test_a_turn_leaves_the_case_itself_alone(tee, data_of):
+    case = BuildFeatures()(data_of(tee, np.ones((len(tee.points), 3))))
+    before = case.clone()
+    for seed in range(8):
+        torch.manual_seed(seed)
+        RandomQuarterTurn()(case.clone())
+    assert torch.equal(case.pos, before.pos)
+    assert torch.equal(case.x, before.x)
