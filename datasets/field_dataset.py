@@ -1,0 +1,152 @@
+"""What all data sets of fields on meshes have in common."""
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Dataset
+
+from flare_mesh.data import MeshData
+
+_log = logging.getLogger(__name__)
+
+
+class FieldDataset(Dataset, ABC):
+    """Base of the data sets: named fields on meshes, one case read at a time.
+
+    A subclass lists its cases and reads one; this class puts the named ``inputs`` side by side as
+    ``x`` [N, C_in] (None if there are none) and the ``targets`` as ``y`` [N, C_out], checks that
+    all values are finite, and names the case as ``case_id``. A field with a single row belongs to
+    the whole case: as an input it is repeated on every node.
+
+    Args:
+        root: Folder that holds the files.
+        cases: Names of the cases, in their order.
+        inputs: Names of the fields that make up ``x``.
+        targets: Names of the fields that make up ``y``.
+        transform: Applied to each case on access, as in PyG.
+        skip_bad: Reads all cases once, logs those that cannot be used, and leaves them out. By
+            default the first access to such a case raises.
+
+    Raises:
+        ValueError: If an input or target is not a field of the set, or no case is left.
+    """
+
+    FIELDS: ClassVar[Mapping[str, int]] = {}
+    """Channels of each field that can be an input or a target."""
+    UNITS: ClassVar[Mapping[str, str]] = {}
+    """Unit of each field; "1" for one without dimension."""
+    ADDRESS: ClassVar[str] = ""
+    """Where a person finds the files."""
+
+    def __init__(
+        self,
+        root: str | Path,
+        cases: Sequence[str],
+        *,
+        inputs: Sequence[str],
+        targets: Sequence[str],
+        transform: Callable[[Any], Any] | None = None,
+        skip_bad: bool = False,
+    ) -> None:
+        name = type(self).__name__
+        for role, names in (("inputs", inputs), ("targets", targets)):
+            unknown = [field for field in names if field not in self.FIELDS]
+            if unknown:
+                raise ValueError(f"{name}: unknown {role} {unknown}; choose from {[*self.FIELDS]}")
+        if not targets:
+            raise ValueError(f"{name}: expected at least one target from {[*self.FIELDS]}")
+        self.cases = list(cases)
+        self.inputs = tuple(inputs)
+        self.targets = tuple(targets)
+        super().__init__(str(root), transform)
+        if skip_bad:
+            self._indices = [i for i in range(len(self.cases)) if self._is_good(i)]
+            if not self._indices:
+                raise ValueError(f"{root}: no case of {len(self.cases)} can be used")
+
+    @property
+    def has_download(self) -> bool:
+        """Nothing is downloaded unasked: sets of terabytes are among them."""
+        return False
+
+    @property
+    def input_channels(self) -> dict[str, int]:
+        """Names and channels of the fields in ``x``, in their order."""
+        return {name: self.FIELDS[name] for name in self.inputs}
+
+    @property
+    def target_channels(self) -> dict[str, int]:
+        """Names and channels of the fields in ``y``, in their order."""
+        return {name: self.FIELDS[name] for name in self.targets}
+
+    def len(self) -> int:
+        return len(self.cases)
+
+    @abstractmethod
+    def read(self, index: int) -> MeshData:
+        """One case with its coordinates, cells or edges, and fields, before ``x`` and ``y``.
+
+        Raises:
+            ValueError: If its files cannot be used; the message begins with their path.
+        """
+
+    def get(self, idx: int) -> MeshData:
+        data = self.read(idx)
+        case = self.cases[idx]
+        data.case_id = case
+        data.y = self._side_by_side(data, self.targets, case)
+        if self.inputs:
+            data.x = self._side_by_side(data, self.inputs, case)
+        for name in ("pos", "x", "y"):
+            if name in data and not bool(data[name].isfinite().all()):
+                bad = int((~data[name].isfinite()).sum())
+                raise ValueError(
+                    f"{self.root}, case '{case}': {bad} values of '{name}' are NaN or infinite; "
+                    f"mend the case, or leave it out by skip_bad=True"
+                )
+        return data
+
+    def _side_by_side(self, data: MeshData, names: Sequence[str], case: str) -> Tensor:
+        nodes = len(data.pos)
+        parts = []
+        for name in names:
+            field, channels = data[name], self.FIELDS[name]
+            if field.dim() != 2 or field.shape[0] not in (1, nodes) or field.shape[1] != channels:
+                raise ValueError(
+                    f"{self.root}, case '{case}': expected '{name}' of shape [{nodes}, {channels}] "
+                    f"(got {list(field.shape)})"
+                )
+            parts.append(field.expand(nodes, channels))
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+    def _is_good(self, index: int) -> bool:
+        try:
+            self.get(index)
+        except (ValueError, OSError) as error:
+            _log.warning("case '%s' is left out: %s", self.cases[index], error)
+            return False
+        return True
+
+
+def find_file(root: str | Path, name: str, address: str) -> Path:
+    """The file ``name``, a path as the authors lay it out, below ``root``.
+
+    ``root`` may be any folder on that path: for ``elasticity/Meshes/a.npy`` the files
+    ``root/elasticity/Meshes/a.npy``, ``root/Meshes/a.npy`` and ``root/a.npy`` are looked for.
+
+    Raises:
+        FileNotFoundError: If there is none; says where to get it and where it is expected.
+    """
+    parts = Path(name).parts
+    for first in range(len(parts)):
+        candidate = Path(root, *parts[first:])
+        if candidate.exists():
+            return candidate
+    raise FileNotFoundError(
+        f"{Path(root, name)}: not there; get it from {address} and put it there"
+    )

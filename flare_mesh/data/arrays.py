@@ -1,0 +1,202 @@
+"""Arrays out of npy, npz and HDF5 files that are not trusted."""
+
+import math
+import mmap
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_BYTES = 16 * 2**30
+"""Bytes that one array may declare before it is read into memory."""
+
+
+def check_size(
+    name: str, shape: Iterable[int], dtype: np.dtype, max_bytes: int = MAX_BYTES
+) -> None:
+    """Refuses an array whose declared size is beyond the limit, before a byte of it is read.
+
+    Raises:
+        ValueError: If it is.
+    """
+    declared = math.prod(shape) * dtype.itemsize
+    if declared > max_bytes:
+        raise ValueError(
+            f"{name}: declares {declared:,} bytes, more than the limit of {max_bytes:,}; if the "
+            f"file is to be trusted, raise max_bytes"
+        )
+
+
+def _check_file(path: str | Path) -> Path:
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    return path
+
+
+def open_npy(path: str | Path) -> np.memmap:
+    """An npy file as a read-only array that stays on the disk until it is sliced.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not a whole npy file of numbers; nothing is unpickled.
+    """
+    path = _check_file(path)
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise ValueError(f"{path}: not a whole npy file of numbers ({error})") from error
+    if not isinstance(array, np.memmap):
+        raise ValueError(f"{path}: expected an npy file (got {type(array).__name__})")
+    return array
+
+
+def read_npz(
+    path: str | Path, names: Iterable[str], *, max_bytes: int = MAX_BYTES
+) -> dict[str, NDArray[Any]]:
+    """Reads the arrays ``names`` of an npz file, and no others.
+
+    Checksums are verified. Arrays that are stored without compression come out as read-only views
+    of the file, which costs no copy.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not a whole npz file, an array is missing, holds objects, or is larger
+            than ``max_bytes``; nothing is unpickled.
+    """
+    path = _check_file(path)
+    try:
+        with zipfile.ZipFile(path) as archive, path.open("rb") as raw:
+            mapped = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ)
+            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            missing = [name for name in names if name not in members]
+            if missing:
+                raise ValueError(f"no arrays {missing}; it has {sorted(members)}")
+            return {
+                name: _read_member(archive, members[name], mapped, f"{path}, '{name}'", max_bytes)
+                for name in names
+            }
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        text = str(error)
+        raise ValueError(
+            text if text.startswith(str(path)) else f"{path}: not a whole npz file ({text})"
+        ) from error
+
+
+def _read_member(
+    archive: zipfile.ZipFile,
+    info: zipfile.ZipInfo,
+    mapped: mmap.mmap,
+    name: str,
+    max_bytes: int,
+) -> NDArray[Any]:
+    """One array: a view of the file if it is stored as it is, otherwise decompressed."""
+    # The header is small; a member declares its size, and may not expand to more than that.
+    check_size(name, (info.file_size,), np.dtype(np.uint8), max_bytes)
+    if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & 0x1:
+        content = _stored(mapped, info)
+        if zlib.crc32(content) != info.CRC:
+            raise ValueError(f"{name}: wrong checksum; the file is damaged")
+    else:
+        content = memoryview(archive.read(info))
+    header = BytesIO(content[:4096].tobytes())
+    shape, fortran, dtype = _npy_header(header)
+    if dtype.hasobject:
+        raise ValueError(f"{name}: holds Python objects, which are not unpickled")
+    check_size(name, shape, dtype, max_bytes)
+    body = content[header.tell() :]
+    if len(body) != math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"{name}: expected {list(shape)} of {dtype} (got {len(body)} bytes)")
+    return np.frombuffer(body, dtype).reshape(shape, order="F" if fortran else "C")
+
+
+def _stored(mapped: mmap.mmap, info: zipfile.ZipInfo) -> memoryview:
+    """The bytes of a stored member; its local header repeats the name and has its own extra."""
+    start = info.header_offset
+    if mapped[start : start + 4] != b"PK\x03\x04":
+        raise ValueError("no local header where the archive's directory says")
+    name, extra = (int.from_bytes(mapped[start + i : start + i + 2], "little") for i in (26, 28))
+    start += 30 + name + extra
+    if start + info.file_size > len(mapped):
+        raise ValueError("truncated")
+    return memoryview(mapped)[start : start + info.file_size]
+
+
+def _npy_header(header: BytesIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+    version = np.lib.format.read_magic(header)
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }.get(version)
+    if read is None:
+        raise ValueError(f"unknown npy version {version}")
+    return read(header)
+
+
+@contextmanager
+def open_hdf5(path: str | Path) -> Iterator[h5py.File]:
+    """An HDF5 file, read-only.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not a whole HDF5 file.
+    """
+    path = _check_file(path)
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise ValueError(f"{path}: not a whole HDF5 file ({error})") from error
+    with file:
+        yield file
+
+
+def hdf5_dataset(file: h5py.File, name: str) -> h5py.Dataset:
+    """The data set ``name``, whose values lie in this very file; nothing is read yet.
+
+    Links to other files, external storage and virtual sets are refused: they could read any file
+    of this machine.
+
+    Raises:
+        ValueError: If it is missing, is not an array of numbers, or lies elsewhere.
+    """
+    place = f"{file.filename}, '{name}'"
+    parts = [part for part in name.split("/") if part]
+    group: Any = file
+    for part in parts:
+        link = group.get(part, getlink=True) if isinstance(group, h5py.Group) else None
+        if link is None:
+            have = sorted(group) if isinstance(group, h5py.Group) else "an array"
+            raise ValueError(f"{place}: not there; '{group.name}' has {have}")
+        if isinstance(link, h5py.ExternalLink):
+            raise ValueError(f"{place}: links to another file, which is not followed")
+        group = group[part]
+    if not isinstance(group, h5py.Dataset) or group.dtype.kind not in "biuf":
+        raise ValueError(f"{place}: expected an array of numbers")
+    if group.external or group.is_virtual:
+        raise ValueError(f"{place}: its values lie in another file, which is not read")
+    return group
+
+
+def read_hdf5(
+    dataset: h5py.Dataset, selection: Any = (), *, max_bytes: int = MAX_BYTES
+) -> NDArray[Any]:
+    """Reads an HDF5 data set, or what ``selection``, integers and slices, takes of it.
+
+    Raises:
+        ValueError: If more than ``max_bytes`` would be read, or the stored values are damaged.
+    """
+    place = f"{dataset.file.filename}, '{dataset.name}'"
+    # An array of no memory tells the shape that basic indexing will have.
+    chosen = np.broadcast_to(np.empty((), dataset.dtype), dataset.shape)[selection]
+    check_size(place, chosen.shape, dataset.dtype, max_bytes)
+    try:
+        return dataset[selection]
+    except OSError as error:
+        raise ValueError(f"{place}: damaged ({error})") from error
