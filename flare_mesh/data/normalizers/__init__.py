@@ -1,5 +1,17 @@
 """Statistics of the training split, saved with the model."""
 
+from flare_mesh.data.normalizers.identity import IdentityNormalizer
+from flare_mesh.data.normalizers.normalizer import Normalizer
+from flare_mesh.data.normalizers.resolver import build_normalizer
+from flare_mesh.data.normalizers.statistics import FieldStatistics
+from flare_mesh.data.normalizers.unit_cube import UnitCubeNormalizer
 from flare_mesh.data.normalizers.unit_gaussian import UnitGaussianNormalizer
 
-__all__ = ["UnitGaussianNormalizer"]
+__all__ = [
+    "FieldStatistics",
+    "IdentityNormalizer",
+    "Normalizer",
+    "UnitCubeNormalizer",
+    "UnitGaussianNormalizer",
+    "build_normalizer",
+]

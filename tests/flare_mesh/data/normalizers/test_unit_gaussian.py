@@ -42,3 +42,47 @@ def test_bad_values():
         )
     with pytest.raises(ValueError, match="at least one node"):
         UnitGaussianNormalizer(2).fit([])
+
+
+def test_a_group_shares_the_root_of_its_mean_variance():
+    values = torch.tensor([[1.0, 2.0, 0.0], [-1.0, 8.0, 4.0]])
+    normalizer = UnitGaussianNormalizer(3, groups=[2, 1]).fit([values])
+    assert normalizer.mean.tolist() == [0.0, 5.0, 2.0]
+    assert normalizer.std.tolist() == pytest.approx([5**0.5, 5**0.5, 2.0])
+
+
+def test_uncentred_scaling_commutes_with_every_turn():
+    values = torch.randn(30, 2, dtype=torch.float64) + torch.tensor([3.0, -1.0])
+    turn = torch.tensor([[0.6, -0.8], [0.8, 0.6]], dtype=torch.float64)
+    options = {"groups": [2], "center": False}
+    plain, turned = (
+        UnitGaussianNormalizer(2, **options).double().fit([v]) for v in (values, values @ turn.T)
+    )
+    assert plain.mean.tolist() == [0, 0]
+    torch.testing.assert_close(turned.std, plain.std)
+    torch.testing.assert_close(plain(values @ turn.T), plain(values) @ turn.T)
+    assert float(plain(values).square().mean()) == pytest.approx(1.0)
+
+
+def test_node_weights():
+    values = torch.tensor([[0.0], [4.0], [9.0]])
+    weighted = UnitGaussianNormalizer(1).fit([values], [torch.tensor([3.0, 1.0, 0.0])])
+    repeated = UnitGaussianNormalizer(1).fit([values[[0, 0, 0, 1]]])
+    assert torch.equal(weighted.mean, repeated.mean)
+    assert torch.equal(weighted.std, repeated.std)
+
+
+def test_published_statistics():
+    normalizer = UnitGaussianNormalizer.from_statistics([-36.3099], [48.5743])
+    assert normalizer(torch.tensor([[12.2644]])).item() == pytest.approx(1.0)
+    with pytest.raises(ValueError, match="positive deviations"):
+        UnitGaussianNormalizer.from_statistics([0.0], [0.0])
+    with pytest.raises(ValueError, match="one a channel"):
+        UnitGaussianNormalizer.from_statistics([0.0, 1.0], [1.0])
+
+
+def test_rounding_of_a_large_constant_is_no_variation():
+    values = torch.full((1000, 1), 0.1, dtype=torch.float64).split(7)
+    assert UnitGaussianNormalizer(1).fit(values).std.item() == 1.0
+    minute = torch.tensor([[0.0], [1e-60]], dtype=torch.float64)
+    assert UnitGaussianNormalizer(1).fit([minute]).std.item() == 1.0
