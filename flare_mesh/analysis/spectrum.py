@@ -10,7 +10,8 @@ from torch import Tensor
 from flare_mesh.nn.graphs import Graphs
 from flare_mesh.nn.streaming import pieces
 from flare_mesh.ops import checks
-from flare_mesh.ops.layout import Layout, equal_layout, flatten, log_weights
+from flare_mesh.ops.layout import flat, log_weights
+from flare_mesh.ops.precision import sum_dtype, wide
 
 # Numbers in each of the few work arrays that hold the scores of a piece of the nodes.
 _PIECE = 2**22
@@ -71,7 +72,7 @@ def mixing_spectrum(
         ValueError: If shapes, dtypes, devices, ``ptr`` or ``weight`` do not fit, or a query or
             key is not finite.
     """
-    return spectrum_of(*_flat(query, key, ptr, weight), scale)
+    return spectrum_of(*_checked_and_flat(query, key, ptr, weight), scale)
 
 
 def spectrum_of(query: Tensor, key: Tensor, graphs: Graphs, scale: float) -> Tensor:
@@ -161,13 +162,12 @@ def attention_maps(
     Raises:
         ValueError: As :func:`mixing_spectrum`.
     """
-    return maps_of(*_flat(query, key, ptr, weight), scale)
+    return maps_of(*_checked_and_flat(query, key, ptr, weight), scale)
 
 
 def maps_of(query: Tensor, key: Tensor, graphs: Graphs, scale: float) -> list[AttentionMaps]:
     """:func:`attention_maps` on flat tensors, unchecked; query [B, H, M, D], key [N, H, D]."""
-    if key.dtype != torch.float64:
-        query, key = query.float(), key.float()
+    query, key = query.to(sum_dtype(key)), wide(key)
     maps = []
     for graph, (start, end) in enumerate(pairwise(graphs.layout.ptr.tolist())):
         scores = scale * query[graph] @ key[start:end].permute(1, 2, 0)  # [H, M, N]
@@ -178,20 +178,13 @@ def maps_of(query: Tensor, key: Tensor, graphs: Graphs, scale: float) -> list[At
     return maps
 
 
-def _flat(
+def _checked_and_flat(
     query: Tensor, key: Tensor, ptr: Tensor | None, weight: Tensor | None
 ) -> tuple[Tensor, Tensor, Graphs]:
     """Checked queries [B, H, M, D] and keys [N, H, D] of either layout."""
-    count, _, _ = checks.check_layout(key, ptr, None, weight)
+    count = checks.check_layout(key, ptr, None, weight)
     checks.check_latents("query", query, key, count, shared=True)
     checks.check_same("query", query, key)
     checks.check_finite(query=query, key=key)
-    if ptr is not None:
-        layout = Layout(ptr)
-    else:
-        layout = equal_layout(count, key.shape[2], key.device)
-        key = flatten(key)
-    log_weight = log_weights(weight, None)
-    if log_weight is not None:
-        log_weight = log_weight.flatten()
-    return query.expand(count, *query.shape[-3:]), key, Graphs(layout, log_weight)
+    query, (key,), layout = flat(query, (key,), ptr, None)
+    return query, key, Graphs(layout, log_weights(weight, None))

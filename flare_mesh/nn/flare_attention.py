@@ -193,17 +193,20 @@ class FLAREAttention(nn.Module):
         shape = x.shape
         if mask is not None:
             x = x.masked_fill(~mask[..., None], 0.0)  # what padding holds must not pass
-        log_weight = log_weights(weight, mask)
-        flat_weight = None if log_weight is None else log_weight.flatten()
-        graphs = Graphs(equal_layout(shape[0], shape[1], x.device), flat_weight, group)
+        layout = equal_layout(shape[0], shape[1], x.device)
+        graphs = Graphs(layout, log_weights(weight, mask), group)
         out = self.mix(x.flatten(0, 1), graphs).unflatten(0, shape[:2])
         return out if mask is None else out.masked_fill(~mask[..., None], 0.0)
 
     def mix(self, x: Tensor, graphs: Graphs) -> Tensor:
         """The layer on flat nodes [N, C] of graphs that were checked before."""
-        key, value = self.keys(x), self.values(x)
-        latents = self.gather(self.latent_queries(x, graphs), key, value, graphs)
+        key, latents = self.gather_from(x, graphs)
         return self.read(self.read_keys(x, key), latents, graphs)
+
+    def gather_from(self, x: Tensor, graphs: Graphs) -> tuple[Tensor, Latents]:
+        """Keys [N, H, D] of nodes [N, C], and the latents that gather from these."""
+        key, value = self.keys(x), self.values(x)
+        return key, self.gather(self.latent_queries(x, graphs), key, value, graphs)
 
     def keys(self, x: Tensor) -> Tensor:
         """Keys [N, H, D] of nodes [N, C]."""

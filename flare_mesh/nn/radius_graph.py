@@ -7,6 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from flare_mesh.ops.checks import check_offsets
+
 
 def radius_graph(
     pos: Tensor, radius: float, ptr: Tensor | None = None, max_neighbors: int = 32
@@ -47,7 +49,7 @@ def radius_graph(
         raise ValueError(f"radius_graph: expected 'max_neighbors' >= 1 (got {max_neighbors})")
     if ptr is None:
         ptr = torch.tensor([0, len(pos)], device=pos.device)
-    bounds = check_ptr(ptr, len(pos))
+    bounds = check_offsets(ptr, len(pos))
     if pos.device.type != "cpu":
         return _search_by_extension(pos.detach(), radius, ptr, max_neighbors)
     points = pos.detach().double().numpy()
@@ -58,25 +60,6 @@ def radius_graph(
         if stop - start > 1
     ]
     return torch.from_numpy(np.concatenate([np.empty((2, 0), np.int64), *parts], axis=1))
-
-
-def check_ptr(ptr: Tensor, num_nodes: int) -> list[int]:
-    """The offsets as a list.
-
-    Raises:
-        ValueError: If they are not integers that rise from 0 to ``num_nodes``.
-    """
-    if ptr.dim() != 1 or not ptr.numel() or ptr.is_floating_point():
-        raise ValueError(
-            f"expected 'ptr' to be integers of shape [B + 1] (got {ptr.dtype} {list(ptr.shape)})"
-        )
-    bounds = ptr.tolist()
-    if bounds[0] != 0 or bounds[-1] != num_nodes or bounds != sorted(bounds):
-        raise ValueError(
-            f"expected 'ptr' to rise from 0 to N = {num_nodes} "
-            f"(got {bounds if len(bounds) < 9 else '...'})"
-        )
-    return bounds
 
 
 def _search_by_tree(

@@ -4,30 +4,11 @@ import torch
 from torch import Tensor
 
 from flare_mesh.ops import backends, checks
-from flare_mesh.ops.layout import Layout, equal_layout, flatten, log_weights, unflatten
+from flare_mesh.ops.layout import Layout, flat, log_weights, unflatten
 
 
 def _checked() -> bool:
     return not torch.compiler.is_compiling()
-
-
-def _flat(
-    query: Tensor,
-    nodes: tuple[Tensor, ...],
-    ptr: Tensor | None,
-    mask: Tensor | None,
-) -> tuple[Tensor, tuple[Tensor, ...], Layout]:
-    """Queries [B, H, M, D] and node tensors [N, H, D] of either layout."""
-    key = nodes[0]
-    if ptr is not None:
-        layout = Layout(ptr)
-    else:
-        layout = equal_layout(key.shape[0], key.shape[2], key.device)
-        if mask is not None:
-            # No weight however small would stop NaN or inf held by a padded key or value.
-            nodes = tuple(t.masked_fill(~mask[:, None, :, None], 0.0) for t in nodes)
-        nodes = tuple(flatten(t) for t in nodes)
-    return query.expand(layout.num_graphs, *query.shape[-3:]), nodes, layout
 
 
 def flare_attention(
@@ -74,18 +55,8 @@ def flare_attention(
         ValueError: If shapes, dtypes, devices, ``ptr``, ``mask`` or ``weight`` do not fit, or the
             backend is unknown. Compiled code skips these checks.
     """
-    if _checked():
-        graphs, _, _ = checks.check_layout(key, ptr, mask, weight)
-        _check_value_and_query(query, key, value, graphs)
-        checks.check_scale(scale)
-    given = query
-    query, (key_flat, value_flat), layout = _flat(query, (key, value), ptr, mask)
-    if check_finite and _checked():
-        checks.check_finite(query=given, key=key_flat, value=value_flat)
-    log_weight = _flat_weight(weight, mask)
-    mixed = backends.mix(
-        query, key_flat, value_flat, layout, log_weight, scale=scale, backend=backend
-    )
+    given = _checked_and_flat(query, key, value, ptr, mask, weight, scale, check_finite)
+    mixed = backends.mix(*given, scale=scale, backend=backend)
     return _like_input(mixed, ptr, mask, key)
 
 
@@ -128,18 +99,8 @@ def flare_encode(
     Raises:
         ValueError: As :func:`flare_attention`.
     """
-    if _checked():
-        graphs, _, _ = checks.check_layout(key, ptr, mask, weight)
-        _check_value_and_query(query, key, value, graphs)
-        checks.check_scale(scale)
-    given = query
-    query, (key_flat, value_flat), layout = _flat(query, (key, value), ptr, mask)
-    if check_finite and _checked():
-        checks.check_finite(query=given, key=key_flat, value=value_flat)
-    log_weight = _flat_weight(weight, mask)
-    return backends.encode(
-        query, key_flat, value_flat, layout, log_weight, scale=scale, backend=backend
-    )
+    given = _checked_and_flat(query, key, value, ptr, mask, weight, scale, check_finite)
+    return backends.encode(*given, scale=scale, backend=backend)
 
 
 def flare_decode(
@@ -178,7 +139,7 @@ def flare_decode(
         ValueError: As :func:`flare_attention`.
     """
     if _checked():
-        graphs, _, _ = checks.check_layout(key, ptr, mask, None)
+        graphs = checks.check_layout(key, ptr, mask, None)
         checks.check_latents("query", query, key, graphs, shared=True)
         checks.check_same("query", query, key)
         checks.check_latents("latent", latent, key, graphs, shared=False)
@@ -189,11 +150,10 @@ def flare_decode(
             checks.fail("'latent'", f"to hold the {query.shape[-2]} latents of 'query'",
                         list(latent.shape))  # fmt: skip
         checks.check_scale(scale)
-    given = query
-    query, (key_flat,), layout = _flat(query, (key,), ptr, mask)
+    flat_query, (flat_key,), layout = flat(query, (key,), ptr, mask)
     if check_finite and _checked():
-        checks.check_finite(query=given, key=key_flat, latent=latent)
-    mixed = backends.decode(query, key_flat, latent, layout, scale=scale, backend=backend)
+        checks.check_finite(query=query, key=flat_key, latent=latent)
+    mixed = backends.decode(flat_query, flat_key, latent, layout, scale=scale, backend=backend)
     return _like_input(mixed, ptr, mask, key)
 
 
@@ -220,17 +180,33 @@ def flare_merge(latents: Tensor, logsumexps: Tensor, dim: int = 0) -> tuple[Tens
     return (share.unsqueeze(-1) * latents).sum(dim), total
 
 
+def _checked_and_flat(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    ptr: Tensor | None,
+    mask: Tensor | None,
+    weight: Tensor | None,
+    scale: float,
+    check_finite: bool,
+) -> tuple[Tensor, Tensor, Tensor, Layout, Tensor | None]:
+    """What the backends encode: queries, keys, values, layout and log weights."""
+    if _checked():
+        graphs = checks.check_layout(key, ptr, mask, weight)
+        _check_value_and_query(query, key, value, graphs)
+        checks.check_scale(scale)
+    flat_query, (flat_key, flat_value), layout = flat(query, (key, value), ptr, mask)
+    if check_finite and _checked():
+        checks.check_finite(query=query, key=flat_key, value=flat_value)
+    return flat_query, flat_key, flat_value, layout, log_weights(weight, mask)
+
+
 def _check_value_and_query(query: Tensor, key: Tensor, value: Tensor, graphs: int) -> None:
     if value.shape != key.shape:
         checks.fail("'value'", f"of the shape of 'key', {list(key.shape)}", list(value.shape))
     checks.check_same("value", value, key)
     checks.check_same("query", query, key)
     checks.check_latents("query", query, key, graphs, shared=True)
-
-
-def _flat_weight(weight: Tensor | None, mask: Tensor | None) -> Tensor | None:
-    log_weight = log_weights(weight, mask)
-    return None if log_weight is None else log_weight.flatten()
 
 
 def _like_input(mixed: Tensor, ptr: Tensor | None, mask: Tensor | None, key: Tensor) -> Tensor:

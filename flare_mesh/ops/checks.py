@@ -13,11 +13,11 @@ def fail(name: str, expected: str, got: object) -> NoReturn:
 
 def check_layout(
     key: Tensor, ptr: Tensor | None, mask: Tensor | None, weight: Tensor | None
-) -> tuple[int, int, int]:
+) -> int:
     """Checks node tensors against ``key``, [N, H, D] with ``ptr`` or [B, H, N, D] without.
 
     Returns:
-        Numbers of graphs, heads and channels of a head.
+        Number of graphs.
     """
     layout, dims = ("[N, H, D]", 3) if ptr is not None else ("[B, H, N, D]", 4)
     if key.dim() != dims:
@@ -27,25 +27,32 @@ def check_layout(
     if ptr is not None:
         if mask is not None:
             raise ValueError("flare_mesh: 'mask' belongs to dense input; got it with 'ptr'")
-        nodes, heads, channels = key.shape
-        graphs, node_shape = check_ptr(ptr, nodes, key.device), (nodes,)
+        node_shape = (len(key),)
+        graphs = check_ptr(ptr, len(key), key.device)
     else:
-        graphs, heads, nodes, channels = key.shape
+        graphs, _, nodes, _ = key.shape
         node_shape = (graphs, nodes)
     check_mask_and_weight(mask, weight, node_shape, key.device)
-    return graphs, heads, channels
+    return graphs
 
 
 def check_ptr(ptr: Tensor, nodes: int, device: torch.device) -> int:
-    """Checks offsets of graphs; returns the number of graphs."""
-    if ptr.dim() != 1 or ptr.numel() < 1 or ptr.dtype != torch.int64:
+    """Checks offsets of graphs for the kernels; returns the number of graphs."""
+    if ptr.dtype != torch.int64:
         fail("'ptr'", "of dtype int64 and shape [B + 1]", f"{ptr.dtype} {list(ptr.shape)}")
     if ptr.device != device:
         fail("'ptr'", f"on the device of the nodes, {device}", ptr.device)
+    return len(check_offsets(ptr, nodes)) - 1
+
+
+def check_offsets(ptr: Tensor, nodes: int) -> list[int]:
+    """Checks offsets of graphs, any integers on any device; returns them as a list."""
+    if ptr.dim() != 1 or ptr.numel() < 1 or ptr.is_floating_point():
+        fail("'ptr'", "to be integers of shape [B + 1]", f"{ptr.dtype} {list(ptr.shape)}")
     bounds = ptr.tolist()
     if bounds[0] != 0 or bounds[-1] != nodes or bounds != sorted(bounds):
         fail("'ptr'", f"to rise from 0 to N = {nodes}", bounds if len(bounds) < 9 else "...")
-    return len(bounds) - 1
+    return bounds
 
 
 def check_mask_and_weight(

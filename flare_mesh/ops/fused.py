@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from flare_mesh.ops.layout import Layout
+from flare_mesh.ops.precision import sum_dtype
 
 _MODULES = {"numba": "flare_mesh.ops.numba_kernels", "triton": "flare_mesh.ops.triton_kernels"}
 
@@ -20,10 +21,6 @@ _MODULES = {"numba": "flare_mesh.ops.numba_kernels", "triton": "flare_mesh.ops.t
 @cache
 def _kernels(backend: str) -> Any:
     return import_module(_MODULES[backend])
-
-
-def _sum_dtype(tensor: Tensor) -> torch.dtype:
-    return torch.float64 if tensor.dtype == torch.float64 else torch.float32
 
 
 def _operator(schema: str):
@@ -86,7 +83,7 @@ def _decode_backward(grad_out, query, key, latent, ptr, out, lse, scale, backend
 
 @torch.library.register_fake(_encode)
 def _(query, key, value, ptr, log_weight, scale, backend):
-    dtype = _sum_dtype(key)
+    dtype = sum_dtype(key)
     return query.new_empty(query.shape, dtype=dtype), query.new_empty(query.shape[:3], dtype=dtype)
 
 
@@ -98,7 +95,7 @@ def _(grad_latent, grad_lse, query, key, value, ptr, log_weight, latent, lse, sc
 
 @torch.library.register_fake(_decode)
 def _(query, key, latent, ptr, scale, backend):
-    return key.new_empty(key.shape), key.new_empty(key.shape[:2], dtype=_sum_dtype(key))
+    return key.new_empty(key.shape), key.new_empty(key.shape[:2], dtype=sum_dtype(key))
 
 
 @torch.library.register_fake(_decode_backward)

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from flare_mesh.ops.precision import wide
+
 # Added to the encode logits of masked nodes. Finite, so that no NaN arises where nothing else is.
 MASKED = -1e30
 
@@ -31,16 +33,31 @@ def equal_layout(graphs: int, nodes: int, device: torch.device) -> Layout:
 
 
 def log_weights(weight: Tensor | None, mask: Tensor | None) -> Tensor | None:
-    """log(weight) in float32 or float64, :data:`MASKED` at masked nodes; None without both."""
+    """log(weight) [N] in float32 or float64, :data:`MASKED` at masked nodes; None without both."""
+    if mask is None:
+        return None if weight is None else wide(weight).log().flatten()
     if weight is None:
-        if mask is None:
-            return None
-        return torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, MASKED)
-    if mask is not None:
+        log_weight = torch.zeros(mask.shape, device=mask.device)
+    else:
         # A positive stand-in under the mask keeps log and its gradient free of NaN.
-        weight = weight.masked_fill(~mask, 1.0)
-    weight = weight if weight.dtype == torch.float64 else weight.float()
-    return weight.log() if mask is None else weight.log().masked_fill(~mask, MASKED)
+        log_weight = wide(weight.masked_fill(~mask, 1.0)).log()
+    return log_weight.masked_fill(~mask, MASKED).flatten()
+
+
+def flat(
+    query: Tensor, nodes: tuple[Tensor, ...], ptr: Tensor | None, mask: Tensor | None
+) -> tuple[Tensor, tuple[Tensor, ...], Layout]:
+    """Queries [B, H, M, D] and node tensors [N, H, D] of flat (with ``ptr``) or dense input."""
+    key = nodes[0]
+    if ptr is not None:
+        layout = Layout(ptr)
+    else:
+        layout = equal_layout(key.shape[0], key.shape[2], key.device)
+        if mask is not None:
+            # No weight however small would stop NaN or inf held by a padded key or value.
+            nodes = tuple(t.masked_fill(~mask[:, None, :, None], 0.0) for t in nodes)
+        nodes = tuple(flatten(t) for t in nodes)
+    return query.expand(layout.num_graphs, *query.shape[-3:]), nodes, layout
 
 
 def flatten(dense: Tensor) -> Tensor:

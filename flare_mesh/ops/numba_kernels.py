@@ -17,7 +17,9 @@ from torch import Tensor
 
 from flare_mesh.ops import numba_halves as halves
 from flare_mesh.ops.numba_threads import run
+from flare_mesh.ops.precision import sum_dtype
 
+_LOG2E = math.log2(math.e)
 _PIECES_PER_THREAD = 4  # so that a thread that is held up does not hold up the others
 _MIN_NODES = 256  # a smaller piece costs more to hand over than it saves
 _LANES = 8  # latents are padded to whole vector registers
@@ -54,7 +56,10 @@ def _rows(tensor: Tensor, dtype: torch.dtype) -> np.ndarray:
 
 def _bias(log_weight: Tensor | None, dtype: torch.dtype) -> np.ndarray:
     """Log weights in base 2; nothing if all nodes weigh alike."""
-    return _rows(torch.zeros(0) if log_weight is None else log_weight.to(dtype) * _LOG2E, dtype)
+    if log_weight is None:
+        return torch.zeros(0, dtype=dtype).numpy()
+    rows = _rows(log_weight, dtype)
+    return rows * rows.dtype.type(_LOG2E)
 
 
 def _latents(tensor: Tensor, dtype: torch.dtype, factor: float = 1.0) -> np.ndarray:
@@ -84,13 +89,6 @@ def _shift(tensor: Tensor | None, like: np.ndarray, latents: int) -> np.ndarray:
     return padded
 
 
-def _compute_dtype(tensor: Tensor) -> torch.dtype:
-    return torch.float64 if tensor.dtype == torch.float64 else torch.float32
-
-
-_LOG2E = math.log2(math.e)
-
-
 def encode(
     query: Tensor, key: Tensor, value: Tensor, ptr: Tensor, log_weight: Tensor | None, scale: float
 ) -> tuple[Tensor, Tensor]:
@@ -108,14 +106,10 @@ def encode(
         latent [B, H, M, D] and log-sum-exp [B, H, M], in float32 (float64 for float64 input).
         An empty graph has latent 0 and log-sum-exp -inf.
     """
-    dtype = _compute_dtype(key)
+    dtype = sum_dtype(key)
     (b, h, m, d), plan = query.shape, _Plan(ptr, len(key))
     q, k, v = _queries(query, dtype, scale), _rows(key, dtype), _rows(value, dtype)
-    bias = (
-        np.zeros(0, k.dtype)
-        if log_weight is None
-        else _rows(log_weight, dtype) * k.dtype.type(_LOG2E)
-    )
+    bias = _bias(log_weight, dtype)
     longest = _longest(q)
     sums = np.zeros((plan.num_segments, h, d + 1, q.shape[-1]), k.dtype)
     shift = np.empty((plan.num_segments, h, q.shape[-1]), k.dtype)
@@ -143,14 +137,10 @@ def encode_backward(
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Gradients of query, key, value and log_weight from those of latent and log-sum-exp."""
-    dtype = _compute_dtype(key)
+    dtype = sum_dtype(key)
     (m, d), plan = query.shape[2:], _Plan(ptr, len(key))
     q, k, v = _queries(query, dtype, scale), _rows(key, dtype), _rows(value, dtype)
-    bias = (
-        np.zeros(0, k.dtype)
-        if log_weight is None
-        else _rows(log_weight, dtype) * k.dtype.type(_LOG2E)
-    )
+    bias = _bias(log_weight, dtype)
     dz = _latents(grad_latent, dtype)
     # P = exp(S - lse); dS = P (dZ V^T - delta).
     delta = _shift((grad_latent * latent).sum(-1) - grad_lse, dz, m)
@@ -190,7 +180,7 @@ def decode(
         Values [N, H, D] in the dtype of ``key``, and log-sum-exp [N, H] in float32 (float64 for
         float64 input).
     """
-    dtype = _compute_dtype(key)
+    dtype = sum_dtype(key)
     (m, d), plan = query.shape[2:], _Plan(ptr, len(key))
     q, k, z = _queries(query, dtype, scale), _rows(key, dtype), _latents(latent, dtype)
     z = np.concatenate([z[:, :, :d], np.zeros_like(z[:, :, :1])], axis=2)
@@ -217,7 +207,7 @@ def decode_backward(
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of query, key and latent from that of the values."""
-    dtype = _compute_dtype(key)
+    dtype = sum_dtype(key)
     (m, d), plan = query.shape[2:], _Plan(ptr, len(key))
     q, k, z = _queries(query, dtype, scale), _rows(key, dtype), _latents(latent, dtype)
     shift = _shift(None, q, m)

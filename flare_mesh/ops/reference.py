@@ -6,10 +6,7 @@ import torch
 from torch import Tensor
 
 from flare_mesh.ops.layout import Layout
-
-
-def _wide(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+from flare_mesh.ops.precision import sum_dtype, wide
 
 
 def encode(
@@ -24,7 +21,7 @@ def encode(
 
     float16 and bfloat16 are computed in float32, other types in their own precision.
     """
-    query, key, value = _wide(query), _wide(key), _wide(value)
+    query, key, value = wide(query), wide(key), wide(value)
     latents = [query.new_zeros(0, *query.shape[1:])]
     sums = [query.new_zeros(0, *query.shape[1:3])]
     for graph, (start, end) in enumerate(pairwise(layout.ptr.tolist())):
@@ -39,7 +36,7 @@ def encode(
 def decode(query: Tensor, key: Tensor, latent: Tensor, layout: Layout, scale: float) -> Tensor:
     """Graph by graph; query, latent [B, H, M, D]; key [N, H, D]; returns [N, H, D]."""
     dtype = key.dtype
-    query, key, latent = _wide(query), _wide(key), latent.to(_wide(key).dtype)
+    query, key, latent = wide(query), wide(key), latent.to(sum_dtype(key))
     parts = [key[:0]]
     for graph, (start, end) in enumerate(pairwise(layout.ptr.tolist())):
         scores = scale * key[start:end].transpose(0, 1) @ query[graph].transpose(-1, -2)

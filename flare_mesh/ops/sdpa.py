@@ -8,6 +8,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from torch.utils.checkpoint import checkpoint
 
 from flare_mesh.ops.layout import MASKED, Layout
+from flare_mesh.ops.precision import wide
 
 # Graphs share a padded call as long as the largest has at most this many times the nodes of the
 # smallest: fewer calls for many small graphs, bounded waste for unequal ones.
@@ -83,9 +84,8 @@ def _encode_group(
 ) -> Tensor:
     attn_mask = None
     if bias is not None:
-        if key.dtype in (torch.float16, torch.bfloat16):
-            # The mask must have the dtype of the query: half precision would spoil log weights.
-            query, key, value = query.float(), key.float(), value.float()
+        # The mask must have the dtype of the query: half precision would spoil log weights.
+        query, key, value = wide(query), wide(key), wide(value)
         attn_mask = bias.to(key.dtype)[:, None, None, :].expand(-1, 1, query.shape[-2], -1)
     return scaled_dot_product_attention(query, key, value, attn_mask=attn_mask, scale=scale)
 
@@ -108,16 +108,15 @@ def gather(
         if group.valid is not None:
             bias = torch.zeros(group.valid.shape, device=key.device) if bias is None else bias
             bias = bias.masked_fill(~group.valid, MASKED)
-        z = _encode_group(q, k, v, bias, scale)
-        z = z if z.dtype == torch.float64 else z.float()
+        z = wide(_encode_group(q, k, v, bias, scale))
         if isinstance(group.graphs, slice):
             return z
         if latent is None:
             latent = z.new_zeros(query.shape)
         latent = latent.index_copy(0, torch.tensor(group.graphs, device=z.device), z)
     if latent is None:  # no graph has a node
-        wide = query if query.dtype == torch.float64 else query.float()
-        latent = wide * 0 + (key.sum() + value.sum()).to(wide.dtype)
+        nothing = wide(query) * 0
+        latent = nothing + (key.sum() + value.sum()).to(nothing.dtype)
     return latent
 
 
@@ -125,7 +124,7 @@ def _log_sum_exp(
     query: Tensor, key: Tensor, layout: Layout, log_weight: Tensor | None, scale: float
 ) -> Tensor:
     """Scores of a chunk of nodes at a time, computed anew for the gradient."""
-    query = query if query.dtype == torch.float64 else query.float()
+    query = wide(query)
 
     def chunk_sum(q: Tensor, k: Tensor, bias: Tensor | None) -> Tensor:
         scores = scale * q @ k.to(q.dtype).permute(1, 2, 0)

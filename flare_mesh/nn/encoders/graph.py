@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from flare_mesh.nn.encoders.point_encoder import PointEncoder
-from flare_mesh.nn.radius_graph import check_ptr, radius_graph
+from flare_mesh.nn.radius_graph import radius_graph
 from flare_mesh.nn.residual_mlp import ResidualMLP
+from flare_mesh.ops.checks import check_offsets
 
 
 class _Message(nn.Module):
@@ -140,7 +141,7 @@ def _check_edges(edge_index: Tensor, num_nodes: int, ptr: Tensor | None) -> None
             f"(got {least} to {most})"
         )
     if ptr is not None:
-        check_ptr(ptr, num_nodes)
+        check_offsets(ptr, num_nodes)
         graph = torch.arange(len(ptr) - 1, device=ptr.device).repeat_interleave(ptr.diff())
         source, target = graph[edge_index]
         if bool((source != target).any()):
