@@ -121,7 +121,7 @@ def _scored(
     model: FLAREOperator, blocks: list[FLAREBlock], nodes: Nodes
 ) -> Iterator[tuple[Tensor, Tensor, float]]:
     """Queries [B, H, M, D], keys [N, H, D] and scale of each block, through the forward."""
-    h = model._encode_points(nodes)
+    h = model.encode_points(nodes)
     for number, block in enumerate(blocks):
         attention, n = block.attention, block.norm1(h)
         key = attention.keys(n)

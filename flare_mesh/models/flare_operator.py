@@ -176,8 +176,8 @@ class FLAREOperator(nn.Module):
         """
         nodes = self._nodes(x, pos, batch, ptr, weight, edge_index, batch_size, group)
         if chunk_size is not None:
-            return evaluate_in_pieces(self, *nodes, chunk_size)
-        h = self._encode_points(nodes)
+            return evaluate_in_pieces(self, nodes, chunk_size)
+        h = self.encode_points(nodes)
         for block in self.blocks:
             if self.checkpointing and torch.is_grad_enabled():
                 h = checkpoint(block.mix, h, nodes.graphs, use_reentrant=False)
@@ -205,16 +205,14 @@ class FLAREOperator(nn.Module):
         """
         nodes = self._nodes(x, pos, batch, ptr, weight, edge_index, batch_size, group)
         if chunk_size is not None:
-            return encode_in_pieces(self, *nodes, chunk_size)
-        h, kept = self._encode_points(nodes), []
+            return encode_in_pieces(self, nodes, chunk_size)
+        h, kept = self.encode_points(nodes), []
         for block in self.blocks:
             attention, n = block.attention, block.norm1(h)
-            key = attention.keys(n)
-            query = attention.latent_queries(n, nodes.graphs)
-            kept.append(attention.gather(query, key, attention.values(n), nodes.graphs))
+            key, latents = attention.gather_from(n, nodes.graphs)
+            kept.append(latents)
             if block is not self.blocks[-1]:
-                read = attention.read(attention.read_keys(n, key), kept[-1], nodes.graphs)
-                h = block.feed_forward(h + read)
+                h = block.update(h, attention.read_keys(n, key), latents, nodes.graphs)
         return kept
 
     def decode(
@@ -269,19 +267,20 @@ class FLAREOperator(nn.Module):
                 f"were encoded (got {graphs})"
             )
         if chunk_size is not None:
-            return decode_in_pieces(self, latents, *nodes, chunk_size)
+            return decode_in_pieces(self, latents, nodes, chunk_size)
         return self.decode_points(latents, nodes)
 
     def decode_points(self, latents: list[Latents], nodes: Nodes) -> Tensor:
         """:meth:`decode` at points that were checked before."""
-        h = self._encode_points(nodes)
+        h = self.encode_points(nodes)
         for block, latent in zip(self.blocks, latents, strict=True):
             attention, n = block.attention, block.norm1(h)
             keys = attention.read_keys(n, attention.keys(n))
-            h = block.feed_forward(h + attention.read(keys, latent, nodes.graphs))
+            h = block.update(h, keys, latent, nodes.graphs)
         return self.head(self.norm(h))
 
-    def _encode_points(self, nodes: Nodes) -> Tensor:
+    def encode_points(self, nodes: Nodes) -> Tensor:
+        """The encoder's code [N, hidden_channels] of points that were checked before."""
         ptr = nodes.graphs.layout.ptr
         return self.encoder(nodes.x, nodes.pos, ptr=ptr, edge_index=nodes.edge_index)
 

@@ -30,7 +30,7 @@ class Nodes(NamedTuple):
 
     def chunk(self, piece: slice) -> "Nodes":
         x = None if self.x is None else self.x[piece]
-        return Nodes(x, self.pos[piece], None, self.graphs.chunk(piece.start, piece.stop))
+        return Nodes(x, self.pos[piece], None, self.graphs.chunk(piece))
 
 
 def prepare(size: int) -> None:
@@ -49,71 +49,45 @@ def prepare(size: int) -> None:
 
 def _encode_points(model: "FLAREOperator", nodes: Nodes, size: int) -> Tensor:
     if not getattr(model.encoder, "pointwise", False):
-        ptr = nodes.graphs.layout.ptr
-        return model.encoder(nodes.x, nodes.pos, ptr=ptr, edge_index=nodes.edge_index)
+        return model.encode_points(nodes)
     h = None
     for piece in pieces(len(nodes.pos), size):
-        part = nodes.chunk(piece)
-        code = model.encoder(part.x, part.pos, ptr=part.graphs.layout.ptr, edge_index=None)
+        code = model.encode_points(nodes.chunk(piece))
         if h is None:
             h = code.new_empty(len(nodes.pos), code.shape[-1])
         h[piece] = code
-    if h is None:  # no nodes
-        return model.encoder(nodes.x, nodes.pos, ptr=nodes.graphs.layout.ptr, edge_index=None)
+    assert h is not None
     return h
 
 
-def evaluate_in_pieces(
-    model: "FLAREOperator",
-    x: Tensor | None,
-    pos: Tensor,
-    edge_index: Tensor | None,
-    graphs: Graphs,
-    size: int,
-) -> Tensor:
+def evaluate_in_pieces(model: "FLAREOperator", nodes: Nodes, size: int) -> Tensor:
     """The operator's output [N, out_channels]; a graph's latents are merged over the pieces."""
     prepare(size)
-    h = _encode_points(model, Nodes(x, pos, edge_index, graphs), size)
+    h = _encode_points(model, nodes, size)
     kept = None
     for block in model.blocks:
-        latents, kept = gather_in_pieces(block, h, graphs, size, kept)
-        update_in_pieces(block, h, kept, latents, graphs, size)
-    out = [model.head(model.norm(h[piece])) for piece in pieces(len(h), size)]
-    return torch.cat(out) if out else model.head(model.norm(h))
+        latents, kept = gather_in_pieces(block, h, nodes.graphs, size, kept)
+        update_in_pieces(block, h, kept, latents, nodes.graphs, size)
+    return torch.cat([model.head(model.norm(h[piece])) for piece in pieces(len(h), size)])
 
 
-def encode_in_pieces(
-    model: "FLAREOperator",
-    x: Tensor | None,
-    pos: Tensor,
-    edge_index: Tensor | None,
-    graphs: Graphs,
-    size: int,
-) -> list[Latents]:
+def encode_in_pieces(model: "FLAREOperator", nodes: Nodes, size: int) -> list[Latents]:
     """The latents of all blocks."""
     prepare(size)
-    h = _encode_points(model, Nodes(x, pos, edge_index, graphs), size)
+    h = _encode_points(model, nodes, size)
     every, kept = [], None
     for block in model.blocks:
-        latents, kept = gather_in_pieces(block, h, graphs, size, kept)
+        latents, kept = gather_in_pieces(block, h, nodes.graphs, size, kept)
         every.append(latents)
         if block is not model.blocks[-1]:
-            update_in_pieces(block, h, kept, latents, graphs, size)
+            update_in_pieces(block, h, kept, latents, nodes.graphs, size)
     return every
 
 
 def decode_in_pieces(
-    model: "FLAREOperator",
-    latents: list[Latents],
-    x: Tensor | None,
-    pos: Tensor,
-    edge_index: Tensor | None,
-    graphs: Graphs,
-    size: int,
+    model: "FLAREOperator", latents: list[Latents], nodes: Nodes, size: int
 ) -> Tensor:
     """The field at points that read from given latents."""
     prepare(size)
-    nodes = Nodes(x, pos, edge_index, graphs)
-    starts = range(0, max(len(pos), 1), size)  # one piece without points keeps the shape
-    parts = [slice(start, min(start + size, len(pos))) for start in starts]
-    return torch.cat([model.decode_points(latents, nodes.chunk(part)) for part in parts])
+    parts = (nodes.chunk(piece) for piece in pieces(len(nodes.pos), size))
+    return torch.cat([model.decode_points(latents, part) for part in parts])

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from flare_mesh.nn.flare_attention import FLAREAttention
+from flare_mesh.nn.flare_attention import FLAREAttention, Latents
 from flare_mesh.nn.graphs import Graphs
 from flare_mesh.nn.residual_mlp import ResidualMLP
 from flare_mesh.nn.resolver import build_norm
@@ -56,6 +56,10 @@ class FLAREBlock(nn.Module):
     def mix(self, x: Tensor, graphs: Graphs) -> Tensor:
         """The layer on flat nodes [N, C] of graphs that were checked before."""
         return self.feed_forward(x + self.attention.mix(self.norm1(x), graphs))
+
+    def update(self, x: Tensor, read_keys: Tensor, latents: Latents, graphs: Graphs) -> Tensor:
+        """The layer on nodes that read from given latents with these keys [N, H, D]."""
+        return self.feed_forward(x + self.attention.read(read_keys, latents, graphs))
 
     def feed_forward(self, x: Tensor) -> Tensor:
         """The pointwise half."""

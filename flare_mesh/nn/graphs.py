@@ -25,10 +25,11 @@ class Graphs(NamedTuple):
     log_weight: Tensor | None = None
     group: "ProcessGroup | None" = None
 
-    def chunk(self, start: int, end: int) -> "Graphs":
-        """The graphs' parts between two nodes of the batch."""
+    def chunk(self, piece: slice) -> "Graphs":
+        """The graphs' parts in a piece of the batch's nodes."""
+        start, end = piece.start, piece.stop
         ptr = self.layout.ptr.clamp(start, end) - start
-        weight = None if self.log_weight is None else self.log_weight[start:end]
+        weight = None if self.log_weight is None else self.log_weight[piece]
         equal = end - start if self.layout.num_graphs == 1 else None
         return Graphs(Layout(ptr, equal), weight, self.group)
 

@@ -13,18 +13,17 @@ from flare_mesh.ops.attention import flare_merge
 
 
 def pieces(nodes: int, size: int) -> Iterator[slice]:
-    """Slices of ``size`` nodes; the last may be shorter."""
-    return (slice(start, min(start + size, nodes)) for start in range(0, nodes, size))
+    """Slices of ``size`` nodes, the last maybe shorter; without nodes an empty one."""
+    return (slice(start, min(start + size, nodes)) for start in range(0, max(nodes, 1), size))
 
 
 def _merged(
     part: Callable[[slice], tuple[Tensor, Tensor]], nodes: int, size: int, graphs: Graphs
 ) -> Tensor:
-    latent, lse = part(slice(0, min(size, nodes)))
-    for piece in pieces(nodes, size):
-        if piece.start:
-            more, more_lse = part(piece)
-            latent, lse = flare_merge(torch.stack([latent, more]), torch.stack([lse, more_lse]))
+    parts = map(part, pieces(nodes, size))
+    latent, lse = next(parts)
+    for more, more_lse in parts:
+        latent, lse = flare_merge(torch.stack([latent, more]), torch.stack([lse, more_lse]))
     return latent if graphs.group is None else merge_over_group(latent, lse, graphs.group)
 
 
@@ -46,8 +45,7 @@ def gather_in_pieces(
     attention, nodes = block.attention, len(h)
 
     def seed_part(piece: slice) -> tuple[Tensor, Tensor]:
-        x = block.norm1(h[piece])
-        return attention.seed_part(x, graphs.chunk(piece.start, piece.stop))
+        return attention.seed_part(block.norm1(h[piece]), graphs.chunk(piece))
 
     if attention.queries == "synthesized":
         query = attention.combine_queries(_merged(seed_part, nodes, size, graphs))
@@ -61,9 +59,7 @@ def gather_in_pieces(
         if kept is None:
             kept = key.new_empty(nodes, *key.shape[1:])
         kept[piece] = attention.read_keys(x, key)
-        return attention.gather_part(
-            query, key, attention.values(x), graphs.chunk(piece.start, piece.stop)
-        )
+        return attention.gather_part(query, key, attention.values(x), graphs.chunk(piece))
 
     gathered = _merged(part, nodes, size, graphs)
     assert kept is not None
@@ -75,6 +71,4 @@ def update_in_pieces(
 ) -> None:
     """Replaces the block's input h [N, C] by its output, piece by piece."""
     for piece in pieces(len(h), size):
-        part = graphs.chunk(piece.start, piece.stop)
-        mixed = block.attention.read(kept[piece], latents, part)
-        h[piece] = block.feed_forward(h[piece] + mixed)
+        h[piece] = block.update(h[piece], kept[piece], latents, graphs.chunk(piece))
