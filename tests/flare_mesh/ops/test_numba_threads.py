@@ -8,6 +8,14 @@ from flare_mesh.ops import numba_threads
 from flare_mesh.ops.numba_threads import run
 
 
+@pytest.fixture(autouse=True, params=["OpenMP", "Python"])
+def _threads(request, monkeypatch):
+    if request.param == "Python":
+        monkeypatch.setattr(numba_threads, "_openmp", None)
+    elif numba_threads._openmp is None:
+        pytest.skip("torch has no GNU OpenMP here")
+
+
 def test_every_piece_once():
     seen = []
     run([0, 3, 3, 10, 11], lambda start, end: seen.append((start, end)))
@@ -57,10 +65,3 @@ def test_several_callers_at_once():
     for caller in callers:
         caller.join()
     assert all(results[i] == list(range(49)) for i in range(4))
-
-
-def test_python_threads_where_torch_has_no_gnu_openmp(monkeypatch):
-    monkeypatch.setattr(numba_threads, "_openmp", None)
-    test_every_piece_once()
-    test_failure_reaches_the_caller()
-    test_several_callers_at_once()
