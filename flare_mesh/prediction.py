@@ -92,7 +92,6 @@ def predict(
     # A first pass on one cell loads what torch and SciPy load once, so that the time is that of
     # the part; the simulation has the same.
     first = placed.subgraph(placed["hexahedron"][0])
-    first.hexahedron = torch.arange(8)[None]
     surrogate.predict(first)
     start = time.perf_counter()
     predicted = surrogate.predict(placed)
@@ -135,11 +134,7 @@ def _from_mesh_file(
         raise ValueError(
             f"{source}: only a surface ({', '.join(PART_SUFFIXES)}) has a pitch and is simulated"
         )
-    raw = read_mesh(source)
-    try:
-        mesh = MeshData.from_meshio(raw)
-    except ValueError as error:
-        raise ValueError(f"{source}: {error}") from error
+    mesh = read_mesh(source)
     if list(mesh.cells) != ["hexahedron"]:
         raise ValueError(
             f"{source}: expected a mesh of hexahedra (got {list(mesh.cells)}), or a surface "

@@ -53,7 +53,9 @@ class Result:
         return von_mises(self.stress)
 
     def save(self, path: str | Path) -> None:
-        """Writes all fields to a mesh file that meshio knows by its suffix, such as ``.vtu``."""
+        """Writes all fields to a mesh file, ``.vtu`` or another that holds hexahedra."""
+        import meshio
+
         from flare_mesh.data import write_mesh
 
         fields = {
@@ -62,4 +64,5 @@ class Result:
             "stress": self.stress,
             "temperature": self.temperature,
         }
-        write_mesh(path, self.points, {"hexahedron": self.cells}, fields)
+        cells = [("hexahedron", self.cells)]
+        write_mesh(path, meshio.Mesh(self.points, cells, point_data=fields))

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from flare_mesh.data.cells import CELL_EDGES, CELL_NODES, check_node_numbers, edges_of_cells
-from flare_mesh.data.mesh_io import check_writable, read_mesh, write_mesh
+from flare_mesh.data.mesh_formats import check_writable
+from flare_mesh.data.mesh_io import read_mesh, write_mesh
 from flare_mesh.data.normalizers import UnitGaussianNormalizer
 from flare_mesh.files import atomic_path, check_folder
 

@@ -1,74 +1,154 @@
-"""Mesh files in and out, by meshio."""
+"""Mesh files in and out, by PyVista and meshio."""
 
-from collections.abc import Mapping
+import contextlib
+import io
+import warnings
+from collections.abc import Collection, Iterator
+from copy import copy
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import meshio
 import numpy as np
-from numpy.typing import NDArray
 
-from flare_mesh.files import atomic_path, check_folder
+from flare_mesh.data.arrays import MAX_BYTES
+from flare_mesh.data.mesh_formats import (
+    ISOLATED_SUFFIXES,
+    VTK_SUFFIXES,
+    check_mesh_file,
+    check_writable,
+)
+from flare_mesh.data.vtk_process import arrays_of, read_in_child, read_vtk
+from flare_mesh.files import atomic_path
 
-# Formats of one file that hold any cells and their node fields.
-WRITABLE_SUFFIXES = (".vtu", ".vtk")
+if TYPE_CHECKING:
+    import pyvista
+    import torch
+
+    from flare_mesh.data.mesh_data import MeshData
+
+_FLOAT32: Any = "float32"
+# What these formats, or meshio's writers of them, cannot hold would be lost without a word.
+_NO_FIELDS = (".stl", ".inp", ".msh")
+_NO_CELL_FIELDS = (".ply",)
+_NO_VECTORS = (".ply",)
+_CELLS = {".vtp": ("triangle", "quad"), ".ply": ("triangle", "quad"), ".stl": ("triangle",)}
+# XDMF as one file, not two; of Gmsh's formats the one that meshio can write with mixed cells.
+_OPTIONS: dict[str, dict[str, Any]] = {
+    ".xdmf": {"data_format": "XML"},
+    ".msh": {"file_format": "gmsh22", "binary": False},
+}
 
 
-def check_writable(path: str | Path) -> None:
-    """Refuses a path that :func:`write_mesh` could not write to.
-
-    Raises:
-        ValueError: If the suffix is not one of ``WRITABLE_SUFFIXES``.
-        NotADirectoryError: If a file stands where a folder should.
-    """
-    path = Path(path)
-    if path.suffix.lower() not in WRITABLE_SUFFIXES:
-        raise ValueError(f"{path}: expected a name that ends in {' or '.join(WRITABLE_SUFFIXES)}")
-    check_folder(path)
-
-
-def write_mesh(
-    path: str | Path,
-    points: NDArray,
-    cells: Mapping[str, NDArray],
-    point_data: Mapping[str, NDArray],
-) -> None:
-    """Writes a mesh and its node fields; the file appears whole or not at all.
+def write_mesh(path: str | Path, mesh: meshio.Mesh) -> None:
+    """Writes a mesh with its point and cell data; the file appears whole or not at all.
 
     Args:
-        path: Target; ``.vtu`` (for ParaView and PyVista) or legacy ``.vtk``.
-        points: [N, 3].
-        cells: Connectivity [E, nodes] by meshio's cell type.
-        point_data: Fields [N] or [N, C] by name.
+        path: Target; ``.vtu`` (for ParaView and PyVista), legacy ``.vtk``, or another suffix of
+            ``WRITABLE_SUFFIXES``.
+        mesh: Points [N, 3], blocks of cells, ``point_data`` and ``cell_data``.
 
     Raises:
-        ValueError: If the suffix is another, or a field does not have N rows.
+        ValueError: If the suffix is another, or the format cannot hold the cells or the fields.
     """
     check_writable(path)
-    for name, field in point_data.items():
-        if len(field) != len(points):
-            raise ValueError(f"{path}: expected {len(points)} rows of '{name}' (got {len(field)})")
-    mesh = meshio.Mesh(
-        np.asarray(points, dtype=np.float64),
-        [(cell_type, np.asarray(nodes)) for cell_type, nodes in cells.items()],
-        point_data={name: np.ascontiguousarray(field) for name, field in point_data.items()},
-    )
+    suffix = Path(path).suffix.lower()
+    lost = [*mesh.point_data, *mesh.cell_data] if suffix in _NO_FIELDS else []
+    if suffix in _NO_CELL_FIELDS:
+        lost += mesh.cell_data
+    if suffix in _NO_VECTORS:
+        lost += [name for name, values in mesh.point_data.items() if np.ndim(values) > 1]
+    if lost:
+        raise ValueError(f"{path}: {suffix} files cannot hold the fields {lost}; choose .vtu")
+    kinds = {block.type for block in mesh.cells}
+    refused = sorted(kinds - set(_CELLS.get(suffix, kinds)))
+    if refused:
+        raise ValueError(f"{path}: {suffix} files cannot hold cells of type {refused}; choose .vtu")
+    # Gmsh's format knows doubles only, and meshio does not convert.
+    mesh = copy(mesh)
+    mesh.points = np.asarray(mesh.points, dtype=np.float64)
     with atomic_path(path) as temporary:
-        meshio.write(temporary, mesh)
+        if suffix == ".vtp":
+            _poly_data(mesh).save(temporary)
+        else:
+            with _quiet():
+                meshio.write(temporary, mesh, **_OPTIONS.get(suffix, {}))
 
 
-def read_mesh(path: str | Path) -> meshio.Mesh:
-    """Reads a mesh file.
+def _poly_data(mesh: meshio.Mesh) -> "pyvista.PolyData":
+    import pyvista
+
+    faces = [np.insert(block.data, 0, block.data.shape[1], axis=1).ravel() for block in mesh.cells]
+    surface = pyvista.PolyData(mesh.points, np.concatenate(faces) if faces else None)
+    for name, field in mesh.point_data.items():
+        surface.point_data[name] = field
+    for name, parts in mesh.cell_data.items():
+        surface.cell_data[name] = np.concatenate(parts)
+    return surface
+
+
+def read_mesh(
+    path: str | Path,
+    *,
+    fields: Collection[str] | None = None,
+    dtype: "torch.dtype | None" = _FLOAT32,
+    edges: bool = True,
+    max_bytes: int = MAX_BYTES,
+) -> "MeshData":
+    """Reads a mesh file of any of ``READABLE_SUFFIXES``.
+
+    A file of several blocks becomes one mesh with the fields that all blocks have.
+
+    Args:
+        path: The file.
+        fields: Node and cell fields to take, by name; None for all.
+        dtype: Of coordinates and real fields, float32 by default; None keeps that of the file.
+        edges: Whether to add ``edge_index`` from the cells.
+        max_bytes: Limit of what the file may declare.
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: If it cannot be read.
+        ValueError: If it cannot be read or used; see :func:`check_mesh_file` and
+            :meth:`MeshData.from_meshio`.
     """
+    import torch
+
+    from flare_mesh.data.convert import from_meshio, from_vtk_arrays
+
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; give the path of a mesh file")
+    check_mesh_file(path, max_bytes=max_bytes)
+    chosen = torch.float32 if dtype is _FLOAT32 else dtype
     try:
-        return meshio.read(path)
-    # meshio's readers raise what they like, SystemExit included.
+        mesh = _read(path)
+    # The readers raise what they like, SystemExit included.
     except (Exception, SystemExit) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{path}: cannot be read as a mesh ({reason})") from error
+    convert = from_meshio if isinstance(mesh, meshio.Mesh) else from_vtk_arrays
+    try:
+        return convert(mesh, fields=fields, dtype=chosen, edges=edges)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _read(path: Path) -> Any:
+    suffix = path.suffix.lower()
+    if suffix in ISOLATED_SUFFIXES:
+        return read_in_child(path)
+    if suffix in VTK_SUFFIXES:
+        return arrays_of(read_vtk(path))
+    with _quiet():
+        return meshio.read(path)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps what meshio says on its way to itself."""
+    sink = io.StringIO()
+    with (
+        contextlib.redirect_stdout(sink),
+        contextlib.redirect_stderr(sink),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        yield

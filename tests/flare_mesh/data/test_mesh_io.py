@@ -1,37 +1,101 @@
+import meshio
 import numpy as np
 import pytest
+import pyvista
+import torch
 
+from flare_mesh import MeshData
 from flare_mesh.data import read_mesh, write_mesh
-
-POINTS = np.eye(3)
-CELLS = {"triangle": np.array([[0, 1, 2]])}
+from flare_mesh.data.mesh_formats import WRITABLE_SUFFIXES
 
 
-@pytest.mark.parametrize("suffix", [".vtu", ".vtk"])
+def mesh_for(suffix):
+    """Two types of cells where the format holds them, with fields where it holds those."""
+    pos = torch.tensor([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [2, 0, 0.5]]).float()
+    cells = {"triangle": torch.tensor([[1, 4, 2]])}
+    if suffix != ".stl":
+        cells["quad"] = torch.tensor([[0, 1, 2, 3]])
+    data = MeshData(pos, **cells)
+    if suffix not in (".stl", ".inp", ".msh"):
+        data["height"] = data.pos[:, 2].clone()
+    if suffix not in (".stl", ".inp", ".msh", ".ply"):
+        data["wind"] = 2 * data.pos
+        data["cell_pressure"] = torch.arange(float(data.num_cells))
+    return data
+
+
+@pytest.mark.parametrize("suffix", WRITABLE_SUFFIXES)
 def test_round_trip(tmp_path, suffix):
-    write_mesh(tmp_path / f"m{suffix}", POINTS, CELLS, {"u": np.arange(3.0)})
-    mesh = read_mesh(tmp_path / f"m{suffix}")
-    np.testing.assert_array_equal(mesh.points, POINTS)
-    np.testing.assert_array_equal(mesh.point_data["u"], [0, 1, 2])
-    assert [p.name for p in tmp_path.iterdir()] == [f"m{suffix}"]
+    data = mesh_for(suffix)
+    path = tmp_path / f"m{suffix}"
+    data.save(path)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    again = read_mesh(path, edges=False)
+    if suffix == ".stl":  # triangles with corners of their own
+        assert torch.equal(again.pos[again.triangle], data.pos[data.triangle])
+        return
+    assert torch.equal(again.pos, data.pos)
+    assert torch.equal(again.cell_index, data.cell_index)
+    assert torch.equal(again.cell_type, data.cell_type)
+    for name, values in (data.node_fields | data.cell_fields).items():
+        stored = again.node_fields | again.cell_fields
+        assert torch.equal(stored[name].reshape(values.shape), values), name
 
 
-def test_bad_output(tmp_path):
-    for name in ("m.xyzw", "m.stl", "m.xdmf"):  # XDMF is two files, STL holds no fields
-        with pytest.raises(ValueError, match=rf"{name}: expected a name that ends in .vtu or .vtk"):
-            write_mesh(tmp_path / name, POINTS, CELLS, {})
-    with pytest.raises(ValueError, match="expected 3 rows of 'u' "):
-        write_mesh(tmp_path / "m.vtu", POINTS, CELLS, {"u": np.zeros(2)})
+def test_chosen_fields_and_type(tmp_path):
+    mesh_for(".vtu").save(tmp_path / "m.vtu")
+    data = read_mesh(tmp_path / "m.vtu", fields=["wind", "pressure"], dtype=None)
+    assert (list(data.node_fields), list(data.cell_fields)) == (["wind"], ["pressure"])
+    assert data.pos.dtype == torch.float64
+    with pytest.raises(ValueError, match=r"m\.vtu: no field \['rain'\]; it has the node fields"):
+        read_mesh(tmp_path / "m.vtu", fields=["rain"])
+
+
+def test_several_blocks_and_grids(tmp_path):
+    blocks = pyvista.MultiBlock([pyvista.ImageData(dimensions=(2, 2, 2)) for _ in range(2)])
+    blocks[1].origin = (5, 0, 0)
+    for block in blocks:
+        block["u"] = block.points[:, 0]
+    blocks.save(tmp_path / "m.vtm")
+    data = read_mesh(tmp_path / "m.vtm")
+    assert data.hexahedron.shape == (2, 8)
+    corners = data.pos[data.hexahedron[1]]
+    assert corners[:4].tolist() == [[5, 0, 0], [6, 0, 0], [6, 1, 0], [5, 1, 0]]
+    assert torch.equal(data.u, data.pos[:, 0])
+
+
+def test_what_a_format_cannot_hold(tmp_path):
+    with pytest.raises(ValueError, match=r"m\.xyzw: expected a name that ends in \.vtu or"):
+        mesh_for(".vtu").save(tmp_path / "m.xyzw")
+    with pytest.raises(ValueError, match=r"\.inp files cannot hold the fields \['height'"):
+        mesh_for(".vtu").save(tmp_path / "m.inp")
+    with pytest.raises(ValueError, match=r"cannot hold the fields \['pressure', 'wind'\]; choose \.vtu"):
+        mesh_for(".vtu").save(tmp_path / "m.ply")
+    with pytest.raises(ValueError, match=r"cannot hold cells of type \['quad'\]"):
+        mesh_for(".inp").save(tmp_path / "m.stl")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError, match="file is a file, not a folder"):
-        write_mesh(tmp_path / "file" / "m.vtu", POINTS, CELLS, {})
+        write_mesh(tmp_path / "file" / "m.vtu", meshio.Mesh(np.eye(3), []))
 
 
-def test_bad_input(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"m.vtu: no such file"):
+@pytest.mark.parametrize(
+    "suffix", [".vtu", ".vtk", ".vtp", ".ply", ".stl", ".msh", ".inp", ".xdmf"]
+)
+def test_truncated_and_wrong_files(tmp_path, suffix):
+    path = tmp_path / f"m{suffix}"
+    mesh_for(suffix).save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    with pytest.raises(ValueError, match=rf"m\{suffix}"):
+        read_mesh(path)
+    path.write_text("nonsense")
+    with pytest.raises(ValueError, match=rf"m\{suffix}: "):
+        read_mesh(path)
+
+
+def test_no_such_file_and_no_such_format(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"m\.vtu: no such file"):
         read_mesh(tmp_path / "m.vtu")
-    for name in ("m.vtu", "m.xyzw"):
-        (tmp_path / name).write_text("nonsense")
-        with pytest.raises(ValueError, match=rf"{name}: cannot be read as a mesh"):
-            read_mesh(tmp_path / name)
+    (tmp_path / "m.pkl").write_text("nonsense")
+    with pytest.raises(ValueError, match=r"m\.pkl: not a mesh format that can be read; expected"):
+        read_mesh(tmp_path / "m.pkl")

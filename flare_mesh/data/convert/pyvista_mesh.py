@@ -1,0 +1,110 @@
+"""From PyVista and to it."""
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from flare_mesh.data.cell_storage import VTK_CODES, cell_sizes
+from flare_mesh.data.convert.assemble import as_array, assemble, points_3d
+from flare_mesh.data.mesh_data import MeshData
+from flare_mesh.data.vtk_process import arrays_of
+
+if TYPE_CHECKING:
+    import pyvista
+
+# VTK's pixel and voxel are a quad and a hexahedron with another order of nodes.
+_POLYGON, _PIXEL, _VOXEL = 7, 8, 11
+_ORDER = {_PIXEL: (9, [0, 1, 3, 2]), _VOXEL: (12, [0, 1, 3, 2, 4, 5, 7, 6])}
+_POLYGONS = {3: 5, 4: 9}
+
+
+def from_pyvista(
+    mesh: "pyvista.DataSet",
+    *,
+    fields: Collection[str] | None = None,
+    dtype: torch.dtype | None = torch.float32,
+    edges: bool = True,
+) -> MeshData:
+    """Points, cells, point data and cell data of a PyVista mesh of any kind.
+
+    Grids become quads or hexahedra. Arguments and errors are those of :meth:`MeshData.from_meshio`.
+    """
+    return from_vtk_arrays(arrays_of(mesh), fields=fields, dtype=dtype, edges=edges)
+
+
+def from_vtk_arrays(
+    arrays: Mapping[str, NDArray[Any]],
+    *,
+    fields: Collection[str] | None,
+    dtype: torch.dtype | None,
+    edges: bool,
+) -> MeshData:
+    """The mesh of :func:`~flare_mesh.data.vtk_process.arrays_of`."""
+    index, types = _plain_cells(arrays["index"], arrays["offset"], arrays["types"])
+    given = {
+        place: {
+            key.removeprefix(place): values
+            for key, values in arrays.items()
+            if key.startswith(place)
+        }
+        for place in ("node:", "cell:")
+    }
+    return assemble(
+        arrays["points"],
+        index,
+        types,
+        given["node:"],
+        given["cell:"],
+        fields=fields,
+        dtype=dtype,
+        edges=edges,
+    )
+
+
+def _plain_cells(
+    index: NDArray[Any], offset: NDArray[Any], types: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Pixels, voxels, and polygons of three or four corners under their usual types."""
+    types = types.copy()
+    index = index.copy()
+    for special, (plain, order) in _ORDER.items():
+        first = offset[:-1][types == special]
+        if len(first):
+            nodes = index[first[:, None] + np.arange(len(order))]
+            index[first[:, None] + np.arange(len(order))] = nodes[:, order]
+            types[types == special] = plain
+    sizes = np.diff(offset)
+    for corners, plain in _POLYGONS.items():
+        types[(types == _POLYGON) & (sizes == corners)] = plain
+    larger = int((types == _POLYGON).sum())
+    if larger:
+        raise ValueError(
+            f"{larger} polygons have more than four corners; triangulate the mesh before"
+        )
+    return index, types
+
+
+def to_pyvista(data: MeshData) -> "pyvista.UnstructuredGrid":
+    """The mesh with its cells in their order and all of its fields.
+
+    Raises:
+        ValueError: If it has cells of a type that VTK does not have.
+    """
+    import pyvista
+
+    types = data.cell_type.numpy(force=True)
+    if (types == VTK_CODES["pyramid14"]).any():
+        raise ValueError("VTK has no cells of type 'pyramid14'")
+    sizes = cell_sizes(data.cell_type).numpy(force=True)
+    starts = np.concatenate([[0], np.cumsum(sizes)])[:-1]
+    # VTK's old layout: each cell is its number of nodes, then the nodes.
+    cells = np.insert(data.cell_index.numpy(force=True), starts, sizes)
+    grid = pyvista.UnstructuredGrid(cells, types, points_3d(data))
+    for name, values in data.node_fields.items():
+        grid.point_data[name] = as_array(values)
+    for name, values in data.cell_fields.items():
+        grid.cell_data[name] = as_array(values)
+    return grid
