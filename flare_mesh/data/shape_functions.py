@@ -50,7 +50,6 @@ def shape_gradients(kind: str, points: ArrayLike) -> NDArray[np.float64]:
     return np.einsum("pmd,mn->pnd", _monomials(kind, points)[1], _coefficients(kind))
 
 
-@cache
 def quadrature(kind: str, degree: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Points and weights of Gauss' quadrature in the reference cell.
 
@@ -69,21 +68,10 @@ def quadrature(kind: str, degree: int) -> tuple[NDArray[np.float64], NDArray[np.
     Raises:
         ValueError: If the type is unknown or the degree negative.
     """
-    cell = _cell(kind)
     if degree < 0:
         raise ValueError(f"expected a degree of at least 0 (got {degree})")
-    if cell.dim == 0:
-        return np.zeros((1, 0)), np.ones(1)
-    rules = [_gauss(degree // 2 + 1, power) for power in _COLLAPSED[cell.linear]]
-    points = np.array(list(product(*(nodes for nodes, _ in rules))))
-    weights = np.array(list(product(*(weights for _, weights in rules)))).prod(axis=1)
-    if cell.linear in ("triangle", "wedge", "tetra"):
-        points[:, 0] *= 1 - points[:, 1]
-    if cell.linear in ("tetra", "pyramid"):
-        points[:, :2] *= 1 - points[:, 2:]
-    points.setflags(write=False)
-    weights.setflags(write=False)
-    return points, weights
+    points, weights = _rule(_cell(kind).linear, degree // 2 + 1)
+    return points.copy(), weights.copy()
 
 
 # Which power of (1 - coordinate) collapsing the cube brings into the integral, by coordinate.
@@ -104,6 +92,21 @@ def _gauss(count: int, power: int) -> tuple[NDArray[np.float64], NDArray[np.floa
 
     nodes, weights = roots_jacobi(count, power, 0)
     return (nodes + 1) / 2, weights / 2 ** (power + 1)
+
+
+@cache
+def _rule(linear: str, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Points and weights in a reference cell, ``count`` points in each direction."""
+    if linear == "vertex":
+        return np.zeros((1, 0)), np.ones(1)
+    rules = [_gauss(count, power) for power in _COLLAPSED[linear]]
+    points = np.array(list(product(*(nodes for nodes, _ in rules))))
+    weights = np.array(list(product(*(weights for _, weights in rules)))).prod(axis=1)
+    if linear in ("triangle", "wedge", "tetra"):
+        points[:, 0] *= 1 - points[:, 1]
+    if linear in ("tetra", "pyramid"):
+        points[:, :2] *= 1 - points[:, 2:]
+    return points, weights
 
 
 def _cell(kind: str) -> CellType:

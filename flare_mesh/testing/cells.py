@@ -60,7 +60,12 @@ def mixed_mesh(order: int = 1) -> tuple[Tensor, dict[str, Tensor]]:
 
     Returns:
         ``pos`` [N, 3] in float64 and the connectivity by type; the volume is 1 + 1/3 + 1/2 + 1/12.
+
+    Raises:
+        ValueError: If the order is another.
     """
+    if order not in (1, 2):
+        raise ValueError(f"expected order 1 or 2 (got {order})")
     points = [*_CUBE, (0.5, 0.5, 2.0), (2.0, 0.0, 0.0), (2.0, 1.0, 0.0), (1.5, -0.5, 0.0)]
     cells = {
         "hexahedron": [(0, 1, 2, 3, 4, 5, 6, 7)],
