@@ -1,7 +1,27 @@
 """Transforms of meshes, as PyG transforms."""
 
+from flare_mesh.data.transforms.add_noise import AddNoise
 from flare_mesh.data.transforms.build_features import BuildFeatures
+from flare_mesh.data.transforms.from_reference_frame import FromReferenceFrame
+from flare_mesh.data.transforms.knn_edges import KNNEdges
+from flare_mesh.data.transforms.mesh_edges import MeshEdges
+from flare_mesh.data.transforms.radius_edges import RadiusEdges
 from flare_mesh.data.transforms.random_nodes import RandomNodes
 from flare_mesh.data.transforms.random_quarter_turn import RandomQuarterTurn
+from flare_mesh.data.transforms.random_reflection import RandomReflection
+from flare_mesh.data.transforms.random_rotation import RandomRotation
+from flare_mesh.data.transforms.to_reference_frame import ToReferenceFrame
 
-__all__ = ["BuildFeatures", "RandomNodes", "RandomQuarterTurn"]
+__all__ = [
+    "AddNoise",
+    "BuildFeatures",
+    "FromReferenceFrame",
+    "KNNEdges",
+    "MeshEdges",
+    "RadiusEdges",
+    "RandomNodes",
+    "RandomQuarterTurn",
+    "RandomReflection",
+    "RandomRotation",
+    "ToReferenceFrame",
+]

@@ -4,17 +4,21 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch_geometric.data import Data
+from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from flare_mesh.data.transforms.build_features import BuildFeatures
+from flare_mesh.data.transforms.mirror_cells import mirror_cells
 
 
+@functional_transform("random_quarter_turn")
 class RandomQuarterTurn(BaseTransform):
     """A random symmetry of the square about the z axis, applied to positions and fields alike.
 
     Of the eight turns by 90 degrees and mirrorings, one is drawn at each access. It maps a valid
     case to a valid case only if the physics has that symmetry: an isotropic in-plane inherent
-    strain has. The defaults suit :class:`BuildFeatures` and targets that begin with a
+    strain has. A mirroring lists the nodes of the cells the other way round, so that none is
+    inside out. The defaults suit :class:`BuildFeatures` and targets that begin with a
     displacement.
 
     Args:
@@ -42,4 +46,6 @@ class RandomQuarterTurn(BaseTransform):
                     columns = [first + 1, first] if swap else [first, first + 1]
                     field[:, first : first + 2] = data[name][:, columns] * factor
             data[name] = field
+        if (swap + flip_x + flip_y) % 2:
+            mirror_cells(data)
         return data

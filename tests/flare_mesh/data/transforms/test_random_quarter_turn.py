@@ -1,6 +1,7 @@
 import numpy as np
 import torch
 
+from flare_mesh.data.geometry import cell_measures
 from flare_mesh.data.transforms import BuildFeatures, RandomQuarterTurn
 from lpbf import HexMesh, simulate
 
@@ -32,3 +33,12 @@ def test_a_turn_leaves_the_case_itself_alone(tee, data_of):
         RandomQuarterTurn()(case.clone())
     assert torch.equal(case.pos, before.pos)
     assert torch.equal(case.x, before.x)
+
+
+def test_cells_are_not_inside_out(tee, data_of):
+    data = data_of(tee)
+    for seed in range(16):
+        torch.manual_seed(seed)
+        turned = RandomQuarterTurn({"pos": (0,)}, {})(data)
+        volumes = cell_measures(turned.pos, turned.cells)["hexahedron"]
+        torch.testing.assert_close(volumes, torch.full((len(tee.cells),), 8.0))

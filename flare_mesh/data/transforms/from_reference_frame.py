@@ -1,0 +1,80 @@
+"""Meshes back from a frame of their own."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+from torch_geometric.data.datapipes import functional_transform
+from torch_geometric.transforms import BaseTransform
+
+from flare_mesh.data.transforms.checks import columns_of, node_field, positions
+from flare_mesh.data.transforms.orthogonal import apply_orthogonal
+
+_FRAME = ("frame_origin", "frame_rotation", "frame_scale")
+
+
+@functional_transform("from_reference_frame")
+class FromReferenceFrame(BaseTransform):
+    """Undoes :class:`~flare_mesh.data.transforms.ToReferenceFrame`: ``pos = s R^T pos' + o``.
+
+    The fields named may be others than on the way there: those that a model predicted in the
+    frame come back with the mesh. In a batch each mesh comes back from its own frame.
+
+    Args:
+        vectors: First of the columns of each vector, by field.
+        tensors: First of the columns of each symmetric tensor, by field.
+        lengths: Fields in the unit of the positions.
+
+    Shapes:
+        needs ``pos`` [N, d], ``frame_origin`` [B, d], ``frame_rotation`` [B, d, d] and
+        ``frame_scale`` [B], B being 1 without a batch; changes ``pos`` and the fields named, and
+        removes the frame.
+
+    Raises:
+        ValueError: On access, if the data has no frame or lacks a field.
+    """
+
+    def __init__(
+        self,
+        *,
+        vectors: Mapping[str, Sequence[int]] | None = None,
+        tensors: Mapping[str, Sequence[int]] | None = None,
+        lengths: Sequence[str] = (),
+    ) -> None:
+        self.vectors = columns_of(vectors, "FromReferenceFrame")
+        self.vectors.pop("pos", None)  # moves always
+        self.tensors = columns_of(tensors, "FromReferenceFrame")
+        self.lengths = tuple(lengths)
+
+    def forward(self, data: Data) -> Data:
+        name = "FromReferenceFrame"
+        missing = [key for key in _FRAME if key not in data]
+        if missing:
+            raise ValueError(f"{name}: the mesh has no {missing}; it was put into no frame")
+        pos = positions(data, name)
+        names = {"pos", *self.vectors, *self.tensors, *self.lengths}
+        fields = {field: node_field(data, field, name) for field in names}
+        bounds = data["ptr"].tolist() if "batch" in data else [0, len(pos)]
+        parts = [
+            self._back(
+                Data(**{field: values[start:stop] for field, values in fields.items()}),
+                *(data[key][graph] for key in _FRAME),
+            )
+            for graph, (start, stop) in enumerate(pairwise(bounds))
+        ]
+        for field in names:
+            data[field] = torch.cat([part[field] for part in parts])
+        for key in _FRAME:
+            del data[key]
+        return data
+
+    def _back(self, mesh: Data, origin: Tensor, rotation: Tensor, scale: Tensor) -> Data:
+        back, pos = rotation.double().T, mesh.pos
+        assert pos is not None
+        mesh.pos = (pos.double() * scale.double() @ back.T + origin.double()).to(pos.dtype)
+        apply_orthogonal(mesh, back, self.vectors, self.tensors, "FromReferenceFrame")
+        for field in self.lengths:
+            mesh[field] = mesh[field] * scale
+        return mesh

@@ -1,0 +1,40 @@
+"""Edges from the nearest nodes."""
+
+from torch_geometric.data import Data
+from torch_geometric.data.datapipes import functional_transform
+from torch_geometric.transforms import BaseTransform
+
+from flare_mesh.data.transforms.checks import check_single, positions
+
+
+@functional_transform("knn_edges")
+class KNNEdges(BaseTransform):
+    """Joins each node to its ``k`` nearest, which send to it; needs no extension of PyG.
+
+    Among nodes at the same distance, as on a regular grid, coordinates decide and not the order
+    of the nodes. A mesh of at most k nodes is joined completely. See
+    :func:`~flare_mesh.nn.radius_graph.radius_graph`, and :class:`MeshEdges` for edge attributes.
+
+    Args:
+        k: Edges into each node.
+
+    Shapes:
+        needs ``pos`` [N, d]; sets ``edge_index`` [2, E], sorted by target, then by source.
+
+    Raises:
+        ValueError: If ``k`` is below 1; on access, if the data is a batch or has no positions.
+    """
+
+    def __init__(self, k: int) -> None:
+        if k < 1:
+            raise ValueError(f"KNNEdges: expected k >= 1 (got {k})")
+        self.k = k
+
+    def forward(self, data: Data) -> Data:
+        from flare_mesh.nn.radius_graph import radius_graph  # the models are not needed before
+
+        check_single(data, "KNNEdges")
+        pos = positions(data, "KNNEdges", (1, 2, 3))
+        edges = radius_graph(pos.cpu(), float("inf"), max_neighbors=self.k)
+        data.edge_index = edges.to(pos.device)
+        return data

@@ -1,0 +1,38 @@
+"""Edges along the cells."""
+
+import torch
+from torch_geometric.data import Data
+from torch_geometric.data.datapipes import functional_transform
+from torch_geometric.transforms import BaseTransform
+
+from flare_mesh.data.cells import edges_of_cells
+from flare_mesh.data.mesh_data import MeshData
+from flare_mesh.data.transforms.checks import check_single
+
+
+@functional_transform("mesh_edges")
+class MeshEdges(BaseTransform):
+    """Joins the nodes along the edges of the cells, in both directions, each edge once.
+
+    Relative positions and lengths as edge attributes come from PyG:
+    ``Compose([MeshEdges(), Cartesian(norm=False), Distance(norm=False)])``.
+
+    Shapes:
+        needs a :class:`~flare_mesh.MeshData` with cells; sets ``edge_index`` [2, E].
+
+    Raises:
+        ValueError: On access, if the data is a batch or has no cells.
+    """
+
+    def forward(self, data: Data) -> Data:
+        check_single(data, "MeshEdges")
+        cells = data.cells if isinstance(data, MeshData) else {}
+        if not cells:
+            raise ValueError(
+                "MeshEdges: expected a MeshData with cells (got none); join points without cells "
+                "by KNNEdges or RadiusEdges, triangles of PyG's 'face' by FaceToEdge"
+            )
+        arrays = {kind: nodes.numpy(force=True) for kind, nodes in cells.items()}
+        edges = torch.from_numpy(edges_of_cells(arrays, int(data.num_nodes or 0)))
+        data.edge_index = edges.to(next(iter(cells.values())).device)
+        return data

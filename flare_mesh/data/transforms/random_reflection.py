@@ -1,0 +1,68 @@
+"""Random mirrorings."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch_geometric.data import Data
+from torch_geometric.data.datapipes import functional_transform
+from torch_geometric.transforms import BaseTransform
+
+from flare_mesh.data.transforms.checks import AXES, columns_of, positions
+from flare_mesh.data.transforms.mirror_cells import mirror_cells
+from flare_mesh.data.transforms.orthogonal import apply_orthogonal
+
+
+@functional_transform("random_reflection")
+class RandomReflection(BaseTransform):
+    """Mirrors each of some axes with probability 1/2: positions, vectors and symmetric tensors.
+
+    Drawn anew at each access; the mirrors go through the origin. It maps a valid case to a valid
+    case only if the physics has that symmetry. An odd number of mirrors turns cells inside out:
+    their nodes are then listed the other way round. All meshes of a batch are mirrored together.
+    Make edge attributes afterwards.
+
+    Args:
+        axes: Axes that may change sign, as ``"xy"``; None for all.
+        vectors: First of the columns of each vector, by field: ``{"y": (0,)}``. Vectors that
+            themselves come from a cross product, as the vorticity, change otherwise; do not name
+            them. The positions are mirrored always.
+        tensors: First of the columns of each symmetric tensor, by field, its components in the
+            order xx, yy, zz, xy, yz, xz (flat: xx, yy, xy).
+        generator: Source of the numbers; None for torch's own, which loaders seed in each worker.
+
+    Shapes:
+        needs ``pos`` [N, 3] or [N, 2]; changes ``pos``, the cells and the fields named.
+
+    Raises:
+        ValueError: If an axis is unknown; on access, if a field is missing or has too few columns.
+    """
+
+    def __init__(
+        self,
+        axes: str | None = None,
+        *,
+        vectors: Mapping[str, Sequence[int]] | None = None,
+        tensors: Mapping[str, Sequence[int]] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        if axes is not None and (not axes or not set(axes) <= set(AXES)):
+            raise ValueError(f"RandomReflection: expected some of the axes 'xyz' (got '{axes}')")
+        self.axes = axes
+        self.vectors = {**columns_of(vectors, "RandomReflection"), "pos": (0,)}
+        self.tensors = columns_of(tensors, "RandomReflection")
+        self.generator = generator
+
+    def forward(self, data: Data) -> Data:
+        dim = positions(data, "RandomReflection").shape[1]
+        axes = AXES[:dim] if self.axes is None else self.axes
+        if not set(axes) <= set(AXES[:dim]):
+            raise ValueError(f"RandomReflection: positions [N, {dim}] have no axes '{axes}'")
+        mirrored = torch.randint(2, (dim,), generator=self.generator).bool()
+        mirrored &= torch.tensor([axis in axes for axis in AXES[:dim]])
+        if not bool(mirrored.any()):
+            return data
+        matrix = torch.diag(1.0 - 2.0 * mirrored.double())
+        apply_orthogonal(data, matrix, self.vectors, self.tensors, "RandomReflection")
+        if int(mirrored.sum()) % 2:
+            mirror_cells(data)
+        return data
