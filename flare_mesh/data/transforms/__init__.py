@@ -10,6 +10,8 @@ from flare_mesh.data.transforms.random_nodes import RandomNodes
 from flare_mesh.data.transforms.random_quarter_turn import RandomQuarterTurn
 from flare_mesh.data.transforms.random_reflection import RandomReflection
 from flare_mesh.data.transforms.random_rotation import RandomRotation
+from flare_mesh.data.transforms.signed_distance import SignedDistance
+from flare_mesh.data.transforms.surface_normals import SurfaceNormals
 from flare_mesh.data.transforms.to_reference_frame import ToReferenceFrame
 
 __all__ = [
@@ -23,5 +25,7 @@ __all__ = [
     "RandomQuarterTurn",
     "RandomReflection",
     "RandomRotation",
+    "SignedDistance",
+    "SurfaceNormals",
     "ToReferenceFrame",
 ]

@@ -17,6 +17,8 @@ CASES = {
         vectors={"u": (0,)}, tensors={"s": (0,)}
     ),
     "RandomRotation": lambda: transforms.RandomRotation(vectors={"u": (0,)}, tensors={"s": (0,)}),
+    "SignedDistance": lambda: transforms.SignedDistance(),
+    "SurfaceNormals": lambda: transforms.SurfaceNormals(),
     "ToReferenceFrame": lambda: transforms.ToReferenceFrame(
         "bottom", principal_axes=True, unit_length=True, vectors={"u": (0,)}, lengths=["u"]
     ),
@@ -26,9 +28,11 @@ SINGLE = (
     "MeshEdges",
     "RadiusEdges",
     "RandomNodes",
+    "SignedDistance",
+    "SurfaceNormals",
     "ToReferenceFrame",
 )
-NEEDS_CELLS = ("MeshEdges",)
+NEEDS_CELLS = ("MeshEdges", "SignedDistance", "SurfaceNormals")
 
 
 @pytest.fixture
