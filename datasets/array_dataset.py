@@ -1,0 +1,112 @@
+"""What the data sets of a few large arrays have in common."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flare_mesh.data.arrays import open_npy
+from flare_mesh.datasets.field_dataset import FieldDataset
+from flare_mesh.datasets.split import Split
+
+
+class ArrayDataset(FieldDataset):
+    """Base of the data sets whose cases are slices of a few npy files.
+
+    The files are memory-mapped on first use in each process, and are never pickled or read whole.
+
+    Args:
+        root: Folder of the data set.
+        files: Path of each npy file, by a name of the subclass's choice.
+        cases: Names of the cases.
+        inputs: Names of the fields that make up ``x``.
+        targets: Names of the fields that make up ``y``.
+        transform: Applied to each case on access, as in PyG.
+        skip_bad: Reads all cases once and leaves out those that cannot be used.
+    """
+
+    SPLITS: ClassVar[Mapping[str, Split]] = {}
+    """Published splits, by the name of the convention."""
+
+    def __init__(
+        self,
+        root: str | Path,
+        files: Mapping[str, Path],
+        cases: Sequence[str],
+        *,
+        inputs: Sequence[str],
+        targets: Sequence[str],
+        transform: Callable[[Any], Any] | None = None,
+        skip_bad: bool = False,
+    ) -> None:
+        self._files = dict(files)
+        self._open: dict[str, np.memmap] = {}
+        super().__init__(
+            root, cases, inputs=inputs, targets=targets, transform=transform, skip_bad=skip_bad
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A pickled memory map is a copy of the whole file.
+        return {**self.__dict__, "_open": {}}
+
+    def array(self, name: str) -> np.memmap:
+        """The array of a file, memory-mapped."""
+        if name not in self._open:
+            self._open[name] = open_numbers(self._files[name])
+        return self._open[name]
+
+    @classmethod
+    def published_split(cls, convention: str) -> Split:
+        """The split of a convention.
+
+        Raises:
+            ValueError: If there is no such convention.
+        """
+        if convention not in cls.SPLITS:
+            raise ValueError(
+                f"{cls.__name__}: unknown convention '{convention}'; choose from {[*cls.SPLITS]}"
+            )
+        return cls.SPLITS[convention]
+
+
+def open_numbers(path: Path, shape: Sequence[int | None] | None = None) -> np.memmap:
+    """A memory-mapped npy file of real numbers.
+
+    Args:
+        path: The file.
+        shape: Expected sizes; None for any.
+
+    Raises:
+        ValueError: If it holds something else, or has another shape.
+    """
+    array = open_npy(path)
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"{path}: expected real numbers (got {array.dtype})")
+    if shape is not None:
+        check_shape(str(path), array.shape, shape)
+    return array
+
+
+def check_shape(place: str, got: Sequence[int], expected: Sequence[int | None]) -> None:
+    """Refuses an array of another shape; None in ``expected`` stands for any size.
+
+    Raises:
+        ValueError: If it has another number of axes, another size, or no values at all.
+    """
+    fits = len(got) == len(expected) and all(
+        have == want if want is not None else have > 0
+        for have, want in zip(got, expected, strict=True)
+    )
+    if not fits:
+        text = ", ".join("any" if want is None else str(want) for want in expected)
+        raise ValueError(f"{place}: expected an array of shape [{text}] (got {list(got)})")
+
+
+def as_tensor(values: np.ndarray) -> Tensor:
+    """A copy in single precision, in the order in which the array ravels."""
+    # What is too large becomes infinite, which FieldDataset refuses and names.
+    with np.errstate(over="ignore"):
+        return torch.from_numpy(np.array(values, dtype=np.float32, order="C"))

@@ -1,0 +1,90 @@
+"""Steady flows on structured grids that follow the body."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from flare_mesh.data import MeshData
+from flare_mesh.datasets.array_dataset import ArrayDataset, as_tensor, check_shape, open_numbers
+from flare_mesh.datasets.field_dataset import find_file
+from flare_mesh.datasets.grid import grid_cells, is_left_handed
+
+
+class CurvilinearDataset(ArrayDataset):
+    """Base of the sets of Geo-FNO with files X and Y [S, rows, columns], Q [S, C, rows, columns].
+
+    Args:
+        root: Folder of the files.
+        split: ``"train"`` or ``"test"``.
+        inputs: Fields of ``x``; the published inputs are the coordinates alone.
+        targets: Fields of ``y``; the published target by default.
+        convention: ``"flare"`` or ``"lno"``, which published split.
+        num_train: Cases to train with, instead of the published number. A smaller set is divided
+            in the published proportion by default.
+        num_test: Cases to test with, likewise.
+        transform: Applied to each case on access, as in PyG.
+        skip_bad: Leaves out cases that cannot be used.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If a file or an option is wrong.
+    """
+
+    FILE: ClassVar[str] = ""
+    """Path of the files, with a blank for X, Y and Q."""
+    CHANNELS: ClassVar[Mapping[str, slice]] = {}
+    """Channels of Q that make up each field."""
+    TARGET: ClassVar[str] = ""
+    """The published target."""
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: str = "train",
+        *,
+        inputs: Sequence[str] = (),
+        targets: Sequence[str] | None = None,
+        convention: str = "flare",
+        num_train: int | None = None,
+        num_test: int | None = None,
+        transform: Callable[[Any], Any] | None = None,
+        skip_bad: bool = False,
+    ) -> None:
+        published = self.published_split(convention)
+        files = {name: find_file(root, self.FILE.format(name), self.ADDRESS) for name in "XYQ"}
+        total, *shape = open_numbers(files["X"], (None, None, None)).shape
+        open_numbers(files["Y"], (total, *shape))
+        flow = open_numbers(files["Q"]).shape
+        channels = max(part.stop for part in self.CHANNELS.values())
+        check_shape(str(files["Q"]), flow, (total, max(channels, *flow[1:2]), *shape))
+        self._rows = published.cases(
+            split, total, num_train=num_train, num_test=num_test, place=str(files["X"])
+        )
+        self._cells: dict[str, Any] | None = None
+        super().__init__(
+            root,
+            files,
+            [f"{row:04d}" for row in self._rows],
+            inputs=inputs,
+            targets=(self.TARGET,) if targets is None else targets,
+            transform=transform,
+            skip_bad=skip_bad,
+        )
+
+    @property
+    def cells(self) -> dict[str, Any]:
+        """The quads that all cases share, counterclockwise in the first one."""
+        if self._cells is None:
+            x, y = self.array("X")[0], self.array("Y")[0]
+            self._cells = grid_cells(x.shape, mirrored=is_left_handed(x, y))
+        return self._cells
+
+    def read(self, index: int) -> MeshData:
+        row = self._rows[index]
+        x, y = (as_tensor(self.array(name)[row]).ravel() for name in "XY")
+        data = MeshData(pos=x.new_empty(len(x), 2), **self.cells)
+        data.pos[:, 0], data.pos[:, 1] = x, y
+        for name in dict.fromkeys((*self.inputs, *self.targets)):
+            values = as_tensor(self.array("Q")[row, self.CHANNELS[name]])
+            data[name] = values.flatten(1).T.contiguous()
+        return data

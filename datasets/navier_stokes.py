@@ -1,0 +1,164 @@
+"""Vorticity of forced two-dimensional flow."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from flare_mesh.data import MeshData
+from flare_mesh.data.mat import MatFile, mat_to_npy
+from flare_mesh.datasets.array_dataset import ArrayDataset, as_tensor, check_shape, open_numbers
+from flare_mesh.datasets.find_one import find_one
+from flare_mesh.datasets.grid import grid_cells, grid_positions
+from flare_mesh.datasets.split import Split
+from flare_mesh.datasets.time_window import TimeWindow
+
+
+class NavierStokes(ArrayDataset):
+    """Vorticity of forced flow in the periodic unit square, of FNO (arXiv 2010.08895).
+
+    Incompressible Navier-Stokes equations with the forcing 0.1 (sin 2 pi (x + y) + cos 2 pi
+    (x + y)), the vorticity stored at t = 1, 2, ...; Transolver's set has the viscosity 1e-5 and 20
+    steps. Publishers of the files state no licence.
+
+    .. list-table::
+        :header-rows: 1
+
+        * - train
+          - test
+          - input
+          - target
+        * - first 1,000 of 1,200
+          - last 200
+          - first 10 steps
+          - last 10 steps
+
+    The published models predict one step at a time, each from ten, with their own predictions in
+    place of the past (``window=(10, 1)``, ``mode="windows"`` makes such cases to train with); no
+    values are normalised.
+
+    File: ``NavierStokes_V1e-5_N1200_T20.mat`` with ``u`` [S, 64, 64, T], ``a`` [S, 64, 64] and
+    mostly ``t`` [T], or another of FNO's (``ns_V1e-3_N5000_T50.mat``, ``ns_V1e-4_N10000_T30.mat``,
+    ``ns_data_V1e-4_N20_T50_R256test.mat``), in ``root`` or at most two folders below. It is
+    converted once, into ``processed/`` below ``root``.
+
+    Fields, without dimension: ``vorticity_in`` [N, n_in] and ``vorticity_out`` [N, n_out], a
+    channel a step; ``vorticity_0`` [N, 1], at t = 0. ``pos`` [N, 2], x along the third axis of
+    ``u``; ``quad`` [E, 4], without those that would close the periodic square.
+
+    Args:
+        root: Folder of the file.
+        split: ``"train"`` or ``"test"``.
+        inputs: Fields of ``x``.
+        targets: Fields of ``y``.
+        file: Name of the file, or a pattern that fits it, where there are several.
+        window: Steps in the input, n_in, and in the target, n_out; None for all that follow.
+        mode: ``"rollout"``: one case a trajectory, from its first step on. ``"windows"``: a case at
+            each step from which a window fits.
+        stride: Every how manieth node is taken along each axis.
+        periodic: Puts the nodes where the solver has them, at 0, 1/64, ..., 63/64. By default they
+            are at 0, 1/63, ..., 1, as the published codes have it.
+        num_train: Trajectories to train with, instead of the published number. A smaller set is
+            divided in the published proportion by default.
+        num_test: Trajectories to test with, likewise.
+        transform: Applied to each case on access, as in PyG.
+        skip_bad: Leaves out cases that cannot be used.
+
+    Attributes:
+        time_step: Time between two steps, without dimension: from ``t``, or 1 where it is missing.
+
+    Raises:
+        FileNotFoundError: If the file is missing.
+        ValueError: If the file or an option is wrong.
+    """
+
+    UNITS = {"vorticity_in": "1", "vorticity_out": "1", "vorticity_0": "1"}
+    ADDRESS = "https://drive.google.com/drive/folders/1UnbQh2WWc6knEHbLn-ZaXrKUZhp7pjt-"
+    STATS: ClassVar = {
+        **{"train": 1000, "test": 200, "cases": 1200},
+        **{"nodes": 4096, "steps": 20, "channels": 1},
+    }
+    SPLITS = {"flare": Split(1000, 200, last=True)}
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: str = "train",
+        *,
+        inputs: Sequence[str] = ("vorticity_in",),
+        targets: Sequence[str] = ("vorticity_out",),
+        file: str | None = None,
+        window: tuple[int, int | None] = (10, 10),
+        mode: str = "rollout",
+        stride: int = 1,
+        periodic: bool = False,
+        num_train: int | None = None,
+        num_test: int | None = None,
+        transform: Callable[[Any], Any] | None = None,
+        skip_bad: bool = False,
+    ) -> None:
+        patterns = ("NavierStokes_V*.mat", "ns_V*.mat", "ns_data_V*.mat") if not file else (file,)
+        source = find_one(root, patterns, self.ADDRESS, "choose by 'file'")
+        folder = Path(root) / "processed"
+        files = {"u": mat_to_npy(source, "u", folder)}
+        shape = open_numbers(files["u"]).shape
+        check_shape(f"{source}, 'u'", shape, (None, None, None, None))
+        total, rows, columns, steps = shape
+        if "vorticity_0" in (*inputs, *targets):
+            files["a"] = mat_to_npy(source, "a", folder)
+            initial = open_numbers(files["a"]).shape
+            check_shape(f"{source}, 'a'", initial, (total, rows, columns))
+        trajectories = self.SPLITS["flare"].cases(
+            split, total, num_train=num_train, num_test=num_test, place=str(source)
+        )
+        self.window = TimeWindow.of(steps, window, mode, str(source))
+        self._parts = [(row, start) for row in trajectories for start in self.window.starts]
+        self.time_step = _time_step(source)
+        if not 1 <= stride < min(rows, columns):
+            raise ValueError(
+                f"{source}: expected a stride from 1 to {min(rows, columns) - 1} for a grid of "
+                f"{rows} x {columns} nodes (got {stride})"
+            )
+        self.stride = stride
+        lines = [
+            np.arange(0, count, stride) / (count if periodic else count - 1)
+            for count in (rows, columns)
+        ]
+        self._pos = grid_positions(*lines).flip(1)
+        self._cells: dict[str, Any] = grid_cells([len(line) for line in lines], mirrored=True)
+        self.FIELDS = {  # pyright: ignore[reportAttributeAccessIssue]
+            "vorticity_in": self.window.num_in,
+            "vorticity_out": self.window.num_out,
+            "vorticity_0": 1,
+        }
+        super().__init__(
+            root,
+            files,
+            [name for row in trajectories for name in self.window.names(f"{row:04d}")],
+            inputs=inputs,
+            targets=targets,
+            transform=transform,
+            skip_bad=skip_bad,
+        )
+
+    def read(self, index: int) -> MeshData:
+        row, start = self._parts[index]
+        middle, end = start + self.window.num_in, start + self.window.num_in + self.window.num_out
+        steps = {"vorticity_in": slice(start, middle), "vorticity_out": slice(middle, end)}
+        data = MeshData(pos=self._pos.clone(), **self._cells)
+        every = slice(None, None, self.stride)
+        for name in dict.fromkeys((*self.inputs, *self.targets)):
+            if name == "vorticity_0":
+                values = self.array("a")[row, every, every]
+            else:
+                values = self.array("u")[row, every, every, steps[name]]
+            data[name] = as_tensor(values).reshape(len(self._pos), -1)
+        return data
+
+
+def _time_step(source: Path) -> float:
+    """From the times in the file; where it has none, the published step."""
+    file = MatFile(source)
+    times = file.read("t").ravel() if "t" in file.shapes else ()
+    return float(times[1] - times[0]) if len(times) > 1 else 1.0

@@ -1,0 +1,146 @@
+"""MATLAB's MAT files, told apart by their content."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from flare_mesh.data.arrays import MAX_BYTES, hdf5_dataset, open_hdf5, read_hdf5
+from flare_mesh.data.mat5 import list_mat5, read_mat5
+from flare_mesh.files import atomic_path
+
+_BLOCK_BYTES = 1 << 30
+
+
+class MatFile:
+    """The arrays of real numbers in a MAT file, with their axes in MATLAB's order.
+
+    Versions 5 and 7 have a format of their own, in which an array can only be read whole. Version
+    7.3 is HDF5, usually behind 512 bytes of MATLAB's, with the axes in reverse; of it any part can
+    be read. Cells, structures, text, sparse and complex arrays are not listed.
+
+    Args:
+        path: The file, whatever its name.
+
+    Attributes:
+        shapes: Shape of each array, by name.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not a whole MAT file.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise FileNotFoundError(f"{path}: no such file")
+        self.shapes: dict[str, tuple[int, ...]]
+        if h5py.is_hdf5(self.path):
+            self._arrays = None
+            with open_hdf5(self.path) as file:
+                self.shapes = {name: ds.shape[::-1] for name, ds in _numeric(file)}
+        else:
+            self._arrays = list_mat5(self.path)
+            self.shapes = {name: array.shape for name, array in self._arrays.items()}
+
+    def read(
+        self, name: str, selection: Any = (), *, max_bytes: int = MAX_BYTES
+    ) -> NDArray[np.floating | np.integer]:
+        """An array, or what ``selection``, integers and slices, takes of it.
+
+        Version 7.3 reads just that, with the type stored. Versions 5 and 7 read it all, in single
+        precision.
+
+        Raises:
+            ValueError: If there is no such array, it is damaged, or more than ``max_bytes`` of it
+                would be in memory.
+        """
+        shape = self.shape(name)
+        if self._arrays is not None:
+            whole = read_mat5(self.path, self._arrays[name], np.float32, max_bytes=max_bytes)
+            return whole[selection]
+        with open_hdf5(self.path) as file:
+            chosen = selection if isinstance(selection, tuple) else (selection,)
+            chosen += (slice(None),) * (len(shape) - len(chosen))
+            return read_hdf5(hdf5_dataset(file, name), chosen[::-1], max_bytes=max_bytes).T
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of an array.
+
+        Raises:
+            ValueError: If there is none of that name.
+        """
+        if name not in self.shapes:
+            raise ValueError(
+                f"{self.path}: no array '{name}' of real numbers; it has {sorted(self.shapes)}"
+            )
+        return self.shapes[name]
+
+    def rows(self, name: str) -> Iterator[NDArray]:
+        """An array in pieces along its first axis, which together are read once or a few times."""
+        shape = self.shape(name)
+        if self._arrays is not None:
+            whole = self.read(name)
+            yield from (whole[first : first + 64] for first in range(0, shape[0], 64))
+            return
+        with open_hdf5(self.path) as file:
+            dataset = hdf5_dataset(file, name)
+            row_bytes = max(1, math.prod(shape[1:]) * dataset.dtype.itemsize)
+            step = max(1, _BLOCK_BYTES // row_bytes)
+            # A chunk is decompressed whole, whatever is taken of it.
+            chunk = dataset.chunks[-1] if dataset.chunks else 1
+            if chunk * row_bytes <= 2 * _BLOCK_BYTES:
+                step = -(-step // chunk) * chunk
+            for first in range(0, shape[0], step):
+                yield read_hdf5(dataset, (..., slice(first, first + step))).T
+
+
+def _numeric(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
+    for name in map(str, file):
+        try:
+            dataset = hdf5_dataset(file, name)
+        except ValueError:
+            continue
+        # Of an empty array MATLAB stores the shape as if it were the values.
+        if "MATLAB_empty" not in dataset.attrs and dataset.ndim:
+            yield name, dataset
+
+
+def mat_to_npy(path: str | Path, name: str, folder: str | Path) -> Path:
+    """An array of a MAT file as npy in single precision, made the first time it is asked for.
+
+    MATLAB stores the first axis, along which data sets have their cases, closest together: one
+    case lies strewn over the whole file, in version 7.3 too. In the npy file a case is one piece,
+    which can be memory-mapped. Values beyond the range of single precision become infinite.
+
+    Args:
+        path: The MAT file. If its size or time of change differs, the npy file is made anew.
+        name: Name of the array.
+        folder: Where the npy file goes.
+
+    Returns:
+        The npy file's path.
+
+    Raises:
+        FileNotFoundError: If there is no such MAT file.
+        ValueError: If it is damaged or has no such array.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    state = path.stat()
+    version = f"{state.st_size:x}-{state.st_mtime_ns:x}"
+    target = Path(folder) / f"{path.stem}-{name}-{version}-float32.npy"
+    if not target.exists():
+        file = MatFile(path)
+        header = {"descr": "<f4", "fortran_order": False, "shape": file.shape(name)}
+        with atomic_path(target) as temporary, temporary.open("wb") as npy:
+            np.lib.format.write_array_header_1_0(npy, header)
+            with np.errstate(over="ignore"):
+                for block in file.rows(name):
+                    np.ascontiguousarray(block, dtype="<f4").tofile(npy)
+    return target
