@@ -234,9 +234,8 @@ def test_conversion(tmp_path, monkeypatch, version):
     source = tmp_path / "a.mat"
     monkeypatch.setattr(mat, "_BLOCK_BYTES", 50 * 24 * 8)
     if version.startswith("7.3"):
-        chunks = {"small": (1, 1, 2, 40), "long": (1, 1, 2, 130)}
-        options = {"chunks": shape for name, shape in chunks.items() if name in version}
-        write_v73(source, {"u": values}, **options)
+        chunks = {"7.3 small chunks": (1, 1, 2, 40), "7.3 long chunks": (1, 1, 2, 130)}
+        write_v73(source, {"u": values}, chunks=chunks.get(version))
     else:
         savemat(source, {"u": values}, do_compression=version == "7")
     path = mat_to_npy(source, "u", tmp_path / "processed")
