@@ -36,9 +36,9 @@ class FieldDataset(Dataset, ABC):
         ValueError: If an input or target is not a field of the set, or no case is left.
     """
 
-    FIELDS: ClassVar[Mapping[str, int]] = {}
+    FIELDS: Mapping[str, int] = {}
     """Channels of each field that can be an input or a target."""
-    UNITS: ClassVar[Mapping[str, str]] = {}
+    UNITS: Mapping[str, str] = {}
     """Unit of each field; "1" for one without dimension."""
     ADDRESS: ClassVar[str] = ""
     """Where a person finds the files."""
@@ -60,7 +60,7 @@ class FieldDataset(Dataset, ABC):
                 raise ValueError(f"{name}: unknown {role} {unknown}; choose from {[*self.FIELDS]}")
         if not targets:
             raise ValueError(f"{name}: expected at least one target from {[*self.FIELDS]}")
-        self.cases = list(cases)
+        self.cases = cases
         self.inputs = tuple(inputs)
         self.targets = tuple(targets)
         super().__init__(str(root), transform)

@@ -1,6 +1,7 @@
 """A mesh as PyG data."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,15 +9,24 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from flare_mesh.data.boundary import boundary_faces
 from flare_mesh.data.cell_storage import (
     VTK_CODES,
     cell_sizes,
     no_cells,
+    order_by_type,
+    pack_cells,
     unpack_cells,
 )
-from flare_mesh.data.cells import edges_of_cells
+from flare_mesh.data.cells import CELL_TYPES, edges_of_cells
+from flare_mesh.data.geometry import cell_centroids, cell_measures, highest_cells, node_weights
+from flare_mesh.data.mesh_checks import check_mesh
+from flare_mesh.data.mesh_formats import check_writable
 from flare_mesh.data.mesh_io import write_mesh
 from flare_mesh.data.mesh_storage import CELL_PREFIX, MeshStorage, is_cell_field
+from flare_mesh.data.normals import node_normals
+from flare_mesh.data.transfer import cell_to_node, node_to_cell
+from flare_mesh.files import atomic_path
 
 if TYPE_CHECKING:
     import meshio
@@ -103,16 +113,83 @@ class MeshData(Data):
         }
 
     @property
+    def case_fields(self) -> dict[str, Tensor]:
+        """Fields of the whole mesh, [1, C]; none in a mesh of a single node."""
+        return {
+            key: value
+            for key, value in self._store.items()
+            if isinstance(value, Tensor)
+            and value.dim() == 2
+            and value.shape[0] == 1
+            and not key.startswith(CELL_PREFIX)
+            and not self.is_node_attr(key)
+        }
+
+    @property
     def units(self) -> dict[str, str]:
         """Unit of each field that has one; in a batch, of the first mesh."""
-        known = self._store.get("field_units", ())
+        known = self._store.get("field_units", "{}")
         # A batch collects them in a list.
-        return dict(known[0] if isinstance(known, list) else known)
+        return json.loads(known[0] if isinstance(known, list) else known)
 
     @units.setter
     def units(self, units: Mapping[str, str]) -> None:
-        # A tuple: PyG would collate a mapping key by key.
-        self._store["field_units"] = tuple(units.items())
+        # Text: PyG would take a mapping apart.
+        self._store["field_units"] = json.dumps(dict(units))
+
+    def node_to_cell(self, values: Tensor) -> Tensor:
+        """A node field [N, ...] as the values at the cells' centres, [E, ...]."""
+        return self._in_cell_order(node_to_cell(values, self.cells))
+
+    def cell_to_node(self, values: Tensor) -> Tensor:
+        """A cell field [E, ...] as averages over the cells around each node, [N, ...]."""
+        order = order_by_type(self.cell_type)
+        return cell_to_node(values if order is None else values[order], self.pos, self.cells)
+
+    @property
+    def measures(self) -> Tensor:
+        """Length, area or volume of each cell, [E], in the unit of ``pos``."""
+        return self._in_cell_order(torch.cat([*cell_measures(self.pos, self.cells).values()]))
+
+    @property
+    def centroids(self) -> Tensor:
+        """Centre of each cell, [E, d]."""
+        return self._in_cell_order(torch.cat([*cell_centroids(self.pos, self.cells).values()]))
+
+    @property
+    def node_weights(self) -> Tensor:
+        """Each node's share of length, area or volume (lumped mass), [N]."""
+        return node_weights(self.pos, self.cells)
+
+    @property
+    def node_normals(self) -> Tensor:
+        """Unit normals at the nodes of the boundary, or of a surface mesh, [N, d]; zero inside."""
+        cells = highest_cells(self.cells)
+        solid = CELL_TYPES[next(iter(cells))].dim == self.pos.shape[1]
+        return node_normals(self.pos, boundary_faces(cells).faces if solid else cells)
+
+    def boundary(self) -> "MeshData":
+        """The faces that belong to a single cell, as a mesh of its own, oriented outward.
+
+        Returns:
+            The nodes on it with their fields, ``n_id`` [nodes], their numbers in this mesh, and
+            the cell field ``cell_owner`` [faces], the cell behind each face.
+        """
+        faces, owners = boundary_faces(self.cells)
+        index, types = pack_cells(faces)
+        n_id, number = index.unique(return_inverse=True)
+        fields = {name: values[n_id] for name, values in self.node_fields.items()}
+        out = MeshData(self.pos[n_id], **fields, n_id=n_id)
+        out.cell_index, out.cell_type = number, types
+        owner = torch.cat([*owners.values()]) if owners else index
+        order = order_by_type(self.cell_type)
+        out.cell_owner = owner if order is None else order[owner]
+        return out
+
+    def check(self, allow: Collection[str] = ()) -> "MeshData":
+        """The mesh itself, if :func:`~flare_mesh.data.mesh_checks.check_mesh` finds no fault."""
+        check_mesh(self.pos, self.cells, allow=allow)
+        return self
 
     def edges(self) -> Tensor:
         """The edges of all cells in both directions, [2, num_edges], as for ``edge_index``."""
@@ -141,6 +218,11 @@ class MeshData(Data):
         """Nodes, edges and node fields alone, as plain data, for PyG's samplers."""
         kept = [key for key in self._store.keys() if not key.startswith(CELL_PREFIX)]  # noqa: SIM118
         return Data.from_dict({key: self[key] for key in kept if key != "field_units"})
+
+    def _in_cell_order(self, values: Tensor) -> Tensor:
+        """Rows that stand type by type, [E, ...], in the order of ``cell_type``."""
+        order = order_by_type(self.cell_type)
+        return values if order is None else torch.empty_like(values).index_copy_(0, order, values)
 
     @classmethod
     def from_meshio(cls, mesh: "meshio.Mesh", **options: Any) -> "MeshData":
@@ -189,4 +271,10 @@ class MeshData(Data):
         whole = self.__copy__()
         for name, values in fields.items():
             whole[name] = values
-        write_mesh(path, whole.to_meshio())
+        by_vtk = Path(path).suffix.lower() in (".vtu", ".vtk")
+        if by_vtk and ("pyramid13" in whole or "wedge15" in whole):  # meshio does not know them
+            check_writable(path)
+            with atomic_path(path) as temporary:
+                whole.to_pyvista().save(temporary)
+        else:
+            write_mesh(path, whole.to_meshio())

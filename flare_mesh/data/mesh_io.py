@@ -113,7 +113,7 @@ def read_mesh(
     """
     import torch
 
-    from flare_mesh.data.convert import from_meshio, from_vtk_arrays
+    from flare_mesh.data.convert import from_meshio, from_vtk_arrays, orient_wedges
 
     path = Path(path)
     check_mesh_file(path, max_bytes=max_bytes)
@@ -124,9 +124,11 @@ def read_mesh(
     except (Exception, SystemExit) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{path}: cannot be read as a mesh ({reason})") from error
-    convert = from_meshio if isinstance(mesh, meshio.Mesh) else from_vtk_arrays
+    options: dict[str, Any] = {"fields": fields, "dtype": chosen, "edges": edges}
     try:
-        return convert(mesh, fields=fields, dtype=chosen, edges=edges)
+        if isinstance(mesh, meshio.Mesh):
+            return from_meshio(mesh, **options)
+        return orient_wedges(from_vtk_arrays(mesh, **options))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 

@@ -24,7 +24,8 @@ def read_in_child(path: Path) -> dict[str, NDArray[Any]]:
 
     Returns:
         ``points`` [N, 3], ``index`` (nodes of all cells), ``offset`` [E + 1], ``types`` [E] as VTK
-        numbers them, and the fields as ``node:<name>`` and ``cell:<name>``.
+        numbers them, and the fields as ``node:<name>``, ``cell:<name>`` and, for those of the whole
+        case, ``case:<name>``.
 
     Raises:
         ValueError: If the file cannot be read; also if it makes the reader crash.
@@ -104,6 +105,10 @@ def arrays_of(mesh: Any) -> dict[str, NDArray[Any]]:
             values = np.asarray(data[name])
             if values.dtype.kind in "biuf":
                 arrays[prefix + name] = values
+    for name in mesh.field_data.keys():  # noqa: SIM118
+        values = np.asarray(mesh.field_data[name])
+        if values.dtype.kind in "biuf" and values.size:
+            arrays["case:" + name] = values.reshape(1, -1)
     return arrays
 
 

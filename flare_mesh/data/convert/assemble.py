@@ -23,6 +23,7 @@ def assemble(
     cell_type: NDArray[np.integer],
     node_fields: Mapping[str, NDArray[Any]],
     cell_fields: Mapping[str, NDArray[Any]],
+    case_fields: Mapping[str, NDArray[Any]],
     *,
     fields: Collection[str] | None,
     dtype: torch.dtype | None,
@@ -36,7 +37,8 @@ def assemble(
         cell_type: VTK number of each cell's type, [E].
         node_fields: [N, ...] by name.
         cell_fields: [E, ...] by name.
-        fields: The fields to take, by name, cell fields too; None for all.
+        case_fields: [1, C] by name; left out where a node field has the same name.
+        fields: The fields to take, by name, of all three kinds; None for all.
         dtype: Of coordinates and real fields; None keeps that of the arrays.
         edges: Whether to add ``edge_index``.
 
@@ -63,15 +65,16 @@ def assemble(
     data.cell_index = torch.from_numpy(np.array(cell_index, dtype=np.int64))
     data.cell_type = codes
     if fields is not None:
-        missing = sorted(set(fields) - set(node_fields) - set(cell_fields))
+        missing = sorted(set(fields) - set(node_fields) - set(cell_fields) - set(case_fields))
         if missing:
-            raise ValueError(
-                f"no field {missing}; it has the node fields {sorted(node_fields)} and the cell "
-                f"fields {sorted(cell_fields)}"
-            )
+            have = (("node", node_fields), ("cell", cell_fields), ("case", case_fields))
+            listed = ", ".join(f"the {kind} fields {sorted(given)}" for kind, given in have)
+            raise ValueError(f"no field {missing}; it has {listed}")
+    case_fields = {key: value for key, value in case_fields.items() if key not in node_fields}
     for kind, rows, prefix, given in (
         ("node", len(points), "", node_fields),
         ("cell", len(cell_type), CELL_PREFIX, cell_fields),
+        ("case", 1, "", case_fields),
     ):
         for name, values in given.items():
             if fields is not None and name not in fields:

@@ -65,6 +65,7 @@ def from_meshio(
         np.repeat([VTK_CODES[block.type] for block in mesh.cells], counts).astype(np.uint8),
         node_fields,
         cell_fields,
+        {},
         fields=fields,
         dtype=dtype,
         edges=edges,
@@ -72,7 +73,14 @@ def from_meshio(
 
 
 def to_meshio(data: MeshData) -> meshio.Mesh:
-    """Points, cells in their order, node fields as point data and cell fields as cell data."""
+    """Points, cells in their order, node fields as point data and cell fields as cell data.
+
+    Raises:
+        ValueError: If it has cells of a type that meshio does not have.
+    """
+    unknown = sorted(data.cells.keys() - meshio._mesh.topological_dimension.keys())
+    if unknown:
+        raise ValueError(f"meshio has no cells of type {unknown}; go by to_pyvista()")
     types = data.cell_type.numpy(force=True)
     cut = np.flatnonzero(np.diff(types)) + 1
     bounds = [0, *cut.tolist(), len(types)] if len(types) else []

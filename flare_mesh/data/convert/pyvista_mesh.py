@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from flare_mesh.data.cell_storage import VTK_CODES, cell_sizes
 from flare_mesh.data.convert.assemble import as_array, assemble, points_3d
+from flare_mesh.data.convert.wedges import swap_wedges, vtk_has_other_order
 from flare_mesh.data.mesh_data import MeshData
 from flare_mesh.data.vtk_process import arrays_of
 
@@ -32,7 +33,10 @@ def from_pyvista(
 
     Grids become quads or hexahedra. Arguments and errors are those of :meth:`MeshData.from_meshio`.
     """
-    return from_vtk_arrays(arrays_of(mesh), fields=fields, dtype=dtype, edges=edges)
+    data = from_vtk_arrays(arrays_of(mesh), fields=fields, dtype=dtype, edges=edges)
+    if vtk_has_other_order():
+        data.cell_index = swap_wedges(data.cell_index, data.cell_type)
+    return data
 
 
 def from_vtk_arrays(
@@ -50,7 +54,7 @@ def from_vtk_arrays(
             for key, values in arrays.items()
             if key.startswith(place)
         }
-        for place in ("node:", "cell:")
+        for place in ("node:", "cell:", "case:")
     }
     return assemble(
         arrays["points"],
@@ -58,6 +62,7 @@ def from_vtk_arrays(
         types,
         given["node:"],
         given["cell:"],
+        given["case:"],
         fields=fields,
         dtype=dtype,
         edges=edges,
@@ -98,13 +103,18 @@ def to_pyvista(data: MeshData) -> "pyvista.UnstructuredGrid":
     types = data.cell_type.numpy(force=True)
     if (types == VTK_CODES["pyramid14"]).any():
         raise ValueError("VTK has no cells of type 'pyramid14'")
+    index = data.cell_index.cpu()
+    if vtk_has_other_order():
+        index = swap_wedges(index, data.cell_type.cpu())
     sizes = cell_sizes(data.cell_type).numpy(force=True)
     starts = np.concatenate([[0], np.cumsum(sizes)])[:-1]
     # VTK's old layout: each cell is its number of nodes, then the nodes.
-    cells = np.insert(data.cell_index.numpy(force=True), starts, sizes)
+    cells = np.insert(index.numpy(), starts, sizes)
     grid = pyvista.UnstructuredGrid(cells, types, points_3d(data))
     for name, values in data.node_fields.items():
         grid.point_data[name] = as_array(values)
     for name, values in data.cell_fields.items():
         grid.cell_data[name] = as_array(values)
+    for name, values in data.case_fields.items():
+        grid.field_data[name] = as_array(values[0])
     return grid

@@ -32,6 +32,7 @@ def from_trimesh(
         np.full(len(faces), VTK_CODES["triangle"], dtype=np.uint8),
         {name: np.asarray(values) for name, values in mesh.vertex_attributes.items()},
         {name: np.asarray(values) for name, values in mesh.face_attributes.items()},
+        {},
         fields=fields,
         dtype=dtype,
         edges=edges,

@@ -1,0 +1,50 @@
+"""The two orders in which VTK has numbered the nodes of wedges."""
+
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from flare_mesh.data.cell_storage import VTK_CODES, cell_sizes
+from flare_mesh.data.cells import CELL_NODES
+from flare_mesh.data.geometry import cell_measures
+from flare_mesh.data.mesh_data import MeshData
+
+# Each is its own inverse.
+_OTHER_ORDER = {
+    "wedge": [0, 2, 1, 3, 5, 4],
+    "wedge15": [0, 2, 1, 3, 5, 4, 8, 7, 6, 11, 10, 9, 12, 14, 13],
+    "wedge18": [0, 2, 1, 3, 5, 4, 8, 7, 6, 11, 10, 9, 12, 14, 13, 17, 16, 15],
+}
+
+
+@cache
+def vtk_has_other_order() -> bool:
+    """Whether the installed VTK has the normal of the nodes 0, 1, 2 of a wedge point outward.
+
+    It did so before 9.7; meshio, Gmsh and this library have it point inward.
+    """
+    from vtkmodules.vtkCommonDataModel import vtkWedge
+
+    return vtkWedge().GetParametricCoords()[3] == 0.0
+
+
+def swap_wedges(cell_index: Tensor, cell_type: Tensor, kind: str = "wedge") -> Tensor:
+    """``cell_index`` with the wedges of one kind in the other order."""
+    starts = torch.cat([cell_type.new_zeros(1, dtype=torch.long), cell_sizes(cell_type).cumsum(0)])
+    first = starts[:-1][cell_type == VTK_CODES[kind]][:, None]
+    columns = torch.arange(CELL_NODES[kind])
+    out = cell_index.clone()
+    out[first + columns] = cell_index[first + torch.tensor(_OTHER_ORDER[kind])]
+    return out
+
+
+def orient_wedges(data: MeshData) -> MeshData:
+    """Wedges of a file as they are meant: files do not tell in which of the two orders they are.
+
+    If the wedges of a kind have a negative volume together, they are in the other order.
+    """
+    for kind, nodes in data.cells.items():
+        if kind in _OTHER_ORDER and float(cell_measures(data.pos, {kind: nodes})[kind].sum()) < 0:
+            data.cell_index = swap_wedges(data.cell_index, data.cell_type, kind)
+    return data
