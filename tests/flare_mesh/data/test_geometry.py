@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from flare_mesh.data import isoparametric
 from flare_mesh.data.cells import CELL_TYPES
 from flare_mesh.data.geometry import cell_centroids, cell_measures, node_weights
+from flare_mesh.data.isoparametric import integrate
 from flare_mesh.testing import mixed_mesh, unit_mesh
 
 KINDS = [kind for kind in CELL_TYPES if kind != "vertex"]
@@ -95,6 +96,19 @@ def test_curved_cells(kind):
     weights = node_weights(image, cells)
     assert bool((weights > 0).all())
     torch.testing.assert_close(weights.sum(), density.sum())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_exact_in_any_shape(kind):
+    pos, cells = unit_mesh(kind)
+    pos = pos + 0.05 * torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, pos.shape))
+    nodes = cells[kind]
+    share = integrate(pos, nodes, kind, lambda values: values, degree=13)
+    measures = cell_measures(pos, cells)[kind]
+    torch.testing.assert_close(measures, share.sum(1), rtol=1e-13, atol=0)
+    moment = torch.einsum("en,end->ed", share, pos[nodes])
+    centres = cell_centroids(pos, cells)[kind]
+    torch.testing.assert_close(centres, moment / share.sum(1, keepdim=True), rtol=1e-13, atol=0)
 
 
 def test_volume_of_a_bent_cube_in_closed_form():

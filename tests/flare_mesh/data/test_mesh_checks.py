@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flare_mesh.data.cells import CELL_TYPES
-from flare_mesh.data.mesh_checks import CHECKS, check_mesh
+from flare_mesh.data.mesh_checks import CHECKS, _duplicates, check_mesh
 from flare_mesh.testing import mixed_mesh, unit_mesh
 
 SOLIDS = [kind for kind, cell in CELL_TYPES.items() if cell.dim == 3]
@@ -33,6 +33,14 @@ def test_thin_cells_are_no_flat_ones():
         ValueError, match=r"^2 of 2 cells of 'hexahedron' \(0, 1\) have no measure; 8 of"
     ):
         check_mesh(pos * torch.tensor([1.0, 1.0, 0.0]), cells)
+
+
+def test_flat_beyond_rounding_is_not_inside_out():
+    pos, cells = unit_mesh("tetra")
+    pos[:, 2] = 0.7 * pos[:, 0] - 0.3 * pos[:, 1] + 0.1
+    with pytest.raises(ValueError, match="6 of 6 cells of 'tetra' .* have no measure") as error:
+        check_mesh(pos / 3, cells)
+    assert "inside out" not in str(error.value)
 
 
 def test_coordinates():
@@ -118,6 +126,20 @@ def test_duplicates_among_nodes_of_a_lattice(seed, dim, copies):
     check_mesh(pos, every, allow=["duplicate_nodes"])
     with pytest.raises(ValueError, match=rf"^{len(pos) - 1} of "):
         check_mesh(pos, every, tolerance=1.0)
+
+
+@settings(deadline=None, max_examples=30, derandomize=True)
+@given(seed=st.integers(0, 2**32 - 1), dim=st.integers(1, 3))
+def test_what_remains_lies_apart(seed, dim):
+    pos = torch.from_numpy(np.random.default_rng(seed).uniform(size=(40, dim)))
+    radius = 0.15 * float((pos.amax(0) - pos.amin(0)).norm())
+    removed = _duplicates(pos, 0.15)
+    distance = torch.cdist(pos, pos).fill_diagonal_(torch.inf)
+    assert len(removed.unique()) == len(removed)
+    assert bool((distance[removed].amin(1) <= radius).all())
+    kept = torch.ones(len(pos), dtype=torch.bool)
+    kept[removed] = False
+    assert bool((distance[kept][:, kept] > radius).all())
 
 
 def test_just_within_and_just_beyond_the_tolerance():

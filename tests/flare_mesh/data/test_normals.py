@@ -131,6 +131,20 @@ def test_weighted_by_area():
     assert node_normals(pos, faces)[2:].tolist() == [[0, 0, 1], [0, 1, 0], [0, 0, 0]]
 
 
+def test_second_order_faces_that_are_flat_weigh_as_first_order():
+    # A roof: one side a parallelogram, the other two triangles, with middle nodes and without.
+    pos, cells = unit_mesh("quad9", pos_dim=3)
+    quad, more = cells["quad9"][0], unit_mesh("triangle6", pos_dim=3)
+    pos = torch.cat([pos, more[0] * 2])
+    pos[:, 2] = 0.3 * pos[:, 0] - 0.2 * pos[:, 1]
+    pos[15:, 2] = 3 * pos[15:, 0]
+    triangle = more[1]["triangle6"][0] + 15
+    triangle[0] = quad[0]  # both lie at the origin
+    curved = node_normals(pos, {"quad9": quad[None], "triangle6": triangle[None]})
+    flat = node_normals(pos, {"quad": quad[None, :4], "triangle": triangle[None, :3]})
+    torch.testing.assert_close(curved[quad[0]], flat[quad[0]])
+
+
 def test_no_area_no_normal():
     pos = torch.zeros(3, 3)
     units, areas = face_normals(pos, {"triangle": torch.tensor([[0, 1, 2]])})
