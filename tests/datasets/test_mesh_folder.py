@@ -1,0 +1,325 @@
+import os
+import pickle
+
+import meshio
+import numpy as np
+import pytest
+import pyvista
+import torch
+from torch_geometric.loader import DataLoader
+
+from flare_mesh import MeshData
+from flare_mesh.data.transforms import RandomNodes
+from flare_mesh.datasets import MeshFolder
+
+
+def plate(cells, *, kind="quad", shift=0.0):
+    """A plate of ``cells`` squares or twice as many triangles, with fields on nodes and cells."""
+    grid = pyvista.ImageData(
+        dimensions=(cells + 1, cells + 1, 1), spacing=(1 / cells, 1 / cells, 1)
+    )
+    mesh = grid.cast_to_unstructured_grid()
+    mesh = mesh if kind == "quad" else mesh.triangulate()
+    data = MeshData.from_pyvista(mesh, edges=False)
+    data.load = data.pos[:, :1] + shift
+    data.wind = 2 * data.pos
+    data.cell_stress = data.centroids[:, 1]
+    return data
+
+
+@pytest.fixture
+def root(tmp_path):
+    for number in range(10):
+        kind = ("quad", "triangle")[number % 2]
+        suffix = {4: ".vtk", 5: ".xdmf"}.get(number, ".vtu")
+        mesh = plate(2 + number, kind=kind, shift=number)
+        mesh.save(tmp_path / "meshes" / f"plate_u{number / 2}_n{number}{suffix}")
+    return tmp_path / "meshes"
+
+
+def test_folder_becomes_x_and_y(root):
+    train = MeshFolder(root, inputs=["wind", "load"], targets=["stress"])
+    test = MeshFolder(root, "test", inputs=["wind", "load"], targets=["stress"])
+    assert (len(train), len(test)) == (8, 2)
+    assert not set(train.cases) & set(test.cases)
+    assert train.input_channels == {"wind": 3, "load": 1}
+    assert train.target_channels == {"stress": 1}
+    for case in [*train, *test]:
+        number = int(case.case_id.rsplit("n", 1)[1])
+        expected = plate(2 + number, kind=("quad", "triangle")[number % 2], shift=number)
+        assert torch.equal(case.x, torch.cat([expected.wind, expected.load], 1))
+        torch.testing.assert_close(case.y[:, 0], expected.cell_to_node(expected.cell_stress))
+        assert torch.equal(case.cell_index, expected.cell_index)
+
+
+def test_batches_in_workers_and_transforms(root):
+    data = MeshFolder(root, None, targets=["wind"], weights=True, edges=True)
+    assert data[0].x is None
+    batch = next(iter(DataLoader(data, batch_size=10, num_workers=2)))
+    assert batch.num_graphs == 10
+    assert torch.equal(batch.y, 2 * batch.pos)
+    assert float(batch.weight.sum()) == pytest.approx(10.0)
+    assert bool((batch.batch[batch.edge_index[0]] == batch.batch[batch.edge_index[1]]).all())
+    few = MeshFolder(root, None, targets=["wind"], transform=RandomNodes(5))
+    assert few[3].y.shape == (5, 3)
+    assert len(pickle.loads(pickle.dumps(data))) == 10
+
+
+def test_is_read_again_only_if_it_changed(root, monkeypatch):
+    MeshFolder(root, None, targets=["wind"], workers=2)
+    read = []
+    import flare_mesh.datasets.mesh_cache as mesh_cache
+
+    real = mesh_cache.read_mesh
+    monkeypatch.setattr(
+        mesh_cache, "read_mesh", lambda path, **k: read.append(path.name) or real(path, **k)
+    )
+    again = MeshFolder(root, None, targets=["wind"])
+    assert not read
+    changed = root / "plate_u0.0_n0.vtu"
+    plate(7).save(changed)
+    (root / "plate_u4.5_n9.vtu").unlink()
+    again = MeshFolder(root, None, targets=["wind"])
+    assert read == [changed.name]
+    assert len(again) == 9
+    assert again[0].num_nodes == 64
+    # A damaged file of the cache is made again.
+    kept = next((root / "processed").glob("*/plate_u0.0_n0.vtu.npz"))
+    kept.write_bytes(kept.read_bytes()[:300])
+    assert again[0].num_nodes == 64
+    assert len(read) == 2
+    # Another choice of fields is another cache.
+    MeshFolder(root, None, targets=["stress"])
+    assert len(read) == 2 + 9
+    assert not list((root / "processed").rglob("*u4.5_n9*"))
+
+
+def test_cells_as_points(root):
+    data = MeshFolder(root, None, inputs=["wind"], targets=["stress"], on="cells", weights=True)
+    case = data[0]
+    expected = plate(2)
+    torch.testing.assert_close(case.pos, expected.centroids)
+    torch.testing.assert_close(case.y[:, 0], expected.cell_stress)
+    torch.testing.assert_close(case.x, 2 * expected.centroids)
+    assert float(case.weight.sum()) == pytest.approx(1.0)
+    with pytest.raises(ValueError, match="edges join nodes"):
+        MeshFolder(root, targets=["stress"], on="cells", edges=True)
+
+
+def test_numbers_of_the_case(root):
+    (root / "runs.csv").write_text(
+        "name,temperature,note\n"
+        + "".join(f"plate_u{n / 2}_n{n},{20 + n},some text\n" for n in range(10))
+    )
+    data = MeshFolder(
+        root,
+        None,
+        inputs=["speed", "load", "temperature"],
+        targets=["wind"],
+        name_pattern=r"_u(?P<speed>[\d.]+)_",
+        table="runs.csv",
+    )
+    for number, case in enumerate(data):
+        assert case.x[:, 0].unique().tolist() == [number / 2]
+        assert case.x[:, 2].unique().tolist() == [20 + number]
+    assert next(iter(DataLoader(data, batch_size=10))).speed.shape == (10, 1)
+
+
+def test_field_data(tmp_path):
+    for number in range(3):
+        grid = plate(2).to_pyvista()
+        grid.field_data["load"] = [1.0 * number, 7.0]
+        del grid.point_data["load"]
+        grid.save(tmp_path / f"{number}.vtu")
+    data = MeshFolder(tmp_path, None, inputs=["load"], targets=["wind"])
+    assert data[2].x.tolist() == [[2.0, 7.0]] * 9
+
+
+def test_folders_of_splits(tmp_path):
+    for number in range(4):
+        plate(2).save(tmp_path / ("train" if number else "test") / f"{number}.vtu")
+    train = MeshFolder(tmp_path, targets=["wind"])
+    assert list(train.cases) == ["train/1", "train/2", "train/3"]
+    assert list(MeshFolder(tmp_path, "test", targets=["wind"]).cases) == ["test/0"]
+    with pytest.raises(FileNotFoundError, match="has a folder 'train' but none 'val'"):
+        MeshFolder(tmp_path, "val", targets=["wind"])
+    with pytest.raises(ValueError, match="leave out fractions"):
+        MeshFolder(tmp_path, targets=["wind"], fractions={"train": 1.0})
+
+
+def moving(path, steps):
+    for step in range(steps):
+        data = plate(2)
+        data.u = data.pos[:, :2] + 10 * step
+        data.save(path(step))
+
+
+def expect_windows(data, steps):
+    assert len(data) == steps - 2
+    for start, case in enumerate(data):
+        base = plate(2).pos[:, :2]
+        assert torch.equal(case.x, torch.cat([base + 10 * start, base + 10 * (start + 1)], 1))
+        assert torch.equal(case.y, base + 10 * (start + 2))
+    assert data.target_channels == {"u_out": 2}
+    assert data.input_channels == {"u_in": 4}
+
+
+def test_numbered_files(tmp_path):
+    moving(lambda step: tmp_path / f"flow_{step:03d}.vtu", 5)
+    options = {"inputs": ["u"], "targets": ["u"]}
+    data = MeshFolder(tmp_path, None, window=(2, 1), **options)
+    expect_windows(data, 5)
+    assert list(data.cases) == ["flow_t0", "flow_t1", "flow_t2"]
+    assert data[0].time.tolist() == [1.0]
+    rollout = MeshFolder(tmp_path, None, window=(1, 4), mode="rollout", **options)
+    assert len(rollout) == 1
+    assert rollout[0].y.shape == (9, 8)
+    with pytest.raises(ValueError, match=r"'flow': expected a window .* at most 5"):
+        MeshFolder(tmp_path, None, window=(3, 3), **options)
+    plate(3).save(tmp_path / "flow_002.vtu")
+    with pytest.raises(ValueError, match=r"flow_002\.vtu: no field \['u'\]"):
+        MeshFolder(tmp_path, None, window=(2, 1), **options)
+
+
+def test_mesh_that_changes_in_time(tmp_path):
+    for step in range(3):
+        plate(2 + step // 2).save(tmp_path / f"{step}.vtu")
+    data = MeshFolder(tmp_path, None, inputs=["wind"], targets=["wind"], window=(1, 1))
+    assert len(data[0].pos) == 9
+    with pytest.raises(ValueError, match="changes within the series, from 9 to 16 nodes"):
+        data[1]
+
+
+def test_collections(tmp_path):
+    moving(lambda step: tmp_path / "parts" / f"{step}_flow.vtu", 4)
+    entries = "".join(
+        f'<DataSet timestep="{0.5 * step}" part="0" file="parts/{step}_flow.vtu"/>'
+        for step in (2, 0, 3, 1)
+    )
+    (tmp_path / "run.pvd").write_text(
+        f'<VTKFile type="Collection"><Collection>{entries}</Collection></VTKFile>'
+    )
+    data = MeshFolder(tmp_path, None, inputs=["u"], targets=["u"], window=(2, 1))
+    expect_windows(data, 4)
+    assert data[1].time.tolist() == [1.0]
+    # Without a window each file is a case, and the collection none.
+    assert len(MeshFolder(tmp_path, None, targets=["u"])) == 4
+
+
+def test_xdmf_series(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where meshio puts the heavy data
+    mesh = plate(2).to_meshio()
+    with meshio.xdmf.TimeSeriesWriter(tmp_path / "run.xdmf") as writer:
+        writer.write_points_cells(mesh.points, mesh.cells)
+        for step in range(4):
+            writer.write_data(0.5 * step, point_data={"u": mesh.points[:, :2] + 10 * step})
+    data = MeshFolder(tmp_path, None, inputs=["u"], targets=["u"], window=(2, 1))
+    expect_windows(data, 4)
+    assert data[0].time.tolist() == [0.5]
+
+
+def break_one(root, mesh=None, text=None):
+    path = root / "plate_u2.0_n4.vtk"
+    if mesh is not None:
+        mesh.save(path)
+    else:
+        path.write_text(text)
+
+
+def bad_meshes():
+    lacking, wide, infinite, turned = (plate(3) for _ in range(4))
+    del lacking.wind
+    wide.wind = wide.wind.repeat(1, 2)
+    infinite.wind[:4] = float("nan")
+    infinite.wind[0, 0] = float("inf")
+    solid = pyvista.ImageData(dimensions=(2, 2, 2))
+    turned = MeshData.from_pyvista(solid)
+    turned.hexahedron = turned.hexahedron[:, [4, 5, 6, 7, 0, 1, 2, 3]]
+    turned.wind = turned.pos.clone()
+    return [
+        ({"text": "nonsense"}, r"n4\.vtk: cannot be read as a mesh"),
+        ({"mesh": lacking}, r"n4\.vtk: no field \['wind'\]; it has the node fields \['load'\]"),
+        (
+            {"mesh": wide},
+            r"n4\.vtk: expected 'wind' with 3 channels, as in the cases before \(got 6",
+        ),
+        ({"mesh": infinite}, r"n4\.vtk: 12 values of 'wind' are NaN or infinite"),
+        ({"mesh": turned}, r"n4\.vtk: 1 of 1 cells of 'hexahedron' .* inside out"),
+    ]
+
+
+@pytest.mark.parametrize(("change", "message"), bad_meshes())
+def test_bad_files(root, change, message, caplog):
+    break_one(root, **change)
+    with pytest.raises(ValueError, match=message):
+        MeshFolder(root, None, targets=["wind"])
+    data = MeshFolder(root, None, targets=["wind"], skip_bad=True)
+    assert len(data) == 9
+    assert "case 'plate_u2.0_n4' is left out" in caplog.text
+
+
+def test_inverted_cells_can_be_allowed(root):
+    change = bad_meshes()[-1][0]
+    break_one(root, **change)
+    allow = ["inverted", "duplicate_nodes"]
+    assert len(MeshFolder(root, None, targets=["wind"], allow=allow)) == 10
+
+
+def test_bad_choices(root, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        MeshFolder(tmp_path / "none", targets=["wind"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match="no mesh files in it"):
+        MeshFolder(tmp_path / "empty", targets=["wind"])
+    with pytest.raises(FileNotFoundError, match="no time series"):
+        MeshFolder(tmp_path / "empty", targets=["wind"], window=(1, 1))
+    with pytest.raises(ValueError, match="unknown split 'val'"):
+        MeshFolder(root, "val", targets=["wind"])
+    with pytest.raises(ValueError, match="at least one target"):
+        MeshFolder(root, targets=[])
+    with pytest.raises(ValueError, match=r"pattern 'x\(\?P<a>\.\)' does not fit its name"):
+        MeshFolder(root, targets=["wind"], name_pattern="x(?P<a>.)")
+    (root / "runs.csv").write_text("name,a\nplate_u0.0_n0,1\n")
+    with pytest.raises(ValueError, match=r"runs\.csv: no row for case 'plate_u0\.5_n1'"):
+        MeshFolder(root, None, targets=["wind"], table="runs.csv")
+    plate(2).save(root / "plate_u0.0_n0.vtk")
+    with pytest.raises(ValueError, match="has the same name as"):
+        MeshFolder(root, None, targets=["wind"])
+
+
+@pytest.mark.parametrize("name", ["../secret.vtu", "/etc/secret.vtu"])
+def test_collections_do_not_leave_the_folder(tmp_path, name):
+    plate(2).save(tmp_path / "secret.vtu")
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "run.pvd").write_text(
+        '<VTKFile type="Collection"><Collection>'
+        f'<DataSet timestep="0" file="{name}"/></Collection></VTKFile>'
+    )
+    with pytest.raises(ValueError, match=r"run\.pvd: names .*, which is outside of"):
+        MeshFolder(folder, None, targets=["wind"], window=(1, 1))
+    (folder / "grid.pvtu").write_text(
+        '<VTKFile type="PUnstructuredGrid" version="0.1"><PUnstructuredGrid>'
+        f'<Piece Source="{name}"/></PUnstructuredGrid></VTKFile>'
+    )
+    with pytest.raises(ValueError, match=r"grid\.pvtu: names .*, which is outside of"):
+        MeshFolder(folder, None, targets=["wind"])
+
+
+def test_hostile_sizes(root):
+    path = root / "plate_u0.0_n0.vtu"
+    text = path.read_bytes()
+    path.write_bytes(text.replace(b'NumberOfPoints="9"', b'NumberOfPoints="99999999999"'))
+    with pytest.raises(ValueError, match="declares 99999999999 entries, more than the limit"):
+        MeshFolder(root, None, targets=["wind"])
+    path.write_bytes(b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "b">]>' + text)
+    os.utime(path, (1, 1))
+    with pytest.raises(ValueError, match="defines XML entities"):
+        MeshFolder(root, None, targets=["wind"])
+
+
+def test_nothing_is_written_outside_of_the_cache(root, tmp_path):
+    before = {path.name for path in root.iterdir()}
+    data = MeshFolder(root, None, targets=["wind"], cache=tmp_path / "kept")
+    assert {path.name for path in root.iterdir()} == before
+    assert np.isclose(float(data[0].y.sum()), float(plate(2).wind.sum()))
