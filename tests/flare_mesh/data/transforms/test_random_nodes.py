@@ -1,3 +1,5 @@
+from itertools import combinations
+
 import pytest
 import torch
 from hypothesis import assume, given, settings
@@ -131,3 +133,11 @@ def test_what_belongs_to_the_graph_stays(tee, data_of):
     assert set(out.keys()) == {"pos", "inflow", "case_id", "reynolds", "num_nodes"}
     assert out.num_nodes == 7
     assert torch.equal(out.inflow, data.inflow)
+
+
+def test_all_pairs_can_be_drawn_by_weight():
+    data = weighted(torch.ones(6))
+    torch.manual_seed(0)
+    draws = [RandomNodes(3, by="weight")(data).pos[:, 0] / 3 for _ in range(300)]
+    pairs = {pair for draw in draws for pair in combinations(sorted(draw.int().tolist()), 2)}
+    assert len(pairs) == 15

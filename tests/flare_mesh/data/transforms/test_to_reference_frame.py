@@ -76,6 +76,17 @@ def test_turns_and_never_mirrors():
         assert float(torch.linalg.det(rotation)) == pytest.approx(1.0)
 
 
+def test_a_mirror_plane_leaves_no_choice():
+    """The axis without skewness, here the longest, follows from the two others."""
+    half = case().pos
+    data = Data(pos=torch.cat([half, half * torch.tensor([-1.0, 1.0, 1.0])]))
+    to = ToReferenceFrame(principal_axes=True)
+    expected = to(data)
+    torch.manual_seed(0)
+    for _ in range(10):
+        torch.testing.assert_close(to(RandomRotation()(data)).pos, expected.pos)
+
+
 def test_symmetric_and_flat_shapes():
     corners = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * 3)
     box = Data(pos=corners * torch.tensor([1.0, 3.0, 2.0]))
