@@ -91,21 +91,22 @@ def _occur_once(corners: Tensor, num_nodes: int, dim: int) -> Tensor:
         rest = [b.masked_fill(r, -1) for b, r in zip(columns[1:], repeated, strict=True)]
         columns = _sorted_columns([columns[0], *rest])
 
-    # As many columns in a key as 64 bits hold; the last keys sort first.
+    # As many columns in a key as 64 bits hold, the largest nodes in the first.
     bits = num_nodes.bit_length()
-    per_key = 64 // bits
     keys = []
-    for start in range(0, len(columns), per_key):
-        key = columns[start] + 1
-        for column in columns[start + 1 : start + per_key]:
+    for stop in range(len(columns), 0, -(64 // bits)):
+        first, *rest = columns[max(0, stop - 64 // bits) : stop]
+        key = first + 1
+        for column in rest:
             key = (key << bits) + (column + 1)
         keys.append(key)
-    order = keys[-1].argsort(stable=True)
-    for key in keys[-2::-1]:
-        order = order[key[order].argsort(stable=True)]
-    same = torch.ones(len(corners) - 1, dtype=torch.bool, device=corners.device)
-    for key in keys:
-        same &= key[order].diff() == 0
+    order = keys[0].argsort()
+    same = keys[0][order].diff() == 0
+    if any(bool((same & (key[order].diff() != 0)).any()) for key in keys[1:]):
+        # Three nodes of a quad tell it from others, unless the mesh is no good.
+        for key in keys[1:]:
+            order = order[key[order].argsort(stable=True)]
+        same = torch.stack([key[order].diff() == 0 for key in keys]).all(dim=0)
     no = same.new_zeros(1)
     once = torch.empty_like(order, dtype=torch.bool)
     once[order] = ~(torch.cat([no, same]) | torch.cat([same, no]))

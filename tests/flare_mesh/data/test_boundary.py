@@ -64,6 +64,17 @@ def test_any_part_of_a_mesh_under_any_numbers(seed, bits):
         assert set(found) == by_sets(cells)
 
 
+@pytest.mark.parametrize("bits", [8, 20, 40])
+def test_faces_that_differ_in_a_single_corner(bits):
+    rng = np.random.default_rng(0)
+    numbers = rng.choice(2**bits, 10, replace=False)
+    nodes = torch.from_numpy(np.stack([rng.choice(numbers, 8, replace=False) for _ in range(40)]))
+    cells = {"hexahedron": nodes, "wedge": nodes.flip(0)[:, :6]}
+    found = corner_sets(boundary_faces(cells).faces)
+    assert len(set(found)) == len(found) > 0
+    assert set(found) == by_sets(cells)
+
+
 def test_in_the_order_of_the_cells():
     _, cells = unit_mesh("hexahedron")
     faces, owners = boundary_faces(cells)
