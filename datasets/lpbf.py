@@ -1,42 +1,68 @@
 """Distortion and stress of laser powder bed fusion parts."""
 
-import zipfile
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch_geometric.data import Dataset
+from numpy.typing import NDArray
 
 from flare_mesh.data import MeshData, check_node_numbers
+from flare_mesh.data.arrays import MAX_BYTES, read_npz
+from flare_mesh.data.cell_storage import VTK_CODES
+from flare_mesh.datasets.field_dataset import FieldDataset
 
 
-class LPBF(Dataset):
+class LPBF(FieldDataset):
     """Parts built by laser powder bed fusion, in the layout of LPBF_FLARE (arXiv 2508.12594).
 
-    Reads what ``python -m lpbf.generate`` writes as well as the published set
-    (``vedantpuri/LPBF_FLARE`` on the Hugging Face hub, MIT licence, Ti-6Al-4V, 1,100 + 290
-    cases): ``{train,test}/<case>.npz``. Nothing is unpickled; only the arrays named below are read,
-    one case at a time.
+    Reads what ``python -m lpbf.generate`` writes as well as the published set (MIT licence,
+    Ti-6Al-4V, Autodesk Netfabb on Fusion 360 geometries): ``{train,test}/<case>.npz``. Nothing is
+    unpickled; only the arrays named below are read, one case at a time.
 
     Each case is a :class:`~flare_mesh.MeshData` with ``pos`` [N, 3] mm, ``edge_index``,
-    ``hexahedron`` [E, 8], ``displacement`` [N, 3] mm, ``von_mises`` [N, 1] MPa, ``temperature``
-    [N, 1] degrees Celsius, ``case_id``, and the ``targets`` side by side as ``y``.
+    ``hexahedron`` [E, 8], the fields, ``case_id``, and the ``targets`` side by side as ``y``. The
+    published task is the z displacement from positions alone, positions over (30, 30, 60) mm.
+
+    =============  ========  ====  ===================
+    field          channels  unit  in the file
+    =============  ========  ====  ===================
+    displacement   3         mm    ``disp``
+    von_mises      1         MPa   ``vmstr``
+    temperature    1         C     ``temp``
+    =============  ========  ====  ===================
+
+    ==========  =======  =======  ============  =======================
+    published   train    test     nodes         max displacement, mm
+    ==========  =======  =======  ============  =======================
+    cases       1,100    290      736 - 47,542  0.295 mean, 0.998 max
+    ==========  =======  =======  ============  =======================
 
     Args:
         root: Folder of the data set.
         split: ``"train"`` or ``"test"``.
-        targets: Names of the fields that make up ``y``.
+        inputs: Fields of ``x``; none by default.
+        targets: Fields of ``y``.
         transform: Applied to each case on access, as in PyG.
+        skip_bad: Leaves out cases that cannot be used, see :class:`FieldDataset`.
+        max_bytes: Limit of what an array may declare.
 
     Raises:
         FileNotFoundError: If the split's folder is missing or empty.
-        ValueError: If the split or a target is unknown; on access, if a file is damaged.
+        ValueError: If the split or a field is unknown; on access, if a file is damaged.
     """
 
     FIELDS = {"displacement": 3, "von_mises": 1, "temperature": 1}
     UNITS = {"displacement": "mm", "von_mises": "MPa", "temperature": "C"}
+    ADDRESS = "https://huggingface.co/datasets/vedantpuri/LPBF_FLARE"
+    STATS: ClassVar = {
+        "cases": {"train": 1100, "test": 290},
+        "nodes": {"min": 736, "mean": 20_972, "max": 47_542},
+        "edges": {"mean": 114_135},
+        "max displacement, mm": {"mean": 0.295, "max": 0.998},
+    }
     _KEYS = {"displacement": "disp", "von_mises": "vmstr", "temperature": "temp"}
 
     def __init__(
@@ -44,65 +70,77 @@ class LPBF(Dataset):
         root: str | Path,
         split: str = "train",
         *,
+        inputs: Sequence[str] = (),
         targets: Sequence[str] = ("displacement", "von_mises"),
         transform: Callable[[Any], Any] | None = None,
+        skip_bad: bool = False,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
         if split not in ("train", "test"):
             raise ValueError(f"LPBF: unknown split '{split}'; choose 'train' or 'test'")
-        unknown = [name for name in targets if name not in self.FIELDS]
-        if unknown or not targets:
-            raise ValueError(f"LPBF: unknown targets {unknown}; choose from {list(self.FIELDS)}")
-        folder = Path(root) / split
-        self.files = sorted(p for p in folder.glob("*.npz") if not p.name.startswith("."))
-        if not self.files:
+        self.folder = Path(root) / split
+        names = os.listdir(self.folder) if self.folder.is_dir() else []
+        cases = sorted(n[:-4] for n in names if n.endswith(".npz") and not n.startswith("."))
+        if not cases:
             raise FileNotFoundError(
-                f"{folder}: no cases (*.npz) there; make some with `python -m lpbf.generate "
+                f"{self.folder}: no cases (*.npz) there; make some with `python -m lpbf.generate "
                 f"--out {root}` (more parts or a larger --test-fraction, if the other split has "
-                f"some), or put the published set there"
+                f"some), or get the published set by LPBF.download({str(root)!r})"
             )
         self.split = split
-        self.targets = tuple(targets)
-        super().__init__(str(root), transform)
-
-    def len(self) -> int:
-        return len(self.files)
-
-    def get(self, idx: int) -> MeshData:
-        return self.read(self.files[idx], self.targets)
-
-    @classmethod
-    def read(cls, path: Path, targets: Sequence[str]) -> MeshData:
-        """Reads one case file."""
-        try:
-            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-                needed = ("pos", "edge_index", "elems", *cls._KEYS.values())
-                arrays = {key: file[key] for key in needed}
-        except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{path}: not a whole LPBF case ({error}); make it anew") from error
-        data = MeshData(
-            pos=torch.from_numpy(arrays["pos"].astype(np.float32)),
-            edge_index=torch.from_numpy(arrays["edge_index"].astype(np.int64)),
-            hexahedron=torch.from_numpy(arrays["elems"].astype(np.int64)),
-            case_id=path.stem,
+        self.max_bytes = max_bytes
+        super().__init__(
+            root, cases, inputs=inputs, targets=targets, transform=transform, skip_bad=skip_bad
         )
-        nodes = len(data.pos)
-        for key in ("edge_index", "elems"):
-            try:
+
+    @staticmethod
+    def download(root: str | Path) -> None:
+        """Gets the published set from the Hugging Face hub; goes on where an attempt stopped.
+
+        Raises:
+            ImportError: If ``huggingface_hub`` is not installed.
+            ConnectionError: If the hub does not answer.
+        """
+        from flare_mesh.data.download import download_hub
+
+        download_hub("vedantpuri/LPBF_FLARE", root)
+
+    def path(self, index: int) -> Path:
+        """The file of a case."""
+        return self.folder / f"{self.cases[index]}.npz"
+
+    def read(self, index: int) -> MeshData:
+        path = self.path(index)
+        needed = ("pos", "edge_index", "elems", *self._KEYS.values())
+        arrays = read_npz(path, needed, max_bytes=self.max_bytes)
+        nodes = len(arrays["pos"])
+        try:
+            _check_shape("pos", arrays["pos"], (nodes, 3))
+            _check_shape("edge_index", arrays["edge_index"], (2, -1))
+            _check_shape("elems", arrays["elems"], (-1, 8))
+            for key in ("edge_index", "elems"):
                 check_node_numbers(key, arrays[key], nodes)
-            except ValueError as error:
-                raise ValueError(f"{path}: {error}") from error
-        for name, channels in cls.FIELDS.items():
-            values = arrays[cls._KEYS[name]].astype(np.float32)
-            if values.size != nodes * channels:
-                raise ValueError(
-                    f"{path}: expected '{cls._KEYS[name]}' of shape [{nodes}, {channels}] "
-                    f"(got {list(values.shape)})"
-                )
-            data[name] = torch.from_numpy(values.reshape(nodes, channels))
-        data.y = torch.cat([data[name] for name in targets], dim=1)
+            data = MeshData(torch.from_numpy(arrays["pos"].astype(np.float32)))
+            data.edge_index = torch.from_numpy(arrays["edge_index"].astype(np.int64))
+            cells = arrays["elems"].astype(np.int64)
+            data.cell_index = torch.from_numpy(cells.reshape(-1))
+            code = np.full(len(cells), VTK_CODES["hexahedron"], dtype=np.uint8)
+            data.cell_type = torch.from_numpy(code)
+            for name, channels in self.FIELDS.items():
+                values = arrays[self._KEYS[name]]
+                if values.size != nodes * channels:
+                    _check_shape(self._KEYS[name], values, (nodes, channels))
+                values = values.astype(np.float32).reshape(nodes, channels)
+                data[name] = torch.from_numpy(values)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
         return data
 
-    @property
-    def target_channels(self) -> dict[str, int]:
-        """Names and channels of the fields in ``y``, in their order."""
-        return {name: self.FIELDS[name] for name in self.targets}
+
+def _check_shape(name: str, values: NDArray[Any], shape: tuple[int, ...]) -> None:
+    fits = len(shape) == values.ndim and all(
+        wanted in (-1, got) for wanted, got in zip(shape, values.shape, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join("any" if n < 0 else str(n) for n in shape)
+        raise ValueError(f"expected '{name}' of shape [{wanted}] (got {list(values.shape)})")

@@ -128,7 +128,8 @@ def fit(
     test = _InMemory(splits["test"])
     fields = splits["train"].target_channels
     for split, cases in (("train", train.cases), ("test", test.cases)):
-        _check_targets(cases, fields, splits[split].files)
+        files = [splits[split].path(i) for i in range(len(cases))]
+        _check_targets(cases, fields, files)
 
     operator = FLAREOperator(BuildFeatures.CHANNELS, sum(fields.values()), **(model or {}))
     surrogate = Surrogate(operator, fields, units=LPBF.UNITS, transform="build_features", info=info)

@@ -90,10 +90,39 @@ def test_damaged_cases(tmp_path, lpbf_root):
     assert len(data_set) == 6
     with pytest.raises(ValueError, match=r"g.npz: expected node numbers from 0 to 7 in 'elems'"):
         data_set[5]
-    for index, name in enumerate("abdf"):
-        with pytest.raises(ValueError, match=rf"{name}.npz: not a whole LPBF case"):
-            data_set[index if index < 3 else 4]
+    for index, message in (
+        (0, r"a\.npz: not a whole npz file"),
+        (1, r"b\.npz: not a whole npz file"),
+        (2, r"d\.npz: not a whole npz file \(no arrays \['vmstr'\]; it has"),
+        (4, r"f\.npz, 'disp': holds Python objects, which are not unpickled"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            data_set[index]
     with pytest.raises(
         ValueError, match=r"e.npz: expected 'vmstr' of shape \[8, 1\] \(got \[7\]\)"
     ):
         data_set[3]
+
+
+def test_bad_cases_are_left_out(tmp_path, caplog):
+    write_published(tmp_path / "train/a.npz")
+    write_published(tmp_path / "train/b.npz", disp=np.full((8, 3), np.nan))
+    write_published(tmp_path / "train/c.npz")
+    with pytest.raises(ValueError, match=r"case 'b': 24 values of 'y' are NaN or infinite; mend"):
+        LPBF(tmp_path)[1]
+    data_set = LPBF(tmp_path, skip_bad=True)
+    assert [case.case_id for case in data_set] == ["a", "c"]
+    assert "case 'b' is left out" in caplog.text
+    write_published(tmp_path / "train/a.npz", disp=np.full((8, 3), np.inf))
+    (tmp_path / "train/c.npz").unlink()
+    with pytest.raises(ValueError, match="no case of 2 can be used"):
+        LPBF(tmp_path, skip_bad=True)
+
+
+def test_inputs_and_sizes(tmp_path):
+    write_published(tmp_path / "train/a.npz")
+    case = LPBF(tmp_path, inputs=["temperature"], targets=["displacement"])[0]
+    assert torch.equal(case.x, case.temperature)
+    assert torch.equal(case.y, case.displacement)
+    with pytest.raises(ValueError, match=r"'pos': declares .* more than the limit of 100"):
+        LPBF(tmp_path, max_bytes=100)[0]
