@@ -5,6 +5,7 @@ from flare_mesh.data.transforms.build_features import BuildFeatures
 from flare_mesh.data.transforms.from_reference_frame import FromReferenceFrame
 from flare_mesh.data.transforms.knn_edges import KNNEdges
 from flare_mesh.data.transforms.mesh_edges import MeshEdges
+from flare_mesh.data.transforms.node_weights import NodeWeights
 from flare_mesh.data.transforms.radius_edges import RadiusEdges
 from flare_mesh.data.transforms.random_nodes import RandomNodes
 from flare_mesh.data.transforms.random_quarter_turn import RandomQuarterTurn
@@ -20,6 +21,7 @@ __all__ = [
     "FromReferenceFrame",
     "KNNEdges",
     "MeshEdges",
+    "NodeWeights",
     "RadiusEdges",
     "RandomNodes",
     "RandomQuarterTurn",

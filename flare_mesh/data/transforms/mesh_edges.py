@@ -1,11 +1,9 @@
 """Edges along the cells."""
 
-import torch
 from torch_geometric.data import Data
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
-from flare_mesh.data.cells import edges_of_cells
 from flare_mesh.data.mesh_data import MeshData
 from flare_mesh.data.transforms.checks import check_single
 
@@ -26,13 +24,10 @@ class MeshEdges(BaseTransform):
 
     def forward(self, data: Data) -> Data:
         check_single(data, "MeshEdges")
-        cells = data.cells if isinstance(data, MeshData) else {}
-        if not cells:
+        if not isinstance(data, MeshData) or not data.num_cells:
             raise ValueError(
                 "MeshEdges: expected a MeshData with cells (got none); join points without cells "
                 "by KNNEdges or RadiusEdges, triangles of PyG's 'face' by FaceToEdge"
             )
-        arrays = {kind: nodes.numpy(force=True) for kind, nodes in cells.items()}
-        edges = torch.from_numpy(edges_of_cells(arrays, int(data.num_nodes or 0)))
-        data.edge_index = edges.to(next(iter(cells.values())).device)
+        data.edge_index = data.edges()
         return data

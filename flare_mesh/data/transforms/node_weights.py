@@ -1,0 +1,36 @@
+"""Each node's share of the mesh."""
+
+from torch_geometric.data import Data
+from torch_geometric.data.datapipes import functional_transform
+from torch_geometric.transforms import BaseTransform
+
+from flare_mesh.data.mesh_data import MeshData
+
+
+@functional_transform("node_weights")
+class NodeWeights(BaseTransform):
+    """Adds ``weight`` [N], each node's share of length, area or volume (lumped mass).
+
+    With it the models' averages over nodes become integrals over the mesh, which refinement does
+    not change.
+
+    Args:
+        name: Key of the weights.
+
+    Shapes:
+        needs a :class:`~flare_mesh.MeshData` with cells, or a batch of them; adds ``weight`` [N].
+
+    Raises:
+        ValueError: On access, if the data has no cells.
+    """
+
+    def __init__(self, name: str = "weight") -> None:
+        self.name = name
+
+    def forward(self, data: Data) -> Data:
+        if not isinstance(data, MeshData):
+            raise ValueError(
+                f"NodeWeights: expected a MeshData with cells (got {type(data).__name__})"
+            )
+        data[self.name] = data.node_weights
+        return data
