@@ -1,0 +1,288 @@
+"""Flows that change in time, on triangles: the data of MeshGraphNets."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from flare_mesh.data import MeshData, check_node_numbers
+from flare_mesh.datasets.field_dataset import FieldDataset, find_file
+from flare_mesh.datasets.tfrecord import TFRecordFile, parse_example
+from flare_mesh.datasets.time_window import TimeWindow
+
+_SPLITS = ("train", "valid", "test")
+_NODE_TYPES = 9
+_MAX_META = 10 * 2**20
+
+
+def _units(states: Mapping[str, str]) -> dict[str, str]:
+    kinds = ("in", "out", "increment")
+    return {"node_type": "1"} | {f"{s}_{k}": unit for s, unit in states.items() for k in kinds}
+
+
+class _MeshGraphNets(FieldDataset):
+    """What CylinderFlow and AirfoilFlow share."""
+
+    SOURCE: ClassVar[str] = ""
+    """Name of the set in the authors' storage."""
+    STATES: ClassVar[Mapping[str, int]] = {}
+    """Channels of each field that changes in time."""
+    PREDICTED: ClassVar[tuple[str, ...]] = ()
+    """Fields that the authors' model is fed with and predicts the increments of."""
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: str = "train",
+        *,
+        mode: str = "windows",
+        window: tuple[int, int | None] | None = None,
+        inputs: Sequence[str] | None = None,
+        targets: Sequence[str] | None = None,
+        transform: Callable[[Any], Any] | None = None,
+        skip_bad: bool = False,
+    ) -> None:
+        name = type(self).__name__
+        if split not in _SPLITS:
+            raise ValueError(f"{name}: unknown split '{split}'; choose from {[*_SPLITS]}")
+        self.split, self.mode = split, mode
+        path = find_file(root, f"{self.SOURCE}/meta.json", self.ADDRESS)
+        self._features, self._steps, self.time_step = _read_meta(path, self.STATES)
+        default = (1, None if mode == "rollout" else 1)
+        self._places = TimeWindow.of(self._steps, window or default, mode, name)
+        records = find_file(root, f"{self.SOURCE}/{split}.tfrecord", self.ADDRESS)
+        self._records = TFRecordFile(records, Path(root, "processed", self.SOURCE))
+        self.FIELDS = {"node_type": _NODE_TYPES}
+        for state, channels in self.STATES.items():
+            self.FIELDS[f"{state}_in"] = self._places.num_in * channels
+            self.FIELDS[f"{state}_out"] = self._places.num_out * channels
+            self.FIELDS[f"{state}_increment"] = self._places.num_out * channels
+        if inputs is None:
+            inputs = ["node_type", *(f"{state}_in" for state in self.PREDICTED)]
+        if targets is None:
+            kind = "out" if mode == "rollout" else "increment"
+            targets = [f"{state}_{kind}" for state in self.PREDICTED]
+        cases = [
+            case
+            for number in range(len(self._records))
+            for case in self._places.names(f"{split}_{number:04d}")
+        ]
+        super().__init__(
+            root, cases, inputs=inputs, targets=targets, transform=transform, skip_bad=skip_bad
+        )
+
+    def read(self, index: int) -> MeshData:
+        number, start = divmod(index, len(self._places.starts))
+        place = f"{self._records.path}, record {number}"
+        payload = self._records[number]
+        try:
+            features = parse_example(payload)
+            pos = self._array(features, "mesh_pos")[0]
+            triangles = self._array(features, "cells")[0]
+            types = self._array(features, "node_type")[0, :, 0]
+            if pos.shape[1] != 2 or len(types) != len(pos):
+                raise ValueError(
+                    f"expected 'mesh_pos' [1, N, 2] and 'node_type' [1, N, 1] (got "
+                    f"{[1, *pos.shape]} and {[1, len(types), 1]})"
+                )
+            check_node_numbers("cells", triangles, len(pos))
+            if not ((types >= 0) & (types < _NODE_TYPES)).all():
+                raise ValueError(f"'node_type' is not always from 0 to {_NODE_TYPES - 1}")
+            states = {
+                name: self._array(features, name)
+                for name in self.STATES
+                if any(field.startswith(f"{name}_") for field in (*self.inputs, *self.targets))
+            }
+            for name, values in states.items():
+                expected = (self._steps, len(pos), self.STATES[name])
+                if values.shape != expected:
+                    raise ValueError(
+                        f"expected '{name}' {list(expected)} (got {list(values.shape)})"
+                    )
+        except ValueError as error:
+            raise ValueError(f"{place}: {error}") from error
+
+        data = MeshData(
+            pos=torch.from_numpy(np.array(pos, dtype=np.float32)),
+            triangle=torch.from_numpy(triangles.astype(np.int64)),
+        )
+        kinds = torch.from_numpy(types.astype(np.int64))
+        data.node_type = torch.nn.functional.one_hot(kinds, _NODE_TYPES).float()
+        data.loss_mask = (kinds == 0) | (kinds == 5)
+        now = start + self._places.num_in
+        for name, values in states.items():
+            known, later = values[start:now], values[now : now + self._places.num_out]
+            before = values[now - 1 : now - 1 + self._places.num_out]
+            data[f"{name}_in"] = _time_major(known)
+            data[f"{name}_out"] = _time_major(later)
+            data[f"{name}_increment"] = _time_major(later - before)
+        return data
+
+    def _array(self, features: dict[str, memoryview], name: str) -> NDArray[Any]:
+        if name not in features:
+            raise ValueError(f"no feature '{name}'; it has {sorted(features)}")
+        dtype, shape = self._features[name]
+        try:
+            return np.frombuffer(features[name], dtype).reshape(shape)
+        except ValueError as error:
+            raise ValueError(
+                f"expected '{name}' of shape {list(shape)} and type {dtype}, as meta.json says "
+                f"(got {len(features[name]):,} bytes)"
+            ) from error
+
+    @classmethod
+    def download(  # pyright: ignore[reportIncompatibleMethodOverride]
+        cls, root: str | Path, *, splits: Iterable[str] = _SPLITS
+    ) -> None:
+        """Downloads ``meta.json`` and the records of ``splits`` below ``root``.
+
+        Args:
+            root: Folder for the set's own folder.
+            splits: Of ``"train"``, ``"valid"`` and ``"test"``.
+        """
+        from flare_mesh.data.download import download_file
+
+        for name in ("meta.json", *(f"{split}.tfrecord" for split in splits)):
+            download_file(f"{cls.ADDRESS}{name}", Path(root, cls.SOURCE, name))
+
+
+class CylinderFlow(_MeshGraphNets):
+    """Vortex streets behind cylinders: incompressible flow, MeshGraphNets (arXiv 2010.03409).
+
+    ``cylinder_flow/meta.json`` and ``{train,valid,test}.tfrecord``, a record a trajectory of 600
+    states, 0.01 s apart, on a mesh of its own. A case is a step of a trajectory: the state of now,
+    and the next. The published target is the increment of the velocity, normalised by its mean and
+    standard deviation over the training set, as are the inputs; the published training adds noise
+    (standard deviation 0.02) to the velocity of normal nodes and leaves out a trajectory's first
+    state.
+
+    ``node_type`` is one-hot: 0 normal, 1 obstacle, 2 airfoil, 3 handle, 4 inflow, 5 outflow, 6
+    wall. ``loss_mask`` [N] tells the nodes whose error counts, and which a rollout updates: types
+    0 and 5. ``<state>_in``, ``<state>_out`` and ``<state>_increment`` (from one state to the next)
+    are of the window, time-major: channel t C + c.
+
+    .. list-table::
+        :header-rows: 1
+
+        * - train / valid / test
+          - states
+          - nodes
+          - cells
+          - fields
+        * - 1,000 / 100 / 100
+          - 600
+          - about 1,900
+          - triangles
+          - velocity, pressure
+
+    Args:
+        root: Folder of ``cylinder_flow``, or that folder.
+        split: ``"train"``, ``"valid"`` or ``"test"``.
+        mode: ``"windows"`` for a case at each time step, ``"rollout"`` for one a trajectory.
+        window: States that are known, and states to predict; None for all that follow. By default
+            (1, 1), in rollouts (1, None).
+        inputs: Fields of ``x``; by default the node type and the states that are predicted.
+        targets: Fields of ``y``; by default the increments of the predicted states, in rollouts
+            the states.
+        transform: Applied to each case on access, as in PyG.
+        skip_bad: Leaves out cases that cannot be used.
+
+    Attributes:
+        time_step: Seconds between two states.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If an option is unknown or a file is damaged; the message names the record.
+    """
+
+    SOURCE = "cylinder_flow"
+    STATES = {"velocity": 2, "pressure": 1}
+    PREDICTED = ("velocity",)
+    UNITS = _units({"velocity": "m/s", "pressure": "Pa"})
+    ADDRESS = "https://storage.googleapis.com/dm-meshgraphnets/cylinder_flow/"
+    STATS: ClassVar[dict[str, int]] = {"train": 1000, "valid": 100, "test": 100, "states": 600}
+
+
+class AirfoilFlow(_MeshGraphNets):
+    """Transonic flow around aerofoils: compressible, MeshGraphNets (arXiv 2010.03409).
+
+    As :class:`CylinderFlow`, with 601 states, a density, and the node types 0, 2 (aerofoil) and 4
+    (inflow); ``time_step`` is what ``meta.json`` says, 0.0002 s. Density and velocity are predicted
+    by default; the paper's model also predicts the pressure, ``pressure_out``.
+
+    .. list-table::
+        :header-rows: 1
+
+        * - train / valid / test
+          - states
+          - nodes
+          - cells
+          - fields
+        * - 1,000 / 100 / 100
+          - 601
+          - about 5,200
+          - triangles
+          - velocity, density, pressure
+
+    Args:
+        root: Folder of ``airfoil``, or that folder.
+        split: ``"train"``, ``"valid"`` or ``"test"``.
+        mode: As for :class:`CylinderFlow`.
+        window: As for :class:`CylinderFlow`.
+        inputs: As for :class:`CylinderFlow`.
+        targets: As for :class:`CylinderFlow`.
+        transform: Applied to each case on access, as in PyG.
+        skip_bad: Leaves out cases that cannot be used.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If an option is unknown or a file is damaged; the message names the record.
+    """
+
+    SOURCE = "airfoil"
+    STATES = {"velocity": 2, "density": 1, "pressure": 1}
+    PREDICTED = ("velocity", "density")
+    UNITS = _units({"velocity": "m/s", "density": "kg/m^3", "pressure": "Pa"})
+    ADDRESS = "https://storage.googleapis.com/dm-meshgraphnets/airfoil/"
+    STATS: ClassVar[dict[str, int]] = {"train": 1000, "valid": 100, "test": 100, "states": 601}
+
+
+def _time_major(values: NDArray[Any]) -> torch.Tensor:
+    """[T, N, C] as [N, T * C], a copy."""
+    steps, nodes, channels = values.shape
+    rows = values.transpose(1, 0, 2).reshape(nodes, steps * channels)
+    return torch.from_numpy(np.array(rows, dtype=np.float32))
+
+
+def _read_meta(
+    path: Path, states: Mapping[str, int]
+) -> tuple[dict[str, tuple[np.dtype, tuple[int, ...]]], int, float]:
+    """Type and shape of each feature, states of a trajectory, and the seconds between two."""
+    if path.stat().st_size > _MAX_META:
+        raise ValueError(f"{path}: larger than {_MAX_META:,} bytes; not a description of a set")
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+        features = {}
+        for name in ("cells", "mesh_pos", "node_type", *states):
+            feature = meta["features"][name]
+            dtype = {"int32": "<i4", "int64": "<i8", "float32": "<f4", "float64": "<f8"}[
+                feature["dtype"]
+            ]
+            shape = tuple(int(size) for size in feature["shape"])
+            if len(shape) != 3 or shape.count(-1) > 1 or min(shape) < -1:
+                raise ValueError(f"'{name}' has the shape {list(shape)}")
+            features[name] = (np.dtype(dtype), shape)
+        steps, seconds = int(meta["trajectory_length"]), float(meta["dt"])
+        for name in states:
+            if features[name][1][0] not in (steps, -1):
+                raise ValueError(f"'{name}' has not trajectory_length = {steps} states")
+        return features, steps, seconds
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        text = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise ValueError(
+            f"{path}: expected features, trajectory_length and dt as in the published file ({text})"
+        ) from error
