@@ -1,0 +1,250 @@
+"""Turbulent flow around aerofoils."""
+
+import json
+import math
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from flare_mesh.data import MeshData, check_node_numbers
+from flare_mesh.datasets.field_dataset import FieldDataset, find_file
+from flare_mesh.datasets.processed import keep_npz
+from flare_mesh.datasets.same_points import place_in
+from flare_mesh.datasets.vtk_xml import VTKXMLFile
+
+_VTK_QUAD = 9
+_STORED = ("distance", "normals", "velocity", "pressure", "turbulent_viscosity")
+_MAX_MANIFEST = 10 * 2**20
+
+
+class AirfRANS(FieldDataset):
+    """Steady incompressible RANS flow around 1,000 NACA aerofoils (arXiv 2212.07564).
+
+    ``<case>/<case>_internal.vtu`` and ``<case>_aerofoil.vtp`` beside ``manifest.json``, which lists
+    the cases of each task; ODbL 1.0. The fields are those of the ``airfrans`` package and of
+    :class:`torch_geometric.datasets.AirfRANS`, under the names below. PyG's set is one file of all
+    clouds, without their cells, which is loaded whole (some 9 GB); this one reads the authors'
+    files, one case at a time, with the mesh.
+
+    - ``inlet_velocity``: the speed and angle of attack in the case's name, as a vector;
+    - ``distance`` to the aerofoil, positive in the fluid (``-implicit_distance`` of the file);
+    - ``normals`` of the aerofoil on its nodes, elsewhere zero, with the sign that the file and the
+      ``airfrans`` package have; the code of the paper's experiments flips it;
+    - ``velocity``, ``pressure`` (by the density), ``turbulent_viscosity`` (kinematic).
+
+    ``surf`` [N] tells the nodes on the aerofoil: those with a horizontal velocity of exactly 0.
+    Published normalisation: mean and standard deviation of all inputs, coordinates included, and
+    targets.
+
+    .. list-table::
+        :header-rows: 1
+
+        * - task
+          - train / test
+          - what is tested
+        * - full
+          - 800 / 200
+          - interpolation
+        * - scarce
+          - 200 / 200
+          - the test cases of ``full``
+        * - reynolds
+          - 504 / 496
+          - Reynolds numbers below 3 and above 5 million
+        * - aoa
+          - 804 / 196
+          - angles of attack below -2.5 and above 12.5 degrees
+
+    About 180,000 nodes and quads a case, in two dimensions. Each case is decoded once and kept in
+    ``root/processed`` (9 MB).
+
+    Args:
+        root: Folder with ``manifest.json`` and the cases, or the one above it.
+        split: ``"train"`` or ``"test"``.
+        task: ``"full"``, ``"scarce"``, ``"reynolds"`` or ``"aoa"``.
+        inputs: Fields of ``x``.
+        targets: Fields of ``y``.
+        transform: Applied to each case on access, as in PyG.
+        skip_bad: Leaves out cases that cannot be used.
+
+    Raises:
+        FileNotFoundError: If there is no manifest; on access, if a file is missing.
+        ValueError: If an option is unknown or the manifest is damaged; on access, if a case is.
+    """
+
+    FIELDS = {
+        "inlet_velocity": 2,
+        "inlet_speed": 1,
+        "angle_of_attack": 1,
+        "distance": 1,
+        "normals": 2,
+        "velocity": 2,
+        "pressure": 1,
+        "turbulent_viscosity": 1,
+    }
+    UNITS = {
+        "inlet_velocity": "m/s",
+        "inlet_speed": "m/s",
+        "angle_of_attack": "degree",
+        "distance": "m",
+        "normals": "1",
+        "velocity": "m/s",
+        "pressure": "m^2/s^2",
+        "turbulent_viscosity": "m^2/s",
+    }
+    ADDRESS = "https://data.isir.upmc.fr/extrality/NeurIPS_2022/Dataset.zip"
+    STATS: ClassVar[dict[str, dict[str, int]]] = {
+        "full": {"train": 800, "test": 200, "nodes": 180_000},
+        "scarce": {"train": 200, "test": 200, "nodes": 180_000},
+        "reynolds": {"train": 504, "test": 496, "nodes": 180_000},
+        "aoa": {"train": 804, "test": 196, "nodes": 180_000},
+    }
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: str = "train",
+        *,
+        task: str = "full",
+        inputs: Sequence[str] = ("inlet_velocity", "distance", "normals"),
+        targets: Sequence[str] = ("velocity", "pressure", "turbulent_viscosity"),
+        transform: Callable[[Any], Any] | None = None,
+        skip_bad: bool = False,
+    ) -> None:
+        if split not in ("train", "test"):
+            raise ValueError(f"AirfRANS: unknown split '{split}'; choose 'train' or 'test'")
+        if task not in self.STATS:
+            raise ValueError(f"AirfRANS: unknown task '{task}'; choose from {[*self.STATS]}")
+        self.task, self.split = task, split
+        manifest = find_file(root, "Dataset/manifest.json", self.ADDRESS)
+        self.folder = manifest.parent
+        super().__init__(
+            root,
+            _cases(manifest, f"{'full' if split == 'test' and task == 'scarce' else task}_{split}"),
+            inputs=inputs,
+            targets=targets,
+            transform=transform,
+            skip_bad=skip_bad,
+        )
+
+    def read(self, index: int) -> MeshData:
+        case = self.cases[index]
+        speed, angle = self._inlet(case)
+        folder = self.folder / case
+        files = [folder / f"{case}_internal.vtu", folder / f"{case}_aerofoil.vtp"]
+        for file in files:
+            if not file.is_file():
+                raise FileNotFoundError(f"{file}: not there; get it from {self.ADDRESS}")
+        target = Path(self.processed_dir, "airfrans", f"{case}.npz")
+        names = ["pos", "quad", "surf", *_STORED]
+        arrays = keep_npz(target, files, lambda: _read_case(*files), names)
+        check_node_numbers("quad", arrays["quad"], len(arrays["pos"]))
+        data = MeshData(
+            pos=torch.from_numpy(np.array(arrays["pos"])),
+            quad=torch.from_numpy(arrays["quad"].astype(np.int64)),
+        )
+        radians = math.radians(angle)
+        inlet = [[speed * math.cos(radians), speed * math.sin(radians)]]
+        data.inlet_velocity = torch.tensor(inlet, dtype=torch.float32)
+        data.inlet_speed = torch.tensor([[speed]], dtype=torch.float32)
+        data.angle_of_attack = torch.tensor([[angle]], dtype=torch.float32)
+        for name in (*_STORED, "surf"):
+            data[name] = torch.from_numpy(np.array(arrays[name]))
+        return data
+
+    def _inlet(self, case: str) -> tuple[float, float]:
+        try:
+            speed, angle = (float(part) for part in case.split("_")[2:4])
+        except ValueError as error:
+            raise ValueError(
+                f"{self.folder}, case '{case}': expected the speed and the angle of attack as the "
+                f"third and fourth part of its name, between underscores"
+            ) from error
+        return speed, angle
+
+    @classmethod
+    def download(  # pyright: ignore[reportIncompatibleMethodOverride]
+        cls, root: str | Path, *, max_bytes: int = 100 * 2**30
+    ) -> None:
+        """Downloads (9.3 GB) and unpacks the set below ``root``; the archive is removed.
+
+        Args:
+            root: Folder for ``Dataset``.
+            max_bytes: Bytes that the archive may unpack to.
+        """
+        from flare_mesh.data.download import download_file, extract_zip
+
+        archive = Path(root, "Dataset.zip")
+        download_file(cls.ADDRESS, archive)
+        extract_zip(archive, Path(root), max_bytes=max_bytes)
+        archive.unlink()
+
+
+def _cases(manifest: Path, key: str) -> list[str]:
+    """The cases of a split; their names become paths, so they must be plain."""
+    if manifest.stat().st_size > _MAX_MANIFEST:
+        raise ValueError(f"{manifest}: larger than {_MAX_MANIFEST:,} bytes; not a manifest")
+    try:
+        content = json.loads(manifest.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{manifest}: not a JSON file ({error}); download it anew") from error
+    if not isinstance(content, dict) or key not in content:
+        have = sorted(content) if isinstance(content, dict) else type(content).__name__
+        raise ValueError(f"{manifest}: no list '{key}'; it has {have}")
+    cases = content[key]
+    good = isinstance(cases, list) and all(
+        isinstance(case, str) and re.fullmatch(r"[A-Za-z0-9][\w.+-]*", case) for case in cases
+    )
+    if not good or not cases:
+        raise ValueError(f"{manifest}: expected a list of names of cases under '{key}'")
+    return cases
+
+
+def _read_case(internal: Path, aerofoil: Path) -> dict[str, NDArray[Any]]:
+    """What is kept of a case."""
+    mesh, wall = VTKXMLFile(internal), VTKXMLFile(aerofoil)
+    for file, kind in ((mesh, "UnstructuredGrid"), (wall, "PolyData")):
+        if file.kind != kind:
+            raise ValueError(f"{file.path}: expected a {kind} (got a {file.kind})")
+    points = mesh.points()[:, :2]
+    velocity = mesh.read("PointData", "U", 3)[:, :2]
+    surf = velocity[:, 0] == 0
+    arrays = {
+        "pos": points,
+        "distance": -mesh.read("PointData", "implicit_distance")[:, None],
+        "normals": _normals(points, surf, wall),
+        "velocity": velocity,
+        "pressure": mesh.read("PointData", "p")[:, None],
+        "turbulent_viscosity": mesh.read("PointData", "nut")[:, None],
+    }
+    stored = {name: np.ascontiguousarray(values, np.float32) for name, values in arrays.items()}
+    return {**stored, "surf": surf, "quad": _quads(mesh).astype(np.int32)}
+
+
+def _quads(internal: VTKXMLFile) -> NDArray[Any]:
+    nodes, ends = internal.cells("Cells")
+    types = internal.read("Cells", "types")
+    quads = len(ends) * 4 == len(nodes) and (types == _VTK_QUAD).all()
+    if not quads or (ends != np.arange(4, len(nodes) + 1, 4)).any():
+        raise ValueError(f"{internal.path}: expected quads only")
+    return nodes.reshape(-1, 4)
+
+
+def _normals(
+    points: NDArray[Any], surf: NDArray[np.bool_], aerofoil: VTKXMLFile
+) -> NDArray[np.float32]:
+    """Normals [N, 2] of the aerofoil at those of its points that the nodes coincide with."""
+    normals = np.zeros(points.shape, dtype=np.float32)
+    place = place_in(points[surf], aerofoil.points()[:, :2])
+    if (place < 0).any():
+        raise ValueError(
+            f"{aerofoil.path}: {int((place < 0).sum())} of {len(place)} nodes on the aerofoil are "
+            f"not in it; the two files are of different cases"
+        )
+    normals[surf] = aerofoil.read("PointData", "Normals", 3)[place, :2]
+    return normals
