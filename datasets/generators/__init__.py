@@ -1,0 +1,1 @@
+"""Makes published data sets anew, from their recipes."""

@@ -1,0 +1,98 @@
+"""Writes MAT files of any size without holding them in memory."""
+
+import struct
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flare_mesh.datasets.generators.samples import SampleStack
+
+_CODES = {"f8": (6, 9), "f4": (7, 7)}  # classes of arrays and types of elements in MAT files
+_CLASSES = {"f8": b"double", "f4": b"single"}
+_MAX_V5_BYTES = 2**31 - 1
+
+
+class _Whole:
+    """An array in memory, as a stack in one piece."""
+
+    def __init__(self, array: NDArray) -> None:
+        self._array = array
+        self.shape, self.dtype, self.nbytes = array.shape, array.dtype, array.nbytes
+
+    def slabs(self) -> Iterator[NDArray]:
+        yield np.asfortranarray(self._array)
+
+
+def write_mat(path: Path, arrays: Mapping[str, SampleStack | NDArray]) -> None:
+    """Writes arrays and stacks of samples as a MAT file of version 5, or 7.3 if one needs it.
+
+    Version 5 holds at most 2 GB an array; version 7.3 is HDF5. The same arrays give the same bytes.
+
+    Args:
+        path: Where to write.
+        arrays: Of single or double precision, by their names in the file.
+    """
+    stacks = {
+        name: array if isinstance(array, SampleStack) else _Whole(array)
+        for name, array in arrays.items()
+    }
+    if max(stack.nbytes for stack in stacks.values()) <= _MAX_V5_BYTES:
+        _write_v5(path, stacks)
+    else:
+        _write_v73(path, stacks)
+
+
+def mat_writer(*keys: str, **arrays: NDArray) -> Callable[[Path, Sequence[Path]], None]:
+    """A function that writes a MAT file from the files of its samples.
+
+    Args:
+        keys: Names of the samples' arrays.
+        arrays: To write besides.
+    """
+
+    def write(path: Path, files: Sequence[Path]) -> None:
+        write_mat(path, {**{key: SampleStack(files, key) for key in keys}, **arrays})
+
+    return write
+
+
+def _header(text: str, version: int) -> bytes:
+    return struct.pack("<116s8xHH", text.encode().ljust(116), version, 0x4D49)
+
+
+def _element(code: int, content: bytes) -> bytes:
+    return struct.pack("<II", code, len(content)) + content + bytes(-len(content) % 8)
+
+
+def _write_v5(path: Path, stacks: Mapping[str, SampleStack | _Whole]) -> None:
+    with path.open("wb") as file:
+        file.write(_header("MATLAB 5.0 MAT-file, written by flare_mesh", 0x0100))
+        for name, stack in stacks.items():
+            kind, code = _CODES[stack.dtype.str[1:]]
+            head = _element(6, struct.pack("<II", kind, 0))
+            head += _element(5, struct.pack(f"<{len(stack.shape)}i", *stack.shape))
+            head += _element(1, name.encode())
+            head += struct.pack("<II", code, stack.nbytes)
+            padding = -stack.nbytes % 8
+            file.write(struct.pack("<II", 14, len(head) + stack.nbytes + padding) + head)
+            for slab in stack.slabs():
+                file.write(slab.T.data)  # Fortran's order
+            file.write(bytes(padding))
+
+
+def _write_v73(path: Path, stacks: Mapping[str, SampleStack | _Whole]) -> None:
+    import h5py
+
+    with h5py.File(path, "w", userblock_size=512) as file:
+        for name, stack in stacks.items():
+            # MATLAB's axes are the reverse of HDF5's.
+            data = file.create_dataset(name, stack.shape[::-1], stack.dtype)
+            data.attrs["MATLAB_class"] = np.bytes_(_CLASSES[stack.dtype.str[1:]])
+            start = 0
+            for slab in stack.slabs():
+                data[start : start + slab.shape[-1]] = slab.T
+                start += slab.shape[-1]
+    with path.open("r+b") as file:
+        file.write(_header("MATLAB 7.3 MAT-file, written by flare_mesh", 0x0200))

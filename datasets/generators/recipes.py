@@ -1,0 +1,10 @@
+"""Published data sets that can be made anew, by name."""
+
+from flare_mesh.datasets.generators.darcy_recipe import DarcyRecipe
+from flare_mesh.datasets.generators.elasticity_recipe import ElasticityRecipe
+from flare_mesh.datasets.generators.navier_stokes_recipe import NavierStokesRecipe
+from flare_mesh.datasets.generators.recipe import Recipe
+
+RECIPES: dict[str, type[Recipe]] = {
+    recipe.name: recipe for recipe in (DarcyRecipe, NavierStokesRecipe, ElasticityRecipe)
+}

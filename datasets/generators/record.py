@@ -1,0 +1,71 @@
+"""The record of a data set: with which options it was begun, and what is done."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from flare_mesh.datasets.generators.recipe import Recipe
+from flare_mesh.files import atomic_path, check_folder
+
+
+def open_record(record: Path, recipe: Recipe, resume: bool, *, begun: bool) -> dict[str, int]:
+    """Checks the folder that a record is in, and starts the record of a new data set.
+
+    Args:
+        record: The record's file.
+        recipe: What is to be made.
+        resume: Whether a data set that was begun is to be gone on with.
+        begun: Whether there are samples.
+
+    Returns:
+        Sizes of the files that an earlier run finished.
+
+    Raises:
+        ValueError: If the folder is in use and not to be resumed, or was begun with other options,
+            or the record is damaged.
+    """
+    check_folder(record)
+    out = record.parent
+    settings, files = _read(record)
+    if not files and not begun:  # new, or failed before its first sample
+        for target in recipe.targets():
+            if (out / target.path).exists():
+                raise ValueError(f"{out / target.path}: exists already; choose another --out")
+        write_record(record, recipe, {})
+        return {}
+    if not resume:
+        raise ValueError(
+            f"{out}: already holds a {recipe.name} set; add --resume, or choose another --out"
+        )
+    wanted = json.loads(json.dumps(recipe.content()))
+    differing = [key for key in wanted if settings.get(key) != wanted[key]]
+    if differing:
+        raise ValueError(
+            f"{out}: was begun with other options ("
+            + ", ".join(f"{k} = {settings.get(k)}, now {wanted[k]}" for k in differing)
+            + "); use the same ones or choose another --out"
+        )
+    return files
+
+
+def _read(record: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    """The options that a set was begun with, and the sizes of its finished files, if any."""
+    if not record.is_file():
+        return {}, {}
+    try:
+        found = json.loads(record.read_text())
+        settings, files = dict(found["settings"]), dict(found["files"])
+        if any(Path(name).is_absolute() or ".." in Path(name).parts for name in files):
+            raise ValueError("it names files outside of the folder")
+        return settings, files
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{record}: damaged ({error}); restore it or choose another --out"
+        ) from error
+
+
+def write_record(record: Path, recipe: Recipe, files: dict[str, int]) -> None:
+    """Writes the options of a data set, and the sizes of its finished files."""
+    content = {"recipe": recipe.name, "settings": recipe.content(), "files": files}
+    with atomic_path(record) as temporary:
+        temporary.write_text(json.dumps(content, indent=1))

@@ -1,0 +1,84 @@
+"""Samples as one file each, and stacks of them that are larger than the memory."""
+
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flare_mesh.files import atomic_path
+
+_TOGETHER = 64
+
+
+def write_sample(path: Path, arrays: Mapping[str, NDArray]) -> None:
+    """Writes the arrays of a sample, whole or not at all; the same arrays give the same bytes."""
+    with atomic_path(path) as temporary:
+        np.savez(temporary, allow_pickle=False, **arrays)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a sample's file exists and every array in it passes its checksum."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (FileNotFoundError, zipfile.BadZipFile):
+        return False
+
+
+class SampleStack:
+    """One array of many samples, stacked along the first axis, and read by pieces.
+
+    Args:
+        files: The samples' files.
+        key: Name of the array in each of them.
+        max_bytes: Size of the pieces.
+
+    Attributes:
+        shape: [samples, ...].
+        dtype: Type of the values.
+
+    Raises:
+        ValueError: If the samples differ in shape or type.
+    """
+
+    def __init__(self, files: Sequence[Path], key: str, *, max_bytes: int = 1 << 27) -> None:
+        self._files = files
+        self._key = key
+        self._max_bytes = max_bytes
+        first = self._read(files[0])
+        self.shape = (len(files), *first.shape)
+        self.dtype = first.dtype
+
+    @property
+    def nbytes(self) -> int:
+        return int(np.prod(self.shape)) * self.dtype.itemsize
+
+    def slabs(self) -> Iterator[NDArray]:
+        """Consecutive pieces along the last axis, [samples, ..., n], in Fortran's order.
+
+        One after the other, they are the whole stack in Fortran's order.
+        """
+        last = self.shape[-1]
+        width = max(1, self._max_bytes * last // self.nbytes)
+        for start in range(0, last, width):
+            stop = min(start + width, last)
+            slab = np.empty((*self.shape[:-1], stop - start), self.dtype, order="F")
+            # Several at once, so that neighbours in memory are written together.
+            for i in range(0, len(self._files), _TOGETHER):
+                files = self._files[i : i + _TOGETHER]
+                slab[i : i + _TOGETHER] = [
+                    self._read(file, self.shape[1:])[..., start:stop] for file in files
+                ]
+            yield slab
+
+    def _read(self, file: Path, shape: tuple[int, ...] | None = None) -> NDArray:
+        with np.load(file, allow_pickle=False) as sample:
+            array = sample[self._key]
+        if shape is not None and (array.shape != shape or array.dtype != self.dtype):
+            raise ValueError(
+                f"{file}: expected '{self._key}' of shape {list(shape)} and type {self.dtype} "
+                f"(got {list(array.shape)}, {array.dtype}); remove the file"
+            )
+        return array
