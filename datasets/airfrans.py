@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from flare_mesh.data import MeshData, check_node_numbers
+from flare_mesh.data.vtk_xml import VTKXMLFile
 from flare_mesh.datasets.field_dataset import FieldDataset, find_file
 from flare_mesh.datasets.processed import keep_npz
 from flare_mesh.datasets.same_points import place_in
-from flare_mesh.datasets.vtk_xml import VTKXMLFile
 
 _VTK_QUAD = 9
 _STORED = ("distance", "normals", "velocity", "pressure", "turbulent_viscosity")

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from flare_mesh.data import MeshData
 from flare_mesh.data.arrays import read_npz
+from flare_mesh.data.vtk_xml import VTKXMLFile
 from flare_mesh.datasets.drivaerml_runs import ABUPT, listed_runs, runs_of
 from flare_mesh.datasets.extract_tar import extract_tar
 from flare_mesh.datasets.field_dataset import FieldDataset
 from flare_mesh.datasets.processed import keep_npy
 from flare_mesh.datasets.surface_cells import surface_cells
-from flare_mesh.datasets.vtk_xml import VTKXMLFile
 
 _log = logging.getLogger(__name__)
 

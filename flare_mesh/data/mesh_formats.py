@@ -6,11 +6,14 @@ from pathlib import Path
 
 from flare_mesh.data.arrays import MAX_BYTES
 
-VTK_SUFFIXES = (".vtu", ".vtp", ".vti", ".vtr", ".vts", ".vtm", ".pvtu")
-"""VTK's XML formats, read by PyVista."""
+XML_SUFFIXES = (".vtu", ".vtp")
+"""VTK's XML formats of one mesh, read by :class:`~flare_mesh.data.vtk_xml.VTKXMLFile`."""
 
-ISOLATED_SUFFIXES = (".vtk", ".cgns", ".case", ".encas", ".e", ".exo")
-"""Read by PyVista in a process of its own: these readers may crash on a damaged file."""
+VTK_SUFFIXES = (
+    *(".vti", ".vtr", ".vts", ".vtm", ".pvtu"),
+    *(".vtk", ".cgns", ".case", ".encas", ".e", ".exo"),
+)
+"""Read by PyVista in a process of its own: VTK's readers may crash on a damaged file."""
 
 MESHIO_SUFFIXES = (
     *(".xdmf", ".xmf", ".msh", ".inp", ".bdf", ".nas", ".fem", ".med", ".unv", ".su2"),
@@ -18,7 +21,7 @@ MESHIO_SUFFIXES = (
 )
 """Read by meshio."""
 
-READABLE_SUFFIXES = (*VTK_SUFFIXES, *ISOLATED_SUFFIXES, *MESHIO_SUFFIXES)
+READABLE_SUFFIXES = (*XML_SUFFIXES, *VTK_SUFFIXES, *MESHIO_SUFFIXES)
 
 WRITABLE_SUFFIXES = (".vtu", ".vtk", ".vtp", ".xdmf", ".msh", ".inp", ".ply", ".stl")
 """Formats of one file. ``.vtp``, ``.ply`` and ``.stl`` hold surfaces."""
@@ -61,6 +64,8 @@ def check_mesh_file(path: str | Path, *, max_bytes: int = MAX_BYTES) -> None:
         )
     with path.open("rb") as file:
         head = file.read(_HEAD)
+    if suffix == ".ply" and not re.search(rb"^end_header\s*$", head, re.MULTILINE):
+        raise ValueError(f"{path}: cannot be read as a mesh (no header of a PLY file that ends)")
     if b"<!DOCTYPE" in head or b"<!ENTITY" in head:
         raise ValueError(f"{path}: defines XML entities, which mesh files do not need")
     for match in _DECLARED.finditer(head):

@@ -13,12 +13,13 @@ import numpy as np
 
 from flare_mesh.data.arrays import MAX_BYTES
 from flare_mesh.data.mesh_formats import (
-    ISOLATED_SUFFIXES,
     VTK_SUFFIXES,
+    XML_SUFFIXES,
     check_mesh_file,
     check_writable,
 )
-from flare_mesh.data.vtk_process import arrays_of, read_in_child, read_vtk
+from flare_mesh.data.vtk_process import read_in_child
+from flare_mesh.data.vtk_xml import UnsupportedVTKError, VTKXMLFile
 from flare_mesh.files import atomic_path
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def read_mesh(
     check_mesh_file(path, max_bytes=max_bytes)
     chosen = torch.float32 if dtype is _FLOAT32 else dtype
     try:
-        mesh = _read(path)
+        mesh = _read(path, max_bytes)
     # The readers raise what they like, SystemExit included.
     except (Exception, SystemExit) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -133,12 +134,15 @@ def read_mesh(
         raise ValueError(f"{path}: {error}") from error
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path, max_bytes: int) -> Any:
     suffix = path.suffix.lower()
-    if suffix in ISOLATED_SUFFIXES:
-        return read_in_child(path)
+    if suffix in XML_SUFFIXES:
+        try:
+            return VTKXMLFile(path, max_bytes=max_bytes).mesh_arrays()
+        except UnsupportedVTKError:
+            return read_in_child(path)
     if suffix in VTK_SUFFIXES:
-        return arrays_of(read_vtk(path))
+        return read_in_child(path)
     with _quiet():
         return meshio.read(path)
 

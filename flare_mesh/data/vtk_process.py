@@ -1,6 +1,6 @@
-"""VTK's less robust readers, in a process of their own.
+"""VTK's readers, in a process of their own.
 
-On a damaged file some of VTK's readers do not report an error but end the process. So that a bad
+On a damaged file VTK's readers may not report an error but end the process. So that a bad
 file among thousands costs no more than its own error, they run in a child, which is started on
 first use and again after a crash.
 """

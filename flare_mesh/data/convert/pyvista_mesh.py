@@ -73,11 +73,15 @@ def _plain_cells(
     index: NDArray[Any], offset: NDArray[Any], types: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Pixels, voxels, and polygons of three or four corners under their usual types."""
+    if len(offset) != len(types) + 1 or (np.diff(offset) < 0).any() or offset[-1] != len(index):
+        raise ValueError("the offsets of its cells do not fit their nodes")
     types = types.copy()
     index = index.copy()
     for special, (plain, order) in _ORDER.items():
         first = offset[:-1][types == special]
         if len(first):
+            if (np.diff(offset)[types == special] != len(order)).any():
+                raise ValueError(f"expected {len(order)} nodes of a cell of VTK type {special}")
             nodes = index[first[:, None] + np.arange(len(order))]
             index[first[:, None] + np.arange(len(order))] = nodes[:, order]
             types[types == special] = plain

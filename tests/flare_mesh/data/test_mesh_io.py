@@ -5,7 +5,7 @@ import pyvista
 import torch
 
 from flare_mesh import MeshData
-from flare_mesh.data import read_mesh, write_mesh
+from flare_mesh.data import read_mesh, vtk_process, write_mesh
 from flare_mesh.data.mesh_formats import WRITABLE_SUFFIXES
 
 
@@ -69,7 +69,9 @@ def test_what_a_format_cannot_hold(tmp_path):
         mesh_for(".vtu").save(tmp_path / "m.xyzw")
     with pytest.raises(ValueError, match=r"\.inp files cannot hold the fields \['height'"):
         mesh_for(".vtu").save(tmp_path / "m.inp")
-    with pytest.raises(ValueError, match=r"cannot hold the fields \['pressure', 'wind'\]; choose \.vtu"):
+    with pytest.raises(
+        ValueError, match=r"cannot hold the fields \['pressure', 'wind'\]; choose \.vtu"
+    ):
         mesh_for(".vtu").save(tmp_path / "m.ply")
     with pytest.raises(ValueError, match=r"cannot hold cells of type \['quad'\]"):
         mesh_for(".inp").save(tmp_path / "m.stl")
@@ -91,6 +93,37 @@ def test_truncated_and_wrong_files(tmp_path, suffix):
     path.write_text("nonsense")
     with pytest.raises(ValueError, match=rf"m\{suffix}: "):
         read_mesh(path)
+
+
+def test_ply_header_without_end(tmp_path):
+    mesh_for(".ply").save(tmp_path / "m.ply")
+    content = (tmp_path / "m.ply").read_bytes().replace(b"end_header", b"end_heade")
+    (tmp_path / "m.ply").write_bytes(content)
+    with pytest.raises(ValueError, match=r"m\.ply: cannot be read as a mesh \(no header"):
+        read_mesh(tmp_path / "m.ply")
+
+
+def test_reader_that_is_killed(tmp_path, monkeypatch):
+    """VTK may end its process on a damaged file; that file is bad, and the next is read."""
+    mesh_for(".vtk").save(tmp_path / "m.vtk")
+    read_mesh(tmp_path / "m.vtk")
+    child = vtk_process._running()
+    child.kill()
+    monkeypatch.setattr(vtk_process, "_running", lambda: child)
+    with pytest.raises(ValueError, match=r"m\.vtk: cannot be read as a mesh \(.*crash"):
+        read_mesh(tmp_path / "m.vtk")
+    monkeypatch.undo()
+    assert read_mesh(tmp_path / "m.vtk").num_cells == 2
+
+
+def test_cells_that_do_not_fit(tmp_path):
+    points = (
+        "# vtk DataFile Version 5.1\nx\nASCII\nDATASET UNSTRUCTURED_GRID\nPOINTS 1 float\n0 0 0\n"
+    )
+    cells = "CELLS 2 3\nOFFSETS vtktypeint64\n0 99999999\nCONNECTIVITY vtktypeint64\n0 0 0\n"
+    (tmp_path / "bad.vtk").write_text(points + cells + "CELL_TYPES 1\n12\n")
+    with pytest.raises(ValueError, match=r"bad\.vtk: "):
+        read_mesh(tmp_path / "bad.vtk")
 
 
 def test_no_such_file_and_no_such_format(tmp_path):

@@ -10,23 +10,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flare_mesh.data import check_node_numbers
 from flare_mesh.data.arrays import MAX_BYTES, check_size
-from flare_mesh.datasets.vtk_stream import ArrayStream
+from flare_mesh.data.cells import check_node_numbers
+from flare_mesh.data.vtk_stream import ArrayStream
 
 _TAG = re.compile(rb"<(/?)(\w+)([^<>]{0,4096})>")
 _ATTRIBUTE = re.compile(rb'(\w+)\s*=\s*"([^"]*)"')
 _MAX_TAGS = 10_000
+_POLY_CELLS = ("Verts", "Lines", "Strips", "Polys")
 _SECTIONS = {
-    "UnstructuredGrid": ("Points", "PointData", "CellData", "Cells"),
-    "PolyData": ("Points", "PointData", "CellData", "Verts", "Lines", "Strips", "Polys"),
+    "UnstructuredGrid": ("FieldData", "Points", "PointData", "CellData", "Cells"),
+    "PolyData": ("FieldData", "Points", "PointData", "CellData", *_POLY_CELLS),
 }
+# VTK's type of verts, lines, strips and polygons of so many nodes, and of any other number.
+_POLY_CODES = ((1, 1, 2), (3, 2, 4), (6, 0, 6), (7, 0, 7))
+_EMPTY = np.empty(0, dtype=np.int64)
 _TYPES = {
     "Float32": "f4",
     "Float64": "f8",
     **{f"Int{8 * n}": f"i{n}" for n in (1, 2, 4, 8)},
     **{f"UInt{8 * n}": f"u{n}" for n in (1, 2, 4, 8)},
 }
+
+
+class UnsupportedVTKError(ValueError):
+    """A file that may well be whole, but of a kind that only VTK itself reads."""
 
 
 class VTKXMLFile:
@@ -43,7 +51,8 @@ class VTKXMLFile:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not a whole VTK XML file of one piece.
+        UnsupportedVTKError: If it has several pieces or another compression.
+        ValueError: If it is not a whole VTK XML file.
     """
 
     def __init__(self, path: str | Path, *, max_bytes: int = MAX_BYTES) -> None:
@@ -60,6 +69,8 @@ class VTKXMLFile:
             with self.path.open("rb") as file:
                 self._mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             self._scan()
+        except UnsupportedVTKError as error:
+            raise UnsupportedVTKError(f"{self.path}: {error}") from error
         except (ValueError, OSError) as error:
             raise ValueError(f"{self.path}: not a whole VTK XML file ({error})") from error
 
@@ -73,14 +84,57 @@ class VTKXMLFile:
         """Number of cells; those of a ``.vtp`` come in the order verts, lines, strips, polys."""
         if self.kind == "UnstructuredGrid":
             return self._count("Cells")
-        return sum(self._count(name) for name in ("Verts", "Lines", "Strips", "Polys"))
+        return sum(self._count(name) for name in _POLY_CELLS)
 
     def _count(self, section: str) -> int:
         return (self._counts or {}).get(f"NumberOf{section}", 0)
 
     def names(self, section: str) -> list[str]:
-        """Names of the arrays in ``"PointData"``, ``"CellData"``, ..."""
-        return [name for place, name in self._arrays if place == section]
+        """Names of the arrays of numbers in ``"PointData"``, ``"CellData"``, ..."""
+        return [
+            name
+            for (place, name), array in self._arrays.items()
+            if place == section and array.get("type") in _TYPES
+        ]
+
+    def read_all(self, section: str) -> dict[str, NDArray[Any]]:
+        """All arrays of a section by name, with as many channels as they have."""
+        arrays = {}
+        for name in self.names(section):
+            channels = int(self._arrays[section, name].get("NumberOfComponents", 1))
+            arrays[name] = self.read(section, name, channels)
+        return arrays
+
+    def mesh_arrays(self) -> dict[str, NDArray[Any]]:
+        """The whole mesh, as :func:`~flare_mesh.data.vtk_process.arrays_of` gives it."""
+        if self.kind == "UnstructuredGrid":
+            index, ends = self.cells("Cells") if self.num_cells else (_EMPTY, _EMPTY)
+            types = self.read("Cells", "types") if self.num_cells else _EMPTY
+        else:
+            index, ends, types = self._poly_cells()
+        arrays = {
+            "points": self.points(),
+            "index": index,
+            "offset": np.concatenate([[0], ends]),
+            "types": types,
+        }
+        for section, prefix in (("PointData", "node:"), ("CellData", "cell:")):
+            arrays |= {prefix + name: values for name, values in self.read_all(section).items()}
+        for name, values in self.read_all("FieldData").items():
+            if values.size:
+                arrays["case:" + name] = values.reshape(1, -1)
+        return arrays
+
+    def _poly_cells(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        indices, ends, types = [_EMPTY], [_EMPTY], [_EMPTY]
+        for section, (code, nodes, other) in zip(_POLY_CELLS, _POLY_CODES, strict=True):
+            if self._count(section):
+                index, end = self.cells(section)
+                sizes = np.diff(end, prepend=0)
+                ends.append(end + sum(map(len, indices)))
+                indices.append(index)
+                types.append(np.where(sizes == nodes, code, other))
+        return np.concatenate(indices), np.concatenate(ends), np.concatenate(types)
 
     def points(self) -> NDArray[Any]:
         """Coordinates [N, 3]."""
@@ -134,6 +188,8 @@ class VTKXMLFile:
             return self.num_points * channels
         if section == "CellData":
             return self.num_cells * channels
+        if section == "FieldData":
+            return int(array.get("NumberOfTuples", 1)) * channels
         return None if name == "connectivity" else self._count(section)
 
     def _scan(self) -> None:
@@ -159,7 +215,7 @@ class VTKXMLFile:
                 raise ValueError("it does not begin with <VTKFile>")
             elif tag == "Piece":
                 if self._counts is not None:
-                    raise ValueError("more than one piece; join them first")
+                    raise UnsupportedVTKError("more than one piece; join them first")
                 self._counts = {k: int(v) for k, v in attributes.items() if k.startswith("Number")}
                 if min(self._counts.values(), default=0) < 0:
                     raise ValueError("a negative number of points or cells")
@@ -187,7 +243,9 @@ class VTKXMLFile:
         self._word = _dtype(attributes.get("header_type", "UInt32"), self._order)
         compressor = attributes.get("compressor", "")
         if compressor not in ("", "vtkZLibDataCompressor"):
-            raise ValueError(f"compressed by {compressor}; save it anew with zlib or without")
+            raise UnsupportedVTKError(
+                f"compressed by {compressor}; save it anew with zlib or without"
+            )
         self._compressed = bool(compressor)
 
     def _read(self, array: dict[str, str], place: str, expected: int | None) -> NDArray[Any]:

@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 import pytest
 
-from flare_mesh.datasets.vtk_xml import VTKXMLFile
+from flare_mesh.data.vtk_xml import VTKXMLFile
 
 pyvista = pytest.importorskip("pyvista")
 
