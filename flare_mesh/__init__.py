@@ -1,9 +1,9 @@
 """Learned fields on unstructured meshes, mixed at linear cost by FLARE attention."""
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from flare_mesh._version import __version__
+from flare_mesh.lazy import lazy_names
 
 if TYPE_CHECKING:
     from flare_mesh.data import MeshData
@@ -22,17 +22,14 @@ __all__ = [
 ]
 
 # Imported on first use: the simulator needs no network, and PyG takes longer than torch itself.
-_HOMES = {
-    "FLAREAttention": "flare_mesh.nn",
-    "FLAREOperator": "flare_mesh.models",
-    "MeshData": "flare_mesh.data",
-    "flare_attention": "flare_mesh.ops",
-    "flare_decode": "flare_mesh.ops",
-    "flare_encode": "flare_mesh.ops",
-}
-
-
-def __getattr__(name: str):
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "FLAREAttention": "flare_mesh.nn",
+        "FLAREOperator": "flare_mesh.models",
+        "MeshData": "flare_mesh.data",
+        "flare_attention": "flare_mesh.ops",
+        "flare_decode": "flare_mesh.ops",
+        "flare_encode": "flare_mesh.ops",
+    },
+)

@@ -1,7 +1,8 @@
 """Small batches, assertions and processes for tests of models, ours and yours."""
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from flare_mesh.lazy import lazy_names
 
 if TYPE_CHECKING:
     from flare_mesh.testing.assertions import (
@@ -22,17 +23,14 @@ __all__ = [
 ]
 
 # Imported on first use: the processes of a test should not all wait for PyG.
-_HOMES = {
-    "assert_graphs_independent": "flare_mesh.testing.assertions",
-    "assert_permutation_equivariant": "flare_mesh.testing.assertions",
-    "mixed_mesh": "flare_mesh.testing.cells",
-    "random_graph": "flare_mesh.testing.graphs",
-    "run_processes": "flare_mesh.testing.distributed",
-    "unit_mesh": "flare_mesh.testing.cells",
-}
-
-
-def __getattr__(name: str):
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "assert_graphs_independent": "flare_mesh.testing.assertions",
+        "assert_permutation_equivariant": "flare_mesh.testing.assertions",
+        "mixed_mesh": "flare_mesh.testing.cells",
+        "random_graph": "flare_mesh.testing.graphs",
+        "run_processes": "flare_mesh.testing.distributed",
+        "unit_mesh": "flare_mesh.testing.cells",
+    },
+)
