@@ -1,0 +1,81 @@
+"""From a folder of mesh files to a trained model, and back into a file.
+
+The folder holds plates with a hole under tension (Kirsch 1898), meshed with triangles or quads of
+any size, as a solver would have left them: one `.vtu` each, the load in its name, stresses on the
+nodes. Training knows them by MeshFolder alone.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyvista
+import torch
+from lightning import Trainer, seed_everything
+from torch_geometric.loader import DataLoader
+
+from flare_mesh import FLAREOperator, MeshData
+from flare_mesh.datasets import MeshFolder
+from flare_mesh.surrogate import Surrogate
+from flare_mesh.training import FieldModule
+
+RESULTS = Path("results")
+
+
+def kirsch_stress(pos: torch.Tensor, radius: float, load: float) -> torch.Tensor:
+    """Stress (xx, yy, xy) around a hole in a wide plate pulled along x, [N, 3], MPa."""
+    x, y = pos[:, 0].double(), pos[:, 1].double()
+    ratio = (radius**2 / (x**2 + y**2)).clamp(max=1.0)
+    angle = torch.atan2(y, x)
+    cos, sin = torch.cos(2 * angle), torch.sin(2 * angle)
+    rr = 0.5 * (1 - ratio) + 0.5 * (1 - 4 * ratio + 3 * ratio**2) * cos
+    tt = 0.5 * (1 + ratio) - 0.5 * (1 + 3 * ratio**2) * cos
+    rt = -0.5 * (1 + 2 * ratio - 3 * ratio**2) * sin
+    mean, half = (rr + tt) / 2, (rr - tt) / 2
+    xx = mean + half * cos - rt * sin
+    yy = mean - half * cos + rt * sin
+    xy = half * sin + rt * cos
+    return (load * torch.stack([xx, yy, xy], dim=1)).float()
+
+
+def write_case(rng: np.random.Generator, number: int) -> None:
+    """A quarter of a plate of 20 mm with a hole of 2 to 8 mm."""
+    radius, load = rng.uniform(2, 8), rng.uniform(50, 150)
+    rows, columns = rng.integers(12, 28, 2)
+    angle = np.linspace(0, np.pi / 2, columns)
+    edge = 20 / np.maximum(np.cos(angle), np.sin(angle))
+    share = np.linspace(0, 1, rows)[:, None] ** 1.5
+    r = radius + share * (edge - radius)
+    grid = pyvista.StructuredGrid(r * np.cos(angle), r * np.sin(angle), 0 * r)
+    plate = grid.cast_to_unstructured_grid()
+    mesh = MeshData.from_pyvista(plate.triangulate() if number % 2 else plate)
+    mesh.stress = kirsch_stress(mesh.pos, radius, load)
+    mesh.save(RESULTS / f"plate_{number:03d}_load{load:.1f}.vtu")
+
+
+def main(num_cases: int = 100, epochs: int = 60) -> float:
+    rng = np.random.default_rng(0)
+    for number in range(num_cases):
+        write_case(rng, number)
+
+    seed_everything(0, verbose=False)
+    fields = {"inputs": ["load"], "targets": ["stress"], "name_pattern": r"load(?P<load>[\d.]+)"}
+    train = MeshFolder(RESULTS, "train", weights=True, **fields)
+    test = MeshFolder(RESULTS, "test", weights=True, **fields)
+    model = FLAREOperator(1, 3, hidden_channels=32, num_layers=3, heads=4, num_latents=32)
+    surrogate = Surrogate(model, train.target_channels, units={"stress": "MPa"})
+    surrogate.fit_normalizers(train)
+    trainer = Trainer(max_epochs=epochs, logger=False, enable_checkpointing=False)
+    module = FieldModule(surrogate, lr=4e-3)
+    trainer.fit(module, DataLoader(train, batch_size=4, shuffle=True))
+    trainer.test(module, DataLoader(test, batch_size=4))
+
+    mesh = test[0]
+    predicted = surrogate.predict(mesh)["stress"]
+    mesh.save("predicted.vtu", predicted_stress=predicted, error_stress=predicted - mesh.stress)
+    return float(trainer.callback_metrics["test_relative_l2_stress"])
+
+
+if __name__ == "__main__":
+    error = main(*map(int, sys.argv[1:]))
+    print(f"relative L2 error of the stress on unseen plates: {error:.3f}; see predicted.vtu")
