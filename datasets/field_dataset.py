@@ -88,6 +88,18 @@ class FieldDataset(Dataset, ABC):
     def len(self) -> int:
         return len(self.cases)
 
+    @classmethod
+    def download(cls, root: str | Path) -> None:
+        """Gets the published files, where they have a public address that needs no account.
+
+        Raises:
+            NotImplementedError: If they have none; says where a person finds them.
+        """
+        raise NotImplementedError(
+            f"{cls.__name__}: cannot be downloaded by a program; get it from {cls.ADDRESS} and put "
+            f"it into {root}"
+        )
+
     @abstractmethod
     def read(self, index: int) -> MeshData:
         """One case with its coordinates, cells or edges, and fields, before ``x`` and ``y``.
@@ -99,10 +111,13 @@ class FieldDataset(Dataset, ABC):
     def get(self, idx: int) -> MeshData:
         data = self.read(idx)
         case = self.cases[idx]
+        # Both before either is set: a field may be called x or y itself.
+        y = self._side_by_side(data, self.targets, case)
+        data.x = self._side_by_side(data, self.inputs, case) if self.inputs else None
+        data.y = y
         data.case_id = case
-        data.y = self._side_by_side(data, self.targets, case)
-        if self.inputs:
-            data.x = self._side_by_side(data, self.inputs, case)
+        if self.UNITS and not data.units:
+            data.units = {name: self.UNITS[name] for name in self.FIELDS if name in self.UNITS}
         for name in ("pos", "x", "y"):
             # By NumPy: torch would wake all of its threads for it, in each worker.
             finite = np.isfinite(data[name].numpy()) if name in data else np.True_
@@ -126,7 +141,7 @@ class FieldDataset(Dataset, ABC):
                 )
             parts.append(field.expand(nodes, channels))
         if len(parts) == 1:
-            return parts[0]
+            return parts[0].contiguous()
         return torch.from_numpy(np.concatenate([part.numpy() for part in parts], axis=1))
 
     def _is_good(self, index: int) -> bool:

@@ -128,7 +128,7 @@ class LPBF(FieldDataset):
             data.cell_type = torch.from_numpy(code)
             for name, channels in self.FIELDS.items():
                 values = arrays[self._KEYS[name]]
-                if values.size != nodes * channels:
+                if values.shape != (nodes,) or channels > 1:
                     _check_shape(self._KEYS[name], values, (nodes, channels))
                 values = values.astype(np.float32).reshape(nodes, channels)
                 data[name] = torch.from_numpy(values)

@@ -18,7 +18,7 @@ from flare_mesh.data.cell_storage import (
     pack_cells,
     unpack_cells,
 )
-from flare_mesh.data.cells import CELL_TYPES, edges_of_cells
+from flare_mesh.data.cells import CELL_TYPES, check_node_numbers, edges_of_cells
 from flare_mesh.data.geometry import cell_centroids, cell_measures, highest_cells, node_weights
 from flare_mesh.data.mesh_checks import check_mesh
 from flare_mesh.data.mesh_formats import check_writable
@@ -74,6 +74,7 @@ class MeshData(Data):
         if pos is not None:
             self.pos = pos
         self.cell_index, self.cell_type = no_cells()
+        self.units = {}
         for key, value in {**cells, **fields}.items():
             self[key] = value
         if units:
@@ -81,6 +82,23 @@ class MeshData(Data):
 
     def __contains__(self, key: str) -> bool:
         return key in self._store
+
+    def __cat_dim__(self, key: str, value: Any, *args: Any, **kwargs: Any) -> Any:
+        return 0 if self._is_field(key, value) else super().__cat_dim__(key, value, *args, **kwargs)
+
+    def __inc__(self, key: str, value: Any, *args: Any, **kwargs: Any) -> Any:
+        return 0 if self._is_field(key, value) else super().__inc__(key, value, *args, **kwargs)
+
+    def _is_field(self, key: str, value: Any) -> bool:
+        """Whether these are values, which PyG would take for node numbers by the name alone.
+
+        It looks for "index" and "batch" in a name, as in ``refractive_index``.
+        """
+        if not isinstance(value, Tensor) or key in ("edge_index", "face", "batch", "cell_index"):
+            return False
+        pos = self._store.get("pos")  # num_nodes would ask again
+        on_nodes = pos is not None and value.dim() > 0 and len(value) == len(pos)
+        return value.is_floating_point() or is_cell_field(key) or on_nodes
 
     @property
     def cells(self) -> dict[str, Tensor]:
@@ -114,13 +132,15 @@ class MeshData(Data):
 
     @property
     def case_fields(self) -> dict[str, Tensor]:
-        """Fields of the whole mesh, [1, C]; none in a mesh of a single node."""
+        """Fields of the whole mesh, [1, C], or [B, C] in a batch; none in a mesh of one node."""
+        graphs = getattr(self, "num_graphs", 1)
         return {
             key: value
             for key, value in self._store.items()
             if isinstance(value, Tensor)
             and value.dim() == 2
-            and value.shape[0] == 1
+            and value.shape[0] == graphs
+            and key not in ("edge_index", "edge_attr", "face")
             and not key.startswith(CELL_PREFIX)
             and not self.is_node_attr(key)
         }
@@ -139,7 +159,9 @@ class MeshData(Data):
 
     def node_to_cell(self, values: Tensor) -> Tensor:
         """A node field [N, ...] as the values at the cells' centres, [E, ...]."""
-        return self._in_cell_order(node_to_cell(values, self.cells))
+        order = order_by_type(self.cell_type)
+        out = node_to_cell(values, self.cells)
+        return out if order is None else torch.empty_like(out).index_copy_(0, order, out)
 
     def cell_to_node(self, values: Tensor) -> Tensor:
         """A cell field [E, ...] as averages over the cells around each node, [N, ...]."""
@@ -149,12 +171,12 @@ class MeshData(Data):
     @property
     def measures(self) -> Tensor:
         """Length, area or volume of each cell, [E], in the unit of ``pos``."""
-        return self._in_cell_order(torch.cat([*cell_measures(self.pos, self.cells).values()]))
+        return self._in_cell_order(cell_measures(self.pos, self.cells), self.pos[:0, 0])
 
     @property
     def centroids(self) -> Tensor:
         """Centre of each cell, [E, d]."""
-        return self._in_cell_order(torch.cat([*cell_centroids(self.pos, self.cells).values()]))
+        return self._in_cell_order(cell_centroids(self.pos, self.cells), self.pos[:0])
 
     @property
     def node_weights(self) -> Tensor:
@@ -194,6 +216,8 @@ class MeshData(Data):
     def edges(self) -> Tensor:
         """The edges of all cells in both directions, [2, num_edges], as for ``edge_index``."""
         cells = {kind: nodes.numpy(force=True) for kind, nodes in self.cells.items()}
+        for kind, nodes in cells.items():
+            check_node_numbers(kind, nodes, len(self.pos))
         edges = edges_of_cells(cells, len(self.pos))
         return torch.from_numpy(edges).to(self.cell_index.device)
 
@@ -219,8 +243,9 @@ class MeshData(Data):
         kept = [key for key in self._store.keys() if not key.startswith(CELL_PREFIX)]  # noqa: SIM118
         return Data.from_dict({key: self[key] for key in kept if key != "field_units"})
 
-    def _in_cell_order(self, values: Tensor) -> Tensor:
-        """Rows that stand type by type, [E, ...], in the order of ``cell_type``."""
+    def _in_cell_order(self, by_type: Mapping[str, Tensor], none: Tensor) -> Tensor:
+        """Values of the cells of each type in the order of ``cell_type``, [E, ...]."""
+        values = torch.cat([none, *by_type.values()])
         order = order_by_type(self.cell_type)
         return values if order is None else torch.empty_like(values).index_copy_(0, order, values)
 
@@ -266,15 +291,29 @@ class MeshData(Data):
     def save(self, path: str | Path, **fields: Tensor) -> None:
         """Writes points, cells, all fields and more node ``fields`` [N, ...] to a mesh file.
 
-        See :func:`flare_mesh.data.write_mesh` for the formats and errors.
+        ``.vtu`` and ``.vtk`` hold everything, units too; what other formats cannot hold is refused.
+        A field [N, 1] is read back as [N], and one of more dimensions as [N, C].
+
+        Raises:
+            ValueError: If a field has another number of rows, or the format cannot hold the mesh;
+                see :func:`flare_mesh.data.write_mesh`.
         """
         whole = self.__copy__()
         for name, values in fields.items():
+            if not values.dim() or len(values) != len(self.pos):
+                raise ValueError(
+                    f"{path}: expected {len(self.pos)} rows of '{name}' (got {list(values.shape)})"
+                )
             whole[name] = values
-        by_vtk = Path(path).suffix.lower() in (".vtu", ".vtk")
-        if by_vtk and ("pyramid13" in whole or "wedge15" in whole):  # meshio does not know them
-            check_writable(path)
+        check_writable(path)
+        if Path(path).suffix.lower() in (".vtu", ".vtk"):
+            grid = whole.to_pyvista()
             with atomic_path(path) as temporary:
-                whole.to_pyvista().save(temporary)
-        else:
-            write_mesh(path, whole.to_meshio())
+                grid.save(temporary)
+            return
+        if whole.case_fields:
+            raise ValueError(
+                f"{path}: cannot hold fields of the whole case ({', '.join(whole.case_fields)}); "
+                f"choose .vtu, or remove them"
+            )
+        write_mesh(path, whole.to_meshio())

@@ -31,7 +31,13 @@ class MeshStorage(GlobalStorage):
     def __getitem__(self, key: str) -> Any:
         if key in VTK_CODES:
             return self._cells()[key]
-        return super().__getitem__(key)
+        try:
+            return super().__getitem__(key)
+        except KeyError:
+            have = ", ".join(self._mapping)
+            raise KeyError(
+                f"{key} (this mesh has {have}; the meshes of a batch need the same fields)"
+            ) from None
 
     def __setitem__(self, key: str, value: Any) -> None:
         if key not in VTK_CODES:

@@ -85,9 +85,12 @@ def test_damaged_cases(tmp_path, lpbf_root):
     write_published(folder / "d.npz", vmstr=None)
     write_published(folder / "e.npz", vmstr=np.zeros(7))
     write_published(folder / "f.npz", disp=np.array([{}] * 8, dtype=object))
+    write_published(folder / "h.npz", disp=np.zeros((3, 8)))
     write_published(folder / "g.npz", elems=np.arange(1, 9)[None])
     data_set = LPBF(tmp_path)
-    assert len(data_set) == 6
+    assert len(data_set) == 7
+    with pytest.raises(ValueError, match=r"'disp' of shape \[8, 3\] \(got \[3, 8\]\)"):
+        data_set[6]
     with pytest.raises(ValueError, match=r"g.npz: expected node numbers from 0 to 7 in 'elems'"):
         data_set[5]
     for index, message in (

@@ -14,7 +14,10 @@ from flare_mesh.data.mesh_data import MeshData
 from flare_mesh.data.mesh_storage import CELL_PREFIX
 
 # Names that mean something else in a PyG graph.
-_RESERVED = {"pos", "edge_index", "batch", "ptr", "num_nodes", "face", "field_units", *VTK_CODES}
+_RESERVED = {
+    *("pos", "edge_index", "edge_attr", "batch", "ptr", "num_nodes", "face", "field_units"),
+    *VTK_CODES,
+}
 
 
 def assemble(
@@ -79,8 +82,12 @@ def assemble(
         for name, values in given.items():
             if fields is not None and name not in fields:
                 continue
-            if not prefix and (name in _RESERVED or name.startswith(CELL_PREFIX)):
-                raise ValueError(f"the field name '{name}' is taken; rename that field")
+            on_cells = prefix + name in ("cell_index", "cell_type")
+            if on_cells or (not prefix and (name in _RESERVED or name.startswith(CELL_PREFIX))):
+                raise ValueError(
+                    f"the field name '{name}' is taken; rename that {kind} field, or leave it out "
+                    f"by naming those to take in fields"
+                )
             if len(values) != rows:
                 raise ValueError(
                     f"expected {rows} rows of the {kind} field '{name}' (got {len(values)})"
@@ -103,6 +110,8 @@ def as_tensor(values: NDArray[Any], dtype: torch.dtype | None) -> Tensor:
     if kind == "f":
         tensor = torch.from_numpy(np.array(values, dtype=values.dtype.newbyteorder("=")))
         return tensor if dtype is None else tensor.to(dtype)
+    if values.dtype == np.uint64 and values.size and values.max() > np.iinfo(np.int64).max:
+        raise ValueError("expected integers of 63 bits (got larger ones)")
     signed = np.bool_ if kind == "b" else np.uint8 if values.dtype == np.uint8 else np.int64
     if kind == "i":
         signed = values.dtype.newbyteorder("=")
@@ -116,6 +125,8 @@ def points_3d(data: MeshData) -> NDArray[Any]:
 
 
 def as_array(values: Tensor) -> NDArray[Any]:
-    """A field as the file formats know it: truth values are numbers of one byte."""
+    """A field as the file formats know it, [N] or [N, C]: truth values are numbers of one byte."""
     array = values.numpy(force=True)
+    if array.ndim > 2:
+        array = array.reshape(len(array), -1)
     return array.astype(np.uint8) if array.dtype == np.bool_ else array

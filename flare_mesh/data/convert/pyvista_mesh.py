@@ -1,5 +1,6 @@
 """From PyVista and to it."""
 
+import json
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from flare_mesh.data.vtk_process import arrays_of
 if TYPE_CHECKING:
     import pyvista
 
+# Units stand in the field data as bytes, since not all readers take text.
+_UNITS = "field_units"
 # VTK's pixel and voxel are a quad and a hexahedron with another order of nodes.
 _POLYGON, _PIXEL, _VOXEL = 7, 8, 11
 _ORDER = {_PIXEL: (9, [0, 1, 3, 2]), _VOXEL: (12, [0, 1, 3, 2, 4, 5, 7, 6])}
@@ -56,7 +59,8 @@ def from_vtk_arrays(
         }
         for place in ("node:", "cell:", "case:")
     }
-    return assemble(
+    units = given["case:"].pop(_UNITS, None)
+    data = assemble(
         arrays["points"],
         index,
         types,
@@ -67,6 +71,18 @@ def from_vtk_arrays(
         dtype=dtype,
         edges=edges,
     )
+    if units is not None:
+        data.units = _read_units(units)
+    return data
+
+
+def _read_units(text: NDArray[Any]) -> dict[str, str]:
+    """Units from the bytes of their JSON text; none if it is something else."""
+    try:
+        units = json.loads(text.astype(np.uint8).tobytes())
+    except ValueError:
+        return {}
+    return {str(k): str(v) for k, v in units.items()} if isinstance(units, dict) else {}
 
 
 def _plain_cells(
@@ -120,5 +136,7 @@ def to_pyvista(data: MeshData) -> "pyvista.UnstructuredGrid":
     for name, values in data.cell_fields.items():
         grid.cell_data[name] = as_array(values)
     for name, values in data.case_fields.items():
-        grid.field_data[name] = as_array(values[0])
+        grid.field_data[name] = as_array(values).ravel()
+    if data.units:
+        grid.field_data[_UNITS] = np.frombuffer(json.dumps(data.units).encode(), np.uint8)
     return grid

@@ -110,7 +110,10 @@ def test_file_round_trip(tmp_path, suffix):
     data = block(2, 1, 1)
     data.cell_stress = torch.randn(2, 6)
     data.save(tmp_path / f"m{suffix}", error=torch.arange(12.0))
-    again = MeshData.from_meshio(meshio.read(tmp_path / f"m{suffix}"))
+    again = read_mesh(tmp_path / f"m{suffix}")
+    if suffix == ".vtu":  # another reader, for once
+        other = MeshData.from_meshio(meshio.read(tmp_path / "m.vtu"))
+        assert torch.equal(other.cell_stress, data.cell_stress)
     assert torch.equal(again.pos, data.pos)
     assert torch.equal(again.hexahedron, data.hexahedron)
     assert torch.equal(again.height.view(-1), data.height.view(-1))
@@ -163,6 +166,72 @@ def test_pixels_voxels_and_polygons_become_usual_cells():
     larger = pyvista.PolyData(np.random.default_rng(0).random((5, 3)), [5, 0, 1, 2, 3, 4])
     with pytest.raises(ValueError, match="1 polygons have more than four corners; triangulate"):
         MeshData.from_pyvista(larger)
+
+
+def test_names_that_pyg_would_take_for_node_numbers():
+    data = block(1, 1, 1)
+    data.refractive_index = torch.ones(8)
+    data.part_batch = torch.arange(8)
+    data.normal_index = torch.ones(8, 3)
+    data.cell_part_index = torch.tensor([1])
+    data.load_index = torch.tensor([[2.0, 3.0]])
+    batch = Batch.from_data_list([data, data])
+    assert torch.equal(batch.refractive_index, torch.ones(16))
+    assert torch.equal(batch.part_batch, torch.arange(8).repeat(2))
+    assert batch.normal_index.shape == (16, 3)
+    assert batch.cell_part_index.tolist() == [1, 1]
+    assert batch.load_index.tolist() == [[2.0, 3.0]] * 2
+    assert list(batch.case_fields) == ["load_index"]
+    for again in batch.to_data_list():
+        same(data, again)
+
+
+def test_meshes_with_other_fields_do_not_batch():
+    one, other = block(1, 1, 1), block(1, 1, 1)
+    one.temperature = torch.zeros(8)
+    one.units = {"temperature": "C"}
+    with pytest.raises(KeyError, match="temperature .*the meshes of a batch need the same fields"):
+        Batch.from_data_list([one, other])
+    other.temperature = torch.zeros(8)
+    assert Batch.from_data_list([one, other]).units == {"temperature": "C"}
+
+
+def test_save_keeps_everything_or_refuses(tmp_path):
+    data = block(1, 1, 1)
+    data.tensor = torch.randn(8, 3, 3)
+    data.cell_flag = torch.tensor([True])
+    data.load = torch.tensor([[1.0, 2.0]])
+    data.units = {"tensor": "MPa", "load": "N"}
+    for suffix in (".vtu", ".vtk"):
+        data.save(tmp_path / f"m{suffix}")
+        again = read_mesh(tmp_path / f"m{suffix}")
+        assert torch.equal(again.tensor, data.tensor.view(8, 9))
+        assert again.cell_flag.tolist() == [1]
+        assert torch.equal(again.load, data.load)
+        assert again.units == data.units
+    with pytest.raises(ValueError, match=r"m\.xdmf: cannot hold fields of the whole case \(load"):
+        data.save(tmp_path / "m.xdmf")
+    with pytest.raises(ValueError, match=r"expected 8 rows of 'p' \(got \[5\]\)"):
+        data.save(tmp_path / "n.vtu", p=torch.rand(5))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.vtk", "m.vtu"]
+
+
+def test_mesh_without_cells():
+    data = MeshData(torch.zeros(3, 3))
+    assert data.measures.shape == (0,)
+    assert data.centroids.shape == (0, 3)
+    data.triangle = torch.tensor([[0, 1, 3]])
+    with pytest.raises(ValueError, match="from 0 to 2 in 'triangle'"):
+        data.edges()
+
+
+@pytest.mark.parametrize("name", ["type", "index"])
+def test_cell_fields_do_not_replace_the_cells(name):
+    grid = pyvista.ImageData(dimensions=(2, 2, 2))
+    grid.cell_data[name] = [10]
+    with pytest.raises(ValueError, match=f"'{name}' is taken; rename that cell field, or leave"):
+        MeshData.from_pyvista(grid)
+    assert MeshData.from_pyvista(grid, fields=[]).hexahedron.shape == (1, 8)
 
 
 def test_field_data_belongs_to_the_case():
