@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from flare_mesh.datasets.pdebench import PDEBench
     from flare_mesh.datasets.pipe import Pipe
     from flare_mesh.datasets.plasticity import Plasticity
+    from flare_mesh.datasets.point_folder import PointFolder
     from flare_mesh.datasets.shapenet_car import ShapeNetCar
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "PDEBench",
     "Pipe",
     "Plasticity",
+    "PointFolder",
     "ShapeNetCar",
 ]
 
@@ -56,6 +58,7 @@ __getattr__ = lazy_names(
         "PDEBench": "flare_mesh.datasets.pdebench",
         "Pipe": "flare_mesh.datasets.pipe",
         "Plasticity": "flare_mesh.datasets.plasticity",
+        "PointFolder": "flare_mesh.datasets.point_folder",
         "ShapeNetCar": "flare_mesh.datasets.shapenet_car",
     },
 )
