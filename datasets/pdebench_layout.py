@@ -8,6 +8,7 @@ from typing import Any
 import h5py
 from numpy.typing import NDArray
 
+from flare_mesh.data.arrays import HDF5_ERRORS
 from flare_mesh.data.hdf5_reader import HDF5Reader
 from flare_mesh.datasets.array_dataset import check_shape
 
@@ -57,7 +58,11 @@ class PDELayout(ABC):
 
     def _times(self, name: str) -> float | None:
         times = self.reader.read(name, slice(0, 2)).ravel()
-        return float(times[1] - times[0]) if len(times) > 1 else None
+        return float(times[1]) - float(times[0]) if len(times) > 1 else None
+
+    def _axis(self, name: str) -> NDArray:
+        check_shape(f"{self.reader.path}, '{name}'", self.reader.dataset(name).shape, (None,))
+        return self.reader.read(name)
 
     def _nodes(self, stride: int) -> tuple[slice, ...]:
         # HDF5 gathers single values slowly: the last axis is thinned out in memory.
@@ -73,7 +78,7 @@ class FlatLayout(PDELayout):
         super().__init__(reader)
         keys = sorted(reader.file)
         self.axes = [
-            reader.read(f"{axis}-coordinate") for axis in _AXES if f"{axis}-coordinate" in keys
+            self._axis(f"{axis}-coordinate") for axis in _AXES if f"{axis}-coordinate" in keys
         ]
         time = "t-coordinate"
         self.time_step = self._times(time) if time in keys else None
@@ -116,7 +121,7 @@ class GroupedLayout(PDELayout):
         first = self.samples[0]
         group: Any = reader.file[first]
         grid = sorted(group["grid"]) if _is_group(group, "grid") else []
-        self.axes = [reader.read(f"{first}/grid/{axis}") for axis in _AXES if axis in grid]
+        self.axes = [self._axis(f"{first}/grid/{axis}") for axis in _AXES if axis in grid]
         self.time_step = self._times(f"{first}/grid/t") if "t" in grid else None
         shape = reader.dataset(f"{first}/data").shape
         self._shape = (*shape[:1], *(len(axis) for axis in self.axes), *shape[-1:])
@@ -145,6 +150,10 @@ def open_pdebench(path: Path) -> PDELayout:
             return FlatLayout(reader)
         if keys and all(_is_group(reader.file, key) for key in keys):
             return GroupedLayout(reader)
+    except HDF5_ERRORS as error:
+        if str(error).startswith(str(path)):
+            raise
+        raise ValueError(f"{path}: damaged ({error})") from error
     finally:
         reader.close()
     raise ValueError(

@@ -8,7 +8,7 @@ from typing import Any
 import h5py
 from numpy.typing import NDArray
 
-from flare_mesh.data.arrays import hdf5_dataset, open_hdf5, open_npy
+from flare_mesh.data.arrays import HDF5_ERRORS, hdf5_dataset, open_hdf5, open_npy
 
 SUFFIXES = (".h5", ".hdf5")
 """Ends of the names of cases that are HDF5 files."""
@@ -36,19 +36,7 @@ class PointCase:
             ValueError: If it is missing or holds something else.
         """
         if self._file is not None:
-            try:
-                dataset = hdf5_dataset(self._file, name)
-                elsewhere = dataset.file.filename != self._file.filename
-            except (KeyError, RuntimeError, TypeError, ValueError) as error:
-                if str(error).startswith(str(self.path)):
-                    raise
-                # h5py's own, of a damaged header
-                raise ValueError(f"{self.path}, '{name}': damaged ({error})") from error
-            if elsewhere:  # a link inside the file may lead through one to another file
-                raise ValueError(f"{self.path}, '{name}': lies in another file, which is not read")
-            if dataset.shape is None:
-                raise ValueError(f"{self.path}, '{name}': expected an array (got an empty one)")
-            return dataset
+            return hdf5_dataset(self._file, name)
         path = self.path / f"{name}.npy"
         if not path.is_file():
             raise ValueError(f"{self.path}, '{name}': not there; it has {self._npy_names()}")
@@ -70,7 +58,7 @@ class PointCase:
         names: list[str] = []
         try:
             file.visit(names.append)
-        except (KeyError, RuntimeError) as error:
+        except HDF5_ERRORS as error:
             raise ValueError(f"{self.path}: damaged ({error})") from error
         return names
 

@@ -2,6 +2,8 @@
 
 import math
 import mmap
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -16,6 +18,33 @@ from numpy.typing import NDArray
 
 MAX_BYTES = 16 * 2**30
 """Bytes that one array may declare before it is read into memory."""
+HDF5_ERRORS = (
+    OSError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
+)
+"""What h5py raises where a file is damaged."""
+# What numpy and zipfile raise there.
+_NPY_ERRORS = (
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    LookupError,
+    RuntimeError,
+    SyntaxError,
+    MemoryError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def check_size(
@@ -51,7 +80,7 @@ def open_npy(path: str | Path) -> np.memmap:
     path = _check_file(path)
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except _NPY_ERRORS as error:
         raise ValueError(f"{path}: not a whole npy file of numbers ({error})") from error
     if not isinstance(array, np.memmap):
         raise ValueError(f"{path}: expected an npy file (got {type(array).__name__})")
@@ -83,7 +112,7 @@ def read_npz(
                 name: _read_member(archive, members[name], mapped, f"{path}, '{name}'", max_bytes)
                 for name in names
             }
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except _NPY_ERRORS as error:
         text = str(error)
         raise ValueError(
             text if text.startswith(str(path)) else f"{path}: not a whole npz file ({text})"
@@ -151,37 +180,57 @@ def open_hdf5(path: str | Path) -> Iterator[h5py.File]:
     path = _check_file(path)
     try:
         file = h5py.File(path, "r")
-    except OSError as error:
+    except HDF5_ERRORS as error:
         raise ValueError(f"{path}: not a whole HDF5 file ({error})") from error
     with file:
         yield file
 
 
+class _Refused(ValueError):
+    """Why a data set is not read."""
+
+
 def hdf5_dataset(file: h5py.File, name: str) -> h5py.Dataset:
     """The data set ``name``, whose values lie in this very file; nothing is read yet.
 
-    Links to other files, external storage and virtual sets are refused: they could read any file
-    of this machine.
+    Links by name, external storage and virtual sets are refused: they could read any file of this
+    machine.
 
     Raises:
-        ValueError: If it is missing, is not an array of numbers, or lies elsewhere.
+        ValueError: If it is missing, damaged, not an array of numbers, or lies elsewhere.
     """
-    place = f"{file.filename}, '{name}'"
-    parts = [part for part in name.split("/") if part]
+    try:
+        return _find_dataset(file, name)
+    except _Refused as error:
+        raise ValueError(f"{file.filename}, '{name}': {error}") from None
+    except HDF5_ERRORS as error:
+        raise ValueError(f"{file.filename}, '{name}': damaged ({error})") from error
+
+
+def _find_dataset(file: h5py.File, name: str) -> h5py.Dataset:
     group: Any = file
-    for part in parts:
+    for part in filter(None, name.split("/")):
         link = group.get(part, getlink=True) if isinstance(group, h5py.Group) else None
         if link is None:
             have = sorted(group) if isinstance(group, h5py.Group) else "an array"
-            raise ValueError(f"{place}: not there; '{group.name}' has {have}")
+            raise _Refused(f"not there; '{group.name}' has {have}")
         if isinstance(link, h5py.ExternalLink):
-            raise ValueError(f"{place}: links to another file, which is not followed")
+            raise _Refused("links to another file, which is not followed")
+        # It may lead through an external one, or nowhere.
+        if not isinstance(link, h5py.HardLink):
+            raise _Refused(f"'{part}' is a soft link, which is not followed; copy what it leads to")
         group = group[part]
     if not isinstance(group, h5py.Dataset) or group.dtype.kind not in "biuf":
-        raise ValueError(f"{place}: expected an array of numbers")
-    if group.external or group.is_virtual:
-        raise ValueError(f"{place}: its values lie in another file, which is not read")
+        raise _Refused("expected an array of numbers")
+    if group.shape is None:
+        raise _Refused("expected an array of numbers (got an empty data set without a shape)")
+    if group.external or group.is_virtual or h5py.h5f.get_name(group.id) != _name(file):
+        raise _Refused("its values lie in another file, which is not read")
     return group
+
+
+def _name(file: h5py.File) -> bytes:
+    return h5py.h5f.get_name(file.id)
 
 
 def read_hdf5(
@@ -190,13 +239,21 @@ def read_hdf5(
     """Reads an HDF5 data set, or what ``selection``, integers and slices, takes of it.
 
     Raises:
-        ValueError: If more than ``max_bytes`` would be read, or the stored values are damaged.
+        ValueError: If more than ``max_bytes`` would be read, the selection does not fit the shape,
+            or the stored values are damaged.
     """
-    place = f"{dataset.file.filename}, '{dataset.name}'"
-    # An array of no memory tells the shape that basic indexing will have.
-    chosen = np.broadcast_to(np.empty((), dataset.dtype), dataset.shape)[selection]
-    check_size(place, chosen.shape, dataset.dtype, max_bytes)
     try:
-        return dataset[selection]
-    except OSError as error:
-        raise ValueError(f"{place}: damaged ({error})") from error
+        # An array of no memory tells the shape that basic indexing will have.
+        chosen = np.broadcast_to(np.empty((), dataset.dtype), dataset.shape)[selection]
+        fits = chosen.nbytes <= max_bytes
+        values = dataset[selection] if fits else chosen
+    except HDF5_ERRORS as error:
+        raise ValueError(f"{_place(dataset)}: damaged ({error})") from error
+    if not fits:
+        check_size(_place(dataset), chosen.shape, dataset.dtype, max_bytes)
+    return values
+
+
+def _place(dataset: h5py.Dataset) -> str:
+    # Names take longer to find than a row to read.
+    return f"{dataset.file.filename}, '{dataset.name}'"

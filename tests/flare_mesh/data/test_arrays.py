@@ -1,9 +1,12 @@
 import io
+import struct
 import zipfile
 
 import h5py
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from flare_mesh.data.arrays import (
     check_size,
@@ -116,6 +119,9 @@ def test_hdf5(tmp_path):
         file["group/a"] = np.arange(10.0)
         file["text"] = "words"
         file["elsewhere"] = h5py.ExternalLink("other.h5", "a")
+        file["detour"] = h5py.SoftLink("/elsewhere")
+        file["nowhere"] = h5py.SoftLink("/none")
+        file["null"] = h5py.Empty("f4")
         file.create_dataset("outside", 8, "u1", external=[(tmp_path / "secret", 0, 8)])
         layout = h5py.VirtualLayout((10,), "f8")
         layout[:] = h5py.VirtualSource(path, "group/a", (10,))
@@ -128,6 +134,9 @@ def test_hdf5(tmp_path):
             ("text", "expected an array of numbers"),
             ("group", "expected an array of numbers"),
             ("elsewhere", "links to another file"),
+            ("detour", "'detour' is a soft link, which is not followed"),
+            ("nowhere", "'nowhere' is a soft link, which is not followed"),
+            ("null", "got an empty data set without a shape"),
             ("outside", "lie in another file"),
             ("virtual", "lie in another file"),
         ):
@@ -151,6 +160,70 @@ def test_damaged_hdf5(tmp_path):
         pass
     with pytest.raises(FileNotFoundError, match="no such file"), open_hdf5(tmp_path / "y.h5"):
         pass
+
+
+def test_any_damage_of_hdf5_is_a_value_error(tmp_path):
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w") as file:
+        file["group/a"] = np.arange(6.0).reshape(2, 3)
+        file.create_dataset("b", data=np.arange(50), chunks=(10,), compression="gzip")
+    content = path.read_bytes()
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(250):
+        changed = bytearray(content)
+        for place in rng.integers(0, len(content), 4):
+            changed[place] = rng.integers(256)
+        path.write_bytes(changed)
+        try:
+            with open_hdf5(path) as file:
+                for name in ("group/a", "b", "group/none"):
+                    read_hdf5(hdf5_dataset(file, name), np.s_[:1])
+        except ValueError as error:
+            refused += "none'" not in str(error)
+            assert str(error).startswith(str(path))
+    assert refused > 10
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), min_size=1, max_size=4))
+def test_any_damage_of_npy_and_npz_is_a_value_error(tmp_path_factory, changes):
+    folder = tmp_path_factory.mktemp("arrays")
+    np.save(folder / "x.npy", np.arange(20.0))
+    np.savez(folder / "x.npz", a=np.arange(3.0))
+    np.savez_compressed(folder / "y.npz", a=np.arange(3.0))
+    for name in ("x.npy", "x.npz", "y.npz"):
+        path = folder / name
+        content = bytearray(path.read_bytes())
+        for place, value in changes:
+            content[place % len(content)] = value
+        path.write_bytes(content)
+        try:
+            open_npy(path) if name == "x.npy" else read_npz(path, ["a"])
+        except ValueError as error:
+            assert str(error).startswith(str(path))
+
+
+@pytest.mark.parametrize("text", [b"{'descr': (((", b"{'descr': '", b"  x\n y", b"\xff{}"])
+def test_headers_that_are_not_python(tmp_path, text):
+    content = b"\x93NUMPY\x01\x00" + struct.pack("<H", 64) + text.ljust(63) + b"\n" + bytes(80)
+    (tmp_path / "x.npy").write_bytes(content)
+    with pytest.raises(ValueError, match=r"x\.npy: not a whole npy file"):
+        open_npy(tmp_path / "x.npy")
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as file:
+        file.writestr("a.npy", content)
+    with pytest.raises(ValueError, match=r"x\.npz: not a whole npz file"):
+        read_npz(tmp_path / "x.npz", ["a"])
+
+
+@pytest.mark.parametrize("field", [10, 6])  # method, and version needed, in the directory
+def test_unknown_methods_of_npz(tmp_path, field):
+    np.savez_compressed(tmp_path / "x.npz", a=np.zeros(9))
+    content = bytearray((tmp_path / "x.npz").read_bytes())
+    content[content.index(b"PK\x01\x02") + field] = 99
+    (tmp_path / "x.npz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"x\.npz: not a whole npz file"):
+        read_npz(tmp_path / "x.npz", ["a"])
 
 
 def test_check_size():
