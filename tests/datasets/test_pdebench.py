@@ -9,6 +9,7 @@ from torch_geometric.loader import DataLoader
 from flare_mesh.data import download
 from flare_mesh.datasets.pdebench import PDEBench
 from flare_mesh.datasets.pdebench_files import PDEBENCH_FILES
+from flare_mesh.datasets.pdebench_layout import open_pdebench
 
 GRID = (5, 4, 3)
 SAMPLES, STEPS = 10, 13
@@ -297,6 +298,46 @@ def test_download(tmp_path, monkeypatch):
     assert path == tmp_path / "2D" / "DarcyFlow" / name
     with pytest.raises(ValueError, match="unknown file 'x'; choose from "):
         PDEBench.download(tmp_path, "x")
+
+
+@pytest.mark.parametrize("name", ["1D_Advection_Sols_beta0.1.hdf5", "Sod1.hdf5"])
+def test_finds_what_was_downloaded(tmp_path, name):
+    path = tmp_path / PDEBENCH_FILES[name].path
+    path.parent.mkdir(parents=True)
+    write_fields(path, 1, ["tensor"])
+    assert len(PDEBench(tmp_path)) == len(PDEBench(tmp_path, file=name)) == 9
+
+
+@pytest.mark.parametrize("name", ["/etc/a.h5", "../a.h5", "b/../../a.h5", ""])
+def test_names_that_lead_out_of_the_folder(tmp_path, name):
+    with pytest.raises(ValueError, match=r"expected the name of a file below it \(got '"):
+        PDEBench(tmp_path, file=name)
+
+
+@pytest.mark.parametrize("groups", [False, True])
+def test_any_damage_is_a_value_error(tmp_path, groups):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        for name, shape in (("data", (4, 3, 1)), ("grid/x", (3,)), ("grid/t", (4,))):
+            flat = {"data": "tensor", "grid/x": "x-coordinate", "grid/t": "t-coordinate"}[name]
+            file[f"0000/{name}" if groups else flat] = np.ones(shape, "f4")
+    if not groups:
+        with h5py.File(path, "r+") as file:
+            del file["tensor"]
+            file["tensor"] = np.ones((2, 4, 3), "f4")
+    content = path.read_bytes()
+    open_pdebench(path)
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        changed = bytearray(content)
+        for place in rng.integers(0, len(content), 4):
+            changed[place] = rng.integers(256)
+        path.write_bytes(changed)
+        try:
+            layout = open_pdebench(path)
+            layout.read(0, next(iter(layout.fields)), slice(0, 2), 1)
+        except ValueError as error:
+            assert str(error).startswith(str(path))
 
 
 def test_the_list_of_files():
