@@ -21,12 +21,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from flare_mesh.datasets.generators.pool import run_tasks
 from flare_mesh.datasets.generators.recipe import Recipe, Sample
 from flare_mesh.datasets.generators.recipes import RECIPES
 from flare_mesh.datasets.generators.record import open_record, write_record
-from flare_mesh.datasets.generators.samples import is_whole, write_sample
-from flare_mesh.files import atomic_path
+from flare_mesh.datasets.generators.samples import write_sample
+from flare_mesh.files import atomic_path, is_whole
+from flare_mesh.workers import run_tasks
 
 _SAMPLES = "[0-9]_*.npz"
 

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import os
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,18 @@ def check_folder(path: str | Path) -> None:
             if not parent.is_dir():
                 raise NotADirectoryError(f"{path}: {parent} is a file, not a folder")
             return
+
+
+def is_whole(path: str | Path) -> bool:
+    """Whether an ``.npz`` file exists, can be read, and every array in it passes its checksum."""
+    try:
+        with Path(path).open("rb") as file, zipfile.ZipFile(file) as archive:
+            # The number of arrays stands at the end: a damaged list of them may be shorter.
+            file.seek(-12, os.SEEK_END)
+            count = int.from_bytes(file.read(2), "little")
+            return len(archive.namelist()) == count > 0 and archive.testzip() is None
+    except Exception:  # damaged lengths, flags and names end in errors of a dozen types
+        return False
 
 
 @contextmanager

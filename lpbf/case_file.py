@@ -1,7 +1,6 @@
 """One case of a data set as a file, in the layout of LPBF_FLARE."""
 
 import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,12 +34,3 @@ def read_metadata(path: Path) -> dict[str, Any]:
     """The metadata of a case written by :func:`write_case`."""
     with np.load(path, allow_pickle=False) as file:
         return json.loads(str(file["_metadata"]))
-
-
-def is_whole(path: Path) -> bool:
-    """Whether a case file exists and every array in it passes its checksum."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (FileNotFoundError, zipfile.BadZipFile):
-        return False

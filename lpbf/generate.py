@@ -4,21 +4,17 @@ import argparse
 import json
 import os
 import sys
-import threading
-import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import asdict
-from multiprocessing import get_context
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from flare_mesh.data import atomic_path, check_folder
-from lpbf.case_file import is_whole, read_metadata
+from flare_mesh.files import atomic_path, check_folder, is_whole
+from flare_mesh.workers import run_tasks
+from lpbf.case_file import read_metadata
 from lpbf.cases import Case, list_cases
 from lpbf.part import PART_SUFFIXES
 from lpbf.run_case import Outcome, file_digest, run_case
@@ -162,53 +158,16 @@ def _run_all(
         TimeRemainingColumn(),
         TextColumn("{task.fields[rejected]} rejected"),
     )
-    with (
-        _single_threaded_children(),
-        Progress(*columns, console=Console(stderr=True)) as progress,
-        ProcessPoolExecutor(
-            workers, get_context("spawn"), initializer=_end_with, initargs=(os.getpid(),)
-        ) as pool,
-    ):
-        bar = progress.add_task("", total=len(cases), rejected=0)
-        futures = [pool.submit(run_case, case, settings, out) for case in cases]
-        rejected = 0
-        try:
-            for future in as_completed(futures):
-                outcome = future.result()
-                rejected += len(outcome.rejected)
-                progress.update(bar, advance=1, rejected=rejected)
-                for warning in outcome.warnings:
-                    progress.console.print(f"warning: {warning}", markup=False, soft_wrap=True)
-                yield outcome
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-@contextmanager
-def _single_threaded_children() -> Iterator[None]:
-    """One thread a process, also for one worker: the same rounding whatever their number."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-def _end_with(parent: int) -> None:
-    """Ends this worker soon after its parent, which may have been killed without a word."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    tasks = [(case, settings, out) for case in cases]
+    rejected = 0
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task("", total=len(cases), rejected=rejected)
+        for outcome in run_tasks(run_case, tasks, workers):
+            rejected += len(outcome.rejected)
+            progress.update(bar, advance=1, rejected=rejected)
+            for warning in outcome.warnings:
+                progress.console.print(f"warning: {warning}", markup=False, soft_wrap=True)
+            yield outcome
 
 
 def main(argv: Sequence[str] | None = None) -> int:

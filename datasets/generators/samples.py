@@ -1,6 +1,5 @@
 """Samples as one file each, and stacks of them that are larger than the memory."""
 
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -16,15 +15,6 @@ def write_sample(path: Path, arrays: Mapping[str, NDArray]) -> None:
     """Writes the arrays of a sample, whole or not at all; the same arrays give the same bytes."""
     with atomic_path(path) as temporary:
         np.savez(temporary, allow_pickle=False, **arrays)
-
-
-def is_whole(path: Path) -> bool:
-    """Whether a sample's file exists and every array in it passes its checksum."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (FileNotFoundError, zipfile.BadZipFile):
-        return False
 
 
 class SampleStack:

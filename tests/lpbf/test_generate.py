@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import trimesh
 
-from lpbf.case_file import is_whole, read_metadata
+from flare_mesh.files import is_whole
+from lpbf.case_file import read_metadata
 from lpbf.cases import list_cases
 from lpbf.generate import generate, main
 from lpbf.settings import Settings

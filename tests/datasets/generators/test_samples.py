@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flare_mesh.datasets.generators.samples import SampleStack, is_whole, write_sample
+from flare_mesh.datasets.generators.samples import SampleStack, write_sample
 
 
 def write(folder, arrays, key="u"):
@@ -17,17 +17,6 @@ def test_same_arrays_same_bytes(tmp_path):
     one, two = write(tmp_path, [np.arange(5.0)] * 2)
     assert one.read_bytes() == two.read_bytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["0.npz", "1.npz"]
-
-
-def test_whole_truncated_damaged_and_missing_files(tmp_path):
-    whole, short, bad = write(tmp_path, [np.arange(1000.0)] * 3)
-    short.write_bytes(short.read_bytes()[:-30])
-    content = bytearray(bad.read_bytes())
-    content[2000] ^= 1
-    bad.write_bytes(bytes(content))
-    (tmp_path / "text").write_text("hello")
-    found = [is_whole(p) for p in (whole, short, bad, tmp_path / "text", tmp_path / "none")]
-    assert found == [True, False, False, False, False]
 
 
 @given(

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from multiprocessing import get_all_start_methods, get_context, parent_process
+from multiprocessing import get_context, parent_process
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -26,14 +26,11 @@ def run_tasks(
         tasks: Arguments.
         workers: Processes.
     """
-    # A server that has imported everything once starts workers at once.
-    serve = "forkserver" in get_all_start_methods()
-    context = get_context("forkserver" if serve else "spawn")
-    if serve:
-        context.set_forkserver_preload([function.__module__])
+    # A new interpreter reads the limits before any library does; a forked one, or one of a server
+    # that runs already, may have its threads.
     with (
         _one_thread(),
-        ProcessPoolExecutor(workers, context, initializer=_end_with_parent) as pool,
+        ProcessPoolExecutor(workers, get_context("spawn"), initializer=_end_with_parent) as pool,
     ):
         futures = [pool.submit(function, *task) for task in tasks]
         try:

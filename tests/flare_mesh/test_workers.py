@@ -1,0 +1,87 @@
+import os
+import subprocess
+import sys
+import time
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from flare_mesh.workers import run_tasks
+
+
+def describe(number):
+    return number, os.getpid(), os.environ["OMP_NUM_THREADS"]
+
+
+def fail(number):
+    if number == 1:
+        raise ValueError("not this one")
+    time.sleep(0.01)
+    return number
+
+
+def test_tasks_in_other_processes_of_one_thread(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    results = sorted(run_tasks(describe, [(i,) for i in range(6)], 2))
+    numbers, processes, threads = zip(*results, strict=True)
+    assert numbers == (0, 1, 2, 3, 4, 5)
+    assert os.getpid() not in processes
+    assert set(threads) == {"1"}
+    assert os.environ["OMP_NUM_THREADS"] == "3"
+
+
+def test_an_error_ends_the_run():
+    with pytest.raises(ValueError, match="not this one"):
+        list(run_tasks(fail, [(i,) for i in range(1000)], 1))
+
+
+def count_threads(number):
+    import torch
+
+    return torch.get_num_threads()
+
+
+def test_one_thread_though_a_server_of_processes_runs_already(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    process = get_context("forkserver").Process(target=time.sleep, args=(0,))
+    process.start()
+    process.join()
+    assert list(run_tasks(count_threads, [(0,)], 1)) == [1]
+
+
+def is_running(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat")  # one that ended may wait to be collected
+    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+    (tmp_path / "run.py").write_text(
+        "import os, time\n"
+        "from pathlib import Path\n"
+        "from flare_mesh.workers import run_tasks\n"
+        "def stay(i):\n"
+        "    Path(f'{os.getpid()}.pid').touch()\n"
+        "    time.sleep(60)\n"
+        "if __name__ == '__main__':\n"
+        "    list(run_tasks(stay, [(0,), (1,)], 2))\n"
+    )
+    process = subprocess.Popen([sys.executable, "run.py"], cwd=tmp_path)
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.glob("*.pid"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    workers = [int(path.stem) for path in tmp_path.glob("*.pid")]
+    assert len(workers) == 2
+    deadline = time.monotonic() + 10
+    while any(map(is_running, workers)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    left = [pid for pid in workers if is_running(pid)]
+    for pid in left:
+        os.kill(pid, 9)
+    assert left == []
