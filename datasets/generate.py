@@ -50,14 +50,14 @@ def generate(
         recipe: What to make.
         out: Folder of the data set.
         workers: Processes, of one thread each.
-        resume: Go on with a data set that was begun with the same options; the number of samples
-            may differ.
+        resume: Go on with a data set that was begun with the same options. It may get more
+            samples than it has; its old files stay until the new ones are whole.
         keep_samples: Leave the samples' files there, so that the data set can be extended later
             without making them again.
 
     Raises:
-        ValueError: If ``out`` already holds the data set and is not to be resumed, or was begun
-            with other options.
+        ValueError: If ``out`` already holds the data set and is not to be resumed, was begun with
+            other options, or has more samples.
         RuntimeError: If a solver fails.
     """
     out = Path(out)
@@ -66,9 +66,9 @@ def generate(
     name = recipe.name.replace("-", "_")
     record, folder = out / f"{name}_settings.json", out / f"{name}_samples"
     targets = recipe.targets()
-    done = open_record(record, recipe, resume, begun=any(folder.glob(_SAMPLES)))
+    done, counts = open_record(record, recipe, resume, begun=any(folder.glob(_SAMPLES)))
     paths = [out / target.path for target in targets]
-    if not _complete(out, done, paths):
+    if counts != recipe.counts() or not _complete(out, done, paths):
         _remove_partials(folder / "*.npz", *paths)
         _make_samples(recipe, folder, workers)
         for target, path in zip(targets, paths, strict=True):
@@ -137,6 +137,7 @@ def _parser() -> argparse.ArgumentParser:
             description=text.replace("`", ""),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             help=text.splitlines()[0],
+            allow_abbrev=False,
         )
         add = command.add_argument
         add("--out", required=True, help="folder of the data set")

@@ -23,18 +23,37 @@ class DarcyRecipe(Recipe):
     the original's are, not on the border; see ``solve_darcy``.
 
     Args:
-        num_train: Samples in the training file.
-        num_test: Samples in the test file.
+        num_train: Samples in the training file; None for 1024.
+        num_test: Samples in the test file; None for 1024.
+        num: Samples in both, of which five in six are for training, as the 1000 and 200 that
+            models are compared on; instead of the other two.
         resolution: Points along a side.
     """
 
     name: ClassVar = "darcy"
 
-    num_train: int = option(1024, "samples in the training file", role="count")
-    num_test: int = option(1024, "samples in the test file", role="count")
+    num_train: int | None = option(
+        None, "samples in the training file (default: 1024)", role="count"
+    )
+    num_test: int | None = option(None, "samples in the test file (default: 1024)", role="count")
+    num: int | None = option(
+        None, "samples in both files, five in six for training; instead of these", role="run"
+    )
     resolution: int = option(421, "points along a side")
 
     def __post_init__(self) -> None:
+        num = self.num
+        if num is not None:
+            if self.num_train is not None or self.num_test is not None:
+                raise ValueError("expected either --num, or --num-train and --num-test (got both)")
+            if num < 2:
+                raise ValueError(f"expected --num >= 2, for training and test (got {num})")
+            object.__setattr__(self, "num", None)  # said by the other two from here on
+        train, test = (1024, 1024) if num is None else (num * 5 // 6, num - num * 5 // 6)
+        if self.num_train is None:
+            object.__setattr__(self, "num_train", train)
+        if self.num_test is None:
+            object.__setattr__(self, "num_test", test)
         super().__post_init__()
         if self.resolution < 5:
             raise ValueError(f"expected --resolution >= 5 (got {self.resolution})")
@@ -46,7 +65,7 @@ class DarcyRecipe(Recipe):
                 [Sample(split, i) for i in range(num)],
                 mat_writer("coeff", "sol"),
             )
-            for split, num in enumerate((self.num_train, self.num_test))
+            for split, num in enumerate(self.counts().values())
         ]
 
     def make(self, samples: Sequence[Sample]) -> Iterator[Mapping[str, NDArray]]:

@@ -74,6 +74,10 @@ class Recipe(ABC):
             if getattr(self, f) < 1:
                 raise ValueError(f"expected --{f.replace('_', '-')} >= 1 (got {getattr(self, f)})")
 
+    def counts(self) -> dict[str, int]:
+        """The options that only say how many samples there are."""
+        return {name: getattr(self, name) for name in self._fields("count")}
+
     @abstractmethod
     def targets(self) -> list[Target]:
         """The files of the data set."""

@@ -8,7 +8,9 @@ from flare_mesh.datasets.generators.recipe import Recipe
 from flare_mesh.files import atomic_path, check_folder
 
 
-def open_record(record: Path, recipe: Recipe, resume: bool, *, begun: bool) -> dict[str, int]:
+def open_record(
+    record: Path, recipe: Recipe, resume: bool, *, begun: bool
+) -> tuple[dict[str, int], dict[str, int]]:
     """Checks the folder that a record is in, and starts the record of a new data set.
 
     Args:
@@ -18,21 +20,21 @@ def open_record(record: Path, recipe: Recipe, resume: bool, *, begun: bool) -> d
         begun: Whether there are samples.
 
     Returns:
-        Sizes of the files that an earlier run finished.
+        Sizes of the files that an earlier run finished, and how many samples they hold.
 
     Raises:
-        ValueError: If the folder is in use and not to be resumed, or was begun with other options,
-            or the record is damaged.
+        ValueError: If the folder is in use and not to be resumed, was begun with other options, or
+            holds a finished set of more samples; or if the record is damaged.
     """
     check_folder(record)
     out = record.parent
-    settings, files = _read(record)
+    settings, counts, files = _read(record)
     if not files and not begun:  # new, or failed before its first sample
         for target in recipe.targets():
             if (out / target.path).exists():
                 raise ValueError(f"{out / target.path}: exists already; choose another --out")
         write_record(record, recipe, {})
-        return {}
+        return {}, {}
     if not resume:
         raise ValueError(
             f"{out}: already holds a {recipe.name} set; add --resume, or choose another --out"
@@ -45,27 +47,40 @@ def open_record(record: Path, recipe: Recipe, resume: bool, *, begun: bool) -> d
             + ", ".join(f"{k} = {settings.get(k)}, now {wanted[k]}" for k in differing)
             + "); use the same ones or choose another --out"
         )
-    return files
+    fewer = [key for key, num in recipe.counts().items() if files and num < counts.get(key, 0)]
+    if fewer:
+        raise ValueError(
+            f"{out}: already holds more samples ("
+            + ", ".join(f"{k} = {counts[k]}, now {recipe.counts()[k]}" for k in fewer)
+            + "), which --resume would delete; ask for at least as many or choose another --out"
+        )
+    return files, counts
 
 
-def _read(record: Path) -> tuple[dict[str, Any], dict[str, int]]:
-    """The options that a set was begun with, and the sizes of its finished files, if any."""
+def _read(record: Path) -> tuple[dict[str, Any], dict[str, int], dict[str, int]]:
+    """The options that a set was begun with; how many samples are finished, and files' sizes."""
     if not record.is_file():
-        return {}, {}
+        return {}, {}, {}
     try:
         found = json.loads(record.read_text())
         settings, files = dict(found["settings"]), dict(found["files"])
+        counts = {str(name): int(num) for name, num in found["counts"].items()}
         if any(Path(name).is_absolute() or ".." in Path(name).parts for name in files):
             raise ValueError("it names files outside of the folder")
-        return settings, files
-    except (ValueError, KeyError, TypeError) as error:
+        return settings, counts, files
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{record}: damaged ({error}); restore it or choose another --out"
         ) from error
 
 
 def write_record(record: Path, recipe: Recipe, files: dict[str, int]) -> None:
-    """Writes the options of a data set, and the sizes of its finished files."""
-    content = {"recipe": recipe.name, "settings": recipe.content(), "files": files}
+    """Writes the options of a data set; once it is done, how many samples, and files' sizes."""
+    content = {
+        "recipe": recipe.name,
+        "settings": recipe.content(),
+        "counts": recipe.counts() if files else {},
+        "files": files,
+    }
     with atomic_path(record) as temporary:
         temporary.write_text(json.dumps(content, indent=1))

@@ -154,6 +154,45 @@ def test_extending_a_set(tmp_path, here):
     assert_same_folders(out, tmp_path / "at once")
 
 
+def test_files_stay_until_larger_ones_are_whole(tmp_path, here, monkeypatch):
+    recipe = ElasticityRecipe(num=1, refine=1)
+    generate(recipe, tmp_path)
+    before = {name: (tmp_path / name).read_bytes() for name in files_of(tmp_path)}
+
+    def make(self, samples):
+        raise RuntimeError("the solver did not converge")
+
+    larger = ElasticityRecipe(num=2, refine=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(ElasticityRecipe, "make", make)
+        with pytest.raises(RuntimeError, match="did not converge"):
+            generate(larger, tmp_path, resume=True)
+    assert {name: (tmp_path / name).read_bytes() for name in files_of(tmp_path)} == before
+    generate(larger, tmp_path, resume=True)
+    assert np.load(tmp_path / "elasticity/Meshes/Random_UnitCell_theta_10.npy").shape == (2, 10)
+
+
+@pytest.mark.parametrize("samples", [(), ("--keep-samples",)])
+def test_a_finished_set_is_not_made_smaller(tmp_path, here, capsys, samples):
+    assert call("darcy", tmp_path, *samples, num=6, resolution=9) == 0
+    before = files_of(tmp_path)
+    capsys.readouterr()
+    assert call("darcy", tmp_path, "--resume", num_train=6, num_test=0, resolution=9) == 2
+    assert call("darcy", tmp_path, "--resume", num_train=4, num_test=2, resolution=9) == 2
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        f"error: {tmp_path}: already holds more samples (num_train = 5, now 4), which --resume "
+        "would delete; ask for at least as many or choose another --out"
+    ]
+    assert files_of(tmp_path) == before
+
+
+def test_no_options_by_half_of_their_name(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        call("darcy", tmp_path, num_tr=3)
+    assert "unrecognized arguments: --num-tr=3" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_main(tmp_path, here, capsys):
     assert call("darcy", tmp_path, num_train=2, num_test=1, resolution=9, seed=5, workers=1) == 0
     out, error = capsys.readouterr()
@@ -168,6 +207,8 @@ def test_main(tmp_path, here, capsys):
     ("arguments", "message"),
     [
         (["darcy", "--num-train", "0"], "expected --num-train >= 1 (got 0)"),
+        (["darcy", "--num", "1"], "expected --num >= 2, for training and test (got 1)"),
+        (["darcy", "--num", "9", "--num-test", "3"], "either --num, or --num-train and --num-test"),
         (["darcy", "--workers", "0"], "expected --workers >= 1 (got 0)"),
         (["navier-stokes", "--dt", "0.3"], "expected a dt > 0 of which 1 is a multiple"),
         (["navier-stokes", "--device", "tpu"], "cannot compute on --device 'tpu' here"),

@@ -33,6 +33,16 @@ def test_files_of_the_published_sets(recipe):
     }[recipe.name]
 
 
+def test_darcy_samples_in_both_files():
+    recipe = DarcyRecipe(num=1200)
+    assert [target.path for target in recipe.targets()] == [
+        "piececonst_r421_N1000_smooth1.mat",
+        "piececonst_r421_N200_smooth2.mat",
+    ]
+    assert recipe == DarcyRecipe(num_train=1000, num_test=200)
+    assert [sum(DarcyRecipe(num=n).counts().values()) for n in (2, 3, 7)] == [2, 3, 7]
+
+
 @pytest.mark.parametrize(
     ("viscosity", "text"), [(1e-5, "1e-5"), (1e-3, "1e-3"), (2.5e-4, "2.5e-4"), (0.0, "0e0")]
 )
