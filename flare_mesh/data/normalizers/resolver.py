@@ -1,5 +1,6 @@
 """Normalisers by name."""
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,8 +34,8 @@ def build_normalizer(
         options: Further options of the class, as ``limits``.
 
     Raises:
-        ValueError: If the name is unknown, an instance has another number of channels, or options
-            are given for an instance.
+        ValueError: If the name is unknown, an instance has another number of channels, options are
+            given for an instance, or the class does not take one of them.
     """
     if isinstance(normalizer, Normalizer):
         if normalizer.channels != channels:
@@ -52,4 +53,11 @@ def build_normalizer(
                 f"unknown normaliser '{normalizer}'; choose from {sorted(NORMALIZERS)}"
             )
         normalizer = NORMALIZERS[normalizer]
+    known = inspect.signature(normalizer).parameters
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
+        for option in options.keys() - known.keys():
+            others = [name for name in known if name != "channels"]
+            raise ValueError(
+                f"{normalizer.__name__}: expected options among {others} (got '{option}')"
+            )
     return normalizer(channels, groups=groups, **options)

@@ -21,6 +21,12 @@ def test_by_name_class_and_instance():
 def test_bad_choices():
     with pytest.raises(ValueError, match=r"unknown normaliser 'z'; choose from \['identity', 'un"):
         build_normalizer("z", 2)
+    for normalizer in ("unit_gaussian", UnitGaussianNormalizer):
+        with pytest.raises(
+            ValueError,
+            match=r"UnitGaussianNormalizer: expected options among \['groups', 'center'\] \(got",
+        ):
+            build_normalizer(normalizer, 2, limits=(0, 1))
     made = UnitGaussianNormalizer(3)
     with pytest.raises(ValueError, match=r"a normaliser of 2 channels \(got 3\)"):
         build_normalizer(made, 2)
