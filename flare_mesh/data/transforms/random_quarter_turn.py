@@ -8,6 +8,7 @@ from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from flare_mesh.data.transforms.build_features import BuildFeatures
+from flare_mesh.data.transforms.checks import node_field
 from flare_mesh.data.transforms.mirror_cells import mirror_cells
 
 
@@ -24,6 +25,9 @@ class RandomQuarterTurn(BaseTransform):
     Args:
         vectors: First of the (x, y) columns of each vector, by field: they swap and change sign.
         sizes: First of the (x, y) columns of each pair of lengths, by field: they swap.
+
+    Raises:
+        ValueError: On access, if a field is missing or has too few columns.
     """
 
     def __init__(
@@ -40,12 +44,18 @@ class RandomQuarterTurn(BaseTransform):
         swap, flip_x, flip_y = torch.randint(2, (3,)).tolist()
         sign = torch.tensor([1.0 - 2.0 * flip_x, 1.0 - 2.0 * flip_y])
         for name in {*self.vectors, *self.sizes}:
-            field = data[name].clone()
-            for pairs, factor in ((self.vectors, sign), (self.sizes, 1.0)):
+            old = node_field(data, name, "RandomQuarterTurn")
+            new = old.clone()
+            for pairs, factor in ((self.vectors, sign), (self.sizes, torch.ones(2))):
                 for first in pairs.get(name, ()):
+                    if old.dim() != 2 or first + 2 > old.shape[1]:
+                        raise ValueError(
+                            f"RandomQuarterTurn: expected '{name}' to have columns {first} to "
+                            f"{first + 1} (got shape {list(old.shape)})"
+                        )
                     columns = [first + 1, first] if swap else [first, first + 1]
-                    field[:, first : first + 2] = data[name][:, columns] * factor
-            data[name] = field
+                    new[:, first : first + 2] = old[:, columns] * factor.to(old)
+            data[name] = new
         if (swap + flip_x + flip_y) % 2:
             mirror_cells(data)
         return data

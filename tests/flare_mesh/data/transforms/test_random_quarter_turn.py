@@ -1,5 +1,7 @@
 import numpy as np
+import pytest
 import torch
+from torch_geometric.data import Data
 
 from flare_mesh.data.geometry import cell_measures
 from flare_mesh.data.transforms import BuildFeatures, RandomQuarterTurn
@@ -42,3 +44,24 @@ def test_cells_are_not_inside_out(tee, data_of):
         turned = RandomQuarterTurn({"pos": (0,)}, {})(data)
         volumes = cell_measures(turned.pos, turned.cells)["hexahedron"]
         torch.testing.assert_close(volumes, torch.full((len(tee.cells),), 8.0))
+
+
+def test_missing_and_narrow_fields(tee, data_of):
+    case = BuildFeatures()(data_of(tee, np.ones((len(tee.points), 3))))
+    for field, values, message in (
+        ("x", None, "expected 'x' as floating-point values"),
+        ("y", case.y[:, :1], r"expected 'y' to have columns 0 to 1 \(got shape \[\d+, 1\]\)"),
+        ("y", case.y[:, 0], "expected 'y' to have columns 0 to 1"),
+        ("x", case.x[:, :10], "expected 'x' to have columns 9 to 10"),
+    ):
+        data = case.clone()
+        data[field] = values
+        with pytest.raises(ValueError, match=f"RandomQuarterTurn: {message}"):
+            RandomQuarterTurn()(data)
+
+
+def test_precision_is_kept():
+    pos = torch.rand(5, 3, dtype=torch.float64)
+    turned = RandomQuarterTurn({"pos": (0,)}, {})(Data(pos=pos)).pos
+    assert turned.dtype == torch.float64
+    assert torch.equal(turned[:, :2].abs().sum(1), pos[:, :2].sum(1))
