@@ -11,7 +11,7 @@ from torch_geometric.transforms import BaseTransform
 
 from flare_mesh.data.transforms.checks import check_single, positions
 from flare_mesh.data.transforms.closed_surface import closed_surface, triangles_of
-from flare_mesh.data.transforms.surface_cells import surface_triangles
+from flare_mesh.data.transforms.surface_faces import surface_triangles
 
 if TYPE_CHECKING:
     import pyvista

@@ -6,7 +6,7 @@ from torch_geometric.transforms import BaseTransform
 
 from flare_mesh.data.normals import node_normals
 from flare_mesh.data.transforms.checks import check_single, positions
-from flare_mesh.data.transforms.surface_cells import surface_cells
+from flare_mesh.data.transforms.surface_faces import surface_faces
 
 
 @functional_transform("surface_normals")
@@ -35,6 +35,6 @@ class SurfaceNormals(BaseTransform):
 
     def forward(self, data: Data) -> Data:
         check_single(data, "SurfaceNormals")
-        faces = surface_cells(data, "SurfaceNormals")
+        faces = surface_faces(data, "SurfaceNormals")
         data[self.name] = node_normals(positions(data, "SurfaceNormals"), faces)
         return data

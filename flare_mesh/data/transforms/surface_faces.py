@@ -22,7 +22,7 @@ _CUTS: dict[str, tuple[tuple[int, int, int], ...]] = {
 }
 
 
-def surface_cells(data: Data, name: str) -> dict[str, Tensor]:
+def surface_faces(data: Data, name: str) -> dict[str, Tensor]:
     """Faces [F, nodes] by type: a solid's boundary, or the cells of a surface themselves.
 
     In the plane, of ``pos`` [N, 2], that is the boundary of an area, or the lines of a curve.
@@ -62,7 +62,7 @@ def surface_triangles(data: Data, name: str) -> tuple[NDArray[np.float64], NDArr
     pos = positions(data, name, (3,))
     triangles = [
         nodes.numpy(force=True)[:, np.array(_CUTS[kind])].reshape(-1, 3)
-        for kind, nodes in surface_cells(data, name).items()
+        for kind, nodes in surface_faces(data, name).items()
     ]
     points = pos.detach().double().numpy(force=True)
     return points, np.concatenate([np.empty((0, 3), np.int64), *triangles])
