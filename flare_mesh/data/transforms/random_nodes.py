@@ -33,7 +33,8 @@ class RandomNodes(BaseTransform):
         num_nodes: Nodes to keep; without replacement a smaller graph stays whole.
         replace: Whether a node may be drawn several times.
         by: ``"uniform"`` or ``"weight"``.
-        generator: Source of the numbers; None for torch's own, which loaders seed in each worker.
+        generator: Source of the numbers, without loader workers (each would draw the same); None
+            for torch's own, which loaders seed in each worker.
 
     Raises:
         ValueError: If an option is unknown or ``num_nodes`` is below 1; on access, if the data is
@@ -137,7 +138,7 @@ def _kept(data: Data, kept: Tensor) -> Data:
                 out[key] = value[kept]
             elif not _on_edges_or_cells(data, key) and (not value.ndim or len(value) == 1):
                 out[key] = value
-        elif "adj" not in key:
+        elif "adj" not in key and key != "field_units":  # which only a MeshData reads
             out[key] = value
     return out
 
