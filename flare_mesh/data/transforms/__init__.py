@@ -1,4 +1,11 @@
-"""Transforms of meshes, as PyG transforms."""
+"""Transforms of meshes, as PyG transforms.
+
+Random ones draw from torch's own source, which ``torch.manual_seed`` sets and a loader seeds anew
+in each of its workers: reproducible, and different in each. A ``generator=`` is for code that
+applies the transform in one process: every worker of a loader would have a copy in the same state
+and draw the same numbers, and workers that are spawned cannot have one, since torch's generators
+cannot be pickled.
+"""
 
 from flare_mesh.data.transforms.add_noise import AddNoise
 from flare_mesh.data.transforms.build_features import BuildFeatures

@@ -21,7 +21,8 @@ class AddNoise(BaseTransform):
         std: Standard deviation by field, in the field's unit; ``{"pos": 0.01}``.
         relative: Whether the deviations are shares of each channel's own deviation over the
             nodes of the mesh.
-        generator: Source of the numbers; None for torch's own, which loaders seed in each worker.
+        generator: Source of the numbers, without loader workers (each would draw the same); None
+            for torch's own, which loaders seed in each worker.
 
     Raises:
         ValueError: If a deviation is negative or not finite; on access, if a field is missing or

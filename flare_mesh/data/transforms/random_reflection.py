@@ -28,7 +28,8 @@ class RandomReflection(BaseTransform):
             them. The positions are mirrored always.
         tensors: First of the columns of each symmetric tensor, by field, its components in the
             order xx, yy, zz, xy, yz, xz (flat: xx, yy, xy).
-        generator: Source of the numbers; None for torch's own, which loaders seed in each worker.
+        generator: Source of the numbers, without loader workers (each would draw the same); None
+            for torch's own, which loaders seed in each worker.
 
     Shapes:
         needs ``pos`` [N, 3] or [N, 2]; changes ``pos``, the cells and the fields named.

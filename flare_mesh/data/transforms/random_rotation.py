@@ -29,7 +29,8 @@ class RandomRotation(BaseTransform):
         tensors: First of the columns of each symmetric tensor, by field, its components in the
             order xx, yy, zz, xy, yz, xz (flat: xx, yy, xy): stresses, and strains with tensor
             shear, half of the engineering shear.
-        generator: Source of the numbers; None for torch's own, which loaders seed in each worker.
+        generator: Source of the numbers, without loader workers (each would draw the same); None
+            for torch's own, which loaders seed in each worker.
 
     Shapes:
         needs ``pos`` [N, 3] or [N, 2]; changes ``pos`` and the fields named.
