@@ -7,20 +7,31 @@ first use and again after a crash.
 
 import atexit
 import os
+import re
+import signal
+import struct
 import subprocess
 import sys
+import threading
 from io import BytesIO
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flare_mesh.data.vtk_ghosts import without_ghosts
+
+_REQUEST = struct.Struct("<QQ")  # number, bytes of the path that follows
+_ANSWER = struct.Struct("<?QQ")  # whether it is arrays, number of the request, bytes that follow
+_numbers = count()
+_lock = threading.Lock()
 _child: tuple[int, subprocess.Popen[bytes]] | None = None
 
 
 def read_in_child(path: Path) -> dict[str, NDArray[Any]]:
-    """Reads a mesh file in the child process.
+    """Reads a mesh file in the child process; threads wait for each other.
 
     Returns:
         ``points`` [N, 3], ``index`` (nodes of all cells), ``offset`` [E + 1], ``types`` [E] as VTK
@@ -30,31 +41,58 @@ def read_in_child(path: Path) -> dict[str, NDArray[Any]]:
     Raises:
         ValueError: If the file cannot be read; also if it makes the reader crash.
     """
-    child = _running()
-    assert child.stdin is not None
-    assert child.stdout is not None
-    try:
-        child.stdin.write(os.fsencode(path.resolve()) + b"\n")
-        child.stdin.flush()
-        kind, size = child.stdout.readline().split()
-        answer = child.stdout.read(int(size))
-    except (BrokenPipeError, ValueError) as error:
-        _stop()
-        raise ValueError("the file makes VTK's reader crash; it is damaged") from error
-    if kind == b"error":
+    with _lock:
+        try:
+            is_arrays, answer = _exchange(_running(), os.fsencode(path.resolve()))
+        except (OSError, EOFError) as error:
+            _stop()
+            raise ValueError("the file makes VTK's reader crash; it is damaged") from error
+        except BaseException:
+            # An answer that nobody took must not become that of the next file.
+            _stop()
+            raise
+    if not is_arrays:
         raise ValueError(answer.decode())
     with np.load(BytesIO(answer), allow_pickle=False) as arrays:
         return dict(arrays)
 
 
+def _exchange(child: subprocess.Popen[bytes], path: bytes) -> tuple[bool, bytearray]:
+    assert child.stdin is not None
+    assert child.stdout is not None
+    number = next(_numbers)
+    request = memoryview(_REQUEST.pack(number, len(path)) + path)
+    while request:
+        request = request[child.stdin.write(request) :]
+    is_arrays, answered, size = _ANSWER.unpack(_take(child.stdout, _ANSWER.size))
+    if answered != number:
+        raise EOFError(f"the answer to request {answered} came to request {number}")
+    return is_arrays, _take(child.stdout, size)
+
+
+def _take(stream: Any, size: int) -> bytearray:
+    """So many bytes of a stream without a buffer."""
+    taken = bytearray(size)
+    view, at = memoryview(taken), 0
+    while at < size:
+        got = stream.readinto(view[at:])
+        if not got:
+            raise EOFError("the reader ended")
+        at += got
+    return taken
+
+
 def _running() -> subprocess.Popen[bytes]:
     """The child of this very process: a forked worker must not share its parent's."""
     global _child
-    if _child is None or _child[0] != os.getpid() or _child[1].poll() is not None:
+    if _child is not None and _child[1].poll() is not None:
+        _stop()
+    if _child is None:
         command = [sys.executable, "-m", "flare_mesh.data.vtk_process"]
         pipe, null = subprocess.PIPE, subprocess.DEVNULL
-        _child = os.getpid(), subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=null)
-        atexit.register(_stop)
+        # No buffers: their locks and contents would be copied into forked workers.
+        started = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=null, bufsize=0)
+        _child = os.getpid(), started
     return _child[1]
 
 
@@ -63,10 +101,29 @@ def _stop() -> None:
     if _child is not None and _child[0] == os.getpid():
         _child[1].kill()
         _child[1].wait()
-        for stream in (_child[1].stdin, _child[1].stdout):
-            if stream is not None:
-                stream.close()
+        _close(_child[1])
         _child = None
+
+
+def _close(child: subprocess.Popen[bytes]) -> None:
+    for stream in (child.stdin, child.stdout):
+        if stream is not None:
+            stream.close()
+
+
+def _forget() -> None:
+    """In a forked process: lock and child are those of the parent."""
+    global _child, _lock
+    _lock = threading.Lock()
+    if _child is not None:
+        _close(_child[1])
+        _child[1].returncode = 0  # not ours to wait for
+        _child = None
+
+
+atexit.register(_stop)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 def read_vtk(path: Path) -> Any:
@@ -89,7 +146,7 @@ def read_vtk(path: Path) -> Any:
 
 
 def arrays_of(mesh: Any) -> dict[str, NDArray[Any]]:
-    """The arrays of a PyVista mesh, as :func:`read_in_child` returns them."""
+    """The arrays of a PyVista mesh, as :func:`read_in_child` returns them, without ghost cells."""
     from vtkmodules.util.numpy_support import vtk_to_numpy
 
     grid = mesh.cast_to_unstructured_grid()
@@ -109,25 +166,39 @@ def arrays_of(mesh: Any) -> dict[str, NDArray[Any]]:
         values = np.asarray(mesh.field_data[name])
         if values.dtype.kind in "biuf" and values.size:
             arrays["case:" + name] = values.reshape(1, -1)
-    return arrays
+    return without_ghosts(arrays)
 
 
-def _serve() -> None:
+def reason_of(error: BaseException) -> str:
+    """What an error says, in one line, without where in VTK's sources it was said."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    lines = [re.sub(r"^\w+ \((?:0x)?[0-9a-fA-F]+\): ", "", line) for line in lines]
+    told = [line for line in lines if line and not re.match(r"(?:ERROR|Warning): In ", line)]
+    return told[0] if told else type(error).__name__
+
+
+def _serve(requests: BinaryIO) -> None:
     """Answers paths on the standard input by arrays on the standard output."""
+    # An interrupt is for the parent, which then ends this process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # VTK writes to the standard output as well.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    for line in sys.stdin.buffer:
+    while head := requests.read(_REQUEST.size):
+        number, size = _REQUEST.unpack(head)
+        path = Path(os.fsdecode(requests.read(size)))
         try:
             buffer = BytesIO()
-            np.savez(buffer, **arrays_of(read_vtk(Path(os.fsdecode(line[:-1])))))
-            kind, answer = b"arrays", buffer.getvalue()
+            arrays: dict[str, Any] = arrays_of(read_vtk(path))
+            np.savez(buffer, **arrays)
+            answer = buffer.getvalue()
+            is_arrays = True
         except Exception as error:
-            kind, answer = b"error", (str(error) or type(error).__name__).encode()
-        out.write(b"%s %d\n" % (kind, len(answer)))
+            is_arrays, answer = False, reason_of(error).encode(errors="backslashreplace")
+        out.write(_ANSWER.pack(is_arrays, number, len(answer)))
         out.write(answer)
         out.flush()
 
 
 if __name__ == "__main__":
-    _serve()
+    _serve(sys.stdin.buffer)

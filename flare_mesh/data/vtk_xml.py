@@ -4,6 +4,7 @@ import binascii
 import mmap
 import re
 import zlib
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,16 @@ from numpy.typing import NDArray
 
 from flare_mesh.data.arrays import MAX_BYTES, check_size
 from flare_mesh.data.cells import check_node_numbers
+from flare_mesh.data.vtk_ghosts import without_ghosts
 from flare_mesh.data.vtk_stream import ArrayStream
 
-_TAG = re.compile(rb"<(/?)(\w+)([^<>]{0,4096})>")
-_ATTRIBUTE = re.compile(rb'(\w+)\s*=\s*"([^"]*)"')
+# Possessive, and none of it crosses a "<": no file makes the search take more than linear time.
+_TAG = re.compile(
+    rb"""<(?:(!--)|(/?)(\w{1,64}+)((?:[^<>"']++|"[^"<]{0,4096}+"|'[^'<]{0,4096}+'){0,256}+)>)"""
+)
+_ATTRIBUTE = re.compile(rb"""(\w+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
+_END = b"</VTKFile>"
+_TAIL = 1 << 16  # where the end is looked for
 _MAX_TAGS = 10_000
 _POLY_CELLS = ("Verts", "Lines", "Strips", "Polys")
 _SECTIONS = {
@@ -106,7 +113,7 @@ class VTKXMLFile:
         return arrays
 
     def mesh_arrays(self) -> dict[str, NDArray[Any]]:
-        """The whole mesh, as :func:`~flare_mesh.data.vtk_process.arrays_of` gives it."""
+        """The whole mesh as :func:`~flare_mesh.data.vtk_process.arrays_of` gives it: no ghosts."""
         if self.kind == "UnstructuredGrid":
             index, ends = self.cells("Cells") if self.num_cells else (_EMPTY, _EMPTY)
             types = self.read("Cells", "types") if self.num_cells else _EMPTY
@@ -123,7 +130,7 @@ class VTKXMLFile:
         for name, values in self.read_all("FieldData").items():
             if values.size:
                 arrays["case:" + name] = values.reshape(1, -1)
-        return arrays
+        return without_ghosts(arrays)
 
     def _poly_cells(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         indices, ends, types = [_EMPTY], [_EMPTY], [_EMPTY]
@@ -194,21 +201,29 @@ class VTKXMLFile:
 
     def _scan(self) -> None:
         """Notes where the arrays stand, and what each declares."""
-        if b"</VTKFile>" not in self._mapped[-64:]:
-            raise ValueError("it does not end with </VTKFile>; another format, or truncated")
-        section, open_array, tags = "", None, 0
-        for match in _TAG.finditer(self._mapped):
+        self._check_end()
+        section, open_array, tags, at = "", None, 0, 0
+        while match := _TAG.search(self._mapped, at):
+            at = match.end()
             tags += 1
             if tags > _MAX_TAGS:
                 raise ValueError(f"more than {_MAX_TAGS} tags")
-            closing, tag = bool(match[1]), match[2].decode()
+            if match[1]:
+                at = self._mapped.find(b"-->", at)
+                if at < 0:
+                    raise ValueError("a comment that does not end")
+                continue
+            closing, tag = bool(match[2]), match[3].decode()
             if open_array is not None:
                 open_array["end"] = str(match.start())
                 open_array = None
             if closing:
                 section = "" if tag == section else section
                 continue
-            attributes = {k.decode(): v.decode() for k, v in _ATTRIBUTE.findall(match[3])}
+            attributes = {
+                key.decode(): unescape((double or single).decode())
+                for key, double, single in _ATTRIBUTE.findall(match[4])
+            }
             if tag == "VTKFile":
                 self._head(attributes)
             elif not self.kind:
@@ -224,7 +239,7 @@ class VTKXMLFile:
             elif tag == "DataArray" and section:
                 attributes["start"] = attributes["end"] = str(match.end())
                 self._arrays[section, attributes.get("Name", section)] = attributes
-                open_array = None if match[3].endswith(b"/") else attributes
+                open_array = None if match[4].endswith(b"/") else attributes
             elif tag == "AppendedData":
                 self._raw = attributes.get("encoding") == "raw"
                 start = self._mapped.find(b"_", match.end(), match.end() + 1000)
@@ -234,6 +249,16 @@ class VTKXMLFile:
                 break
         if self._counts is None:
             raise ValueError("no <Piece> in it")
+
+    def _check_end(self) -> None:
+        """After the last tag only space and comments may follow."""
+        tail = self._mapped[-_TAIL:]
+        at = tail.rfind(_END)
+        rest = tail[at + len(_END) :].strip()
+        while at >= 0 and rest.startswith(b"<!--") and b"-->" in rest:
+            rest = rest.partition(b"-->")[2].lstrip()
+        if at < 0 or rest:
+            raise ValueError("it does not end with </VTKFile>; another format, or truncated")
 
     def _head(self, attributes: dict[str, str]) -> None:
         self.kind = attributes.get("type", "")

@@ -6,6 +6,7 @@ import zlib
 import numpy as np
 import pytest
 
+from flare_mesh.data.vtk_process import arrays_of
 from flare_mesh.data.vtk_xml import VTKXMLFile
 
 pyvista = pytest.importorskip("pyvista")
@@ -187,3 +188,50 @@ def test_missing(mesh, plain):
         VTKXMLFile(plain.with_name("b.vtu"))
     with pytest.raises(ValueError, match=r"no array 'p' in PointData; it has \['scalar'\]"):
         VTKXMLFile(plain).read("PointData", "p")
+
+
+ASCII = """<?xml version='1.0'?>
+<!-- a comment with <Piece NumberOfPoints="9"> in it -->
+<VTKFile type='UnstructuredGrid' byte_order='LittleEndian'><UnstructuredGrid>
+<Piece NumberOfPoints='5' NumberOfCells='2'>
+<PointData>
+<DataArray type='Float64' Name='a &lt; b' format='ascii'>0 1 2 3 4</DataArray>
+<DataArray type='Float64' Name='c > "d"' format='ascii'>5 6 7 8 9</DataArray>
+</PointData>
+<CellData><DataArray type='UInt8' Name='vtkGhostType' format='ascii'>1 0</DataArray>
+<DataArray type='Int32' Name='part' format='ascii'>7 8</DataArray></CellData>
+<Points><DataArray type='Float64' NumberOfComponents='3' format='ascii'>
+0 0 0 1 0 0 0 1 0 1 1 0 2 2 0</DataArray></Points>
+<Cells><DataArray type='Int64' Name='connectivity' format='ascii'>0 1 2 1 3 2</DataArray>
+<DataArray type='Int64' Name='offsets' format='ascii'>3 6</DataArray>
+<DataArray type='UInt8' Name='types' format='ascii'>5 5</DataArray></Cells>
+</Piece></UnstructuredGrid></VTKFile>
+<!-- the end -->
+
+"""
+
+
+def test_xml_as_others_write_it_and_ghosts(tmp_path):
+    path = tmp_path / "a.vtu"
+    path.write_text(ASCII)
+    assert VTKXMLFile(path).names("PointData") == ["a < b", 'c > "d"']
+    ours = VTKXMLFile(path).mesh_arrays()
+    path.write_text(ASCII.replace('c > "d"', "c"))  # VTK itself stops at any ">"
+    theirs = arrays_of(pyvista.read(path))
+    for arrays in (ours, theirs):
+        assert arrays["node:a < b"].tolist() == [1, 2, 3, 4]  # node 0 was of the ghost alone
+        assert arrays["cell:part"].tolist() == [8]
+        assert (arrays["index"].tolist(), arrays["offset"].tolist()) == ([0, 2, 1], [0, 3])
+        assert arrays["points"][-1].tolist() == [2, 2, 0]
+        assert not any("vtkGhostType" in name for name in arrays)
+    path.write_text(ASCII.replace("<!-- the end -->", "and more"))
+    with pytest.raises(ValueError, match="does not end with </VTKFile>"):
+        VTKXMLFile(path)
+
+
+@pytest.mark.parametrize("text", ["<" + "a" * 10**6, "<a" * 10**6, "<a '" * 10**5, "<!--" * 10**5])
+def test_no_tag_that_takes_long(tmp_path, text):
+    path = tmp_path / "a.vtu"
+    path.write_text(text + "</VTKFile>")
+    with pytest.raises(ValueError, match="not a whole VTK XML file"):
+        VTKXMLFile(path)
