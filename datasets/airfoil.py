@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from flare_mesh.datasets.curvilinear import CurvilinearDataset
-from flare_mesh.datasets.split import Split
+from flare_mesh.datasets.published_split import PublishedSplit
 
 
 class Airfoil(CurvilinearDataset):
@@ -53,4 +53,4 @@ class Airfoil(CurvilinearDataset):
     UNITS = {"density": "1", "velocity": "1", "pressure": "1", "mach": "1"}
     ADDRESS = "https://drive.google.com/drive/folders/1YBuaoTdOSr_qzaow-G-iwvbUI7fiUzu8"
     STATS: ClassVar = {"train": 1000, "test": 200, "cases": 2490, "nodes": 11271, "channels": 1}
-    SPLITS = {"flare": Split(1000, 200), "lno": Split(1000, 200, last=True)}
+    SPLITS = {"flare": PublishedSplit(1000, 200), "lno": PublishedSplit(1000, 200, last=True)}

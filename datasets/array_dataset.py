@@ -10,7 +10,7 @@ from torch import Tensor
 
 from flare_mesh.data.arrays import open_npy
 from flare_mesh.datasets.field_dataset import FieldDataset
-from flare_mesh.datasets.split import Split
+from flare_mesh.datasets.published_split import PublishedSplit
 
 
 class ArrayDataset(FieldDataset):
@@ -28,7 +28,7 @@ class ArrayDataset(FieldDataset):
         skip_bad: Reads all cases once and leaves out those that cannot be used.
     """
 
-    SPLITS: ClassVar[Mapping[str, Split]] = {}
+    SPLITS: ClassVar[Mapping[str, PublishedSplit]] = {}
     """Published splits, by the name of the convention."""
 
     def __init__(
@@ -59,7 +59,7 @@ class ArrayDataset(FieldDataset):
         return self._open[name]
 
     @classmethod
-    def published_split(cls, convention: str) -> Split:
+    def published_split(cls, convention: str) -> PublishedSplit:
         """The split of a convention.
 
         Raises:

@@ -11,7 +11,7 @@ from flare_mesh.data.mat import mat_to_npy
 from flare_mesh.datasets.array_dataset import ArrayDataset, as_tensor, check_shape, open_numbers
 from flare_mesh.datasets.find_one import find_one
 from flare_mesh.datasets.grid import grid_cells, grid_positions
-from flare_mesh.datasets.split import Split
+from flare_mesh.datasets.published_split import PublishedSplit
 
 
 class Darcy(ArrayDataset):
@@ -69,7 +69,7 @@ class Darcy(ArrayDataset):
     UNITS = {"coeff": "1", "sol": "1"}
     ADDRESS = "https://drive.google.com/drive/folders/1UnbQh2WWc6knEHbLn-ZaXrKUZhp7pjt-"
     STATS: ClassVar = {"train": 1000, "test": 200, "cases": 2048, "nodes": 7225, "channels": 1}
-    SPLITS = {"flare": Split(1000, 200), "lno": Split(1024, 1024)}
+    SPLITS = {"flare": PublishedSplit(1000, 200), "lno": PublishedSplit(1024, 1024)}
     _STRIDES: ClassVar = {"flare": 5, "lno": 1}
 
     def __init__(

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from flare_mesh.data import MeshData
 from flare_mesh.datasets.array_dataset import ArrayDataset, as_tensor, open_numbers
 from flare_mesh.datasets.field_dataset import find_file
-from flare_mesh.datasets.split import Split
+from flare_mesh.datasets.published_split import PublishedSplit
 
 
 class Elasticity(ArrayDataset):
@@ -62,7 +62,10 @@ class Elasticity(ArrayDataset):
     UNITS = {"stress": "not published", "radius": "1", "theta": "1"}
     ADDRESS = "https://drive.google.com/drive/folders/1YBuaoTdOSr_qzaow-G-iwvbUI7fiUzu8"
     STATS: ClassVar = {"train": 1000, "test": 200, "cases": 2000, "nodes": 972, "channels": 1}
-    SPLITS = {"flare": Split(1000, 200, last=True), "lno": Split(1000, 1000, last=True)}
+    SPLITS = {
+        "flare": PublishedSplit(1000, 200, last=True),
+        "lno": PublishedSplit(1000, 1000, last=True),
+    }
     _FILES: ClassVar = {"stress": "sigma", "radius": "rr", "theta": "theta"}
 
     def __init__(

@@ -11,7 +11,7 @@ from flare_mesh.data.mat import MatFile, mat_to_npy
 from flare_mesh.datasets.array_dataset import ArrayDataset, as_tensor, check_shape, open_numbers
 from flare_mesh.datasets.find_one import find_one
 from flare_mesh.datasets.grid import grid_cells, grid_positions
-from flare_mesh.datasets.split import Split
+from flare_mesh.datasets.published_split import PublishedSplit
 from flare_mesh.datasets.time_window import TimeWindow
 
 
@@ -79,7 +79,7 @@ class NavierStokes(ArrayDataset):
         **{"train": 1000, "test": 200, "cases": 1200},
         **{"nodes": 4096, "steps": 20, "channels": 1},
     }
-    SPLITS = {"flare": Split(1000, 200, last=True)}
+    SPLITS = {"flare": PublishedSplit(1000, 200, last=True)}
 
     def __init__(
         self,

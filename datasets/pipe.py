@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from flare_mesh.datasets.curvilinear import CurvilinearDataset
-from flare_mesh.datasets.split import Split
+from flare_mesh.datasets.published_split import PublishedSplit
 
 
 class Pipe(CurvilinearDataset):
@@ -46,4 +46,4 @@ class Pipe(CurvilinearDataset):
     UNITS = {"velocity_x": "1", "velocity_y": "1", "pressure": "1"}
     ADDRESS = "https://drive.google.com/drive/folders/1YBuaoTdOSr_qzaow-G-iwvbUI7fiUzu8"
     STATS: ClassVar = {"train": 1000, "test": 200, "cases": 2310, "nodes": 16641, "channels": 1}
-    SPLITS = {"flare": Split(1000, 200), "lno": Split(1000, 200, last=True)}
+    SPLITS = {"flare": PublishedSplit(1000, 200), "lno": PublishedSplit(1000, 200, last=True)}

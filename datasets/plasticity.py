@@ -12,7 +12,7 @@ from flare_mesh.data.mat import mat_to_npy
 from flare_mesh.datasets.array_dataset import ArrayDataset, as_tensor, check_shape, open_numbers
 from flare_mesh.datasets.find_one import find_one
 from flare_mesh.datasets.grid import grid_cells, grid_positions
-from flare_mesh.datasets.split import Split
+from flare_mesh.datasets.published_split import PublishedSplit
 
 
 class Plasticity(ArrayDataset):
@@ -81,7 +81,10 @@ class Plasticity(ArrayDataset):
         **{"train": 900, "test": 80, "cases": 987},
         **{"nodes": 3131, "steps": 20, "channels": 4},
     }
-    SPLITS = {"flare": Split(900, 80, last=True), "lno": Split(900, 87, last=True)}
+    SPLITS = {
+        "flare": PublishedSplit(900, 80, last=True),
+        "lno": PublishedSplit(900, 87, last=True),
+    }
     _PARTS: ClassVar = {
         "deformation": slice(None),
         "coordinates": slice(0, 2),

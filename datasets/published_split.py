@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Split:
+class PublishedSplit:
     """A published way to divide the cases of an array: the first to train, others to test.
 
     Attributes:
