@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from flare_mesh.data import MeshData, check_node_numbers
+from flare_mesh.data.processed import keep_npz
 from flare_mesh.data.vtk_xml import VTKXMLFile
 from flare_mesh.datasets.field_dataset import FieldDataset, find_file
-from flare_mesh.datasets.processed import keep_npz
 from flare_mesh.datasets.same_points import place_in
 
 _VTK_QUAD = 9
@@ -173,6 +173,8 @@ class AirfRANS(FieldDataset):
     ) -> None:
         """Downloads (9.3 GB) and unpacks the set below ``root``; the archive is removed.
 
+        Nothing is done where all files of the set are there.
+
         Args:
             root: Folder for ``Dataset``.
             max_bytes: Bytes that the archive may unpack to.
@@ -180,9 +182,20 @@ class AirfRANS(FieldDataset):
         from flare_mesh.data.download import download_file, extract_zip
 
         archive = Path(root, "Dataset.zip")
+        if not archive.exists() and _is_whole(Path(root, "Dataset")):
+            return
         download_file(cls.ADDRESS, archive)
         extract_zip(archive, Path(root), max_bytes=max_bytes)
         archive.unlink()
+
+
+def _is_whole(folder: Path) -> bool:
+    manifest = folder / "manifest.json"
+    if not manifest.is_file():
+        return False
+    cases = {case for key in ("full_train", "full_test") for case in _cases(manifest, key)}
+    ends = ("_internal.vtu", "_aerofoil.vtp")
+    return all((folder / case / f"{case}{end}").is_file() for case in cases for end in ends)
 
 
 def _cases(manifest: Path, key: str) -> list[str]:

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from flare_mesh.data import MeshData
 from flare_mesh.data.arrays import read_npz
+from flare_mesh.data.extract_tar import extract_tar
+from flare_mesh.data.processed import keep_npy
 from flare_mesh.data.vtk_xml import VTKXMLFile
 from flare_mesh.datasets.drivaerml_runs import ABUPT, listed_runs, runs_of
-from flare_mesh.datasets.extract_tar import extract_tar
 from flare_mesh.datasets.field_dataset import FieldDataset
-from flare_mesh.datasets.processed import keep_npy
 from flare_mesh.datasets.surface_cells import surface_cells
 
 _log = logging.getLogger(__name__)
@@ -219,6 +219,8 @@ class DrivAerML(FieldDataset):
     ) -> Path:
         """Downloads the sample, or original files, and returns the folder to read them from.
 
+        A sample that is there is not downloaded again.
+
         Args:
             root: Folder for the data set.
             points: Points of the sample: ``"10k"``, ``"40k"``, ``"100k"``, ``"200k"``, ``"300k"``,
@@ -236,10 +238,14 @@ class DrivAerML(FieldDataset):
         if points not in ("10k", "40k", "100k", "200k", "300k", "400k", "500k", "1m"):
             raise ValueError(f"DrivAerML: no sample of '{points}' points; try '40k'")
         name = f"drivaerml_surface_presampled_{points}"
-        download_hub("vedantpuri/PDESurrogates", root, patterns=[f"{name}.tar.gz"])
-        extract_tar(root / f"{name}.tar.gz", root, max_bytes=max_bytes)
-        (root / f"{name}.tar.gz").unlink()
-        return root / name
+        folder, archive = root / name, root / f"{name}.tar.gz"
+        # The archive is removed last: without it, the sample is whole.
+        if archive.exists() or not folder.is_dir():
+            if not archive.exists():
+                download_hub("vedantpuri/PDESurrogates", root, patterns=[archive.name])
+            extract_tar(archive, root, max_bytes=max_bytes)
+            archive.unlink()
+        return folder
 
 
 def _decode(path: Path) -> NDArray[Any]:

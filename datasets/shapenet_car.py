@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from flare_mesh.data import MeshData, check_node_numbers
 from flare_mesh.data.arrays import open_npy
+from flare_mesh.data.extract_tar import extract_tar
+from flare_mesh.data.processed import keep_npz
 from flare_mesh.datasets.car_nodes import Car, merge_surface_and_volume
-from flare_mesh.datasets.extract_tar import extract_tar
 from flare_mesh.datasets.field_dataset import FieldDataset, find_file
-from flare_mesh.datasets.processed import keep_npz
 
 _log = logging.getLogger(__name__)
 
@@ -237,19 +237,25 @@ class ShapeNetCar(FieldDataset):
     ) -> None:
         """Downloads (2 GB) and unpacks the set below ``root``; the archives are removed.
 
+        Nothing is done where the set is there and no archive, which are removed last.
+
         Args:
             root: Folder for ``mlcfd_data``.
             max_bytes: Bytes that each archive may unpack to.
         """
         from flare_mesh.data.download import download_file, extract_zip
 
-        archive = Path(root, "mlcfd_data.zip")
+        folder, archive = Path(root, "mlcfd_data"), Path(root, "mlcfd_data.zip")
+        parts = [*folder.rglob("param?.tar.gz")]
+        if (folder / "training_data/param0").is_dir() and not parts and not archive.exists():
+            return
         download_file(cls.ADDRESS, archive)
         extract_zip(archive, Path(root), max_bytes=max_bytes)
-        archive.unlink()
-        for part in sorted(Path(root, "mlcfd_data").rglob("param?.tar.gz")):
-            extract_tar(part, Path(root, "mlcfd_data", "training_data"), max_bytes=max_bytes)
-            part.unlink()
+        parts = sorted(folder.rglob("param?.tar.gz"))
+        for part in parts:
+            extract_tar(part, folder / "training_data", max_bytes=max_bytes)
+        for path in (*parts, archive):
+            path.unlink()
 
 
 def _read_vtk(path: Path, kind: str) -> tuple[NDArray[Any], NDArray[Any], dict[str, NDArray[Any]]]:

@@ -9,11 +9,24 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from flare_mesh.data.arrays import MAX_BYTES, hdf5_dataset, open_hdf5, read_hdf5
+from flare_mesh.data.arrays import (
+    HDF5_ERRORS,
+    MAX_BYTES,
+    hdf5_dataset,
+    open_hdf5,
+    read_hdf5,
+)
 from flare_mesh.data.mat5 import list_mat5, read_mat5
-from flare_mesh.files import atomic_path
+from flare_mesh.data.processed import keep_npy_file
 
 _BLOCK_BYTES = 1 << 30
+# Text is stored as numbers too.
+_CLASSES = {
+    "double",
+    "single",
+    "logical",
+    *(f"{u}int{n}" for u in ("", "u") for n in (8, 16, 32, 64)),
+}
 
 
 class MatFile:
@@ -100,13 +113,19 @@ class MatFile:
 
 
 def _numeric(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
-    for name in map(str, file):
+    try:
+        names = [str(name) for name in file]
+    except HDF5_ERRORS as error:
+        raise ValueError(f"{file.filename}: damaged ({error})") from error
+    for name in names:
         try:
             dataset = hdf5_dataset(file, name)
-        except ValueError:
+            kind = dataset.attrs.get("MATLAB_class", b"double")
+            # Of an empty array MATLAB stores the shape as if it were the values.
+            empty = "MATLAB_empty" in dataset.attrs or not dataset.ndim
+        except HDF5_ERRORS:
             continue
-        # Of an empty array MATLAB stores the shape as if it were the values.
-        if "MATLAB_empty" not in dataset.attrs and dataset.ndim:
+        if (kind.decode() if isinstance(kind, bytes) else kind) in _CLASSES and not empty:
             yield name, dataset
 
 
@@ -118,9 +137,11 @@ def mat_to_npy(path: str | Path, name: str, folder: str | Path) -> Path:
     which can be memory-mapped. Values beyond the range of single precision become infinite.
 
     Args:
-        path: The MAT file. If its size or time of change differs, the npy file is made anew.
+        path: The MAT file. If its size or time of change differs, or the npy file is damaged, that
+            is made anew and the old one removed.
         name: Name of the array.
-        folder: Where the npy file goes.
+        folder: Where the npy file goes. If nothing can be written there, it goes to a folder for
+            temporary files until the process ends, and a warning is logged.
 
     Returns:
         The npy file's path.
@@ -132,15 +153,13 @@ def mat_to_npy(path: str | Path, name: str, folder: str | Path) -> Path:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
-    state = path.stat()
-    version = f"{state.st_size:x}-{state.st_mtime_ns:x}"
-    target = Path(folder) / f"{path.stem}-{name}-{version}-float32.npy"
-    if not target.exists():
-        file = MatFile(path)
-        header = {"descr": "<f4", "fortran_order": False, "shape": file.shape(name)}
-        with atomic_path(target) as temporary, temporary.open("wb") as npy:
-            np.lib.format.write_array_header_1_0(npy, header)
-            with np.errstate(over="ignore"):
-                for block in file.rows(name):
-                    np.ascontiguousarray(block, dtype="<f4").tofile(npy)
-    return target
+    target = Path(folder) / f"{path.stem}-{name}-float32.npy"
+    return keep_npy_file(target, [path], lambda npy: _save_npy(MatFile(path), name, npy))
+
+
+def _save_npy(file: MatFile, name: str, path: Path) -> None:
+    header = {"descr": "<f4", "fortran_order": False, "shape": file.shape(name)}
+    with path.open("wb") as npy, np.errstate(over="ignore"):
+        np.lib.format.write_array_header_1_0(npy, header)
+        for block in file.rows(name):
+            np.ascontiguousarray(block, dtype="<f4").tofile(npy)

@@ -219,3 +219,12 @@ def test_download(tmp_path, monkeypatch):
     AirfRANS.download(tmp_path, max_bytes=7)
     assert called == [AirfRANS.ADDRESS, (tmp_path / "Dataset.zip", tmp_path, 7)]
     assert not (tmp_path / "Dataset.zip").exists()
+    # A whole set is not fetched again; one without a file is.
+    write_case(tmp_path / "Dataset", NAMES[0])
+    manifest = json.dumps({"full_train": NAMES[:1], "full_test": NAMES[:1]})
+    (tmp_path / "Dataset/manifest.json").write_text(manifest)
+    AirfRANS.download(tmp_path)
+    assert len(called) == 2
+    (tmp_path / "Dataset" / NAMES[0] / f"{NAMES[0]}_internal.vtu").unlink()
+    AirfRANS.download(tmp_path)
+    assert len(called) == 4

@@ -262,6 +262,11 @@ def test_download(tmp_path, monkeypatch):
     folder = DrivAerML.download(tmp_path, points="10k")
     assert len(DrivAerML(folder)) == 1
     assert not [*tmp_path.glob("*.tar.gz")]
+    assert DrivAerML.download(tmp_path, points="10k") == folder  # is not fetched again
+    with tarfile.open(tmp_path / f"{folder.name}.tar.gz", "w:gz") as archive:  # interrupted
+        archive.add(tmp_path / "made" / folder.name, folder.name)
+    (folder / "train/run_1.npz").unlink()
+    assert len(DrivAerML(DrivAerML.download(tmp_path, points="10k"))) == 1
     assert DrivAerML.download(tmp_path, runs=[1, 7]) == tmp_path
     assert called == [
         (

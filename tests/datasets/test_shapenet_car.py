@@ -239,3 +239,22 @@ def test_download(tmp_path, monkeypatch, written):
     assert called == [ShapeNetCar.ADDRESS, ("mlcfd_data.zip", 10**6)]
     assert not [*tmp_path.rglob("*.tar.gz"), *tmp_path.rglob("*.zip")]
     assert len(ShapeNetCar(tmp_path / "car", convention="transolver")) == 3
+    ShapeNetCar.download(tmp_path / "car")
+    assert len(called) == 2  # nothing is fetched again
+
+
+def test_interrupted_download(tmp_path, monkeypatch):
+    """The archive goes last, so that a second attempt has it."""
+
+    def extract_zip(path, folder, *, max_bytes):
+        part = folder / "mlcfd_data/training_data/param0.tar.gz"
+        part.parent.mkdir(parents=True)
+        part.write_text("damaged")
+
+    monkeypatch.setattr(
+        "flare_mesh.data.download.download_file", lambda url, path: path.write_text("")
+    )
+    monkeypatch.setattr("flare_mesh.data.download.extract_zip", extract_zip)
+    with pytest.raises(ValueError, match="cannot be unpacked"):
+        ShapeNetCar.download(tmp_path)
+    assert (tmp_path / "mlcfd_data.zip").exists()

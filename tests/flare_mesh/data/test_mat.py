@@ -156,6 +156,8 @@ def test_what_is_not_an_array_of_real_numbers_is_not_listed(tmp_path, arrays):
         other["empty"] = np.zeros(2, dtype=np.uint64)
         other["empty"].attrs["MATLAB_empty"] = 1
         other["group/x"] = 1.0
+        other["words"] = np.array([[72], [105]], dtype=np.uint16)
+        other["words"].attrs["MATLAB_class"] = np.bytes_("char")
     assert set(MatFile(tmp_path / "b.mat").shapes) == set(arrays)
 
 
@@ -216,6 +218,16 @@ def test_damaged_values_do_not_pass_zlibs_checksum(tmp_path):
         MatFile(tmp_path / "a.mat").read("u")
 
 
+@pytest.mark.parametrize("values", [np.ones((1, 3), np.uint8), np.ones((3, 400_000), np.uint8)])
+def test_checksum_behind_padding_and_long_arrays(tmp_path, values):
+    packed = bytearray(zlib.compress(mat5("u", values), level=0))
+    packed[-1] ^= 1
+    content = struct.pack("<II", 15, len(packed)) + packed
+    (tmp_path / "a.mat").write_bytes(header() + content)
+    with pytest.raises(ValueError, match=r"a\.mat, 'u': damaged"):
+        MatFile(tmp_path / "a.mat").read("u")
+
+
 def test_sizes_that_are_only_declared(tmp_path):
     huge = bytearray(mat5("u", np.zeros((2, 2))))
     huge[32:40] = struct.pack("<2i", 1 << 20, 1 << 20)
@@ -253,6 +265,10 @@ def test_conversion(tmp_path, monkeypatch, version):
         os.utime(source, ns=(1, 1))
         again = mat_to_npy(source, "u", tmp_path / "processed")
         np.testing.assert_array_equal(np.load(again), -values.astype(np.float32))
+        assert [*again.parent.iterdir()] == [again]
+        again.write_bytes(again.read_bytes()[:-4])
+        repaired = mat_to_npy(source, "u", tmp_path / "processed")
+        np.testing.assert_array_equal(np.load(repaired), -values.astype(np.float32))
 
 
 def test_failed_conversion_leaves_nothing(tmp_path):

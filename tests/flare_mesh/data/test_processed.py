@@ -3,7 +3,7 @@ import os
 import numpy as np
 import pytest
 
-from flare_mesh.datasets.processed import keep_npy, keep_npz, source_tag
+from flare_mesh.data.processed import keep_npy, keep_npy_file, keep_npz, source_tag
 
 
 @pytest.fixture
@@ -69,6 +69,37 @@ def test_where_nothing_can_be_written(source, tmp_path, caplog):
         array = keep_npy(tmp_path / "processed/a.npy", [source], make)
         assert array.tolist() == [number] * 3
     assert "cannot be kept, so it is made at each access" in caplog.text
+
+
+@pytest.mark.parametrize("damage", [lambda c: c[:-8], lambda c: b"x" + c[1:], lambda c: b""])
+def test_damaged_files_are_made_anew(source, tmp_path, caplog, damage):
+    make = Maker()
+    folder = tmp_path / "processed"
+
+    def keep():
+        array = keep_npy(folder / "a.npy", [source], make)
+        arrays = keep_npz(folder / "b.npz", [source], lambda: {"x": make()}, ["x"])
+        path = keep_npy_file(folder / "c.npy", [source], lambda path: np.save(path, make()))
+        return [array[0], arrays["x"][0], np.load(path)[0]]
+
+    assert keep() == keep() == [1, 2, 3]
+    for path in folder.iterdir():
+        path.write_bytes(damage(path.read_bytes()))
+    assert keep() == keep() == [4, 5, 6]
+    assert caplog.text.count("it is made anew") == 3
+    assert len([*folder.iterdir()]) == 3
+
+
+def test_large_files_where_nothing_can_be_written(source, tmp_path, caplog):
+    make = Maker()
+    (tmp_path / "processed").touch()
+    first, path = (
+        keep_npy_file(tmp_path / "processed/a.npy", [source], lambda path: np.save(path, make()))
+        for _ in range(2)
+    )
+    assert first == path
+    assert caplog.text.count("cannot be kept") == 1
+    assert np.load(path).tolist() == [1] * 3
 
 
 def test_failure_leaves_nothing(source, tmp_path):

@@ -1,9 +1,10 @@
+import gzip
 import io
 import tarfile
 
 import pytest
 
-from flare_mesh.datasets.extract_tar import extract_tar
+from flare_mesh.data.extract_tar import extract_tar
 
 
 def write_tar(path, *members, mode="w:gz"):
@@ -23,6 +24,28 @@ def test_unpacks(tmp_path, mode):
     extract_tar(path, tmp_path / "out", max_bytes=6)
     assert (tmp_path / "out/a/b.txt").read_text() == "one"
     assert (tmp_path / "out/c.txt").read_text() == "two"
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_every_truncation_is_noticed(tmp_path, mode):
+    path = write_tar(tmp_path / "a.tar", ("a", b"one"), ("b", b"x" * 700), mode="w")
+    content = path.read_bytes()
+    ends = content.rstrip(b"\0").rfind(b"x") // 512 * 512 + 512
+    for length in range(0, ends + 1024, 256):
+        with gzip.open(path, "w") if mode == "w:gz" else path.open("wb") as file:
+            file.write(content[:length])
+        with pytest.raises(ValueError, match="cannot be unpacked"):
+            extract_tar(path, tmp_path / "out", max_bytes=1000)
+    path.write_bytes(content[: ends + 1024])
+    extract_tar(path, tmp_path / "out", max_bytes=1000)
+
+
+def test_checksum(tmp_path):
+    path = write_tar(tmp_path / "a.tar.gz", ("a", b"one"))
+    content = path.read_bytes()
+    path.write_bytes(content[:-8] + bytes([content[-8] ^ 1]) + content[-7:])
+    with pytest.raises(ValueError, match="cannot be unpacked"):
+        extract_tar(path, tmp_path / "out", max_bytes=1000)
 
 
 def test_limit(tmp_path):

@@ -4,6 +4,8 @@ import tarfile
 import zlib
 from pathlib import Path
 
+_ZEROS = bytes(tarfile.BLOCKSIZE)
+
 
 def extract_tar(path: Path, folder: Path, *, max_bytes: int) -> None:
     """Unpacks the plain files and folders of a tar archive, which may be compressed.
@@ -31,5 +33,17 @@ def extract_tar(path: Path, folder: Path, *, max_bytes: int) -> None:
                         f"trusted, raise max_bytes"
                     )
                 archive.extract(member, folder, filter="data")
+            _check_end(archive)
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise ValueError(f"{path}: cannot be unpacked ({error}); download it anew") from error
+
+
+def _check_end(archive: tarfile.TarFile) -> None:
+    """Refuses an archive without its two blocks of zeros, of which the first has been read."""
+    file = archive.fileobj
+    assert file is not None
+    if file.tell() != archive.offset + len(_ZEROS) or file.read(len(_ZEROS)) != _ZEROS:
+        raise tarfile.ReadError("truncated")
+    # A compressed file has its checksum at the end.
+    while file.read(1 << 20):
+        pass
