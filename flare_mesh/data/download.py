@@ -1,11 +1,15 @@
 """Files from public addresses: resumable, checked, and whole or not there."""
 
 import hashlib
+import http.client
+import lzma
 import os
+import re
 import shutil
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,6 +20,8 @@ from flare_mesh.data.arrays import MAX_BYTES
 from flare_mesh.files import check_folder
 
 _BLOCK = 1 << 20
+# A RuntimeError is raised for what is encrypted or compressed in an unknown way.
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
 
 
 def download_file(
@@ -55,9 +61,10 @@ def download_file(
     version = path.with_name(f".{path.name}.version")
     try:
         _transfer(url, partial, version, timeout)
-    except (OSError, urllib.error.URLError) as error:
+    except (OSError, http.client.HTTPException) as error:
+        reason = " ".join(str(error).split())  # it may repeat what the server sent
         raise ConnectionError(
-            f"{url}: could not be downloaded ({error}); try again, or get it by hand and put it "
+            f"{url}: could not be downloaded ({reason}); try again, or get it by hand and put it "
             f"at {path}"
         ) from error
     wrong = _difference(partial, size, {"sha256": sha256, "md5": md5})
@@ -84,8 +91,11 @@ def _transfer(url: str, partial: Path, version: Path, timeout: float) -> None:
         raise
     with answer, Progress(disable=not os.isatty(1)) as progress:
         resumed = answer.status == 206
-        left = answer.headers.get("Content-Length")
-        expected = None if left is None else int(left) + (have if resumed else 0)
+        if resumed and not re.match(rf"bytes {have}-", answer.headers.get("Content-Range", "")):
+            version.unlink(missing_ok=True)  # so that the next attempt asks for all of it
+            raise ConnectionError(f"it sent another part of the file than from byte {have:,} on")
+        left = answer.headers.get("Content-Length", "")
+        expected = int(left) + (have if resumed else 0) if left.isdecimal() else None
         mark = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
         if mark and not mark.startswith("W/"):
             version.write_text(mark)
@@ -133,6 +143,7 @@ def extract_zip(
             files outside of ``folder``; then nothing has been extracted.
     """
     root = Path(folder).resolve()
+    targets: list[Path] = []
     try:
         with zipfile.ZipFile(path) as archive:
             infos = [info for info in archive.infolist() if not info.is_dir()]
@@ -151,8 +162,10 @@ def extract_zip(
                 with archive.open(info) as source, partial.open("wb") as file:
                     shutil.copyfileobj(source, file, _BLOCK)
                 partial.replace(target)
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"{path}: not a whole zip archive ({error}); get it anew") from error
+    except _ZIP_ERRORS as error:
+        raise ValueError(
+            f"{path}: not a whole zip archive ({error}); remove it and get it anew"
+        ) from error
     return targets
 
 

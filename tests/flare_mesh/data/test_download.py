@@ -20,6 +20,8 @@ class Server(ThreadingHTTPServer):
         self.etag = '"one"'
         self.content = CONTENT
         self.ranges = []
+        self.shift = 0
+        self.junk = None
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -27,13 +29,19 @@ class Handler(BaseHTTPRequestHandler):
         server, start = self.server, 0
         wanted = self.headers.get("Range")
         server.ranges.append(wanted)
+        if server.junk:
+            self.wfile.write(server.junk)
+            return
         if wanted and self.headers.get("If-Range") == server.etag:
             start = int(wanted.removeprefix("bytes=").removesuffix("-"))
             if start >= len(server.content):
                 self.send_error(416)
                 return
-        body = server.content[start:]
         self.send_response(206 if start else 200)
+        if start:
+            start += server.shift
+            self.send_header("Content-Range", f"bytes {start}-/{len(server.content)}")
+        body = server.content[start:]
         self.send_header("Content-Length", str(len(body)))
         self.send_header("ETag", server.etag)
         self.end_headers()
@@ -72,6 +80,33 @@ def test_goes_on_where_it_stopped(server, tmp_path):
     download_file(server.url, path)
     assert path.read_bytes() == CONTENT
     assert server.ranges == [None, "bytes=300000-"]
+
+
+def test_another_part_than_asked_for_is_not_appended(server, tmp_path):
+    path = tmp_path / "file.bin"
+    server.break_after = 1000
+    with pytest.raises(ConnectionError):
+        download_file(server.url, path)
+    server.break_after, server.shift = None, -500
+    with pytest.raises(ConnectionError, match="another part of the file than from byte 1,000 on"):
+        download_file(server.url, path)
+    assert download_file(server.url, path).read_bytes() == CONTENT
+    assert server.ranges == [None, "bytes=1000-", None]
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        b"hello\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nabc",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc",
+    ],
+)
+def test_broken_answers(server, tmp_path, junk):
+    server.junk = junk
+    with pytest.raises(ConnectionError, match=r"could not be downloaded .*; try again"):
+        download_file(server.url, tmp_path / "file.bin")
+    assert not (tmp_path / "file.bin").exists()
 
 
 def test_begins_anew_where_the_file_changed(server, tmp_path):
@@ -149,3 +184,22 @@ def test_hostile_archives(tmp_path):
     (tmp_path / "cut.zip").write_bytes(bomb.read_bytes()[:-30])
     with pytest.raises(ValueError, match="not a whole zip"):
         extract_zip(tmp_path / "cut.zip", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("signature", "offset", "value"),
+    [
+        (b"PK\x01\x02", 10, 99),  # unknown method
+        (b"PK\x01\x02", 8, 1),  # encrypted
+        (b"PK\x03\x04", 40, 0xFF),  # damaged content
+        (b"PK\x01\x02", 20, 3),  # ends early
+    ],
+)
+def test_damaged_archives(tmp_path, signature, offset, value):
+    path = archive(tmp_path / "a.zip", {"a": bytes(range(200))})
+    content = bytearray(path.read_bytes())
+    content[content.index(signature) + offset] = value
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.zip: not a whole zip .* remove it and get it anew"):
+        extract_zip(path, tmp_path / "out")
+    assert path.exists()
