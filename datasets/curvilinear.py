@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from flare_mesh.data import MeshData
-from flare_mesh.datasets.array_dataset import ArrayDataset, as_tensor, check_shape, open_numbers
+from flare_mesh.datasets.array_dataset import ArrayDataset, as_tensor, open_numbers
 from flare_mesh.datasets.field_dataset import find_file
 from flare_mesh.datasets.grid import grid_cells, is_left_handed
 
@@ -56,7 +56,11 @@ class CurvilinearDataset(ArrayDataset):
         open_numbers(files["Y"], (total, *shape))
         flow = open_numbers(files["Q"]).shape
         channels = max(part.stop for part in self.CHANNELS.values())
-        check_shape(str(files["Q"]), flow, (total, max(channels, *flow[1:2]), *shape))
+        if len(flow) != 4 or flow[1] < channels or (flow[0], *flow[2:]) != (total, *shape):
+            wanted = ", ".join(map(str, (total, f"{channels} or more", *shape)))
+            raise ValueError(
+                f"{files['Q']}: expected an array of shape [{wanted}] (got {list(flow)})"
+            )
         self._rows = published.cases(
             split, total, num_train=num_train, num_test=num_test, place=str(files["X"])
         )

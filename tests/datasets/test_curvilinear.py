@@ -64,10 +64,13 @@ def test_cells_turn_counterclockwise(tmp_path):
         assert bool((area > 0).all())
 
 
-def test_published_sizes(tmp_path):
+@pytest.mark.parametrize("kind", [Airfoil, Pipe])
+def test_published_sizes(tmp_path, kind):
+    (tmp_path / PLACES[kind]).parent.mkdir(parents=True)
     for name, shape in (("X", (1300, 2, 2)), ("Y", (1300, 2, 2)), ("Q", (1300, 5, 2, 2))):
-        np.save(tmp_path / f"NACA_Cylinder_{name}.npy", np.ones(shape, dtype=np.float32))
-    flare, lno = Airfoil(tmp_path, "test"), Airfoil(tmp_path, "test", convention="lno")
+        np.save(tmp_path / f"{PLACES[kind]}_{name}.npy", np.ones(shape, dtype=np.float32))
+    assert kind(tmp_path).cases == [f"{row:04d}" for row in range(1000)]
+    flare, lno = kind(tmp_path, "test"), kind(tmp_path, "test", convention="lno")
     assert (flare.cases[0], len(flare)) == ("1000", 200)
     assert (lno.cases[0], len(lno)) == ("1100", 200)
 
@@ -102,16 +105,20 @@ def test_wrong_files(tmp_path):
     arrays = write(tmp_path, Airfoil, 12)
     path = tmp_path / "airfoil/naca/NACA_Cylinder_Q.npy"
     np.save(path, arrays["Q"][:, :4])
-    with pytest.raises(ValueError, match=r"shape \[12, 5, 7, 4\] \(got \[12, 4, 7, 4\]\)"):
+    with pytest.raises(ValueError, match=r"shape \[12, 5 or more, 7, 4\] \(got \[12, 4, 7, 4\]\)"):
         Airfoil(tmp_path)
     np.save(path, arrays["Q"][:10])
-    with pytest.raises(ValueError, match=r"shape \[12, 5, 7, 4\] \(got \[10, 5, 7, 4\]\)"):
+    with pytest.raises(ValueError, match=r"shape \[12, 5 or more, 7, 4\] \(got \[10, 5, 7, 4\]\)"):
         Airfoil(tmp_path)
     np.save(path, arrays["Q"][:, 0])
     with pytest.raises(
         ValueError, match=r"Q.npy: expected an array of shape .* \(got \[12, 7, 4\]"
     ):
         Airfoil(tmp_path)
+    for shape in ((), (12,), (12, 5, 7, 4, 2)):
+        np.save(path, np.zeros(shape))
+        with pytest.raises(ValueError, match=r"Q.npy: expected an array of shape \[12, 5 or"):
+            Airfoil(tmp_path)
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(ValueError, match=r"Q.npy: not a whole npy file"):
         Airfoil(tmp_path)
