@@ -186,7 +186,7 @@ def open_hdf5(path: str | Path) -> Iterator[h5py.File]:
         yield file
 
 
-class _Refused(ValueError):
+class _RefusedError(ValueError):
     """Why a data set is not read."""
 
 
@@ -201,7 +201,7 @@ def hdf5_dataset(file: h5py.File, name: str) -> h5py.Dataset:
     """
     try:
         return _find_dataset(file, name)
-    except _Refused as error:
+    except _RefusedError as error:
         raise ValueError(f"{file.filename}, '{name}': {error}") from None
     except HDF5_ERRORS as error:
         raise ValueError(f"{file.filename}, '{name}': damaged ({error})") from error
@@ -213,19 +213,21 @@ def _find_dataset(file: h5py.File, name: str) -> h5py.Dataset:
         link = group.get(part, getlink=True) if isinstance(group, h5py.Group) else None
         if link is None:
             have = sorted(group) if isinstance(group, h5py.Group) else "an array"
-            raise _Refused(f"not there; '{group.name}' has {have}")
+            raise _RefusedError(f"not there; '{group.name}' has {have}")
         if isinstance(link, h5py.ExternalLink):
-            raise _Refused("links to another file, which is not followed")
+            raise _RefusedError("links to another file, which is not followed")
         # It may lead through an external one, or nowhere.
         if not isinstance(link, h5py.HardLink):
-            raise _Refused(f"'{part}' is a soft link, which is not followed; copy what it leads to")
+            raise _RefusedError(
+                f"'{part}' is a soft link, which is not followed; copy what it leads to"
+            )
         group = group[part]
     if not isinstance(group, h5py.Dataset) or group.dtype.kind not in "biuf":
-        raise _Refused("expected an array of numbers")
+        raise _RefusedError("expected an array of numbers")
     if group.shape is None:
-        raise _Refused("expected an array of numbers (got an empty data set without a shape)")
+        raise _RefusedError("expected an array of numbers (got an empty data set without a shape)")
     if group.external or group.is_virtual or h5py.h5f.get_name(group.id) != _name(file):
-        raise _Refused("its values lie in another file, which is not read")
+        raise _RefusedError("its values lie in another file, which is not read")
     return group
 
 
