@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+import os
+import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +15,16 @@ import torch
 
 from flare_mesh.data import MeshData, atomic_path, read_mesh
 from flare_mesh.data.arrays import MAX_BYTES, read_npz
+from flare_mesh.data.cell_storage import VTK_CODES, cell_sizes
 from flare_mesh.data.convert import from_meshio
+from flare_mesh.data.geometry import highest_cells
 from flare_mesh.data.mesh_checks import check_mesh
 from flare_mesh.data.mesh_formats import check_mesh_file, inside, referenced_files
-from flare_mesh.datasets.mesh_cases import MeshStep
+from flare_mesh.datasets.mesh_cases import MeshStep, path_below
 
 _REFERENCING = (".pvtu", ".vtm", ".xdmf", ".xmf", ".case", ".encas")
+# Another one, another cache: to be raised when what is kept for a recipe changes.
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -48,11 +54,11 @@ class Recipe:
             ValueError: If the file cannot be used; names the file.
         """
         options: dict[str, Any] = {"fields": self.fields, "edges": False}
-        if step.index is None:
-            mesh = read_mesh(step.file, max_bytes=self.max_bytes, **options)
-        else:
-            mesh = _xdmf_step(step.file, step.index, self.max_bytes, options)
         try:
+            if step.number is None:
+                mesh = read_mesh(Path(step.file), max_bytes=self.max_bytes, **options)
+            else:
+                mesh = _xdmf_step(Path(step.file), step.number, self.max_bytes, options)
             if mesh.num_cells:
                 check_mesh(mesh.pos, mesh.cells, allow=self.allow)
             case = self._on_cells(mesh) if self.on == "cells" else self._on_nodes(mesh)
@@ -61,8 +67,11 @@ class Recipe:
                 if bad:
                     raise ValueError(f"{bad} values of '{name}' are NaN or infinite")
             return case
-        except ValueError as error:
-            raise ValueError(f"{step.file}: {error}") from error
+        # Readers raise what they like.
+        except Exception as error:
+            reason = str(error) or type(error).__name__
+            named = reason.startswith(step.file)
+            raise ValueError(reason if named else f"{step.file}: {reason}") from error
 
     def _on_nodes(self, mesh: MeshData) -> MeshData:
         out = MeshData(mesh.pos)
@@ -71,7 +80,7 @@ class Recipe:
             if name in mesh:
                 out[name] = _columns(mesh[name])
             else:
-                out[name] = _columns(mesh.cell_to_node(mesh.cell_fields[name]))
+                out[name] = _columns(mesh.cell_to_node(mesh.cell_fields[name].float()))
         if self.edges:
             out.edge_index = mesh.edges()
         if self.weights:
@@ -79,18 +88,29 @@ class Recipe:
         return out
 
     def _on_cells(self, mesh: MeshData) -> MeshData:
-        out = MeshData(mesh.centroids)
+        solid, kept = _of_highest_dimension(mesh)
+        out = MeshData(solid.centroids)
         for name in self.fields:
             if name in mesh.cell_fields:
-                values = mesh.cell_fields[name]
+                values = mesh.cell_fields[name][kept]
             else:
                 values = mesh[name]
                 if name not in mesh.case_fields:
-                    values = mesh.node_to_cell(values)
+                    values = solid.node_to_cell(values.float())
             out[name] = _columns(values)
         if self.weights:
-            out.weight = mesh.measures.abs()
+            out.weight = solid.measures.abs()
         return out
+
+
+def _of_highest_dimension(mesh: MeshData) -> tuple[MeshData, torch.Tensor]:
+    """The mesh without its boundary, where that has cells too, and which cells are left."""
+    codes = torch.tensor([VTK_CODES[kind] for kind in highest_cells(mesh.cells)])
+    kept = torch.isin(mesh.cell_type, codes.to(mesh.cell_type.dtype))
+    out = MeshData(mesh.pos)
+    out.cell_index = mesh.cell_index[kept.repeat_interleave(cell_sizes(mesh.cell_type))]
+    out.cell_type = mesh.cell_type[kept]
+    return out, kept
 
 
 def _columns(values: torch.Tensor) -> torch.Tensor:
@@ -102,6 +122,8 @@ def _xdmf_step(file: Path, index: int, max_bytes: int, options: dict[str, Any]) 
     check_mesh_file(file, max_bytes=max_bytes)
     try:
         with meshio.xdmf.TimeSeriesReader(file) as reader:
+            points: Any
+            cell_data: Any
             points, cells = reader.read_points_cells()
             _, point_data, cell_data = reader.read_data(index)
         mesh = meshio.Mesh(points, cells, point_data=point_data, cell_data=cell_data)
@@ -116,6 +138,8 @@ def _xdmf_step(file: Path, index: int, max_bytes: int, options: dict[str, Any]) 
 class MeshCache:
     """One npz file for each mesh, uncompressed, made again when its source or recipe changes.
 
+    Several sets, such as the splits of one folder, and several processes may share the folder.
+
     Args:
         folder: Where the files go.
         root: Folder of the sources.
@@ -126,7 +150,11 @@ class MeshCache:
         self.folder = folder
         self.root = root
         self.recipe = recipe
-        text = json.dumps(asdict(recipe), sort_keys=True)
+        made_by = {"format": _FORMAT, **asdict(recipe)}
+        if not folder.resolve().is_relative_to(root.resolve()):
+            # Other roots may have files of the same names.
+            made_by["root"] = str(root.resolve())
+        text = json.dumps(made_by, sort_keys=True)
         self.tag = hashlib.sha256(text.encode()).hexdigest()[:8]
 
     @property
@@ -136,21 +164,30 @@ class MeshCache:
 
     def key(self, step: MeshStep) -> str:
         """Name of a mesh in the index."""
-        name = step.file.relative_to(self.root).as_posix()
-        return name if step.index is None else f"{name}#{step.index}"
+        name = path_below(self.root, step.file)
+        return name if step.number is None else f"{name}#{step.number}"
 
     def file(self, step: MeshStep) -> Path:
         """Where the mesh is kept."""
         return self.folder / self.tag / f"{self.key(step)}.npz"
 
     def state(self, step: MeshStep) -> list[int]:
-        """Size and time of the source, and of the files that it names."""
-        files = [step.file]
-        if step.file.suffix.lower() in _REFERENCING:
-            names = referenced_files(step.file)
-            files += [inside(step.file.parent, name, step.file) for name in names]
-        stats = [file.stat() for file in files if file.exists()]
-        return [number for stat in stats for number in (stat.st_size, stat.st_mtime_ns)]
+        """Size and time of the source, and of the files that it names.
+
+        Raises:
+            ValueError: If it names files outside of its folder.
+            FileNotFoundError: If there is no such file.
+        """
+        stat = os.stat(step.file)
+        state = [stat.st_size, stat.st_mtime_ns]
+        if step.file.lower().endswith(_REFERENCING):
+            source = Path(step.file)
+            for name in referenced_files(source):
+                file = inside(source.parent, name, source)
+                if file.exists():
+                    stat = file.stat()
+                    state += [stat.st_size, stat.st_mtime_ns]
+        return state
 
     def make(self, step: MeshStep) -> dict[str, Any]:
         """Reads a mesh and keeps it.
@@ -160,9 +197,9 @@ class MeshCache:
         """
         try:
             mesh = self.recipe.make(step)
-        except (ValueError, OSError) as error:
+        except ValueError as error:
             return {"error": str(error)}
-        arrays = {key: value.numpy() for key, value in mesh.to_dict().items()}
+        arrays = {array: mesh[name].numpy() for name, array in self._arrays().items()}
         with atomic_path(self.file(step)) as temporary:
             np.savez(temporary, allow_pickle=False, **arrays)
         channels = {name: mesh[name].shape[1] for name in self.recipe.fields}
@@ -170,52 +207,111 @@ class MeshCache:
 
     def read(self, step: MeshStep) -> MeshData:
         """Reads a mesh that is kept; makes it again if its file is damaged."""
-        names = ["pos", "cell_index", "cell_type", *self.recipe.fields]
-        names += ["edge_index"] * self.recipe.edges + ["weight"] * self.recipe.weights
+        names = self._arrays()
+        max_bytes = self.recipe.max_bytes
         try:
-            arrays = read_npz(self.file(step), names)
+            arrays = read_npz(self.file(step), names.values(), max_bytes=max_bytes)
         except (ValueError, FileNotFoundError):
             entry = self.make(step)
             if "error" in entry:
                 raise ValueError(entry["error"]) from None
-            arrays = read_npz(self.file(step), names)
+            arrays = read_npz(self.file(step), names.values(), max_bytes=max_bytes)
         mesh = MeshData()
-        for name, values in arrays.items():
-            mesh[name] = torch.from_numpy(np.array(values))
+        for name, array in names.items():
+            mesh[name] = torch.from_numpy(np.array(arrays[array]))
         return mesh
+
+    def _arrays(self) -> dict[str, str]:
+        """Name of each tensor in the npz file: numbers for fields, which may be called anything."""
+        own = ["pos", "cell_index", "cell_type"]
+        own += ["edge_index"] * self.recipe.edges + ["weight"] * self.recipe.weights
+        return {name: name for name in own} | {
+            name: f"field_{number}" for number, name in enumerate(self.recipe.fields)
+        }
 
     def update(
         self,
         steps: Sequence[MeshStep],
         make_all: Callable[[Sequence[MeshStep]], Sequence[dict[str, Any]]],
-    ) -> Mapping[str, dict[str, Any]]:
-        """Makes what is missing or has changed.
+    ) -> dict[MeshStep, dict[str, Any]]:
+        """Makes what is missing or has changed, and removes what has no source any more.
+
+        Errors are not kept: what failed is tried again the next time.
 
         Args:
             steps: All meshes.
             make_all: Calls :meth:`make` for each of some meshes.
 
         Returns:
-            The entry of each mesh by its key.
+            The entry of each mesh.
+
+        Raises:
+            ValueError: If something is to be made and the folder cannot be written to.
         """
+        known = self._index()
+        entries: dict[MeshStep, dict[str, Any]] = {}
+        states: dict[MeshStep, tuple[str, list[int]]] = {}
+        asked = set()
+        for step in steps:
+            key = self.key(step)
+            asked.add(key)
+            try:
+                state = self.state(step)
+            except (ValueError, OSError) as error:
+                entries[step] = {"error": str(error)}
+                continue
+            entry = known.get(key)
+            if entry is not None and entry.get("state") == state:
+                entries[step] = entry
+            else:
+                states[step] = key, state
+        changed = {}
+        if states:
+            self._check_writable()
+            for step, entry in zip(states, make_all([*states]), strict=True):
+                key, state = states[step]
+                entries[step] = changed[key] = {**entry, "state": state}
+        gone = {key for key in known.keys() - asked if not self._has_source(key)}
+        # Tidying can wait for someone who may.
+        if changed or (gone and os.access(self.folder, os.W_OK)):
+            self._write(changed, gone)
+        return entries
+
+    def _index(self) -> dict[str, dict[str, Any]]:
         try:
-            known = json.loads(self.index_file.read_text())
-        except (OSError, ValueError):
-            known = {}
-        states = {self.key(step): self.state(step) for step in steps}
-        stale = [
-            step
-            for step in steps
-            if known.get(self.key(step), {}).get("state") != states[self.key(step)]
-        ]
-        if stale:
-            for step, entry in zip(stale, make_all(stale), strict=True):
-                known[self.key(step)] = {**entry, "state": states[self.key(step)]}
-        gone = known.keys() - states.keys()
+            known = json.loads(self.index_file.read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return {}
+        whole = isinstance(known, dict) and all(
+            isinstance(entry, dict) and isinstance(entry.get("channels"), dict)
+            for entry in known.values()
+        )
+        return known if whole else {}
+
+    def _write(self, changed: dict[str, dict[str, Any]], gone: set[str]) -> None:
         for key in gone:
-            (self.folder / self.tag / f"{key}.npz").unlink(missing_ok=True)
-            del known[key]
-        if stale or gone:
-            with atomic_path(self.index_file) as temporary:
-                temporary.write_text(json.dumps(known))
-        return known
+            if ".." not in key.split("/"):
+                Path(f"{self.folder / self.tag}/{key}.npz").unlink(missing_ok=True)
+        # Read anew: others may have added theirs in the meantime.
+        known = {key: entry for key, entry in self._index().items() if key not in gone}
+        for key, entry in changed.items():
+            known.pop(key, None)
+            if "error" not in entry:
+                known[key] = entry
+        with atomic_path(self.index_file) as temporary:
+            temporary.write_text(json.dumps(known))
+
+    def _has_source(self, key: str) -> bool:
+        name = os.path.join(self.root, key)
+        return os.path.exists(name) or os.path.exists(name.rpartition("#")[0])
+
+    def _check_writable(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass
+        except OSError as error:
+            raise ValueError(
+                f"{self.folder}: meshes cannot be kept there ({error.strerror}); pass cache=, a "
+                f"folder that can be written to"
+            ) from error

@@ -1,12 +1,14 @@
 """Which files of a folder make which cases."""
 
+import mmap
 import os
 import re
 import xml.etree.ElementTree as ElementTree
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 from flare_mesh.data.mesh_formats import (
     READABLE_SUFFIXES,
@@ -19,120 +21,182 @@ _NUMBERED = re.compile(r"^(.*?)[._-]*(\d+)$")
 # Files that are made of others, which are no cases of their own.
 _CONTAINERS = (".pvtu", ".vtm")
 _XDMF = (".xdmf", ".xmf")
+_TEMPORAL = re.compile(rb"""CollectionType\s*=\s*["']temporal""", re.IGNORECASE)
+_ALL = "**/*"
 
 
-@dataclass(frozen=True)
-class MeshStep:
+class MeshStep(NamedTuple):
     """A mesh in a file.
 
     Attributes:
-        file: The file.
-        index: Which of the time steps in the file; None if the file is one mesh.
+        file: Path of the file; text, of which there may be very many.
+        number: Which of the time steps in the file; None if the file is one mesh.
         time: Its time, in the file's unit, or its number.
     """
 
-    file: Path
-    index: int | None = None
+    file: str
+    number: int | None = None
     time: float = 0.0
 
 
-@dataclass(frozen=True)
-class MeshCase:
+class MeshCase(NamedTuple):
     """A mesh, or the steps of a trajectory.
 
     Attributes:
         name: Path of its file below the folder, without the suffix.
         steps: One step, or those of the trajectory in order of time.
+        error: Why it cannot be used, if that is known.
     """
 
     name: str
     steps: tuple[MeshStep, ...]
+    error: str | None = None
 
 
-def find_cases(root: Path, *, series: bool, leave_out: Iterable[Path] = ()) -> list[MeshCase]:
+def find_cases(
+    root: Path, *, series: bool, pattern: str = _ALL, leave_out: Iterable[Path] = ()
+) -> list[MeshCase]:
     """The cases below ``root``, sorted by name.
+
+    A collection that is damaged or names files outside of ``root`` is a case with an ``error``.
 
     Args:
         root: Folder, searched with its sub-folders; names that begin with a dot are left out.
         series: Whether a case is a trajectory: a ``.pvd`` collection, an XDMF file with several
             times, or files of one folder whose names differ in a final number. Otherwise each
             mesh file is a case of its own, and collections are left out.
+        pattern: Which files, as :meth:`pathlib.Path.glob` has it, below ``root``.
         leave_out: Folders that are not searched.
 
     Raises:
         FileNotFoundError: If ``root`` is no folder, or there is nothing in it.
-        ValueError: If a collection is damaged or names files outside of ``root``.
+        ValueError: If two cases have the same name, or two files of a series the same number.
     """
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder; give a folder of mesh files")
-    files, collections = _mesh_files(root, set(leave_out))
-    parts: set[Path] = set()
-    for file in files:
-        if file.suffix.lower() in _CONTAINERS:
-            check_mesh_file(file)
-            parts |= {inside(file.parent, name, file) for name in referenced_files(file)}
-    if parts:
-        files = [file for file in files if file.resolve() not in parts]
-    cases = _trajectories(root, files, collections) if series else _single(root, files)
+    files = _files(str(root), {os.path.abspath(folder) for folder in leave_out})
+    if pattern != _ALL:
+        try:
+            chosen = {str(path) for path in root.glob(pattern)}
+        except (NotImplementedError, ValueError, IndexError) as error:
+            raise ValueError(f"{root}: '{pattern}' is no pattern below it ({error})") from error
+        files = [file for file in files if file in chosen]
+    collections = [file for file in files if _suffix(file) == ".pvd"]
+    files = [file for file in files if _suffix(file) in READABLE_SUFFIXES]
+    files, cases = _without_parts(root, files)
+    cases += _trajectories(root, files, collections) if series else _single(root, files)
     if not cases:
         wanted = "time series (.pvd, XDMF, or numbered files)" if series else "mesh files"
+        hint = "" if series else "; series of time steps in one file need a window"
         raise FileNotFoundError(
-            f"{root}: no {wanted} in it; expected names that end in {', '.join(READABLE_SUFFIXES)}"
+            f"{root}: no {wanted} in it that match '{pattern}'; expected names that end in "
+            f"{', '.join(READABLE_SUFFIXES)}{hint}"
         )
+    first: dict[str, MeshCase] = {}
+    for case in cases:
+        if case.error is None and first.setdefault(case.name, case) is not case:
+            raise ValueError(
+                f"{case.steps[0].file}: its case has the same name as that of "
+                f"{first[case.name].steps[0].file}, '{case.name}'; rename one of them, or choose "
+                f"files by pattern"
+            )
     return sorted(cases, key=lambda case: case.name)
 
 
-def _mesh_files(root: Path, leave_out: set[Path]) -> tuple[list[Path], list[Path]]:
-    """Mesh files, and collections of them."""
-    files, collections = [], []
+def _files(root: str, leave_out: set[str]) -> list[str]:
+    found = []
     for folder, folders, names in os.walk(root):
-        here = Path(folder)
         folders[:] = [
-            name for name in folders if not name.startswith(".") and here / name not in leave_out
+            name
+            for name in folders
+            if not name.startswith(".")
+            and os.path.abspath(os.path.join(folder, name)) not in leave_out
         ]
-        for name in names:
-            suffix = os.path.splitext(name)[1].lower()
-            if name.startswith("."):
-                continue
-            if suffix in READABLE_SUFFIXES:
-                files.append(here / name)
-            elif suffix == ".pvd":
-                collections.append(here / name)
-    return files, collections
+        here = "" if folder == "." else folder.removeprefix("./")
+        found += [os.path.join(here, name) for name in names if not name.startswith(".")]
+    return found
 
 
-def _name(root: Path, file: Path) -> str:
-    return file.relative_to(root).with_suffix("").as_posix()
+def _suffix(file: str) -> str:
+    return os.path.splitext(file)[1].lower()
 
 
-def _single(root: Path, files: list[Path]) -> list[MeshCase]:
-    cases: dict[str, Path] = {}
+def path_below(root: Path, file: str) -> str:
+    """What follows the path ``root`` in that of ``file``, with slashes."""
+    start = len(os.path.join(root, "")) if root.parts else 0
+    return file[start:].replace(os.sep, "/")
+
+
+def _name(root: Path, file: str) -> str:
+    return os.path.splitext(path_below(root, file))[0]
+
+
+def _without_parts(root: Path, files: list[str]) -> tuple[list[str], list[MeshCase]]:
+    """The files that are not parts of others, and what is wrong with those others."""
+    parts: set[Path] = set()
+    broken: dict[str, MeshCase] = {}
     for file in files:
-        name = _name(root, file)
-        if name in cases:
-            raise ValueError(f"{file}: has the same name as {cases[name]}; rename one of them")
-        cases[name] = file
-    return [MeshCase(name, (MeshStep(file),)) for name, file in cases.items()]
+        if _suffix(file) in _CONTAINERS:
+            path = Path(file)
+            try:
+                check_mesh_file(path)
+                parts |= {inside(path.parent, name, path) for name in referenced_files(path)}
+            except (ValueError, OSError) as error:
+                broken[file] = MeshCase(_name(root, file), (), str(error))
+    if parts or broken:
+        files = [f for f in files if f not in broken and Path(f).resolve() not in parts]
+    return files, [*broken.values()]
 
 
-def _trajectories(root: Path, files: list[Path], collections: list[Path]) -> list[MeshCase]:
-    cases = [MeshCase(_name(root, file), _collected(root, file)) for file in collections]
-    used = {step.file.resolve() for case in cases for step in case.steps}
-    numbered: dict[tuple[Path, str, str], list[tuple[int, Path]]] = defaultdict(list)
+def _single(root: Path, files: list[str]) -> list[MeshCase]:
+    return [
+        MeshCase(_name(root, file), (MeshStep(file),))
+        for file in files
+        if _suffix(file) not in _XDMF or not _is_temporal(file)
+    ]
+
+
+def _is_temporal(file: str) -> bool:
+    """Whether an XDMF file, which may hold its arrays as text, has a collection of times."""
+    if not os.path.getsize(file):
+        return False
+    with open(file, "rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        return _TEMPORAL.search(text) is not None
+
+
+def _trajectories(root: Path, files: list[str], collections: list[str]) -> list[MeshCase]:
+    cases = []
+    for file in collections:
+        try:
+            cases.append(MeshCase(_name(root, file), _collected(root, Path(file))))
+        except (ValueError, OSError) as error:
+            cases.append(MeshCase(_name(root, file), (), str(error)))
+    used = {Path(step.file).resolve() for case in cases for step in case.steps}
+    numbered: dict[tuple[str, str, str], list[tuple[int, str]]] = defaultdict(list)
     for file in files:
-        if file.resolve() in used:
+        if used and Path(file).resolve() in used:
             continue
-        if file.suffix.lower() in _XDMF:
-            times = _xdmf_times(file)
-            steps = tuple(MeshStep(file, i, time) for i, time in enumerate(times))
-            cases.append(MeshCase(_name(root, file), steps))
-        elif match := _NUMBERED.match(file.stem):
-            numbered[file.parent, match[1], file.suffix].append((int(match[2]), file))
+        name = _name(root, file)
+        folder, stem = os.path.split(name)
+        if _suffix(file) in _XDMF:
+            try:
+                times = _xdmf_times(Path(file))
+                steps = tuple(MeshStep(file, i, time) for i, time in enumerate(times))
+                cases.append(MeshCase(name, steps))
+            except (ValueError, OSError) as error:
+                cases.append(MeshCase(name, (), str(error)))
+        elif match := _NUMBERED.match(stem):
+            numbered[folder, match[1], _suffix(file)].append((int(match[2]), file))
     for (folder, stem, _), members in numbered.items():
-        steps = tuple(MeshStep(file, None, float(number)) for number, file in sorted(members))
-        name = (folder / stem if stem else folder).relative_to(root).as_posix()
-        cases.append(MeshCase(name, steps))
-    return [case for case in cases if len(case.steps) > 1]
+        members.sort()
+        for (number, file), (following, other) in pairwise(members):
+            if number == following:
+                raise ValueError(
+                    f"{other}: has the number of {file}, {number}; rename or remove one of them"
+                )
+        steps = tuple(MeshStep(file, None, float(number)) for number, file in members)
+        cases.append(MeshCase("/".join(filter(None, (folder, stem))) or ".", steps))
+    return [case for case in cases if case.error is not None or len(case.steps) > 1]
 
 
 def _collected(root: Path, file: Path) -> tuple[MeshStep, ...]:
@@ -150,8 +214,9 @@ def _collected(root: Path, file: Path) -> tuple[MeshStep, ...]:
         raise ValueError(f"{file}: has several parts at one time; merge them into one file each")
     steps = []
     for time, name in sorted(found):
-        inside(root, os.path.relpath(file.parent / name, root), file)
-        steps.append(MeshStep(file.parent / name, None, time))
+        below = os.path.relpath(file.parent / name, root)
+        inside(root, below, file)
+        steps.append(MeshStep(str(root / below), None, time))
     return tuple(steps)
 
 
@@ -165,5 +230,11 @@ def _xdmf_times(file: Path) -> list[float]:
     for grid in tree.iter("Grid"):
         if grid.get("CollectionType", "").lower() == "temporal":
             times = [step.find("Time") for step in grid.findall("Grid")]
-            return [float(t.get("Value", i)) if t is not None else i for i, t in enumerate(times)]
+            try:
+                return [
+                    float(t.get("Value", i)) if t is not None else float(i)
+                    for i, t in enumerate(times)
+                ]
+            except ValueError as error:
+                raise ValueError(f"{file}: a time is not a number ({error})") from error
     return []

@@ -2,7 +2,8 @@
 
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from flare_mesh.data import MeshData
 from flare_mesh.data.arrays import MAX_BYTES
-from flare_mesh.datasets.case_scalars import scalars_of_names, scalars_of_table
+from flare_mesh.data.cell_storage import VTK_CODES
+from flare_mesh.data.mesh_storage import CELL_PREFIX
+from flare_mesh.datasets.case_scalars import NameScalars, TableScalars
 from flare_mesh.datasets.field_dataset import FieldDataset
 from flare_mesh.datasets.mesh_cache import MeshCache, Recipe
 from flare_mesh.datasets.mesh_cases import MeshCase, MeshStep, find_cases
@@ -21,6 +24,9 @@ from flare_mesh.datasets.splits import FRACTIONS, split_names
 from flare_mesh.datasets.time_window import TimeWindow
 
 _log = logging.getLogger(__name__)
+# What a case has under these names is something else.
+_RESERVED = {"pos", "x", "y", "weight", "case_id", "batch", "ptr", "edge_index", "edge_attr"}
+_RESERVED |= {"face", "num_nodes", "field_units", *VTK_CODES}
 
 
 class MeshFolder(FieldDataset):
@@ -41,19 +47,21 @@ class MeshFolder(FieldDataset):
         split: Name of the split; None for everything.
         inputs: Fields of ``x``, by name.
         targets: Fields of ``y``, by name.
+        pattern: Which files below the folder, as :meth:`pathlib.Path.glob` has it.
         fractions: Share of each split; 0.8 ``train`` and 0.2 ``test`` by default.
         seed: Of the division.
         on: ``"nodes"``: cell fields are averaged to the nodes; or ``"cells"``: points are the
-            centres of the cells, and node fields are averaged to them.
+            centres of the cells, and node fields are averaged to them; of a solid with its
+            boundary, the cells of the solid.
         name_pattern: Regular expression with named groups that are numbers of the case.
         table: CSV file, below ``root`` unless absolute, whose first column names the cases.
-        window: Steps in and out of a time series.
+        window: Steps in and out of a time series; None out for all that follow.
         mode: ``"windows"`` for a case at each step, ``"rollout"`` for the first of each series.
         units: Unit of each field, for plots and files.
         edges: Adds ``edge_index`` from the cells.
         weights: Adds ``weight`` [N], the lumped mass.
         allow: Faults of meshes to let pass, see :func:`~flare_mesh.data.mesh_checks.check_mesh`.
-        skip_bad: Logs and leaves out files that cannot be used.
+        skip_bad: Logs and leaves out cases that cannot be used.
         cache: Folder of what is kept; ``processed`` below ``root`` by default.
         workers: Processes that read new files.
         transform: Applied to each case on access, as in PyG.
@@ -61,7 +69,8 @@ class MeshFolder(FieldDataset):
 
     Raises:
         FileNotFoundError: If there is nothing to read.
-        ValueError: If a file cannot be used, lacks a field, or has other channels than the others.
+        ValueError: If a file cannot be used, lacks a field, or has other channels than most; if an
+            option does not fit, a name is reserved, or ``cache`` cannot be written to.
     """
 
     def __init__(
@@ -69,19 +78,20 @@ class MeshFolder(FieldDataset):
         root: str | Path,
         split: str | None = "train",
         *,
-        inputs: Sequence[str] = (),
-        targets: Sequence[str],
+        inputs: str | Sequence[str] = (),
+        targets: str | Sequence[str],
+        pattern: str = "**/*",
         fractions: Mapping[str, float] | None = None,
         seed: int = 0,
         on: str = "nodes",
         name_pattern: str | None = None,
         table: str | Path | None = None,
-        window: tuple[int, int] | None = None,
+        window: tuple[int, int | None] | None = None,
         mode: str = "windows",
         units: Mapping[str, str] | None = None,
         edges: bool = False,
         weights: bool = False,
-        allow: Sequence[str] = ("duplicate_nodes", "unused_nodes"),
+        allow: str | Sequence[str] = ("duplicate_nodes", "unused_nodes"),
         skip_bad: bool = False,
         cache: str | Path | None = None,
         workers: int = 0,
@@ -92,47 +102,54 @@ class MeshFolder(FieldDataset):
             raise ValueError(f"MeshFolder: unknown on='{on}'; choose 'nodes' or 'cells'")
         if on == "cells" and edges:
             raise ValueError("MeshFolder: edges join nodes; take on='nodes', or add KNNEdges")
+        if window is not None:
+            TimeWindow.of(2, (1, 1), mode, "MeshFolder")  # for the mode
         root = Path(root)
+        inputs, targets = _names(inputs), _names(targets)
+        asked = tuple(dict.fromkeys([*inputs, *targets]))
+        _check_names(asked, units or {})
         kept = Path(cache) if cache is not None else root / "processed"
-        found = self._find(root, split, window is not None, fractions, seed, kept)
-        names = [case.name for case in found]
-        self.scalars: dict[str, dict[str, float]] = {name: {} for name in names}
-        known = [scalars_of_names(names, name_pattern)] if name_pattern else []
+        found = self._find(root, split, window is not None, pattern, fractions, seed, kept)
+        sources: list[NameScalars | TableScalars] = []
+        if name_pattern is not None:
+            sources.append(NameScalars(name_pattern))
         if table is not None:
-            known.append(scalars_of_table(names, root / table))
-        for scalars in known:
-            for name, values in scalars.items():
-                self.scalars[name] |= values
-        asked = dict.fromkeys([*inputs, *targets])
-        fields = tuple(name for name in asked if name not in self.scalars[names[0]])
-        recipe = Recipe(fields, on, edges, weights, tuple(allow), max_bytes)
+            sources.append(TableScalars(root / table))
+        given = {name for source in sources for name in source.columns}
+        fields = tuple(name for name in asked if name not in given)
+        self.asked = asked
+        self.scalars: dict[str, dict[str, float]] = {}
+        found = [self._with_scalars(case, sources) for case in found]
+        recipe = Recipe(fields, on, edges, weights, _names(allow), max_bytes)
         self.store = MeshCache(kept, root, recipe)
-        found, channels = self._make(found, workers, skip_bad)
-        channels |= {name: 1 for name in asked if name not in fields}
+        found, channels = self._make(found, workers)
+        channels |= {name: 1 for name in asked if name in given}
+        windows: dict[str, TimeWindow] = {}
+        if window is not None:
+            found, windows = _with_windows(root, found, window, mode)
+        found = _usable(root, found, skip_bad)
 
-        self.window = window
         self.items: list[tuple[MeshCase, int]] = []
-        case_names = []
+        case_names: list[str] = []
+        self.window: tuple[int, int] | None = None
+        units = units or {}
         if window is None:
-            self.FIELDS = channels
+            self.FIELDS = {name: channels[name] for name in asked}
+            self.UNITS = dict(units)
             self.items = [(case, 0) for case in found]
             case_names = [case.name for case in found]
         else:
-            self.FIELDS = {f"{name}_in": n * window[0] for name, n in channels.items()}
-            self.FIELDS |= {f"{name}_out": n * window[1] for name, n in channels.items()}
+            for case in found:
+                fitting = windows[case.name]
+                self.window = fitting.num_in, fitting.num_out
+                self.items += [(case, start) for start in fitting.starts]
+                case_names += fitting.names(case.name)
+            assert self.window is not None
+            steps = dict(zip(("in", "out"), self.window, strict=True))
+            self.FIELDS = {f"{n}_{s}": channels[n] * steps[s] for s in steps for n in asked}
+            self.UNITS = {f"{n}_{s}": unit for s in steps for n, unit in units.items()}
             inputs = [f"{name}_in" for name in inputs]
             targets = [f"{name}_out" for name in targets]
-            for case in found:
-                place = f"{root}, '{case.name}'"
-                windows = TimeWindow.of(len(case.steps), window, mode, place)
-                self.items += [(case, start) for start in windows.starts]
-                case_names += windows.names(case.name)
-        self.UNITS = {
-            field: unit
-            for name, unit in (units or {}).items()
-            for field in (name, f"{name}_in", f"{name}_out")
-            if field in self.FIELDS
-        }
         super().__init__(root, case_names, inputs=inputs, targets=targets, transform=transform)
 
     def read(self, index: int) -> MeshData:
@@ -160,11 +177,13 @@ class MeshFolder(FieldDataset):
                 f"{next(n for n in nodes if n != nodes[0])} nodes; a window needs one mesh"
             )
         data = steps[num_in - 1]
-        for name in {field.rsplit("_", 1)[0] for field in self.FIELDS}:
-            values = [step[name] for step in steps]
-            data[f"{name}_in"] = torch.cat(values[:num_in], dim=1)
-            data[f"{name}_out"] = torch.cat(values[num_in:], dim=1)
-        data.time = torch.tensor([case.steps[start + num_in - 1].time])
+        # All before any is set: a field may be called 'T_in' beside 'T'.
+        values = {name: [step[name] for step in steps] for name in self.asked}
+        for name, series in values.items():
+            data[f"{name}_in"] = torch.cat(series[:num_in], dim=1)
+            data[f"{name}_out"] = torch.cat(series[num_in:], dim=1)
+        time = case.steps[start + num_in - 1].time
+        data.time = torch.tensor([time], dtype=torch.float64)
         return data
 
     @staticmethod
@@ -172,67 +191,145 @@ class MeshFolder(FieldDataset):
         root: Path,
         split: str | None,
         series: bool,
+        pattern: str,
         fractions: Mapping[str, float] | None,
         seed: int,
         cache: Path,
     ) -> list[MeshCase]:
+        options: dict[str, Any] = {"series": series, "pattern": pattern, "leave_out": [cache]}
+        if split is None and fractions is not None:
+            raise ValueError(f"{root}: split=None takes everything; leave out fractions")
         if split is not None and (root / split).is_dir():
             if fractions is not None:
                 raise ValueError(f"{root}: has a folder '{split}'; leave out fractions")
-            cases = find_cases(root / split, series=series, leave_out=[cache])
-            return [MeshCase(f"{split}/{case.name}", case.steps) for case in cases]
+            cases = find_cases(root / split, **options)
+            return [case._replace(name=f"{split}/{case.name}") for case in cases]
         others = [name for name in fractions or FRACTIONS if (root / name).is_dir()]
         if split is not None and others:
             raise FileNotFoundError(f"{root}: has a folder '{others[0]}' but none '{split}'")
-        cases = find_cases(root, series=series, leave_out=[cache])
+        cases = find_cases(root, **options)
         if split is None:
             return cases
-        chosen = set(split_names([case.name for case in cases], split, fractions, seed=seed))
+        names = [*dict.fromkeys(case.name for case in cases)]
+        chosen = set(split_names(names, split, fractions, seed=seed))
         cases = [case for case in cases if case.name in chosen]
         if not cases:
             raise ValueError(f"{root}: no case falls into the split '{split}'; change fractions")
         return cases
 
-    def _make(
-        self, cases: list[MeshCase], workers: int, skip_bad: bool
-    ) -> tuple[list[MeshCase], dict[str, int]]:
+    def _with_scalars(
+        self, case: MeshCase, sources: Iterable[NameScalars | TableScalars]
+    ) -> MeshCase:
+        """Keeps the numbers of a case that are asked for."""
+        if case.error is not None:
+            return case
+        scalars: dict[str, float] = {}
+        try:
+            for source in sources:
+                wanted = [name for name in source.columns if name in self.asked]
+                scalars |= source.of(case.name, wanted)
+        except ValueError as error:
+            return case._replace(error=str(error))
+        self.scalars[case.name] = scalars
+        return case
+
+    def _make(self, cases: list[MeshCase], workers: int) -> tuple[list[MeshCase], dict[str, int]]:
         """Sees to it that all meshes are kept.
 
         Returns:
-            The cases that can be used, and the channels of their fields.
+            The cases, those that cannot be used with their errors, and the channels of the fields.
         """
-        steps = [step for case in cases for step in case.steps]
+        steps = [step for case in cases if case.error is None for step in case.steps]
         entries = self.store.update(steps, lambda stale: _make_all(self.store, stale, workers))
-        good: list[MeshCase] = []
+        for number, case in enumerate(cases):
+            if case.error is None:
+                errors = (entries[step].get("error") for step in case.steps)
+                cases[number] = case._replace(error=next(filter(None, errors), None))
+        counts = Counter(
+            tuple(entries[case.steps[0]]["channels"].items())
+            for case in cases
+            if case.error is None
+        )
         channels: dict[str, int] = {}
-        for case in cases:
-            error = self._fault(case, entries, channels)
-            if error is None:
-                channels = channels or entries[self.store.key(case.steps[0])]["channels"]
-                good.append(case)
-            elif not skip_bad:
-                raise ValueError(f"{error}; mend or remove the file, or pass skip_bad=True")
-            else:
-                _log.warning("case '%s' is left out: %s", case.name, error)
-        if not good:
-            raise ValueError(f"{self.store.root}: none of its {len(cases)} cases can be used")
-        return good, dict(channels)
+        for name in self.store.recipe.fields:
+            votes: Counter[int] = Counter()
+            for pairs, count in counts.items():
+                votes[dict(pairs)[name]] += count
+            channels[name] = votes.most_common(1)[0][0] if votes else 0
+        for number, case in enumerate(cases):
+            if case.error is None:
+                cases[number] = case._replace(error=_other_channels(case, entries, channels))
+        return cases, channels
 
-    def _fault(
-        self, case: MeshCase, entries: Mapping[str, Any], channels: Mapping[str, int]
-    ) -> str | None:
-        """What is wrong with a case, if anything."""
-        for step in case.steps:
-            entry = entries[self.store.key(step)]
-            if "error" in entry:
-                return entry["error"]
-            for name, expected in channels.items():
-                if entry["channels"][name] != expected:
-                    return (
-                        f"{step.file}: expected '{name}' with {expected} channels, as in the cases "
-                        f"before (got {entry['channels'][name]})"
-                    )
-        return None
+
+def _names(names: str | Sequence[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _check_names(asked: Sequence[str], units: Mapping[str, str]) -> None:
+    for name in asked:
+        if name in _RESERVED or f"{name}_".startswith(CELL_PREFIX):
+            raise ValueError(
+                f"MeshFolder: the name '{name}' is reserved, and cannot be an input or target; "
+                f"rename that field or column"
+            )
+    unknown = [name for name in units if name not in asked]
+    if unknown:
+        raise ValueError(
+            f"MeshFolder: units of {unknown}, which are no inputs or targets; choose from "
+            f"{[*asked]}"
+        )
+
+
+def _other_channels(
+    case: MeshCase, entries: Mapping[MeshStep, Mapping[str, Any]], channels: Mapping[str, int]
+) -> str | None:
+    for step in case.steps:
+        found = entries[step]["channels"]
+        if found != channels:
+            name = next(name for name in channels if found[name] != channels[name])
+            return (
+                f"{step.file}: expected '{name}' with {channels[name]} channels, as in most cases "
+                f"(got {found[name]})"
+            )
+    return None
+
+
+def _with_windows(
+    root: Path, cases: list[MeshCase], window: tuple[int, int | None], mode: str
+) -> tuple[list[MeshCase], dict[str, TimeWindow]]:
+    """The windows of each series, all of the same steps in and out."""
+    windows: dict[str, TimeWindow] = {}
+    cases = [*cases]
+    for number, case in enumerate(cases):
+        if case.error is None:
+            try:
+                place = f"{root}, '{case.name}'"
+                windows[case.name] = TimeWindow.of(len(case.steps), window, mode, place)
+            except ValueError as error:
+                cases[number] = case._replace(error=str(error))
+    lengths = Counter(fitting.num_out for fitting in windows.values())
+    expected = lengths.most_common(1)[0][0] if lengths else 0
+    for number, case in enumerate(cases):
+        if case.error is None and windows[case.name].num_out != expected:
+            steps = windows[case.name].num_out
+            cases[number] = case._replace(
+                error=f"{root}, '{case.name}': expected {expected} steps out, as in most series "
+                f"(got {steps})"
+            )
+    return cases, windows
+
+
+def _usable(root: Path, cases: list[MeshCase], skip_bad: bool) -> list[MeshCase]:
+    for case in cases:
+        if case.error is not None:
+            if not skip_bad:
+                raise ValueError(f"{case.error}; mend or remove the file, or pass skip_bad=True")
+            _log.warning("case '%s' is left out: %s", case.name, case.error)
+    good = [case for case in cases if case.error is None]
+    if not good:
+        raise ValueError(f"{root}: none of its {len(cases)} cases can be used")
+    return good
 
 
 class _Stale(Dataset):
@@ -260,5 +357,5 @@ def _make_all(
     return list(track(loader, "reading meshes", total=len(steps), console=console, disable=quiet))
 
 
-def _as_it_is(entry: dict[str, Any]) -> dict[str, Any]:
+def _as_it_is(entry: Any) -> Any:
     return entry

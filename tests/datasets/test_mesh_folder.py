@@ -241,7 +241,7 @@ def bad_meshes():
         ({"mesh": lacking}, r"n4\.vtk: no field \['wind'\]; it has the node fields \['load'\]"),
         (
             {"mesh": wide},
-            r"n4\.vtk: expected 'wind' with 3 channels, as in the cases before \(got 6",
+            r"n4\.vtk: expected 'wind' with 3 channels, as in most cases \(got 6",
         ),
         ({"mesh": infinite}, r"n4\.vtk: 12 values of 'wind' are NaN or infinite"),
         ({"mesh": turned}, r"n4\.vtk: 1 of 1 cells of 'hexahedron' .* inside out"),
@@ -323,3 +323,79 @@ def test_nothing_is_written_outside_of_the_cache(root, tmp_path):
     data = MeshFolder(root, None, targets=["wind"], cache=tmp_path / "kept")
     assert {path.name for path in root.iterdir()} == before
     assert np.isclose(float(data[0].y.sum()), float(plate(2).wind.sum()))
+
+
+def test_only_numbers_that_are_asked_for(root):
+    rows = "".join(f"plate_u{n / 2}_n{n},{n},9,{100 + n},oops\n" for n in range(10))
+    (root / "runs.csv").write_text("name,load,pos,wind,x\n" + rows)
+    data = MeshFolder(root, None, inputs="load", targets="stress", table="runs.csv")
+    assert data[2].x.unique().tolist() == [2.0]
+    assert data[2].num_nodes == 25
+    assert "wind" not in data[2]
+    for name in ("pos", "x", "triangle", "cell_load", "case_id"):
+        with pytest.raises(ValueError, match=f"the name '{name}' is reserved"):
+            MeshFolder(root, None, inputs=[name], targets="stress", table="runs.csv")
+
+
+def test_options_that_do_not_fit(root):
+    with pytest.raises(ValueError, match="split=None takes everything"):
+        MeshFolder(root, None, targets="wind", fractions={"train": 1.0})
+    with pytest.raises(ValueError, match=r"units of \['speed'\]"):
+        MeshFolder(root, None, targets="wind", units={"speed": "m/s"})
+    data = MeshFolder(root, None, targets="wind", units={"wind": "m/s"}, pattern="**/*.vtu")
+    assert len(data) == 8
+    assert data[0].units == {"wind": "m/s"}
+
+
+def test_names_that_look_like_windows(tmp_path):
+    for step in range(3):
+        data = plate(2)
+        data["T"] = torch.full((9, 1), 1.0 + step)
+        data["T_in"] = torch.full((9, 1), 10.0 + step)
+        data.save(tmp_path / f"{step}.vtu")
+    names = ["T", "T_in"]
+    data = MeshFolder(
+        tmp_path, None, inputs=names, targets=names, window=(1, None), units={"T": "K"}
+    )
+    assert data[0].x[0].tolist() == [1.0, 10.0]
+    assert data[0].y[0].tolist() == [2.0, 3.0, 11.0, 12.0]
+    assert data[0].time.dtype == torch.float64
+    assert data[0].units == {"T_in": "K", "T_out": "K"}
+    assert data.target_channels == {"T_out": 2, "T_in_out": 2}
+
+
+def test_series_that_differ(tmp_path, caplog):
+    for name, steps in (("a", 4), ("b", 2), ("c", 4)):
+        moving(lambda step, name=name: tmp_path / f"{name}_{step}.vtu", steps)
+    (tmp_path / "broken.pvd").write_text("<VTKFile>")
+    options = {"inputs": "u", "targets": "u", "skip_bad": True}
+    data = MeshFolder(tmp_path, None, window=(2, 1), **options)
+    assert list(data.cases) == ["a_t0", "a_t1", "c_t0", "c_t1"]
+    assert "case 'b' is left out" in caplog.text
+    assert "case 'broken' is left out" in caplog.text
+    caplog.clear()
+    assert list(MeshFolder(tmp_path, None, window=(1, None), **options).cases) == ["a", "c"]
+    assert "expected 3 steps out, as in most series (got 1)" in caplog.text
+
+
+def test_bad_cases_of_every_kind(root, caplog):
+    wide = plate(2)
+    wide.wind = wide.wind.repeat(1, 2)
+    wide.save(root / "plate_u0.0_n0.vtu")  # the first, and the only one of its kind
+    plate(2).save(root / "odd.vtu")
+    (root / "all.pvtu").write_text('<VTKFile><Piece Source="../x.vtu"/></VTKFile>')
+    rows = "".join(f"plate_u{n / 2}_n{n},{n}\n" for n in range(10) if n != 3)
+    (root / "runs.csv").write_text("name,heat\nodd,1\n" + rows)
+    data = MeshFolder(
+        root,
+        None,
+        inputs=["heat", "speed"],
+        targets="wind",
+        table="runs.csv",
+        name_pattern=r"_u(?P<speed>[\d.]+)_",
+        skip_bad=True,
+    )
+    assert len(data) == 8
+    assert data.target_channels == {"wind": 3}
+    for name in ("plate_u0.0_n0", "plate_u1.5_n3", "odd", "all"):
+        assert f"case '{name}' is left out" in caplog.text
