@@ -1,4 +1,4 @@
-"""The surface of a mesh, as faces by type and as triangles."""
+"""The surface of a mesh, as faces by type, as triangles and as lines."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,11 @@ from flare_mesh.data.cells import CELL_TYPES
 from flare_mesh.data.mesh_data import MeshData
 from flare_mesh.data.transforms.checks import positions
 
-# Local nodes of the triangles that a face is cut into; those with middle nodes through them.
-_CUTS: dict[str, tuple[tuple[int, int, int], ...]] = {
+# Local nodes of the lines or triangles that a face is cut into; those with middle nodes through
+# them.
+_CUTS: dict[str, tuple[tuple[int, ...], ...]] = {
+    "line": ((0, 1),),
+    "line3": ((0, 2), (2, 1)),
     "triangle": ((0, 1, 2),),
     "quad": ((0, 1, 2), (0, 2, 3)),
     "triangle6": ((0, 3, 5), (3, 1, 4), (5, 4, 2), (3, 4, 5)),
@@ -47,22 +50,24 @@ def surface_faces(data: Data, name: str) -> dict[str, Tensor]:
     return {kind: nodes for kind, nodes in cells.items() if CELL_TYPES[kind].dim == highest}
 
 
-def surface_triangles(data: Data, name: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Points [N, 3] and triangles [F, 3] of the surface of a mesh.
+def surface_simplices(data: Data, name: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Points [N, d] and triangles [F, 3] of the surface of a mesh; in the plane, lines [F, 2].
 
-    Quads are cut in two; curved faces, of the second order, into the triangles of their nodes.
+    Quads are cut in two; curved faces, of the second order, into the triangles of their nodes, and
+    curved lines in two.
 
     Args:
-        data: The mesh, ``pos`` [N, 3].
+        data: The mesh, ``pos`` [N, d].
         name: Of the transform, for messages.
 
     Raises:
         ValueError: If the data has no cells, or none that has or is a surface.
     """
-    pos = positions(data, name, (3,))
-    triangles = [
-        nodes.numpy(force=True)[:, np.array(_CUTS[kind])].reshape(-1, 3)
+    pos = positions(data, name)
+    corners = pos.shape[1]
+    simplices = [
+        nodes.numpy(force=True)[:, np.array(_CUTS[kind])].reshape(-1, corners)
         for kind, nodes in surface_faces(data, name).items()
     ]
     points = pos.detach().double().numpy(force=True)
-    return points, np.concatenate([np.empty((0, 3), np.int64), *triangles])
+    return points, np.concatenate([np.empty((0, corners), np.int64), *simplices])

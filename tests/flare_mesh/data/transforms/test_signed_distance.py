@@ -119,8 +119,8 @@ def test_precision_name_and_bad_data():
     assert "wall" not in data
     with pytest.raises(ValueError, match="SignedDistance: expected a single mesh"):
         SignedDistance(surface)(Batch.from_data_list([data, data]))
-    with pytest.raises(ValueError, match=r"'pos' of shape \[N, 3\] \(got \[9, 2\]\)"):
-        SignedDistance(surface)(Data(pos=data.pos[:, :2]))
+    with pytest.raises(ValueError, match=r"'pos' of shape \[N, 2\] or \[N, 3\] \(got \[9, 1\]\)"):
+        SignedDistance(surface)(Data(pos=data.pos[:, :1]))
 
 
 def test_the_boundary_of_the_mesh_itself():
@@ -197,3 +197,70 @@ def test_the_side_is_that_of_the_winding_number():
     winding = np.arctan2(volume, la * lb * lc + cosines).sum(axis=1) / (2 * np.pi)
     assert 100 < int((winding > 0.5).sum()) < 900
     np.testing.assert_array_equal(sdf(star, at) < 0, winding > 0.5)
+
+
+def ring(corners):
+    """The closed curve through corners [S, 2], as PyVista's lines."""
+    points = np.pad(corners, ((0, 0), (0, 1)), constant_values=0.25)
+    return pyvista.PolyData(points, lines=[len(points) + 1, *range(len(points)), 0])
+
+
+RECTANGLE = np.array([[-0.5, -1.0], [0.5, -1.0], [0.5, 1.0], [-0.5, 1.0]])
+
+
+def test_a_rectangle_in_the_plane():
+    # On the grid rays pass through corners and along sides.
+    grid = np.stack(np.meshgrid(*[np.linspace(-2, 2, 17)] * 2), axis=-1).reshape(-1, 2)
+    for at in (points()[:, :2], grid):
+        for corners in (RECTANGLE, RECTANGLE[::-1], np.roll(RECTANGLE, 1, axis=0)):
+            np.testing.assert_allclose(
+                sdf(ring(corners), at), distance_to_box(at, SIZES[:2], np.zeros(2)), atol=1e-7
+            )
+
+
+@pytest.mark.parametrize("count", [3, 8, 500])
+def test_a_regular_polygon(count):
+    at = points(500)[:, :2]
+    turn = 2 * np.pi / count
+    angles = turn * np.arange(count)
+    found = sdf(ring(2 * np.stack([np.cos(angles), np.sin(angles)], axis=1)), at)
+    # In the sector of one side: x across it, y along it from its middle.
+    radius, angle = np.hypot(*at.T), np.arctan2(at[:, 1], at[:, 0]) % turn - turn / 2
+    across = radius * np.cos(angle) - 2 * np.cos(turn / 2)
+    beyond = np.maximum(np.abs(radius * np.sin(angle)) - 2 * np.sin(turn / 2), 0)
+    exact = np.copysign(np.hypot(across, beyond), across)
+    np.testing.assert_allclose(found, exact, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["triangle", "triangle6", "quad", "quad9"])
+def test_the_boundary_of_a_flat_mesh(kind):
+    pos, cells = unit_mesh(kind)
+    at = torch.from_numpy(points(200)[:, :2])
+    found = SignedDistance()(MeshData(pos=torch.cat([pos, at]), **cells)).sdf[:, 0].numpy()
+    exact = distance_to_box(np.concatenate([pos, at]), np.ones(2), (0.5, 0.5))
+    np.testing.assert_allclose(found, exact, atol=1e-12)
+
+
+def test_lines_as_a_mesh_with_a_hole_and_float32():
+    corners = np.concatenate([4 * RECTANGLE, RECTANGLE])
+    lines = [(0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4)]
+    at = points(300)[:, :2]
+    data = MeshData(pos=torch.from_numpy(np.concatenate([corners, at])), line=torch.tensor(lines))
+    boxes = [distance_to_box(data.pos.numpy(), s * SIZES[:2], np.zeros(2)) for s in (4, 1)]
+    exact = np.maximum(boxes[0], -boxes[1])
+    np.testing.assert_allclose(SignedDistance()(data).sdf[:, 0], exact, atol=1e-12)
+    data.pos = data.pos.float()
+    assert SignedDistance()(data).sdf.dtype == torch.float32
+
+
+def test_curves_that_have_no_inside():
+    at = points(5)[:, :2]
+    opened = pyvista.PolyData(ring(RECTANGLE).points, lines=[4, 0, 1, 2, 3])
+    with pytest.raises(ValueError, match=r"SignedDistance: expected a closed curve \(got 2 loose"):
+        sdf(opened, at)
+    with pytest.raises(ValueError, match=r"expected a curve of lines \(got none\)"):
+        sdf(pyvista.PolyData(), at)
+    with pytest.raises(ValueError, match="a pyvista.PolyData of lines as the surface of a flat"):
+        sdf(trimesh.creation.box(SIZES), at)
+    with pytest.raises(ValueError, match="expected a curve in a plane z = const"):
+        sdf(pyvista.Line((0, 0, 0), (0, 0, 1)), at)
