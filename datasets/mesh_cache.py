@@ -252,14 +252,16 @@ class MeshCache:
         entries: dict[MeshStep, dict[str, Any]] = {}
         states: dict[MeshStep, tuple[str, list[int]]] = {}
         asked = set()
+        of_file: dict[str, list[int]] = {}  # the steps of one file have one state
         for step in steps:
             key = self.key(step)
             asked.add(key)
             try:
-                state = self.state(step)
+                state = of_file.get(step.file) or self.state(step)
             except (ValueError, OSError) as error:
                 entries[step] = {"error": str(error)}
                 continue
+            of_file[step.file] = state
             entry = known.get(key)
             if entry is not None and entry.get("state") == state:
                 entries[step] = entry
@@ -302,8 +304,8 @@ class MeshCache:
             temporary.write_text(json.dumps(known))
 
     def _has_source(self, key: str) -> bool:
-        name = os.path.join(self.root, key)
-        return os.path.exists(name) or os.path.exists(name.rpartition("#")[0])
+        names = key, key.rpartition("#")[0]
+        return any(os.path.isfile(os.path.join(self.root, name)) for name in names)
 
     def _check_writable(self) -> None:
         try:

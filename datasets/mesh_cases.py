@@ -158,10 +158,11 @@ def _single(root: Path, files: list[str]) -> list[MeshCase]:
 
 def _is_temporal(file: str) -> bool:
     """Whether an XDMF file, which may hold its arrays as text, has a collection of times."""
-    if not os.path.getsize(file):
+    try:
+        with open(file, "rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as text:
+            return _TEMPORAL.search(text) is not None
+    except (OSError, ValueError):  # empty, or not to be read: reading it as a mesh tells
         return False
-    with open(file, "rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as text:
-        return _TEMPORAL.search(text) is not None
 
 
 def _trajectories(root: Path, files: list[str], collections: list[str]) -> list[MeshCase]:

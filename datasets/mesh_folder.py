@@ -243,8 +243,9 @@ class MeshFolder(FieldDataset):
         entries = self.store.update(steps, lambda stale: _make_all(self.store, stale, workers))
         for number, case in enumerate(cases):
             if case.error is None:
-                errors = (entries[step].get("error") for step in case.steps)
-                cases[number] = case._replace(error=next(filter(None, errors), None))
+                errors = [entries[step]["error"] for step in case.steps if "error" in entries[step]]
+                if errors:
+                    cases[number] = case._replace(error=errors[0])
         counts = Counter(
             tuple(entries[case.steps[0]]["channels"].items())
             for case in cases
@@ -258,7 +259,9 @@ class MeshFolder(FieldDataset):
             channels[name] = votes.most_common(1)[0][0] if votes else 0
         for number, case in enumerate(cases):
             if case.error is None:
-                cases[number] = case._replace(error=_other_channels(case, entries, channels))
+                error = _other_channels(case, entries, channels)
+                if error is not None:
+                    cases[number] = case._replace(error=error)
         return cases, channels
 
 

@@ -76,6 +76,28 @@ def test_errors_are_not_kept(root, monkeypatch):
     assert len(MeshFolder(root, None, targets=["u"])) == 10
 
 
+def test_steps_of_one_file(tmp_path, monkeypatch):
+    root = tmp_path / "run#1"
+    root.mkdir()
+    (root / "a.xdmf").write_text("<Xdmf/>")
+    steps = [MeshStep(str(root / "a.xdmf"), number) for number in range(3)]
+    cache = MeshCache(tmp_path / "kept", root, Recipe(("u",)))
+    looked = []
+    real = cache.state
+    monkeypatch.setattr(cache, "state", lambda step: looked.append(step) or real(step))
+
+    def make_all(stale):
+        return [{"channels": {"u": 1}, "nodes": 4} for _ in stale]
+
+    entries = cache.update(steps, make_all)
+    assert ([*entries], len(looked)) == (steps, 1)
+    cache.update([], make_all)
+    assert len(json.loads(cache.index_file.read_text())) == 3
+    (root / "a.xdmf").unlink()
+    cache.update([], make_all)
+    assert json.loads(cache.index_file.read_text()) == {}
+
+
 @pytest.mark.parametrize("text", ["[1, 2]", '{"0.vtu": 3}', '{"0.vtu": {}}', "{", "[" * 10**5])
 def test_damaged_index_is_made_again(root, read, text):
     data = MeshFolder(root, None, targets=["u"])

@@ -51,7 +51,8 @@ def test_one_number_twice(tmp_path):
 def test_temporal_xdmf_is_no_single_case(tmp_path):
     touch(tmp_path, "a.vtu", "empty.xdmf")
     touch(tmp_path, "run.xdmf", text='<Xdmf><Grid CollectionType="Temporal"/></Xdmf>')
-    assert [*found(tmp_path)] == ["a", "empty"]
+    (tmp_path / "gone.xdmf").symlink_to(tmp_path / "nothing")
+    assert [*found(tmp_path)] == ["a", "empty", "gone"]
     with pytest.raises(FileNotFoundError, match="need a window"):
         find_cases(tmp_path, series=False, pattern="run*")
 
