@@ -65,3 +65,8 @@ def test_precision_is_kept():
     turned = RandomQuarterTurn({"pos": (0,)}, {})(Data(pos=pos)).pos
     assert turned.dtype == torch.float64
     assert torch.equal(turned[:, :2].abs().sum(1), pos[:, :2].sum(1))
+
+
+def test_fields_on_another_device():
+    pos = torch.empty(5, 3, device="meta")
+    assert RandomQuarterTurn({"pos": (0,)}, {})(Data(pos=pos)).pos.device == pos.device
