@@ -132,6 +132,13 @@ def test_folder_that_cannot_be_written_to(root):
         MeshFolder(root, None, targets=["u"])
 
 
+def test_nothing_is_written_outside_of_the_cache(root, tmp_path):
+    before = {path.name for path in root.iterdir()}
+    data = MeshFolder(root, None, targets=["u"], cache=tmp_path / "kept")
+    assert {path.name for path in root.iterdir()} == before
+    assert torch.equal(data[0].y, plate(2).u)
+
+
 @pytest.mark.parametrize("name", ["file", "allow_pickle", "a/b", "time", "f0"])
 def test_names_of_fields(tmp_path, name):
     plate(**{name: torch.arange(9)}).save(tmp_path / "0.vtu")

@@ -2,7 +2,6 @@ import os
 import pickle
 
 import meshio
-import numpy as np
 import pytest
 import pyvista
 import torch
@@ -316,13 +315,6 @@ def test_hostile_sizes(root):
     os.utime(path, (1, 1))
     with pytest.raises(ValueError, match="defines XML entities"):
         MeshFolder(root, None, targets=["wind"])
-
-
-def test_nothing_is_written_outside_of_the_cache(root, tmp_path):
-    before = {path.name for path in root.iterdir()}
-    data = MeshFolder(root, None, targets=["wind"], cache=tmp_path / "kept")
-    assert {path.name for path in root.iterdir()} == before
-    assert np.isclose(float(data[0].y.sum()), float(plate(2).wind.sum()))
 
 
 def test_only_numbers_that_are_asked_for(root):
