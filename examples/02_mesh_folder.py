@@ -14,9 +14,8 @@ import torch
 from lightning import Trainer, seed_everything
 from torch_geometric.loader import DataLoader
 
-from flare_mesh import FLAREOperator, MeshData
+from flare_mesh import FLAREOperator, MeshData, Surrogate
 from flare_mesh.datasets import MeshFolder
-from flare_mesh.surrogate import Surrogate
 from flare_mesh.training import FieldModule
 
 RESULTS = Path("results")
@@ -59,13 +58,20 @@ def main(num_cases: int = 100, epochs: int = 60) -> float:
         write_case(rng, number)
 
     seed_everything(0, verbose=False)
-    fields = {"inputs": ["load"], "targets": ["stress"], "name_pattern": r"load(?P<load>[\d.]+)"}
-    train = MeshFolder(RESULTS, "train", weights=True, **fields)
-    test = MeshFolder(RESULTS, "test", weights=True, **fields)
+    options = {
+        "inputs": ["load"],
+        "targets": ["stress"],
+        "name_pattern": r"load(?P<load>[\d.]+)\b",
+        "units": {"load": "MPa", "stress": "MPa"},
+        "weights": True,
+    }
+    train = MeshFolder(RESULTS, "train", **options)
+    test = MeshFolder(RESULTS, "test", **options)
     model = FLAREOperator(1, 3, hidden_channels=32, num_layers=3, heads=4, num_latents=32)
-    surrogate = Surrogate(model, train.target_channels, units={"stress": "MPa"})
+    surrogate = Surrogate(model, train.target_channels, units=train.UNITS)
     surrogate.fit_normalizers(train)
-    trainer = Trainer(max_epochs=epochs, logger=False, enable_checkpointing=False)
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
+    trainer = Trainer(max_epochs=epochs, **quiet)
     module = FieldModule(surrogate, lr=4e-3)
     trainer.fit(module, DataLoader(train, batch_size=4, shuffle=True))
     trainer.test(module, DataLoader(test, batch_size=4))

@@ -10,11 +10,13 @@ if TYPE_CHECKING:
     from flare_mesh.models import FLAREOperator
     from flare_mesh.nn import FLAREAttention
     from flare_mesh.ops import flare_attention, flare_decode, flare_encode
+    from flare_mesh.surrogate import Surrogate
 
 __all__ = [
     "FLAREAttention",
     "FLAREOperator",
     "MeshData",
+    "Surrogate",
     "__version__",
     "flare_attention",
     "flare_decode",
@@ -28,6 +30,7 @@ __getattr__ = lazy_names(
         "FLAREAttention": "flare_mesh.nn",
         "FLAREOperator": "flare_mesh.models",
         "MeshData": "flare_mesh.data",
+        "Surrogate": "flare_mesh.surrogate",
         "flare_attention": "flare_mesh.ops",
         "flare_decode": "flare_mesh.ops",
         "flare_encode": "flare_mesh.ops",

@@ -1,9 +1,12 @@
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from flare_mesh.data import read_mesh
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -16,3 +19,14 @@ def test_lpbf_distortion(tmp_path):
     assert metrics["test_relative_l2"]["displacement"] < 0.25
     assert metrics["mean_relative_l2"]["displacement"] > 0.9
     assert (tmp_path / "runs/demo/nut.png").stat().st_size > 100_000
+
+
+def test_mesh_folder(tmp_path):
+    """The example as it is, on fewer plates and epochs."""
+    command = [sys.executable, EXAMPLES / "02_mesh_folder.py", "10", "1"]
+    done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
+    error = float(re.search(r"unseen plates: ([\d.]+);", done.stdout)[1])
+    assert 0 < error < 1.5
+    mesh = read_mesh(tmp_path / "predicted.vtu")
+    assert {"stress", "predicted_stress", "error_stress"} <= mesh.node_fields.keys()
+    assert mesh.units["stress"] == "MPa"
