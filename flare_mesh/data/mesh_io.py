@@ -4,7 +4,6 @@ import contextlib
 import io
 import warnings
 from collections.abc import Collection, Iterator
-from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,8 @@ from flare_mesh.data.mesh_formats import (
     check_mesh_file,
     check_writable,
 )
-from flare_mesh.data.vtk_process import read_in_child
+from flare_mesh.data.mesh_writing import GMSH_TAG, writable_mesh
+from flare_mesh.data.vtk_process import read_in_child, reason_of
 from flare_mesh.data.vtk_xml import UnsupportedVTKError, VTKXMLFile
 from flare_mesh.files import atomic_path
 
@@ -29,11 +29,7 @@ if TYPE_CHECKING:
     from flare_mesh.data.mesh_data import MeshData
 
 _FLOAT32: Any = "float32"
-# What these formats, or meshio's writers of them, cannot hold would be lost without a word.
-_NO_FIELDS = (".stl", ".inp", ".msh")
-_NO_CELL_FIELDS = (".ply",)
-_NO_VECTORS = (".ply",)
-_CELLS = {".vtp": ("triangle", "quad"), ".ply": ("triangle", "quad"), ".stl": ("triangle",)}
+_MAX_REASON = 300
 # XDMF as one file, not two; of Gmsh's formats the one that meshio can write with mixed cells.
 _OPTIONS: dict[str, dict[str, Any]] = {
     ".xdmf": {"data_format": "XML"},
@@ -50,24 +46,12 @@ def write_mesh(path: str | Path, mesh: meshio.Mesh) -> None:
         mesh: Points [N, 3], blocks of cells, ``point_data`` and ``cell_data``.
 
     Raises:
-        ValueError: If the suffix is another, or the format cannot hold the cells or the fields.
+        ValueError: If the suffix is another, or the format cannot hold the cells, or a field for
+            its type, shape or name.
     """
     check_writable(path)
     suffix = Path(path).suffix.lower()
-    lost = [*mesh.point_data, *mesh.cell_data] if suffix in _NO_FIELDS else []
-    if suffix in _NO_CELL_FIELDS:
-        lost += mesh.cell_data
-    if suffix in _NO_VECTORS:
-        lost += [name for name, values in mesh.point_data.items() if np.ndim(values) > 1]
-    if lost:
-        raise ValueError(f"{path}: {suffix} files cannot hold the fields {lost}; choose .vtu")
-    kinds = {block.type for block in mesh.cells}
-    refused = sorted(kinds - set(_CELLS.get(suffix, kinds)))
-    if refused:
-        raise ValueError(f"{path}: {suffix} files cannot hold cells of type {refused}; choose .vtu")
-    # Gmsh's format knows doubles only, and meshio does not convert.
-    mesh = copy(mesh)
-    mesh.points = np.asarray(mesh.points, dtype=np.float64)
+    mesh = writable_mesh(path, mesh)
     with atomic_path(path) as temporary:
         if suffix == ".vtp":
             _poly_data(mesh).save(temporary)
@@ -121,10 +105,8 @@ def read_mesh(
     chosen = torch.float32 if dtype is _FLOAT32 else dtype
     try:
         mesh = _read(path, max_bytes)
-    # The readers raise what they like, SystemExit included.
-    except (Exception, SystemExit) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{path}: cannot be read as a mesh ({reason})") from error
+    except Exception as error:
+        raise ValueError(f"{path}: cannot be read as a mesh ({reason_of(error)})") from error
     options: dict[str, Any] = {"fields": fields, "dtype": chosen, "edges": edges}
     try:
         if isinstance(mesh, meshio.Mesh):
@@ -143,13 +125,58 @@ def _read(path: Path, max_bytes: int) -> Any:
             return read_in_child(path)
     if suffix in VTK_SUFFIXES:
         return read_in_child(path)
-    with _quiet():
-        return meshio.read(path)
+    try:
+        mesh = _read_meshio(path)
+    except Exception:
+        if suffix != ".stl":
+            raise
+        return _read_stl(path)
+    _drop_bookkeeping(mesh, suffix)
+    return mesh
+
+
+def _read_meshio(path: Path) -> meshio.Mesh:
+    with _quiet() as said:
+        try:
+            return meshio.read(path)
+        # meshio ends the program when it cannot read a file, and prints why.
+        except SystemExit as error:
+            raise ValueError(" ".join(said.getvalue().split())[:_MAX_REASON]) from error
+
+
+def _read_stl(path: Path) -> meshio.Mesh:
+    """By trimesh, for what meshio does not take, such as the solids without a name it writes."""
+    import trimesh
+
+    surface: Any = trimesh.load(path, process=False, file_type="stl", force="mesh")
+    if not len(surface.faces):
+        raise ValueError("no triangles in it")
+    # Corners of one place are one point, as meshio has them.
+    points, number = np.unique(surface.vertices, axis=0, return_inverse=True)
+    return meshio.Mesh(points, [("triangle", number.reshape(-1)[surface.faces])])
+
+
+def _drop_bookkeeping(mesh: meshio.Mesh, suffix: str) -> None:
+    """Removes what meshio tells of the format itself, which are no fields of the mesh."""
+    if suffix == ".stl":
+        mesh.cell_data.pop("facet_normals", None)
+    if suffix == ".msh":
+        mesh.point_data.pop("gmsh:dim_tags", None)
+        mesh.cell_sets.pop("gmsh:bounding_entities", None)
+        for name in ("gmsh:geometrical", "cell_tags"):
+            mesh.cell_data.pop(name, None)
+        # Zero is no tag; meshio leaves out the types of cells that have none.
+        tags = [
+            np.asarray(part) if np.size(part) else np.zeros(len(block.data), np.int32)
+            for part, block in zip(mesh.cell_data.pop(GMSH_TAG, []), mesh.cells, strict=False)
+        ]
+        if any(part.any() for part in tags):
+            mesh.cell_data[GMSH_TAG] = tags
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps what meshio says on its way to itself."""
+def _quiet() -> Iterator[io.StringIO]:
+    """Keeps what meshio says on its way, and gives it."""
     sink = io.StringIO()
     with (
         contextlib.redirect_stdout(sink),
@@ -157,4 +184,4 @@ def _quiet() -> Iterator[None]:
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")
-        yield
+        yield sink
