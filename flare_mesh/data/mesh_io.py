@@ -66,7 +66,7 @@ def _poly_data(mesh: meshio.Mesh) -> "pyvista.PolyData":
     faces = [np.insert(block.data, 0, block.data.shape[1], axis=1).ravel() for block in mesh.cells]
     surface = pyvista.PolyData(mesh.points, np.concatenate(faces) if faces else None)
     for name, field in mesh.point_data.items():
-        surface.point_data[name] = field
+        surface.point_data[name] = np.asarray(field)
     for name, parts in mesh.cell_data.items():
         surface.cell_data[name] = np.concatenate(parts)
     return surface
@@ -166,7 +166,7 @@ def _drop_bookkeeping(mesh: meshio.Mesh, suffix: str) -> None:
         for name in ("gmsh:geometrical", "cell_tags"):
             mesh.cell_data.pop(name, None)
         # Zero is no tag; meshio leaves out the types of cells that have none.
-        tags = [
+        tags: list[Any] = [
             np.asarray(part) if np.size(part) else np.zeros(len(block.data), np.int32)
             for part, block in zip(mesh.cell_data.pop(GMSH_TAG, []), mesh.cells, strict=False)
         ]

@@ -52,9 +52,9 @@ def writable_mesh(path: str | Path, mesh: meshio.Mesh) -> meshio.Mesh:
     if suffix == ".xdmf":
         nodes = {name: _double(values) for name, values in nodes.items()}
         cells = {name: [_double(part) for part in parts] for name, parts in cells.items()}
-    mesh.point_data = {**nodes}
-    mesh.cell_data = {name: [*parts] for name, parts in cells.items()}
-    return mesh
+    out: Any = mesh
+    out.point_data, out.cell_data = nodes, cells
+    return out
 
 
 def _double(values: _Array) -> _Array:
