@@ -88,8 +88,9 @@ class FieldDataset(Dataset, ABC):
     def len(self) -> int:
         return len(self.cases)
 
+    # PyG's takes no folder, and is called unasked.
     @classmethod
-    def download(cls, root: str | Path) -> None:
+    def download(cls, root: str | Path) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Gets the published files, where they have a public address that needs no account.
 
         Raises:

@@ -93,8 +93,8 @@ class LPBF(FieldDataset):
             root, cases, inputs=inputs, targets=targets, transform=transform, skip_bad=skip_bad
         )
 
-    @staticmethod
-    def download(root: str | Path) -> None:
+    @classmethod
+    def download(cls, root: str | Path) -> None:
         """Gets the published set from the Hugging Face hub; goes on where an attempt stopped.
 
         Raises:

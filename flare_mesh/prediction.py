@@ -51,7 +51,8 @@ class Prediction:
             fields[f"simulated_{name}"] = truth
             fields[f"error_{name}"] = self.predicted[name] - truth
         flat = {key: value[:, 0] if value.shape[1] == 1 else value for key, value in fields.items()}
-        bare = MeshData(pos=self.mesh.pos, **self.mesh.cells)
+        bare = MeshData(self.mesh.pos)
+        bare.cell_index, bare.cell_type = self.mesh.cell_index, self.mesh.cell_type
         bare.save(path, **flat)
 
 

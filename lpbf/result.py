@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,11 +59,11 @@ class Result:
 
         from flare_mesh.data import write_mesh
 
-        fields = {
+        fields: dict[str, Any] = {
             "displacement": self.displacement,
             "von_mises": self.von_mises,
             "stress": self.stress,
             "temperature": self.temperature,
         }
-        cells = [("hexahedron", self.cells)]
+        cells: dict[str, Any] = {"hexahedron": self.cells}
         write_mesh(path, meshio.Mesh(self.points, cells, point_data=fields))

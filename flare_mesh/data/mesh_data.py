@@ -24,6 +24,7 @@ from flare_mesh.data.mesh_checks import check_mesh
 from flare_mesh.data.mesh_formats import check_writable
 from flare_mesh.data.mesh_io import write_mesh
 from flare_mesh.data.mesh_storage import CELL_PREFIX, MeshStorage, is_cell_field
+from flare_mesh.data.mesh_writing import check_field
 from flare_mesh.data.normals import node_normals
 from flare_mesh.data.transfer import cell_to_node, node_to_cell
 from flare_mesh.files import atomic_path
@@ -69,10 +70,10 @@ class MeshData(Data):
         self, pos: Tensor | None = None, *, units: Mapping[str, str] | None = None, **fields: Any
     ) -> None:
         cells = {key: fields.pop(key) for key in [*fields] if key in VTK_CODES}
-        super().__init__(pos=pos)
-        self.__dict__["_store"] = MeshStorage(_parent=self)
+        super().__init__()
+        vars(self)["_store"] = MeshStorage(_parent=self)
         if pos is not None:
-            self.pos = pos
+            self["pos"] = pos
         self.cell_index, self.cell_type = no_cells()
         self.units = {}
         for key, value in {**cells, **fields}.items():
@@ -200,8 +201,10 @@ class MeshData(Data):
         faces, owners = boundary_faces(self.cells)
         index, types = pack_cells(faces)
         n_id, number = index.unique(return_inverse=True)
-        fields = {name: values[n_id] for name, values in self.node_fields.items()}
-        out = MeshData(self.pos[n_id], **fields, n_id=n_id)
+        out = MeshData(self.pos[n_id])
+        for name, values in self.node_fields.items():
+            out[name] = values[n_id]
+        out.n_id = n_id
         out.cell_index, out.cell_type = number, types
         owner = torch.cat([*owners.values()]) if owners else index
         order = order_by_type(self.cell_type)
@@ -307,6 +310,12 @@ class MeshData(Data):
             whole[name] = values
         check_writable(path)
         if Path(path).suffix.lower() in (".vtu", ".vtk"):
+            for name, values in {
+                **whole.node_fields,
+                **whole.cell_fields,
+                **whole.case_fields,
+            }.items():
+                check_field(path, name, values.shape)
             grid = whole.to_pyvista()
             with atomic_path(path) as temporary:
                 grid.save(temporary)

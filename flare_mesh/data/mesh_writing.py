@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -79,13 +80,8 @@ def _cell_types(suffix: str) -> set[str]:
 def _rows(path: str | Path, name: str, values: Any) -> _Array:
     """A field as [N] or [N, C], tensors row by row."""
     array = np.asarray(values)
-    channels = math.prod(array.shape[1:])
-    if not channels:
-        raise ValueError(
-            f"{path}: expected at least one channel of the field '{name}' "
-            f"(got shape {list(array.shape)})"
-        )
-    return array.reshape(len(array), channels) if array.ndim > 2 else array
+    check_field(path, name, array.shape)
+    return array.reshape(len(array), -1) if array.ndim > 2 else array
 
 
 def _lost(suffix: str, nodes: dict[str, _Array], cells: dict[str, list[_Array]]) -> list[str]:
@@ -102,12 +98,25 @@ def _lost(suffix: str, nodes: dict[str, _Array], cells: dict[str, list[_Array]])
     return lost
 
 
-def _check_field(path: str | Path, suffix: str, name: str, parts: list[_Array]) -> None:
+def check_field(path: str | Path, name: str, shape: Sequence[int]) -> None:
+    """Refuses a field that no format holds.
+
+    Raises:
+        ValueError: If its name is empty, too long, or has characters that files use otherwise, or
+            it has no channels.
+    """
     if not name or len(name) > _MAX_NAME or _BAD_NAME.search(name):
         raise ValueError(
             f"{path}: expected a field name of 1 to {_MAX_NAME} characters without quotes, '<', "
             f"'>' and control characters (got {name[:80]!r}); rename that field"
         )
+    if not math.prod(shape[1:]):
+        raise ValueError(
+            f"{path}: expected at least one channel of the field '{name}' (got shape {list(shape)})"
+        )
+
+
+def _check_field(path: str | Path, suffix: str, name: str, parts: list[_Array]) -> None:
     if suffix == ".ply" and re.search(r"\s", name):
         raise ValueError(f"{path}: .ply files cannot hold the space in the field name '{name}'")
     known = _XDMF_NUMBERS if suffix == ".xdmf" else _NUMBERS

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from itertools import pairwise
+from typing import Any
 
 import meshio
 import numpy as np
@@ -91,12 +92,12 @@ def to_meshio(data: MeshData) -> meshio.Mesh:
         kind = _NAMES[int(types[first])]
         nodes = index[starts[first] : starts[last]].reshape(-1, CELL_NODES[kind])
         blocks.append((kind, nodes))
+    cell_data: dict[str, Any] = {
+        name: np.split(as_array(values), bounds[1:-1]) for name, values in data.cell_fields.items()
+    }
     return meshio.Mesh(
         points_3d(data),
         blocks,
         point_data={name: as_array(values) for name, values in data.node_fields.items()},
-        cell_data={
-            name: np.split(as_array(values), bounds[1:-1])
-            for name, values in data.cell_fields.items()
-        },
+        cell_data=cell_data,
     )

@@ -1,6 +1,7 @@
 """The two orders in which VTK has numbered the nodes of wedges."""
 
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,7 +27,8 @@ def vtk_has_other_order() -> bool:
     """
     from vtkmodules.vtkCommonDataModel import vtkWedge
 
-    return vtkWedge().GetParametricCoords()[3] == 0.0
+    coordinates: Any = vtkWedge().GetParametricCoords()
+    return coordinates[3] == 0.0
 
 
 def swap_wedges(cell_index: Tensor, cell_type: Tensor, kind: str = "wedge") -> Tensor:

@@ -213,6 +213,11 @@ def test_save_keeps_everything_or_refuses(tmp_path):
         data.save(tmp_path / "m.xdmf")
     with pytest.raises(ValueError, match=r"expected 8 rows of 'p' \(got \[5\]\)"):
         data.save(tmp_path / "n.vtu", p=torch.rand(5))
+    for name in ("a<b", 'a"b', "a\nb", ""):
+        with pytest.raises(ValueError, match=r"n\.vtk: expected a field name"):
+            data.save(tmp_path / "n.vtk", **{name: torch.rand(8)})
+    with pytest.raises(ValueError, match="at least one channel of the field 'none'"):
+        data.save(tmp_path / "n.vtu", none=torch.rand(8, 0))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.vtk", "m.vtu"]
 
 
