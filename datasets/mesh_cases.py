@@ -53,7 +53,7 @@ class MeshCase(NamedTuple):
     error: str | None = None
 
 
-def find_cases(
+def find_mesh_cases(
     root: Path, *, series: bool, pattern: str = _ALL, leave_out: Iterable[Path] = ()
 ) -> list[MeshCase]:
     """The cases below ``root``, sorted by name.

@@ -19,7 +19,7 @@ from flare_mesh.data.mesh_storage import CELL_PREFIX
 from flare_mesh.datasets.case_scalars import NameScalars, TableScalars
 from flare_mesh.datasets.field_dataset import FieldDataset
 from flare_mesh.datasets.mesh_cache import MeshCache, Recipe
-from flare_mesh.datasets.mesh_cases import MeshCase, MeshStep, find_cases
+from flare_mesh.datasets.mesh_cases import MeshCase, MeshStep, find_mesh_cases
 from flare_mesh.datasets.splits import FRACTIONS, split_names
 from flare_mesh.datasets.time_window import TimeWindow
 
@@ -39,7 +39,7 @@ class MeshFolder(FieldDataset):
 
     With ``window=(n_in, n_out)`` a case is ``n_in`` consecutive steps of a time series as ``x``
     [N, n_in C] and the ``n_out`` that follow as ``y`` [N, n_out C], step by step (channel
-    t C + c); see :func:`~flare_mesh.datasets.mesh_cases.find_cases` for what makes a series.
+    t C + c); see :func:`~flare_mesh.datasets.mesh_cases.find_mesh_cases` for what makes a series.
 
     Args:
         root: The folder. If it has a sub-folder of the name ``split``, that is searched;
@@ -202,12 +202,12 @@ class MeshFolder(FieldDataset):
         if split is not None and (root / split).is_dir():
             if fractions is not None:
                 raise ValueError(f"{root}: has a folder '{split}'; leave out fractions")
-            cases = find_cases(root / split, **options)
+            cases = find_mesh_cases(root / split, **options)
             return [case._replace(name=f"{split}/{case.name}") for case in cases]
         others = [name for name in fractions or FRACTIONS if (root / name).is_dir()]
         if split is not None and others:
             raise FileNotFoundError(f"{root}: has a folder '{others[0]}' but none '{split}'")
-        cases = find_cases(root, **options)
+        cases = find_mesh_cases(root, **options)
         if split is None:
             return cases
         names = [*dict.fromkeys(case.name for case in cases)]

@@ -135,14 +135,29 @@ def read_vtk(path: Path) -> Any:
     """
     import pyvista
 
-    # VTK reports damage on its own channel and goes on with what it has.
-    with pyvista.VtkErrorCatcher(raise_errors=True, send_to_logging=False):
-        mesh: Any = pyvista.get_reader(str(path)).read()
+    mesh = _read(path)
     if isinstance(mesh, pyvista.MultiBlock):
         mesh = mesh.combine()
     if mesh is None or not mesh.n_points:
         raise ValueError("no points in it")
     return mesh
+
+
+def _read(path: Path, *, little_endian: bool = False) -> Any:
+    import pyvista
+
+    reader: Any = pyvista.get_reader(str(path))
+    if little_endian:
+        reader.reader.SetByteOrderToLittleEndian()
+    try:
+        # VTK reports damage on its own channel and goes on with what it has.
+        with pyvista.VtkErrorCatcher(raise_errors=True, send_to_logging=False):
+            return reader.read()
+    except RuntimeError:
+        # EnSight's binary files do not say their byte order; big-endian was tried.
+        if little_endian or not hasattr(reader.reader, "SetByteOrderToLittleEndian"):
+            raise
+    return _read(path, little_endian=True)
 
 
 def arrays_of(mesh: Any) -> dict[str, NDArray[Any]]:

@@ -103,6 +103,41 @@ def test_ply_header_without_end(tmp_path):
         read_mesh(tmp_path / "m.ply")
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_ensight_gold_of_both_byte_orders(tmp_path, order):
+    """C Binary, as simulation programs write it: one part of a hexahedron."""
+
+    def line(text):
+        return text.encode().ljust(80)
+
+    def numbers(*values, kind="i4"):
+        return np.array(values, order + kind).tobytes()
+
+    corners = np.array(list(np.ndindex(2, 2, 2)))[[0, 4, 6, 2, 1, 5, 7, 3]]
+    head = ("C Binary", "a", "b", "node id assign", "element id assign", "part")
+    (tmp_path / "m.geo").write_bytes(
+        b"".join(map(line, head))
+        + numbers(1)
+        + line("block")
+        + line("coordinates")
+        + numbers(8)
+        + numbers(*corners.T.ravel(), kind="f4")
+        + line("hexa8")
+        + numbers(1, *range(1, 9))
+    )
+    (tmp_path / "m.t").write_bytes(
+        line("t") + line("part") + numbers(1) + line("coordinates") + numbers(*range(8), kind="f4")
+    )
+    (tmp_path / "m.case").write_text(
+        "FORMAT\ntype: ensight gold\n\nGEOMETRY\nmodel: m.geo\n\n"
+        "VARIABLE\nscalar per node: temperature m.t\n"
+    )
+    data = read_mesh(tmp_path / "m.case")
+    assert data.hexahedron.tolist() == [list(range(8))]
+    np.testing.assert_array_equal(data.pos, corners)
+    assert data.temperature.tolist() == list(range(8))
+
+
 def test_reader_that_is_killed(tmp_path, monkeypatch):
     """VTK may end its process on a damaged file; that file is bad, and the next is read."""
     mesh_for(".vtk").save(tmp_path / "m.vtk")
