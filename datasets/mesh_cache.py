@@ -15,14 +15,14 @@ import torch
 
 from flare_mesh.data import MeshData, atomic_path, read_mesh
 from flare_mesh.data.arrays import MAX_BYTES, read_npz
-from flare_mesh.data.cell_storage import VTK_CODES, cell_sizes
+from flare_mesh.data.cell_storage import VTK_CODES
 from flare_mesh.data.convert import from_meshio
 from flare_mesh.data.geometry import highest_cells
 from flare_mesh.data.mesh_checks import check_mesh
-from flare_mesh.data.mesh_formats import check_mesh_file, inside, referenced_files
+from flare_mesh.data.mesh_formats import check_mesh_file
+from flare_mesh.data.mesh_references import REFERENCING_SUFFIXES, inside, referenced_files
 from flare_mesh.datasets.mesh_cases import MeshStep, path_below
 
-_REFERENCING = (".pvtu", ".vtm", ".xdmf", ".xmf", ".case", ".encas")
 # Another one, another cache: to be raised when what is kept for a recipe changes.
 _FORMAT = 2
 
@@ -88,11 +88,11 @@ class Recipe:
         return out
 
     def _on_cells(self, mesh: MeshData) -> MeshData:
-        solid, kept = _of_highest_dimension(mesh)
+        solid = _of_highest_dimension(mesh)
         out = MeshData(solid.centroids)
         for name in self.fields:
             if name in mesh.cell_fields:
-                values = mesh.cell_fields[name][kept]
+                values = solid.cell_fields[name]
             else:
                 values = mesh[name]
                 if name not in mesh.case_fields:
@@ -103,14 +103,10 @@ class Recipe:
         return out
 
 
-def _of_highest_dimension(mesh: MeshData) -> tuple[MeshData, torch.Tensor]:
-    """The mesh without its boundary, where that has cells too, and which cells are left."""
+def _of_highest_dimension(mesh: MeshData) -> MeshData:
+    """The mesh without its boundary, where that has cells too."""
     codes = torch.tensor([VTK_CODES[kind] for kind in highest_cells(mesh.cells)])
-    kept = torch.isin(mesh.cell_type, codes.to(mesh.cell_type.dtype))
-    out = MeshData(mesh.pos)
-    out.cell_index = mesh.cell_index[kept.repeat_interleave(cell_sizes(mesh.cell_type))]
-    out.cell_type = mesh.cell_type[kept]
-    return out, kept
+    return mesh.select_cells(torch.isin(mesh.cell_type, codes.to(mesh.cell_type.dtype)))
 
 
 def _columns(values: torch.Tensor) -> torch.Tensor:
@@ -180,7 +176,7 @@ class MeshCache:
         """
         stat = os.stat(step.file)
         state = [stat.st_size, stat.st_mtime_ns]
-        if step.file.lower().endswith(_REFERENCING):
+        if step.file.lower().endswith(REFERENCING_SUFFIXES):
             source = Path(step.file)
             for name in referenced_files(source):
                 file = inside(source.parent, name, source)

@@ -10,17 +10,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from flare_mesh.data.mesh_formats import (
-    READABLE_SUFFIXES,
-    check_mesh_file,
-    inside,
-    referenced_files,
-)
+from flare_mesh.data.mesh_formats import READABLE_SUFFIXES, check_mesh_file
+from flare_mesh.data.mesh_references import XDMF_SUFFIXES, inside, referenced_files
 
 _NUMBERED = re.compile(r"^(.*?)[._-]*(\d+)$")
 # Files that are made of others, which are no cases of their own.
 _CONTAINERS = (".pvtu", ".vtm")
-_XDMF = (".xdmf", ".xmf")
 _TEMPORAL = re.compile(rb"""CollectionType\s*=\s*["']temporal""", re.IGNORECASE)
 _ALL = "**/*"
 
@@ -152,7 +147,7 @@ def _single(root: Path, files: list[str]) -> list[MeshCase]:
     return [
         MeshCase(_name(root, file), (MeshStep(file),))
         for file in files
-        if _suffix(file) not in _XDMF or not _is_temporal(file)
+        if _suffix(file) not in XDMF_SUFFIXES or not _is_temporal(file)
     ]
 
 
@@ -179,7 +174,7 @@ def _trajectories(root: Path, files: list[str], collections: list[str]) -> list[
             continue
         name = _name(root, file)
         folder, stem = os.path.split(name)
-        if _suffix(file) in _XDMF:
+        if _suffix(file) in XDMF_SUFFIXES:
             try:
                 times = _xdmf_times(Path(file))
                 steps = tuple(MeshStep(file, i, time) for i, time in enumerate(times))

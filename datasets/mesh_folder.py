@@ -14,8 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from flare_mesh.data import MeshData
 from flare_mesh.data.arrays import MAX_BYTES
-from flare_mesh.data.cell_storage import VTK_CODES
-from flare_mesh.data.mesh_storage import CELL_PREFIX
+from flare_mesh.data.mesh_storage import CELL_PREFIX, RESERVED
 from flare_mesh.datasets.case_scalars import NameScalars, TableScalars
 from flare_mesh.datasets.field_dataset import FieldDataset
 from flare_mesh.datasets.mesh_cache import MeshCache, Recipe
@@ -25,8 +24,7 @@ from flare_mesh.datasets.time_window import TimeWindow
 
 _log = logging.getLogger(__name__)
 # What a case has under these names is something else.
-_RESERVED = {"pos", "x", "y", "weight", "case_id", "batch", "ptr", "edge_index", "edge_attr"}
-_RESERVED |= {"face", "num_nodes", "field_units", *VTK_CODES}
+_RESERVED = RESERVED | {"x", "y", "weight", "case_id"}
 
 
 class MeshFolder(FieldDataset):
@@ -155,12 +153,8 @@ class MeshFolder(FieldDataset):
     def read(self, index: int) -> MeshData:
         case, start = self.items[index]
         if self.window is None:
-            data = self._step(case, 0)
-        else:
-            data = self._window(case, start, *self.window)
-        if self.UNITS:
-            data.units = self.UNITS
-        return data
+            return self._step(case, 0)
+        return self._window(case, start, *self.window)
 
     def _step(self, case: MeshCase, number: int) -> MeshData:
         data = self.store.read(case.steps[number])

@@ -30,7 +30,8 @@ VTK_CODES = {
 }
 """Number of each cell type, VTK's own where it has the type (it has no ``pyramid14``)."""
 
-_NAMES = {code: kind for kind, code in VTK_CODES.items()}
+CELL_NAMES = {code: kind for kind, code in VTK_CODES.items()}
+"""The cell type of each number."""
 _SIZES = torch.zeros(256, dtype=torch.long)
 for _kind, _code in VTK_CODES.items():
     _SIZES[_code] = CELL_NODES[_kind]
@@ -73,12 +74,12 @@ def types_of(cell_type: Tensor) -> list[str]:
     if not cell_type.numel():
         return []
     if bool((cell_type == cell_type[0]).all()):
-        return [_NAMES[int(cell_type[0])]]
+        return [CELL_NAMES[int(cell_type[0])]]
     codes, inverse = cell_type.unique(return_inverse=True)
     rows = torch.arange(len(cell_type), device=cell_type.device)
     first = torch.full_like(codes, len(cell_type), dtype=torch.long)
     first.scatter_reduce_(0, inverse, rows, "amin")
-    return [_NAMES[int(code)] for code in codes[first.argsort()]]
+    return [CELL_NAMES[int(code)] for code in codes[first.argsort()]]
 
 
 def cell_sizes(cell_type: Tensor) -> Tensor:
@@ -86,25 +87,41 @@ def cell_sizes(cell_type: Tensor) -> Tensor:
     return _SIZES.to(cell_type.device)[cell_type.long()]
 
 
+def cell_starts(cell_type: Tensor) -> Tensor:
+    """Where the nodes of each cell begin in ``cell_index``, and where the last end, [E + 1]."""
+    start = cell_type.new_zeros(1, dtype=torch.long)
+    return torch.cat([start, cell_sizes(cell_type).cumsum(0)])
+
+
 def unpack_cells(cell_index: Tensor, cell_type: Tensor) -> dict[str, Tensor]:
     """The connectivity [E_kind, nodes] by type; a view where there is a single type."""
     kinds = types_of(cell_type)
     if len(kinds) == 1:
         return {kinds[0]: cell_index.view(-1, CELL_NODES[kinds[0]])}
-    starts = torch.cat([cell_type.new_zeros(1, dtype=torch.long), cell_sizes(cell_type).cumsum(0)])
+    starts = cell_starts(cell_type)[:-1]
     cells = {}
     for kind in kinds:
-        first = starts[:-1][cell_type == VTK_CODES[kind]]
+        first = starts[cell_type == VTK_CODES[kind]]
         columns = torch.arange(CELL_NODES[kind], device=first.device)
         cells[kind] = cell_index[first[:, None] + columns]
     return cells
 
 
-def order_by_type(cell_type: Tensor) -> Tensor | None:
-    """Cell numbers with the cells of each type together, as :func:`unpack_cells` has them, [E].
+def by_type(values: Tensor, cell_type: Tensor) -> Tensor:
+    """Values in the order of ``cell_type``, [E, ...], with the cells of each type together, as
+    :func:`unpack_cells` has them."""
+    order = _order_by_type(cell_type)
+    return values if order is None else values[order]
 
-    None if they are so already.
-    """
+
+def in_cell_order(values: Tensor, cell_type: Tensor) -> Tensor:
+    """Values that stand type by type, [E, ...], in the order of ``cell_type``."""
+    order = _order_by_type(cell_type)
+    return values if order is None else torch.empty_like(values).index_copy_(0, order, values)
+
+
+def _order_by_type(cell_type: Tensor) -> Tensor | None:
+    """Cell numbers with the cells of each type together, [E]; None if they are so already."""
     kinds = types_of(cell_type)
     if len(kinds) < 2:
         return None

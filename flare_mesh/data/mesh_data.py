@@ -12,9 +12,10 @@ from torch_geometric.data import Data
 from flare_mesh.data.boundary import boundary_faces
 from flare_mesh.data.cell_storage import (
     VTK_CODES,
+    by_type,
     cell_sizes,
+    in_cell_order,
     no_cells,
-    order_by_type,
     pack_cells,
     unpack_cells,
 )
@@ -160,24 +161,23 @@ class MeshData(Data):
 
     def node_to_cell(self, values: Tensor) -> Tensor:
         """A node field [N, ...] as the values at the cells' centres, [E, ...]."""
-        order = order_by_type(self.cell_type)
-        out = node_to_cell(values, self.cells)
-        return out if order is None else torch.empty_like(out).index_copy_(0, order, out)
+        return in_cell_order(node_to_cell(values, self.cells), self.cell_type)
 
     def cell_to_node(self, values: Tensor) -> Tensor:
         """A cell field [E, ...] as averages over the cells around each node, [N, ...]."""
-        order = order_by_type(self.cell_type)
-        return cell_to_node(values if order is None else values[order], self.pos, self.cells)
+        return cell_to_node(by_type(values, self.cell_type), self.pos, self.cells)
 
     @property
     def measures(self) -> Tensor:
         """Length, area or volume of each cell, [E], in the unit of ``pos``."""
-        return self._in_cell_order(cell_measures(self.pos, self.cells), self.pos[:0, 0])
+        measures = cell_measures(self.pos, self.cells).values()
+        return in_cell_order(torch.cat([self.pos[:0, 0], *measures]), self.cell_type)
 
     @property
     def centroids(self) -> Tensor:
         """Centre of each cell, [E, d]."""
-        return self._in_cell_order(cell_centroids(self.pos, self.cells), self.pos[:0])
+        centroids = cell_centroids(self.pos, self.cells).values()
+        return in_cell_order(torch.cat([self.pos[:0], *centroids]), self.cell_type)
 
     @property
     def node_weights(self) -> Tensor:
@@ -206,9 +206,9 @@ class MeshData(Data):
             out[name] = values[n_id]
         out.n_id = n_id
         out.cell_index, out.cell_type = number, types
-        owner = torch.cat([*owners.values()]) if owners else index
-        order = order_by_type(self.cell_type)
-        out.cell_owner = owner if order is None else order[owner]
+        owner = torch.cat([index[:0], *owners.values()])
+        rows = torch.arange(self.num_cells, device=owner.device)
+        out.cell_owner = by_type(rows, self.cell_type)[owner]
         return out
 
     def check(self, allow: Collection[str] = ()) -> "MeshData":
@@ -228,15 +228,21 @@ class MeshData(Data):
         """The nodes ``subset``, numbers or a mask, with the edges and cells that lie in them."""
         if subset.dtype == torch.bool:
             subset = subset.nonzero()[:, 0]
-        out = super().subgraph(subset)
         number = self.cell_index.new_full((len(self.pos),), -1)
         number[subset] = torch.arange(len(subset), device=number.device)
-        index = number[self.cell_index]
         sizes = cell_sizes(self.cell_type)
         cell = torch.arange(len(sizes), device=sizes.device).repeat_interleave(sizes)
         kept = torch.ones_like(sizes, dtype=torch.bool)
-        kept[cell[index < 0]] = False
-        out.cell_index, out.cell_type = index[kept[cell]], self.cell_type[kept]
+        kept[cell[number[self.cell_index] < 0]] = False
+        out = super(MeshData, self.select_cells(kept)).subgraph(subset)
+        out.cell_index = number[out.cell_index]
+        return out
+
+    def select_cells(self, kept: Tensor) -> "MeshData":
+        """All nodes, and the cells that the mask ``kept`` [E] names, with their fields."""
+        out = self.__copy__()
+        out.cell_index = self.cell_index[kept.repeat_interleave(cell_sizes(self.cell_type))]
+        out.cell_type = self.cell_type[kept]
         for name, values in self.cell_fields.items():
             out[CELL_PREFIX + name] = values[kept]
         return out
@@ -245,12 +251,6 @@ class MeshData(Data):
         """Nodes, edges and node fields alone, as plain data, for PyG's samplers."""
         kept = [key for key in self._store.keys() if not key.startswith(CELL_PREFIX)]  # noqa: SIM118
         return Data.from_dict({key: self[key] for key in kept if key != "field_units"})
-
-    def _in_cell_order(self, by_type: Mapping[str, Tensor], none: Tensor) -> Tensor:
-        """Values of the cells of each type in the order of ``cell_type``, [E, ...]."""
-        values = torch.cat([none, *by_type.values()])
-        order = order_by_type(self.cell_type)
-        return values if order is None else torch.empty_like(values).index_copy_(0, order, values)
 
     @classmethod
     def from_meshio(cls, mesh: "meshio.Mesh", **options: Any) -> "MeshData":

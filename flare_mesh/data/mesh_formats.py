@@ -16,6 +16,7 @@ from flare_mesh.data.mesh_references import (
     inside,
     referenced_files,
 )
+from flare_mesh.files import check_folder
 
 XML_SUFFIXES = (".vtu", ".vtp")
 """VTK's XML formats of one mesh, read by :class:`~flare_mesh.data.vtk_xml.VTKXMLFile`."""
@@ -130,8 +131,6 @@ def check_writable(path: str | Path) -> None:
         ValueError: If the suffix is not one of ``WRITABLE_SUFFIXES``.
         NotADirectoryError: If a file stands where a folder should.
     """
-    from flare_mesh.files import check_folder
-
     path = Path(path)
     if path.suffix.lower() not in WRITABLE_SUFFIXES:
         raise ValueError(f"{path}: expected a name that ends in {' or '.join(WRITABLE_SUFFIXES)}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import meshio
 import numpy as np
+import torch
 
 from flare_mesh.data.arrays import MAX_BYTES
 from flare_mesh.data.mesh_formats import (
@@ -24,11 +25,9 @@ from flare_mesh.files import atomic_path
 
 if TYPE_CHECKING:
     import pyvista
-    import torch
 
     from flare_mesh.data.mesh_data import MeshData
 
-_FLOAT32: Any = "float32"
 _MAX_REASON = 300
 # XDMF as one file, not two; of Gmsh's formats the one that meshio can write with mixed cells.
 _OPTIONS: dict[str, dict[str, Any]] = {
@@ -76,7 +75,7 @@ def read_mesh(
     path: str | Path,
     *,
     fields: Collection[str] | None = None,
-    dtype: "torch.dtype | None" = _FLOAT32,
+    dtype: torch.dtype | None = torch.float32,
     edges: bool = True,
     max_bytes: int = MAX_BYTES,
 ) -> "MeshData":
@@ -96,18 +95,16 @@ def read_mesh(
         ValueError: If it cannot be read or used; see :func:`check_mesh_file` and
             :meth:`MeshData.from_meshio`.
     """
-    import torch
-
+    # It needs PyG, which writing does not.
     from flare_mesh.data.convert import from_meshio, from_vtk_arrays, orient_wedges
 
     path = Path(path)
     check_mesh_file(path, max_bytes=max_bytes)
-    chosen = torch.float32 if dtype is _FLOAT32 else dtype
     try:
         mesh = _read(path, max_bytes)
     except Exception as error:
         raise ValueError(f"{path}: cannot be read as a mesh ({reason_of(error)})") from error
-    options: dict[str, Any] = {"fields": fields, "dtype": chosen, "edges": edges}
+    options: dict[str, Any] = {"fields": fields, "dtype": dtype, "edges": edges}
     try:
         if isinstance(mesh, meshio.Mesh):
             return from_meshio(mesh, **options)

@@ -9,6 +9,13 @@ from flare_mesh.data.cell_storage import VTK_CODES, pack_cells, unpack_cells
 
 CELL_PREFIX = "cell_"
 """What the key of a cell field begins with."""
+RESERVED = frozenset(
+    {
+        *("pos", "edge_index", "edge_attr", "batch", "ptr", "num_nodes", "face", "field_units"),
+        *VTK_CODES,
+    }
+)
+"""Keys that mean something else than a field."""
 
 
 def is_cell_field(key: str) -> bool:

@@ -137,8 +137,10 @@ def test_resume_redoes_only_what_is_missing_or_damaged(tmp_path, here):
 
 def test_a_finished_set_is_left_alone(tmp_path, here, monkeypatch):
     generate(DARCY, tmp_path)
+    before = {name: (tmp_path / name).stat().st_mtime_ns for name in files_of(tmp_path)}
     monkeypatch.setattr(command, "run_tasks", None)
     generate(DARCY, tmp_path, resume=True)
+    assert {name: (tmp_path / name).stat().st_mtime_ns for name in files_of(tmp_path)} == before
 
 
 def test_extending_a_set(tmp_path, here):

@@ -11,13 +11,7 @@ from torch import Tensor
 from flare_mesh.data.cell_storage import VTK_CODES, cell_sizes
 from flare_mesh.data.cells import check_node_numbers
 from flare_mesh.data.mesh_data import MeshData
-from flare_mesh.data.mesh_storage import CELL_PREFIX
-
-# Names that mean something else in a PyG graph.
-_RESERVED = {
-    *("pos", "edge_index", "edge_attr", "batch", "ptr", "num_nodes", "face", "field_units"),
-    *VTK_CODES,
-}
+from flare_mesh.data.mesh_storage import CELL_PREFIX, RESERVED
 
 
 def assemble(
@@ -83,7 +77,7 @@ def assemble(
             if fields is not None and name not in fields:
                 continue
             on_cells = prefix + name in ("cell_index", "cell_type")
-            if on_cells or (not prefix and (name in _RESERVED or name.startswith(CELL_PREFIX))):
+            if on_cells or (not prefix and (name in RESERVED or name.startswith(CELL_PREFIX))):
                 raise ValueError(
                     f"the field name '{name}' is taken; rename that {kind} field, or leave it out "
                     f"by naming those to take in fields"

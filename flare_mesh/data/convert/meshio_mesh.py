@@ -8,12 +8,10 @@ import meshio
 import numpy as np
 import torch
 
-from flare_mesh.data.cell_storage import VTK_CODES, cell_sizes
+from flare_mesh.data.cell_storage import CELL_NAMES, VTK_CODES, cell_starts
 from flare_mesh.data.cells import CELL_NODES
 from flare_mesh.data.convert.assemble import as_array, assemble, points_3d
 from flare_mesh.data.mesh_data import MeshData
-
-_NAMES = {code: kind for kind, code in VTK_CODES.items()}
 
 
 def from_meshio(
@@ -85,11 +83,11 @@ def to_meshio(data: MeshData) -> meshio.Mesh:
     types = data.cell_type.numpy(force=True)
     cut = np.flatnonzero(np.diff(types)) + 1
     bounds = [0, *cut.tolist(), len(types)] if len(types) else []
-    starts = np.concatenate([[0], cell_sizes(data.cell_type).cumsum(0).numpy(force=True)])
+    starts = cell_starts(data.cell_type).numpy(force=True)
     index = data.cell_index.numpy(force=True)
     blocks = []
     for first, last in pairwise(bounds):
-        kind = _NAMES[int(types[first])]
+        kind = CELL_NAMES[int(types[first])]
         nodes = index[starts[first] : starts[last]].reshape(-1, CELL_NODES[kind])
         blocks.append((kind, nodes))
     cell_data: dict[str, Any] = {

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from flare_mesh.data.cell_storage import VTK_CODES, cell_sizes
+from flare_mesh.data.cell_storage import VTK_CODES, cell_starts
 from flare_mesh.data.convert.assemble import as_array, assemble, points_3d
 from flare_mesh.data.convert.wedges import swap_wedges, vtk_has_other_order
 from flare_mesh.data.mesh_data import MeshData
@@ -126,10 +126,9 @@ def to_pyvista(data: MeshData) -> "pyvista.UnstructuredGrid":
     index = data.cell_index.cpu()
     if vtk_has_other_order():
         index = swap_wedges(index, data.cell_type.cpu())
-    sizes = cell_sizes(data.cell_type).numpy(force=True)
-    starts = np.concatenate([[0], np.cumsum(sizes)])[:-1]
+    starts = cell_starts(data.cell_type).numpy(force=True)
     # VTK's old layout: each cell is its number of nodes, then the nodes.
-    cells = np.insert(index.numpy(), starts, sizes)
+    cells = np.insert(index.numpy(), starts[:-1], np.diff(starts))
     grid = pyvista.UnstructuredGrid(cells, types, points_3d(data))
     for name, values in data.node_fields.items():
         grid.point_data[name] = as_array(values)

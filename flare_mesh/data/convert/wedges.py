@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from flare_mesh.data.cell_storage import VTK_CODES, cell_sizes
+from flare_mesh.data.cell_storage import VTK_CODES, cell_starts
 from flare_mesh.data.cells import CELL_NODES
 from flare_mesh.data.geometry import cell_measures
 from flare_mesh.data.mesh_data import MeshData
@@ -33,8 +33,7 @@ def vtk_has_other_order() -> bool:
 
 def swap_wedges(cell_index: Tensor, cell_type: Tensor, kind: str = "wedge") -> Tensor:
     """``cell_index`` with the wedges of one kind in the other order."""
-    starts = torch.cat([cell_type.new_zeros(1, dtype=torch.long), cell_sizes(cell_type).cumsum(0)])
-    first = starts[:-1][cell_type == VTK_CODES[kind]][:, None]
+    first = cell_starts(cell_type)[:-1][cell_type == VTK_CODES[kind]][:, None]
     columns = torch.arange(CELL_NODES[kind])
     out = cell_index.clone()
     out[first + columns] = cell_index[first + torch.tensor(_OTHER_ORDER[kind])]
