@@ -234,7 +234,7 @@ class MeshData(Data):
         cell = torch.arange(len(sizes), device=sizes.device).repeat_interleave(sizes)
         kept = torch.ones_like(sizes, dtype=torch.bool)
         kept[cell[number[self.cell_index] < 0]] = False
-        out = super(MeshData, self.select_cells(kept)).subgraph(subset)
+        out: Any = super(MeshData, self.select_cells(kept)).subgraph(subset)
         out.cell_index = number[out.cell_index]
         return out
 
