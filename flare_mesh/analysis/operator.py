@@ -9,7 +9,7 @@ from torch import Tensor
 
 from flare_mesh.analysis.spectrum import AttentionMaps, maps_of, spectrum_of
 from flare_mesh.models.flare_operator import FLAREOperator
-from flare_mesh.models.streaming import Nodes
+from flare_mesh.models.nodes import Nodes
 from flare_mesh.nn import FLAREBlock
 from flare_mesh.ops import checks
 

@@ -4,33 +4,26 @@ import json
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from flare_mesh.files import atomic_path
+from flare_mesh.models.field_model import FieldModel
+from flare_mesh.models.nodes import Nodes, read_nodes
 from flare_mesh.models.reference_weights import read_reference
 from flare_mesh.models.streaming import (
-    Nodes,
     decode_in_pieces,
     encode_in_pieces,
     evaluate_in_pieces,
 )
 from flare_mesh.nn import FLAREBlock, Latents, ResidualMLP
 from flare_mesh.nn.encoders import build_encoder
-from flare_mesh.nn.graphs import graphs_of
 from flare_mesh.nn.resolver import build_norm
 
 
-def _autocasts(tensor: Tensor) -> bool:
-    return torch.is_autocast_enabled(tensor.device.type)
-
-
-class FLAREOperator(nn.Module):
+class FLAREOperator(FieldModel):
     r"""A neural operator on point clouds and meshes, linear in the nodes (arXiv 2508.12594).
 
     A point encoder of [pos, x], ``num_layers`` :class:`~flare_mesh.nn.FLAREBlock`, and a
@@ -66,6 +59,7 @@ class FLAREOperator(nn.Module):
         ValueError: If an option is unknown or a size does not fit.
     """
 
+    NAME = "flare"
     blocks: Sequence[FLAREBlock]
 
     def __init__(
@@ -88,31 +82,24 @@ class FLAREOperator(nn.Module):
         act: str = "gelu",
         **attention: Any,
     ) -> None:
-        super().__init__()
-        self.config: dict[str, Any] = {
-            "in_channels": in_channels,
-            "out_channels": out_channels,
-            "hidden_channels": hidden_channels,
-            "num_layers": num_layers,
-            "heads": heads,
-            "num_latents": num_latents,
-            "pos_dim": pos_dim,
-            "encoder": encoder if isinstance(encoder, str) else None,
-            "encoder_options": dict(encoder_options or {}),
-            "head_layers": head_layers,
-            "checkpointing": checkpointing,
-            "ffn_layers": ffn_layers,
-            "ffn_ratio": ffn_ratio,
-            "norm": norm,
-            "act": act,
+        super().__init__(
+            in_channels=in_channels,
+            out_channels=out_channels,
+            hidden_channels=hidden_channels,
+            num_layers=num_layers,
+            heads=heads,
+            num_latents=num_latents,
+            pos_dim=pos_dim,
+            encoder=encoder if isinstance(encoder, str) else None,
+            encoder_options=dict(encoder_options or {}),
+            head_layers=head_layers,
+            checkpointing=checkpointing,
+            ffn_layers=ffn_layers,
+            ffn_ratio=ffn_ratio,
+            norm=norm,
+            act=act,
             **attention,
-        }
-        for name, least in (("in_channels", 0), ("out_channels", 1), ("hidden_channels", 1),
-                            ("num_layers", 0), ("pos_dim", 1)):  # fmt: skip
-            if self.config[name] < least:
-                raise ValueError(
-                    f"FLAREOperator: expected '{name}' >= {least} (got {self.config[name]})"
-                )
+        )
         c = hidden_channels
         self.checkpointing = checkpointing
         self.encoder = build_encoder(
@@ -133,6 +120,16 @@ class FLAREOperator(nn.Module):
         )
         self.norm = build_norm(norm, c)
         self.head = ResidualMLP(c, c, out_channels, head_layers, input_residual=True, act=act)
+
+    @property
+    def uses_edges(self) -> bool:
+        """Whether the encoder looks at edges; one with a radius searches its own neighbours."""
+        return not self.can_stream and getattr(self.encoder, "radius", None) is None
+
+    @property
+    def can_stream(self) -> bool:
+        """Whether the encoder codes each point by itself."""
+        return bool(getattr(self.encoder, "pointwise", False))
 
     def reset_parameters(self) -> None:
         """Draws all parameters anew; a given encoder module must have the same method."""
@@ -247,7 +244,7 @@ class FLAREOperator(nn.Module):
             ValueError: If shapes or numbers of graphs do not fit, or the encoder looks at
                 neighbours, which other points do not have.
         """
-        if not getattr(self.encoder, "pointwise", False):
+        if not self.can_stream:
             raise ValueError(
                 "FLAREOperator.decode: expected an encoder that codes each point by itself, with "
                 f"pointwise = True (got {type(self.encoder).__name__})"
@@ -284,102 +281,31 @@ class FLAREOperator(nn.Module):
         ptr = nodes.graphs.layout.ptr
         return self.encoder(nodes.x, nodes.pos, ptr=ptr, edge_index=nodes.edge_index)
 
-    def _nodes(
-        self,
-        x: Any,
-        pos: Tensor | None,
-        batch: Tensor | None,
-        ptr: Tensor | None,
-        weight: Tensor | None,
-        edge_index: Tensor | None,
-        batch_size: int | None,
-        group: Any,
-    ) -> Nodes:
-        if pos is None and hasattr(x, "pos"):
-            data = x
-            x, pos = data.x, data.pos
-            if batch is None and ptr is None:
-                batch = data.batch
-                stated = data.ptr if batch is not None and "ptr" in data else None
-                # Offsets are out of date where nodes were taken out of a batch.
-                current = stated is not None and (
-                    torch.compiler.is_compiling() or int(stated[-1]) == data.num_nodes
-                )
-                ptr = stated if current else None
-            if weight is None and "weight" in data:
-                weight = data.weight
-            # An encoder with a radius searches its own neighbours.
-            if edge_index is None and getattr(self.encoder, "radius", None) is None:
-                edge_index = data.edge_index
-        if group is not None and not getattr(self.encoder, "pointwise", False):
+    def _nodes(self, x: Any, *arguments: Any) -> Nodes:
+        nodes = read_nodes(self, x, *arguments)
+        if nodes.graphs.group is not None and not self.can_stream:
             raise ValueError(
                 "FLAREOperator: a process of a 'group' does not see the neighbours that others "
                 "hold; expected an encoder that codes each point by itself, with pointwise = True "
                 f"(got {type(self.encoder).__name__})"
             )
-        channels, pos_dim = self.config["in_channels"], self.config["pos_dim"]
-        if pos is None or pos.dim() != 2 or pos.shape[-1] != pos_dim:
-            raise ValueError(
-                f"FLAREOperator: expected 'pos' of shape [N, {pos_dim}] "
-                f"(got {None if pos is None else list(pos.shape)})"
-            )
-        parameter = next(self.parameters())
-        for name, given in (("pos", pos), ("x", x)):
-            if given is not None and (
-                not given.is_floating_point()
-                or given.device != parameter.device
-                or (given.dtype != parameter.dtype and not _autocasts(given))
-            ):
-                raise ValueError(
-                    f"FLAREOperator: expected '{name}' of the dtype and device of the model, "
-                    f"{parameter.dtype} on {parameter.device} (got {given.dtype} on "
-                    f"{given.device})"
-                )
-        expected = (pos.shape[0], channels)
-        if (x is None and channels) or (x is not None and tuple(x.shape) != expected):
-            raise ValueError(
-                f"FLAREOperator: expected 'x' of shape {list(expected)} "
-                f"(got {None if x is None else list(x.shape)})"
-            )
-        graphs = graphs_of(pos, batch, ptr=ptr, weight=weight, batch_size=batch_size, group=group)
-        return Nodes(x, pos, edge_index, graphs)
-
-    def save(self, path: str | Path) -> None:
-        """Writes ``config.json`` and ``model.safetensors`` into the folder ``path``."""
-        folder = Path(path)
-        with atomic_path(folder / "model.safetensors") as temporary:
-            save_file(self.state_dict(), temporary)
-        with atomic_path(folder / "config.json") as temporary:
-            temporary.write_text(json.dumps({"model": "flare", **self.config}, indent=2))
+        return nodes
 
     @classmethod
-    def load(cls, path: str | Path, *, encoder: nn.Module | None = None) -> "FLAREOperator":
-        """Reads a folder written by :meth:`save`; no code is run from the files.
-
-        Args:
-            path: The folder.
-            encoder: The module to load the encoder's weights into, where one was given on
-                construction.
-
-        Raises:
-            FileNotFoundError: If a file is missing.
-            ValueError: If the configuration or the weights are not those of this model.
-        """
-        folder = Path(path)
-        try:
-            config = json.loads((folder / "config.json").read_text())
-            if config.pop("model") != "flare":
-                raise ValueError("config.json is that of another model")
-            if config["encoder"] is None:
-                if encoder is None:
-                    raise ValueError("it was built with an encoder module; pass encoder=")
-                config["encoder"] = encoder
-            model = cls(**config)
-            model.load_state_dict(load_file(folder / "model.safetensors"))
-        except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-            reason = textwrap.shorten(str(error), 300)  # torch lists every weight that differs
-            raise ValueError(f"{folder}: cannot be loaded as FLAREOperator: {reason}") from error
-        return model
+    def load(cls, path: str | Path, **modules: nn.Module) -> Self:
+        """As :meth:`FieldModel.load`; ``encoder=`` where one was given on construction."""
+        config = Path(path) / "config.json"
+        if "encoder" not in modules and config.is_file():
+            try:
+                given = json.loads(config.read_text()).get("encoder", "")
+            except (ValueError, AttributeError):  # told by what follows
+                given = ""
+            if given is None:
+                raise ValueError(
+                    f"{path}: cannot be loaded as FLAREOperator: it was built with an encoder "
+                    f"module; pass encoder="
+                )
+        return super().load(path, **modules)
 
     @classmethod
     def from_reference_state_dict(
@@ -409,8 +335,3 @@ class FLAREOperator(nn.Module):
                 f"from_reference_state_dict: the weights do not fit: {reason}"
             ) from error
         return model
-
-    def __repr__(self) -> str:
-        options = ("in_channels", "out_channels", "hidden_channels", "num_layers", "heads")
-        given = ", ".join(f"{name}={self.config[name]}" for name in (*options, "num_latents"))
-        return f"{type(self).__name__}({given})"

@@ -1,18 +1,74 @@
 """Models by name, for configurations and the command line."""
 
+import difflib
+import inspect
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 from torch import nn
 
+from flare_mesh.models.field_model import FieldModel
 from flare_mesh.models.flare_operator import FLAREOperator
+from flare_mesh.nn import FLAREAttention
 
-_MODELS: dict[str, type[nn.Module]] = {"flare": FLAREOperator}
+_CLASSES: tuple[type[FieldModel], ...] = (FLAREOperator,)
+MODELS: Mapping[str, type[FieldModel]] = {model.NAME: model for model in _CLASSES}
+"""The models by name."""
 
 
-def build(name: str, **options) -> nn.Module:
-    """Builds the model called ``name`` with its options.
+def model_options(name: str) -> dict[str, Any]:
+    """Names and defaults of the options that a model has beside its channels.
 
     Raises:
         ValueError: If there is no such model; lists those that exist.
     """
-    if name not in _MODELS:
-        raise ValueError(f"unknown model '{name}'; choose from {sorted(_MODELS)}")
-    return _MODELS[name](**options)
+    found = inspect.signature(_model(name)).parameters
+    options = {key: p.default for key, p in found.items() if p.kind is p.KEYWORD_ONLY}
+    if any(p.kind is p.VAR_KEYWORD for p in found.values()):
+        # The options of FLARE's layers are handed on by the operator.
+        passed = inspect.signature(FLAREAttention).parameters
+        options |= {key: p.default for key, p in passed.items() if p.kind is p.KEYWORD_ONLY}
+    return options
+
+
+def build(name: str, *, in_channels: int, out_channels: int, **options: Any) -> FieldModel:
+    """Builds the model called ``name``.
+
+    Args:
+        name: One of :data:`MODELS`.
+        in_channels: Features of each node beside its coordinates; 0 for none.
+        out_channels: Field components to predict at each node.
+        options: Options of the model.
+
+    Raises:
+        ValueError: If there is no such model, or it has no such option; names the nearest.
+    """
+    known = model_options(name)
+    for option in options:
+        if option not in known:
+            near = difflib.get_close_matches(option, known, 1)
+            hint = f"did you mean '{near[0]}'?" if near else f"choose from {sorted(known)}"
+            raise ValueError(f"the model '{name}' has no option '{option}'; {hint}")
+    return _model(name)(in_channels, out_channels, **options)  # pyright: ignore[reportCallIssue]
+
+
+def load(path: str | Path, **modules: nn.Module) -> FieldModel:
+    """Reads a model of any kind from a folder written by its ``save``.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If the files are not those of a model that is known here.
+    """
+    try:
+        name = json.loads((Path(path) / "config.json").read_text())["model"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: config.json is not that of a model ({error})") from error
+    return _model(name).load(path, **modules)
+
+
+def _model(name: str) -> type[FieldModel]:
+    if name not in MODELS:
+        raise ValueError(f"unknown model '{name}'; choose from {sorted(MODELS)}")
+    return MODELS[name]

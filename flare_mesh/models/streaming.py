@@ -1,36 +1,16 @@
 """Evaluation of an operator on nodes that are gone through in pieces."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from flare_mesh.models.nodes import Nodes
 from flare_mesh.nn import Latents
-from flare_mesh.nn.graphs import Graphs
 from flare_mesh.nn.streaming import gather_in_pieces, pieces, update_in_pieces
 
 if TYPE_CHECKING:
     from flare_mesh.models.flare_operator import FLAREOperator
-
-
-class Nodes(NamedTuple):
-    """The checked input of an operator.
-
-    Attributes:
-        x: Features [N, in_channels], or None.
-        pos: Coordinates [N, pos_dim].
-        edge_index: Edges [2, E], or None.
-        graphs: The graphs of the nodes.
-    """
-
-    x: Tensor | None
-    pos: Tensor
-    edge_index: Tensor | None
-    graphs: Graphs
-
-    def chunk(self, piece: slice) -> "Nodes":
-        x = None if self.x is None else self.x[piece]
-        return Nodes(x, self.pos[piece], None, self.graphs.chunk(piece))
 
 
 def prepare(size: int) -> None:
@@ -48,7 +28,7 @@ def prepare(size: int) -> None:
 
 
 def _encode_points(model: "FLAREOperator", nodes: Nodes, size: int) -> Tensor:
-    if not getattr(model.encoder, "pointwise", False):
+    if not model.can_stream:
         return model.encode_points(nodes)
     h = None
     for piece in pieces(len(nodes.pos), size):

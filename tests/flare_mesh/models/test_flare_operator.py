@@ -197,7 +197,7 @@ def test_loading_what_is_not_a_model(tmp_path):
     with pytest.raises(ValueError, match="cannot be loaded as FLAREOperator: .*size mismatch"):
         FLAREOperator.load(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({**config, "model": "other"}))
-    with pytest.raises(ValueError, match="config.json is that of another model"):
+    with pytest.raises(ValueError, match="config.json is that of the model .other"):
         FLAREOperator.load(tmp_path)
 
 

@@ -1,0 +1,99 @@
+"""The checked input of a model."""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from flare_mesh.nn.graphs import Graphs, graphs_of
+
+if TYPE_CHECKING:
+    from flare_mesh.models.field_model import FieldModel
+
+
+class Nodes(NamedTuple):
+    """The nodes of one graph or several, one after another.
+
+    Attributes:
+        x: Features [N, in_channels], or None.
+        pos: Coordinates [N, pos_dim].
+        edge_index: Edges [2, E], or None.
+        graphs: The graphs of the nodes.
+    """
+
+    x: Tensor | None
+    pos: Tensor
+    edge_index: Tensor | None
+    graphs: Graphs
+
+    def chunk(self, piece: slice) -> "Nodes":
+        x = None if self.x is None else self.x[piece]
+        return Nodes(x, self.pos[piece], None, self.graphs.chunk(piece))
+
+    def features(self) -> Tensor:
+        """Coordinates and features side by side, [N, pos_dim + in_channels]."""
+        return self.pos if self.x is None else torch.cat([self.pos, self.x], dim=-1)
+
+
+def read_nodes(
+    model: "FieldModel",
+    x: Any,
+    pos: Tensor | None = None,
+    batch: Tensor | None = None,
+    ptr: Tensor | None = None,
+    weight: Tensor | None = None,
+    edge_index: Tensor | None = None,
+    batch_size: int | None = None,
+    group: Any = None,
+) -> Nodes:
+    """The input of ``model.forward``, checked; ``x`` may be a PyG ``Data`` or ``Batch``.
+
+    Raises:
+        ValueError: If a shape, dtype or device is not what the model takes.
+    """
+    name = type(model).__name__
+    if pos is None and hasattr(x, "pos"):
+        data = x
+        x, pos = data.x, data.pos
+        if batch is None and ptr is None:
+            batch = data.batch
+            stated = data.ptr if batch is not None and "ptr" in data else None
+            # Offsets are out of date where nodes were taken out of a batch.
+            current = stated is not None and (
+                torch.compiler.is_compiling() or int(stated[-1]) == data.num_nodes
+            )
+            ptr = stated if current else None
+        if weight is None and "weight" in data:
+            weight = data.weight
+        if edge_index is None and model.uses_edges:
+            edge_index = data.edge_index
+    channels, pos_dim = model.config["in_channels"], model.config["pos_dim"]
+    if pos is None or pos.dim() != 2 or pos.shape[-1] != pos_dim:
+        raise ValueError(
+            f"{name}: expected 'pos' of shape [N, {pos_dim}] "
+            f"(got {None if pos is None else list(pos.shape)})"
+        )
+    parameter = next(model.parameters())
+    for key, given in (("pos", pos), ("x", x)):
+        if given is not None and (
+            not given.is_floating_point()
+            or given.device != parameter.device
+            or (given.dtype != parameter.dtype and not _autocasts(given))
+        ):
+            raise ValueError(
+                f"{name}: expected '{key}' of the dtype and device of the model, "
+                f"{parameter.dtype} on {parameter.device} (got {given.dtype} on "
+                f"{given.device})"
+            )
+    expected = (pos.shape[0], channels)
+    if (x is None and channels) or (x is not None and tuple(x.shape) != expected):
+        raise ValueError(
+            f"{name}: expected 'x' of shape {list(expected)} "
+            f"(got {None if x is None else list(x.shape)})"
+        )
+    graphs = graphs_of(pos, batch, ptr=ptr, weight=weight, batch_size=batch_size, group=group)
+    return Nodes(x, pos, edge_index, graphs)
+
+
+def _autocasts(tensor: Tensor) -> bool:
+    return torch.is_autocast_enabled(tensor.device.type)

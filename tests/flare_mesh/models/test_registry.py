@@ -1,0 +1,43 @@
+import json
+
+import pytest
+
+from flare_mesh.models import MODELS, FLAREOperator, build, load, model_options
+
+
+def test_models_are_built_by_name():
+    model = build("flare", in_channels=1, out_channels=2, hidden_channels=16, heads=2, kv_layers=1)
+    assert isinstance(model, FLAREOperator)
+    assert (model.config["kv_layers"], model.config["heads"]) == (1, 2)
+
+
+def test_unknown_names_and_options_are_named_with_the_nearest():
+    with pytest.raises(ValueError, match="unknown model 'fler'; choose from"):
+        build("fler", in_channels=1, out_channels=1)
+    with pytest.raises(ValueError, match="no option 'num_latent'; did you mean 'num_latents'"):
+        build("flare", in_channels=1, out_channels=1, num_latent=3)
+    with pytest.raises(ValueError, match="no option 'zzz'; choose from"):
+        build("flare", in_channels=1, out_channels=1, zzz=3)
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_options_have_defaults(name):
+    options = model_options(name)
+    assert {"hidden_channels", "num_layers", "pos_dim"} <= options.keys()
+    model = build(name, in_channels=0, out_channels=1, **options)
+    assert model.config.keys() >= {"hidden_channels", "num_layers", "pos_dim"}
+
+
+def test_a_saved_model_is_loaded_whatever_it_is(tmp_path):
+    model = build("flare", in_channels=1, out_channels=2, hidden_channels=8, heads=2, num_layers=1)
+    model.save(tmp_path)
+    again = load(tmp_path)
+    assert type(again) is type(model)
+    for ours, theirs in zip(again.parameters(), model.parameters(), strict=True):
+        assert ours.equal(theirs)
+    (tmp_path / "config.json").write_text(json.dumps({"model": "nothing"}))
+    with pytest.raises(ValueError, match="unknown model 'nothing'"):
+        load(tmp_path)
+    (tmp_path / "config.json").write_text("[]")
+    with pytest.raises(ValueError, match="not that of a model"):
+        load(tmp_path)
