@@ -5,7 +5,6 @@ import torch
 from torch_geometric.data import Batch
 
 from flare_mesh import FLAREOperator
-from flare_mesh.models import build
 from flare_mesh.testing import (
     assert_graphs_independent,
     assert_permutation_equivariant,
@@ -206,12 +205,6 @@ def test_reset_parameters():
     before = model(GRAPHS[0])
     model.reset_parameters()
     assert not torch.equal(model(GRAPHS[0]), before)
-
-
-def test_build_by_name():
-    assert isinstance(build("flare", in_channels=0, out_channels=1, **SMALL), FLAREOperator)
-    with pytest.raises(ValueError, match=r"unknown model 'flair'; choose from \['flare'\]"):
-        build("flair")
 
 
 @pytest.mark.parametrize(
