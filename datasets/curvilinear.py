@@ -64,6 +64,7 @@ class CurvilinearDataset(ArrayDataset):
         self._rows = published.cases(
             split, total, num_train=num_train, num_test=num_test, place=str(files["X"])
         )
+        self.grid_shape = tuple(shape)
         self._cells: dict[str, Any] | None = None
         super().__init__(
             root,

@@ -120,7 +120,8 @@ class Darcy(ArrayDataset):
             )
         lines = [np.arange(0, nodes, self.stride) / (nodes - 1) for nodes in (rows, columns)]
         self._pos = grid_positions(*lines).flip(1)
-        self._cells: dict[str, Any] = grid_cells([len(line) for line in lines], mirrored=True)
+        self.grid_shape = tuple(len(line) for line in lines)
+        self._cells: dict[str, Any] = grid_cells(self.grid_shape, mirrored=True)
         super().__init__(
             root,
             files,

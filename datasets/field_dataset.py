@@ -43,6 +43,9 @@ class FieldDataset(Dataset, ABC):
     """Unit of each field; "1" for one without dimension."""
     ADDRESS: ClassVar[str] = ""
     """Where a person finds the files."""
+    grid_shape: tuple[int, ...] | None = None
+    """Nodes along each axis of the structured grid that all cases share as they are read, with
+    nodes numbered row by row; None where there is no such grid."""
 
     def __init__(
         self,

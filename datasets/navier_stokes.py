@@ -126,7 +126,8 @@ class NavierStokes(ArrayDataset):
             for count in (rows, columns)
         ]
         self._pos = grid_positions(*lines).flip(1)
-        self._cells: dict[str, Any] = grid_cells([len(line) for line in lines], mirrored=True)
+        self.grid_shape = tuple(len(line) for line in lines)
+        self._cells: dict[str, Any] = grid_cells(self.grid_shape, mirrored=True)
         self.FIELDS = {  # pyright: ignore[reportAttributeAccessIssue]
             "vorticity_in": self.window.num_in,
             "vorticity_out": self.window.num_out,

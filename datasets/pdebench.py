@@ -161,7 +161,8 @@ class PDEBench(FieldDataset):
         self._parts = [(sample, start) for sample in samples for start in starts]
         axes = [axis[::stride] for axis in self._layout.axes]
         self._pos = grid_positions(*axes)
-        self._cells: dict[str, Any] = grid_cells([len(axis) for axis in axes])
+        self.grid_shape = tuple(len(axis) for axis in axes)
+        self._cells: dict[str, Any] = grid_cells(self.grid_shape)
         cases = [self._layout.samples[sample] for sample in samples]
         if self.window:
             cases = [case for sample in cases for case in self.window.names(sample)]

@@ -136,7 +136,7 @@ class Plasticity(ArrayDataset):
         }
         if inputs is None:
             inputs = ("die", "time") if mode == "steps" else ("die",)
-        nx, ny = shape[1:3]
+        self.grid_shape = nx, ny = shape[1:3]
         self._pos = grid_positions(np.linspace(0, 1, nx), np.linspace(0, 1, ny))
         self._cells: dict[str, Any] = grid_cells((nx, ny))
         super().__init__(

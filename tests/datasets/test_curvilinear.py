@@ -48,6 +48,7 @@ def test_values(tmp_path, kind, channel, dtype):
             np.testing.assert_array_equal(case.y[:, 0], expected)
             assert case.x is None
     assert list(train.target_channels) == ["mach" if kind is Airfoil else "velocity_x"]
+    assert train.grid_shape == SHAPE
 
 
 def test_cells_turn_counterclockwise(tmp_path):

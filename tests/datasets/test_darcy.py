@@ -46,6 +46,7 @@ def test_values(tmp_path, version):
             for j in range(5):
                 assert case.x[5 * i + j] == arrays[part]["coeff"][3, 5 * i, 5 * j]
                 assert case.y[5 * i + j] == arrays[part]["sol"][3, 5 * i, 5 * j]
+    assert train.grid_shape == (5, 5)
     assert {path.suffix for path in (tmp_path / "processed").iterdir()} == {".npy"}
 
 
@@ -68,6 +69,8 @@ def test_conventions_and_options(tmp_path):
     np.testing.assert_array_equal(case.y[:, 0], arrays[1]["sol"][3].ravel())
     assert len(Darcy(tmp_path, "test", num_train=2, num_test=3)) == 3
     stride = Darcy(tmp_path, stride=3)[0]
+    assert Darcy(tmp_path, stride=3).grid_shape == (7, 7)
+    assert stride.num_nodes == 7 * 7
     np.testing.assert_array_equal(stride.y[:, 0], arrays[1]["sol"][0, ::3, ::3].ravel())
     assert stride.pos.max() == pytest.approx(18 / 20)
 

@@ -27,6 +27,7 @@ def test_a_field_called_y_is_no_target(tmp_path):
     assert torch.equal(case.y, case.u)
     assert case.units == {"u": "mm"}
     assert Odd(tmp_path, inputs=[], targets=["x"])[0].x is None
+    assert Odd(tmp_path, inputs=[], targets=["x"]).grid_shape is None
     alone = Odd(tmp_path, inputs=["load"], targets=["u"])[0]
     alone.x.mul_(2)  # memory of its own
 

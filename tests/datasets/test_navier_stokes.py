@@ -37,6 +37,8 @@ def test_the_published_case(tmp_path, arrays):
     np.testing.assert_allclose(train[0].pos, np.c_[x.ravel(), y.ravel()], rtol=1e-6)
     assert train[0].quad.shape == ((ROWS - 1) * (COLUMNS - 1), 4)
     assert train.input_channels == {"vorticity_in": 10}
+    assert train.grid_shape == (ROWS, COLUMNS)
+    assert NavierStokes(tmp_path, stride=3).grid_shape == (2, 2)
 
 
 def test_published_sizes(tmp_path):

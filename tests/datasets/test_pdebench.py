@@ -98,6 +98,7 @@ def test_one_array_a_field(tmp_path, dim):
     assert data_set.target_channels == {"state_out": 2 * len(order)}
     assert data_set.time_step == pytest.approx(0.05)
     case = data_set[5]
+    assert data_set.grid_shape == GRID[:dim]
     check_positions(case, dim)
     for c, name in enumerate(order):
         flat = arrays[name][6].reshape(STEPS, -1)
@@ -147,6 +148,7 @@ def test_strides_and_windows(tmp_path, grouped):
     assert len(data_set) == 9 * 3
     case = data_set[3 * 4 + 1]
     assert case.case_id == "0004_t1"
+    assert data_set.grid_shape == (3, 2, 2)
     np.testing.assert_array_equal(case.x, thin[4, 1:3].T)
     np.testing.assert_array_equal(case.y, thin[4, 3:4].T)
     assert torch.equal(

@@ -45,6 +45,7 @@ def test_trajectories(tmp_path, arrays):
     assert test.cases == ["0011"]
     assert train.target_channels == {"deformation": 4 * STEPS}
     assert train[0].quad.shape == ((NX - 1) * (NY - 1), 4)
+    assert train.grid_shape == (NX, NY)
 
 
 def test_steps(tmp_path, arrays):
