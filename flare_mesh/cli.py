@@ -1,149 +1,152 @@
-"""The command line: ``flare-mesh fit`` and ``flare-mesh predict``."""
+"""The command line, ``flare-mesh``."""
 
+import os
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
+from flare_mesh.choices import nearest
 
-def fit(
-    data: str,
-    out: str,
-    epochs: int = 100,
-    batch_size: int = 4,
-    lr: float = 1e-3,
-    hidden_channels: int = 64,
-    num_layers: int = 4,
-    heads: int = 4,
-    num_latents: int = 32,
-    kv_layers: int = -1,
-    ffn_layers: int = 1,
-    nodes_per_part: int | None = None,
-    augment: bool = True,
-    seed: int = 0,
-) -> None:
-    """Trains a surrogate on an LPBF data set and tests it.
-
-    Args:
-        data: Folder of the data set, as ``python -m lpbf.generate`` writes it.
-        out: Folder for the trained surrogate and its metrics.
-        epochs: Passes over the training split.
-        batch_size: Parts a step.
-        lr: Peak learning rate.
-        hidden_channels: Channels of the layers.
-        num_layers: Number of FLARE blocks.
-        heads: Attention heads.
-        num_latents: Latents of each head.
-        kv_layers: Hidden layers of the key and value projections; -1 for one linear layer.
-        ffn_layers: Hidden layers of the feed-forward networks.
-        nodes_per_part: Nodes drawn at random from each part at each access; all if not given.
-        augment: Random turns by 90 degrees and mirrorings.
-        seed: Of weights, order and turns.
-    """
-    from flare_mesh.training import fit as train
-
-    metrics = train(
-        data,
-        out,
-        model={
-            "hidden_channels": hidden_channels,
-            "num_layers": num_layers,
-            "heads": heads,
-            "num_latents": num_latents,
-            "kv_layers": kv_layers,
-            "ffn_layers": ffn_layers,
-        },
-        epochs=epochs,
-        batch_size=batch_size,
-        lr=lr,
-        nodes_per_part=nodes_per_part,
-        augment=augment,
-        seed=seed,
-    )
-    print(f"trained {metrics['parameters']:,} parameters in {metrics['train_seconds']:.0f} s")
-    print("relative L2 error on the test split (predicting the training mean):")
-    for name, error in metrics["test_relative_l2"].items():
-        print(f"  {name:<13} {error:.3f} ({metrics['mean_relative_l2'][name]:.3f})")
-    print(f"surrogate: {out}")
-
-
-def predict(
-    model: str,
-    part: str,
-    out: str,
-    picture: str | None = None,
-    pitch: float | None = None,
-    simulate: bool = False,
-    islands: Literal["drop", "refuse"] = "drop",
-) -> None:
-    """Predicts the distortion of a CAD part or of a hexahedral mesh.
-
-    Args:
-        model: Folder of a trained surrogate.
-        part: Surface (STL, PLY, OBJ, OFF, 3MF; in mm) or mesh file with hexahedra.
-        out: Mesh file to write, such as ``part.vtu``.
-        picture: Picture to write, such as ``part.png``.
-        pitch: Voxel edge in mm for a surface; by default that of the training data.
-        simulate: Also simulate the part and write the truth and the error.
-        islands: "drop" voxels that nothing holds when they are built, or "refuse" such a part.
-    """
-    from flare_mesh.data import check_folder, check_writable
-    from flare_mesh.prediction import predict as run
-    from flare_mesh.surrogate import Surrogate
-
-    check_writable(out)
-    if Path(out).resolve() == Path(part).resolve():
-        raise ValueError(f"{out}: would overwrite the part; choose another name")
-    if picture is not None:
-        if Path(picture).suffix.lower() != ".png":
-            raise ValueError(f"{picture}: expected a picture's name that ends in .png")
-        check_folder(picture)
-    surrogate = Surrogate.load(model)
-    if picture is not None and "displacement" not in surrogate.fields:
-        raise ValueError(f"{model}: predicts {list(surrogate.fields)}, no displacement to draw")
-    prediction = run(surrogate, part, pitch=pitch, simulate=simulate, islands=islands)
-    prediction.save(out)
-    nodes = prediction.mesh.num_nodes
-    print(f"predicted {nodes:,} nodes in {prediction.predict_seconds:.3f} s: {out}")
-    if prediction.simulate_seconds is not None:
-        ratio = prediction.simulate_seconds / prediction.predict_seconds
-        print(
-            f"simulated them in {prediction.simulate_seconds:.2f} s; "
-            f"the prediction is {ratio:.0f} times faster"
-        )
-    for name, error in prediction.relative_l2.items():
-        print(f"relative L2 error of {name}: {error:.3f}")
-    if picture is not None:
-        from flare_mesh.visualize import plot_distortion
-
-        plot_distortion(
-            prediction.mesh,
-            prediction.predicted["displacement"],
-            prediction.simulated.get("displacement"),
-            path=picture,
-            title=Path(part).name,
-        )
-        print(f"picture: {picture}")
+_TRAINING = ("fit", "validate", "test")
+_COMMANDS = {
+    "fit": "train by a configuration, test, and keep the surrogate",
+    "validate": "errors of a checkpoint on the validation cases",
+    "test": "errors of a checkpoint on the test cases",
+    "predict": "fields of mesh files or CAD parts",
+    "benchmark": "several models on one data set under one budget",
+    "export": "a trained model as ONNX or as a program of torch.export",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns the exit code: 0, 2 (bad input), 130 (Ctrl-C)."""
-    from jsonargparse import auto_cli
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] in ("-h", "--help"):
+        print("usage: flare-mesh COMMAND [OPTIONS]; COMMAND --help lists its options\n")
+        print("\n".join(f"  {name:<10} {text}" for name, text in _COMMANDS.items()))
+        return 0 if args else 2
+    if args[0] not in _COMMANDS:
+        print(f"error: unknown command '{args[0]}'; {nearest(args[0], _COMMANDS)}", file=sys.stderr)
+        return 2
+    # Lightning starts further processes by the arguments of this one.
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        return _run(args[0], args[1:])
 
+
+def _run(command: str, args: list[str]) -> int:
+    from jsonargparse import ArgumentError
+
+    from flare_mesh.training.interrupt import InterruptedTraining
     from lpbf import SolverError
 
     try:
-        with warnings.catch_warnings():
-            warnings.showwarning = _show_warning
-            auto_cli([fit, predict], args=None if argv is None else list(argv), as_positional=False)
-    except (ValueError, OSError, SolverError) as error:
+        if command in _TRAINING:
+            from flare_mesh.commands.train import FieldCLI
+
+            FieldCLI([command, *_expand(command, args)])
+        else:
+            _call(command, args)
+    except (ValueError, OSError, SolverError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except ArgumentError as error:
+        print(f"error: {_explain(command, error)}", file=sys.stderr)
+        return 2
+    except (RuntimeError, MemoryError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        print(f"error: out of memory ({_first_line(error)}); {_LESS_MEMORY}", file=sys.stderr)
+        return 2
+    except InterruptedTraining as stopped:
+        print(f"interrupted: {stopped}; go on with --resume", file=sys.stderr)
+        return 130
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+_LESS_MEMORY = (
+    "lower data.batch_size or data.max_nodes, draw fewer nodes (data.augment: random_nodes), set "
+    "model.options.checkpointing=true, or trainer.precision=bf16-mixed"
+)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    import torch
+
+    told = "out of memory" in str(error) or "can't allocate memory" in str(error)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or told
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def _call(command: str, args: list[str]) -> None:
+    """One of the commands that are plain functions."""
+    from importlib import import_module
+
+    from jsonargparse import auto_cli
+
+    function = getattr(import_module(f"flare_mesh.commands.{command}"), command)
+    auto_cli(function, args=args, as_positional=False, exit_on_error=False)
+
+
+def _expand(command: str, args: list[str]) -> list[str]:
+    """``--run FOLDER`` and ``--resume FOLDER`` as the options they stand for; named configs."""
+    out: list[str] = []
+    position = 0
+    while position < len(args):
+        name, equals, value = args[position].partition("=")
+        if name in ("--run", "--resume", "--config", "-c") and not equals:
+            position += 1
+            if position == len(args):
+                raise ValueError(f"{name}: expected a value after it")
+            value = args[position]
+        position += 1
+        if name == "--run" or (name == "--resume" and command == "fit"):
+            folder = Path(value)
+            if not (folder / "config.yaml").is_file():
+                raise FileNotFoundError(f"{folder}: no run there (no config.yaml)")
+            out += ["--config", str(folder / "config.yaml"), "--out", str(folder)]
+            if name == "--resume":
+                out += ["--ckpt_path", "last"]
+        elif name in ("--config", "-c"):
+            out += ["--config", _config_file(value)]
+        else:
+            out.append(args[position - 1])
+    return out
+
+
+def _config_file(name: str) -> str:
+    """A configuration's file: a path, or the name of one that comes with the package."""
+    if Path(name).is_file():
+        return name
+    from flare_mesh.configs import config_names, config_path
+
+    if os.sep not in name and Path(name).suffix == "" and name in config_names():
+        return str(config_path(name))
+    raise FileNotFoundError(
+        f"{name}: no such configuration; {nearest(name, config_names())} Or give a file's path"
+    )
+
+
+def _explain(command: str, error: Exception) -> str:
+    """A parser's message in one line, with the nearest valid key where one is unknown."""
+    import re
+
+    text = " ".join(str(error).split())
+    unknown = re.search(
+        r"(?:Key|Option) ['\"]?([\w.]+)['\"]? is not expected|Unrecognized arguments: --?([\w.]+)",
+        text,
+    )
+    if unknown is None:
+        return text
+    key = next(group for group in unknown.groups() if group)
+    return f"unknown option '{key}'"
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,20 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from flare_mesh.data import UnitGaussianNormalizer, atomic_path
-from flare_mesh.data.transforms import BuildFeatures
-from flare_mesh.models import FLAREOperator
+from flare_mesh._version import __version__
+from flare_mesh.data import atomic_path, build_normalizer
+from flare_mesh.data.normalizers import FieldStatistics, Normalizer
+from flare_mesh.data.transforms.resolver import TransformSpec, build_transforms
+from flare_mesh.models import FieldModel, build
+from flare_mesh.rollout import Rollout
+from flare_mesh.training_range import TrainingRange
 
-_FILE = "surrogate.safetensors"
-_TRANSFORMS = {"build_features": BuildFeatures}
-
-
+FILE = "surrogate.safetensors"
+"""Name of the file that a surrogate is kept in."""
 # Nodes that a prediction goes through at a time: their features stay in the cache, and meshes of
 # millions of nodes fit into a laptop's memory.
 _CHUNK_SIZE = 16_384
+_NORMALIZED = ("pos", "x", "y")
 
 
 class Surrogate(nn.Module):
@@ -31,90 +34,232 @@ class Surrogate(nn.Module):
     Args:
         model: Maps (x, pos, batch) to the normalised fields side by side.
         fields: Names and channels of the predicted fields, in their order.
+        inputs: Names and channels of the fields in x, in their order, by which a prediction finds
+            them in a mesh file; empty where ``features`` make x.
         units: Unit of each field.
-        transform: ``"build_features"`` if the model's input features are made by
-            :class:`~flare_mesh.data.transforms.BuildFeatures`; None if the meshes carry their own.
+        features: Transforms that make what the model's input needs of a mesh, applied before
+            training and before prediction alike; see
+            :func:`~flare_mesh.data.transforms.resolver.build_transform`.
+        normalizers: Name, or mapping of ``name`` and options, of the normaliser of ``"pos"``,
+            ``"x"`` and ``"y"``; see :func:`~flare_mesh.data.build_normalizer`. Those that are not
+            named are ``"unit_gaussian"``.
+        rollout: How a time series is gone through; None if the model predicts all of y at once.
         info: Where the training data came from; saved along, as JSON.
+
+    Attributes:
+        training_range: What the training cases cover; None before :meth:`fit_normalizers`.
+
+    Raises:
+        ValueError: If the parts do not fit each other.
     """
+
+    y_mean: Tensor
+    """Mean of y over the training nodes, [C]: what a prediction must be better than."""
 
     def __init__(
         self,
-        model: FLAREOperator,
+        model: FieldModel,
         fields: Mapping[str, int],
         *,
+        inputs: Mapping[str, int] | None = None,
         units: Mapping[str, str] | None = None,
-        transform: str | None = None,
+        features: Sequence[TransformSpec] = (),
+        normalizers: Mapping[str, str | Mapping[str, Any]] | None = None,
+        rollout: Rollout | None = None,
         info: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        if transform is not None and transform not in _TRANSFORMS:
+        step = rollout.step_fields if rollout else fields
+        if sum(step.values()) != model.config["out_channels"]:
             raise ValueError(
-                f"Surrogate: unknown transform '{transform}'; choose from {sorted(_TRANSFORMS)}"
-            )
-        if sum(fields.values()) != model.config["out_channels"]:
-            raise ValueError(
-                f"Surrogate: the fields {dict(fields)} do not add up to the model's "
+                f"Surrogate: the fields {dict(step)} do not add up to the model's "
                 f"{model.config['out_channels']} output channels"
             )
+        unknown = [key for key in normalizers or {} if key not in _NORMALIZED]
+        if unknown:
+            raise ValueError(f"Surrogate: no normaliser of {unknown}; choose from {_NORMALIZED}")
         self.model = model
         self.fields = dict(fields)
+        self.inputs = dict(inputs or {})
         self.units = dict(units or {})
-        self.transform = transform
+        self.features = list(features)
+        self.normalizers = dict.fromkeys(_NORMALIZED, "unit_gaussian") | dict(normalizers or {})
+        self.rollout = rollout
         self.info = dict(info or {})
-        self.pos_normalizer = UnitGaussianNormalizer(model.config["pos_dim"])
-        self.x_normalizer = UnitGaussianNormalizer(model.config["in_channels"])
-        self.y_normalizer = UnitGaussianNormalizer(model.config["out_channels"])
+        self.training_range: TrainingRange | None = None
+        self._make_features = build_transforms(features)
+        self.pos_normalizer = self._normalizer("pos", model.config["pos_dim"])
+        self.x_normalizer = self._normalizer("x", model.config["in_channels"])
+        self.y_normalizer = self._normalizer("y", model.config["out_channels"])
+        self.register_buffer("y_mean", torch.zeros(model.config["out_channels"]))
 
-    def fit_normalizers(self, cases: Any) -> None:
-        """Fits the statistics on the training split: an iterable over cases, read three times."""
-        self.pos_normalizer.fit(case.pos for case in cases)
-        self.y_normalizer.fit(case.y for case in cases)
-        if self.model.config["in_channels"]:
-            self.x_normalizer.fit(case.x for case in cases)
+    def _normalizer(self, key: str, channels: int) -> Normalizer:
+        spec = self.normalizers[key]
+        options = {"name": spec} if isinstance(spec, str) else dict(spec)
+        try:
+            return build_normalizer(options.pop("name"), channels, **options)
+        except (KeyError, ValueError) as error:
+            raise ValueError(f"the normaliser of '{key}', {spec!r}: {error}") from error
 
-    def forward(self, data: Data, *, chunk_size: int | None = None) -> Tensor:
-        """Fields side by side in physical units, [N, out_channels], of a ``Data`` or ``Batch``.
+    def fit_normalizers(self, cases: Iterable[Data]) -> None:
+        """Fits statistics and range on the training split, read once: cases with pos, x and y."""
+        self.set_statistics(*self.gather_statistics(cases))
+
+    def gather_statistics(
+        self, cases: Iterable[Data]
+    ) -> tuple[dict[str, FieldStatistics], TrainingRange | None]:
+        """Statistics of "pos", "x" and "y", and the range, of some training cases."""
+        sizes = {
+            "pos": self.pos_normalizer.channels,
+            "x": self.x_normalizer.channels,
+            "y": self.y_normalizer.channels,
+        }
+        total = {key: FieldStatistics.empty(size) for key, size in sizes.items()}
+        ranges = []
+        for case in cases:
+            fields = {"pos": case.pos, "x": case.x, "y": case.y}
+            if self.rollout is not None:
+                fields["y"] = torch.cat(self.rollout.split(fields["y"]))
+            for key, size in sizes.items():
+                if size:
+                    part = FieldStatistics.gather([fields[key]], size)
+                    total[key] = total[key].merge(part)
+            ranges.append(TrainingRange.of(case))
+        return total, TrainingRange.merge(ranges) if ranges else None
+
+    def set_statistics(
+        self, statistics: Mapping[str, FieldStatistics], training_range: TrainingRange | None
+    ) -> None:
+        """Takes what :meth:`gather_statistics` found, maybe merged from several processes."""
+        self.pos_normalizer.set_statistics(statistics["pos"])
+        self.y_normalizer.set_statistics(statistics["y"])
+        if self.x_normalizer.channels:
+            self.x_normalizer.set_statistics(statistics["x"])
+        self.y_mean.copy_(statistics["y"].mean)
+        self.training_range = training_range
+
+    def forward(
+        self,
+        data: Data,
+        *,
+        num_steps: int | None = None,
+        chunk_size: int | None = None,
+        group: Any = None,
+    ) -> Tensor:
+        """Fields side by side in physical units, [N, C], of a ``Data`` or ``Batch``.
+
+        Args:
+            data: The meshes, with what ``features`` make.
+            num_steps: Steps to go through a time series; as many as in training by default.
+            chunk_size: See :meth:`FLAREOperator.forward`.
+            group: Processes over which the nodes are spread, likewise.
+        """
+        if self.rollout is None:
+            return self.step(data, data.x, chunk_size=chunk_size, group=group)
+        steps, x = [], data.x
+        assert isinstance(x, Tensor)
+        for _ in range(self.rollout.num_out if num_steps is None else num_steps):
+            steps.append(self.step(data, x, chunk_size=chunk_size, group=group))
+            x = self.rollout.advance(x, steps[-1])
+        return self.rollout.join(steps)
+
+    def step(
+        self, data: Data, x: Tensor | None, *, chunk_size: int | None = None, group: Any = None
+    ) -> Tensor:
+        """One evaluation of the model, [N, out_channels] in physical units.
 
         Args:
             data: The meshes.
-            chunk_size: See :meth:`FLAREOperator.forward`.
+            x: Their features in physical units [N, in_channels].
+            chunk_size: As in :meth:`forward`.
+            group: As in :meth:`forward`.
         """
-        x = self.x_normalizer(data.x) if self.model.config["in_channels"] else None
         pos = data.pos
         assert isinstance(pos, Tensor)
+        dtype = next(self.model.parameters()).dtype
+        more: dict[str, Any] = {}
+        if self.model.can_stream:
+            more = {"chunk_size": chunk_size, "group": group}
+        elif group is not None:
+            raise ValueError(
+                f"{type(self.model).__name__}: cannot have its nodes spread over processes"
+            )
         fields = self.model(
-            x,
-            self.pos_normalizer(pos),
+            self.x_normalizer(x).to(dtype) if self.x_normalizer.channels else None,
+            self.pos_normalizer(pos).to(dtype),
             data.batch,
+            ptr=data.ptr if group is None and "ptr" in data else None,
             weight=data.weight if "weight" in data else None,
-            edge_index=data.edge_index,
-            chunk_size=chunk_size,
+            edge_index=data.edge_index if self.model.uses_edges else None,
+            batch_size=data.num_graphs if "batch" in data else None,
+            **more,
         )
-        return self.y_normalizer.inverse(fields)
+        # What a mixed precision gives is decoded in full.
+        return self.y_normalizer.inverse(fields.to(pos.dtype))
 
     def split_fields(self, y: Tensor) -> dict[str, Tensor]:
-        """Columns of y [N, out_channels] by field."""
-        return dict(zip(self.fields, y.split(list(self.fields.values()), dim=1), strict=True))
+        """Columns of y [N, C] by field; of a time series of any number of steps."""
+        fields = self.fields
+        if self.rollout is not None:
+            steps = y.shape[1] // sum(self.rollout.step_fields.values())
+            fields = self.rollout.fields_of(steps)
+        return dict(zip(fields, y.split(list(fields.values()), dim=1), strict=True))
+
+    def prepare(self, data: Data) -> Data:
+        """The mesh with what ``features`` make of it."""
+        return data if self._make_features is None else self._make_features(data)
 
     @torch.no_grad()
-    def predict(self, data: Data) -> dict[str, Tensor]:
-        """Fields of one mesh by name, [N, channels], in physical units."""
+    def predict(self, data: Data, *, num_steps: int | None = None) -> dict[str, Tensor]:
+        """Fields of one mesh by name, [N, channels], in physical units.
+
+        Args:
+            data: The mesh, with ``x`` where ``features`` do not make it.
+            num_steps: Steps to go through a time series; as many as in training by default.
+        """
         self.eval()
-        if self.transform is not None:
-            data = _TRANSFORMS[self.transform]()(data)
-        return self.split_fields(self(data, chunk_size=_CHUNK_SIZE))
+        chunk_size = _CHUNK_SIZE if self.model.can_stream else None
+        return self.split_fields(
+            self(self.prepare(data), num_steps=num_steps, chunk_size=chunk_size)
+        )
+
+    def header(self) -> dict[str, Any]:
+        """All but the weights, as JSON."""
+        return {
+            "version": __version__,
+            "model": {"name": self.model.NAME, **self.model.config},
+            "fields": self.fields,
+            "inputs": self.inputs,
+            "units": self.units,
+            "features": self.features,
+            "normalizers": self.normalizers,
+            "rollout": None if self.rollout is None else self.rollout.to_dict(),
+            "training_range": self.training_range and self.training_range.to_dict(),
+            "info": self.info,
+        }
 
     def save(self, path: str | Path) -> None:
         """Writes ``surrogate.safetensors``, weights and JSON header, into the folder ``path``."""
-        header = {
-            "model": self.model.config,
-            "fields": self.fields,
-            "units": self.units,
-            "transform": self.transform,
-            "info": self.info,
-        }
-        with atomic_path(Path(path) / _FILE) as temporary:
-            save_file(self.state_dict(), temporary, metadata={"surrogate": json.dumps(header)})
+        with atomic_path(Path(path) / FILE) as temporary:
+            save_file(
+                self.state_dict(), temporary, metadata={"surrogate": json.dumps(self.header())}
+            )
+
+    @classmethod
+    def from_header(cls, header: Mapping[str, Any]) -> "Surrogate":
+        """The surrogate that :meth:`header` tells of, with weights that are yet to be loaded.
+
+        Raises:
+            KeyError, TypeError, ValueError: If it is not such a header.
+        """
+        options = dict(header)
+        options.pop("version")
+        model, covered = options.pop("model"), options.pop("training_range")
+        if options["rollout"] is not None:
+            options["rollout"] = Rollout(**options["rollout"])
+        surrogate = cls(build(**model), options.pop("fields"), **options)
+        surrogate.training_range = covered and TrainingRange.from_dict(covered)
+        return surrogate
 
     @classmethod
     def load(cls, path: str | Path) -> "Surrogate":
@@ -124,13 +269,13 @@ class Surrogate(nn.Module):
             FileNotFoundError: If there is none.
             ValueError: If the file is not what :meth:`save` writes.
         """
-        file = Path(path) / _FILE
+        file = Path(path) / FILE
         if not file.is_file():
-            raise FileNotFoundError(f"{path}: no trained surrogate there (no {_FILE})")
+            raise FileNotFoundError(f"{path}: no trained surrogate there (no {FILE})")
         try:
             with safe_open(file, framework="pt") as opened:
                 header = json.loads(opened.metadata()["surrogate"])
-            surrogate = cls(FLAREOperator(**header.pop("model")), **header)
+            surrogate = cls.from_header(header)
             surrogate.load_state_dict(load_file(file))
         except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
             reason = textwrap.shorten(str(error), 300)  # torch lists every weight that differs

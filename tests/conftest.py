@@ -1,3 +1,4 @@
+import json
 import os
 import warnings
 
@@ -25,12 +26,23 @@ def lpbf_root(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def trained(lpbf_root, tmp_path_factory):
-    """Folder and metrics of a surrogate that was trained for a moment."""
-    from flare_mesh.training import fit
+    """Folder and summary of a surrogate that was trained for a moment."""
+    from flare_mesh.cli import main
 
     out = tmp_path_factory.mktemp("runs") / "tiny"
     model = {"hidden_channels": 16, "num_layers": 1, "heads": 2, "num_latents": 4}
+    options = {
+        "--config": "lpbf_cpu",
+        "--out": out,
+        "--data.root": lpbf_root,
+        "--data.batch_size": 2,
+        "--data.augment": "null",
+        "--trainer.max_epochs": 3,
+        "--trainer.accelerator": "cpu",
+        "--model.options": json.dumps(model),
+        "--model.optimizer.lr": 5e-3,
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        metrics = fit(lpbf_root, out, model=model, epochs=3, batch_size=2, lr=5e-3)
-    return out, metrics
+        assert main(["fit", *(f"{key}={value}" for key, value in options.items())]) == 0
+    return out, json.loads((out / "summary.json").read_text())

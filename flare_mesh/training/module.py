@@ -1,66 +1,303 @@
 """The training step, as a Lightning module."""
 
+import json
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from lightning import LightningModule
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch_geometric.data import Data
 
 from flare_mesh.surrogate import Surrogate
-from flare_mesh.training.metrics import relative_l2
+from flare_mesh.training.checkpoint_check import describe_differences
+from flare_mesh.training.error_sums import ErrorSums, summed
+from flare_mesh.training.losses import FieldLoss, LossConfig
+from flare_mesh.training.optimizers import OptimizerConfig, build_optimizer
+from flare_mesh.training.schedules import ScheduleConfig, build_schedule
+from flare_mesh.training.seeding import mix_seed
+from flare_mesh.training.sharding import Shards
+from flare_mesh.training.unroll import RolloutConfig, unroll
+from flare_mesh.training_range import TrainingRange
+
+
+class NotFiniteError(ValueError):
+    """The loss is NaN or infinite."""
 
 
 class FieldModule(LightningModule):
-    """Trains a :class:`~flare_mesh.surrogate.Surrogate` on cases with a target ``y``.
+    """Trains a :class:`~flare_mesh.Surrogate` on cases with a target ``y``.
 
-    Loss: the mean over graphs and fields of the relative L2 error in physical units. AdamW with a
-    one-cycle learning rate (cosine, 10 % warm-up), as published for FLARE (arXiv 2508.12594).
+    By default as published for FLARE (arXiv 2508.12594): the mean over graphs and fields of the
+    relative L2 error in physical units, AdamW, one cycle of the learning rate over the run. Logs
+    ``train_loss``, and of validation and test cases ``<stage>_relative_l2`` and
+    ``<stage>_relative_l2_<field>``, with ``ema`` also ``<stage>_ema_relative_l2...``.
 
     Args:
-        surrogate: The model with its fitted normalisers.
-        lr: Peak learning rate.
-        weight_decay: Of AdamW.
+        surrogate: The model; its normalisers are fitted on the training cases when a
+            :class:`FieldDataModule` is given to the trainer and they have not been before.
+        loss: What is minimised.
+        optimizer: How.
+        schedule: Of the learning rate, per step.
+        ema: Decay of a moving average of the weights, such as 0.999; None for none.
+        rollout: How a time series is gone through in training.
+        grid_shape: Nodes along each axis, where ``loss`` takes derivatives on a grid.
+        compile: Compiles the model by ``torch.compile``, for any number of nodes.
+        shards: Processes over which the nodes of each mesh are spread.
+        seed: Of what is drawn in a step: dropout, noise.
+
+    Raises:
+        ValueError: If an option does not fit.
     """
 
     def __init__(
-        self, surrogate: Surrogate, *, lr: float = 1e-3, weight_decay: float = 1e-5
+        self,
+        surrogate: Surrogate,
+        *,
+        loss: LossConfig = LossConfig(),  # noqa: B008
+        optimizer: OptimizerConfig = OptimizerConfig(),  # noqa: B008
+        schedule: ScheduleConfig = ScheduleConfig(),  # noqa: B008
+        ema: float | None = None,
+        rollout: RolloutConfig | None = None,
+        grid_shape: Sequence[int] | None = None,
+        compile: bool = False,
+        shards: int = 1,
+        seed: int = 0,
     ) -> None:
         super().__init__()
+        if ema is not None and not 0 < ema < 1:
+            raise ValueError(f"ema: expected a decay between 0 and 1 (got {ema})")
+        if shards < 1 or (shards > 1 and not surrogate.model.can_stream):
+            raise ValueError(
+                f"shards: expected 1, or more for a model whose nodes can be spread over processes "
+                f"(got {shards} for {type(surrogate.model).__name__})"
+            )
         self.surrogate = surrogate
-        self.lr = lr
-        self.weight_decay = weight_decay
+        self.loss = FieldLoss(
+            loss,
+            list(surrogate.fields.values()),
+            None if grid_shape is None else tuple(grid_shape),
+        )
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.rollout = rollout or RolloutConfig()
+        self.seed = seed
+        self.shards = Shards(shards)
+        self.ema: AveragedModel | None = None
+        if ema is not None:
+            self.ema = AveragedModel(surrogate.model, multi_avg_fn=get_ema_multi_avg_fn(ema))
+            self.ema.requires_grad_(False)
+        if compile:
+            surrogate.model.compile(dynamic=True)
+        self.test_cases: list[dict[str, Any]] = []
+        self._train = ErrorSums()
+        self._errors: dict[str, ErrorSums] = {}
+        self._pending: tuple[int, Sequence[str], Tensor] | None = None
+
+    def setup(self, stage: str) -> None:
+        self.shards.setup(self.trainer)
+        data = getattr(self.trainer, "datamodule", None)
+        if data is None:
+            return
+        data.edges = self.surrogate.model.uses_edges
+        data.shards = self.shards.count
+        if stage == "fit" and self.surrogate.training_range is None:
+            self._fit_normalizers(data.cases("train"))
+
+    def _fit_normalizers(self, cases: Any) -> None:
+        """Each process reads its share of the training cases."""
+        rank, world = self.trainer.global_rank, self.trainer.world_size
+        mine = (self._nonzero(cases[i]) for i in range(rank, len(cases), world))
+        parts = [self.surrogate.gather_statistics(mine)]
+        if world > 1:
+            parts = [parts[0]] * world
+            torch.distributed.all_gather_object(parts, parts[rank])
+        statistics = {
+            key: first.merge(*(part[0][key] for part in parts[1:]))
+            for key, first in parts[0][0].items()
+        }
+        ranges = [part[1] for part in parts if part[1] is not None]
+        self.surrogate.set_statistics(statistics, TrainingRange.merge(ranges))
+
+    def _nonzero(self, case: Data) -> Data:
+        """A training case whose relative loss exists."""
+        if self.loss.config.name.startswith("relative"):
+            assert isinstance(case.y, Tensor)
+            for name, field in self.surrogate.split_fields(case.y).items():
+                if not bool(field.any()):
+                    raise ValueError(
+                        f"case '{case.case_id}': '{name}' is zero at every node, so that it has "
+                        f"no relative error; leave the case out, or take model.loss.name=mse"
+                    )
+        return case
+
+    def predict_batch(self, batch: Data, *, training: bool = False) -> Tensor:
+        """Prediction of ``batch.y``, [N, C] in physical units."""
+        if self.surrogate.rollout is None:
+            return self.surrogate(batch, group=self.shards.group)
+        config = self.rollout if training else RolloutConfig()
+        return unroll(self.surrogate, batch, config, self.shards.group)
 
     def errors(self, batch: Data) -> Tensor:
         """Relative L2 error of each graph and field, [B, F]."""
-        assert isinstance(batch.y, Tensor)
-        channels = list(self.surrogate.fields.values())
-        return relative_l2(self.surrogate(batch), batch.y, channels, batch.batch)
+        return self._relative_l2(batch, self.predict_batch(batch))
 
-    def training_step(self, batch: Data) -> Tensor:
-        """The loss of a batch."""
-        loss = self.errors(batch).mean()
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=1, prog_bar=True)
+    def _relative_l2(self, batch: Data, prediction: Tensor) -> Tensor:
+        assert isinstance(batch.y, Tensor)
+        metric = FieldLoss(LossConfig(), self._channels(batch.y))
+        return metric(prediction, batch.y, batch, group=self.shards.group)
+
+    def _channels(self, y: Tensor) -> list[int]:
+        """Channels of each field of y; a test's time series may be longer than those trained on."""
+        return [field.shape[1] for field in self.surrogate.split_fields(y).values()]
+
+    def training_step(self, batch: Data, batch_idx: int = 0) -> Tensor:
+        """The loss of a batch, weighted so that all processes together have its mean."""
+        self._check_pending()
+        torch.manual_seed(mix_seed(self.seed, self.global_step, batch_idx, self.global_rank))
+        batch = self.shards.take(batch)
+        prediction = self.predict_batch(batch, training=True)
+        errors = self.loss(prediction, batch.y, batch, group=self.shards.group)
+        if "case_weight" in batch:
+            weight = batch.case_weight
+            loss = (errors.mean(1) * weight).sum()
+        else:
+            weight = errors.new_ones(len(errors))
+            loss = errors.mean()
+        self._train.add(errors, weight[:, None].expand_as(errors))
+        # Looked at in the next step, when the device has it ready.
+        self._pending = self.global_step, batch.get("case_id", ()), loss.detach()
         return loss
 
-    def test_step(self, batch: Data) -> None:
-        """Logs each field's mean error over the graphs."""
+    def _check_pending(self) -> None:
+        """Raises where the loss of the step before is not finite."""
+        if self._pending is None:
+            return
+        (step, cases, loss), self._pending = self._pending, None
+        if not math.isfinite(loss.item()):
+            names = ", ".join(map(str, cases)) or "not named"
+            raise NotFiniteError(
+                f"the loss of step {step} is {loss.item()} (cases: {names}); lower the learning "
+                f"rate or clip gradients (trainer.gradient_clip_val), look at these cases, or "
+                f"train in full precision"
+            )
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        if self.ema is not None:
+            self.ema.update_parameters(self.surrogate.model)
+
+    def on_train_epoch_end(self) -> None:
+        self._check_pending()
+        self._log("train_loss", self._train.mean().mean())
+        self._train.reset()
+
+    def validation_step(self, batch: Data, batch_idx: int = 0) -> None:
+        """Sums the errors of validation cases."""
+        self._evaluate("val", batch)
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_errors("val")
+
+    def test_step(self, batch: Data, batch_idx: int = 0) -> None:
+        """Sums the errors of test cases, and keeps them by case in ``test_cases``."""
+        errors, weight = self._evaluate("test", batch)
+        cases = batch.get("case_id", [""] * len(errors))
+        for case, row, shares in zip(cases, errors.tolist(), weight.tolist(), strict=True):
+            if any(shares):
+                found = zip(self.surrogate.fields, row, shares, strict=True)
+                values = {name: value if share else math.nan for name, value, share in found}
+                self.test_cases.append({"case": case, **values})
+
+    def on_test_epoch_start(self) -> None:
+        self.test_cases = []
+
+    def on_test_epoch_end(self) -> None:
+        self._log_errors("test")
+        if self.trainer.world_size > 1:
+            every: list[Any] = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(every, self.test_cases)
+            blocks = every[:: self.shards.count]
+            self.test_cases = [case for cases in blocks for case in cases]
+        self.test_cases.sort(key=lambda row: row["case"])
+
+    def _evaluate(self, stage: str, batch: Data) -> tuple[Tensor, Tensor]:
+        batch = self.shards.take(batch)
+        assert isinstance(batch.y, Tensor)
         errors = self.errors(batch)
-        for name, column in zip(self.surrogate.fields, errors.T, strict=True):
-            self.log(f"test_relative_l2_{name}", column.mean(), batch_size=len(column))
+        weight = batch.case_weight if "case_weight" in batch else errors.new_ones(len(errors))
+        weight = weight[:, None].expand_as(errors)
+        # The relative error of a field that is zero everywhere does not exist.
+        size = self._relative_l2(batch, torch.zeros_like(batch.y))
+        weight = torch.where(size > 0, weight, 0.0)
+        sums = {stage: errors}
+        if stage == "test":
+            mean = self._mean_like(batch.y)
+            sums["test_mean"] = self._relative_l2(batch, mean)
+        if self.ema is not None:
+            raw, self.surrogate.model = self.surrogate.model, self.ema.module
+            try:
+                sums[f"{stage}_ema"] = self.errors(batch)
+            finally:
+                self.surrogate.model = raw
+        for name, values in sums.items():
+            self._errors.setdefault(name, ErrorSums()).add(values, weight)
+        return errors, weight
+
+    def _mean_like(self, y: Tensor) -> Tensor:
+        """The training mean at every node, of as many steps as y has."""
+        mean, rollout = self.surrogate.y_mean[None], self.surrogate.rollout
+        if rollout is not None:
+            mean = rollout.join([mean] * len(rollout.split(y)))
+        return mean.expand_as(y)
+
+    def _log_errors(self, stage: str) -> None:
+        for name in [name for name in self._errors if name.startswith(stage)]:
+            means = self._errors.pop(name).mean()
+            self._log(f"{name}_relative_l2", means.mean())
+            for field, mean in zip(self.surrogate.fields, means, strict=True):
+                self._log(f"{name}_relative_l2_{field}", mean)
+
+    def _log(self, name: str, value: Tensor) -> None:
+        # Equal on all processes by now; synchronised once more only to please Lightning.
+        several = self.trainer.world_size > 1
+        bar = name in ("train_loss", "val_relative_l2")
+        self.log(name, value.float(), on_epoch=True, prog_bar=bar, sync_dist=several, batch_size=1)
 
     def configure_optimizers(self) -> Any:
-        """AdamW and the one-cycle schedule over all steps of the run."""
-        optimizer = torch.optim.AdamW(self.parameters(), lr=self.lr, weight_decay=self.weight_decay)
-        # OneCycleLR divides by the warm-up's steps less one.
-        steps = max(4, int(self.trainer.estimated_stepping_batches))
-        scheduler = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            max_lr=self.lr,
-            total_steps=steps,
-            pct_start=max(0.1, 2 / steps),
-        )
+        """The optimiser, and the schedule over all steps of the run."""
+        optimizer = build_optimizer(self.surrogate, self.optimizer)
+        steps = int(self.trainer.estimated_stepping_batches)
+        scheduler = build_schedule(optimizer, self.schedule, steps)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._check_pending()
+        checkpoint["flare_mesh"] = {
+            "surrogate": json.dumps(self.surrogate.header()),
+            "ema": self.ema is not None,
+            "train_sums": None if self._train.total is None else summed(self._train.total),
+        }
+
+    def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
+        """Refuses a checkpoint of another model, telling what differs."""
+        ours = checkpoint.get("flare_mesh")
+        if not isinstance(ours, Mapping):
+            raise ValueError("the checkpoint was not written by flare-mesh")
+        header = json.loads(ours["surrogate"])
+        found = describe_differences(self.surrogate.header(), header)
+        if ours["ema"] != (self.ema is not None):
+            found.append(f"ema: {'on' if self.ema is not None else 'off'}, there the other way")
+        if found:
+            raise ValueError(
+                f"the checkpoint is of another model ({'; '.join(found)}); take the configuration "
+                f"of its run"
+            )
+        self.surrogate.training_range = Surrogate.from_header(header).training_range
+        # The sums of all processes: one takes them over.
+        self._train.total = ours["train_sums"] if self.global_rank == 0 else None

@@ -1,0 +1,60 @@
+"""Data sets by name, for configurations and the command line."""
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+from flare_mesh import datasets
+from flare_mesh.choices import nearest
+from flare_mesh.datasets.field_dataset import FieldDataset
+
+DATASETS = {
+    "airfoil": "Airfoil",
+    "airfoil_flow": "AirfoilFlow",
+    "airfrans": "AirfRANS",
+    "cylinder_flow": "CylinderFlow",
+    "darcy": "Darcy",
+    "drivaerml": "DrivAerML",
+    "elasticity": "Elasticity",
+    "lpbf": "LPBF",
+    "mesh_folder": "MeshFolder",
+    "navier_stokes": "NavierStokes",
+    "pdebench": "PDEBench",
+    "pipe": "Pipe",
+    "plasticity": "Plasticity",
+    "point_folder": "PointFolder",
+    "shapenet_car": "ShapeNetCar",
+}
+"""Class of each data set, by name."""
+
+
+def check_options(name: str, options: dict[str, Any]) -> type[FieldDataset]:
+    """The class of a data set that has these options.
+
+    Raises:
+        ValueError: If there is no such set or option; names the nearest.
+    """
+    if name not in DATASETS:
+        raise ValueError(f"unknown data set '{name}'; {nearest(name, DATASETS)}")
+    found: type[FieldDataset] = getattr(datasets, DATASETS[name])
+    known = inspect.signature(found).parameters.keys() - {"root", "split", "transform"}
+    for option in options:
+        if option not in known:
+            raise ValueError(
+                f"the data set '{name}' has no option '{option}'; {nearest(option, known)}"
+            )
+    return found
+
+
+def build(name: str, root: str | Path, split: str | None, **options: Any) -> FieldDataset:
+    """Opens one split of the data set called ``name``.
+
+    Raises:
+        FileNotFoundError: If its files are missing.
+        ValueError: If there is no such set or option, or an option does not fit.
+    """
+    found = check_options(name, options)
+    try:
+        return found(root, split, **options)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    except TypeError as error:
+        raise ValueError(f"the data set '{name}' with {options}: {error}") from error

@@ -1,0 +1,11 @@
+"""Things that are chosen by name: what the nearest name is when there is none of that one."""
+
+import difflib
+from collections.abc import Iterable
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What to tell somebody who asked for ``name``: the nearest known one, or all of them."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, 1)
+    return f"did you mean '{near[0]}'?" if near else f"choose from {known}"

@@ -1,0 +1,294 @@
+"""``flare-mesh fit``, ``validate`` and ``test``: Lightning's command line for fields on meshes."""
+
+import logging
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+from lightning import LightningModule, Trainer
+from lightning.fabric.utilities.warnings import PossibleUserWarning
+from lightning.pytorch.callbacks import Callback, Checkpoint, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from flare_mesh.files import check_folder
+from flare_mesh.training.build import build_module, check_model
+from flare_mesh.training.checkpoint_io import AtomicCheckpointIO, read_checkpoint
+from flare_mesh.training.data_module import FieldDataModule
+from flare_mesh.training.interrupt import SaveOnInterrupt
+from flare_mesh.training.run_folder import (
+    RunFolder,
+    peak_memory,
+    write_csv,
+    write_json,
+)
+
+LAST, BEST = "checkpoints/last.ckpt", "checkpoints/best.ckpt"
+"""Checkpoints in a run's folder: of its last epoch, and of the best on validation cases."""
+
+
+class FieldCLI(LightningCLI):
+    """Trains and tests by one configuration: ``trainer``, ``model``, ``data``, ``out``.
+
+    Args:
+        args: Arguments of the command; those of the process by default.
+    """
+
+    def __init__(self, args: list[str] | None = None) -> None:
+        for name in ("lightning.pytorch", "lightning.fabric"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        super().__init__(
+            build_module,
+            FieldDataModule,
+            save_config_callback=None,
+            seed_everything_default=0,
+            trainer_defaults={
+                "enable_checkpointing": True,
+                "use_distributed_sampler": False,
+                "enable_model_summary": False,
+                "num_sanity_val_steps": 0,
+                "gradient_clip_val": 1.0,
+                "log_every_n_steps": 50,
+            },
+            parser_kwargs={"exit_on_error": False},
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+            args=args,
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        hidden = {"model", "dataloaders", "datamodule", "weights_only"}
+        return {
+            "fit": hidden | {"train_dataloaders", "val_dataloaders"},
+            "validate": hidden | {"verbose"},
+            "test": hidden | {"verbose"},
+        }
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--out", type=str, default="runs/run", help="Folder of the run.")
+        parser.add_argument(
+            "--overwrite", type=bool, default=False, help="Replace a run that is there already."
+        )
+        parser.add_argument(
+            "--keep",
+            type=str | None,
+            default=None,
+            help="Which epoch's weights become the surrogate: 'best' on the validation cases, or "
+            "'last'. By default the best, unless validation and test cases are the same.",
+        )
+        parser.add_argument(
+            "--checkpoint_steps",
+            type=int | None,
+            default=None,
+            help="Also write the last checkpoint every so many steps, for long epochs.",
+        )
+        parser.link_arguments("data", "model.data", apply_on="instantiate")
+        parser.link_arguments("seed_everything", "model.seed", compute_fn=int)
+        parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """As Lightning's, which warns where the process has arguments of its own."""
+        self.config = parser.parse_args(args)
+
+    def _parse_ckpt_path(self) -> None:
+        """Checkpoints hold no options for the command line."""
+
+    @property
+    def options(self) -> Namespace:
+        """The parsed options of the chosen command."""
+        assert self.subcommand is not None
+        return self.config[self.subcommand]
+
+    def before_instantiate_classes(self) -> None:
+        """Refuses what cannot work before any data are opened."""
+        options = self.options
+        check_model(options.model.name, options.model.options or {})
+        self.folder = Path(options.out)
+        check_folder(self.folder / "config.yaml")
+        if options.keep not in (None, "best", "last"):
+            raise ValueError(f"keep: expected 'best' or 'last' (got '{options.keep}')")
+        if options.keep == "best" and options.data.val_split is None:
+            raise ValueError("keep: 'best' needs validation cases; set data.val_split")
+        path = options.ckpt_path
+        if path in ("best", "last"):
+            options["ckpt_path"] = path = str(self.folder / (BEST if path == "best" else LAST))
+        if path is not None:
+            read_checkpoint(path)
+        elif self.subcommand == "fit" and not options.overwrite:
+            found = [name for name in ("config.yaml", LAST) if (self.folder / name).exists()]
+            if found:
+                raise ValueError(
+                    f"{self.folder}: holds a run already ({found[0]}); go on with --resume "
+                    f"{self.folder}, choose another --out, or replace it by --overwrite true"
+                )
+        # Advice on loader workers and logging that does not fit what is done here.
+        warnings.simplefilter("ignore", PossibleUserWarning)
+        # Between Lightning and torch.
+        warnings.filterwarnings("ignore", message=".*treespec.*")
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        given = self._get(self.config_init, "trainer")
+        fitting = self.subcommand == "fit"
+        self.run = RunFolder(self.folder, self._config_text())
+        on_terminal = sys.stdout.isatty()
+        added: list[Callback] = [self.run] if fitting else []
+        if fitting:
+            added += [*self._checkpoints(), SaveOnInterrupt(self.folder / LAST)]
+        if given["enable_progress_bar"] is not False:
+            added.append(RichProgressBar() if on_terminal else PrintProgress())
+        kwargs["enable_progress_bar"] = on_terminal and given["enable_progress_bar"] is not False
+        kwargs["callbacks"] = [*_as_list(given["callbacks"]), *added]
+        kwargs["plugins"] = [*_as_list(given["plugins"]), AtomicCheckpointIO()]
+        kwargs["default_root_dir"] = given["default_root_dir"] or str(self.folder)
+        if given["logger"] is None:
+            kwargs["logger"] = (
+                TensorBoardLogger(self.folder, name="tensorboard", version="") if fitting else False
+            )
+        return super().instantiate_trainer(**kwargs)
+
+    def _checkpoints(self) -> list[Callback]:
+        folder, common = self.folder / "checkpoints", {"enable_version_counter": False}
+        found: list[Callback] = [
+            ModelCheckpoint(
+                folder, "last", every_n_epochs=1, save_on_train_epoch_end=True, **common
+            )
+        ]
+        if self.options.checkpoint_steps is not None:
+            steps = self.options.checkpoint_steps
+            found.append(ModelCheckpoint(folder, "last", every_n_train_steps=steps, **common))
+        if self.options.data.val_split is not None:
+            found.append(
+                ModelCheckpoint(
+                    folder,
+                    "best",
+                    monitor="val_relative_l2",
+                    mode="min",
+                    save_on_train_epoch_end=True,
+                    **common,
+                )
+            )
+        return found
+
+    def _config_text(self) -> str:
+        assert self.subcommand is not None
+        parser = self._parser(self.subcommand)
+        options = self.options.clone()
+        options["ckpt_path"] = None
+        options["overwrite"] = False
+        return parser.dump(options, skip_none=False, skip_link_targets=True)
+
+    def fit(self, model: LightningModule, **kwargs: Any) -> None:
+        """Trains, keeps the surrogate, and tests it."""
+        trainer, start = self.trainer, time.perf_counter()
+        trainer.fit(model, **kwargs)
+        surrogate = model.surrogate
+        assert self.datamodule is not None
+        best = self.folder / BEST
+        if self._keeps_best() and best.is_file():
+            model.load_state_dict(read_checkpoint(best)["state_dict"])
+        summary: dict[str, Any] = {
+            "parameters": sum(p.numel() for p in surrogate.model.parameters()),
+            "epochs": trainer.current_epoch,
+            "steps": trainer.global_step,
+            "kept": "best" if self._keeps_best() and best.is_file() else "last",
+            "train_seconds": round(self.run.seconds, 3),
+            "seconds_per_step": self.run.seconds / max(1, self.run.steps),
+            "peak_memory_bytes": peak_memory(trainer.strategy.root_device),
+        }
+        if self.datamodule.has("test"):
+            summary |= self._test(model, kwargs["datamodule"], None)
+        summary["total_seconds"] = round(time.perf_counter() - start, 3)
+        if trainer.is_global_zero:
+            surrogate.cpu().save(self.folder)
+            if model.ema is not None:
+                raw, surrogate.model = surrogate.model, model.ema.module.cpu()
+                surrogate.save(self.folder / "ema")
+                surrogate.model = raw
+            write_json(self.folder / "summary.json", summary)
+            print(
+                f"trained {summary['parameters']:,} parameters in {summary['train_seconds']:.0f} s, "
+                f"{summary['steps']:,} steps; kept the {summary['kept']} epoch: {self.folder}"
+            )
+
+    def _keeps_best(self) -> bool:
+        options = self.options
+        if options.keep is not None:
+            return options.keep == "best"
+        val, test = options.data.val_split, options.data.test_split
+        return val is not None and val != test
+
+    def test(self, model: LightningModule, ckpt_path: str | None = None, **kwargs: Any) -> None:
+        """Tests a checkpoint; the errors of each case go into ``test_cases.csv``."""
+        path = ckpt_path or self._checkpoint_to_test()
+        errors = self._test(model, kwargs["datamodule"], path)
+        if self.trainer.is_global_zero:
+            write_json(self.folder / "test.json", {"checkpoint": str(path), **errors})
+
+    def validate(self, model: LightningModule, ckpt_path: str | None = None, **kwargs: Any) -> None:
+        """Validates a checkpoint."""
+        self.trainer.validate(
+            model, ckpt_path=ckpt_path or self._checkpoint_to_test(), verbose=False, **kwargs
+        )
+        if self.trainer.is_global_zero:
+            for name, value in self.trainer.callback_metrics.items():
+                print(f"{name}: {float(value):.5f}")
+
+    def _checkpoint_to_test(self) -> str:
+        best, last = self.folder / BEST, self.folder / LAST
+        path = best if self._keeps_best() and best.is_file() else last
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{path}: no checkpoint there; name the run by --run FOLDER, or a checkpoint by "
+                f"--ckpt_path"
+            )
+        return str(path)
+
+    def _test(self, model: LightningModule, data: Any, path: str | None) -> dict[str, Any]:
+        self.trainer.test(model, datamodule=data, ckpt_path=path, verbose=False)
+        metrics = self.trainer.callback_metrics
+        groups = {"test_relative_l2": "test", "test_ema_relative_l2": "test_ema",
+                  "mean_relative_l2": "test_mean"}  # fmt: skip
+        found: dict[str, Any] = {}
+        for title, name in groups.items():
+            if f"{name}_relative_l2" in metrics:
+                found[title] = {
+                    field: float(metrics[f"{name}_relative_l2_{field}"])
+                    for field in model.surrogate.fields
+                }
+        if self.trainer.is_global_zero:
+            write_csv(self.folder / "test_cases.csv", model.test_cases)
+            print("relative L2 error on the test cases (predicting the training mean):")
+            for field, error in found["test_relative_l2"].items():
+                mean = found["mean_relative_l2"][field]
+                averaged = found.get("test_ema_relative_l2", {}).get(field)
+                more = "" if averaged is None else f", averaged weights {averaged:.4f}"
+                print(f"  {field:<16} {error:.4f} ({mean:.4f}{more})", flush=True)
+        return found
+
+
+class PrintProgress(Checkpoint):
+    """A line for each tenth of the epochs, where there is no terminal to draw a bar on.
+
+    With the checkpoint callbacks for their place in an epoch: after all is logged.
+    """
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        epochs, done = trainer.max_epochs or 1, trainer.current_epoch + 1
+        if trainer.is_global_zero and (done == epochs or done % max(1, epochs // 10) == 0):
+            known = trainer.callback_metrics
+            values = ", ".join(
+                f"{name.replace('_', ' ')} {float(known[name]):.4f}"
+                for name in ("train_loss", "val_relative_l2")
+                if name in known
+            )
+            print(f"epoch {done}/{epochs}: {values}", flush=True)
+
+
+def _as_list(values: Any) -> list[Any]:
+    if values is None:
+        return []
+    return list(values) if isinstance(values, list | tuple) else [values]

@@ -1,0 +1,115 @@
+"""A training module from a configuration."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flare_mesh.choices import nearest
+from flare_mesh.models import build, model_options
+from flare_mesh.rollout import Rollout
+from flare_mesh.surrogate import Surrogate
+from flare_mesh.training.description import DataDescription
+from flare_mesh.training.losses import LossConfig
+from flare_mesh.training.module import FieldModule
+from flare_mesh.training.optimizers import OptimizerConfig
+from flare_mesh.training.schedules import ScheduleConfig
+from flare_mesh.training.unroll import RolloutConfig
+
+
+def build_module(
+    data: Any = None,
+    name: str = "flare",
+    *,
+    options: dict[str, Any] | None = None,
+    normalizers: dict[str, Any] | None = None,
+    loss: LossConfig = LossConfig(),  # noqa: B008
+    optimizer: OptimizerConfig = OptimizerConfig(),  # noqa: B008
+    schedule: ScheduleConfig = ScheduleConfig(),  # noqa: B008
+    ema: float | None = None,
+    rollout: RolloutConfig | None = None,
+    compile: bool = False,
+    shards: int = 1,
+    seed: int = 0,
+) -> FieldModule:
+    """A model by name, made for some data.
+
+    Args:
+        data: A :class:`FieldDataModule`, which is asked to describe itself, or a
+            :class:`DataDescription`; the command line takes its own ``data``.
+        name: One of :data:`flare_mesh.models.MODELS`.
+        options: Options of the model beside its channels, such as ``num_latents``.
+        normalizers: Of ``pos``, ``x`` and ``y``: ``unit_gaussian`` (the default), ``unit_cube``,
+            ``identity``, or a mapping of ``name`` and options.
+        loss: What is minimised.
+        optimizer: How.
+        schedule: Of the learning rate, per step.
+        ema: Decay of a moving average of the weights, such as 0.999; none by default.
+        rollout: Predicts a time series step by step, each from those before; by default all
+            steps at once.
+        compile: Compiles the model by ``torch.compile``.
+        shards: Processes over which the nodes of each mesh are spread.
+        seed: Of dropout and noise.
+
+    Raises:
+        ValueError: If an option is unknown, or the model does not fit the data.
+    """
+    options = dict(options or {})
+    check_model(name, options)
+    description = data if isinstance(data, DataDescription) else data.describe()
+    series = _rollout(description) if rollout is not None else None
+    step = description.fields if series is None else series.step_fields
+    found = {
+        "pos_dim": description.pos_dim,
+        "in_channels": description.in_channels,
+        "out_channels": sum(step.values()),
+    }
+    for key, value in found.items():
+        if options.pop(key, value) != value:
+            raise ValueError(
+                f"model.options.{key}: the data set '{description.name}' has {value}; leave it out"
+            )
+    try:
+        model = build(name, **found, **options)
+    except TypeError as error:
+        raise ValueError(f"model.options {options}: {error}") from error
+    surrogate = Surrogate(
+        model,
+        description.fields,
+        inputs=description.inputs,
+        units=description.units,
+        features=description.features,
+        normalizers=normalizers,
+        rollout=series,
+        info=description.info,
+    )
+    return FieldModule(
+        surrogate,
+        loss=loss,
+        optimizer=optimizer,
+        schedule=schedule,
+        ema=ema,
+        rollout=rollout,
+        grid_shape=description.grid_shape,
+        compile=compile,
+        shards=shards,
+        seed=seed,
+    )
+
+
+def check_model(name: str, options: Mapping[str, Any]) -> None:
+    """Raises a ValueError for an unknown model or option, before any data are opened."""
+    known = {*model_options(name), "in_channels", "out_channels"}
+    for option in options:
+        if option not in known:
+            raise ValueError(
+                f"model.options.{option}: the model '{name}' has no such option; "
+                f"{nearest(option, known)}"
+            )
+
+
+def _rollout(description: DataDescription) -> Rollout:
+    if description.window is None:
+        raise ValueError(
+            f"model.rollout: the data set '{description.name}' has no time series; leave it out, "
+            f"or set data.options.window=[n_in, n_out]"
+        )
+    return Rollout(description.inputs, description.fields, *description.window)

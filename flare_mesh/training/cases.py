@@ -1,0 +1,98 @@
+"""The cases of a split as training reads them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from torch_geometric.data import Batch, Data
+
+from flare_mesh.datasets import FieldDataset
+from flare_mesh.training.case_sampler import CaseKey
+from flare_mesh.training.seeding import seeded
+
+
+class Cases(Dataset):
+    """Some cases of a data set, reduced to ``pos``, ``x``, ``y``, and where there are ``weight``
+    and ``edge_index``; by number one case, by a list of keys their batch.
+
+    A batch has ``case_id`` and ``case_weight`` [B] besides.
+
+    Args:
+        dataset: The split.
+        indices: Numbers of the cases in it.
+        features: Makes what the model's input needs; before the cases are kept.
+        augment: Applied at each access to a case of a batch, drawing from the key's seed.
+        edges: Whether ``edge_index`` is kept.
+        in_memory: Keeps all cases once they are read.
+    """
+
+    def __init__(
+        self,
+        dataset: FieldDataset,
+        indices: Sequence[int],
+        *,
+        features: Callable[[Any], Any] | None = None,
+        augment: Callable[[Any], Any] | None = None,
+        edges: bool = False,
+        in_memory: bool = False,
+    ) -> None:
+        self.dataset = dataset
+        self.indices = list(indices)
+        self.features = features
+        self.augment = augment
+        self.edges = edges
+        self.in_memory = in_memory
+        self._kept: dict[int, Data] = {}
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @property
+    def case_ids(self) -> list[str]:
+        """Names of the cases."""
+        ids = self.dataset.indices()
+        return [self.dataset.cases[ids[i]] for i in self.indices]
+
+    def __getitem__(self, key: int | list[CaseKey]) -> Data:
+        if isinstance(key, list):
+            return Batch.from_data_list([self._drawn(*one) for one in key])
+        if key >= len(self):
+            raise IndexError(key)  # ends an iteration
+        case = self._kept.get(key)
+        if case is None:
+            case = self._read(key)
+            if self.in_memory:
+                self._kept[key] = case
+        return case
+
+    def _drawn(self, index: int, seed: int, weight: float) -> Data:
+        case = self[index]
+        if self.augment is not None:
+            with seeded(seed):
+                case = self.augment(case.clone())
+        out = Data.from_dict({key: case[key] for key in ("pos", "x", "y") if key in case})
+        for key in ("weight", "edge_index", "case_id"):
+            if key in case:
+                out[key] = case[key]
+        out.case_weight = torch.tensor([weight])
+        return out
+
+    def _read(self, index: int) -> Data:
+        case = self.dataset[self.indices[index]]
+        if self.features is not None:
+            case = self.features(case)
+        out = Data(pos=case.pos, y=case.y, case_id=case.case_id)
+        if isinstance(case.x, Tensor):
+            out.x = case.x
+        if "weight" in case:
+            out.weight = case.weight
+        if self.edges:
+            if case.edge_index is None:
+                raise ValueError(
+                    f"case '{case.case_id}': the model looks at edges and the case has none; add "
+                    f"'knn_edges', 'radius_edges' or 'mesh_edges' to data.features"
+                )
+            out.edge_index = case.edge_index
+        return out

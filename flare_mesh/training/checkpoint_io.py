@@ -1,0 +1,59 @@
+"""Checkpoints that are whole, and run no code."""
+
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from flare_mesh.files import atomic_path
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint beside the old one and puts it in place when it is on the disk.
+
+    A process that is killed, or a disk that is full, leaves the old one. Reading never unpickles
+    more than tensors and plain values.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+    ) -> None:
+        """Writes the file whole.
+
+        Raises:
+            OSError: If it cannot be written; the old one stays.
+        """
+        with atomic_path(path) as temporary:
+            try:
+                torch.save(checkpoint, temporary)
+            except RuntimeError as error:  # torch's writer does not say OSError
+                raise OSError(f"{path}: cannot be written ({error}); is the disk full?") from error
+
+    def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Reads a file with ``weights_only=True``; see :func:`read_checkpoint`."""
+        return read_checkpoint(path)
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """A checkpoint of a run, on the CPU; no code is run from it.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If it is damaged, or holds anything else than tensors and plain values.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no checkpoint there")
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError,
+            zipfile.BadZipFile, AttributeError, IndexError, TypeError) as error:  # fmt: skip
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise ValueError(
+            f"{path}: damaged, or not a checkpoint of flare-mesh ({reason}); take another"
+        ) from error
+    if not isinstance(found, dict) or "state_dict" not in found:
+        raise ValueError(f"{path}: not a checkpoint of flare-mesh; take one of a run's folder")
+    return found

@@ -1,0 +1,225 @@
+"""Data for Lightning: the splits of a data set, batched by number or by nodes."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningDataModule
+
+from flare_mesh.data.transforms.resolver import TransformSpec, build_transforms
+from flare_mesh.datasets import FieldDataset
+from flare_mesh.datasets.registry import build, check_options
+from flare_mesh.datasets.splits import split_names
+from flare_mesh.training.case_loader import CaseLoader
+from flare_mesh.training.case_sampler import CaseSampler
+from flare_mesh.training.cases import Cases
+from flare_mesh.training.description import DataDescription
+from lpbf.settings import read_settings
+
+
+class FieldDataModule(LightningDataModule):
+    """Training, validation and test cases of a data set by name, or of a folder of meshes.
+
+    Args:
+        name: One of :data:`flare_mesh.datasets.registry.DATASETS`; ``mesh_folder`` for your own.
+        root: Folder of the data set.
+        options: Options of the data set, such as ``inputs`` and ``targets``.
+        train_options: More of them for the training split alone, such as a shorter window.
+        test_options: More of them for validation and test.
+        train_split: Name of the training split.
+        val_split: Name of a split to validate on after each epoch, or the share of the training
+            split to hold out for it (by a checksum of the names); none by default.
+        test_split: Name of the split to test on, or none.
+        features: Transforms that make the model's input of a mesh, in training and prediction.
+        augment: Transforms that draw at random, for training cases only.
+        in_memory: Keeps all cases in memory once they are read.
+        batch_size: Cases a batch, on each device.
+        max_nodes: Nodes a batch at most, on each device, instead of ``batch_size``: meshes of
+            unequal size fill it evenly. All training cases are read once for their sizes.
+        num_workers: Processes that read cases, on each device.
+        drop_last: Leaves out a last training batch that is not full.
+        seed: Of the order of the cases and the draws of ``augment``; that of the run by default.
+    """
+
+    def __init__(
+        self,
+        name: str = "mesh_folder",
+        root: str = ".",
+        *,
+        options: dict[str, Any] | None = None,
+        train_options: dict[str, Any] | None = None,
+        test_options: dict[str, Any] | None = None,
+        train_split: str = "train",
+        val_split: str | float | None = None,
+        test_split: str | None = "test",
+        features: list[Any] | None = None,
+        augment: list[Any] | None = None,
+        in_memory: bool = False,
+        batch_size: int = 1,
+        max_nodes: int | None = None,
+        num_workers: int = 0,
+        drop_last: bool = False,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        if isinstance(val_split, float) and not 0 < val_split < 1:
+            raise ValueError(f"data.val_split: expected a share between 0 and 1 (got {val_split})")
+        if num_workers < 0:
+            raise ValueError(f"data.num_workers: expected at least 0 (got {num_workers})")
+        CaseSampler([], batch_size=batch_size, max_nodes=max_nodes)
+        self.name = name
+        self.root = Path(root)
+        self.options = {
+            "train": {**(options or {}), **(train_options or {})},
+            "test": {**(options or {}), **(test_options or {})},
+        }
+        for given in self.options.values():
+            check_options(name, given)
+        self.splits = {"train": train_split, "val": val_split, "test": test_split}
+        self.features: Sequence[TransformSpec] = features or []
+        self._make_features = build_transforms(self.features)
+        self._augment = build_transforms(augment or [])
+        self.in_memory = in_memory
+        self.batch_size = batch_size
+        self.max_nodes = max_nodes
+        self.num_workers = num_workers
+        self.drop_last = drop_last
+        self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
+        self.edges = False
+        """Whether batches have edges; training sets it to what the model needs."""
+        self.shards = 1
+        """Consecutive processes that get the same cases, each to take a share of the nodes."""
+        self._datasets: dict[tuple[str, str], FieldDataset] = {}
+        self._cases: dict[str, Cases] = {}
+
+    def _dataset(self, split: str, role: str) -> FieldDataset:
+        if (split, role) not in self._datasets:
+            opened = build(self.name, self.root, split, **self.options[role])
+            self._datasets[split, role] = opened
+        return self._datasets[split, role]
+
+    def has(self, stage: str) -> bool:
+        """Whether there are cases for ``"train"``, ``"val"`` or ``"test"``."""
+        return self.splits[stage] is not None
+
+    def cases(self, stage: str) -> Cases:
+        """The cases for ``"train"``, ``"val"`` or ``"test"``; their files are opened now.
+
+        Raises:
+            FileNotFoundError: If the split's files are missing.
+            ValueError: If there is no such split, or training and validation cases differ.
+        """
+        if stage not in self._cases:
+            split = self.splits[stage]
+            if split is None:
+                raise ValueError(f"data.{stage}_split is not set; name a split to {stage} on")
+            dataset, indices = self._of_stage(stage, split)
+            self._cases[stage] = Cases(
+                dataset,
+                indices,
+                features=self._make_features,
+                augment=self._augment if stage == "train" else None,
+                in_memory=self.in_memory,
+            )
+        self._cases[stage].edges = self.edges
+        return self._cases[stage]
+
+    def _of_stage(self, stage: str, split: str | float) -> tuple[FieldDataset, list[int]]:
+        train_split, share = self.splits["train"], self.splits["val"]
+        assert isinstance(train_split, str)
+        if isinstance(split, str) and (stage != "train" or not isinstance(share, float)):
+            dataset = self._dataset(split, "train" if stage == "train" else "test")
+            return dataset, list(range(len(dataset)))
+        assert isinstance(share, float)
+        dataset = self._dataset(train_split, "train")
+        if self.options["train"] != self.options["test"] and stage == "val":
+            raise ValueError(
+                "data.val_split: a share of the training cases has their options; name a split, or "
+                "leave out train_options and test_options"
+            )
+        ids = dataset.indices()
+        names = [dataset.cases[i] for i in ids]
+        chosen = set(split_names(names, stage, {"train": 1 - share, "val": share}))
+        found = [i for i, case in enumerate(names) if case in chosen]
+        if not found:
+            raise ValueError(
+                f"data.val_split: a share of {share} of {len(names)} cases leaves none to {stage} "
+                f"on; choose another"
+            )
+        return dataset, found
+
+    def describe(self) -> DataDescription:
+        """Names, channels and dimensions, from the first training case.
+
+        Raises:
+            FileNotFoundError: If files are missing.
+            ValueError: If training and test cases do not have the same fields.
+        """
+        cases = self.cases("train")
+        dataset, first = cases.dataset, cases[0]
+        pos, x = first.pos, first.x
+        assert isinstance(pos, torch.Tensor)
+        inputs = dict(dataset.input_channels)
+        in_channels = 0 if x is None else x.shape[1]
+        window = getattr(dataset, "window", None)
+        if window is not None and not isinstance(window, tuple):
+            window = window.num_in, window.num_out
+        return DataDescription(
+            name=self.name,
+            pos_dim=pos.shape[1],
+            in_channels=in_channels,
+            inputs=inputs if sum(inputs.values()) == in_channels else {},
+            fields=dict(dataset.target_channels),
+            units=dict(dataset.UNITS),
+            window=window,
+            grid_shape=getattr(dataset, "grid_shape", None),
+            features=self.features,
+            # How generated parts were made: a prediction takes pitch and process from it.
+            info=read_settings(self.root) if self.name == "lpbf" else {},
+        )
+
+    def case_ids(self) -> dict[str, list[str]]:
+        """Names of the cases of every split that is open."""
+        return {stage: cases.case_ids for stage, cases in self._cases.items()}
+
+    def _loader(self, stage: str) -> CaseLoader:
+        cases, training = self.cases(stage), stage == "train"
+        sizes = [0] * len(cases)
+        if self.max_nodes is not None and training:
+            sizes = [len(case.pos) for case in cases]  # pyright: ignore[reportArgumentType]
+        trainer = self.trainer
+        rank, world = (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
+        sampler = CaseSampler(
+            sizes,
+            batch_size=self.batch_size,
+            max_nodes=self.max_nodes if training else None,
+            shuffle=training,
+            mean=training,
+            seed=self.seed,
+            rank=rank // self.shards,
+            world_size=world // self.shards,
+            drop_last=self.drop_last and training,
+        )
+        if training and not len(sampler):
+            raise ValueError(
+                f"data.drop_last: {len(cases)} cases do not fill one batch of {self.batch_size} on "
+                f"{world} processes; lower data.batch_size"
+            )
+        return CaseLoader(
+            cases,
+            sampler,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def train_dataloader(self) -> CaseLoader:
+        return self._loader("train")
+
+    def val_dataloader(self) -> Any:
+        return self._loader("val") if self.has("val") else []
+
+    def test_dataloader(self) -> CaseLoader:
+        return self._loader("test")

@@ -1,0 +1,94 @@
+"""Muon for hidden matrices and AdamW for all else, as one optimiser."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class MuonWithAdamW(torch.optim.Optimizer):
+    r"""``torch.optim.Muon`` and ``torch.optim.AdamW`` behind one state and one list of groups.
+
+    Muon (https://kellerjordan.github.io/posts/muon) steps along the orthogonalised momentum of a
+    matrix; scaled by :math:`0.2 \sqrt{\max(n, m)}`, it takes AdamW's learning rate and weight decay
+    (arXiv 2502.16982).
+
+    Args:
+        matrices: Matrices for Muon.
+        groups: Groups of all other parameters, with ``weight_decay``, for AdamW.
+        lr: Learning rate of AdamW.
+        muon_lr: Learning rate of Muon.
+        weight_decay: Of the matrices.
+        momentum: Of Muon.
+        betas: Of AdamW.
+        eps: Of AdamW.
+        fused: Of AdamW.
+
+    Attributes:
+        param_groups: The matrices' group, which alone has a ``momentum``, then AdamW's.
+
+    Raises:
+        ImportError: If this torch has no Muon.
+        ValueError: If there are no matrices, or they are not whole ones.
+    """
+
+    def __init__(
+        self,
+        matrices: Iterable[Tensor],
+        groups: Iterable[dict[str, Any]],
+        *,
+        lr: float,
+        muon_lr: float,
+        weight_decay: float,
+        momentum: float = 0.95,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        fused: bool = False,
+    ) -> None:
+        muon_class = getattr(torch.optim, "Muon", None)
+        if muon_class is None:
+            raise ImportError(
+                f"the optimizer 'muon' needs torch >= 2.9 (got {torch.__version__}); "
+                "choose 'adamw' or 'lion'"
+            )
+        matrices = list(matrices)
+        if not matrices:
+            raise ValueError(
+                "the optimizer 'muon' found no whole matrices between the first and the last "
+                "layer; take a deeper model that is not sharded flat, or choose 'adamw' or 'lion'"
+            )
+        muon = muon_class(
+            matrices,
+            lr=muon_lr,
+            weight_decay=weight_decay,
+            momentum=momentum,
+            adjust_lr_fn="match_rms_adamw",
+        )
+        adamw = torch.optim.AdamW(groups, lr=lr, betas=betas, eps=eps, fused=fused)
+        super().__init__([*muon.param_groups, *adamw.param_groups], {})
+        self._link()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._link()
+
+    def _link(self) -> None:
+        """Lets both work on this optimiser's groups and state."""
+        muon = [group for group in self.param_groups if "momentum" in group]
+        adamw = [group for group in self.param_groups if "momentum" not in group]
+        self._parts = (torch.optim.Muon(muon), torch.optim.AdamW(adamw))
+        for part in self._parts:
+            part.state = self.state
+
+    @torch.no_grad()
+    def step(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, closure: Callable[[], Any] | None = None
+    ) -> Any:
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for part in self._parts:
+            part.step()
+        return loss

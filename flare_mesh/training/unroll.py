@@ -1,0 +1,62 @@
+"""How a time series is gone through in training."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from flare_mesh.rollout import Rollout
+from flare_mesh.surrogate import Surrogate
+
+
+@dataclass(frozen=True)
+class RolloutConfig:
+    """Training on a time series whose steps are predicted one after another.
+
+    Attributes:
+        feedback: What the next step sees of the one before: the ``"prediction"``, as when it is
+            used, or the ``"truth"`` (teacher forcing).
+        pushforward: Takes no gradients through the steps before (Brandstetter et al., arXiv
+            2202.03376): less memory, and the model learns to mend its own errors.
+        noise: Standard deviation of normal noise that is added to the past once, after
+            normalisation (Sanchez-Gonzalez et al., arXiv 2002.09405).
+    """
+
+    feedback: Literal["prediction", "truth"] = "prediction"
+    pushforward: bool = False
+    noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.noise < 0:
+            raise ValueError(f"rollout.noise: expected at least 0 (got {self.noise})")
+        if self.pushforward and self.feedback == "truth":
+            raise ValueError("rollout.pushforward: the truth that is fed back has no gradients")
+
+
+def unroll(surrogate: Surrogate, data: Data, config: RolloutConfig, group: Any = None) -> Tensor:
+    """Prediction [N, C_out] of all steps of ``data.y``, in physical units."""
+    rollout, x, y = surrogate.rollout, data.x, data.y
+    assert rollout is not None
+    assert isinstance(x, Tensor)
+    assert isinstance(y, Tensor)
+    if config.noise:
+        x = _with_noise(surrogate, rollout, x, config.noise)
+    steps: list[Tensor] = []
+    for truth in rollout.split(y):
+        step = surrogate.step(data, x, group=group)
+        steps.append(step)
+        if config.feedback == "truth":
+            step = truth
+        elif config.pushforward:
+            step = step.detach()
+        x = rollout.advance(x, step)
+    return rollout.join(steps)
+
+
+def _with_noise(surrogate: Surrogate, rollout: Rollout, x: Tensor, noise: float) -> Tensor:
+    normalizer = surrogate.x_normalizer
+    noisy = normalizer.inverse(normalizer(x) + noise * torch.randn_like(x))
+    past = [name.endswith("_in") for name, size in rollout.inputs.items() for _ in range(size)]
+    return torch.where(torch.tensor(past, device=x.device), noisy, x)
