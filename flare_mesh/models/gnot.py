@@ -1,0 +1,134 @@
+"""The General Neural Operator Transformer."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from flare_mesh.models.field_model import FieldModel
+from flare_mesh.models.nodes import read_nodes
+from flare_mesh.nn import ResidualMLP
+from flare_mesh.nn.gnot_block import GNOTBlock
+from flare_mesh.nn.graph_products import GraphProducts
+from flare_mesh.nn.option_checks import check_at_least, check_heads
+
+_STREAMS = ("queries", "inputs")
+
+
+class GNOT(FieldModel):
+    r"""Queries attend to the input field and to themselves, in O(N) (arXiv 2302.14376).
+
+    Both the queries q and the input field y are networks of [pos, x] at the nodes, and
+    :class:`~flare_mesh.nn.gnot_block.GNOTBlock` mixes them by normalised linear attention, with
+    experts that are gated by position; a pointwise head follows.
+
+    .. math::
+        q_{l+1} = \mathrm{Block}_l(q_l, y) \quad\text{or}\quad y_{l+1} = \mathrm{Block}_l(q, y_l)
+
+    The first, ``stream="queries"``, is the paper's. The second, ``"inputs"``, is that of the
+    Neural Solver Library, with which FLARE (arXiv 2508.12594) was compared: each block starts
+    from the embedded queries anew, and the number of parameters is the same.
+
+    Departures from the authors' code: they pad graphs with zero features and sum over the padding
+    too, so that a graph's result depends on its batch; here it does not. As in the Neural Solver
+    Library, embeddings and head have one hidden layer of width 2 C, and a learned constant is
+    added to the input field. That library's distances to a regular grid of reference points, for
+    structured meshes only, are left out. FLARE's comparison gates by [pos, x], here by position
+    as in the paper; without features both are the same. GELU is in its tanh form (the authors':
+    exact; 5e-4 apart).
+
+    Args:
+        in_channels: Features of each node beside its coordinates; 0 for none.
+        out_channels: Field components to predict at each node.
+        hidden_channels: Channels C of the layers.
+        num_layers: Number of blocks.
+        heads: Attention heads; divides ``hidden_channels``.
+        num_experts: Experts of each pointwise network.
+        pos_dim: Dimension of the coordinates.
+        mlp_ratio: Width of the experts' hidden layers over C.
+        stream: What the blocks carry on, ``"queries"`` or ``"inputs"``.
+        act: Activation of all networks, see :class:`~flare_mesh.nn.ResidualMLP`.
+
+    Shapes:
+        As :meth:`FieldModel.forward`. ``weight`` multiplies each node's term in the attention's
+        sums over the nodes: they become quadratures.
+
+    Raises:
+        ValueError: If a size does not fit, or ``stream`` is unknown.
+    """
+
+    NAME = "gnot"
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        hidden_channels: int = 128,
+        num_layers: int = 8,
+        heads: int = 8,
+        num_experts: int = 3,
+        pos_dim: int = 3,
+        mlp_ratio: float = 2.0,
+        stream: str = "queries",
+        act: str = "gelu",
+    ) -> None:
+        super().__init__(
+            in_channels=in_channels,
+            out_channels=out_channels,
+            hidden_channels=hidden_channels,
+            num_layers=num_layers,
+            heads=heads,
+            num_experts=num_experts,
+            pos_dim=pos_dim,
+            mlp_ratio=mlp_ratio,
+            stream=stream,
+            act=act,
+        )
+        c, name = hidden_channels, type(self).__name__
+        check_heads(name, c, heads)
+        check_at_least(name, 1, num_experts=num_experts)
+        if stream not in _STREAMS:
+            raise ValueError(f"{name}: unknown stream '{stream}'; choose from {list(_STREAMS)}")
+        features = pos_dim + in_channels
+        self.query = ResidualMLP(features, 2 * c, c, 0, act=act)
+        self.input = ResidualMLP(features, 2 * c, c, 0, act=act)
+        self.constant = nn.Parameter(torch.empty(c))
+        self.blocks = nn.ModuleList(
+            GNOTBlock(
+                c, pos_dim, heads=heads, num_experts=num_experts, mlp_ratio=mlp_ratio, act=act
+            )
+            for _ in range(num_layers)
+        )
+        self.head = ResidualMLP(c, 2 * c, out_channels, 0, act=act)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Linear weights from N(0, 0.02), biases zero; the constant from U(0, 1 / C)."""
+        nn.init.uniform_(self.constant, 0.0, 1 / len(self.constant))
+        for module in (self.query, self.input, *self.blocks, self.head):
+            module.reset_parameters()  # pyright: ignore[reportCallIssue]
+
+    def forward(
+        self,
+        x: Any,
+        pos: Tensor | None = None,
+        batch: Tensor | None = None,
+        *,
+        ptr: Tensor | None = None,
+        weight: Tensor | None = None,
+        edge_index: Tensor | None = None,
+        batch_size: int | None = None,
+    ) -> Tensor:
+        nodes = read_nodes(self, x, pos, batch, ptr, weight, edge_index, batch_size)
+        features, log_weight = nodes.features(), nodes.graphs.log_weight
+        share = None if log_weight is None else log_weight.exp()
+        products = GraphProducts(nodes.graphs.layout, len(features))
+        query, field = self.query(features), self.input(features) + self.constant
+        for block in self.blocks:
+            mixed = block(query, field, nodes.pos, products, share)
+            if self.config["stream"] == "queries":
+                query = mixed
+            else:
+                field = mixed
+        return self.head(query if self.config["stream"] == "queries" else field)
