@@ -1,0 +1,43 @@
+"""A layer of a pre-norm transformer around any mixing of the nodes."""
+
+from torch import Tensor, nn
+
+from flare_mesh.nn.packing import Packing
+from flare_mesh.nn.resolver import build_norm
+
+
+class MixingBlock(nn.Module):
+    """x + Attention(Norm(x)), then x + MLP(Norm(x)) with one hidden layer and exact GELU.
+
+    Args:
+        channels: Channels C.
+        attention: Takes nodes [N, C] and a :class:`~flare_mesh.nn.packing.Packing`.
+        mlp_ratio: Width of the hidden layer over C.
+        norm: ``"layer"`` or ``"rms"``.
+
+    Shapes:
+        x [N, C], output [N, C].
+
+    Raises:
+        ValueError: If the hidden layer would have no channel, or ``norm`` is unknown.
+    """
+
+    def __init__(
+        self, channels: int, attention: nn.Module, *, mlp_ratio: float, norm: str = "layer"
+    ) -> None:
+        super().__init__()
+        hidden = int(channels * mlp_ratio)
+        if hidden < 1:
+            raise ValueError(
+                f"MixingBlock: expected 'mlp_ratio' of at least 1 / {channels} (got {mlp_ratio})"
+            )
+        self.norm1 = build_norm(norm, channels)
+        self.attention = attention
+        self.norm2 = build_norm(norm, channels)
+        self.mlp = nn.Sequential(
+            nn.Linear(channels, hidden), nn.GELU(), nn.Linear(hidden, channels)
+        )
+
+    def forward(self, x: Tensor, packing: Packing) -> Tensor:
+        x = x + self.attention(self.norm1(x), packing)
+        return x + self.mlp(self.norm2(x))

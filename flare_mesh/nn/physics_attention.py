@@ -1,0 +1,29 @@
+"""Transolver's mixing layer."""
+
+import torch
+from torch import Tensor, nn
+
+from flare_mesh.nn.slice_attention import SliceAttention
+
+
+class PhysicsAttention(SliceAttention):
+    """Physics-Attention for irregular meshes (Transolver, arXiv 2402.02366).
+
+    Values are a projection of their own; each head has one learned temperature, at first 0.5.
+    """
+
+    def __init__(self, channels: int, heads: int, num_slices: int) -> None:
+        super().__init__(channels, heads, num_slices)
+        self.project_value = nn.Linear(channels, channels)
+        self.temperature = nn.Parameter(torch.empty(heads, 1, 1))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """The temperatures; the linear layers are drawn by the model."""
+        nn.init.constant_(self.temperature, 0.5)
+
+    def node_values(self, x: Tensor, projected: Tensor) -> Tensor:
+        return self.project_value(x)
+
+    def temperatures(self, projected: Tensor) -> Tensor:
+        return self.temperature

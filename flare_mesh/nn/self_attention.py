@@ -1,0 +1,52 @@
+"""Softmax attention among all nodes of a graph."""
+
+import torch
+from torch import Tensor, nn
+
+from flare_mesh.nn.packing import Packing
+from flare_mesh.ops.sdpa import _encode_group
+
+
+class SelfAttention(nn.Module):
+    r"""Each node attends to all nodes of its graph, at cost O(N^2 C) (arXiv 1706.03762).
+
+    .. math::
+        Y = \mathrm{softmax}_N(Q K^T / \sqrt D + \log w)\, V
+
+    in each head, and a Linear after it; Q, K, V are linear in x. The node weights w make the sum
+    over the nodes a quadrature.
+
+    Args:
+        channels: Channels C.
+        heads: Heads; divides C.
+
+    Shapes:
+        x [N, C], output [N, C].
+
+    Raises:
+        ValueError: If ``heads`` does not divide ``channels``.
+    """
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        if heads < 1 or channels % heads:
+            raise ValueError(
+                f"SelfAttention: expected 'channels' divisible by 'heads' "
+                f"(got {channels} channels, {heads} heads)"
+            )
+        self.heads = heads
+        self.project = nn.Linear(channels, 3 * channels)
+        self.out = nn.Linear(channels, channels)
+
+    def forward(self, x: Tensor, packing: Packing) -> Tensor:
+        """Mixes the nodes of each graph."""
+        projected = self.project(x).unflatten(-1, (3, self.heads, -1)).unbind(-3)
+        return self.out(packing.map(self._attend, *projected).flatten(-2))
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
+        """[B, L, H, D] of all."""
+        q, k, v = (t.transpose(1, 2) for t in (query, key, value))
+        # Autocast would round the logarithms of weights to half precision.
+        with torch.autocast(query.device.type, enabled=False):
+            mixed = _encode_group(q, k, v, bias, q.shape[-1] ** -0.5)
+        return mixed.transpose(1, 2).to(value.dtype)

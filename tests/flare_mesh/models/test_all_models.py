@@ -1,0 +1,249 @@
+"""What holds for every model: a new one is covered by being registered."""
+
+import pytest
+import torch
+from torch_geometric.data import Batch
+
+from flare_mesh.models import MODELS, build, model_options
+from flare_mesh.testing import (
+    assert_graphs_independent,
+    assert_permutation_equivariant,
+    random_graph,
+)
+
+SMALL = {
+    "hidden_channels": 16,
+    "num_layers": 2,
+    "heads": 4,
+    "num_latents": 6,
+    "num_slices": 6,
+    "num_modes": 6,
+}
+GRAPHS = [random_graph(n, 2, seed=n, dtype=torch.float64) for n in (30, 1, 34, 7, 8, 8)]
+BATCH = Batch.from_data_list(GRAPHS)
+NODES = len(BATCH.pos)
+TIGHT = {"rtol": 1e-9, "atol": 1e-9}
+
+pytestmark = pytest.mark.parametrize("name", list(MODELS))
+
+
+def small(name, **options):
+    """A model in float64 whose every parameter matters."""
+    known = model_options(name)
+    sizes = {key: size for key, size in SMALL.items() if key in known}
+    torch.manual_seed(0)
+    model = build(name, in_channels=2, out_channels=3, **{**sizes, **options}).double().eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    return model
+
+
+def takes_weights(model):
+    """Whether weights change the result; a model for which they cannot must say so."""
+    weight = torch.ones(NODES, dtype=torch.float64)
+    try:
+        model(BATCH, weight=weight)
+    except ValueError:
+        with pytest.raises(ValueError, match="weight"):
+            model(BATCH, weight=weight)
+        return False
+    return True
+
+
+def test_graphs_are_independent(name):
+    model = small(name)
+    assert_graphs_independent(model, GRAPHS, atol=1e-9)
+    equal = [random_graph(9, 2, seed=n, dtype=torch.float64) for n in range(3)]
+    assert_graphs_independent(model, equal, atol=1e-9)
+
+
+def test_gradients_of_graphs_are_independent(name):
+    model = small(name)
+
+    def gradients(results):
+        loss = sum(result.square().sum() for result in results)
+        return torch.autograd.grad(loss, list(model.parameters()))
+
+    together = gradients([model(BATCH)])
+    alone = gradients([model(graph) for graph in GRAPHS])
+    for a, b in zip(together, alone, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-9)
+
+
+def test_node_order_does_not_matter(name):
+    assert_permutation_equivariant(small(name), GRAPHS[0], atol=1e-9)
+
+
+def test_nodes_meet_the_others_of_their_graph(name):
+    model = small(name)
+    x = BATCH.x.clone().requires_grad_()
+    first = int(BATCH.ptr[1])
+    out = model(x, BATCH.pos, BATCH.batch)
+    (grad,) = torch.autograd.grad(out[0].sum(), x)
+    assert bool((grad[:first].abs().sum(-1) > 0).all())
+    assert not bool(grad[first:].any())
+
+
+def test_graphs_without_nodes(name):
+    model = small(name)
+    ptr = torch.tensor([0, 0, 30, 31, 31, 65, 72, 80, 88, 88])
+    out = model(BATCH.x, BATCH.pos, ptr=ptr)
+    torch.testing.assert_close(out, model(BATCH), **TIGHT)
+    none = model(BATCH.x[:0], BATCH.pos[:0], ptr=torch.tensor([0, 0]))
+    assert none.shape == (0, 3)
+    none.sum().backward()
+    assert all(p.grad is None or bool(p.grad.isfinite().all()) for p in model.parameters())
+    for ptr in ([0], [0, 0, 0]):
+        assert model(BATCH.x[:0], BATCH.pos[:0], ptr=torch.tensor(ptr)).shape == (0, 3)
+
+
+@pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
+def test_every_parameter_gets_a_gradient(name, training):
+    model = small(name).train(training)
+    model(BATCH).square().sum().backward()
+    for key, parameter in model.named_parameters():
+        assert parameter.grad is not None, key
+        assert bool(parameter.grad.isfinite().all()), key
+        assert float(parameter.grad.abs().max()) > 0, key
+
+
+def test_single_precision_agrees_with_double(name):
+    model = small(name)
+    double = model(BATCH)
+    model.float()
+    x, pos = BATCH.x.float(), BATCH.pos.float()
+    single = model(x, pos, BATCH.batch)
+    assert single.dtype == torch.float32
+    torch.testing.assert_close(single.double(), double, rtol=1e-3, atol=1e-4)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = model(x, pos, BATCH.batch)
+    assert float((half - double).detach().norm() / double.detach().norm()) < 0.1
+    half.float().square().sum().backward()
+    assert all(bool(p.grad.isfinite().all()) for p in model.parameters() if p.grad is not None)
+
+
+def test_data_and_tensors_are_the_same_call(name):
+    model = small(name)
+    out = model(BATCH)
+    torch.testing.assert_close(model(BATCH.x, BATCH.pos, BATCH.batch), out, **TIGHT)
+    torch.testing.assert_close(model(BATCH.x, BATCH.pos, ptr=BATCH.ptr), out, **TIGHT)
+    graph = GRAPHS[0]
+    torch.testing.assert_close(model(graph), model(graph.x, graph.pos), **TIGHT)
+
+
+def test_without_features_and_in_the_plane(name):
+    known = model_options(name)
+    sizes = {key: size for key, size in SMALL.items() if key in known}
+    model = build(name, in_channels=0, out_channels=1, pos_dim=2, **sizes)
+    assert model(None, torch.rand(5, 2)).shape == (5, 1)
+
+
+def test_weights_matter_or_are_refused(name):
+    model = small(name)
+    if not takes_weights(model):
+        return
+    out = model(BATCH)
+    ones = model(BATCH, weight=torch.ones(NODES, dtype=torch.float64))
+    torch.testing.assert_close(ones, out, **TIGHT)
+    torch.manual_seed(1)
+    weight = torch.rand(NODES, dtype=torch.float64) + 0.5
+    weighted = model(BATCH, weight=weight)
+    assert float((weighted - out).detach()[: int(BATCH.ptr[1])].abs().max()) > 1e-5
+    # Only the ratios within a graph matter.
+    scaled = model(BATCH, weight=weight * (1.0 + BATCH.batch))
+    torch.testing.assert_close(scaled, weighted, rtol=1e-6, atol=1e-7)
+    given = BATCH.clone()
+    given.weight = weight
+    torch.testing.assert_close(model(given), weighted, **TIGHT)
+    alone = model(GRAPHS[2], weight=weight[BATCH.ptr[2] : BATCH.ptr[3]])
+    torch.testing.assert_close(alone, weighted[BATCH.ptr[2] : BATCH.ptr[3]], **TIGHT)
+
+
+def test_a_weight_of_two_counts_as_two_nodes(name):
+    model = small(name)
+    if not takes_weights(model):
+        return
+    graph = GRAPHS[0]
+    weight = torch.ones(30, dtype=torch.float64)
+    weight[:5] = 2.0
+    weighted = model(graph, weight=weight)
+    twice = model(torch.cat([graph.x, graph.x[:5]]), torch.cat([graph.pos, graph.pos[:5]]))
+    torch.testing.assert_close(weighted, twice[:30], rtol=1e-4, atol=1e-6)
+    assert float((weighted - model(graph)).detach().abs().max()) > 1e-5
+
+
+def test_save_and_load(name, tmp_path):
+    model = small(name).float()
+    x, pos = BATCH.x.float(), BATCH.pos.float()
+    model.save(tmp_path)
+    again = type(model).load(tmp_path).eval()
+    assert again.config == model.config
+    assert repr(again) == repr(model)
+    assert torch.equal(again(x, pos, BATCH.batch), model(x, pos, BATCH.batch))
+
+
+def test_the_configuration_holds_every_option(name):
+    options = model_options(name)
+    model = build(name, in_channels=2, out_channels=3, **options)
+    assert model.config.keys() == {"in_channels", "out_channels", *options}
+    assert repr(build(name, **model.config)) == repr(model)
+
+
+def test_parameters_are_drawn_anew(name):
+    model = small(name)
+    before = model(BATCH)
+    model.reset_parameters()
+    after = model(BATCH)
+    assert bool(after.isfinite().all())
+    assert not torch.allclose(before, after)
+    torch.manual_seed(3)
+    model.reset_parameters()
+    drawn = model(BATCH)
+    torch.manual_seed(3)
+    model.reset_parameters()
+    torch.testing.assert_close(model(BATCH), drawn, **TIGHT)
+
+
+def test_checkpointing_changes_nothing(name):
+    if "checkpointing" not in model_options(name):
+        return
+    results = []
+    for checkpointing in (False, True):
+        model = small(name, checkpointing=checkpointing).train()
+        torch.manual_seed(5)
+        out = model(BATCH)
+        grads = torch.autograd.grad(out.square().sum(), list(model.parameters()))
+        results.append([out, *grads])
+    torch.testing.assert_close(*results, **TIGHT)
+
+
+def test_input_of_another_shape_is_refused(name):
+    model = small(name)
+    x, pos = BATCH.x, BATCH.pos
+    for arguments, match in (
+        ((x[:, :1], pos), "'x' of shape"),
+        ((None, pos), "'x' of shape"),
+        ((x, None), "'pos' of shape"),
+        ((x, pos[:, :2]), "'pos' of shape"),
+        ((x[:-1], pos), "'x' of shape"),
+        ((x, pos.float()), "'pos' of the dtype"),
+        ((x, pos, BATCH.batch.flip(0)), "'batch' to be sorted"),
+        ((x, pos, BATCH.batch[1:]), "'batch' to be integers"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            model(*arguments)
+    with pytest.raises(ValueError, match="'ptr'"):
+        model(x, pos, ptr=torch.tensor([0, 5]))
+    with pytest.raises(ValueError, match="'weight'"):
+        model(x, pos, BATCH.batch, weight=torch.ones(3, dtype=torch.float64))
+
+
+def test_impossible_sizes_are_refused(name):
+    sizes = {"in_channels": -1, "out_channels": 0, "hidden_channels": 0, "num_layers": -1,
+             "pos_dim": 0, "heads": 3, "num_latents": 0, "num_slices": 0,
+             "num_modes": 0}  # fmt: skip
+    known = {"in_channels": 2, "out_channels": 3, **model_options(name)}
+    for option in sizes.keys() & known.keys():
+        with pytest.raises(ValueError, match="expected '"):
+            build(name, **{**known, option: sizes[option]})

@@ -1,0 +1,58 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flare_mesh.nn.graphs import graphs_of
+from flare_mesh.nn.packing import Packing
+
+
+def packed(sizes, weight=None):
+    ptr = torch.tensor([0, *sizes]).cumsum(0)
+    return Packing(graphs_of(torch.zeros(sum(sizes), 1), ptr=ptr, weight=weight))
+
+
+def weighted_mean(x, bias):
+    """The weighted mean of each graph, at each of its nodes; wrong where padding leaks."""
+    shares = torch.ones(x.shape[:2]) if bias is None else bias.double().exp()
+    shares = shares.to(x.dtype)[..., None]
+    return ((x * shares).sum(1, keepdim=True) / shares.sum(1, keepdim=True)).expand_as(x)
+
+
+@given(st.lists(st.integers(0, 12), max_size=8), st.booleans())
+def test_functions_see_each_graph_alone(sizes, weighted):
+    generator = torch.Generator().manual_seed(sum(sizes))
+    x = torch.randn(sum(sizes), 2, generator=generator, dtype=torch.float64)
+    weight = torch.rand(len(x), generator=generator) + 0.1 if weighted else None
+    out = packed(sizes, weight).map(weighted_mean, x)
+    shares = torch.ones(len(x), 1).double() if weight is None else weight.double()[:, None]
+    expected = [
+        ((s * part).sum(0) / s.sum()).expand_as(part)
+        for part, s in zip(x.split(sizes), shares.split(sizes), strict=True)
+    ]
+    expected = torch.cat([x[:0], *expected])
+    torch.testing.assert_close(out, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("sizes", [[5], [0, 5], [40, 3, 100]])
+def test_nothing_is_padded_or_copied_where_sizes_differ(sizes):
+    def look(x, bias):
+        assert bias is None
+        assert x.data_ptr() in {rows.data_ptr() for rows in parts}
+        return x
+
+    x = torch.randn(sum(sizes), 2)
+    parts = [rows for rows in x.split(sizes) if len(rows)]
+    assert torch.equal(packed(sizes).map(look, x), x)
+
+
+def test_graphs_of_similar_size_share_a_call():
+    shapes = []
+
+    def look(x, bias):
+        shapes.append(tuple(x.shape))
+        return x
+
+    x = torch.randn(100 + 101 + 99 + 10, 2)
+    assert torch.equal(packed([100, 10, 101, 99]).map(look, x), x)
+    assert sorted(shapes) == [(1, 10, 2), (3, 101, 2)]
