@@ -2,6 +2,25 @@
 
 from flare_mesh.models.field_model import FieldModel
 from flare_mesh.models.flare_operator import FLAREOperator
+from flare_mesh.models.gnot import GNOT
+from flare_mesh.models.lno import LNO
+from flare_mesh.models.perceiver_io import PerceiverIO
 from flare_mesh.models.registry import MODELS, build, load, model_options
+from flare_mesh.models.transformer import Transformer
+from flare_mesh.models.transolver import Transolver
+from flare_mesh.models.transolver_plus import TransolverPlus
 
-__all__ = ["MODELS", "FLAREOperator", "FieldModel", "build", "load", "model_options"]
+__all__ = [
+    "GNOT",
+    "LNO",
+    "MODELS",
+    "FLAREOperator",
+    "FieldModel",
+    "PerceiverIO",
+    "Transformer",
+    "Transolver",
+    "TransolverPlus",
+    "build",
+    "load",
+    "model_options",
+]

@@ -11,9 +11,23 @@ from torch import nn
 
 from flare_mesh.models.field_model import FieldModel
 from flare_mesh.models.flare_operator import FLAREOperator
+from flare_mesh.models.gnot import GNOT
+from flare_mesh.models.lno import LNO
+from flare_mesh.models.perceiver_io import PerceiverIO
+from flare_mesh.models.transformer import Transformer
+from flare_mesh.models.transolver import Transolver
+from flare_mesh.models.transolver_plus import TransolverPlus
 from flare_mesh.nn import FLAREAttention
 
-_CLASSES: tuple[type[FieldModel], ...] = (FLAREOperator,)
+_CLASSES: tuple[type[FieldModel], ...] = (
+    FLAREOperator,
+    GNOT,
+    LNO,
+    PerceiverIO,
+    Transformer,
+    Transolver,
+    TransolverPlus,
+)
 MODELS: Mapping[str, type[FieldModel]] = {model.NAME: model for model in _CLASSES}
 """The models by name."""
 
