@@ -30,8 +30,7 @@ class OptimizerConfig:
             rate about a third to a tenth of AdamW's and a weight decay that much larger; ``muon``
             for the matrices between the first and the last layer, with AdamW for all else.
         lr: Peak learning rate.
-        weight_decay: Of the weights of layers; see
-            :func:`~flare_mesh.training.parameter_groups.parameter_groups`.
+        weight_decay: Of the weights of layers, and not of norms, biases, embeddings and latents.
         betas: Decay of the running means; None for the optimiser's own, (0.9, 0.999), or
             (0.9, 0.99) for ``lion``. A schedule may cycle the first.
         eps: What AdamW adds to the root of the second moment.
