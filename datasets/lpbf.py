@@ -26,13 +26,14 @@ class LPBF(FieldDataset):
     ``hexahedron`` [E, 8], the fields, ``case_id``, and the ``targets`` side by side as ``y``. The
     published task is the z displacement from positions alone, positions over (30, 30, 60) mm.
 
-    =============  ========  ====  ===================
-    field          channels  unit  in the file
-    =============  ========  ====  ===================
-    displacement   3         mm    ``disp``
-    von_mises      1         MPa   ``vmstr``
-    temperature    1         C     ``temp``
-    =============  ========  ====  ===================
+    ==============  ========  ====  ===================
+    field           channels  unit  in the file
+    ==============  ========  ====  ===================
+    displacement    3         mm    ``disp``
+    displacement_z  1         mm    ``disp``, its third
+    von_mises       1         MPa   ``vmstr``
+    temperature     1         C     ``temp``
+    ==============  ========  ====  ===================
 
     ==========  =======  =======  ============  =======================
     published   train    test     nodes         max displacement, mm
@@ -54,8 +55,8 @@ class LPBF(FieldDataset):
         ValueError: If the split or a field is unknown; on access, if a file is damaged.
     """
 
-    FIELDS = {"displacement": 3, "von_mises": 1, "temperature": 1}
-    UNITS = {"displacement": "mm", "von_mises": "MPa", "temperature": "C"}
+    FIELDS = {"displacement": 3, "displacement_z": 1, "von_mises": 1, "temperature": 1}
+    UNITS = {"displacement": "mm", "displacement_z": "mm", "von_mises": "MPa", "temperature": "C"}
     ADDRESS = "https://huggingface.co/datasets/vedantpuri/LPBF_FLARE"
     STATS: ClassVar = {
         "cases": {"train": 1100, "test": 290},
@@ -126,12 +127,14 @@ class LPBF(FieldDataset):
             data.cell_index = torch.from_numpy(cells.reshape(-1))
             code = np.full(len(cells), VTK_CODES["hexahedron"], dtype=np.uint8)
             data.cell_type = torch.from_numpy(code)
-            for name, channels in self.FIELDS.items():
-                values = arrays[self._KEYS[name]]
+            for name, key in self._KEYS.items():
+                values, channels = arrays[key], self.FIELDS[name]
                 if values.shape != (nodes,) or channels > 1:
-                    _check_shape(self._KEYS[name], values, (nodes, channels))
+                    _check_shape(key, values, (nodes, channels))
                 values = values.astype(np.float32).reshape(nodes, channels)
                 data[name] = torch.from_numpy(values)
+            if "displacement_z" in (*self.inputs, *self.targets):
+                data["displacement_z"] = data["displacement"][:, 2:].contiguous()
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
         return data

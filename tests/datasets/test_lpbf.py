@@ -39,6 +39,12 @@ def test_generated_set(lpbf_root):
     assert train.target_channels == {"displacement": 3, "von_mises": 1}
 
 
+def test_the_published_target_is_the_z_displacement(lpbf_root):
+    case = LPBF(lpbf_root, targets=["displacement_z"])[0]
+    torch.testing.assert_close(case.y, case.displacement[:, 2:])
+    assert "displacement_z" not in LPBF(lpbf_root)[0]
+
+
 def test_batches(lpbf_root):
     data_set = LPBF(lpbf_root, targets=["von_mises"])
     batch = next(iter(DataLoader(data_set, batch_size=3)))

@@ -1,5 +1,6 @@
 """Statistics of the training split, saved with the model."""
 
+from flare_mesh.data.normalizers.fixed import FixedNormalizer
 from flare_mesh.data.normalizers.identity import IdentityNormalizer
 from flare_mesh.data.normalizers.normalizer import Normalizer
 from flare_mesh.data.normalizers.resolver import build_normalizer
@@ -9,6 +10,7 @@ from flare_mesh.data.normalizers.unit_gaussian import UnitGaussianNormalizer
 
 __all__ = [
     "FieldStatistics",
+    "FixedNormalizer",
     "IdentityNormalizer",
     "Normalizer",
     "UnitCubeNormalizer",

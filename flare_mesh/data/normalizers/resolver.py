@@ -4,12 +4,14 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
+from flare_mesh.data.normalizers.fixed import FixedNormalizer
 from flare_mesh.data.normalizers.identity import IdentityNormalizer
 from flare_mesh.data.normalizers.normalizer import Normalizer
 from flare_mesh.data.normalizers.unit_cube import UnitCubeNormalizer
 from flare_mesh.data.normalizers.unit_gaussian import UnitGaussianNormalizer
 
 NORMALIZERS: dict[str, type[Normalizer]] = {
+    "fixed": FixedNormalizer,
     "identity": IdentityNormalizer,
     "unit_cube": UnitCubeNormalizer,
     "unit_gaussian": UnitGaussianNormalizer,
@@ -27,8 +29,8 @@ def build_normalizer(
     """A normaliser of ``channels`` by its name, by its class, or itself.
 
     Args:
-        normalizer: ``"unit_gaussian"``, ``"unit_cube"``, ``"identity"``, a class, or an instance,
-            which is returned as it is.
+        normalizer: ``"unit_gaussian"``, ``"unit_cube"``, ``"fixed"``, ``"identity"``, a class, or
+            an instance, which is returned as it is.
         channels: Number of channels C.
         groups: Numbers of channels that share a scale; see :class:`Normalizer`.
         options: Further options of the class, as ``limits``.

@@ -19,7 +19,9 @@ def test_by_name_class_and_instance():
 
 
 def test_bad_choices():
-    with pytest.raises(ValueError, match=r"unknown normaliser 'z'; choose from \['identity', 'un"):
+    with pytest.raises(
+        ValueError, match=r"unknown normaliser 'z'; choose from \['fixed', 'identity', "
+    ):
         build_normalizer("z", 2)
     for normalizer in ("unit_gaussian", UnitGaussianNormalizer):
         with pytest.raises(
