@@ -2,7 +2,7 @@
 
 import json
 import textwrap
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -11,9 +11,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from flare_mesh.files import atomic_path
+from flare_mesh.hub import HubMixin
 
 
-class FieldModel(nn.Module, ABC):
+class FieldModel(HubMixin, nn.Module):
     """Base of the models: features and coordinates of nodes in, a field at the nodes out.
 
     A subclass sets :attr:`NAME`, fills :attr:`config` with all of its options by name, and
@@ -110,6 +111,11 @@ class FieldModel(nn.Module, ABC):
             reason = textwrap.shorten(str(error), 300)  # torch lists every weight that differs
             raise ValueError(f"{folder}: cannot be loaded as {cls.__name__}: {reason}") from error
         return model
+
+    def card_details(self) -> str:
+        """The options, for the model card."""
+        options = json.dumps({"model": self.NAME, **self.config}, indent=2)
+        return f"\n## Options\n\n```json\n{options}\n```"
 
     def __repr__(self) -> str:
         shown = ("in_channels", "out_channels", "hidden_channels", "num_layers", "heads",
