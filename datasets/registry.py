@@ -54,6 +54,10 @@ def build(name: str, root: str | Path, split: str | None, **options: Any) -> Fie
         ValueError: If there is no such set or option, or an option does not fit.
     """
     found = check_options(name, options)
+    for option, parameter in inspect.signature(found).parameters.items():
+        required = parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty
+        if required and option not in options:
+            raise ValueError(f"the data set '{name}' needs the option '{option}'")
     try:
         return found(root, split, **options)  # pyright: ignore[reportCallIssue, reportArgumentType]
     except TypeError as error:

@@ -1,5 +1,6 @@
 """The command line, ``flare-mesh``."""
 
+import json
 import os
 import sys
 import warnings
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(command: str, args: list[str]) -> int:
     from jsonargparse import ArgumentError
 
-    from flare_mesh.training.interrupt import InterruptedTraining
+    from flare_mesh.training.last_checkpoint import InterruptedTraining
     from lpbf import SolverError
 
     try:
@@ -52,7 +53,7 @@ def _run(command: str, args: list[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except ArgumentError as error:
-        print(f"error: {_explain(command, error)}", file=sys.stderr)
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except (RuntimeError, MemoryError) as error:
         if not _is_out_of_memory(error):
@@ -92,7 +93,20 @@ def _call(command: str, args: list[str]) -> None:
     from jsonargparse import auto_cli
 
     function = getattr(import_module(f"flare_mesh.commands.{command}"), command)
-    auto_cli(function, args=args, as_positional=False, exit_on_error=False)
+    auto_cli(function, args=_lists(args), as_positional=False, exit_on_error=False)
+
+
+def _lists(args: list[str]) -> list[str]:
+    """Several values after an option, as a shell's ``*`` gives them, as the list they stand for."""
+    out: list[str] = []
+    values: list[str] = []
+    for arg in [*args, "--"]:
+        if not arg.startswith("--"):
+            values.append(arg)
+            continue
+        out += [json.dumps(values)] if len(values) > 1 else values
+        out, values = [*out, arg], []
+    return out[:-1]
 
 
 def _expand(command: str, args: list[str]) -> list[str]:
@@ -132,21 +146,6 @@ def _config_file(name: str) -> str:
     raise FileNotFoundError(
         f"{name}: no such configuration; {nearest(name, config_names())} Or give a file's path"
     )
-
-
-def _explain(command: str, error: Exception) -> str:
-    """A parser's message in one line, with the nearest valid key where one is unknown."""
-    import re
-
-    text = " ".join(str(error).split())
-    unknown = re.search(
-        r"(?:Key|Option) ['\"]?([\w.]+)['\"]? is not expected|Unrecognized arguments: --?([\w.]+)",
-        text,
-    )
-    if unknown is None:
-        return text
-    key = next(group for group in unknown.groups() if group)
-    return f"unknown option '{key}'"
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:

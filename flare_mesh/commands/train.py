@@ -1,5 +1,6 @@
 """``flare-mesh fit``, ``validate`` and ``test``: Lightning's command line for fields on meshes."""
 
+import itertools
 import logging
 import sys
 import time
@@ -14,11 +15,12 @@ from lightning.pytorch.callbacks import Callback, Checkpoint, ModelCheckpoint, R
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from flare_mesh.commands.option_check import check_arguments, check_config_file, prefixes
 from flare_mesh.files import check_folder
 from flare_mesh.training.build import build_module, check_model
 from flare_mesh.training.checkpoint_io import AtomicCheckpointIO, read_checkpoint
 from flare_mesh.training.data_module import FieldDataModule
-from flare_mesh.training.interrupt import SaveOnInterrupt
+from flare_mesh.training.last_checkpoint import LastCheckpoint
 from flare_mesh.training.run_folder import (
     RunFolder,
     peak_memory,
@@ -91,7 +93,17 @@ class FieldCLI(LightningCLI):
         parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """As Lightning's, which warns where the process has arguments of its own."""
+        """Refuses unknown options by name; Lightning's parser lets some of a file's pass."""
+        chosen = self._subcommand_parsers.get(args[0]) if args else None
+        if chosen is not None:
+            actions = (action.dest for action in chosen._actions)
+            known = {name for name in actions if not name.endswith((".help", "==SUPPRESS=="))}
+            # Groups such as 'model.optimizer' are named by what is in them.
+            known -= {group for name in known for group in prefixes(name)}
+            check_arguments(args[1:], {*known, "help", "print_config"})
+            for option, value in itertools.pairwise(args):
+                if option in ("-c", "--config"):
+                    check_config_file(value, known)
         self.config = parser.parse_args(args)
 
     def _parse_ckpt_path(self) -> None:
@@ -137,7 +149,7 @@ class FieldCLI(LightningCLI):
         on_terminal = sys.stdout.isatty()
         added: list[Callback] = [self.run] if fitting else []
         if fitting:
-            added += [*self._checkpoints(), SaveOnInterrupt(self.folder / LAST)]
+            added += self._checkpoints()
         if given["enable_progress_bar"] is not False:
             added.append(RichProgressBar() if on_terminal else PrintProgress())
         kwargs["enable_progress_bar"] = on_terminal and given["enable_progress_bar"] is not False
@@ -151,27 +163,19 @@ class FieldCLI(LightningCLI):
         return super().instantiate_trainer(**kwargs)
 
     def _checkpoints(self) -> list[Callback]:
-        folder, common = self.folder / "checkpoints", {"enable_version_counter": False}
-        found: list[Callback] = [
-            ModelCheckpoint(
-                folder, "last", every_n_epochs=1, save_on_train_epoch_end=True, **common
-            )
-        ]
-        if self.options.checkpoint_steps is not None:
-            steps = self.options.checkpoint_steps
-            found.append(ModelCheckpoint(folder, "last", every_n_train_steps=steps, **common))
+        found: list[Callback] = []
         if self.options.data.val_split is not None:
             found.append(
                 ModelCheckpoint(
-                    folder,
+                    (self.folder / BEST).parent,
                     "best",
                     monitor="val_relative_l2",
-                    mode="min",
                     save_on_train_epoch_end=True,
-                    **common,
+                    enable_version_counter=False,
                 )
             )
-        return found
+        # The last of all, for it holds the state of the others.
+        return [*found, LastCheckpoint(self.folder / LAST, self.options.checkpoint_steps)]
 
     def _config_text(self) -> str:
         assert self.subcommand is not None
@@ -210,8 +214,8 @@ class FieldCLI(LightningCLI):
                 surrogate.model = raw
             write_json(self.folder / "summary.json", summary)
             print(
-                f"trained {summary['parameters']:,} parameters in {summary['train_seconds']:.0f} s, "
-                f"{summary['steps']:,} steps; kept the {summary['kept']} epoch: {self.folder}"
+                f"trained {summary['parameters']:,} parameters for {summary['steps']:,} steps in "
+                f"{summary['train_seconds']:.0f} s; kept the {summary['kept']} epoch: {self.folder}"
             )
 
     def _keeps_best(self) -> bool:

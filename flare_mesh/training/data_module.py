@@ -12,6 +12,7 @@ from flare_mesh.data.transforms.resolver import TransformSpec, build_transforms
 from flare_mesh.datasets import FieldDataset
 from flare_mesh.datasets.registry import build, check_options
 from flare_mesh.datasets.splits import split_names
+from flare_mesh.mesh_reading import MeshReading
 from flare_mesh.training.case_loader import CaseLoader
 from flare_mesh.training.case_sampler import CaseSampler
 from flare_mesh.training.cases import Cases
@@ -93,6 +94,8 @@ class FieldDataModule(LightningDataModule):
         """Consecutive processes that get the same cases, each to take a share of the nodes."""
         self._datasets: dict[tuple[str, str], FieldDataset] = {}
         self._cases: dict[str, Cases] = {}
+        self._train_loader: CaseLoader | None = None
+        self._resumed: dict[str, int] = {}
 
     def _dataset(self, split: str, role: str) -> FieldDataset:
         if (split, role) not in self._datasets:
@@ -166,6 +169,7 @@ class FieldDataModule(LightningDataModule):
         window = getattr(dataset, "window", None)
         if window is not None and not isinstance(window, tuple):
             window = window.num_in, window.num_out
+        reading = MeshReading.of_dataset(self.name, self.options["train"], inputs, window)
         return DataDescription(
             name=self.name,
             pos_dim=pos.shape[1],
@@ -177,7 +181,10 @@ class FieldDataModule(LightningDataModule):
             grid_shape=getattr(dataset, "grid_shape", None),
             features=self.features,
             # How generated parts were made: a prediction takes pitch and process from it.
-            info=read_settings(self.root) if self.name == "lpbf" else {},
+            info={
+                **(read_settings(self.root) if self.name == "lpbf" else {}),
+                "reading": reading.to_dict(),
+            },
         )
 
     def case_ids(self) -> dict[str, list[str]]:
@@ -216,7 +223,17 @@ class FieldDataModule(LightningDataModule):
         )
 
     def train_dataloader(self) -> CaseLoader:
-        return self._loader("train")
+        self._train_loader = loader = self._loader("train")
+        if self._resumed:
+            loader.load_state_dict(self._resumed)
+        return loader
+
+    # Lightning gives a loader its state too late where the schedule asks for the number of steps.
+    def state_dict(self) -> dict[str, int]:
+        return {} if self._train_loader is None else self._train_loader.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        self._resumed = state_dict
 
     def val_dataloader(self) -> Any:
         return self._loader("val") if self.has("val") else []

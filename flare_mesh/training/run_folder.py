@@ -46,7 +46,7 @@ class RunFolder(Checkpoint):
         self.folder = Path(folder)
         self.config = config
         self.rows: list[dict[str, float]] = []
-        self._start = 0.0
+        self._start, self._first = 0.0, 0
         self.seconds = 0.0
         """Time spent in training epochs, over all parts of the run."""
         self.steps = 0
@@ -60,6 +60,10 @@ class RunFolder(Checkpoint):
         data = getattr(trainer, "datamodule", None)
         if data is not None:
             write_json(self.folder / "splits.json", describe_splits(data.case_ids()))
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # An epoch that is taken up in its middle has no start of its own.
+        self._start, self._first = time.perf_counter(), trainer.global_step
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._start, self._first = time.perf_counter(), trainer.global_step

@@ -1,0 +1,77 @@
+"""Options that do not exist, named with the nearest that does."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from flare_mesh.choices import nearest
+
+
+def check_config_file(path: str | Path, known: Collection[str]) -> None:
+    """Refuses keys of a configuration file that are no options.
+
+    Args:
+        path: The YAML file.
+        known: All options by their dotted names; what is below one belongs to it.
+
+    Raises:
+        ValueError: If the file is not YAML, not a mapping, or has an unknown key.
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from error
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{path}: expected a mapping of options (got {type(values).__name__})")
+    try:
+        unknown = _unknown(values, known, "")
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    if unknown:
+        raise ValueError(f"{path}: unknown option '{unknown[0]}'; {_nearest(unknown[0], known)}")
+
+
+def check_arguments(args: Sequence[str], known: Collection[str]) -> None:
+    """Refuses arguments that are no options.
+
+    Raises:
+        ValueError: At the first.
+    """
+    for arg in args:
+        found = re.match(r"--([A-Za-z_][\w.]*)", arg)
+        if found and not _is_known(found[1], known):
+            raise ValueError(f"unknown option '--{found[1]}'; {_nearest(found[1], known)}")
+
+
+def prefixes(name: str) -> list[str]:
+    """The groups that an option belongs to: ``a`` and ``a.b`` of ``a.b.c``."""
+    parts = name.split(".")
+    return [".".join(parts[:count]) for count in range(1, len(parts))]
+
+
+def _nearest(name: str, known: Collection[str]) -> str:
+    return nearest(name, {*known, *(group for option in known for group in prefixes(option))})
+
+
+def _is_known(name: str, known: Collection[str]) -> bool:
+    return any(option in known for option in (name, *prefixes(name))) or any(
+        option.startswith(f"{name}.") for option in known
+    )
+
+
+def _unknown(values: Mapping[Any, Any], known: Collection[str], prefix: str) -> list[str]:
+    found = []
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if name in known:
+            continue
+        if not any(option.startswith(f"{name}.") for option in known):
+            found.append(name)
+        elif isinstance(value, Mapping):
+            found += _unknown(value, known, f"{name}.")
+        elif value is not None:
+            raise ValueError(f"'{name}': expected options below it (got {value!r})")
+    return found
