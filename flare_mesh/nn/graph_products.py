@@ -63,7 +63,7 @@ class GraphProducts:
             [N, H, E].
         """
         if self.slot is not None:
-            of_graph = of_graph[self.graph]
+            of_graph = of_graph.index_select(0, self.graph)
         return self._rows((self._blocks(left) @ of_graph).transpose(1, 2))
 
     def largest(self, values: Tensor) -> Tensor:
@@ -87,4 +87,4 @@ class GraphProducts:
     def _rows(self, blocks: Tensor) -> Tensor:
         """[K, L, ...] to [N, ...]."""
         rows = blocks.flatten(0, 1)
-        return rows if self.slot is None else rows[self.slot]
+        return rows if self.slot is None else rows.index_select(0, self.slot)

@@ -5,7 +5,7 @@ def check_heads(owner: str, channels: int, heads: int) -> None:
     """Raises a ValueError unless the channels can be dealt out to the heads."""
     if heads < 1 or channels % heads:
         raise ValueError(
-            f"{owner}: expected channels divisible by 'heads' "
+            f"{owner}: expected 'channels' divisible by 'heads' "
             f"(got {channels} channels, {heads} heads)"
         )
 
