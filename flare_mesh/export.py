@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
+from torch.fx import GraphModule
 
 from flare_mesh.data import IdentityNormalizer, check_folder
 from flare_mesh.files import atomic_path
@@ -201,7 +202,9 @@ def _trace(field: _Field, weight: bool) -> ExportedProgram:
     shapes = {key: {1: edges} if key == "edge_index" else {0: nodes} for key in inputs}
     with _reasons(field, "what it computes depends on values or on the number of nodes"), _quiet():
         program = torch.export.export(field, (), kwargs=inputs, dynamic_shapes=shapes, strict=False)
-    for node in program.graph.nodes:
+    # What runs without autocast stands in graphs of its own.
+    graphs = [m.graph for m in program.graph_module.modules() if isinstance(m, GraphModule)]
+    for node in (node for graph in graphs for node in graph.nodes):
         if isinstance(node.target, torch._ops.OpOverload) and node.target.namespace != "aten":
             raise ValueError(
                 f"{field.name}: cannot be exported: it calls {node.target}, which is not torch's "
@@ -231,7 +234,10 @@ def _reasons(field: _Field, what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # the tracers and runtimes raise a dozen types of their own
-        reason = textwrap.shorten(str(error), 200)
+        first: BaseException = error
+        while first.__cause__ is not None:  # the exporter wraps it in pages about itself
+            first = first.__cause__
+        reason = textwrap.shorten(str(first), 200)
         raise ValueError(f"{field.name}: cannot be exported: {what} ({reason})") from error
 
 
