@@ -17,7 +17,7 @@ from flare_mesh.training.error_sums import ErrorSums, summed
 from flare_mesh.training.losses import FieldLoss, LossConfig
 from flare_mesh.training.optimizers import OptimizerConfig, build_optimizer
 from flare_mesh.training.schedules import ScheduleConfig, build_schedule
-from flare_mesh.training.seeding import mix_seed
+from flare_mesh.training.seeding import mix_seed, seed_step
 from flare_mesh.training.sharding import Shards
 from flare_mesh.training.unroll import RolloutConfig, unroll
 from flare_mesh.training_range import TrainingRange
@@ -156,7 +156,7 @@ class FieldModule(LightningModule):
     def training_step(self, batch: Data, batch_idx: int = 0) -> Tensor:
         """The loss of a batch, weighted so that all processes together have its mean."""
         self._check_pending()
-        torch.manual_seed(mix_seed(self.seed, self.global_step, batch_idx, self.global_rank))
+        seed_step(mix_seed(self.seed, self.global_step, batch_idx, self.global_rank), self.device)
         batch = self.shards.take(batch)
         prediction = self.predict_batch(batch, training=True)
         errors = self.loss(prediction, batch.y, batch, group=self.shards.group)
