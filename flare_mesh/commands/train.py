@@ -17,6 +17,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from flare_mesh.commands.option_check import check_arguments, check_config_file, prefixes
 from flare_mesh.files import check_folder
+from flare_mesh.surrogate_files import load_surrogate
 from flare_mesh.training.build import build_module, check_model
 from flare_mesh.training.checkpoint_io import AtomicCheckpointIO, read_checkpoint
 from flare_mesh.training.data_module import FieldDataModule
@@ -186,37 +187,33 @@ class FieldCLI(LightningCLI):
         return parser.dump(options, skip_none=False, skip_link_targets=True)
 
     def fit(self, model: LightningModule, **kwargs: Any) -> None:
-        """Trains, keeps the surrogate, and tests it."""
+        """Trains, tests the epoch that is kept, and writes its surrogate."""
         trainer, start = self.trainer, time.perf_counter()
         trainer.fit(model, **kwargs)
-        surrogate = model.surrogate
-        assert self.datamodule is not None
-        best = self.folder / BEST
-        if self._keeps_best() and best.is_file():
-            model.load_state_dict(read_checkpoint(best)["state_dict"])
+        kept = self._kept_checkpoint()
         summary: dict[str, Any] = {
-            "parameters": sum(p.numel() for p in surrogate.model.parameters()),
+            "parameters": sum(p.numel() for p in model.surrogate.model.parameters()),
             "epochs": trainer.current_epoch,
             "steps": trainer.global_step,
-            "kept": "best" if self._keeps_best() and best.is_file() else "last",
+            "kept": kept.stem,
             "train_seconds": round(self.run.seconds, 3),
             "seconds_per_step": self.run.seconds / max(1, self.run.steps),
             "peak_memory_bytes": peak_memory(trainer.strategy.root_device),
         }
-        if self.datamodule.has("test"):
-            summary |= self._test(model, kwargs["datamodule"], None)
+        if self.options.data.test_split is not None:
+            summary |= self._test(model, kwargs["datamodule"], str(kept))
         summary["total_seconds"] = round(time.perf_counter() - start, 3)
-        if trainer.is_global_zero:
-            surrogate.cpu().save(self.folder)
-            if model.ema is not None:
-                raw, surrogate.model = surrogate.model, model.ema.module.cpu()
-                surrogate.save(self.folder / "ema")
-                surrogate.model = raw
-            write_json(self.folder / "summary.json", summary)
-            print(
-                f"trained {summary['parameters']:,} parameters for {summary['steps']:,} steps in "
-                f"{summary['train_seconds']:.0f} s; kept the {summary['kept']} epoch: {self.folder}"
-            )
+        if not trainer.is_global_zero:
+            return
+        # From the file: a strategy may have spread the weights over the processes.
+        load_surrogate(kept).save(self.folder)
+        if self.options.model.ema is not None:
+            load_surrogate(kept, ema=True).save(self.folder / "ema")
+        write_json(self.folder / "summary.json", summary)
+        print(
+            f"trained {summary['parameters']:,} parameters for {summary['steps']:,} steps in "
+            f"{summary['train_seconds']:.0f} s; kept the {summary['kept']} epoch: {self.folder}"
+        )
 
     def _keeps_best(self) -> bool:
         options = self.options
@@ -227,21 +224,22 @@ class FieldCLI(LightningCLI):
 
     def test(self, model: LightningModule, ckpt_path: str | None = None, **kwargs: Any) -> None:
         """Tests a checkpoint; the errors of each case go into ``test_cases.csv``."""
-        path = ckpt_path or self._checkpoint_to_test()
+        path = ckpt_path or str(self._kept_checkpoint())
         errors = self._test(model, kwargs["datamodule"], path)
         if self.trainer.is_global_zero:
-            write_json(self.folder / "test.json", {"checkpoint": str(path), **errors})
+            write_json(self.folder / "test.json", {"checkpoint": path, **errors})
 
     def validate(self, model: LightningModule, ckpt_path: str | None = None, **kwargs: Any) -> None:
         """Validates a checkpoint."""
         self.trainer.validate(
-            model, ckpt_path=ckpt_path or self._checkpoint_to_test(), verbose=False, **kwargs
+            model, ckpt_path=ckpt_path or str(self._kept_checkpoint()), verbose=False, **kwargs
         )
         if self.trainer.is_global_zero:
             for name, value in self.trainer.callback_metrics.items():
                 print(f"{name}: {float(value):.5f}")
 
-    def _checkpoint_to_test(self) -> str:
+    def _kept_checkpoint(self) -> Path:
+        """The checkpoint whose weights count."""
         best, last = self.folder / BEST, self.folder / LAST
         path = best if self._keeps_best() and best.is_file() else last
         if not path.is_file():
@@ -249,7 +247,7 @@ class FieldCLI(LightningCLI):
                 f"{path}: no checkpoint there; name the run by --run FOLDER, or a checkpoint by "
                 f"--ckpt_path"
             )
-        return str(path)
+        return path
 
     def _test(self, model: LightningModule, data: Any, path: str | None) -> dict[str, Any]:
         self.trainer.test(model, datamodule=data, ckpt_path=path, verbose=False)

@@ -52,5 +52,5 @@ class Shards:
         for key in ("pos", "x", "y", "batch", "weight"):
             values = data.get(key)
             if isinstance(values, Tensor) and len(values) == nodes:
-                out[key] = values[rank :: self.count]
+                out[key] = values[rank :: self.count].contiguous()
         return out
