@@ -59,4 +59,6 @@ class Packing:
             group.unpack(function(*(group.pack(t, count) for t in nodes), bias))
             for group, count, bias in self._parts
         ]
-        return rows[0] if self._inverse is None else torch.cat(rows)[self._inverse]
+        if self._inverse is None:
+            return rows[0]
+        return torch.cat(rows).index_select(0, self._inverse)

@@ -9,7 +9,8 @@ from flare_mesh.nn.slice_attention import SliceAttention
 class PhysicsAttention(SliceAttention):
     """Physics-Attention for irregular meshes (Transolver, arXiv 2402.02366).
 
-    Values are a projection of their own; each head has one learned temperature, at first 0.5.
+    Values are a projection of their own; each head has one learned temperature, at first 0.5 and
+    unbounded, as in the authors' code for irregular meshes (for grids it is clamped there).
     """
 
     def __init__(self, channels: int, heads: int, num_slices: int) -> None:

@@ -241,7 +241,7 @@ def test_input_of_another_shape_is_refused(name):
 
 def test_impossible_sizes_are_refused(name):
     sizes = {"in_channels": -1, "out_channels": 0, "hidden_channels": 0, "num_layers": -1,
-             "pos_dim": 0, "heads": 3, "num_latents": 0, "num_slices": 0,
+             "pos_dim": 0, "heads": 7, "num_latents": 0, "num_slices": 0,
              "num_modes": 0}  # fmt: skip
     known = {"in_channels": 2, "out_channels": 3, **model_options(name)}
     for option in sizes.keys() & known.keys():
