@@ -123,7 +123,7 @@ class GNOT(FieldModel):
         nodes = read_nodes(self, x, pos, batch, ptr, weight, edge_index, batch_size)
         features, log_weight = nodes.features(), nodes.graphs.log_weight
         share = None if log_weight is None else log_weight.exp()
-        products = GraphProducts(nodes.graphs.layout, len(features))
+        products = GraphProducts(nodes.graphs.layout, features.shape[0])
         query, field = self.query(features), self.input(features) + self.constant
         for block in self.blocks:
             mixed = block(query, field, nodes.pos, products, share)

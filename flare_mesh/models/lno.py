@@ -122,7 +122,7 @@ class LNO(FieldModel):
     ) -> Tensor:
         nodes = read_nodes(self, x, pos, batch, ptr, weight, edge_index, batch_size)
         features = nodes.features()
-        products = GraphProducts(nodes.graphs.layout, len(features))
+        products = GraphProducts(nodes.graphs.layout, features.shape[0])
         score = self.score(self.trunk(nodes.pos if self.config["trunk"] == "pos" else features))
         written = self.branch(features)
         latents = self._gather(score, written, products, nodes.graphs.log_weight)

@@ -44,13 +44,14 @@ class PerceiverIO(FieldModel):
         mlp_ratio: Width of the blocks' pointwise networks over C.
         head_layers: Residual hidden layers of the head.
         act: Activation of all networks, see :class:`~flare_mesh.nn.ResidualMLP`.
+        backend: Backend of the cross-attentions, see :func:`flare_mesh.flare_attention`.
 
     Shapes:
         As :meth:`FieldModel.forward`. ``weight`` enters the softmax over the nodes as log w: the
         latents gather by quadrature.
 
     Raises:
-        ValueError: If a size does not fit.
+        ValueError: If a size does not fit, or ``backend`` is unknown.
     """
 
     NAME = "perceiver_io"
@@ -68,6 +69,7 @@ class PerceiverIO(FieldModel):
         mlp_ratio: float = 4.0,
         head_layers: int = 2,
         act: str = "gelu",
+        backend: str = "auto",
     ) -> None:
         super().__init__(
             in_channels=in_channels,
@@ -80,11 +82,15 @@ class PerceiverIO(FieldModel):
             mlp_ratio=mlp_ratio,
             head_layers=head_layers,
             act=act,
+            backend=backend,
         )
-        c = hidden_channels
-        check_heads(type(self).__name__, c, heads)
-        check_at_least(type(self).__name__, 1, num_latents=num_latents)
+        c, name = hidden_channels, type(self).__name__
+        check_heads(name, c, heads)
+        check_at_least(name, 1, num_latents=num_latents)
+        if backend not in (known := ("auto", *backends.NAMES)):
+            raise ValueError(f"{name}: unknown backend '{backend}'; choose from {list(known)}")
         self.heads = heads
+        self.backend = backend
         self.embedding = ResidualMLP(pos_dim + in_channels, c, c, 2, output_residual=True, act=act)
         self.gather_query = nn.Parameter(torch.empty(num_latents, c))
         self.gather_norm = nn.LayerNorm(c)
@@ -123,14 +129,14 @@ class PerceiverIO(FieldModel):
     ) -> Tensor:
         nodes = read_nodes(self, x, pos, batch, ptr, weight, edge_index, batch_size)
         layout, log_weight, _ = nodes.graphs
-        scale = (self.gather_query.shape[1] // self.heads) ** -0.5
+        how = {"scale": (self.gather_query.shape[1] // self.heads) ** -0.5, "backend": self.backend}
         h = cast(Tensor, self.embedding(nodes.features()))
 
         n = self.gather_norm(h)
         key, value = self._split(self.gather_key(n)), self._split(self.gather_value(n))
         query = self._split(self.gather_query).transpose(0, 1).to(key.dtype)
         query = query.expand(layout.num_graphs, *query.shape)
-        gathered = backends.gather(query, key, value, layout, log_weight, scale=scale)
+        gathered = backends.gather(query, key, value, layout, log_weight, **how)
         latents = self.gather_out(gathered.transpose(1, 2).flatten(-2).to(key.dtype))
         for block in self.blocks:
             latents = block(latents)
@@ -141,7 +147,7 @@ class PerceiverIO(FieldModel):
             self._split(self.read_query(self.read_norm(h))),
             self._split(self.read_value(latents)).transpose(1, 2),
             layout,
-            scale=scale,
+            **how,
         )
         return self.head(self.norm(self.read_out(read.flatten(-2))))
 

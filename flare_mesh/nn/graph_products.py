@@ -68,7 +68,7 @@ class GraphProducts:
 
     def largest(self, values: Tensor) -> Tensor:
         """The largest values [N, H] among the nodes of each node's graph, without gradient."""
-        if len(values) == 0:
+        if values.shape[0] == 0:
             return values.detach()
         blocks = self._blocks(values.detach()[..., None], -torch.inf).amax(2)[..., 0]  # [K, H]
         if self.slot is not None:

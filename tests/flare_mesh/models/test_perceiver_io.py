@@ -67,9 +67,10 @@ def by_hand(model, graph, weight):
     return dense("head.layers.3", y)
 
 
+@pytest.mark.parametrize("backend", ["auto", "sdpa", "reference"])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_against_the_equations(weighted):
-    model = small()
+def test_against_the_equations(weighted, backend):
+    model = small(backend=backend)
     weight = WEIGHT if weighted else None
     out = model(GRAPH.x, GRAPH.pos, weight=weight)
     expected = by_hand(model, GRAPH, WEIGHT if weighted else torch.ones_like(WEIGHT))
@@ -90,6 +91,7 @@ def test_options():
         ({"mlp_ratio": 0.0}, "'mlp_ratio'"),
         ({"num_layers": -1}, "'num_layers' >= 0"),
         ({"head_layers": -2}, "'num_layers' >= -1"),
+        ({"backend": "fast"}, "unknown backend 'fast'; choose from"),
         ({"act": "sine"}, "unknown activation 'sine'"),
     ):
         with pytest.raises(ValueError, match=message):
