@@ -15,6 +15,7 @@ def test_a_step_draws_as_after_manual_seed():
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_step_draws_on_the_gpu_as_after_manual_seed():
     torch.manual_seed(7)
     expected = torch.rand(4), torch.rand(4, device="cuda")
