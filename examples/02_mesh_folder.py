@@ -2,7 +2,13 @@
 
 The folder holds plates with a hole under tension (Kirsch 1898), meshed with triangles or quads of
 any size, as a solver would have left them: one `.vtu` each, the load in its name, stresses on the
-nodes. Training knows them by MeshFolder alone.
+nodes. Training knows the folder alone.
+
+On the command line, the same training is
+
+    flare-mesh fit --config mesh_folder_cpu
+
+with the folder and its fields named in configs/mesh_folder_cpu.yaml.
 """
 
 import sys
@@ -12,11 +18,9 @@ import numpy as np
 import pyvista
 import torch
 from lightning import Trainer, seed_everything
-from torch_geometric.loader import DataLoader
 
-from flare_mesh import FLAREOperator, MeshData, Surrogate
-from flare_mesh.datasets import MeshFolder
-from flare_mesh.training import FieldModule
+from flare_mesh import MeshData
+from flare_mesh.training import FieldDataModule, OptimizerConfig, build_module
 
 RESULTS = Path("results")
 
@@ -58,26 +62,34 @@ def main(num_cases: int = 100, epochs: int = 60) -> float:
         write_case(rng, number)
 
     seed_everything(0, verbose=False)
-    options = {
-        "inputs": ["load"],
-        "targets": ["stress"],
-        "name_pattern": r"load(?P<load>[\d.]+)\b",
-        "units": {"load": "MPa", "stress": "MPa"},
-        "weights": True,
-    }
-    train = MeshFolder(RESULTS, "train", **options)
-    test = MeshFolder(RESULTS, "test", **options)
-    model = FLAREOperator(1, 3, hidden_channels=32, num_layers=3, heads=4, num_latents=32)
-    surrogate = Surrogate(model, train.target_channels, units=train.UNITS)
-    surrogate.fit_normalizers(train)
+    data = FieldDataModule(
+        "mesh_folder",
+        str(RESULTS),
+        options={
+            "inputs": ["load"],
+            "targets": ["stress"],
+            "name_pattern": r"load(?P<load>[\d.]+)\b",
+            "units": {"load": "MPa", "stress": "MPa"},
+            "weights": True,
+        },
+        batch_size=4,
+        in_memory=True,
+    )
+    module = build_module(
+        data,
+        "flare",
+        options={"hidden_channels": 32, "num_layers": 3, "heads": 4, "num_latents": 32},
+        optimizer=OptimizerConfig(lr=4e-3),
+    )
     quiet = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
-    trainer = Trainer(max_epochs=epochs, **quiet)
-    module = FieldModule(surrogate, lr=4e-3)
-    trainer.fit(module, DataLoader(train, batch_size=4, shuffle=True))
-    trainer.test(module, DataLoader(test, batch_size=4))
+    quiet["limit_val_batches"] = 0
+    trainer = Trainer(max_epochs=epochs, gradient_clip_val=1.0, num_sanity_val_steps=0, **quiet)
+    trainer.fit(module, data)
+    trainer.test(module, data)
+    module.surrogate.save("run")
 
-    mesh = test[0]
-    predicted = surrogate.predict(mesh)["stress"]
+    mesh = data.cases("test").dataset[0]
+    predicted = module.surrogate.predict(mesh)["stress"]
     mesh.save("predicted.vtu", predicted_stress=predicted, error_stress=predicted - mesh.stress)
     return float(trainer.callback_metrics["test_relative_l2_stress"])
 

@@ -53,7 +53,7 @@ class FieldDataModule(LightningDataModule):
         train_options: dict[str, Any] | None = None,
         test_options: dict[str, Any] | None = None,
         train_split: str = "train",
-        val_split: str | float | None = None,
+        val_split: float | str | None = None,
         test_split: str | None = "test",
         features: list[Any] | None = None,
         augment: list[Any] | None = None,
