@@ -1,0 +1,179 @@
+"""``flare-mesh benchmark``: several models on one data set under one budget."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from flare_mesh.choices import nearest
+from flare_mesh.commands.benchmark_results import draw_results, write_tables
+from flare_mesh.commands.benchmark_runs import finish_run, result_of, step_seconds
+from flare_mesh.configs import config_names, config_path
+from flare_mesh.files import check_folder
+from flare_mesh.models import MODELS
+from flare_mesh.training.build import check_model
+
+_TRIAL_BATCHES = 25
+# What a model that is given by a configuration brings along: the rest is that of the data.
+_RECIPE = ("precision", "gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches")
+
+
+def benchmark(
+    data: str,
+    models: dict[str, dict[str, Any] | None] | list[str] | str,
+    *,
+    out: str = "runs/benchmark",
+    seeds: int = 3,
+    epochs: int | None = None,
+    seconds: float | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Trains several models on one data set under one budget, with several seeds each.
+
+    Each run is a process of its own, so that its peak memory is its own and its failure leaves the
+    others. Started again, the benchmark goes on: what is finished is kept, what was begun is
+    resumed, what failed is tried again. Writes results.csv (a row a run), table.csv and table.md
+    (a row a model) and results.png into the folder of the benchmark.
+
+    The budget in seconds is one of training steps: reading, validation and test come on top. So
+    that the learning rate's schedule ends with it, each model's step is timed in a short trial, and
+    its runs get the number of steps that fill the budget.
+
+    Args:
+        data: Configuration, or name of one that comes with the package, whose data are used, and
+            whose recipe for models that do not bring their own.
+        models: Names of models or of configurations; or a mapping from a name in the table to what
+            a configuration has under 'model', such as
+            '{small: {name: flare, options: {num_layers: 2}}}'. A configuration gives its model,
+            loss, optimiser, schedule, precision and clipping; its data are not looked at.
+        out: Folder of the benchmark.
+        seeds: Runs of each model, with the seeds 0, 1 and so on.
+        epochs: Budget of each run; by default that of the configuration of the data.
+        seconds: Budget of each run in seconds of training, in place of epochs.
+        overwrite: Replaces runs of other options in the folder.
+    """
+    if seeds < 1:
+        raise ValueError(f"seeds: expected at least 1 (got {seeds})")
+    if epochs is not None and seconds is not None:
+        raise ValueError("benchmark: expected a budget of epochs or of seconds, not of both")
+    for name, value in (("epochs", epochs), ("seconds", seconds)):
+        if value is not None and not value > 0:
+            raise ValueError(f"{name}: expected more than 0 (got {value})")
+    base = _read_config(data)
+    if not isinstance(base.get("data"), dict):
+        raise ValueError(f"{data}: expected a configuration with 'data'")
+    if base["data"].get("test_split", "test") is None:
+        raise ValueError(f"{data}: data.test_split is not set; models are compared on test cases")
+    configs = {label: _merge(base, recipe) for label, recipe in _recipes(base, models).items()}
+    folder = Path(out)
+    check_folder(folder / "table.csv")
+    rows = []
+    for label, config in configs.items():
+        place = folder / label
+        trainer = config["trainer"]
+        if epochs is not None:
+            trainer |= {"max_epochs": epochs, "max_steps": -1}
+        elif seconds is not None:
+            trial = _trial(config)
+            print(f"{label}: trial", flush=True)
+            reason = finish_run(place / "trial", trial, overwrite)
+            if reason:
+                print(f"{label}: the trial failed: {reason}", flush=True)
+                rows += [
+                    {"model": label, "seed": seed, "failed": f"trial: {reason}"}
+                    for seed in range(seeds)
+                ]
+                continue
+            steps = max(1, int(seconds / step_seconds(place / "trial")))
+            trainer |= {"max_epochs": -1, "max_steps": steps}
+        for seed in range(seeds):
+            run = place / f"seed_{seed}"
+            reason = finish_run(run, config | {"seed_everything": seed}, overwrite)
+            row = {"model": label, "seed": seed, "failed": reason} | result_of(run, reason)
+            rows.append(row)
+            done = f"failed: {reason}" if reason else f"relative L2 {row['relative_l2']:.4f}"
+            print(f"{label}, seed {seed}: {done}", flush=True)
+            write_tables(folder, rows)
+    write_tables(folder, rows)
+    draw_results(folder, rows)
+    print((folder / "table.md").read_text(encoding="utf-8"), end="")
+    if all(row["failed"] for row in rows):
+        raise ValueError(f"{folder}: all runs failed; the first: {rows[0]['failed']}")
+
+
+def _trial(config: dict[str, Any]) -> dict[str, Any]:
+    """Two short epochs; the second is past compilation and the first reading."""
+    return {
+        **config,
+        "seed_everything": 0,
+        "trainer": {
+            **config["trainer"],
+            "max_epochs": 2,
+            "max_steps": -1,
+            "limit_train_batches": _TRIAL_BATCHES,
+        },
+        "data": {**config["data"], "val_split": None, "test_split": None},
+    }
+
+
+def _recipes(base: dict[str, Any], models: Any) -> dict[str, dict[str, Any]]:
+    """``model`` and ``trainer`` of each model, by its name in the table."""
+    if isinstance(models, str):
+        models = [models]
+    if isinstance(models, list):
+        if len(set(models)) < len(models):
+            raise ValueError(f"models: a name is given twice (got {models})")
+        models = {_label(name): name for name in models}
+    if not models:
+        raise ValueError("models: expected at least one")
+    found = {}
+    for label, entry in models.items():
+        if not re.fullmatch(r"[\w+.-]+", label) or label.startswith("."):
+            raise ValueError(
+                f"models: expected names of letters, digits, '_', '-', '+' (got '{label}')"
+            )
+        name = label if entry is None else entry
+        if isinstance(name, str) and name not in MODELS:
+            recipe = _read_config(name)
+            if not isinstance(recipe.get("model"), dict):
+                raise ValueError(f"{name}: expected a configuration with 'model'")
+        else:
+            given = {"name": name} if isinstance(name, str) else name
+            shared = {k: v for k, v in (base.get("model") or {}).items() if k != "options"}
+            recipe = {"model": {**shared, "name": label, **given}}
+        model = recipe["model"]
+        try:
+            check_model(model.get("name", "flare"), model.get("options") or {})
+        except ValueError as error:
+            raise ValueError(f"models, '{label}': {error}") from error
+        found[label] = recipe
+    return found
+
+
+def _label(name: str) -> str:
+    return Path(name).stem if name.endswith((".yaml", ".yml")) else name
+
+
+def _merge(base: dict[str, Any], recipe: dict[str, Any]) -> dict[str, Any]:
+    trainer = {**(base.get("trainer") or {})}
+    trainer |= {k: v for k, v in (recipe.get("trainer") or {}).items() if k in _RECIPE}
+    return {"trainer": trainer, "model": recipe["model"], "data": base["data"]}
+
+
+def _read_config(name: str) -> dict[str, Any]:
+    import yaml
+
+    path = Path(name)
+    if not path.is_file():
+        if name not in config_names():
+            known = [*MODELS, *config_names()]
+            raise FileNotFoundError(
+                f"{name}: no such model or configuration; {nearest(name, known)}"
+            )
+        path = config_path(name)
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: cannot be read as YAML ({error})") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: expected a configuration")
+    return found

@@ -1,0 +1,114 @@
+"""The tables and the figure of a benchmark."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from flare_mesh.files import atomic_path
+from flare_mesh.training.run_folder import write_csv, write_text
+
+_MEANS = ("ms_per_step", "peak_memory_mb", "epochs", "steps", "train_seconds")
+
+
+def write_tables(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Writes ``results.csv``, ``table.csv`` and ``table.md``."""
+    write_csv(folder / "results.csv", rows)
+    table = summarize(rows)
+    write_csv(folder / "table.csv", table)
+    write_text(folder / "table.md", _markdown(table))
+
+
+def draw_results(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Draws ``results.png``, where a run did not fail."""
+    table = [row for row in summarize(rows) if "relative_l2" in row]
+    if table:
+        with atomic_path(folder / "results.png") as temporary:
+            _draw(table, temporary)
+
+
+def summarize(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A row a model: means over the runs that did not fail, standard deviations of errors.
+
+    The standard deviation is that of a sample (n - 1), and missing for a single run.
+    """
+    table = []
+    for model in dict.fromkeys(row["model"] for row in rows):
+        runs = [row for row in rows if row["model"] == model]
+        done = [row for row in runs if not row["failed"]]
+        out: dict[str, Any] = {"model": model, "runs": f"{len(done)} of {len(runs)}"}
+        for name in [key for key in (done[0] if done else ()) if "relative_l2" in key]:
+            values = [row[name] for row in done]
+            out[name] = statistics.mean(values)
+            out[f"{name}_std"] = statistics.stdev(values) if len(values) > 1 else ""
+        if done:
+            out["parameters"] = done[0]["parameters"]
+            out |= {name: statistics.mean(row[name] for row in done) for name in _MEANS}
+        reasons = dict.fromkeys(row["failed"] for row in runs if row["failed"])
+        out["failed"] = "; ".join(reasons)
+        table.append(out)
+    return table
+
+
+def _markdown(table: Sequence[Mapping[str, Any]]) -> str:
+    columns = [key for key in dict.fromkeys(k for row in table for k in row)
+               if not key.endswith("_std")]  # fmt: skip
+    # Last, for it is long, and left out where nothing failed.
+    columns = [key for key in columns if key != "failed"]
+    if any(row["failed"] for row in table):
+        columns.append("failed")
+    left = ("model", "runs", "failed")
+    lines = [
+        "| " + " | ".join(key.replace("_", " ") for key in columns) + " |",
+        "|" + "|".join("---" if key in left else "---:" for key in columns) + "|",
+    ]
+    lines += ["| " + " | ".join(_cell(row, key) for key in columns) + " |" for row in table]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(row: Mapping[str, Any], key: str) -> str:
+    value = row.get(key, "")
+    if isinstance(value, str):
+        return value.replace("|", r"\|")
+    if "relative_l2" in key:
+        spread = row[f"{key}_std"]
+        return f"{value:.5f}" + (f" ± {spread:.5f}" if spread != "" else "")
+    if key in ("ms_per_step", "train_seconds"):
+        return f"{value:,.1f}"
+    return f"{value:,.0f}"
+
+
+def _draw(done: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Error with its spread, against the time of a step and against parameters."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = 4
+    lines = -(-len(done) // columns)
+    figure = Figure(figsize=(9, 4 + 0.25 * lines), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2, sharey=True)
+    markers = "os^Dv<>pX*"
+    handles = []
+    for number, row in enumerate(done):
+        style: dict[str, Any] = {
+            "color": f"C{number % 10}",
+            "marker": markers[number % len(markers)],
+            "linestyle": "",
+            "capsize": 4,
+            "label": row["model"],
+        }
+        spread = row["relative_l2_std"] or None
+        for axis, key in ((left, "ms_per_step"), (right, "parameters")):
+            drawn = axis.errorbar(row[key], row["relative_l2"], yerr=spread, **style)
+        handles.append(drawn)
+    left.set(xlabel="time a step, ms", ylabel="relative L2 error, test cases")
+    right.set(xlabel="parameters")
+    for axis in (left, right):
+        axis.set(xscale="log", yscale="log")
+        axis.grid(alpha=0.3, which="both")
+        axis.margins(0.15)
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=min(columns, len(done)), frameon=False
+    )
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,103 @@
+"""The runs of a benchmark, a process each."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from flare_mesh.commands.train import LAST
+from flare_mesh.training.run_folder import write_text
+
+
+def finish_run(folder: Path, config: dict[str, Any], overwrite: bool = False) -> str:
+    """Brings a run to its end, by ``flare-mesh fit``, unless it is there already.
+
+    The configuration is kept beside the folder, as ``<folder>.yaml``, and what the process prints
+    as ``<folder>.log``.
+
+    Returns:
+        Why it failed; an empty string if it did not.
+
+    Raises:
+        ValueError: If the folder holds a run of another configuration, which is not to be replaced.
+        KeyboardInterrupt: If Ctrl-C stopped it.
+    """
+    import yaml
+
+    asked = folder.with_name(f"{folder.name}.yaml")
+    text = yaml.safe_dump({**config, "out": str(folder)}, sort_keys=False)
+    same = asked.is_file() and asked.read_text(encoding="utf-8") == text
+    if not same and folder.exists() and not overwrite:
+        raise ValueError(
+            f"{folder}: holds a run of another configuration; choose another --out, or replace "
+            f"such runs by --overwrite true"
+        )
+    if same and (folder / "summary.json").is_file():
+        return ""
+    if same and (folder / LAST).is_file() and (folder / "config.yaml").is_file():
+        return _fit(folder, ["--resume", str(folder)])
+    (folder / "summary.json").unlink(missing_ok=True)
+    write_text(asked, text)
+    return _fit(folder, ["--config", str(asked), "--overwrite", "true"])
+
+
+def _fit(folder: Path, options: list[str]) -> str:
+    command = [sys.executable, "-m", "flare_mesh", "fit", *options]
+    log = folder.with_name(f"{folder.name}.log")
+    with log.open("a", encoding="utf-8") as out:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
+        )
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            process.wait()  # Ctrl-C reaches it too; it saves its state
+            raise
+    if code == 130:
+        raise KeyboardInterrupt
+    if code == 0:
+        return ""
+    return _reason(log, code)
+
+
+def _reason(log: Path, code: int) -> str:
+    if code < 0:
+        return f"stopped by signal {-code}{' (out of memory?)' if code == -9 else ''}"
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = [line.strip() for line in lines if line.strip()]
+    told = [line for line in lines if line.startswith("error: ")]
+    last = (told or lines or [f"exit code {code}, nothing printed"])[-1]
+    return last.removeprefix("error: ")
+
+
+def step_seconds(folder: Path) -> float:
+    """Seconds of a training step in the last epoch of a run."""
+    with (folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    first = int(rows[-2]["step"]) if len(rows) > 1 else 0
+    return max(float(rows[-1]["seconds"]), 1e-3) / max(1, int(rows[-1]["step"]) - first)
+
+
+def result_of(folder: Path, failed: str) -> dict[str, Any]:
+    """What ``summary.json`` says of a finished run, in columns; nothing of a failed one."""
+    if failed:
+        return {}
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    row: dict[str, Any] = {}
+    for key, title in (("", "relative_l2"), ("ema_", "ema_relative_l2")):
+        errors = summary.get(f"test_{key}relative_l2")
+        if errors:
+            row[title] = sum(errors.values()) / len(errors)
+            if len(errors) > 1:
+                row |= {f"{title}_{field}": error for field, error in errors.items()}
+    return row | {
+        "parameters": summary["parameters"],
+        "ms_per_step": round(1e3 * summary["seconds_per_step"], 3),
+        "peak_memory_mb": round(summary["peak_memory_bytes"] / 1e6, 1),
+        "epochs": summary["epochs"],
+        "steps": summary["steps"],
+        "train_seconds": summary["train_seconds"],
+        "kept": summary["kept"],
+    }

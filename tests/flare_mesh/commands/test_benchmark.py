@@ -1,0 +1,258 @@
+import csv
+import json
+import signal
+import statistics
+
+import numpy as np
+import pytest
+import yaml
+
+from flare_mesh.cli import main
+from flare_mesh.commands import benchmark_runs
+from flare_mesh.commands.benchmark import benchmark
+from flare_mesh.commands.benchmark_results import draw_results, summarize, write_tables
+from flare_mesh.commands.benchmark_runs import finish_run, result_of, step_seconds
+
+FLARE = {"name": "flare", "options": {"hidden_channels": 8, "num_layers": 1, "heads": 2,
+                                      "num_latents": 4}}  # fmt: skip
+SUMMARY = {
+    "parameters": 100,
+    "epochs": 3,
+    "steps": 12,
+    "kept": "last",
+    "train_seconds": 1.5,
+    "seconds_per_step": 0.125,
+    "peak_memory_bytes": 2_000_000,
+}
+
+
+@pytest.fixture
+def config(tmp_path):
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "data" / "elasticity" / "Meshes"
+    folder.mkdir(parents=True)
+    np.save(folder / "Random_UnitCell_XY_10.npy", rng.random((20, 2, 6), np.float32))
+    np.save(folder / "Random_UnitCell_sigma_10.npy", 1 + rng.random((20, 6), np.float32))
+    path = tmp_path / "elasticity.yaml"
+    values = {
+        "trainer": {"max_epochs": 1, "accelerator": "cpu"},
+        "model": {"name": "flare", "optimizer": {"lr": 0.002}, "options": {"heads": 4}},
+        "data": {"name": "elasticity", "root": str(tmp_path / "data"), "in_memory": True},
+    }
+    path.write_text(yaml.safe_dump(values))
+    return str(path)
+
+
+@pytest.fixture
+def processes(monkeypatch):
+    """Stands in for the training processes: leaves a run as they do, and keeps their options."""
+    asked = []
+
+    class Process:
+        def __init__(self, command, stdout, **options):
+            asked.append(command[4:])
+            given = None
+            if command[4] == "--config":
+                given = yaml.safe_load(benchmark_runs.Path(command[5]).read_text())
+            self.code = 2 if given and given["model"]["name"] == "transolver" else 0
+            stdout.write("epoch 1\n" if self.code == 0 else "error: no luck\n")
+            if self.code or given is None:
+                return
+            error = 0.1 + 0.01 * given["seed_everything"]
+            folder = benchmark_runs.Path(given["out"])
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "summary.json").write_text(
+                json.dumps(SUMMARY | {"test_relative_l2": {"stress": error}})
+            )
+            (folder / "metrics.csv").write_text("epoch,step,seconds\n0,4,9.0\n1,8,2.0\n")
+
+        def wait(self):
+            return self.code
+
+    monkeypatch.setattr(benchmark_runs.subprocess, "Popen", Process)
+    return asked
+
+
+def read(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.slow
+def test_benchmark(config, tmp_path, capsys):
+    out = tmp_path / "bench"
+    models = {"small": FLARE, "odd": {"name": "flare", "options": {"heads": 7}}}
+    arguments = ["--data", config, "--models", json.dumps(models), "--out", str(out),
+                 "--seeds", "1", "--seconds", "0.2"]  # fmt: skip
+    assert main(["benchmark", *arguments]) == 0
+    printed = capsys.readouterr().out
+    rows = {row["model"]: row for row in read(out / "table.csv")}
+    assert 0 < float(rows["small"]["relative_l2"]) < 10
+    assert float(rows["small"]["steps"]) >= 1
+    assert float(rows["small"]["peak_memory_mb"]) > 50
+    assert rows["odd"]["runs"] == "0 of 1"
+    assert "heads" in rows["odd"]["failed"]
+    assert (out / "table.md").read_text() in printed
+    assert (out / "results.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_models_and_their_recipes(config, processes, tmp_path):
+    out = tmp_path / "bench"
+    other = tmp_path / "other.yaml"
+    other.write_text(yaml.safe_dump({
+        "trainer": {"max_epochs": 9, "gradient_clip_val": 0.1},
+        "model": {**FLARE, "loss": {"name": "mse"}},
+        "data": {"name": "darcy"},
+    }))  # fmt: skip
+    models = {"flare": None, "small": FLARE, "configured": str(other)}
+    benchmark(config, models, out=str(out), seeds=2, epochs=4)
+    asked = {label: yaml.safe_load((out / label / "seed_1.yaml").read_text()) for label in models}
+    assert asked["flare"]["model"] == {"name": "flare", "optimizer": {"lr": 0.002}}
+    assert asked["small"]["model"] == {**FLARE, "optimizer": {"lr": 0.002}}
+    assert asked["configured"]["model"] == {**FLARE, "loss": {"name": "mse"}}
+    assert asked["configured"]["trainer"]["gradient_clip_val"] == 0.1
+    for given in asked.values():
+        assert given["seed_everything"] == 1
+        assert given["trainer"]["max_epochs"] == 4
+        assert given["data"]["name"] == "elasticity"
+    rows = read(out / "table.csv")
+    assert [row["model"] for row in rows] == [*models]
+    assert float(rows[0]["relative_l2"]) == pytest.approx(0.105)
+    assert float(rows[0]["relative_l2_std"]) == pytest.approx(statistics.stdev([0.1, 0.11]))
+    assert (out / "results.png").is_file()
+
+
+def test_goes_on_where_it_stopped(config, processes, tmp_path, capsys):
+    out = tmp_path / "bench"
+    benchmark(config, ["flare", "transolver"], out=str(out), seeds=2)
+    assert len(processes) == 4
+    table = (out / "table.md").read_text()
+    assert "| transolver | 0 of 2 |" in table
+    assert "no luck" in table
+    processes.clear()
+    benchmark(config, ["flare", "transolver"], out=str(out), seeds=3)
+    assert [options[1] for options in processes] == [
+        str(out / place)
+        for place in (
+            "flare/seed_2.yaml",
+            "transolver/seed_0.yaml",
+            "transolver/seed_1.yaml",
+            "transolver/seed_2.yaml",
+        )
+    ]
+    with pytest.raises(ValueError, match=r"flare/seed_0: holds a run of another configuration"):
+        benchmark(config, "flare", out=str(out), epochs=7)
+    processes.clear()
+    benchmark(config, "flare", out=str(out), epochs=7, overwrite=True)
+    assert len(processes) == 3
+
+
+def test_an_unfinished_run_is_resumed(processes, tmp_path):
+    run = tmp_path / "seed_0"
+    given = {"model": FLARE, "seed_everything": 0}
+    assert finish_run(run, given) == ""
+    (run / "summary.json").unlink()
+    (run / "checkpoints").mkdir()
+    for name in ("config.yaml", "checkpoints/last.ckpt"):
+        (run / name).touch()
+    finish_run(run, given)
+    assert processes[-1] == ["--resume", str(run)]
+
+
+def test_a_budget_of_seconds_becomes_steps(config, processes, tmp_path):
+    out = tmp_path / "bench"
+    benchmark(config, "flare", out=str(out), seeds=1, seconds=60.0)
+    # The trial's last epoch: four steps in two seconds.
+    assert step_seconds(out / "flare" / "trial") == 0.5
+    trainer = yaml.safe_load((out / "flare" / "seed_0.yaml").read_text())["trainer"]
+    assert (trainer["max_steps"], trainer["max_epochs"]) == (120, -1)
+    trial = yaml.safe_load((out / "flare" / "trial.yaml").read_text())
+    assert trial["trainer"]["max_epochs"] == 2
+    assert trial["data"]["test_split"] is None
+
+
+@pytest.mark.parametrize(("code", "message"), [(-9, "signal 9 (out of memory?)"), (3, "exit code")])
+def test_why_a_run_failed(monkeypatch, tmp_path, code, message):
+    class Process:
+        def __init__(self, *args, **options):
+            pass
+
+        def wait(self):
+            return code
+
+    monkeypatch.setattr(benchmark_runs.subprocess, "Popen", Process)
+    assert message in finish_run(tmp_path / "run", {"model": FLARE})
+
+
+def test_ctrl_c_stops_the_benchmark(monkeypatch, tmp_path):
+    class Process:
+        def __init__(self, *args, **options):
+            self.pressed = False
+
+        def wait(self):
+            if not self.pressed:
+                self.pressed = True
+                signal.raise_signal(signal.SIGINT)
+            return 130
+
+    monkeypatch.setattr(benchmark_runs.subprocess, "Popen", Process)
+    with pytest.raises(KeyboardInterrupt):
+        finish_run(tmp_path / "run", {"model": FLARE})
+
+
+def test_table(tmp_path):
+    done = {"model": "a", "failed": "", "parameters": 7, "ms_per_step": 2.0, "peak_memory_mb": 10.0,
+            "epochs": 3, "steps": 6, "train_seconds": 1.0}  # fmt: skip
+    rows = [
+        {**done, "seed": 0, "relative_l2": 0.1, "ema_relative_l2": 0.3},
+        {**done, "seed": 1, "relative_l2": 0.3, "ema_relative_l2": 0.3},
+        {"model": "a", "seed": 2, "failed": "a|b"},
+        {**done, "model": "b", "seed": 0, "relative_l2": 0.4},
+    ]
+    a, b = summarize(rows)
+    assert a["runs"] == "2 of 3"
+    assert a["relative_l2"] == pytest.approx(0.2)
+    assert a["relative_l2_std"] == pytest.approx(0.2 / 2**0.5)
+    assert a["ema_relative_l2_std"] == 0
+    assert b["relative_l2_std"] == ""
+    write_tables(tmp_path, rows)
+    draw_results(tmp_path, rows[2:3])
+    assert not (tmp_path / "results.png").exists()
+    head, _, first, second = (tmp_path / "table.md").read_text().splitlines()
+    assert head.startswith("| model | runs | relative l2 | ema relative l2 | parameters |")
+    assert first.startswith("| a | 2 of 3 | 0.20000 ± 0.14142 | 0.30000 ± 0.00000 | 7 | 2.0 |")
+    assert first.endswith(r"| a\|b |")
+    assert second.startswith("| b | 1 of 1 | 0.40000 |  | 7 |")
+    assert len(read(tmp_path / "results.csv")) == 4
+
+
+def test_fields_and_averaged_weights_have_columns(tmp_path):
+    errors = {"u": 0.1, "p": 0.3}
+    summary = SUMMARY | {"test_relative_l2": errors, "test_ema_relative_l2": errors}
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    row = result_of(tmp_path, "")
+    assert row["relative_l2"] == pytest.approx(0.2)
+    assert (row["relative_l2_u"], row["ema_relative_l2_p"]) == (0.1, 0.3)
+    assert (row["ms_per_step"], row["peak_memory_mb"]) == (125.0, 2.0)
+
+
+def test_bad_input(config, processes, tmp_path):
+    out = str(tmp_path / "bench")
+    cases = [
+        (config, "flare", {"epochs": 1, "seconds": 1.0}, "not of both"),
+        (config, "flare", {"seeds": 0}, "seeds: expected at least 1"),
+        (config, "flare", {"epochs": 0}, "epochs: expected more than 0"),
+        (config, ["flare", "flare"], {}, "given twice"),
+        (config, {"a": {"options": {}}}, {}, "models, 'a': unknown model 'a'"),
+        (config, {"a": {"name": "flare", "options": {"head": 2}}}, {}, "'heads'"),
+        (config, {"../a": FLARE}, {}, "expected names of letters"),
+        (config, {}, {}, "expected at least one"),
+        (config, "flair", {}, "did you mean 'flare'"),
+        ("elasticty_cpu", "flare", {}, "did you mean 'elasticity_cpu'"),
+    ]
+    for data, models, options, message in cases:
+        with pytest.raises((ValueError, FileNotFoundError), match=message):
+            benchmark(data, models, out=out, **options)
+    assert processes == []
+    with pytest.raises(ValueError, match=r"all runs failed; the first: no luck"):
+        benchmark(config, "transolver", out=out)
