@@ -58,7 +58,7 @@ class Recipe:
             if step.number is None:
                 mesh = read_mesh(Path(step.file), max_bytes=self.max_bytes, **options)
             else:
-                mesh = _xdmf_step(Path(step.file), step.number, self.max_bytes, options)
+                mesh = read_xdmf_step(Path(step.file), step.number, self.max_bytes, options)
             if mesh.num_cells:
                 check_mesh(mesh.pos, mesh.cells, allow=self.allow)
             case = self._on_cells(mesh) if self.on == "cells" else self._on_nodes(mesh)
@@ -88,7 +88,7 @@ class Recipe:
         return out
 
     def _on_cells(self, mesh: MeshData) -> MeshData:
-        solid = _of_highest_dimension(mesh)
+        solid = of_highest_dimension(mesh)
         out = MeshData(solid.centroids)
         for name in self.fields:
             if name in mesh.cell_fields:
@@ -103,7 +103,7 @@ class Recipe:
         return out
 
 
-def _of_highest_dimension(mesh: MeshData) -> MeshData:
+def of_highest_dimension(mesh: MeshData) -> MeshData:
     """The mesh without its boundary, where that has cells too."""
     codes = torch.tensor([VTK_CODES[kind] for kind in highest_cells(mesh.cells)])
     return mesh.select_cells(torch.isin(mesh.cell_type, codes.to(mesh.cell_type.dtype)))
@@ -114,7 +114,8 @@ def _columns(values: torch.Tensor) -> torch.Tensor:
     return values.reshape(len(values), -1).float()
 
 
-def _xdmf_step(file: Path, index: int, max_bytes: int, options: dict[str, Any]) -> MeshData:
+def read_xdmf_step(file: Path, index: int, max_bytes: int, options: dict[str, Any]) -> MeshData:
+    """One time step of an XDMF file; ``options`` are those of :func:`read_mesh`."""
     check_mesh_file(file, max_bytes=max_bytes)
     try:
         with meshio.xdmf.TimeSeriesReader(file) as reader:

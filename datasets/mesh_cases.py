@@ -176,9 +176,7 @@ def _trajectories(root: Path, files: list[str], collections: list[str]) -> list[
         folder, stem = os.path.split(name)
         if _suffix(file) in XDMF_SUFFIXES:
             try:
-                times = _xdmf_times(Path(file))
-                steps = tuple(MeshStep(file, i, time) for i, time in enumerate(times))
-                cases.append(MeshCase(name, steps))
+                cases.append(MeshCase(name, series_steps(Path(file))))
             except (ValueError, OSError) as error:
                 cases.append(MeshCase(name, (), str(error)))
         elif match := _NUMBERED.match(stem):
@@ -193,6 +191,18 @@ def _trajectories(root: Path, files: list[str], collections: list[str]) -> list[
         steps = tuple(MeshStep(file, None, float(number)) for number, file in members)
         cases.append(MeshCase("/".join(filter(None, (folder, stem))) or ".", steps))
     return [case for case in cases if case.error is not None or len(case.steps) > 1]
+
+
+def series_steps(file: Path) -> tuple[MeshStep, ...]:
+    """The steps of a ``.pvd`` collection or of an XDMF file; none if the latter is a single mesh.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged, or names files outside of its folder.
+    """
+    if file.suffix.lower() == ".pvd":
+        return _collected(file.parent, file)
+    return tuple(MeshStep(str(file), i, time) for i, time in enumerate(_xdmf_times(file)))
 
 
 def _collected(root: Path, file: Path) -> tuple[MeshStep, ...]:

@@ -18,9 +18,9 @@ import lpbf.generate
 DATA, RUN = Path("data/demo"), Path("runs/demo")
 
 GENERATE = f"--out {DATA} --num-parts 400 --pitch 2.5 --size 24 50 --workers 2 --seed 0 --resume"
-FIT = f"fit --data {DATA} --out {RUN} --epochs 80 --batch_size 4 --lr 4e-3 --nodes_per_part 256"
+FIT = f"fit --config lpbf_cpu --data.root {DATA} --out {RUN} --overwrite true"
 PREDICT = (
-    f"predict --model {RUN} --part {shlex.quote(examples.nutfile)} --simulate true "
+    f"predict --model {RUN} --input {shlex.quote(examples.nutfile)} --simulate true "
     f"--out {RUN}/nut.vtu --picture {RUN}/nut.png"
 )
 
@@ -38,8 +38,8 @@ if __name__ == "__main__":
     step("flare-mesh", FIT, flare_mesh.cli.main)
     step("flare-mesh", PREDICT, flare_mesh.cli.main)
 
-    metrics = json.loads((RUN / "metrics.json").read_text())
-    error, mean = (metrics[key]["displacement"] for key in ("test_relative_l2", "mean_relative_l2"))
+    summary = json.loads((RUN / "summary.json").read_text())
+    error, mean = (summary[key]["displacement"] for key in ("test_relative_l2", "mean_relative_l2"))
     print(
         f"\ndone in {(time.perf_counter() - start) / 60:.1f} minutes\n"
         f"relative L2 error of the displacement on held-out procedural parts: {error:.3f} "

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from flare_mesh.models import FLAREOperator
     from flare_mesh.nn import FLAREAttention
     from flare_mesh.ops import flare_attention, flare_decode, flare_encode
+    from flare_mesh.prediction import predict
     from flare_mesh.surrogate import Surrogate
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "flare_attention",
     "flare_decode",
     "flare_encode",
+    "predict",
 ]
 
 # Imported on first use: the simulator needs no network, and PyG takes longer than torch itself.
@@ -34,5 +36,6 @@ __getattr__ = lazy_names(
         "flare_attention": "flare_mesh.ops",
         "flare_decode": "flare_mesh.ops",
         "flare_encode": "flare_mesh.ops",
+        "predict": "flare_mesh.prediction",
     },
 )

@@ -1,166 +1,258 @@
-"""From a CAD part or a mesh file to predicted fields, and to the truth where it can be had."""
+"""From mesh files or CAD parts to predicted fields, beside the truth where it is known."""
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import torch
-from torch import Tensor
+from torch_geometric.data import Data
 
-import lpbf
-from flare_mesh.data import MeshData, read_mesh
+from flare_mesh.data import MeshData
+from flare_mesh.devices import find_device
+from flare_mesh.mesh_reading import MeshReading
+from flare_mesh.prediction_cases import CaseReader, PredictionCase
+from flare_mesh.prediction_result import Prediction
+from flare_mesh.prediction_sources import MeshSource, find_sources
 from flare_mesh.surrogate import Surrogate
-from flare_mesh.training.metrics import relative_l2
-from lpbf.part import PART_SUFFIXES
+from flare_mesh.surrogate_files import load_surrogate
+
+# Nodes that meshes share a pass up to: beyond, a mesh by itself fills the device.
+_NODES_OF_A_PASS = 16_384
+
+_SHOWN = 4
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """Fields on a mesh.
+class OutsideTrainingRangeWarning(UserWarning):
+    """A mesh is unlike those that the model was trained on."""
 
-    Attributes:
-        mesh: Points and cells, mm.
-        predicted: Fields by name, [N, channels].
-        simulated: The truth of those fields that is known; may be empty.
-        predict_seconds: Wall time from the mesh to the fields, after a first pass on one cell.
-        simulate_seconds: Wall time of the simulation on the same mesh, likewise after a first one
-            of two cells; None if there was none.
+
+class Predictor:
+    """Predicts the fields of meshes, several small ones in a pass.
+
+    Args:
+        surrogate: A trained surrogate, or what :func:`load_surrogate` reads one from.
+        device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for CUDA where there is such a device; None
+            leaves a surrogate where it is, and is ``"auto"`` for one that is loaded.
+        batch_size: Meshes in a pass, at most; large ones go alone.
+        num_steps: Steps to go through a time series; as many as in training by default.
+        values: Numbers of the whole mesh that are inputs, by name.
+        table: CSV file of such numbers, whose first column names the meshes.
+        pitch: For LPBF: voxel edge of a part in mm; None takes that of the training data.
+        simulate: For LPBF: simulates a part as well, by the process of the training data.
+        islands: For LPBF: ``"drop"`` or ``"refuse"`` voxels that nothing holds, as in
+            :func:`lpbf.voxelize`.
+
+    Raises:
+        FileNotFoundError: If there is no surrogate.
+        ValueError: If an option does not fit the surrogate, or there is no such device.
     """
 
-    mesh: MeshData
-    predicted: dict[str, Tensor]
-    simulated: dict[str, Tensor]
-    predict_seconds: float
-    simulate_seconds: float | None
+    def __init__(
+        self,
+        surrogate: Surrogate | str | Path,
+        *,
+        device: str | None = None,
+        batch_size: int = 8,
+        num_steps: int | None = None,
+        values: Mapping[str, float] | None = None,
+        table: str | Path | None = None,
+        pitch: float | None = None,
+        simulate: bool = False,
+        islands: str = "drop",
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size: expected at least 1 (got {batch_size})")
+        where = find_device(device) if device is not None else None
+        if not isinstance(surrogate, Surrogate):
+            surrogate = load_surrogate(surrogate)
+            where = find_device("auto") if where is None else where
+        self.surrogate = surrogate if where is None else surrogate.to(where)
+        self.batch_size = batch_size
+        self.num_steps = num_steps
+        self.reading = reading = MeshReading.of_info(surrogate.info, surrogate.inputs)
+        if num_steps is not None and (surrogate.rollout is None or num_steps < 1):
+            raise ValueError(
+                f"num_steps: expected at least 1, for a model that goes through a time series step "
+                f"by step (got {num_steps})"
+            )
+        if reading.dataset == "lpbf":
+            from flare_mesh.prediction_parts import PartReader
 
-    @property
-    def relative_l2(self) -> dict[str, float]:
-        """Relative L2 error of each field whose truth is known and not zero everywhere."""
-        return {
-            name: float(relative_l2(self.predicted[name], truth, [truth.shape[1]]))
-            for name, truth in self.simulated.items()
-            if bool(truth.any())
-        }
+            reader = CaseReader(surrogate, reading, values=values, table=table)
+            self._reader = PartReader(reader, pitch=pitch, simulate=simulate, islands=islands)
+        elif pitch is not None or simulate or islands != "drop":
+            raise ValueError(
+                f"pitch, simulate and islands are for models of LPBF parts (this one was trained "
+                f"on '{reading.dataset}')"
+            )
+        else:
+            self._reader = CaseReader(surrogate, reading, values=values, table=table)
 
-    def save(self, path: str | Path) -> None:
-        """Writes ``predicted_*``, and where known ``simulated_*`` and ``error_*`` fields."""
-        fields = {f"predicted_{name}": value for name, value in self.predicted.items()}
-        for name, truth in self.simulated.items():
-            fields[f"simulated_{name}"] = truth
-            fields[f"error_{name}"] = self.predicted[name] - truth
-        flat = {key: value[:, 0] if value.shape[1] == 1 else value for key, value in fields.items()}
-        bare = MeshData(self.mesh.pos)
-        bare.cell_index, bare.cell_type = self.mesh.cell_index, self.mesh.cell_type
-        bare.save(path, **flat)
+    def read(self, source: MeshSource | Data) -> PredictionCase:
+        """Reads a mesh, and warns where it lies outside of the range of the training data.
+
+        Raises:
+            FileNotFoundError: If a file does not exist.
+            SolverError: If a simulation does not converge.
+            ValueError: If the mesh cannot be used, or lacks an input.
+        """
+        if isinstance(source, MeshSource):
+            case = self._reader.read(source)
+        else:
+            mesh = source if isinstance(source, MeshData) else MeshData(**source.to_dict())
+            case = self._reader.case("mesh", mesh)
+        try:
+            case = replace(case, data=self.surrogate.prepare(case.data))
+        except (KeyError, AttributeError, TypeError, IndexError) as error:
+            raise ValueError(
+                f"{case.name}: the model's features {self.surrogate.features} cannot be made of "
+                f"it ({error})"
+            ) from error
+        self._check(case)
+        return case
+
+    def _check(self, case: PredictionCase) -> None:
+        surrogate, x = self.surrogate, case.data.x
+        channels = 0 if x is None else x.shape[-1]
+        if channels != surrogate.x_normalizer.channels:
+            raise ValueError(
+                f"{case.name}: the model takes {surrogate.x_normalizer.channels} features of a "
+                f"node (got {channels}); its inputs are {surrogate.inputs or surrogate.features}"
+            )
+        if surrogate.training_range is not None:
+            names = [
+                name if size == 1 else f"{name}, component {i}"
+                for name, size in surrogate.inputs.items()
+                for i in range(size)
+            ]
+            found = surrogate.training_range.differences(case.data, names)
+            if found:
+                shown = found[:_SHOWN]
+                if len(found) > len(shown):
+                    shown.append(f"and {len(found) - len(shown)} more")
+                message = f"{case.name}: outside of the training range: {'; '.join(shown)}"
+                warnings.warn(message, OutsideTrainingRangeWarning, stacklevel=3)
+
+    def predict(self, cases: Sequence[PredictionCase]) -> list[Prediction]:
+        """Predicts the fields of some meshes in one pass.
+
+        Raises:
+            ValueError: If memory does not suffice; says what to change.
+        """
+        start = time.perf_counter()
+        try:
+            found = self.surrogate.predict_prepared(
+                [case.data for case in cases], num_steps=self.num_steps
+            )
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            nodes = sum(len(case.data.pos) for case in cases)
+            raise ValueError(
+                f"{cases[0].name}: {nodes:,} nodes in a pass do not fit into the memory; lower "
+                f"batch_size, take device 'cpu', or a coarser mesh"
+            ) from error
+        fields = [{name: field.cpu() for name, field in one.items()} for one in found]
+        seconds = (time.perf_counter() - start) / len(cases)
+        return [
+            Prediction.of(self.surrogate, self.reading, case, predicted, seconds)
+            for case, predicted in zip(cases, fields, strict=True)
+        ]
+
+    def run(
+        self, sources: Iterable[MeshSource], *, skip_bad: bool = False
+    ) -> Iterator[tuple[MeshSource, Prediction]]:
+        """Predicts one mesh after another, small ones that follow each other in one pass.
+
+        Args:
+            sources: The meshes; see :func:`find_sources`.
+            skip_bad: Warns of those that cannot be used, and goes on.
+
+        Raises:
+            ValueError: If a mesh cannot be used and ``skip_bad`` is not set, or none can be.
+        """
+        waiting: list[tuple[MeshSource, PredictionCase]] = []
+        nodes = bad = 0
+        for source in sources:
+            try:
+                case = self.read(source)
+            except (ValueError, OSError) as error:
+                if not skip_bad:
+                    raise
+                warnings.warn(f"left out: {error}", stacklevel=2)
+                bad += 1
+                continue
+            size = len(case.data.pos)
+            if waiting and (len(waiting) == self.batch_size or nodes + size > _NODES_OF_A_PASS):
+                yield from self._flush(waiting)
+                waiting, nodes = [], 0
+            waiting.append((source, case))
+            nodes += size
+        if waiting:
+            yield from self._flush(waiting)
+        elif bad:
+            raise ValueError(f"none of the {bad} meshes can be used")
+
+    def _flush(
+        self, waiting: Sequence[tuple[MeshSource, PredictionCase]]
+    ) -> Iterator[tuple[MeshSource, Prediction]]:
+        found = self.predict([case for _, case in waiting])
+        yield from zip((source for source, _ in waiting), found, strict=True)
 
 
 def predict(
-    surrogate: Surrogate,
-    source: str | Path,
+    surrogate: Surrogate | str | Path,
+    source: str | Path | Data,
     *,
+    device: str | None = None,
+    num_steps: int | None = None,
+    values: Mapping[str, float] | None = None,
+    table: str | Path | None = None,
     pitch: float | None = None,
     simulate: bool = False,
     islands: str = "drop",
 ) -> Prediction:
-    """Predicts the fields of a part.
+    """Predicts the fields of a mesh, or of a CAD part::
+
+        prediction = predict("runs/lpbf", "bracket.stl")
+        prediction.save("bracket.vtu")
 
     Args:
-        surrogate: A trained surrogate of LPBF.
-        source: A surface (STL, PLY, OBJ, OFF, 3MF; in mm), which is voxelised, or a mesh file with
-            hexahedra. Fields of the mesh file that bear a predicted field's name are its truth.
-        pitch: Voxel edge in mm for a surface; None takes that of the training data.
-        simulate: Simulates a surface as well, by the process of the training data.
-        islands: ``"drop"`` or ``"refuse"`` voxels that nothing holds, as in
-            :func:`lpbf.voxelize`.
+        surrogate: A trained surrogate, or a run's folder or checkpoint; see
+            :func:`load_surrogate`.
+        source: A mesh file of any readable format with the fields that the model takes, a time
+            series (``.pvd``, XDMF, or a folder of numbered files) for a model of time series, a
+            mesh in memory, or for a model of LPBF parts a surface in mm, which is voxelised.
+            Fields that bear a predicted field's name are its truth.
+        device: This and the other arguments as in :class:`Predictor`.
 
     Raises:
-        FileNotFoundError: If the file does not exist.
-        SolverError: If the simulation does not converge.
-        ValueError: If the file cannot be used, or the pitch is not known.
+        FileNotFoundError: If a file does not exist.
+        SolverError: If a simulation does not converge.
+        ValueError: If a file cannot be used, lacks an input, or an option does not fit.
     """
-    source = Path(source)
-    mesh, truth, simulate_seconds = (
-        _from_part(surrogate, source, pitch, simulate, islands)
-        if source.suffix.lower() in PART_SUFFIXES
-        else _from_mesh_file(surrogate, source, pitch, simulate)
+    predictor = Predictor(
+        surrogate,
+        device=device,
+        num_steps=num_steps,
+        values=values,
+        table=table,
+        pitch=pitch,
+        simulate=simulate,
+        islands=islands,
     )
-    # The training parts stand centred on the plate.
-    low, high = mesh.pos.amin(0), mesh.pos.amax(0)
-    placed = mesh.clone()
-    placed.pos = mesh.pos - torch.stack([*((low + high) / 2)[:2], low[2]])
-    # A first pass on one cell loads what torch and SciPy load once, so that the time is that of
-    # the part; the simulation has the same.
-    first = placed.subgraph(placed["hexahedron"][0])
-    surrogate.predict(first)
-    start = time.perf_counter()
-    predicted = surrogate.predict(placed)
-    seconds = time.perf_counter() - start
-    known = {name: truth[name] for name in predicted if name in truth}
-    return Prediction(mesh, predicted, known, seconds, simulate_seconds)
+    if not isinstance(source, Data):
+        found = find_sources([source], predictor.reading)
+        if len(found) != 1:
+            raise ValueError(
+                f"{source}: expected one mesh or time series (got {len(found)}); go through "
+                f"Predictor.run for several"
+            )
+        source = found[0]  # pyright: ignore[reportAssignmentType]
+    return predictor.predict([predictor.read(source)])[0]  # pyright: ignore[reportArgumentType]
 
 
-def _from_part(
-    surrogate: Surrogate, source: Path, pitch: float | None, simulate: bool, islands: str
-) -> tuple[MeshData, dict[str, Tensor], float | None]:
-    """The voxel mesh of a surface, its simulated fields and their seconds, if asked for."""
-    pitch = surrogate.info.get("pitch") if pitch is None else pitch
-    if pitch is None:
-        raise ValueError(f"{source}: give a pitch; the training data do not tell theirs")
-    hexes = lpbf.voxelize(source, pitch, islands=islands)
-    mesh = MeshData(
-        pos=torch.from_numpy(hexes.points).float(),
-        edge_index=torch.from_numpy(hexes.edge_index),
-        hexahedron=torch.from_numpy(hexes.cells),
-    )
-    if not simulate:
-        return mesh, {}, None
-    process = process_of(surrogate.info)
-    lpbf.simulate(lpbf.HexMesh.from_mask([[[True, True]]], pitch), process)
-    result = lpbf.simulate(hexes, process)
-    truth = {
-        "displacement": torch.from_numpy(result.displacement).float(),
-        "von_mises": torch.from_numpy(result.von_mises).float()[:, None],
-        "temperature": torch.from_numpy(result.temperature).float()[:, None],
-    }
-    return mesh, truth, result.seconds
-
-
-def _from_mesh_file(
-    surrogate: Surrogate, source: Path, pitch: float | None, simulate: bool
-) -> tuple[MeshData, dict[str, Tensor], None]:
-    """A hexahedral mesh and those of its fields that bear a predicted field's name."""
-    if simulate or pitch is not None:
-        raise ValueError(
-            f"{source}: only a surface ({', '.join(PART_SUFFIXES)}) has a pitch and is simulated"
-        )
-    mesh = read_mesh(source)
-    if list(mesh.cells) != ["hexahedron"]:
-        raise ValueError(
-            f"{source}: expected a mesh of hexahedra (got {list(mesh.cells)}), or a surface "
-            f"({', '.join(PART_SUFFIXES)})"
-        )
-    unused = (mesh.num_nodes or 0) - len(mesh["hexahedron"].unique())
-    if unused:
-        raise ValueError(f"{source}: {unused} points belong to no cell; remove them")
-    truth, given = {}, mesh.node_fields
-    for name, channels in surrogate.fields.items():
-        if name in given:
-            field = given[name].reshape(len(mesh.pos), -1)
-            if field.shape[1] != channels:
-                raise ValueError(
-                    f"{source}: expected '{name}' with {channels} components "
-                    f"(got {field.shape[1]}); rename that field"
-                )
-            truth[name] = field
-    return mesh, truth, None
-
-
-def process_of(info: Mapping[str, Any]) -> lpbf.Process:
-    """The process by which a data set was generated, from its ``settings.json``."""
-    keys = ("material", "inherent_strain", "scan_rotation")
-    options = {key: info[key] for key in keys if key in info}
-    if "inherent_strain" in options:
-        options["inherent_strain"] = tuple(options["inherent_strain"])
-    return lpbf.Process(**options)
+def _is_out_of_memory(error: BaseException) -> bool:
+    told = "out of memory" in str(error) or "can't allocate memory" in str(error)
+    return told or isinstance(error, MemoryError)

@@ -30,6 +30,11 @@ class Rollout:
     num_out: int
 
     def __post_init__(self) -> None:
+        if self.num_in < 1 or self.num_out < 1:
+            raise ValueError(
+                f"rollout: expected at least one step in and one out (got {self.num_in} and "
+                f"{self.num_out})"
+            )
         for name, channels in self.fields.items():
             past = _past_of(name)
             if past not in self.inputs or channels % self.num_out:

@@ -2,15 +2,15 @@
 
 import json
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
 
 from flare_mesh._version import __version__
 from flare_mesh.data import atomic_path, build_normalizer
@@ -22,9 +22,9 @@ from flare_mesh.training_range import TrainingRange
 
 FILE = "surrogate.safetensors"
 """Name of the file that a surrogate is kept in."""
-# Nodes that a prediction goes through at a time: their features stay in the cache, and meshes of
-# millions of nodes fit into a laptop's memory.
-_CHUNK_SIZE = 16_384
+# Nodes that a prediction goes through at a time: on a CPU their features stay in the cache, and
+# meshes of millions of nodes fit into a laptop's memory.
+_CHUNK_SIZE, _CHUNK_SIZE_CUDA = 16_384, 262_144
 _NORMALIZED = ("pos", "x", "y")
 
 
@@ -95,7 +95,7 @@ class Surrogate(nn.Module):
 
     def _normalizer(self, key: str, channels: int) -> Normalizer:
         spec = self.normalizers[key]
-        options = {"name": spec} if isinstance(spec, str) else dict(spec)
+        options: dict[str, Any] = {"name": spec} if isinstance(spec, str) else dict(spec)
         try:
             return build_normalizer(options.pop("name"), channels, **options)
         except (KeyError, ValueError) as error:
@@ -184,9 +184,13 @@ class Surrogate(nn.Module):
             raise ValueError(
                 f"{type(self.model).__name__}: cannot have its nodes spread over processes"
             )
+        size = chunk_size if self.model.can_stream else None
+        features = None
+        if self.x_normalizer.channels and x is not None:
+            features = _in_pieces(self.x_normalizer, x, size, dtype)
         fields = self.model(
-            self.x_normalizer(x).to(dtype) if self.x_normalizer.channels else None,
-            self.pos_normalizer(pos).to(dtype),
+            features,
+            _in_pieces(self.pos_normalizer, pos, size, dtype),
             data.batch,
             ptr=data.ptr if group is None and "ptr" in data else None,
             weight=data.weight if "weight" in data else None,
@@ -195,7 +199,7 @@ class Surrogate(nn.Module):
             **more,
         )
         # What a mixed precision gives is decoded in full.
-        return self.y_normalizer.inverse(fields.to(pos.dtype))
+        return _in_pieces(self.y_normalizer.inverse, fields, size, pos.dtype)
 
     def split_fields(self, y: Tensor) -> dict[str, Tensor]:
         """Columns of y [N, C] by field; of a time series of any number of steps."""
@@ -209,7 +213,6 @@ class Surrogate(nn.Module):
         """The mesh with what ``features`` make of it."""
         return data if self._make_features is None else self._make_features(data)
 
-    @torch.no_grad()
     def predict(self, data: Data, *, num_steps: int | None = None) -> dict[str, Tensor]:
         """Fields of one mesh by name, [N, channels], in physical units.
 
@@ -217,11 +220,36 @@ class Surrogate(nn.Module):
             data: The mesh, with ``x`` where ``features`` do not make it.
             num_steps: Steps to go through a time series; as many as in training by default.
         """
+        return self.predict_prepared([self.prepare(data)], num_steps=num_steps)[0]
+
+    @torch.no_grad()
+    def predict_prepared(
+        self, cases: Sequence[Data], *, num_steps: int | None = None
+    ) -> list[dict[str, Tensor]]:
+        """Fields of several meshes, in one pass of the model; on its device.
+
+        Args:
+            cases: The meshes, each as :meth:`prepare` gives it.
+            num_steps: As in :meth:`predict`.
+        """
         self.eval()
-        chunk_size = _CHUNK_SIZE if self.model.can_stream else None
-        return self.split_fields(
-            self(self.prepare(data), num_steps=num_steps, chunk_size=chunk_size)
-        )
+        device, size = self.y_mean.device, None
+        parts = [self._needed(case).to(str(device)) for case in cases]
+        if self.model.can_stream:
+            size = _CHUNK_SIZE_CUDA if device.type == "cuda" else _CHUNK_SIZE
+        if len(parts) == 1:
+            return [self.split_fields(self(parts[0], num_steps=num_steps, chunk_size=size))]
+        batch = Batch.from_data_list(list(parts))
+        y = self(batch, num_steps=num_steps, chunk_size=size)
+        return [
+            self.split_fields(part) for part in y.split([case.num_nodes or 0 for case in parts])
+        ]
+
+    def _needed(self, case: Data) -> Data:
+        """What the model looks at, without the cells and fields around it."""
+        keys = ["pos", "x", "weight"] + ["edge_index"] * self.model.uses_edges
+        found = {key: case[key] for key in keys if key in case}
+        return Data.from_dict({key: value for key, value in found.items() if value is not None})
 
     def header(self) -> dict[str, Any]:
         """All but the weights, as JSON."""
@@ -269,7 +297,7 @@ class Surrogate(nn.Module):
             FileNotFoundError: If there is none.
             ValueError: If the file is not what :meth:`save` writes.
         """
-        file = Path(path) / FILE
+        file, header = Path(path) / FILE, None
         if not file.is_file():
             raise FileNotFoundError(f"{path}: no trained surrogate there (no {FILE})")
         try:
@@ -277,7 +305,33 @@ class Surrogate(nn.Module):
                 header = json.loads(opened.metadata()["surrogate"])
             surrogate = cls.from_header(header)
             surrogate.load_state_dict(load_file(file))
-        except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-            reason = textwrap.shorten(str(error), 300)  # torch lists every weight that differs
+        # Whatever a file that is not ours makes of a model.
+        except Exception as error:
+            reason = textwrap.shorten(describe_load_error(error, header), 400)
             raise ValueError(f"{file}: cannot be loaded as a surrogate: {reason}") from error
         return surrogate
+
+
+def describe_load_error(error: Exception, header: Any) -> str:
+    """Why a header and its weights do not make a surrogate, with the version that wrote them."""
+    # torch lists every weight that differs
+    reason = textwrap.shorten(str(error), 300) or type(error).__name__
+    if isinstance(error, KeyError):
+        reason = f"no {reason} in its header"
+    version = header.get("version") if isinstance(header, Mapping) else None
+    if version is not None and version != __version__:
+        reason += f" (written by flare-mesh {version}, this is {__version__})"
+    return reason
+
+
+def _in_pieces(
+    function: Callable[[Tensor], Tensor], field: Tensor, size: int | None, dtype: torch.dtype
+) -> Tensor:
+    """``function`` of a field [N, C], row by row, without copies of all of it on the way."""
+    wide = torch.promote_types(field.dtype, dtype)
+    if size is None:
+        return function(field.to(wide)).to(dtype)
+    out = torch.empty_like(field, dtype=dtype)
+    for piece, part in zip(out.split(size), field.split(size), strict=True):
+        piece.copy_(function(part.to(wide)))
+    return out

@@ -57,8 +57,14 @@ class TrainingRange:
             data: The case, on the CPU.
             names: Names of the input channels.
             slack: Share of a range by which it may be left.
+
+        Raises:
+            ValueError: If the case has other dimensions or channels.
         """
         case = type(self).of(data)
+        for what, known, got in (("dimensions", self.pos, case.pos), ("channels", self.x, case.x)):
+            if len(known) != len(got):
+                raise ValueError(f"expected {len(known)} {what}, as in training (got {len(got)})")
         found = []
         low, high = self.num_nodes
         # Twice the nodes on a mesh of the same size is another resolution, not more of the same.
@@ -67,13 +73,18 @@ class TrainingRange:
         labels = {
             "pos": [f"coordinate {'xyz'[i] if i < 3 else i}" for i in range(len(self.pos))],
             "extent": [f"size along {'xyz'[i] if i < 3 else i}" for i in range(len(self.pos))],
-            "x": [*names] if names else [f"input channel {i}" for i in range(len(self.x))],
+            "x": [f"input channel {i}" for i in range(len(self.x))],
         }
+        if len(names) == len(self.x):
+            labels["x"] = [*names]
+        # A channel that does not vary still has its rounding; so has a flat mesh in its plane.
+        reach = max(max(map(abs, bounds)) for bounds in self.pos)
         for key, titles in labels.items():
             for title, known, got in zip(
                 titles, getattr(self, key), getattr(case, key), strict=True
             ):
-                room = slack * max(known[1] - known[0], 1e-6 * max(map(abs, known)))
+                scale = max(map(abs, known)) if key == "x" else reach
+                room = max(slack * (known[1] - known[0]), 1e-5 * scale)
                 if got[0] < known[0] - room or got[1] > known[1] + room:
                     found.append(f"{title} {_span(got)}, trained on {_span(known)}")
         return found

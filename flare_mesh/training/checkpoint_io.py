@@ -48,7 +48,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise FileNotFoundError(f"{path}: no checkpoint there")
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError,
+    except (RuntimeError, ValueError, OSError, EOFError, KeyError, pickle.UnpicklingError,
             zipfile.BadZipFile, AttributeError, IndexError, TypeError) as error:  # fmt: skip
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise ValueError(

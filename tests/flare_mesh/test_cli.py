@@ -1,7 +1,9 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import meshio
+import numpy as np
 import pytest
 import trimesh
 
@@ -18,51 +20,99 @@ def part(tmp_path):
 
 def test_predict(trained, part, tmp_path, capsys):
     out, picture = tmp_path / "part.vtu", tmp_path / "part.png"
-    arguments = ["--model", str(trained[0]), "--part", part, "--out", str(out)]
+    arguments = ["--model", str(trained[0]), "--input", part, "--out", str(out)]
     assert main(["predict", *arguments, "--simulate", "true", "--picture", str(picture)]) == 0
-    printed = capsys.readouterr().out
-    assert "predicted 120 nodes in" in printed
-    assert "relative L2 error of displacement: " in printed
-    assert f"picture: {picture}" in printed
+    printed = capsys.readouterr()
+    assert "predicted 120 nodes in" in printed.out
+    assert "relative L2 error of displacement: " in printed.out
+    assert f"picture: {picture}" in printed.out
     assert "error_displacement" in meshio.read(out).point_data
     assert picture.read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.filterwarnings("default")
+def test_predict_a_folder_and_several_files(trained, part, tmp_path, capsys):
+    folder = Path(part).parent
+    (folder / "more").mkdir()
+    for number, name in enumerate(["a.stl", "more/b.ply", ".hidden.stl"]):
+        trimesh.creation.box((16.0, 20.0 + 40 * number, 12.0)).export(folder / name)
+    checkpoint = str(trained[0] / "checkpoints/last.ckpt")
+    arguments = ["--model", checkpoint, "--out", str(tmp_path / "out"), "--device", "cpu"]
+    assert main(["predict", *arguments, "--input", str(folder)]) == 0
+    written = sorted(
+        p.relative_to(tmp_path / "out").as_posix() for p in tmp_path.glob("out/**/*.*")
+    )
+    assert written == ["a.vtu", "more/b.vtu", "part.vtu"]
+    # What is unlike the training parts takes one line.
+    told = capsys.readouterr().err.splitlines()
+    assert [line.startswith("warning: ") for line in told] == [True]
+    assert "more/b.ply: outside of the training range: " in told[0]
+    assert "size along y 60, trained on " in told[0]
+    # Predictions among the inputs are not predicted upon.
+    assert main(["predict", *arguments, "--input", str(tmp_path), "--suffix", ".vtk"]) == 0
+    assert len([*tmp_path.glob("out/in/**/*.vtk")]) == 3
+
+    several = [str(folder / "a.stl"), str(folder / "more/b.ply")]
+    arguments[1] = str(trained[0])
+    arguments[3] = str(tmp_path / "two")
+    assert main(["predict", "--input", *several, *arguments, "--simulate", "true"]) == 0
+    assert "mean relative L2 error of von_mises over 2 meshes: " in capsys.readouterr().out
+    np.testing.assert_allclose(
+        meshio.read(tmp_path / "two/b.vtu").point_data["predicted_von_mises"],
+        meshio.read(tmp_path / "out/more/b.vtu").point_data["predicted_von_mises"],
+        rtol=1e-4,
+        atol=1e-3,
+    )
+
+
 def test_predict_leaves_nothing_behind_on_bad_input(trained, part, tmp_path, capsys):
-    model = str(trained[0])
+    model = ["--model", str(trained[0])]
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "cut.vtu").write_text('<VTKFile type="UnstructuredGrid"><Unstruct')
+    one = [*model, "--input", part]
     cases = [
-        (["--model", model, "--part", "none.stl", "--out", "x.vtu"], "none.stl: no such file"),
-        (
-            ["--model", model, "--part", part, "--out", "x.what"],
-            "expected a name that ends in .vtu or .vtk",
-        ),
-        (["--model", "nowhere", "--part", part, "--out", "x.vtu"], "no trained surrogate there"),
-        (
-            ["--model", model, "--part", part, "--out", "x.vtu", "--pitch", "0.05"],
-            "voxels, over the limit of",
-        ),
-        (
-            ["--model", model, "--part", part, "--out", "x.vtu", "--picture", "x.gif"],
-            "ends in .png",
-        ),
-        (["--model", model, "--part", part, "--out", f"{part}/x.vtu"], "is a file, not a folder"),
-        (["--model", model, "--part", "a.vtu", "--out", "a.vtu"], "would overwrite the part"),
+        ([*model, "--input", "none.stl", "--out", "x.vtu"], "none.stl: no such file"),
+        ([*model, "--input", "empty", "--out", "out"], "empty: no parts (.stl, "),
+        ([*model, "--input", "cut.vtu", "--out", "x.vtu"], "cut.vtu: cannot be read as a mesh"),
+        ([*one, "--out", "x.what"], "expected a name that ends in .vtu or .vtk"),
+        ([*one, part, "--out", "out"], "has the name of"),
+        ([*one, "cut.vtu", "--out", "x.vtu"], "x.vtu: expected a folder for the predictions"),
+        (["--model", "nowhere", *one[2:], "--out", "x.vtu"], "no trained surrogate there"),
+        (["--model", part, *one[2:], "--out", "x.vtu"], "expected a run's folder or checkpoint"),
+        ([*one, "--out", "x.vtu", "--pitch", "0.05"], "voxels, over the limit of"),
+        ([*one, "--out", "x.vtu", "--picture", "x.gif"], "ends in .png"),
+        ([*one, "--out", "x.vtu", "--values", '{"load": 1}'], "values: the model takes [], not"),
+        ([*one, "--out", "x.vtp"], "cannot hold cells of type ['hexahedron']"),
+        ([*one, "--out", "x.pvd"], ".pvd is for time series"),
+        ([*one, "--out", "empty.vtu/x.vtu", "--batch_size", "0"], "batch_size: expected at least"),
+        ([*one, "--out", "x.vtu", "--device", "tpu"], "device: expected 'cpu', 'cuda' or 'auto'"),
+        ([*one, "--out", f"{part}/x.vtu"], "is a file, not a folder"),
+        ([*one, "--out", part], "would overwrite an input"),
+        ([*model, "--input", "cut.vtu", "--out", "cut.vtu"], "would overwrite an input"),
+        ([*model, "--input", "cut.vtu", "--out", "."], "would overwrite an input"),
+        ([*one, "--out", "x.vtu", "--ema", "true"], "no averaged weights there"),
     ]
     for arguments, message in cases:
-        before = set(tmp_path.iterdir())
+        before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(tmp_path)
             assert main(["predict", *arguments]) == 2
         error = capsys.readouterr().err
-        assert message in error
-        assert len(error.splitlines()) == 1
-        assert set(tmp_path.iterdir()) == before
+        assert message in error, error
+        lines = [line for line in error.splitlines() if not line.startswith("warning: ")]
+        assert len(lines) == 1
+        assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_predict_without_cuda(trained, part, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    arguments = ["--model", str(trained[0]), "--input", part, "--out", str(tmp_path / "x.vtu")]
+    assert main(["predict", *arguments, "--device", "cuda"]) == 2
+    assert "'cuda' asks for CUDA, which this machine" in capsys.readouterr().err
 
 
 def test_unknown_option_exits_2(capsys):
-    with pytest.raises(SystemExit) as stop:
-        main(["predict", "--modle", "x"])
-    assert stop.value.code == 2
+    assert main(["predict", "--modle", "x"]) == 2
     assert "modle" in capsys.readouterr().err
 
 
@@ -70,4 +120,4 @@ def test_module_runs():
     done = subprocess.run(
         [sys.executable, "-m", "flare_mesh", "--help"], capture_output=True, text=True, check=True
     )
-    assert "{fit,predict}" in done.stdout
+    assert "fields of mesh files or CAD parts" in done.stdout

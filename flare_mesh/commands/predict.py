@@ -1,0 +1,127 @@
+"""``flare-mesh predict``: from mesh files or CAD parts to files with the predicted fields."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+
+def predict(
+    model: str,
+    input: list[str] | str,
+    out: str,
+    device: str = "auto",
+    batch_size: int = 8,
+    num_steps: int | None = None,
+    values: dict[str, float] | None = None,
+    table: str | None = None,
+    suffix: str | None = None,
+    skip_bad: bool = False,
+    ema: bool = False,
+    pitch: float | None = None,
+    simulate: bool = False,
+    islands: Literal["drop", "refuse"] = "drop",
+    picture: str | None = None,
+) -> None:
+    """Predicts the fields of mesh files, time series, or CAD parts.
+
+    Fields of a mesh file that bear a predicted field's name are its truth: the error is told, and
+    written beside the prediction.
+
+    Args:
+        model: Folder or checkpoint (.ckpt) of a run, or a folder with a surrogate.safetensors.
+        input: A mesh file, several, or a folder of them; for a model of time series a .pvd or XDMF
+            file, or a folder; for a model of LPBF also surfaces (STL, PLY, OBJ, OFF, 3MF; in mm).
+        out: Mesh file to write, such as part.vtu; or a folder, for files of the inputs' names.
+        device: cpu, cuda, or auto for CUDA where there is such a device.
+        batch_size: Small meshes that are predicted together.
+        num_steps: Steps to go through a time series; as many as in training by default.
+        values: Numbers of the whole mesh that the model takes, such as '{"load": 70}'.
+        table: CSV file of such numbers, whose first column names the meshes.
+        suffix: Of the files in a folder; .vtu by default, .pvd for time series.
+        skip_bad: Warn of meshes that cannot be used, and go on.
+        ema: Take the averaged weights.
+        pitch: Voxel edge in mm for a surface; by default that of the training data.
+        simulate: Also simulate a surface.
+        islands: "drop" voxels that nothing holds when they are built, or "refuse" such a part.
+        picture: Picture of a predicted displacement to write, such as part.png.
+    """
+    from flare_mesh.devices import find_device
+    from flare_mesh.prediction import Predictor
+    from flare_mesh.prediction_outputs import output_paths
+    from flare_mesh.prediction_sources import find_sources
+    from flare_mesh.surrogate_files import load_surrogate
+
+    find_device(device)
+    surrogate = load_surrogate(model, ema=ema)
+    predictor = Predictor(
+        surrogate,
+        device=device,
+        batch_size=batch_size,
+        num_steps=num_steps,
+        values=values,
+        table=table,
+        pitch=pitch,
+        simulate=simulate,
+        islands=islands,
+    )
+    paths = [input] if isinstance(input, str) else input
+    sources = find_sources(paths, predictor.reading, leave_out=[Path(out)])
+    series = predictor.reading.window is not None
+    one_file = len(paths) == 1 and len(sources) == 1
+    targets = output_paths(
+        out, sources, suffix=suffix or (".pvd" if series else ".vtu"), one_file=one_file
+    )
+    if picture is not None:
+        _check_picture(picture, surrogate.fields, len(sources))
+
+    errors: dict[str, list[float]] = {}
+    by_source = dict(zip(map(id, sources), targets, strict=True))
+    for source, prediction in predictor.run(sources, skip_bad=skip_bad):
+        target = by_source[id(source)]
+        prediction.save(target)
+        for name, error in _report(prediction, target).items():
+            errors.setdefault(name, []).append(error)
+        if picture is not None:
+            _draw(prediction, picture, source.file.name)
+    if len(sources) > 1:
+        for name, found in errors.items():
+            mean = sum(found) / len(found)
+            print(f"mean relative L2 error of {name} over {len(found)} meshes: {mean:.4f}")
+
+
+def _report(prediction: Any, target: Path) -> dict[str, float]:
+    seconds = prediction.predict_seconds
+    places = "cells" if prediction.on_cells else "nodes"
+    print(f"predicted {prediction.num_points:,} {places} in {seconds:.3f} s: {target}")
+    if prediction.simulate_seconds is not None:
+        print(
+            f"simulated them in {prediction.simulate_seconds:.2f} s; the prediction is "
+            f"{prediction.simulate_seconds / seconds:.0f} times faster"
+        )
+    for name, error in prediction.relative_l2.items():
+        print(f"relative L2 error of {name}: {error:.3f}")
+    return prediction.relative_l2
+
+
+def _check_picture(picture: str, fields: dict[str, int], count: int) -> None:
+    from flare_mesh.files import check_folder
+
+    if Path(picture).suffix.lower() != ".png":
+        raise ValueError(f"{picture}: expected a picture's name that ends in .png")
+    check_folder(picture)
+    if fields.get("displacement") != 3:
+        raise ValueError(f"{picture}: the model predicts {[*fields]}, no displacement to draw")
+    if count > 1:
+        raise ValueError(f"{picture}: a picture is of one mesh (got {count})")
+
+
+def _draw(prediction: Any, picture: str, title: str) -> None:
+    from flare_mesh.visualize import plot_distortion
+
+    plot_distortion(
+        prediction.mesh,
+        prediction.predicted["displacement"],
+        prediction.truth.get("displacement"),
+        path=picture,
+        title=title,
+    )
+    print(f"picture: {picture}")

@@ -1,0 +1,44 @@
+"""Time series as ParaView opens them: a ``.pvd`` file that names a mesh file for each time."""
+
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from flare_mesh.files import atomic_path
+
+
+def write_time_collection(
+    path: str | Path, times: Sequence[float], write: Callable[[Path, int], None]
+) -> None:
+    """Writes ``<name>.pvd``, and the steps as ``<name>/<name>_0000.vtu`` and so on.
+
+    The collection appears last: it never names a file that is not there. Where a step cannot be
+    written, those of this call are removed.
+
+    Args:
+        path: The ``.pvd`` file.
+        times: Time of each step.
+        write: Writes the file of a step of that number.
+    """
+    path = Path(path)
+    folder, width = path.with_suffix(""), max(4, len(str(len(times) - 1)))
+    collection = ElementTree.Element("Collection")
+    files = []
+    try:
+        for number, time in enumerate(times):
+            file = folder / f"{path.stem}_{number:0{width}d}.vtu"
+            write(file, number)
+            files.append(file)
+            entry = {"timestep": repr(float(time)), "group": "", "part": "0"}
+            name = f"{folder.name}/{file.name}"
+            ElementTree.SubElement(collection, "DataSet", {**entry, "file": name})
+        root = ElementTree.Element("VTKFile", {"type": "Collection", "version": "0.1"})
+        root.append(collection)
+        tree = ElementTree.ElementTree(root)
+        ElementTree.indent(tree)
+        with atomic_path(path) as temporary:
+            tree.write(temporary, encoding="utf-8", xml_declaration=True)
+    except BaseException:
+        for file in files:
+            file.unlink(missing_ok=True)
+        raise

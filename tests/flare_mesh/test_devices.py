@@ -1,0 +1,24 @@
+import pytest
+import torch
+
+from flare_mesh.devices import find_device
+
+
+def test_devices_by_name(monkeypatch):
+    assert find_device("cpu") == torch.device("cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert find_device("auto") == torch.device("cpu")
+    with pytest.raises(ValueError, match="'cuda' asks for CUDA, which this machine or this build"):
+        find_device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert find_device("auto") == torch.device("cuda")
+    assert find_device("cuda:1") == torch.device("cuda:1")
+    with pytest.raises(ValueError, match="there is no 'cuda:2'; this machine has 2 CUDA devices"):
+        find_device("cuda:2")
+
+
+@pytest.mark.parametrize("name", ["gpu", "meta", "", "cuda:x"])
+def test_other_names(name):
+    with pytest.raises(ValueError, match=f"expected 'cpu', 'cuda' or 'auto' .got '{name}'."):
+        find_device(name)
