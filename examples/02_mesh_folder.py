@@ -81,9 +81,14 @@ def main(num_cases: int = 100, epochs: int = 60) -> float:
         options={"hidden_channels": 32, "num_layers": 3, "heads": 4, "num_latents": 32},
         optimizer=OptimizerConfig(lr=4e-3),
     )
-    quiet = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
-    quiet["limit_val_batches"] = 0
-    trainer = Trainer(max_epochs=epochs, gradient_clip_val=1.0, num_sanity_val_steps=0, **quiet)
+    trainer = Trainer(
+        max_epochs=epochs,
+        gradient_clip_val=1.0,
+        limit_val_batches=0,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+    )
     trainer.fit(module, data)
     trainer.test(module, data)
     module.surrogate.save("run")
