@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.utils.data import Dataset
-from torch_geometric.data import Batch, Data
+from torch_geometric.data import Data
 
 from flare_mesh.datasets import FieldDataset
+from flare_mesh.training.case_batch import batch_cases
 from flare_mesh.training.case_sampler import CaseKey
 from flare_mesh.training.seeding import seeded
 
@@ -57,7 +57,8 @@ class Cases(Dataset):
 
     def __getitem__(self, key: int | list[CaseKey]) -> Data:
         if isinstance(key, list):
-            return Batch.from_data_list([self._drawn(*one) for one in key])
+            cases = [self._drawn(one.index, one.seed) for one in key]
+            return batch_cases(cases, [one.weight for one in key])
         if key >= len(self):
             raise IndexError(key)  # ends an iteration
         case = self._kept.get(key)
@@ -67,17 +68,12 @@ class Cases(Dataset):
                 self._kept[key] = case
         return case
 
-    def _drawn(self, index: int, seed: int, weight: float) -> Data:
+    def _drawn(self, index: int, seed: int) -> Data:
         case = self[index]
-        if self.augment is not None:
-            with seeded(seed):
-                case = self.augment(case.clone())
-        out = Data.from_dict({key: case[key] for key in ("pos", "x", "y") if key in case})
-        for key in ("weight", "edge_index", "case_id"):
-            if key in case:
-                out[key] = case[key]
-        out.case_weight = torch.tensor([weight])
-        return out
+        if self.augment is None:
+            return case
+        with seeded(seed):
+            return self.augment(case.clone())
 
     def _read(self, index: int) -> Data:
         case = self.dataset[self.indices[index]]
