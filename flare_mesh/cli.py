@@ -66,6 +66,11 @@ def _run(command: str, args: list[str]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except SystemExit as stop:  # what Lightning makes of a second Ctrl-C
+        if not isinstance(stop.__context__, KeyboardInterrupt):
+            raise
+        print("interrupted at once; go on with --resume", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -14,7 +14,9 @@ from torch_geometric.data import Data
 from flare_mesh.surrogate import Surrogate
 from flare_mesh.training.checkpoint_check import describe_differences
 from flare_mesh.training.error_sums import ErrorSums, summed
+from flare_mesh.training.graph_sums import graph_sums
 from flare_mesh.training.losses import FieldLoss, LossConfig
+from flare_mesh.training.metrics import field_sums
 from flare_mesh.training.optimizers import OptimizerConfig, build_optimizer
 from flare_mesh.training.schedules import ScheduleConfig, build_schedule
 from flare_mesh.training.seeding import mix_seed, seed_step
@@ -230,7 +232,8 @@ class FieldModule(LightningModule):
         weight = batch.case_weight if "case_weight" in batch else errors.new_ones(len(errors))
         weight = weight[:, None].expand_as(errors)
         # The relative error of a field that is zero everywhere does not exist.
-        size = self._relative_l2(batch, torch.zeros_like(batch.y))
+        squares = field_sums(batch.y.square(), self._channels(batch.y))
+        size = graph_sums(squares, batch.batch, len(errors), group=self.shards.group)
         weight = torch.where(size > 0, weight, 0.0)
         sums = {stage: errors}
         if stage == "test":
@@ -292,7 +295,8 @@ class FieldModule(LightningModule):
         header = json.loads(ours["surrogate"])
         found = describe_differences(self.surrogate.header(), header)
         if ours["ema"] != (self.ema is not None):
-            found.append(f"ema: {'on' if self.ema is not None else 'off'}, there the other way")
+            states = ("off", "on") if self.ema is None else ("on", "off")
+            found.append("ema: {}, there {}".format(*states))
         if found:
             raise ValueError(
                 f"the checkpoint is of another model ({'; '.join(found)}); take the configuration "

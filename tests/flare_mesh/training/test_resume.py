@@ -40,12 +40,16 @@ def run(root, out, *, keep=False, resume=None, num_workers=0, seed_before=0):
         "lpbf",
         str(root),
         features=["build_features"],
-        augment=[{"random_nodes": {"num_nodes": 20}}, "random_quarter_turn", {"add_noise": {"std": {"x": 0.01}}}],
+        augment=[
+            {"random_nodes": {"num_nodes": 20}},
+            "random_quarter_turn",
+            {"add_noise": {"std": {"x": 0.01}}},
+        ],
         val_split=0.2,
         batch_size=2,
         num_workers=num_workers,
         seed=3,
-    )  # fmt: skip
+    )
     module = build_module(
         data,
         options={"hidden_channels": 8, "num_layers": 1, "heads": 2, "num_latents": 4},

@@ -1,0 +1,226 @@
+"""The training commands as a user types them."""
+
+import csv
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from flare_mesh.cli import main
+from flare_mesh.surrogate_files import load_surrogate
+
+
+@pytest.fixture
+def config(lpbf_root, tmp_path):
+    path = tmp_path / "config.yaml"
+    values = {
+        "out": str(tmp_path / "run"),
+        "trainer": {"max_epochs": 3, "accelerator": "cpu", "deterministic": True},
+        "model": {
+            "options": {"hidden_channels": 8, "num_layers": 1, "heads": 2, "num_latents": 2},
+            "optimizer": {"lr": 5e-3},
+            "ema": 0.9,
+        },
+        "data": {
+            "name": "lpbf",
+            "root": str(lpbf_root),
+            "features": ["build_features"],
+            "augment": [{"random_nodes": {"num_nodes": 20}}, "random_quarter_turn"],
+            "batch_size": 2,
+            "val_split": 0.2,
+        },
+    }
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_run_leaves_all_that_is_needed(config, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert main(["fit", "--config", str(config), "--data.num_workers=0"]) == 0
+    printed = capsys.readouterr().out
+    assert "epoch 3/3: train loss" in printed
+    assert "kept the best epoch" in printed
+    with (run / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["epoch"]) for row in rows] == [0, 1, 2]
+    assert all(float(row["train_loss"]) > 0 for row in rows)
+    assert {"val_relative_l2", "val_ema_relative_l2", "lr", "seconds"} <= rows[0].keys()
+    splits = json.loads((run / "splits.json").read_text())
+    ids = splits["train"]["cases"]
+    digest = hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()
+    assert splits["train"]["sha256"] == digest
+    assert not set(ids) & {*splits["val"]["cases"]}
+    assert json.loads((run / "environment.json").read_text())["torch"] == torch.__version__
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["steps"] == 9
+    assert summary["peak_memory_bytes"] > 1e7
+    assert any((run / "tensorboard").iterdir())
+    best = min(float(row["val_relative_l2"]) for row in rows)
+
+    # The kept surrogate is that of the best epoch, and tells the same errors again.
+    assert main(["validate", "--run", str(run)]) == 0
+    told = dict(line.split(": ") for line in capsys.readouterr().out.splitlines())
+    assert float(told["val_relative_l2"]) == pytest.approx(best, abs=1e-5)
+    assert main(["test", "--run", str(run)]) == 0
+    again = json.loads((run / "test.json").read_text())
+    assert again["test_relative_l2"] == summary["test_relative_l2"]
+    with (run / "test_cases.csv").open() as file:
+        cases = list(csv.DictReader(file))
+    errors = [float(row["displacement"]) for row in cases]
+    assert np.mean(errors) == pytest.approx(summary["test_relative_l2"]["displacement"])
+    state = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    for name, value in load_surrogate(run).state_dict().items():
+        assert torch.equal(value, state[f"surrogate.{name}"])
+    averaged = load_surrogate(run, ema=True).model.state_dict()
+    for name, value in averaged.items():
+        assert torch.equal(value, state[f"ema.module.{name}"])
+
+    # It is not replaced unasked, and its configuration runs it again.
+    assert main(["fit", "--config", str(config)]) == 2
+    assert "holds a run already" in capsys.readouterr().err
+    other = tmp_path / "again"
+    assert main(["fit", "--config", str(run / "config.yaml"), "--out", str(other)]) == 0
+    for name, value in load_surrogate(other).state_dict().items():
+        assert torch.equal(value, state[f"surrogate.{name}"])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_finished_run_is_prolonged(config, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert main(["fit", "--config", str(config), "--data.val_split=null"]) == 0
+    assert "kept the last epoch" in capsys.readouterr().out
+    schedule = "--model.schedule.name=constant"
+    assert main(["fit", "--resume", str(run), "--trainer.max_epochs=4", schedule]) == 0
+    rows = (run / "metrics.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["epoch", "0", "1", "2", "3"]
+
+
+def test_bad_configurations_are_named(config, tmp_path, capsys):
+    def refused(*arguments):
+        before = set(tmp_path.iterdir())
+        assert main([*arguments]) == 2
+        assert set(tmp_path.iterdir()) == before
+        error = capsys.readouterr().err
+        assert len(error.splitlines()) == 1
+        return error
+
+    fit = ["fit", "--config", str(config)]
+    assert "did you mean 'model.optimizer.lr'" in refused(*fit, "--model.optimizer.lrr=1")
+    assert "did you mean 'data.root'" in refused(*fit, "--data.roots=x")
+    assert "expected 'lr' > 0" in refused(*fit, "--model.optimizer.lr=-1")
+    assert "unknown model 'flrae'" in refused(*fit, "--model.name=flrae")
+    assert "did you mean 'heads'" in refused(*fit, "--model.options.heds=3")
+    assert "data set 'lpbff'; did you mean 'lpbf'" in refused(*fit, "--data.name=lpbff")
+    assert "no option 'target'; did you mean 'targets'" in refused(*fit, "--data.options.target=x")
+    assert "has 3; leave it out" in refused(*fit, "--model.options.pos_dim=2")
+    assert "keep: expected 'best' or 'last'" in refused(*fit, "--keep=first")
+    assert "needs validation cases" in refused(*fit, "--keep=best", "--data.val_split=null")
+    assert "no such configuration" in refused("fit", "--config", "nowhere")
+    assert "no run there" in refused("fit", "--resume", str(tmp_path / "nowhere"))
+    assert "no run there" in refused("test", "--run", str(tmp_path / "nowhere"))
+    assert "no checkpoint there" in refused("test", "--config", str(config))
+    assert "no cases" in refused(*fit, "--data.root=nowhere")
+    assert "expected a value after it" in refused("fit", "--config")
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("model:\n  optionss: {}\n")
+    assert "bad.yaml: unknown option 'model.optionss'; did you mean 'model.options'" in refused(
+        "fit", "--config", str(bad)
+    )
+    bad.write_text("model: [1\n")
+    assert "bad.yaml: not a YAML file" in refused("fit", "--config", str(bad))
+    bad.write_bytes(b"hello")
+    assert "bad.yaml: damaged" in refused(*fit, f"--ckpt_path={bad}")
+    assert "unknown command 'fitt'; did you mean 'fit'" in refused("fitt")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_checkpoint_of_another_model_is_refused(config, tmp_path, capsys):
+    run, other = tmp_path / "run", tmp_path / "other"
+    quick = ["--data.val_split=null", "--data.test_split=null", "--trainer.max_epochs=1"]
+    assert main(["fit", "--config", str(config), *quick]) == 0
+    last = run / "checkpoints" / "last.ckpt"
+    changed = ["--out", str(other), "--model.options.num_latents=3", f"--ckpt_path={last}"]
+    assert main(["fit", "--config", str(config), *quick, *changed]) == 2
+    assert "model.num_latents: 3, there 2" in capsys.readouterr().err
+
+
+def command(*arguments):
+    return [sys.executable, "-W", "ignore", "-m", "flare_mesh", *map(str, arguments)]
+
+
+def weights(run):
+    return torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_that_is_killed_and_resumed_is_like_an_undisturbed_one(config, tmp_path, number):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    steps = ["--checkpoint_steps=1", "--trainer.max_epochs=24"]
+    arguments = ["fit", "--config", config, *steps]
+    subprocess.run(command(*arguments, "--out", whole), check=True, capture_output=True)
+    process = subprocess.Popen(
+        command(*arguments, "--out", killed), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    for _ in range(1200):
+        rows = killed / "metrics.csv"
+        if rows.exists() and len(rows.read_text().splitlines()) > 6:
+            break
+        time.sleep(0.05)
+    os.kill(process.pid, number)
+    process.communicate(timeout=60)
+    assert process.returncode == (130 if number == signal.SIGINT else -signal.SIGKILL)
+    found = torch.load(killed / "checkpoints" / "last.ckpt", weights_only=True)
+    assert found["global_step"] < 72
+    done = subprocess.run(
+        command("fit", "--resume", killed, *steps), check=True, capture_output=True, text=True
+    )
+    assert "kept the best epoch" in done.stdout
+    expected = weights(whole)
+    for name, value in weights(killed).items():
+        assert torch.equal(value, expected[name]), name
+
+    def table(run):
+        with (run / "metrics.csv").open() as file:
+            return [row[:-1] for row in csv.reader(file)]  # all but the seconds
+
+    assert table(killed) == table(whole)
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_two_processes_train_like_one(config, tmp_path, shards):
+    """Each takes half of the cases of a batch, or half of the nodes of each case."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    quick = ["--trainer.max_epochs=2", "--trainer.logger=false", "--data.val_split=0.5"]
+    arguments = ["fit", "--config", config, *quick, "--data.augment=[random_quarter_turn]"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    several = [
+        *("--out", two, "--trainer.devices=2", "--trainer.strategy=ddp"),
+        *(f"--data.batch_size={shards}", f"--model.shards={shards}"),
+    ]
+    runs = [
+        subprocess.Popen(command(*arguments, *more), env=env, stderr=subprocess.PIPE, text=True)
+        for more in (["--out", one, "--data.batch_size=2"], several)
+    ]
+    for process in runs:
+        _, error = process.communicate(timeout=300)
+        assert process.returncode == 0, error
+
+    def table(run):
+        with (run / "metrics.csv").open() as file:
+            return [[float(v) for v in list(row.values())[:-1]] for row in csv.DictReader(file)]
+
+    np.testing.assert_allclose(table(two), table(one), rtol=1e-5, atol=1e-10)
+    for name, value in weights(one).items():
+        torch.testing.assert_close(weights(two)[name], value, rtol=1e-4, atol=1e-6)
+    errors = [json.loads((run / "summary.json").read_text()) for run in (one, two)]
+    assert errors[1]["test_relative_l2"] == pytest.approx(errors[0]["test_relative_l2"], rel=1e-5)

@@ -1,0 +1,64 @@
+import pytest
+
+from flare_mesh.training import DataDescription, RolloutConfig, build_module
+
+SMALL = {"hidden_channels": 8, "heads": 2, "num_layers": 1, "num_latents": 2}
+
+
+def description(**options):
+    values = {
+        "name": "plates",
+        "pos_dim": 2,
+        "in_channels": 1,
+        "inputs": {"load": 1},
+        "fields": {"stress": 3, "strain": 3},
+        "units": {"stress": "MPa"},
+        **options,
+    }
+    return DataDescription(**values)
+
+
+def test_the_model_fits_the_data():
+    module = build_module(description(), options=SMALL, normalizers={"y": "identity"})
+    config = module.surrogate.model.config
+    assert [config[key] for key in ("pos_dim", "in_channels", "out_channels")] == [2, 1, 6]
+    assert (module.surrogate.inputs, module.surrogate.units) == ({"load": 1}, {"stress": "MPa"})
+    assert module.surrogate.normalizers["y"] == "identity"
+
+
+def test_a_series_is_predicted_step_by_step():
+    series = description(
+        inputs={"u_in": 4, "wall": 1}, in_channels=5, fields={"u_out": 6}, window=(2, 3)
+    )
+    module = build_module(series, options=SMALL, rollout=RolloutConfig())
+    assert module.surrogate.model.config["out_channels"] == 2
+    at_once = build_module(series, options=SMALL)
+    assert at_once.surrogate.model.config["out_channels"] == 6
+    assert at_once.surrogate.rollout is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": "flair"}, "unknown model 'flair'"),
+        ({"options": {"head": 2}}, "model.options.head: .* did you mean 'heads'"),
+        ({"options": {"pos_dim": 3}}, "pos_dim: the data set 'plates' has 2; leave it out"),
+        ({"options": {"in_channels": 2}}, "in_channels: the data set 'plates' has 1"),
+        ({"options": {"heads": 3}}, "divisible by 'heads'"),
+        ({"options": {"heads": "many"}}, r"model.options \{'heads': 'many'\}"),
+        ({"rollout": RolloutConfig()}, "no time series; leave it out"),
+        ({"normalizers": {"z": "identity"}}, "no normaliser of"),
+        ({"normalizers": {"y": "gauss"}}, "normaliser of 'y'.*unknown normaliser 'gauss'"),
+    ],
+)
+def test_what_does_not_fit_is_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        build_module(description(), **options)
+
+
+def test_a_past_must_be_there():
+    with pytest.raises(ValueError, match="expected the past of 'v_out' as an input 'v_in'"):
+        build_module(
+            description(inputs={"u_in": 2}, in_channels=2, fields={"v_out": 2}, window=(2, 2)),
+            rollout=RolloutConfig(),
+        )

@@ -1,0 +1,84 @@
+import os
+import signal
+import warnings
+
+import pytest
+import torch
+from lightning import Trainer
+from lightning.pytorch.callbacks import Callback
+from torch_geometric.loader import DataLoader
+
+from flare_mesh import FLAREOperator
+from flare_mesh.surrogate import Surrogate
+from flare_mesh.testing import random_graph
+from flare_mesh.training import FieldModule
+from flare_mesh.training.last_checkpoint import InterruptedTraining, LastCheckpoint
+
+
+class Press(Callback):
+    """Ctrl-C within the batches of these numbers."""
+
+    def __init__(self, *steps):
+        self.steps = set(steps)
+
+    def on_before_backward(self, trainer, *_):
+        if trainer.global_step in self.steps:
+            self.steps.remove(trainer.global_step)
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def train(path, *callbacks, every=None, **options):
+    model = FLAREOperator(0, 1, hidden_channels=4, num_layers=1, heads=1, num_latents=2)
+    module = FieldModule(Surrogate(model, {"u": 1}))
+    cases = [random_graph(5, seed=i) for i in range(4)]
+    for case in cases:
+        case.y = case.pos[:, :1] + 3
+    trainer = Trainer(
+        max_epochs=2,
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[LastCheckpoint(path, every), *callbacks],
+        **options,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trainer.fit(module, DataLoader(cases))
+    return trainer
+
+
+def steps_of(path):
+    return torch.load(path, weights_only=True)["global_step"]
+
+
+@pytest.mark.parametrize(("pressed", "stopped"), [(0, 1), (5, 6), (3, 4), (7, 8)])
+def test_ctrl_c_finishes_the_step_and_saves(tmp_path, pressed, stopped):
+    """The last step of an epoch finishes the epoch too."""
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(InterruptedTraining, match=f"stopped after step {stopped}"):
+        train(tmp_path / "last.ckpt", Press(pressed))
+    assert steps_of(tmp_path / "last.ckpt") == stopped
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_gradients_that_are_summed_up_are_finished_first(tmp_path):
+    with pytest.raises(InterruptedTraining, match="stopped after step 1"):
+        train(tmp_path / "last.ckpt", Press(0), accumulate_grad_batches=2)
+    assert steps_of(tmp_path / "last.ckpt") == 1
+
+
+def test_after_each_epoch_and_so_many_steps(tmp_path):
+    written = []
+
+    class Look(Callback):
+        def on_train_batch_start(self, trainer, *_):
+            path = tmp_path / "last.ckpt"
+            written.append(steps_of(path) if path.exists() else 0)
+
+    assert train(tmp_path / "last.ckpt", Look(), every=3).global_step == 8
+    # Before steps 1 to 8: the checkpoints of step 3, of the first epoch, of step 6.
+    assert written == [0, 0, 0, 3, 4, 4, 6, 6]
+    assert steps_of(tmp_path / "last.ckpt") == 8
+    with pytest.raises(ValueError, match="checkpoint_steps: expected at least 1"):
+        LastCheckpoint(tmp_path, 0)
