@@ -6,7 +6,7 @@ from pathlib import Path
 from flare_mesh.data import check_writable
 from flare_mesh.data.mesh_formats import WRITABLE_SUFFIXES
 from flare_mesh.files import check_folder
-from flare_mesh.prediction_sources import MeshSource
+from flare_mesh.prediction.sources import MeshSource
 
 
 def output_paths(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flare_mesh.data.mesh_formats import READABLE_SUFFIXES
 from flare_mesh.datasets.mesh_cases import MeshStep, find_mesh_cases, series_steps
-from flare_mesh.mesh_reading import MeshReading
+from flare_mesh.prediction.mesh_reading import MeshReading
 from lpbf.part import PART_SUFFIXES
 
 _SERIES = (".pvd", ".xdmf", ".xmf")

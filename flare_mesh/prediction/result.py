@@ -9,10 +9,10 @@ from torch import Tensor
 
 from flare_mesh.data import MeshData
 from flare_mesh.data.mesh_storage import CELL_PREFIX
-from flare_mesh.mesh_reading import MeshReading
-from flare_mesh.prediction_cases import PredictionCase
+from flare_mesh.data.time_collection import write_time_collection
+from flare_mesh.prediction.cases import PredictionCase
+from flare_mesh.prediction.mesh_reading import MeshReading
 from flare_mesh.surrogate import Surrogate
-from flare_mesh.time_collection import write_time_collection
 
 
 @dataclass(frozen=True)

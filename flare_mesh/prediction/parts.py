@@ -9,8 +9,8 @@ import torch
 
 import lpbf
 from flare_mesh.data import MeshData
-from flare_mesh.prediction_cases import CaseReader, PredictionCase
-from flare_mesh.prediction_sources import MeshSource
+from flare_mesh.prediction.cases import CaseReader, PredictionCase
+from flare_mesh.prediction.sources import MeshSource
 from lpbf.part import PART_SUFFIXES
 
 

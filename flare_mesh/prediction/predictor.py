@@ -10,10 +10,10 @@ from torch_geometric.data import Data
 
 from flare_mesh.data import MeshData
 from flare_mesh.devices import find_device
-from flare_mesh.mesh_reading import MeshReading
-from flare_mesh.prediction_cases import CaseReader, PredictionCase
-from flare_mesh.prediction_result import Prediction
-from flare_mesh.prediction_sources import MeshSource, find_sources
+from flare_mesh.prediction.cases import CaseReader, PredictionCase
+from flare_mesh.prediction.mesh_reading import MeshReading
+from flare_mesh.prediction.result import Prediction
+from flare_mesh.prediction.sources import MeshSource, find_sources
 from flare_mesh.surrogate import Surrogate
 from flare_mesh.surrogate_files import load_surrogate
 
@@ -77,7 +77,7 @@ class Predictor:
                 f"by step (got {num_steps})"
             )
         if reading.dataset == "lpbf":
-            from flare_mesh.prediction_parts import PartReader
+            from flare_mesh.prediction.parts import PartReader
 
             reader = CaseReader(surrogate, reading, values=values, table=table)
             self._reader = PartReader(reader, pitch=pitch, simulate=simulate, islands=islands)

@@ -13,8 +13,8 @@ from flare_mesh.data.arrays import MAX_BYTES
 from flare_mesh.datasets.case_scalars import NameScalars, TableScalars
 from flare_mesh.datasets.mesh_cache import of_highest_dimension, read_xdmf_step
 from flare_mesh.datasets.mesh_cases import MeshStep
-from flare_mesh.mesh_reading import MeshReading
-from flare_mesh.prediction_sources import MeshSource
+from flare_mesh.prediction.mesh_reading import MeshReading
+from flare_mesh.prediction.sources import MeshSource
 from flare_mesh.surrogate import Surrogate
 
 
