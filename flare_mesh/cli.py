@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(command: str, args: list[str]) -> int:
     from jsonargparse import ArgumentError
 
-    from flare_mesh.training.last_checkpoint import InterruptedTraining
+    from flare_mesh.training.interrupted import InterruptedTraining
     from lpbf import SolverError
 
     try:

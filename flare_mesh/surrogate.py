@@ -16,6 +16,7 @@ from flare_mesh._version import __version__
 from flare_mesh.data import atomic_path, build_normalizer
 from flare_mesh.data.normalizers import FieldStatistics, Normalizer
 from flare_mesh.data.transforms.resolver import TransformSpec, build_transforms
+from flare_mesh.hub import HubMixin
 from flare_mesh.models import FieldModel, build
 from flare_mesh.rollout import Rollout
 from flare_mesh.training_range import TrainingRange
@@ -28,7 +29,7 @@ _CHUNK_SIZE, _CHUNK_SIZE_CUDA = 16_384, 262_144
 _NORMALIZED = ("pos", "x", "y")
 
 
-class Surrogate(nn.Module):
+class Surrogate(HubMixin, nn.Module):
     """Normalises a mesh's coordinates and features, runs the model, and gives physical fields.
 
     Args:

@@ -16,6 +16,7 @@ def test_every_package_is_listed():
         ("lpbf", "lpbf"),
         ("datasets", "flare_mesh.datasets"),
         ("visualize", "flare_mesh.visualize"),
+        ("configs", "flare_mesh.configs"),
     ):
         for init in (ROOT / top).rglob("__init__.py"):
             found.add(".".join([name, *init.parent.relative_to(ROOT / top).parts]))

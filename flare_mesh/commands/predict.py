@@ -46,8 +46,8 @@ def predict(
     """
     from flare_mesh.devices import find_device
     from flare_mesh.prediction import Predictor
-    from flare_mesh.prediction_outputs import output_paths
-    from flare_mesh.prediction_sources import find_sources
+    from flare_mesh.prediction.outputs import output_paths
+    from flare_mesh.prediction.sources import find_sources
     from flare_mesh.surrogate_files import load_surrogate
 
     find_device(device)

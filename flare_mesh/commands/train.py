@@ -126,6 +126,8 @@ class FieldCLI(LightningCLI):
             raise ValueError(f"keep: expected 'best' or 'last' (got '{options.keep}')")
         if options.keep == "best" and options.data.val_split is None:
             raise ValueError("keep: 'best' needs validation cases; set data.val_split")
+        if self.subcommand == "validate" and options.data.val_split is None:
+            raise ValueError("validate: there are no validation cases; set data.val_split")
         path = options.ckpt_path
         if path in ("best", "last"):
             options["ckpt_path"] = path = str(self.folder / (BEST if path == "best" else LAST))
@@ -140,6 +142,8 @@ class FieldCLI(LightningCLI):
                 )
         # Advice on loader workers and logging that does not fit what is done here.
         warnings.simplefilter("ignore", PossibleUserWarning)
+        # What is meant to be: a run that is resumed has checkpoints.
+        warnings.filterwarnings("ignore", message=".*(Checkpoint directory|when using `ckpt_path`)")
         # Between Lightning and torch.
         warnings.filterwarnings("ignore", message=".*treespec.*")
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     )
     from flare_mesh.data.normalizers import (
         FieldStatistics,
+        FixedNormalizer,
         IdentityNormalizer,
         Normalizer,
         UnitCubeNormalizer,
@@ -61,6 +62,7 @@ __all__ = [
     "CELL_TYPES",
     "CellType",
     "FieldStatistics",
+    "FixedNormalizer",
     "IdentityNormalizer",
     "MeshData",
     "Normalizer",
@@ -90,6 +92,7 @@ __getattr__ = lazy_names(
     __name__,
     {
         "FieldStatistics": "flare_mesh.data.normalizers",
+        "FixedNormalizer": "flare_mesh.data.normalizers",
         "IdentityNormalizer": "flare_mesh.data.normalizers",
         "MeshData": "flare_mesh.data.mesh_data",
         "Normalizer": "flare_mesh.data.normalizers",

@@ -8,9 +8,7 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
-
-class InterruptedTraining(Exception):  # noqa: N818
-    """Training was stopped by Ctrl-C, after its state was saved."""
+from flare_mesh.training.interrupted import InterruptedTraining
 
 
 class LastCheckpoint(Checkpoint):

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import pyvista
 
-from flare_mesh.time_collection import write_time_collection
+from flare_mesh.data.time_collection import write_time_collection
 
 
 def write(path, step):

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from flare_mesh.mesh_reading import MeshReading
+from flare_mesh.prediction.mesh_reading import MeshReading
 
 
 def test_options_of_a_folder_of_meshes_survive_as_json():

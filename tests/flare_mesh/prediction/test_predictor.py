@@ -9,8 +9,8 @@ import trimesh
 from flare_mesh import FLAREOperator, MeshData, Surrogate, predict
 from flare_mesh.data import read_mesh
 from flare_mesh.prediction import OutsideTrainingRangeWarning, Predictor
-from flare_mesh.prediction_parts import process_of
-from flare_mesh.prediction_sources import find_sources
+from flare_mesh.prediction.parts import process_of
+from flare_mesh.prediction.sources import find_sources
 from flare_mesh.testing import random_graph
 from flare_mesh.training import FieldDataModule, build_module
 from lpbf import simulate, voxelize

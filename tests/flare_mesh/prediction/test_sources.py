@@ -1,8 +1,8 @@
 import pytest
 
-from flare_mesh.mesh_reading import MeshReading
-from flare_mesh.prediction_outputs import output_paths
-from flare_mesh.prediction_sources import find_sources
+from flare_mesh.prediction.mesh_reading import MeshReading
+from flare_mesh.prediction.outputs import output_paths
+from flare_mesh.prediction.sources import find_sources
 
 PLAIN, PARTS = MeshReading("mesh_folder"), MeshReading("lpbf")
 SERIES = MeshReading("mesh_folder", {"T_in": 1}, window=(1, 1))

@@ -12,7 +12,8 @@ from flare_mesh import FLAREOperator
 from flare_mesh.surrogate import Surrogate
 from flare_mesh.testing import random_graph
 from flare_mesh.training import FieldModule
-from flare_mesh.training.last_checkpoint import InterruptedTraining, LastCheckpoint
+from flare_mesh.training.interrupted import InterruptedTraining
+from flare_mesh.training.last_checkpoint import LastCheckpoint
 
 
 class Press(Callback):
