@@ -21,7 +21,7 @@ def check_folder(path: str | Path) -> None:
 
 
 def is_whole(path: str | Path) -> bool:
-    """Whether an ``.npz`` file exists, can be read, and every array in it passes its checksum."""
+    """Whether a zip archive, as ``.npz`` and ``.ckpt`` are, is there and passes its checksums."""
     try:
         with Path(path).open("rb") as file, zipfile.ZipFile(file) as archive:
             # The number of arrays stands at the end: a damaged list of them may be shorter.

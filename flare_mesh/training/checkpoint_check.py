@@ -5,6 +5,9 @@ from typing import Any
 
 _COMPARED = ("version", "model", "fields", "inputs", "features", "normalizers", "rollout")
 
+# Their channels stand side by side.
+_ORDERED = ("fields", "inputs")
+
 
 def describe_differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
     """Where the headers of two surrogates differ, one phrase each: ``model.heads: 8, there 4``."""
@@ -18,6 +21,8 @@ def describe_differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> 
                 if _plain(a.get(name)) != _plain(b.get(name))
             ]
             found += [f"{key}.{name}: {a.get(name)!r}, there {b.get(name)!r}" for name in names]
+            if not names and key in _ORDERED and [*a] != [*b]:
+                found.append(f"{key}: in the order {[*a]}, there {[*b]}")
         elif _plain(a) != _plain(b):
             found.append(f"{key}: {a!r}, there {b!r}")
     return found
