@@ -1,6 +1,7 @@
 """Data sets by name, for configurations and the command line."""
 
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +33,24 @@ def check_options(name: str, options: dict[str, Any]) -> type[FieldDataset]:
     """The class of a data set that has these options.
 
     Raises:
-        ValueError: If there is no such set or option; names the nearest.
+        ValueError: If there is no such set or option; names the nearest. If one name is given
+            where a list of names is expected.
     """
     if name not in DATASETS:
         raise ValueError(f"unknown data set '{name}'; {nearest(name, DATASETS)}")
     found: type[FieldDataset] = getattr(datasets, DATASETS[name])
-    known = inspect.signature(found).parameters.keys() - {"root", "split", "transform"}
+    parameters = inspect.signature(found).parameters
+    known = parameters.keys() - {"root", "split", "transform"}
     for option in options:
         if option not in known:
             raise ValueError(
                 f"the data set '{name}' has no option '{option}'; {nearest(option, known)}"
+            )
+        value, of_names = options[option], parameters[option].annotation
+        if isinstance(value, str) and of_names in (Sequence[str], Sequence[str] | None):
+            raise ValueError(
+                f"the data set '{name}', {option}: expected a list of names (got '{value}'); write "
+                f"[{value}]"
             )
     return found
 

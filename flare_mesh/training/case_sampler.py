@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from torch.utils.data import Sampler
+from torch.utils.data import DistributedSampler
 
 from flare_mesh.training.seeding import mix_seed
 
@@ -23,7 +23,8 @@ class CaseKey(NamedTuple):
     weight: float
 
 
-class CaseSampler(Sampler[list[CaseKey]]):
+# Lightning puts a sampler of its own in the place of any other than torch's for several processes.
+class CaseSampler(DistributedSampler[list[CaseKey]]):
     """Batches of cases for each of ``world_size`` processes, a pure function of seed and epoch.
 
     The cases of all processes together are the batch. In training the weights are
@@ -45,6 +46,9 @@ class CaseSampler(Sampler[list[CaseKey]]):
         rank: Number of this process.
         world_size: Number of processes.
         drop_last: Leaves out a last batch of fewer than ``batch_size`` cases a process.
+
+    Raises:
+        ValueError: If a number is below 1, or ``drop_last`` is asked for with ``max_nodes``.
     """
 
     def __init__(
@@ -63,6 +67,10 @@ class CaseSampler(Sampler[list[CaseKey]]):
         if batch_size < 1 or (max_nodes is not None and max_nodes < 1):
             raise ValueError(
                 f"expected batch_size and max_nodes >= 1 (got {batch_size} and {max_nodes})"
+            )
+        if drop_last and max_nodes is not None:
+            raise ValueError(
+                "drop_last: batches by max_nodes are never full; leave out one of both"
             )
         self.sizes = list(sizes)
         self.batch_size = batch_size
@@ -126,6 +134,8 @@ class CaseSampler(Sampler[list[CaseKey]]):
         return [*found, parts] if any(parts) else found
 
     def __iter__(self) -> Iterator[list[CaseKey]]:
+        # Cases of an evaluation are the same each time, whatever the epoch it is made in.
+        epoch = self.epoch if self.shuffle else 0
         for parts in self.batches(self.epoch)[self.first_batch() :]:
             count = sum(map(len, parts))
             weight = self.world_size / count if self.mean else 1.0
@@ -133,8 +143,7 @@ class CaseSampler(Sampler[list[CaseKey]]):
             if not mine:
                 mine = [(next(part for part in parts if part)[0], 0.0)]
             yield [
-                CaseKey(index, mix_seed(self.seed, self.epoch, index), share)
-                for index, share in mine
+                CaseKey(index, mix_seed(self.seed, epoch, index), share) for index, share in mine
             ]
 
     def __len__(self) -> int:

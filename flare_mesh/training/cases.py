@@ -17,7 +17,8 @@ class Cases(Dataset):
     """Some cases of a data set, reduced to ``pos``, ``x``, ``y``, and where there are ``weight``
     and ``edge_index``; by number one case, by a list of keys their batch.
 
-    A batch has ``case_id`` and ``case_weight`` [B] besides.
+    A batch has ``case_id`` and ``case_weight`` [B] besides. What a data set draws at random as it
+    reads a case comes from the key's seed; without a key, or in memory, it is always the same.
 
     Args:
         dataset: The split.
@@ -59,17 +60,22 @@ class Cases(Dataset):
         if isinstance(key, list):
             cases = [self._drawn(one.index, one.seed) for one in key]
             return batch_cases(cases, [one.weight for one in key])
-        if key >= len(self):
+        if not 0 <= key < len(self):
             raise IndexError(key)  # ends an iteration
-        case = self._kept.get(key)
-        if case is None:
-            case = self._read(key)
+        return self._case(key, key)
+
+    def _case(self, index: int, seed: int) -> Data:
+        case = self._kept.get(index)
+        if case is None or (self.edges and "edge_index" not in case):
+            # What is kept must not depend on when it is read.
+            with seeded(index if self.in_memory else seed):
+                case = self._read(index)
             if self.in_memory:
-                self._kept[key] = case
+                self._kept[index] = case
         return case
 
     def _drawn(self, index: int, seed: int) -> Data:
-        case = self[index]
+        case = self._case(index, seed)
         if self.augment is None:
             return case
         with seeded(seed):

@@ -1,6 +1,7 @@
 """Data for Lightning: the splits of a data set, batched by number or by nodes."""
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from flare_mesh.data.transforms.resolver import TransformSpec, build_transforms
 from flare_mesh.datasets import FieldDataset
 from flare_mesh.datasets.registry import build, check_options
 from flare_mesh.datasets.splits import split_names
-from flare_mesh.mesh_reading import MeshReading
+from flare_mesh.prediction.mesh_reading import MeshReading
 from flare_mesh.training.case_loader import CaseLoader
 from flare_mesh.training.case_sampler import CaseSampler
 from flare_mesh.training.cases import Cases
@@ -31,7 +32,8 @@ class FieldDataModule(LightningDataModule):
         test_options: More of them for validation and test.
         train_split: Name of the training split.
         val_split: Name of a split to validate on after each epoch, or the share of the training
-            split to hold out for it (by a checksum of the names); none by default.
+            split to hold out for it (by a checksum of the names, whole trajectories of a time
+            series); none by default.
         test_split: Name of the split to test on, or none.
         features: Transforms that make the model's input of a mesh, in training and prediction.
         augment: Transforms that draw at random, for training cases only.
@@ -65,11 +67,23 @@ class FieldDataModule(LightningDataModule):
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        if isinstance(val_split, float) and not 0 < val_split < 1:
-            raise ValueError(f"data.val_split: expected a share between 0 and 1 (got {val_split})")
+        if isinstance(val_split, int | float):
+            val_split = float(val_split)
+            if not 0 < val_split < 1:
+                raise ValueError(
+                    f"data.val_split: expected a share between 0 and 1 (got {val_split})"
+                )
+            if (train_options or {}) != (test_options or {}):
+                raise ValueError(
+                    "data.val_split: a share of the training cases has their options; name a "
+                    "split, or leave out train_options and test_options"
+                )
         if num_workers < 0:
             raise ValueError(f"data.num_workers: expected at least 0 (got {num_workers})")
-        CaseSampler([], batch_size=batch_size, max_nodes=max_nodes)
+        try:
+            CaseSampler([], batch_size=batch_size, max_nodes=max_nodes, drop_last=drop_last)
+        except ValueError as error:
+            raise ValueError(f"data: {error}") from error
         self.name = name
         self.root = Path(root)
         self.options = {
@@ -112,7 +126,7 @@ class FieldDataModule(LightningDataModule):
 
         Raises:
             FileNotFoundError: If the split's files are missing.
-            ValueError: If there is no such split, or training and validation cases differ.
+            ValueError: If there is no such split, or its fields are not those of training.
         """
         if stage not in self._cases:
             split = self.splits[stage]
@@ -126,8 +140,24 @@ class FieldDataModule(LightningDataModule):
                 augment=self._augment if stage == "train" else None,
                 in_memory=self.in_memory,
             )
+            self._check_fields(stage, dataset)
         self._cases[stage].edges = self.edges
         return self._cases[stage]
+
+    def _check_fields(self, stage: str, dataset: FieldDataset) -> None:
+        """Refuses cases with other fields than those of training, where these are open."""
+        if "train" not in self._cases or getattr(dataset, "window", None) is not None:
+            return
+        ours = self._cases["train"].dataset
+        for role, a, b in (
+            ("inputs", ours.input_channels, dataset.input_channels),
+            ("targets", ours.target_channels, dataset.target_channels),
+        ):
+            if [*a.items()] != [*b.items()]:
+                raise ValueError(
+                    f"data: the {role} to {stage} on are {dict(b)}, those of training {dict(a)}; "
+                    f"set them for both by data.options"
+                )
 
     def _of_stage(self, stage: str, split: str | float) -> tuple[FieldDataset, list[int]]:
         train_split, share = self.splits["train"], self.splits["val"]
@@ -137,14 +167,12 @@ class FieldDataModule(LightningDataModule):
             return dataset, list(range(len(dataset)))
         assert isinstance(share, float)
         dataset = self._dataset(train_split, "train")
-        if self.options["train"] != self.options["test"] and stage == "val":
-            raise ValueError(
-                "data.val_split: a share of the training cases has their options; name a split, or "
-                "leave out train_options and test_options"
-            )
         ids = dataset.indices()
         names = [dataset.cases[i] for i in ids]
-        chosen = set(split_names(names, stage, {"train": 1 - share, "val": share}))
+        if getattr(dataset, "window", None) is not None:
+            # Windows of one trajectory are all on one side.
+            names = [re.sub(r"_t\d+$", "", name) for name in names]
+        chosen = set(split_names([*{*names}], stage, {"train": 1 - share, "val": share}))
         found = [i for i, case in enumerate(names) if case in chosen]
         if not found:
             raise ValueError(
@@ -158,7 +186,6 @@ class FieldDataModule(LightningDataModule):
 
         Raises:
             FileNotFoundError: If files are missing.
-            ValueError: If training and test cases do not have the same fields.
         """
         cases = self.cases("train")
         dataset, first = cases.dataset, cases[0]
@@ -197,6 +224,11 @@ class FieldDataModule(LightningDataModule):
         if self.max_nodes is not None and training:
             sizes = [len(case.pos) for case in cases]  # pyright: ignore[reportArgumentType]
         trainer = self.trainer
+        if getattr(trainer, "overfit_batches", 0):
+            raise ValueError(
+                "trainer.overfit_batches: the order of the cases is not Lightning's; take a data "
+                "set of few cases, or trainer.limit_train_batches"
+            )
         rank, world = (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
         sampler = CaseSampler(
             sizes,
@@ -235,8 +267,16 @@ class FieldDataModule(LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         self._resumed = state_dict
 
+    def teardown(self, stage: str) -> None:
+        self._resumed = {}  # of that run, not of the next
+
     def val_dataloader(self) -> Any:
         return self._loader("val") if self.has("val") else []
+
+    def setup(self, stage: str) -> None:
+        if not self.has("val") and self.trainer is not None:
+            # An empty list of loaders would be warned of.
+            self.trainer.limit_val_batches = 0
 
     def test_dataloader(self) -> CaseLoader:
         return self._loader("test")

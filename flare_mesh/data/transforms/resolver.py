@@ -36,12 +36,16 @@ def build_transform(spec: TransformSpec) -> BaseTransform:
         name, options = spec, {}
     elif isinstance(spec, Mapping) and len(spec) == 1:
         name, options = next(iter(spec.items()))
-        options = options or {}
+        options = {} if options is None else options
     else:
         raise ValueError(f"expected a transform's name, or name: {{options}} (got {spec!r})")
     known = transform_names()
     if name not in known:
         raise ValueError(f"unknown transform '{name}'; {nearest(name, known)}")
+    if not isinstance(options, Mapping):
+        raise ValueError(
+            f"the transform '{name}': expected a mapping of its options (got {options!r})"
+        )
     parameters = inspect.signature(known[name]).parameters
     for option in options:
         if option not in parameters:
@@ -55,7 +59,13 @@ def build_transform(spec: TransformSpec) -> BaseTransform:
 
 
 def build_transforms(specs: Sequence[TransformSpec]) -> Callable[[Any], Any] | None:
-    """Several transforms, one after another; None for none."""
+    """Several transforms, one after another; None for none.
+
+    Raises:
+        ValueError: As :func:`build_transform`.
+    """
+    if isinstance(specs, str | Mapping):
+        raise ValueError(f"expected a list of transforms (got {specs!r})")
     built = [build_transform(spec) for spec in specs]
     return Compose(built) if built else None
 

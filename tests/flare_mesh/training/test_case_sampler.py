@@ -1,0 +1,129 @@
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flare_mesh.training.case_sampler import CaseSampler
+
+sets = st.fixed_dictionaries(
+    {
+        "sizes": st.lists(st.integers(1, 50), max_size=30),
+        "batch_size": st.integers(1, 5),
+        "max_nodes": st.none() | st.integers(1, 90),
+        "shuffle": st.booleans(),
+        "mean": st.booleans(),
+        "seed": st.integers(-3, 2**40),
+    }
+)
+worlds, epochs = st.integers(1, 4), st.integers(0, 5)
+
+
+def samplers(options, world_size, **more):
+    """One for each process."""
+    options = {**options, **more}
+    sizes = options.pop("sizes")
+    return [
+        CaseSampler(sizes, **options, rank=rank, world_size=world_size)
+        for rank in range(world_size)
+    ]
+
+
+def drawn(options, world_size, epoch, **more):
+    """Batches [rank][batch] of keys."""
+    ranks = samplers(options, world_size, **more)
+    for sampler in ranks:
+        sampler.set_epoch(epoch)
+    return [list(sampler) for sampler in ranks]
+
+
+@settings(max_examples=60, deadline=None)
+@given(sets, worlds, epochs)
+def test_each_case_once_and_as_many_batches_on_each_process(options, world_size, epoch):
+    ranks = drawn(options, world_size, epoch)
+    found = Counter(
+        key.index for batches in ranks for batch in batches for key in batch if key.weight
+    )
+    assert found == Counter(range(len(options["sizes"])))
+    assert all(batch for batches in ranks for batch in batches)
+    for sampler, batches in zip(samplers(options, world_size), ranks, strict=True):
+        sampler.set_epoch(epoch)
+        assert len(sampler) == len(batches)
+
+
+@settings(max_examples=60, deadline=None)
+@given(sets, worlds, epochs)
+def test_weights_make_the_mean_over_the_processes_that_over_the_batch(options, world_size, epoch):
+    ranks = drawn(options, world_size, epoch, mean=True)
+    for parts in zip(*ranks, strict=True):
+        # What DistributedDataParallel does: each process sums, and the sums are averaged.
+        loss = [key.index**2 + 1.0 for part in parts for key in part if key.weight]
+        sums = [sum((key.index**2 + 1.0) * key.weight for key in part) for part in parts]
+        assert sum(sums) / world_size == pytest.approx(sum(loss) / len(loss))
+    for batches in drawn(options, world_size, epoch, mean=False):
+        assert {key.weight for batch in batches for key in batch} <= {0.0, 1.0}
+
+
+@settings(max_examples=60, deadline=None)
+@given(sets, worlds, epochs, st.integers(0, 12))
+def test_the_same_again_but_the_first_that_are_skipped(options, world_size, epoch, count):
+    first = drawn(options, world_size, epoch)
+    assert drawn(options, world_size, epoch) == first
+    for sampler, batches in zip(samplers(options, world_size), first, strict=True):
+        sampler.skip(epoch, count)
+        sampler.set_epoch(epoch + 1)
+        assert len(list(sampler)) == len(sampler)  # another epoch is whole
+        sampler.set_epoch(epoch)
+        assert list(sampler) == batches[count:]
+
+
+def test_another_order_and_other_draws_in_another_epoch():
+    options = {"sizes": [1] * 50, "shuffle": True}
+    orders = [tuple(b[0].index for b in drawn(options, 1, epoch)[0]) for epoch in range(4)]
+    assert len(set(orders)) == 4
+    assert all(sorted(order) == list(range(50)) for order in orders)
+    seeds = [{b[0].seed for b in drawn(options, 1, epoch)[0]} for epoch in range(4)]
+    assert len(set.union(*seeds)) == 200
+    assert drawn(options, 1, 0, seed=1) != drawn(options, 1, 0)
+
+
+def test_an_evaluation_is_the_same_in_each_epoch():
+    options = {"sizes": [1] * 7, "batch_size": 2}
+    assert drawn(options, 2, 0) == drawn(options, 2, 3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(sets, worlds, epochs, st.integers(1, 90))
+def test_a_budget_is_exceeded_by_single_cases_only(options, world_size, epoch, max_nodes):
+    sizes = options["sizes"]
+    ranks = drawn(options, world_size, epoch, max_nodes=max_nodes)
+    for batches in ranks:
+        for batch in batches:
+            assert len(batch) == 1 or sum(sizes[key.index] for key in batch) <= max_nodes
+    # All but the last batch have a case for every process.
+    assert all(key.weight for batches in ranks for batch in batches[:-1] for key in batch)
+
+
+def test_a_budget_is_filled():
+    sampler = CaseSampler([10] * 12, max_nodes=30, world_size=2)
+    assert [[len(part) for part in batch] for batch in sampler.batches(0)] == [[3, 3], [3, 3]]
+
+
+@settings(max_examples=60, deadline=None)
+@given(sets, worlds, epochs)
+def test_drop_last_leaves_full_batches(options, world_size, epoch):
+    ranks = drawn(options, world_size, epoch, drop_last=True, max_nodes=None)
+    step = options["batch_size"] * world_size
+    assert {len(batches) for batches in ranks} == {len(options["sizes"]) // step}
+    assert all(len(batch) == options["batch_size"] for batches in ranks for batch in batches)
+    found = [key.index for batches in ranks for batch in batches for key in batch]
+    assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"batch_size": 0}, {"batch_size": -1}, {"max_nodes": 0}, {"max_nodes": 9, "drop_last": True}],
+)
+def test_wrong_options(options):
+    with pytest.raises(ValueError, match="expected batch_size and max_nodes|leave out one"):
+        CaseSampler([1, 2], **options)
