@@ -18,12 +18,16 @@ def check_config_file(path: str | Path, known: Collection[str]) -> None:
         known: All options by their dotted names; what is below one belongs to it.
 
     Raises:
-        ValueError: If the file is not YAML, not a mapping, or has an unknown key.
+        ValueError: If the file is not YAML, not a mapping, or has an unknown key or one twice.
     """
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        text = Path(path).read_text(encoding="utf-8")
+        repeated = _repeated(yaml.compose(text, yaml.SafeLoader))
+        values = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a wrong date
         raise ValueError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from error
+    if repeated:
+        raise ValueError(f"{path}: {repeated}")
     if not isinstance(values, Mapping):
         raise ValueError(f"{path}: expected a mapping of options (got {type(values).__name__})")
     try:
@@ -41,7 +45,7 @@ def check_arguments(args: Sequence[str], known: Collection[str]) -> None:
         ValueError: At the first.
     """
     for arg in args:
-        found = re.match(r"--([A-Za-z_][\w.]*)", arg)
+        found = re.match(r"--([A-Za-z_][\w.-]*)", arg)
         if found and not _is_known(found[1], known):
             raise ValueError(f"unknown option '--{found[1]}'; {_nearest(found[1], known)}")
 
@@ -50,6 +54,23 @@ def prefixes(name: str) -> list[str]:
     """The groups that an option belongs to: ``a`` and ``a.b`` of ``a.b.c``."""
     parts = name.split(".")
     return [".".join(parts[:count]) for count in range(1, len(parts))]
+
+
+def _repeated(node: yaml.Node | None, prefix: str = "") -> str | None:
+    """The key that stands twice in one mapping, of which YAML would take the last."""
+    if isinstance(node, yaml.SequenceNode):
+        return next(filter(None, (_repeated(entry, prefix) for entry in node.value)), None)
+    if not isinstance(node, yaml.MappingNode):
+        return None
+    lines: dict[str, int] = {}
+    for key, value in node.value:
+        name, line = f"{prefix}{key.value}", key.start_mark.line + 1
+        if name in lines:
+            return f"'{name}' stands in line {lines[name]} and in line {line}; leave out one"
+        lines[name] = line
+        if found := _repeated(value, f"{name}."):
+            return found
+    return None
 
 
 def _nearest(name: str, known: Collection[str]) -> str:
