@@ -1,3 +1,6 @@
+import random
+
+import numpy as np
 import pytest
 import torch
 
@@ -22,3 +25,29 @@ def test_a_step_draws_on_the_gpu_as_after_manual_seed():
     seed_step(7, torch.device("cuda", 0))
     assert torch.equal(torch.rand(4), expected[0])
     assert torch.equal(torch.rand(4, device="cuda"), expected[1])
+
+
+def draw():
+    return random.random(), float(np.random.random()), float(torch.rand(1))  # noqa: NPY002
+
+
+@pytest.mark.parametrize("seed", [0, 2**32 + 1, 2**63 - 1])
+def test_the_run_goes_on_drawing_as_if_nothing_had_been(seed):
+    with seeded(1):
+        expected = [draw(), draw()]
+    with seeded(1):
+        first = draw()
+        with seeded(seed):
+            inner = draw()
+        with pytest.raises(ZeroDivisionError), seeded(seed):
+            assert draw()[0] / 0
+        assert [first, draw()] == expected
+        assert inner not in expected
+
+
+def test_seeds_of_different_parts_differ():
+    parts = [(), (0,), (0, 0), (1, 0), (0, 1), (10,), (1, 0, 0), (-1,), (2**70,)]
+    seeds = {mix_seed(*part) for part in parts}
+    assert len(seeds) == len(parts)
+    assert all(0 <= seed < 2**63 for seed in seeds)
+    assert mix_seed(3, 1, 4) == mix_seed(3, 1, 4)
