@@ -190,7 +190,7 @@ class FieldCLI(LightningCLI):
         options["overwrite"] = False
         return parser.dump(options, skip_none=False, skip_link_targets=True)
 
-    def fit(self, model: LightningModule, **kwargs: Any) -> None:
+    def fit(self, model: Any, **kwargs: Any) -> None:
         """Trains, tests the epoch that is kept, and writes its surrogate."""
         trainer, start = self.trainer, time.perf_counter()
         trainer.fit(model, **kwargs)
@@ -226,14 +226,14 @@ class FieldCLI(LightningCLI):
         val, test = options.data.val_split, options.data.test_split
         return val is not None and val != test
 
-    def test(self, model: LightningModule, ckpt_path: str | None = None, **kwargs: Any) -> None:
+    def test(self, model: Any, ckpt_path: str | None = None, **kwargs: Any) -> None:
         """Tests a checkpoint; the errors of each case go into ``test_cases.csv``."""
         path = ckpt_path or str(self._kept_checkpoint())
         errors = self._test(model, kwargs["datamodule"], path)
         if self.trainer.is_global_zero:
             write_json(self.folder / "test.json", {"checkpoint": path, **errors})
 
-    def validate(self, model: LightningModule, ckpt_path: str | None = None, **kwargs: Any) -> None:
+    def validate(self, model: Any, ckpt_path: str | None = None, **kwargs: Any) -> None:
         """Validates a checkpoint."""
         self.trainer.validate(
             model, ckpt_path=ckpt_path or str(self._kept_checkpoint()), verbose=False, **kwargs
@@ -253,7 +253,7 @@ class FieldCLI(LightningCLI):
             )
         return path
 
-    def _test(self, model: LightningModule, data: Any, path: str | None) -> dict[str, Any]:
+    def _test(self, model: Any, data: Any, path: str | None) -> dict[str, Any]:
         self.trainer.test(model, datamodule=data, ckpt_path=path, verbose=False)
         metrics = self.trainer.callback_metrics
         groups = {"test_relative_l2": "test", "test_ema_relative_l2": "test_ema",

@@ -1,6 +1,5 @@
 """Models by name, for configurations and the command line."""
 
-import difflib
 import inspect
 import json
 from collections.abc import Mapping
@@ -9,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from flare_mesh.choices import nearest
 from flare_mesh.models.field_model import FieldModel
 from flare_mesh.models.flare_operator import FLAREOperator
 from flare_mesh.models.gnot import GNOT
@@ -62,9 +62,9 @@ def build(name: str, *, in_channels: int, out_channels: int, **options: Any) -> 
     known = model_options(name)
     for option in options:
         if option not in known:
-            near = difflib.get_close_matches(option, known, 1)
-            hint = f"did you mean '{near[0]}'?" if near else f"choose from {sorted(known)}"
-            raise ValueError(f"the model '{name}' has no option '{option}'; {hint}")
+            raise ValueError(
+                f"the model '{name}' has no option '{option}'; {nearest(option, known)}"
+            )
     return _model(name)(in_channels, out_channels, **options)  # pyright: ignore[reportCallIssue]
 
 

@@ -1,6 +1,5 @@
 """A loader of batches that a resumed run takes up where it stopped."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from torch.utils.data import DataLoader
@@ -28,16 +27,33 @@ class CaseLoader(DataLoader):
         self.case_sampler = sampler
         self._handed_out = 0
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Any:
         self._handed_out = self.case_sampler.first_batch()
         for batch in super().__iter__():
             self._handed_out += 1
             yield batch
 
     def state_dict(self) -> dict[str, int]:
-        """Epoch, and the batches of it that were handed out."""
-        return {"epoch": self.case_sampler.epoch, "batches": self._handed_out}
+        """Epoch, the batches of it that were handed out, and how many it has."""
+        return {
+            "epoch": self.case_sampler.epoch,
+            "batches": self._handed_out,
+            "of": len(self),
+            "world_size": self.case_sampler.world_size,
+        }
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Goes on where :meth:`state_dict` was taken."""
+        """Goes on where :meth:`state_dict` was taken.
+
+        Raises:
+            ValueError: If that was in the middle of an epoch of other batches.
+        """
+        ours = {"of": len(self), "world_size": self.case_sampler.world_size}
+        theirs = {key: state[key] for key in ours}
+        if state["batches"] < state["of"] and ours != theirs:
+            raise ValueError(
+                f"the checkpoint was written in the middle of an epoch, after {state['batches']} "
+                f"of {theirs['of']} batches on {theirs['world_size']} process(es) (now {ours['of']} "
+                f"on {ours['world_size']}); go on with the same batches and processes until its end"
+            )
         self.case_sampler.skip(state["epoch"], state["batches"])

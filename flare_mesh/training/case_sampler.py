@@ -18,7 +18,7 @@ class CaseKey(NamedTuple):
         weight: Of its loss in the sum over the batch.
     """
 
-    index: int
+    index: int  # pyright: ignore[reportIncompatibleMethodOverride]
     seed: int
     weight: float
 

@@ -53,8 +53,7 @@ class Cases(Dataset):
     @property
     def case_ids(self) -> list[str]:
         """Names of the cases."""
-        ids = self.dataset.indices()
-        return [self.dataset.cases[ids[i]] for i in self.indices]
+        return case_names(self.dataset, self.indices)
 
     def __getitem__(self, key: int | list[CaseKey]) -> Data:
         if isinstance(key, list):
@@ -82,7 +81,7 @@ class Cases(Dataset):
             return self.augment(case.clone())
 
     def _read(self, index: int) -> Data:
-        case = self.dataset[self.indices[index]]
+        case: Any = self.dataset[self.indices[index]]
         if self.features is not None:
             case = self.features(case)
         out = Data(pos=case.pos, y=case.y, case_id=case.case_id)
@@ -98,3 +97,9 @@ class Cases(Dataset):
                 )
             out.edge_index = case.edge_index
         return out
+
+
+def case_names(dataset: FieldDataset, indices: Sequence[int]) -> list[str]:
+    """Names of the cases of these numbers."""
+    numbers: Any = dataset.indices()
+    return [str(dataset.cases[numbers[i]]) for i in indices]

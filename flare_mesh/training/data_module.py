@@ -16,7 +16,7 @@ from flare_mesh.datasets.splits import split_names
 from flare_mesh.prediction.mesh_reading import MeshReading
 from flare_mesh.training.case_loader import CaseLoader
 from flare_mesh.training.case_sampler import CaseSampler
-from flare_mesh.training.cases import Cases
+from flare_mesh.training.cases import Cases, case_names
 from flare_mesh.training.description import DataDescription
 from lpbf.settings import read_settings
 
@@ -84,7 +84,7 @@ class FieldDataModule(LightningDataModule):
             CaseSampler([], batch_size=batch_size, max_nodes=max_nodes, drop_last=drop_last)
         except ValueError as error:
             raise ValueError(f"data: {error}") from error
-        self.name = name
+        self.set_name = name
         self.root = Path(root)
         self.options = {
             "train": {**(options or {}), **(train_options or {})},
@@ -113,7 +113,7 @@ class FieldDataModule(LightningDataModule):
 
     def _dataset(self, split: str, role: str) -> FieldDataset:
         if (split, role) not in self._datasets:
-            opened = build(self.name, self.root, split, **self.options[role])
+            opened = build(self.set_name, self.root, split, **self.options[role])
             self._datasets[split, role] = opened
         return self._datasets[split, role]
 
@@ -167,8 +167,7 @@ class FieldDataModule(LightningDataModule):
             return dataset, list(range(len(dataset)))
         assert isinstance(share, float)
         dataset = self._dataset(train_split, "train")
-        ids = dataset.indices()
-        names = [dataset.cases[i] for i in ids]
+        names = case_names(dataset, range(len(dataset)))
         if getattr(dataset, "window", None) is not None:
             # Windows of one trajectory are all on one side.
             names = [re.sub(r"_t\d+$", "", name) for name in names]
@@ -196,9 +195,9 @@ class FieldDataModule(LightningDataModule):
         window = getattr(dataset, "window", None)
         if window is not None and not isinstance(window, tuple):
             window = window.num_in, window.num_out
-        reading = MeshReading.of_dataset(self.name, self.options["train"], inputs, window)
+        reading = MeshReading.of_dataset(self.set_name, self.options["train"], inputs, window)
         return DataDescription(
-            name=self.name,
+            name=self.set_name,
             pos_dim=pos.shape[1],
             in_channels=in_channels,
             inputs=inputs if sum(inputs.values()) == in_channels else {},
@@ -209,7 +208,7 @@ class FieldDataModule(LightningDataModule):
             features=self.features,
             # How generated parts were made: a prediction takes pitch and process from it.
             info={
-                **(read_settings(self.root) if self.name == "lpbf" else {}),
+                **(read_settings(self.root) if self.set_name == "lpbf" else {}),
                 "reading": reading.to_dict(),
             },
         )

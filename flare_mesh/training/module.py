@@ -161,6 +161,7 @@ class FieldModule(LightningModule):
         seed_step(mix_seed(self.seed, self.global_step, batch_idx, self.global_rank), self.device)
         batch = self.shards.take(batch)
         prediction = self.predict_batch(batch, training=True)
+        assert isinstance(batch.y, Tensor)
         errors = self.loss(prediction, batch.y, batch, group=self.shards.group)
         if "case_weight" in batch:
             weight = batch.case_weight
@@ -240,7 +241,8 @@ class FieldModule(LightningModule):
             mean = self._mean_like(batch.y)
             sums["test_mean"] = self._relative_l2(batch, mean)
         if self.ema is not None:
-            raw, self.surrogate.model = self.surrogate.model, self.ema.module
+            averaged: Any = self.ema.module
+            raw, self.surrogate.model = self.surrogate.model, averaged
             try:
                 sums[f"{stage}_ema"] = self.errors(batch)
             finally:

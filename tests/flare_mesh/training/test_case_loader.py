@@ -38,11 +38,18 @@ def test_goes_on_where_the_state_was_taken(num_workers):
     batches = iter(first)
     begun = ids(next(batches) for _ in range(2))
     state = first.state_dict()
-    assert state == {"epoch": 4, "batches": 2}  # not what the workers have read ahead
+    assert (state["epoch"], state["batches"]) == (4, 2)  # not what the workers have read ahead
     again = loader(num_workers)
     again.load_state_dict(state)
     again.case_sampler.set_epoch(4)
     assert begun + ids(again) == expected
-    assert again.state_dict() == {"epoch": 4, "batches": 4}
+    assert again.state_dict() == {"epoch": 4, "batches": 4, "of": 4, "world_size": 1}
     again.case_sampler.set_epoch(5)
     assert len(ids(again)) == 4
+
+
+def test_other_batches_in_the_middle_of_an_epoch_are_refused():
+    state = {"epoch": 0, "batches": 1, "of": 3, "world_size": 2}
+    with pytest.raises(ValueError, match=r"after 1 of 3 batches on 2 process\(es\) \(now 4 on 1"):
+        loader().load_state_dict(state)
+    loader().load_state_dict({**state, "batches": 3})  # at its end anything goes
