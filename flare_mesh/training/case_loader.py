@@ -54,6 +54,7 @@ class CaseLoader(DataLoader):
             raise ValueError(
                 f"the checkpoint was written in the middle of an epoch, after {state['batches']} "
                 f"of {theirs['of']} batches on {theirs['world_size']} process(es) (now "
-                f"{ours['of']} on {ours['world_size']}); go on with the same batches and processes until its end"
+                f"{ours['of']} on {ours['world_size']}); go on with the same batches and "
+                f"processes until its end"
             )
         self.case_sampler.skip(state["epoch"], state["batches"])
