@@ -54,6 +54,12 @@ class Rollout:
         """Channels of one step of each field, which the model predicts side by side."""
         return {name: channels // self.num_out for name, channels in self.fields.items()}
 
+    @property
+    def past(self) -> list[bool]:
+        """Of each channel of x, whether it is the past of a predicted field."""
+        known = {_past_of(name) for name in self.fields}
+        return [name in known for name, size in self.inputs.items() for _ in range(size)]
+
     def advance(self, x: Tensor, step: Tensor) -> Tensor:
         """x [N, C_in] for the next step, after ``step`` [N, C_step]."""
         parts = dict(zip(self.inputs, x.split(list(self.inputs.values()), 1), strict=True))

@@ -1,11 +1,13 @@
 """Which cases make a batch, on which process, with which weight."""
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from torch.utils.data import DistributedSampler
 
+from flare_mesh.training.node_packing import pack_densely, pack_in_order, split_to
 from flare_mesh.training.seeding import mix_seed
 
 
@@ -39,7 +41,8 @@ class CaseSampler(DistributedSampler[list[CaseKey]]):
         sizes: Nodes of each case; only their number matters without ``max_nodes``.
         batch_size: Cases a batch and process.
         max_nodes: Batches of unequal numbers of cases, but at most so many nodes a process; takes
-            the place of ``batch_size``. A larger case is a batch by itself.
+            the place of ``batch_size``. A larger case is a batch by itself. Every epoch has the
+            same number of batches.
         shuffle: Another order in each epoch.
         mean: Weights for a mean over the batch; by default 1 for each case, as for sums over all.
         seed: Of the order, and of what is drawn for each case.
@@ -100,9 +103,7 @@ class CaseSampler(DistributedSampler[list[CaseKey]]):
     def batches(self, epoch: int) -> list[list[list[int]]]:
         """Cases of each batch and process, [batch][rank]."""
         if self._kept is None or self._kept[0] != (epoch if self.shuffle else 0):
-            order = np.arange(len(self.sizes))
-            if self.shuffle:
-                np.random.default_rng(mix_seed(self.seed, epoch)).shuffle(order)
+            order = self._order(epoch)
             parts = self._by_count(order) if self.max_nodes is None else self._by_nodes(order)
             self._kept = (epoch if self.shuffle else 0), parts
         return self._kept[1]
@@ -118,20 +119,32 @@ class CaseSampler(DistributedSampler[list[CaseKey]]):
 
     def _by_nodes(self, order: np.ndarray) -> list[list[list[int]]]:
         assert self.max_nodes is not None
-        found: list[list[list[int]]] = []
-        parts: list[list[int]] = [[] for _ in range(self.world_size)]
-        filled = [0] * self.world_size
-        for index in order.tolist():
-            size = self.sizes[index]
-            rank = min(range(self.world_size), key=filled.__getitem__)
-            if filled[rank] and filled[rank] + size > self.max_nodes:
-                found.append(parts)
-                parts = [[] for _ in range(self.world_size)]
-                filled = [0] * self.world_size
-                rank = 0
-            parts[rank].append(index)
-            filled[rank] += size
-        return [*found, parts] if any(parts) else found
+        limits = (self.max_nodes, self.world_size)
+        found = pack_in_order(self.sizes, order.tolist(), *limits)
+        if not self.shuffle:
+            return found
+        if len(found) > self._num_batches:
+            found = pack_densely(self.sizes, order.tolist(), *limits)
+        return split_to(found, self._num_batches)
+
+    @cached_property
+    def _num_batches(self) -> int:
+        """Batches of every epoch under a budget of nodes: as many as a usual order has.
+
+        Lightning and the schedule of the learning rate ask for their number once.
+        """
+        assert self.max_nodes is not None
+        limits = (self.max_nodes, self.world_size)
+        counts = [len(pack_densely(self.sizes, range(len(self.sizes)), *limits))]
+        for epoch in range(4):
+            counts.append(len(pack_in_order(self.sizes, self._order(epoch).tolist(), *limits)))
+        return max(counts)
+
+    def _order(self, epoch: int) -> np.ndarray:
+        order = np.arange(len(self.sizes))
+        if self.shuffle:
+            np.random.default_rng(mix_seed(self.seed, epoch)).shuffle(order)
+        return order
 
     def __iter__(self) -> Iterator[list[CaseKey]]:
         # Cases of an evaluation are the same each time, whatever the epoch it is made in.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-_COMPARED = ("version", "model", "fields", "inputs", "features", "normalizers", "rollout")
+_COMPARED = ("model", "fields", "inputs", "features", "normalizers", "rollout")
 
 # Their channels stand side by side.
 _ORDERED = ("fields", "inputs")

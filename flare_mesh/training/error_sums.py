@@ -19,10 +19,13 @@ class ErrorSums:
 
     def add(self, errors: Tensor, weight: Tensor) -> None:
         """Adds errors [B, F] with weights [B, F]; what has no weight may be anything."""
-        weight = weight.double()
-        errors = torch.where(weight > 0, errors.detach().double(), 0.0)
+        # Apple's devices have no double precision.
+        wide = torch.float32 if errors.device.type == "mps" else torch.float64
+        weight = weight.to(wide)
+        errors = torch.where(weight > 0, errors.detach().to(wide), 0.0)
         both = torch.stack([(errors * weight).sum(0), weight.sum(0)])
-        self.total = both if self.total is None else self.total + both
+        # What a checkpoint brought is on the CPU.
+        self.total = both if self.total is None else self.total.to(both) + both
 
     def mean(self) -> Tensor:
         """Mean of each field, [F], over the cases of all processes; NaN where there is none."""

@@ -58,5 +58,4 @@ def unroll(surrogate: Surrogate, data: Data, config: RolloutConfig, group: Any =
 def _with_noise(surrogate: Surrogate, rollout: Rollout, x: Tensor, noise: float) -> Tensor:
     normalizer = surrogate.x_normalizer
     noisy = normalizer.inverse(normalizer(x) + noise * torch.randn_like(x))
-    past = [name.endswith("_in") for name, size in rollout.inputs.items() for _ in range(size)]
-    return torch.where(torch.tensor(past, device=x.device), noisy, x)
+    return torch.where(torch.tensor(rollout.past, device=x.device), noisy, x)

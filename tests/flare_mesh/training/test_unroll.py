@@ -19,7 +19,7 @@ def case():
 def surrogate(case):
     torch.manual_seed(0)
     model = FLAREOperator(4, 1, hidden_channels=4, num_layers=1, heads=1, num_latents=2)
-    rollout = Rollout({"u_in": 2, "wall": 2}, {"u_out": 3}, 2, 3)
+    rollout = Rollout({"u_in": 2, "heat_in": 2}, {"u_out": 3}, 2, 3)
     made = Surrogate(model, {"u_out": 3}, inputs=rollout.inputs, rollout=rollout)
     made.fit_normalizers([case])
     return made
