@@ -273,8 +273,8 @@ def _check_names(asked: Sequence[str], units: Mapping[str, str]) -> None:
     unknown = [name for name in units if name not in asked]
     if unknown:
         raise ValueError(
-            f"MeshFolder: units of {unknown}, which are no inputs or targets; choose from "
-            f"{[*asked]}"
+            f"MeshFolder: units of {unknown}, which are not among the inputs and targets "
+            f"{[*asked]}; name them alike"
         )
 
 

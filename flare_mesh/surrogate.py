@@ -1,5 +1,6 @@
 """A trained model with all that it needs to go from a mesh to named fields in physical units."""
 
+import hashlib
 import json
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -54,6 +55,8 @@ class Surrogate(HubMixin, nn.Module):
         ValueError: If the parts do not fit each other.
     """
 
+    y_scale: Tensor
+    """Root mean square of y over the training nodes, one for all channels of a field, [C]."""
     y_mean: Tensor
     """Mean of y over the training nodes, [C]: what a prediction must be better than."""
 
@@ -93,6 +96,7 @@ class Surrogate(HubMixin, nn.Module):
         self.x_normalizer = self._normalizer("x", model.config["in_channels"])
         self.y_normalizer = self._normalizer("y", model.config["out_channels"])
         self.register_buffer("y_mean", torch.zeros(model.config["out_channels"]))
+        self.register_buffer("y_scale", torch.ones(model.config["out_channels"]))
 
     def _normalizer(self, key: str, channels: int) -> Normalizer:
         spec = self.normalizers[key]
@@ -136,7 +140,12 @@ class Surrogate(HubMixin, nn.Module):
         self.y_normalizer.set_statistics(statistics["y"])
         if self.x_normalizer.channels:
             self.x_normalizer.set_statistics(statistics["x"])
-        self.y_mean.copy_(statistics["y"].mean)
+        y = statistics["y"]
+        self.y_mean.copy_(y.mean)
+        fields = (self.fields if self.rollout is None else self.rollout.step_fields).values()
+        squares = (y.variance + y.mean**2).split(list(fields))
+        scale = torch.cat([part.mean().sqrt().expand(len(part)) for part in squares])
+        self.y_scale.copy_(torch.where(scale > 0, scale, 1.0))
         self.training_range = training_range
 
     def forward(
@@ -233,7 +242,14 @@ class Surrogate(HubMixin, nn.Module):
             cases: The meshes, each as :meth:`prepare` gives it.
             num_steps: As in :meth:`predict`.
         """
+        training = self.training
         self.eval()
+        try:
+            return self._predict(cases, num_steps)
+        finally:
+            self.train(training)
+
+    def _predict(self, cases: Sequence[Data], num_steps: int | None) -> list[dict[str, Tensor]]:
         device, size = self.y_mean.device, None
         parts = [self._needed(case).to(str(device)) for case in cases]
         if self.model.can_stream:
@@ -269,10 +285,10 @@ class Surrogate(HubMixin, nn.Module):
 
     def save(self, path: str | Path) -> None:
         """Writes ``surrogate.safetensors``, weights and JSON header, into the folder ``path``."""
+        state = self.state_dict()
+        metadata = {"surrogate": json.dumps(self.header()), "sha256": _checksum(state)}
         with atomic_path(Path(path) / FILE) as temporary:
-            save_file(
-                self.state_dict(), temporary, metadata={"surrogate": json.dumps(self.header())}
-            )
+            save_file(state, temporary, metadata=metadata)
 
     @classmethod
     def from_header(cls, header: Mapping[str, Any]) -> "Surrogate":
@@ -303,9 +319,12 @@ class Surrogate(HubMixin, nn.Module):
             raise FileNotFoundError(f"{path}: no trained surrogate there (no {FILE})")
         try:
             with safe_open(file, framework="pt") as opened:
-                header = json.loads(opened.metadata()["surrogate"])
+                metadata = opened.metadata()
+            header, state = json.loads(metadata["surrogate"]), load_file(file)
             surrogate = cls.from_header(header)
-            surrogate.load_state_dict(load_file(file))
+            surrogate.load_state_dict(state)
+            if metadata["sha256"] != _checksum(state):
+                raise ValueError("damaged: the weights do not have their checksum")
         # Whatever a file that is not ours makes of a model.
         except Exception as error:
             reason = textwrap.shorten(describe_load_error(error, header), 400)
@@ -336,3 +355,13 @@ def _in_pieces(
     for piece, part in zip(out.split(size), field.split(size), strict=True):
         piece.copy_(function(part.to(wide)))
     return out
+
+
+def _checksum(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 of all weights: safetensors has none, and a flipped bit is a wrong field."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        digest.update(name.encode())
+        values = state[name].detach().cpu().contiguous().reshape(-1)
+        digest.update(values.view(torch.uint8).numpy().data)
+    return digest.hexdigest()

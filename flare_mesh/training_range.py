@@ -32,7 +32,7 @@ class TrainingRange:
         assert data.pos is not None
         pos, x = data.pos.numpy(), None if data.x is None else data.x.numpy()
         low, high = pos.min(0), pos.max(0)
-        features = () if x is None else _bounds(x.min(0), x.max(0))
+        features = [] if x is None else _bounds(x.min(0), x.max(0))
         return cls(
             (len(pos), len(pos)), _bounds(low, high), _bounds(high - low, high - low), features
         )
@@ -44,7 +44,7 @@ class TrainingRange:
         parts = {}
         for key in ("pos", "extent", "x"):
             rows = np.array([getattr(one, key) for one in every])  # [cases, channels, 2]
-            parts[key] = _bounds(rows[..., 0].min(0), rows[..., 1].max(0)) if rows.size else ()
+            parts[key] = _bounds(rows[..., 0].min(0), rows[..., 1].max(0)) if rows.size else []
         nodes = np.array([one.num_nodes for one in every])
         return cls((int(nodes[:, 0].min()), int(nodes[:, 1].max())), **parts)
 

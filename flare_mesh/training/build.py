@@ -7,6 +7,8 @@ from flare_mesh.choices import nearest
 from flare_mesh.models import build, model_options
 from flare_mesh.rollout import Rollout
 from flare_mesh.surrogate import Surrogate
+from flare_mesh.surrogate_files import load_surrogate
+from flare_mesh.training.checkpoint_check import describe_differences
 from flare_mesh.training.description import DataDescription
 from flare_mesh.training.losses import LossConfig
 from flare_mesh.training.module import FieldModule
@@ -26,6 +28,7 @@ def build_module(
     schedule: ScheduleConfig = ScheduleConfig(),  # noqa: B008
     ema: float | None = None,
     rollout: RolloutConfig | None = None,
+    weights: str | None = None,
     compile: bool = False,
     shards: int = 1,
     seed: int = 0,
@@ -45,6 +48,8 @@ def build_module(
         ema: Decay of a moving average of the weights, such as 0.999; none by default.
         rollout: Predicts a time series step by step, each from those before; by default all
             steps at once.
+        weights: A run's folder or checkpoint, or a folder with a surrogate, whose weights and
+            normalisers training starts from; its model must be the same.
         compile: Compiles the model by ``torch.compile``.
         shards: Processes over which the nodes of each mesh are spread.
         seed: Of dropout and noise.
@@ -81,6 +86,8 @@ def build_module(
         rollout=series,
         info=description.info,
     )
+    if weights is not None:
+        _start_from(surrogate, weights)
     return FieldModule(
         surrogate,
         loss=loss,
@@ -93,6 +100,15 @@ def build_module(
         shards=shards,
         seed=seed,
     )
+
+
+def _start_from(surrogate: Surrogate, weights: str) -> None:
+    given = load_surrogate(weights)
+    found = describe_differences(surrogate.header(), given.header())
+    if found:
+        raise ValueError(f"model.weights: {weights} is of another model ({'; '.join(found)})")
+    surrogate.load_state_dict(given.state_dict())
+    surrogate.training_range = given.training_range
 
 
 def check_model(name: str, options: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -222,6 +223,13 @@ class FieldDataModule(LightningDataModule):
         sizes = [0] * len(cases)
         if self.max_nodes is not None and training:
             sizes = [len(case.pos) for case in cases]  # pyright: ignore[reportArgumentType]
+            large = sum(size > self.max_nodes for size in sizes)
+            if large:
+                warnings.warn(
+                    f"{large} of {len(sizes)} training cases have more nodes than data.max_nodes, "
+                    f"{self.max_nodes}; each is a batch by itself",
+                    stacklevel=2,
+                )
         trainer = self.trainer
         if getattr(trainer, "overfit_batches", 0):
             raise ValueError(

@@ -14,9 +14,10 @@ from flare_mesh.training.interrupted import InterruptedTraining
 class LastCheckpoint(Checkpoint):
     """Writes one file after each epoch, every so many steps if asked for, and on Ctrl-C.
 
-    Ctrl-C lets the step finish, the last step of an epoch also the epoch, writes the checkpoint and
-    stops; a second one stops at once. No checkpoint is written between the last step of an epoch
-    and its end, where Lightning would go on without the epoch's validation.
+    Ctrl-C lets the step finish (several processes go on for up to ten), or the whole epoch if that
+    was its last, writes the checkpoint and stops; a second one stops at once. No checkpoint is
+    written between the last step of an epoch and its end, where Lightning would go on without the
+    epoch's validation.
 
     Args:
         path: The file.
@@ -47,7 +48,8 @@ class LastCheckpoint(Checkpoint):
         stepped, self._step = trainer.global_step > self._step, trainer.global_step
         if not stepped or trainer.is_last_batch:
             return
-        if self._should_stop(trainer):
+        # Several processes have to wait for each other to know.
+        if (trainer.world_size == 1 or batch_idx % 10 == 0) and self._should_stop(trainer):
             self._stop(trainer)
         elif self.every_n_steps is not None and trainer.global_step % self.every_n_steps == 0:
             trainer.save_checkpoint(self.path)

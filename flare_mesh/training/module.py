@@ -2,7 +2,10 @@
 
 import json
 import math
+import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,9 +15,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch_geometric.data import Data
 
 from flare_mesh.surrogate import Surrogate
+from flare_mesh.surrogate_files import load_surrogate
 from flare_mesh.training.checkpoint_check import describe_differences
 from flare_mesh.training.error_sums import ErrorSums, summed
 from flare_mesh.training.graph_sums import graph_sums
+from flare_mesh.training.late_value import LateValue
 from flare_mesh.training.losses import FieldLoss, LossConfig
 from flare_mesh.training.metrics import field_sums
 from flare_mesh.training.optimizers import OptimizerConfig, build_optimizer
@@ -23,6 +28,9 @@ from flare_mesh.training.seeding import mix_seed, seed_step
 from flare_mesh.training.sharding import Shards
 from flare_mesh.training.unroll import RolloutConfig, unroll
 from flare_mesh.training_range import TrainingRange
+
+# Steps in a row that a gradient scaler may leave out.
+_OVERFLOWS = 20
 
 
 class NotFiniteError(ValueError):
@@ -96,12 +104,36 @@ class FieldModule(LightningModule):
         self.test_cases: list[dict[str, Any]] = []
         self._train = ErrorSums()
         self._errors: dict[str, ErrorSums] = {}
-        self._pending: tuple[int, Sequence[str], Tensor] | None = None
+        self._pending: tuple[int, Sequence[str], LateValue] | None = None
+        self._overflows = 0
+        self._resumed: dict[str, Any] | None = None
+        self._used_plan: dict[str, Any] | None = None
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: str | Path, **options: Any) -> "FieldModule":  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The module with the surrogate of a checkpoint, for evaluation or more training.
+
+        Args:
+            checkpoint_path: A ``.ckpt`` of a run, or a run's folder.
+            options: Of :class:`FieldModule`.
+        """
+        return cls(load_surrogate(checkpoint_path), **options)
 
     def setup(self, stage: str) -> None:
+        if self.trainer.precision in ("bf16-true", "16-true"):
+            raise ValueError(
+                f"precision {self.trainer.precision} would round coordinates, targets and "
+                f"normalisers; take bf16-mixed or 16-mixed"
+            )
         self.shards.setup(self.trainer)
         data = getattr(self.trainer, "datamodule", None)
         if data is None:
+            if stage == "fit" and self.surrogate.training_range is None:
+                warnings.warn(
+                    "the normalisers are not fitted: call surrogate.fit_normalizers(cases) before "
+                    "training, or train by a FieldDataModule",
+                    stacklevel=2,
+                )
             return
         data.edges = self.surrogate.model.uses_edges
         data.shards = self.shards.count
@@ -149,7 +181,12 @@ class FieldModule(LightningModule):
     def _relative_l2(self, batch: Data, prediction: Tensor) -> Tensor:
         assert isinstance(batch.y, Tensor)
         metric = FieldLoss(LossConfig(), self._channels(batch.y))
-        return metric(prediction, batch.y, batch, group=self.shards.group)
+        prediction, target = self._scaled(prediction), self._scaled(batch.y)
+        return metric(prediction, target, batch, group=self.shards.group)
+
+    def _scaled(self, y: Tensor) -> Tensor:
+        """y over the fields' magnitudes: squares of 1e-20 or 1e20 are no numbers of float32."""
+        return y / self._like(self.surrogate.y_scale, y)
 
     def _channels(self, y: Tensor) -> list[int]:
         """Channels of each field of y; a test's time series may be longer than those trained on."""
@@ -162,7 +199,10 @@ class FieldModule(LightningModule):
         batch = self.shards.take(batch)
         prediction = self.predict_batch(batch, training=True)
         assert isinstance(batch.y, Tensor)
-        errors = self.loss(prediction, batch.y, batch, group=self.shards.group)
+        target = batch.y
+        if self.loss.config.name.startswith("relative"):
+            prediction, target = self._scaled(prediction), self._scaled(target)
+        errors = self.loss(prediction, target, batch, group=self.shards.group)
         if "case_weight" in batch:
             weight = batch.case_weight
             loss = (errors.mean(1) * weight).sum()
@@ -171,21 +211,29 @@ class FieldModule(LightningModule):
             loss = errors.mean()
         self._train.add(errors, weight[:, None].expand_as(errors))
         # Looked at in the next step, when the device has it ready.
-        self._pending = self.global_step, batch.get("case_id", ()), loss.detach()
+        self._pending = self.global_step, batch.get("case_id", ()), LateValue(loss)
         return loss
 
     def _check_pending(self) -> None:
         """Raises where the loss of the step before is not finite."""
         if self._pending is None:
             return
-        (step, cases, loss), self._pending = self._pending, None
-        if not math.isfinite(loss.item()):
-            names = ", ".join(map(str, cases)) or "not named"
-            raise NotFiniteError(
-                f"the loss of step {step} is {loss.item()} (cases: {names}); lower the learning "
-                f"rate or clip gradients (trainer.gradient_clip_val), look at these cases, or "
-                f"train in full precision"
-            )
+        (step, cases, late), self._pending = self._pending, None
+        loss = late.read()
+        if math.isfinite(loss):
+            self._overflows = 0
+            return
+        # Where gradients are scaled, such a step is left out and the scale lowered.
+        scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
+        self._overflows += 1
+        if scaled and self._overflows <= _OVERFLOWS:
+            return
+        names = ", ".join(map(str, cases)) or "not named"
+        raise NotFiniteError(
+            f"the loss of step {step} is {loss} (cases: {names}); lower the learning rate or clip "
+            f"gradients (trainer.gradient_clip_val), look at these cases, or train in full "
+            f"precision"
+        )
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
@@ -233,12 +281,12 @@ class FieldModule(LightningModule):
         weight = batch.case_weight if "case_weight" in batch else errors.new_ones(len(errors))
         weight = weight[:, None].expand_as(errors)
         # The relative error of a field that is zero everywhere does not exist.
-        squares = field_sums(batch.y.square(), self._channels(batch.y))
+        squares = field_sums(self._scaled(batch.y).square(), self._channels(batch.y))
         size = graph_sums(squares, batch.batch, len(errors), group=self.shards.group)
         weight = torch.where(size > 0, weight, 0.0)
         sums = {stage: errors}
         if stage == "test":
-            mean = self._mean_like(batch.y)
+            mean = self._like(self.surrogate.y_mean, batch.y)
             sums["test_mean"] = self._relative_l2(batch, mean)
         if self.ema is not None:
             averaged: Any = self.ema.module
@@ -251,12 +299,12 @@ class FieldModule(LightningModule):
             self._errors.setdefault(name, ErrorSums()).add(values, weight)
         return errors, weight
 
-    def _mean_like(self, y: Tensor) -> Tensor:
-        """The training mean at every node, of as many steps as y has."""
-        mean, rollout = self.surrogate.y_mean[None], self.surrogate.rollout
+    def _like(self, values: Tensor, y: Tensor) -> Tensor:
+        """Values [C] of the model's channels at every node, of as many steps as y has."""
+        row, rollout = values[None], self.surrogate.rollout
         if rollout is not None:
-            mean = rollout.join([mean] * len(rollout.split(y)))
-        return mean.expand_as(y)
+            row = rollout.join([row] * len(rollout.split(y)))
+        return row.expand_as(y)
 
     def _log_errors(self, stage: str) -> None:
         for name in [name for name in self._errors if name.startswith(stage)]:
@@ -273,19 +321,49 @@ class FieldModule(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimiser, and the schedule over all steps of the run."""
+        steps = self.trainer.estimated_stepping_batches
+        if math.isinf(steps) and self.schedule.name != "constant":
+            raise ValueError(
+                f"the schedule '{self.schedule.name}' needs to know when training ends; set "
+                f"trainer.max_epochs or trainer.max_steps, or model.schedule.name=constant"
+            )
+        plan = self._plan(steps)
+        if self._resumed is not None and self._resumed != plan:
+            found = "; ".join(
+                f"{key}: {value!r}, in the run {self._resumed.get(key)!r}"
+                for key, value in plan.items()
+                if value != self._resumed.get(key)
+            )
+            raise ValueError(
+                f"a resumed run keeps its optimiser and schedule ({found}); leave these options "
+                f"as they were, or begin a new run from its weights by model.weights"
+            )
+        self._used_plan = plan
         optimizer = build_optimizer(self.surrogate, self.optimizer)
-        steps = int(self.trainer.estimated_stepping_batches)
-        scheduler = build_schedule(optimizer, self.schedule, steps)
+        # A constant rate has no end.
+        scheduler = build_schedule(optimizer, self.schedule, 1 if math.isinf(steps) else int(steps))
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
+
+    def _plan(self, steps: float) -> dict[str, Any]:
+        """What a resumed run cannot change, as plain values."""
+        plan: dict[str, Any] = {
+            f"model.{part}.{key}": list(value) if isinstance(value, tuple) else value
+            for part, config in (("optimizer", self.optimizer), ("schedule", self.schedule))
+            for key, value in asdict(config).items()
+        }
+        if self.schedule.name != "constant":
+            plan["steps of the whole run (epochs, batches)"] = int(steps)
+        return plan
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._check_pending()
         checkpoint["flare_mesh"] = {
             "surrogate": json.dumps(self.surrogate.header()),
             "ema": self.ema is not None,
+            "plan": self._used_plan,
             "train_sums": None if self._train.total is None else summed(self._train.total),
         }
 
@@ -304,6 +382,7 @@ class FieldModule(LightningModule):
                 f"the checkpoint is of another model ({'; '.join(found)}); take the configuration "
                 f"of its run"
             )
+        self._resumed = ours["plan"]
         self.surrogate.training_range = Surrogate.from_header(header).training_range
         # The sums of all processes: one takes them over.
         self._train.total = ours["train_sums"] if self.global_rank == 0 else None

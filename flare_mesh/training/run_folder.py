@@ -6,6 +6,7 @@ import io
 import json
 import os
 import platform
+import re
 import resource
 import sys
 import time
@@ -21,6 +22,18 @@ from lightning.pytorch.callbacks import Checkpoint
 from flare_mesh._version import __version__
 from flare_mesh.files import atomic_path
 
+_RESULTS = (
+    "checkpoints/*",
+    "ema/*",
+    "tensorboard/*",
+    "surrogate.safetensors",
+    "summary.json",
+    "metrics.csv",
+    "test.json",
+    "test_cases.csv",
+)
+"""What a run writes beside what each start of it writes anew."""
+
 _PACKAGES = ("torch", "torch-geometric", "lightning", "numpy", "numba", "safetensors")
 
 
@@ -35,16 +48,21 @@ class RunFolder(Checkpoint):
     =====================  ==========================================================
 
     It belongs to the checkpoint callbacks for their place in an epoch: after all is logged. Its
-    rows are in the checkpoints, so that a resumed run goes on with the same table.
+    rows are in the checkpoints, so that a resumed run goes on with the same table. A row has what
+    was logged in its epoch: none of the validation's errors where there was no validation.
 
     Args:
         folder: The run's folder.
         config: Text of the resolved configuration.
+        replace: Removes what an earlier run left in the folder, once all is ready to train.
     """
 
-    def __init__(self, folder: str | Path, config: str) -> None:
+    def __init__(self, folder: str | Path, config: str, *, replace: bool = False) -> None:
         self.folder = Path(folder)
         self.config = config
+        # Listed now, for loggers begin their files before training does.
+        self._replaced = written_files(self.folder) if replace else []
+        self._validated = False
         self.rows: list[dict[str, float]] = []
         self._start, self._first = 0.0, 0
         self.seconds = 0.0
@@ -55,6 +73,9 @@ class RunFolder(Checkpoint):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.is_global_zero:
             return
+        remove_partial_files(self.folder)
+        for path in self._replaced:
+            path.unlink(missing_ok=True)
         write_text(self.folder / "config.yaml", self.config)
         write_json(self.folder / "environment.json", environment(trainer))
         data = getattr(trainer, "datamodule", None)
@@ -66,14 +87,20 @@ class RunFolder(Checkpoint):
         self._start, self._first = time.perf_counter(), trainer.global_step
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._validated = False
         self._start, self._first = time.perf_counter(), trainer.global_step
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._validated = not trainer.sanity_checking
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         seconds, steps = time.perf_counter() - self._start, trainer.global_step - self._first
         self.seconds, self.steps = self.seconds + seconds, self.steps + steps
         row: dict[str, float] = {"epoch": trainer.current_epoch, "step": trainer.global_step}
         for name, value in sorted(trainer.callback_metrics.items()):
-            row[name] = float(value)
+            # Lightning keeps those of the last validation.
+            if self._validated or not name.startswith("val_"):
+                row[name] = float(value)
         row["lr"] = float(trainer.optimizers[0].param_groups[0]["lr"])
         row["seconds"] = round(seconds, 3)
         self.rows.append(row)
@@ -86,6 +113,34 @@ class RunFolder(Checkpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = list(state_dict["rows"])
         self.seconds, self.steps = state_dict["seconds"], state_dict["steps"]
+
+
+def written_files(folder: Path) -> list[Path]:
+    """What an earlier run left in its folder, of all that it writes."""
+    found = (path for pattern in _RESULTS for path in folder.glob(pattern))
+    return [path for path in found if path.is_file() or path.is_symlink()]
+
+
+def remove_partial_files(folder: Path) -> None:
+    """Removes what processes that were killed while they wrote a file left of it."""
+    for pattern in (".*.partial*", "checkpoints/.*.partial*", "ema/.*.partial*"):
+        for path in folder.glob(pattern):
+            # As named by `atomic_path`.
+            found = re.search(r"\.(\d+)\.partial(\.\w+)?$", path.name)
+            if found and not _is_other_process(int(found[1])):
+                path.unlink(missing_ok=True)
+
+
+def _is_other_process(number: int) -> bool:
+    if number == os.getpid():
+        return False  # a container's processes have the same numbers each time
+    try:
+        os.kill(number, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def describe_splits(case_ids: Mapping[str, Sequence[str]]) -> dict[str, Any]:

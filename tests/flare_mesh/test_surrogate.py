@@ -153,3 +153,19 @@ def test_hostile_headers_are_refused(tmp_path, change):
     save_file(surrogate().state_dict(), file, metadata={"surrogate": header})
     with pytest.raises(ValueError, match="surrogate.safetensors: cannot be loaded as a surrogate:"):
         Surrogate.load(tmp_path)
+
+
+def test_a_flipped_bit_is_seen(tmp_path):
+    file = tmp_path / "surrogate.safetensors"
+    surrogate().save(tmp_path)
+    whole = bytearray(file.read_bytes())
+    whole[-7] ^= 64
+    file.write_bytes(whole)
+    with pytest.raises(ValueError, match="damaged: the weights do not have their checksum"):
+        Surrogate.load(tmp_path)
+
+
+def test_predicting_leaves_the_mode_as_it_was():
+    s = surrogate().train()
+    s.predict(random_graph(5, 2))
+    assert s.training

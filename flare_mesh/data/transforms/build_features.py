@@ -48,6 +48,11 @@ class BuildFeatures(BaseTransform):
         if "batch" in data:
             raise ValueError("BuildFeatures: expected a single part; apply it before batching")
         extents = (pos.amax(0) - pos.amin(0)).expand_as(pos)
+        if data.edge_index is None or "hexahedron" not in data:
+            raise ValueError(
+                "BuildFeatures: expected a part of hexahedra with 'edge_index' (got none); read "
+                "it with edges=True, or apply MeshEdges before"
+            )
         source, target = data["edge_index"]
         # Voxel edges run along one axis each: the one in which their ends differ most.
         direction = (pos[target] - pos[source]).abs().argmax(1)

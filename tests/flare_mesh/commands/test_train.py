@@ -96,10 +96,10 @@ def test_a_run_leaves_all_that_is_needed(config, tmp_path, capsys):
 @pytest.mark.filterwarnings("ignore")
 def test_a_finished_run_is_prolonged(config, tmp_path, capsys):
     run = tmp_path / "run"
-    assert main(["fit", "--config", str(config), "--data.val_split=null"]) == 0
+    constant = ["--model.schedule.name=constant", "--data.val_split=null"]
+    assert main(["fit", "--config", str(config), *constant]) == 0
     assert "kept the last epoch" in capsys.readouterr().out
-    schedule = "--model.schedule.name=constant"
-    assert main(["fit", "--resume", str(run), "--trainer.max_epochs=4", schedule]) == 0
+    assert main(["fit", "--resume", str(run), "--trainer.max_epochs=4"]) == 0
     rows = (run / "metrics.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in rows] == ["epoch", "0", "1", "2", "3"]
 

@@ -1,6 +1,7 @@
 import pytest
 
 from flare_mesh.training import DataDescription, RolloutConfig, build_module
+from flare_mesh.training_range import TrainingRange
 
 SMALL = {"hidden_channels": 8, "heads": 2, "num_layers": 1, "num_latents": 2}
 
@@ -62,3 +63,16 @@ def test_a_past_must_be_there():
             description(inputs={"u_in": 2}, in_channels=2, fields={"v_out": 2}, window=(2, 2)),
             rollout=RolloutConfig(),
         )
+
+
+def test_training_starts_from_the_weights_of_another_run(tmp_path):
+    first = build_module(description(), options=SMALL).surrogate
+    first.training_range = TrainingRange((1, 2), [(0.0, 1.0)] * 2, [(1.0, 1.0)] * 2, [(0.0, 1.0)])
+    first.y_mean.fill_(3.0)
+    first.save(tmp_path)
+    second = build_module(description(), options=SMALL, weights=str(tmp_path)).surrogate
+    for name, value in first.state_dict().items():
+        assert value.equal(second.state_dict()[name])
+    assert second.training_range == first.training_range
+    with pytest.raises(ValueError, match=r"another model \(model.num_latents: 3, there 2"):
+        build_module(description(), options={**SMALL, "num_latents": 3}, weights=str(tmp_path))

@@ -10,7 +10,14 @@ from torch_geometric.loader import DataLoader
 from flare_mesh import FLAREOperator
 from flare_mesh.surrogate import Surrogate
 from flare_mesh.testing import random_graph
-from flare_mesh.training import FieldModule, LossConfig, OptimizerConfig, relative_l2
+from flare_mesh.training import (
+    FieldModule,
+    LossConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+    relative_l2,
+)
+from flare_mesh.training.error_sums import ErrorSums
 from flare_mesh.training.module import NotFiniteError
 
 
@@ -41,11 +48,11 @@ def trainer(**options):
     return Trainer(**{**quiet, **options})
 
 
-def fit(module, loader, **options):
+def fit(module, loader, ckpt_path=None, **options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         made = trainer(**options)
-        made.fit(module, loader)
+        made.fit(module, loader, ckpt_path=ckpt_path)
     return made
 
 
@@ -185,6 +192,7 @@ def test_compiling_changes_no_names():
 
 def test_checkpoints_of_other_models_are_refused():
     module, saved = FieldModule(surrogate(), ema=0.9), {}
+    fit(module, DataLoader(cases(1)), max_epochs=1)
     module.on_save_checkpoint(saved)
     torch.manual_seed(0)
     other = FLAREOperator(0, 2, hidden_channels=8, num_layers=1, heads=2, num_latents=2)
@@ -206,3 +214,90 @@ def test_bad_options():
         FieldModule(surrogate(), shards=0)
     with pytest.raises(ValueError, match="derivative"):
         FieldModule(surrogate(), loss=LossConfig(derivative=0.1))
+
+
+def test_normalisers_that_were_not_fitted_are_warned_of():
+    made = surrogate()
+    made.training_range = None
+    module = FieldModule(made)
+    module.trainer = trainer()
+    with pytest.warns(UserWarning, match="normalisers are not fitted"):
+        module.setup("fit")
+
+
+@pytest.mark.parametrize("size", [1e-24, 1e22])
+def test_fields_of_any_magnitude_have_a_relative_error(size):
+    some = cases(3)
+    for case in some:
+        case.y = case.y * size
+    made = surrogate()
+    made.fit_normalizers(some)
+    module = FieldModule(made)
+    module.trainer = trainer()
+    batch = Batch.from_data_list(some)
+    loss = module.training_step(batch)
+    expected = [relative_l2(made(c).double(), c.y.double(), [1, 1])[0] for c in some]
+    torch.testing.assert_close(loss.double(), torch.stack(expected).mean(), rtol=1e-5, atol=0)
+    loss.backward()
+    gradient = made.model.head.layers[0].weight.grad
+    assert float(gradient.abs().max()) > 1e-6
+
+
+def test_a_vector_keeps_the_share_of_its_components():
+    made = FLAREOperator(0, 3, hidden_channels=4, num_layers=1, heads=1, num_latents=2)
+    made = Surrogate(made, {"u": 2, "v": 1})
+    case = random_graph(50)
+    case.y = torch.randn(50, 3) * torch.tensor([1.0, 100.0, 5.0])
+    made.fit_normalizers([case])
+    scale = case.y.square().mean(0)
+    expected = torch.stack([scale[:2].mean(), scale[:2].mean(), scale[2]]).sqrt()
+    torch.testing.assert_close(made.y_scale, expected, rtol=1e-5, atol=0)
+
+
+def test_half_precision_of_everything_is_refused():
+    with pytest.raises(ValueError, match="take bf16-mixed"):
+        fit(FieldModule(surrogate()), DataLoader(cases(1)), max_epochs=1, precision="bf16-true")
+
+
+def test_a_schedule_without_an_end():
+    limits = {"max_epochs": -1, "max_time": {"seconds": 1}}
+    with pytest.raises(ValueError, match="needs to know when training ends"):
+        fit(FieldModule(surrogate()), DataLoader(cases(1)), **limits)
+    constant = FieldModule(surrogate(), schedule=ScheduleConfig("constant"))
+    made = fit(constant, DataLoader(cases(1)), **limits)
+    assert made.global_step > 1
+    assert made.optimizers[0].param_groups[0]["lr"] == 1e-3
+
+
+def test_a_module_from_a_checkpoint(tmp_path):
+    module = FieldModule(surrogate())
+    made = fit(module, DataLoader(cases(2)), max_epochs=1)
+    made.save_checkpoint(tmp_path / "last.ckpt")
+    again = FieldModule.load_from_checkpoint(tmp_path / "last.ckpt", ema=0.9)
+    for name, value in module.surrogate.state_dict().items():
+        assert torch.equal(again.surrogate.state_dict()[name], value)
+    assert again.surrogate.training_range == module.surrogate.training_range
+
+
+def test_sums_of_a_checkpoint_go_to_the_device_of_the_errors():
+    sums = ErrorSums()
+    sums.total = torch.zeros(2, 1, dtype=torch.float64)
+    sums.add(torch.ones(3, 1, device="meta"), torch.ones(3, 1, device="meta"))
+    assert sums.total.device.type == "meta"
+
+
+@pytest.mark.parametrize(
+    ("options", "epochs", "message"),
+    [
+        ({"optimizer": OptimizerConfig(lr=0.5)}, 2, "model.optimizer.lr: 0.5, in the run 0.001"),
+        ({}, 3, r"steps of the whole run \(epochs, batches\): 6, in the run 4"),
+        ({"schedule": ScheduleConfig(pct_start=0.3)}, 2, "pct_start: 0.3, in the run 0.1"),
+    ],
+)
+def test_a_resumed_run_keeps_its_plan(tmp_path, options, epochs, message):
+    path = tmp_path / "last.ckpt"
+    made = fit(FieldModule(surrogate()), DataLoader(cases(2)), max_epochs=2)
+    made.save_checkpoint(path)
+    module = FieldModule(surrogate(), **options)
+    with pytest.raises(ValueError, match=message):
+        fit(module, DataLoader(cases(2)), ckpt_path=path, max_epochs=epochs)
