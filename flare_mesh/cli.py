@@ -44,9 +44,7 @@ def _run(command: str, args: list[str]) -> int:
 
     try:
         if command in _TRAINING:
-            from flare_mesh.commands.train import FieldCLI
-
-            FieldCLI([command, *_expand(command, args)])
+            _train([command, *_expand(command, args)])
         else:
             _call(command, args)
     except (ValueError, OSError, SolverError, ImportError) as error:
@@ -72,6 +70,17 @@ def _run(command: str, args: list[str]) -> int:
         print("interrupted at once; go on with --resume", file=sys.stderr)
         return 130
     return 0
+
+
+def _train(args: list[str]) -> None:
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    from flare_mesh.commands.train import FieldCLI
+
+    try:
+        FieldCLI(args)
+    except MisconfigurationException as error:  # what Lightning says of options
+        raise ValueError(" ".join(str(error).split())) from error
 
 
 _LESS_MEMORY = (

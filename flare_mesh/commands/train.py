@@ -1,145 +1,54 @@
 """``flare-mesh fit``, ``validate`` and ``test``: Lightning's command line for fields on meshes."""
 
-import itertools
-import logging
 import sys
 import time
 import warnings
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import Namespace
-from lightning import LightningModule, Trainer
+from lightning import Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.warnings import PossibleUserWarning
-from lightning.pytorch.callbacks import Callback, Checkpoint, ModelCheckpoint, RichProgressBar
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from flare_mesh.commands.option_check import check_arguments, check_config_file, prefixes
+from flare_mesh.commands.training_options import (
+    TrainingOptions,
+    check_normalizers,
+    check_trainer,
+)
 from flare_mesh.files import check_folder
 from flare_mesh.surrogate_files import load_surrogate
-from flare_mesh.training.build import build_module, check_model
+from flare_mesh.training.best_checkpoint import BestCheckpoint
+from flare_mesh.training.build import check_model
 from flare_mesh.training.checkpoint_io import AtomicCheckpointIO, read_checkpoint
-from flare_mesh.training.data_module import FieldDataModule
+from flare_mesh.training.final_validation import FinalValidation
 from flare_mesh.training.last_checkpoint import LastCheckpoint
-from flare_mesh.training.run_folder import (
-    RunFolder,
-    peak_memory,
-    write_csv,
-    write_json,
-)
+from flare_mesh.training.print_progress import PrintProgress
+from flare_mesh.training.run_folder import RunFolder, peak_memory, write_csv, write_json
 
 LAST, BEST = "checkpoints/last.ckpt", "checkpoints/best.ckpt"
 """Checkpoints in a run's folder: of its last epoch, and of the best on validation cases."""
 
 
-class FieldCLI(LightningCLI):
-    """Trains and tests by one configuration: ``trainer``, ``model``, ``data``, ``out``.
+class FieldCLI(TrainingOptions):
+    """Trains and tests by one configuration.
 
     Args:
         args: Arguments of the command; those of the process by default.
     """
 
-    def __init__(self, args: list[str] | None = None) -> None:
-        for name in ("lightning.pytorch", "lightning.fabric"):
-            logging.getLogger(name).setLevel(logging.WARNING)
-        super().__init__(
-            build_module,
-            FieldDataModule,
-            save_config_callback=None,
-            seed_everything_default=0,
-            trainer_defaults={
-                "enable_checkpointing": True,
-                "use_distributed_sampler": False,
-                "enable_model_summary": False,
-                "num_sanity_val_steps": 0,
-                "gradient_clip_val": 1.0,
-                "log_every_n_steps": 50,
-            },
-            parser_kwargs={"exit_on_error": False},
-            auto_configure_optimizers=False,
-            load_from_checkpoint_support=False,
-            args=args,
-        )
-
-    @staticmethod
-    def subcommands() -> dict[str, set[str]]:
-        hidden = {"model", "dataloaders", "datamodule", "weights_only"}
-        return {
-            "fit": hidden | {"train_dataloaders", "val_dataloaders"},
-            "validate": hidden | {"verbose"},
-            "test": hidden | {"verbose"},
-        }
-
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_argument("--out", type=str, default="runs/run", help="Folder of the run.")
-        parser.add_argument(
-            "--overwrite", type=bool, default=False, help="Replace a run that is there already."
-        )
-        parser.add_argument(
-            "--keep",
-            type=str | None,
-            default=None,
-            help="Which epoch's weights become the surrogate: 'best' on the validation cases, or "
-            "'last'. By default the best, unless validation and test cases are the same.",
-        )
-        parser.add_argument(
-            "--checkpoint_steps",
-            type=int | None,
-            default=None,
-            help="Also write the last checkpoint every so many steps, for long epochs.",
-        )
-        parser.link_arguments("data", "model.data", apply_on="instantiate")
-        parser.link_arguments("seed_everything", "model.seed", compute_fn=int)
-        parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
-
-    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Refuses unknown options by name; Lightning's parser lets some of a file's pass."""
-        chosen = self._subcommand_parsers.get(args[0]) if args else None
-        if chosen is not None:
-            actions = (action.dest for action in chosen._actions)
-            known = {name for name in actions if not name.endswith((".help", "==SUPPRESS=="))}
-            # Groups such as 'model.optimizer' are named by what is in them.
-            known -= {group for name in known for group in prefixes(name)}
-            check_arguments(args[1:], {*known, "help", "print_config"})
-            for option, value in itertools.pairwise(args):
-                if option in ("-c", "--config"):
-                    check_config_file(value, known)
-        self.config = parser.parse_args(args)
-
-    def _parse_ckpt_path(self) -> None:
-        """Checkpoints hold no options for the command line."""
-
-    @property
-    def options(self) -> Namespace:
-        """The parsed options of the chosen command."""
-        assert self.subcommand is not None
-        return self.config[self.subcommand]
+    best: BestCheckpoint | None = None
+    """Of a fit with validation cases."""
 
     def before_instantiate_classes(self) -> None:
         """Refuses what cannot work before any data are opened."""
-        options = self.options
-        check_model(options.model.name, options.model.options or {})
-        self.folder = Path(options.out)
+        if not self.options.out:
+            raise ValueError("out: expected the run's folder (got nothing)")
+        self.folder = Path(self.options.out)
         check_folder(self.folder / "config.yaml")
-        if options.keep not in (None, "best", "last"):
-            raise ValueError(f"keep: expected 'best' or 'last' (got '{options.keep}')")
-        if options.keep == "best" and options.data.val_split is None:
-            raise ValueError("keep: 'best' needs validation cases; set data.val_split")
-        if self.subcommand == "validate" and options.data.val_split is None:
-            raise ValueError("validate: there are no validation cases; set data.val_split")
-        path = options.ckpt_path
-        if path in ("best", "last"):
-            options["ckpt_path"] = path = str(self.folder / (BEST if path == "best" else LAST))
-        if path is not None:
-            read_checkpoint(path)
-        elif self.subcommand == "fit" and not options.overwrite:
-            found = [name for name in ("config.yaml", LAST) if (self.folder / name).exists()]
-            if found:
-                raise ValueError(
-                    f"{self.folder}: holds a run already ({found[0]}); go on with --resume "
-                    f"{self.folder}, choose another --out, or replace it by --overwrite true"
-                )
+        self._check_options()
+        self._check_checkpoint()
         # Advice on loader workers and logging that does not fit what is done here.
         warnings.simplefilter("ignore", PossibleUserWarning)
         # What is meant to be: a run that is resumed has checkpoints.
@@ -147,17 +56,46 @@ class FieldCLI(LightningCLI):
         # Between Lightning and torch.
         warnings.filterwarnings("ignore", message=".*treespec.*")
 
+    def _check_options(self) -> None:
+        options = self.options
+        check_trainer(options.trainer)
+        check_model(options.model.name, options.model.options or {})
+        check_normalizers(options.model.normalizers or {})
+        if options.keep not in (None, "best", "last"):
+            raise ValueError(f"keep: expected 'best' or 'last' (got '{options.keep}')")
+        if options.keep == "best" and options.data.val_split is None:
+            raise ValueError("keep: 'best' needs validation cases; set data.val_split")
+        if self.subcommand == "validate" and options.data.val_split is None:
+            raise ValueError("validate: there are no validation cases; set data.val_split")
+
+    def _check_checkpoint(self) -> None:
+        """Reads the checkpoint to go on from; without one, refuses to write into another run."""
+        options = self.options
+        path = options.ckpt_path
+        if path in ("best", "last"):
+            options["ckpt_path"] = path = str(self.folder / (BEST if path == "best" else LAST))
+        if path is not None:
+            read_checkpoint(path)
+        elif self.subcommand == "fit" and not options.overwrite:
+            found = [name for name in ("config.yaml", LAST, BEST) if (self.folder / name).exists()]
+            if found:
+                raise ValueError(
+                    f"{self.folder}: holds a run already ({found[0]}); go on with --resume "
+                    f"{self.folder}, choose another --out, or replace it by --overwrite true"
+                )
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """The trainer that is asked for, with what each run has."""
         given = self._get(self.config_init, "trainer")
         fitting = self.subcommand == "fit"
-        self.run = RunFolder(self.folder, self._config_text())
+        shows = given["enable_progress_bar"] is not False
         on_terminal = sys.stdout.isatty()
-        added: list[Callback] = [self.run] if fitting else []
-        if fitting:
-            added += self._checkpoints()
-        if given["enable_progress_bar"] is not False:
-            added.append(RichProgressBar() if on_terminal else PrintProgress())
-        kwargs["enable_progress_bar"] = on_terminal and given["enable_progress_bar"] is not False
+        added = self._run_callbacks() if fitting else []
+        if shows and on_terminal:
+            added.append(RichProgressBar())
+        elif shows and fitting:
+            added.append(PrintProgress(self.run))
+        kwargs["enable_progress_bar"] = shows and on_terminal
         kwargs["callbacks"] = [*_as_list(given["callbacks"]), *added]
         kwargs["plugins"] = [*_as_list(given["plugins"]), AtomicCheckpointIO()]
         kwargs["default_root_dir"] = given["default_root_dir"] or str(self.folder)
@@ -165,22 +103,27 @@ class FieldCLI(LightningCLI):
             kwargs["logger"] = (
                 TensorBoardLogger(self.folder, name="tensorboard", version="") if fitting else False
             )
-        return super().instantiate_trainer(**kwargs)
+        try:
+            return super().instantiate_trainer(**kwargs)
+        except (TypeError, OverflowError, MisconfigurationException) as error:
+            # All that Lightning is given here are the user's options, and ours that do not vary.
+            raise ValueError(f"trainer: {' '.join(str(error).split())}") from error
 
-    def _checkpoints(self) -> list[Callback]:
-        found: list[Callback] = []
-        if self.options.data.val_split is not None:
-            found.append(
-                ModelCheckpoint(
-                    (self.folder / BEST).parent,
-                    "best",
-                    monitor="val_relative_l2",
-                    save_on_train_epoch_end=True,
-                    enable_version_counter=False,
-                )
-            )
+    def _run_callbacks(self) -> list[Callback]:
+        options = self.options
+        replace = options.overwrite and not self._resumes()
+        self.run = RunFolder(self.folder, self._config_text(), replace=replace)
+        found: list[Callback] = [self.run]
+        if options.data.val_split is not None:
+            self.best = BestCheckpoint(self.folder / BEST)
+            found += [FinalValidation(), self.best]
         # The last of all, for it holds the state of the others.
-        return [*found, LastCheckpoint(self.folder / LAST, self.options.checkpoint_steps)]
+        return [*found, LastCheckpoint(self.folder / LAST, options.checkpoint_steps)]
+
+    def _resumes(self) -> bool:
+        """Whether this run goes on, rather than a new one from another's checkpoint."""
+        path = self.options.ckpt_path
+        return path is not None and Path(path).resolve().is_relative_to(self.folder.resolve())
 
     def _config_text(self) -> str:
         assert self.subcommand is not None
@@ -194,7 +137,7 @@ class FieldCLI(LightningCLI):
         """Trains, tests the epoch that is kept, and writes its surrogate."""
         trainer, start = self.trainer, time.perf_counter()
         trainer.fit(model, **kwargs)
-        kept = self._kept_checkpoint()
+        kept = self._trained_checkpoint()
         summary: dict[str, Any] = {
             "parameters": sum(p.numel() for p in model.surrogate.model.parameters()),
             "epochs": trainer.current_epoch,
@@ -242,8 +185,14 @@ class FieldCLI(LightningCLI):
             for name, value in self.trainer.callback_metrics.items():
                 print(f"{name}: {float(value):.5f}")
 
+    def _trained_checkpoint(self) -> Path:
+        """The checkpoint of the training that just ended whose weights count."""
+        if self._keeps_best() and self.best is not None and self.best.best_model_path:
+            return Path(self.best.best_model_path)
+        return self.folder / LAST
+
     def _kept_checkpoint(self) -> Path:
-        """The checkpoint whose weights count."""
+        """The checkpoint in the run's folder whose weights count."""
         best, last = self.folder / BEST, self.folder / LAST
         path = best if self._keeps_best() and best.is_file() else last
         if not path.is_file():
@@ -274,24 +223,6 @@ class FieldCLI(LightningCLI):
                 more = "" if averaged is None else f", averaged weights {averaged:.4f}"
                 print(f"  {field:<16} {error:.4f} ({mean:.4f}{more})", flush=True)
         return found
-
-
-class PrintProgress(Checkpoint):
-    """A line for each tenth of the epochs, where there is no terminal to draw a bar on.
-
-    With the checkpoint callbacks for their place in an epoch: after all is logged.
-    """
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        epochs, done = trainer.max_epochs or 1, trainer.current_epoch + 1
-        if trainer.is_global_zero and (done == epochs or done % max(1, epochs // 10) == 0):
-            known = trainer.callback_metrics
-            values = ", ".join(
-                f"{name.replace('_', ' ')} {float(known[name]):.4f}"
-                for name in ("train_loss", "val_relative_l2")
-                if name in known
-            )
-            print(f"epoch {done}/{epochs}: {values}", flush=True)
 
 
 def _as_list(values: Any) -> list[Any]:

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -102,6 +103,95 @@ def test_a_finished_run_is_prolonged(config, tmp_path, capsys):
     assert main(["fit", "--resume", str(run), "--trainer.max_epochs=4"]) == 0
     rows = (run / "metrics.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in rows] == ["epoch", "0", "1", "2", "3"]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_run_that_is_replaced_leaves_nothing_behind(config, tmp_path, capsys):
+    run = tmp_path / "run"
+    fit = ["fit", "--config", str(config), "--trainer.max_epochs=1"]
+    assert main(fit) == 0
+    (run / "notes.txt").touch()
+    (run / "checkpoints" / ".last.99999999.partial.ckpt").touch()
+    events = {path.name for path in (run / "tensorboard").glob("events*")}
+
+    def files():
+        return {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+
+    # What fails before training replaces nothing.
+    before = files()
+    assert main([*fit, "--overwrite=true", "--model.schedule.name=linear"]) == 2
+    assert main([*fit, "--overwrite=true", "--data.root=nowhere"]) == 2
+    assert files() == before
+    # Without validation cases there is no best epoch, whatever there was.
+    assert main([*fit, "--overwrite=true", "--data.val_split=null", "--model.ema=null"]) == 0
+    assert "kept the last epoch" in capsys.readouterr().out
+    left = {name for name in files() if not name.startswith("tensorboard/")}
+    assert left == {"notes.txt", "checkpoints/last.ckpt", "config.yaml", "environment.json",
+                    "metrics.csv", "splits.json", "summary.json", "surrogate.safetensors",
+                    "test_cases.csv"}  # fmt: skip
+    assert events
+    assert not events & {path.name for path in (run / "tensorboard").iterdir()}
+    # A best checkpoint that no validation of this run has written is not its result.
+    shutil.copy(run / "checkpoints" / "last.ckpt", run / "checkpoints" / "best.ckpt")
+    assert main(["fit", "--resume", str(run), "--data.val_split=0.2",
+                 "--trainer.limit_val_batches=0", "--trainer.max_epochs=2",
+                 "--model.schedule.name=constant"]) == 0  # fmt: skip
+    assert "kept the last epoch" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_end_is_validated_wherever_it_is(config, tmp_path, capsys):
+    # Epochs of three steps.
+    quick = ["--trainer.max_epochs=-1", "--model.schedule.name=constant", "--data.augment=null"]
+    assert main(["fit", "--config", str(config), *quick, "--trainer.max_steps=5"]) == 0
+    with (tmp_path / "run" / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == [3, 5]
+    errors = [float(row["val_relative_l2"]) for row in rows]
+    assert len(set(errors)) == 2
+    assert "epoch 2, step 5/5: train loss" in capsys.readouterr().out
+    kept = torch.load(tmp_path / "run/checkpoints/best.ckpt", weights_only=True)
+    assert kept["global_step"] == [3, 5][errors.index(min(errors))]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_rows_have_what_was_logged_in_their_epoch(config, tmp_path):
+    assert main(["fit", "--config", str(config), "--trainer.check_val_every_n_epoch=2"]) == 0
+    with (tmp_path / "run" / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [bool(row["val_relative_l2"]) for row in rows] == [False, True, False]
+    assert all(row["train_loss"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("trainer.accelerator=nonesuch", "nonesuch"),
+        ("trainer.devices=abc", "trainer: `devices`"),
+        ("trainer.max_epochs=-5", "You passed in -5"),
+        ("trainer.max_time=abc", "not a valid duration"),
+        ("trainer.limit_train_batches=1.5", "invalid value 1.5"),
+        ("trainer.max_epochs=0", "trainer.max_epochs: nothing would be trained"),
+        ("trainer.accumulate_grad_batches=0", "expected at least 1 (got 0)"),
+        ("model.normalizers={y: 3}", "model.normalizers.y: expected a name"),
+        ("out=", "out: expected the run's folder"),
+    ],
+)
+def test_values_that_lightning_does_not_take_are_told_in_one_line(config, capsys, option, message):
+    assert main(["fit", "--config", str(config), f"--{option}"]) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert len(told.splitlines()) == 1
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_our_own_mistakes_are_not_taken_for_wrong_input(config, monkeypatch):
+    def fails(*args, **kwargs):
+        raise TypeError("a mistake")
+
+    monkeypatch.setattr("flare_mesh.training.module.FieldModule.training_step", fails)
+    with pytest.raises(TypeError, match="a mistake"):
+        main(["fit", "--config", str(config)])
 
 
 def test_bad_configurations_are_named(config, tmp_path, capsys):
