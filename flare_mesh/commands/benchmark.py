@@ -13,6 +13,8 @@ from flare_mesh.models import MODELS
 from flare_mesh.training.build import check_model
 
 _TRIAL_BATCHES = 25
+_RUN = ("keep", "checkpoint_steps")
+"""What the configuration of the data says of all runs, beside their data and trainer."""
 # What a model that is given by a configuration brings along: the rest is that of the data.
 _RECIPE = ("precision", "gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches")
 
@@ -61,6 +63,8 @@ def benchmark(
     base = _read_config(data)
     if not isinstance(base.get("data"), dict):
         raise ValueError(f"{data}: expected a configuration with 'data'")
+    if base.get("ckpt_path") is not None:
+        raise ValueError(f"{data}: ckpt_path goes on with one run; a benchmark begins its own")
     if base["data"].get("test_split", "test") is None:
         raise ValueError(f"{data}: data.test_split is not set; models are compared on test cases")
     configs = {label: _merge(base, recipe) for label, recipe in _recipes(base, models).items()}
@@ -103,7 +107,7 @@ def benchmark(
 def _trial(config: dict[str, Any]) -> dict[str, Any]:
     """Two short epochs; the second is past compilation and the first reading."""
     return {
-        **config,
+        **{key: value for key, value in config.items() if key not in _RUN},
         "seed_everything": 0,
         "trainer": {
             **config["trainer"],
@@ -156,7 +160,8 @@ def _label(name: str) -> str:
 def _merge(base: dict[str, Any], recipe: dict[str, Any]) -> dict[str, Any]:
     trainer = {**(base.get("trainer") or {})}
     trainer |= {k: v for k, v in (recipe.get("trainer") or {}).items() if k in _RECIPE}
-    return {"trainer": trainer, "model": recipe["model"], "data": base["data"]}
+    kept = {key: base[key] for key in _RUN if base.get(key) is not None}
+    return {**kept, "trainer": trainer, "model": recipe["model"], "data": base["data"]}
 
 
 def _read_config(name: str) -> dict[str, Any]:

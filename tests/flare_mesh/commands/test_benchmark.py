@@ -161,14 +161,19 @@ def test_an_unfinished_run_is_resumed(processes, tmp_path):
 
 def test_a_budget_of_seconds_becomes_steps(config, processes, tmp_path):
     out = tmp_path / "bench"
+    with open(config, "a") as file:
+        file.write("keep: last\ncheckpoint_steps: 50\n")
     benchmark(config, "flare", out=str(out), seeds=1, seconds=60.0)
     # The trial's last epoch: four steps in two seconds.
     assert step_seconds(out / "flare" / "trial") == 0.5
-    trainer = yaml.safe_load((out / "flare" / "seed_0.yaml").read_text())["trainer"]
+    asked = yaml.safe_load((out / "flare" / "seed_0.yaml").read_text())
+    assert (asked["keep"], asked["checkpoint_steps"]) == ("last", 50)
+    trainer = asked["trainer"]
     assert (trainer["max_steps"], trainer["max_epochs"]) == (120, -1)
     trial = yaml.safe_load((out / "flare" / "trial.yaml").read_text())
     assert trial["trainer"]["max_epochs"] == 2
     assert trial["data"]["test_split"] is None
+    assert "keep" not in trial
 
 
 @pytest.mark.parametrize(("code", "message"), [(-9, "signal 9 (out of memory?)"), (3, "exit code")])
@@ -238,7 +243,10 @@ def test_fields_and_averaged_weights_have_columns(tmp_path):
 
 def test_bad_input(config, processes, tmp_path):
     out = str(tmp_path / "bench")
+    resumed = tmp_path / "resumed.yaml"
+    resumed.write_text("data: {name: elasticity}\nckpt_path: last\n")
     cases = [
+        (str(resumed), "flare", {}, "ckpt_path goes on with one run"),
         (config, "flare", {"epochs": 1, "seconds": 1.0}, "not of both"),
         (config, "flare", {"seeds": 0}, "seeds: expected at least 1"),
         (config, "flare", {"epochs": 0}, "epochs: expected more than 0"),
