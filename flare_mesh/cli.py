@@ -126,6 +126,7 @@ def _lists(args: list[str]) -> list[str]:
 def _expand(command: str, args: list[str]) -> list[str]:
     """``--run FOLDER`` and ``--resume FOLDER`` as the options they stand for; named configs."""
     out: list[str] = []
+    named: Path | None = None
     position = 0
     while position < len(args):
         name, equals, value = args[position].partition("=")
@@ -139,13 +140,18 @@ def _expand(command: str, args: list[str]) -> list[str]:
             folder = Path(value)
             if not (folder / "config.yaml").is_file():
                 raise FileNotFoundError(f"{folder}: no run there (no config.yaml)")
-            out += ["--config", str(folder / "config.yaml"), "--out", str(folder)]
+            out += ["--config", str(folder / "config.yaml")]
+            named = folder
             if name == "--resume":
                 out += ["--ckpt_path", "last"]
         elif name in ("--config", "-c"):
             out += ["--config", _config_file(value)]
         else:
             out.append(args[position - 1])
+    if named is not None:
+        if any(arg.partition("=")[0] == "--out" for arg in args):
+            raise ValueError("--out: --run and --resume name the folder; leave it out")
+        out += ["--out", str(named)]  # over that of another configuration
     return out
 
 

@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from flare_mesh.commands.training_options import (
     TrainingOptions,
+    check_given,
     check_normalizers,
     check_trainer,
 )
@@ -22,10 +23,17 @@ from flare_mesh.surrogate_files import load_surrogate
 from flare_mesh.training.best_checkpoint import BestCheckpoint
 from flare_mesh.training.build import check_model
 from flare_mesh.training.checkpoint_io import AtomicCheckpointIO, read_checkpoint
+from flare_mesh.training.data_module import FieldDataModule
 from flare_mesh.training.final_validation import FinalValidation
 from flare_mesh.training.last_checkpoint import LastCheckpoint
 from flare_mesh.training.print_progress import PrintProgress
-from flare_mesh.training.run_folder import RunFolder, peak_memory, write_csv, write_json
+from flare_mesh.training.run_folder import (
+    RunFolder,
+    peak_memory,
+    write_csv,
+    write_json,
+    written_files,
+)
 
 LAST, BEST = "checkpoints/last.ckpt", "checkpoints/best.ckpt"
 """Checkpoints in a run's folder: of its last epoch, and of the best on validation cases."""
@@ -43,8 +51,8 @@ class FieldCLI(TrainingOptions):
 
     def before_instantiate_classes(self) -> None:
         """Refuses what cannot work before any data are opened."""
-        if not self.options.out:
-            raise ValueError("out: expected the run's folder (got nothing)")
+        if self.options.out in ("", "null", "None"):
+            raise ValueError(f"out: expected the run's folder (got '{self.options.out}')")
         self.folder = Path(self.options.out)
         check_folder(self.folder / "config.yaml")
         self._check_options()
@@ -58,7 +66,10 @@ class FieldCLI(TrainingOptions):
 
     def _check_options(self) -> None:
         options = self.options
+        check_given(self._parser(str(self.subcommand)), options)
         check_trainer(options.trainer)
+        if options.data.test_split is not None and options.trainer.limit_test_batches == 0:
+            raise ValueError("trainer.limit_test_batches: 0; set data.test_split=null to not test")
         check_model(options.model.name, options.model.options or {})
         check_normalizers(options.model.normalizers or {})
         if options.keep not in (None, "best", "last"):
@@ -75,9 +86,16 @@ class FieldCLI(TrainingOptions):
         if path in ("best", "last"):
             options["ckpt_path"] = path = str(self.folder / (BEST if path == "best" else LAST))
         if path is not None:
+            if path == str(self.folder / LAST) and not Path(path).is_file():
+                raise FileNotFoundError(
+                    f"{path}: no checkpoint there; begin the run anew by --overwrite true"
+                )
             read_checkpoint(path)
         elif self.subcommand == "fit" and not options.overwrite:
-            found = [name for name in ("config.yaml", LAST, BEST) if (self.folder / name).exists()]
+            names = [LAST, BEST, "metrics.csv", "config.yaml"]
+            if (self.folder / "environment.json").exists():
+                names.pop()  # of a run that ended before its first epoch did
+            found = [name for name in names if (self.folder / name).exists()]
             if found:
                 raise ValueError(
                     f"{self.folder}: holds a run already ({found[0]}); go on with --resume "
@@ -97,17 +115,27 @@ class FieldCLI(TrainingOptions):
             added.append(PrintProgress(self.run))
         kwargs["enable_progress_bar"] = shows and on_terminal
         kwargs["callbacks"] = [*_as_list(given["callbacks"]), *added]
+        self._check_monitors(_as_list(given["callbacks"]))
         kwargs["plugins"] = [*_as_list(given["plugins"]), AtomicCheckpointIO()]
         kwargs["default_root_dir"] = given["default_root_dir"] or str(self.folder)
         if given["logger"] is None:
             kwargs["logger"] = (
-                TensorBoardLogger(self.folder, name="tensorboard", version="") if fitting else False
+                TensorBoardLogger(self.folder, name="events", version="") if fitting else False
             )
         try:
             return super().instantiate_trainer(**kwargs)
         except (TypeError, OverflowError, MisconfigurationException) as error:
             # All that Lightning is given here are the user's options, and ours that do not vary.
             raise ValueError(f"trainer: {' '.join(str(error).split())}") from error
+
+    def _check_monitors(self, callbacks: list[Callback]) -> None:
+        for callback in callbacks:
+            monitor = str(getattr(callback, "monitor", ""))
+            if monitor.startswith("val_") and self.options.data.val_split is None:
+                raise ValueError(
+                    f"trainer.callbacks: {type(callback).__name__} looks at {monitor}, and there "
+                    f"are no validation cases; set data.val_split"
+                )
 
     def _run_callbacks(self) -> list[Callback]:
         options = self.options
@@ -136,7 +164,17 @@ class FieldCLI(TrainingOptions):
     def fit(self, model: Any, **kwargs: Any) -> None:
         """Trains, tests the epoch that is kept, and writes its surrogate."""
         trainer, start = self.trainer, time.perf_counter()
-        trainer.fit(model, **kwargs)
+        data: FieldDataModule = kwargs["datamodule"]
+        for stage in ("val", "test"):
+            if data.has(stage):
+                data.cases(stage)  # what is missing is told before training
+        before = set(written_files(self.folder))
+        try:
+            trainer.fit(model, **kwargs)
+        except BaseException:
+            if trainer.is_global_zero and not self.run.started:
+                self._discard({*written_files(self.folder)} - before)
+            raise
         kept = self._trained_checkpoint()
         summary: dict[str, Any] = {
             "parameters": sum(p.numel() for p in model.surrogate.model.parameters()),
@@ -161,6 +199,15 @@ class FieldCLI(TrainingOptions):
             f"trained {summary['parameters']:,} parameters for {summary['steps']:,} steps in "
             f"{summary['train_seconds']:.0f} s; kept the {summary['kept']} epoch: {self.folder}"
         )
+
+    def _discard(self, written: set[Path]) -> None:
+        """Removes what a run that did not begin has written."""
+        for path in written:
+            path.unlink()
+        for folder in ({path.parent for path in written} - {self.folder}, [self.folder]):
+            for path in folder:
+                if path.is_dir() and not any(path.iterdir()):
+                    path.rmdir()
 
     def _keeps_best(self) -> bool:
         options = self.options

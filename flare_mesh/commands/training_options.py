@@ -2,8 +2,9 @@
 
 import itertools
 import logging
+from argparse import SUPPRESS
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -97,6 +98,22 @@ class TrainingOptions(LightningCLI):
         return self.config[self.subcommand]
 
 
+def check_given(parser: LightningArgumentParser, options: Namespace) -> None:
+    """Refuses null for options of the model and the data that need a value.
+
+    Raises:
+        ValueError: At the first.
+    """
+    for action in parser._actions:
+        name, kinds = action.dest, get_args(getattr(action, "_typehint", None))
+        if not name.startswith(("model.", "data.")) or action.default in (None, SUPPRESS):
+            continue
+        if type(None) not in kinds and options.get(name, action.default) is None:
+            raise ValueError(
+                f"{name}: expected a value (got null); left out, it is {action.default}"
+            )
+
+
 def check_trainer(options: Namespace) -> None:
     """Refuses values of the trainer's options that Lightning would fail on, or train nothing by.
 
@@ -109,6 +126,10 @@ def check_trainer(options: Namespace) -> None:
     for name in ("accumulate_grad_batches", "check_val_every_n_epoch"):
         if options[name] is not None and options[name] < 1:
             raise ValueError(f"trainer.{name}: expected at least 1 (got {options[name]})")
+    if (options.gradient_clip_val or 0) < 0:
+        raise ValueError(
+            f"trainer.gradient_clip_val: expected at least 0 (got {options.gradient_clip_val})"
+        )
 
 
 def check_normalizers(options: Mapping[str, Any]) -> None:

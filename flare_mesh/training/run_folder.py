@@ -25,7 +25,7 @@ from flare_mesh.files import atomic_path
 _RESULTS = (
     "checkpoints/*",
     "ema/*",
-    "tensorboard/*",
+    "events/*",
     "surrogate.safetensors",
     "summary.json",
     "metrics.csv",
@@ -63,6 +63,8 @@ class RunFolder(Checkpoint):
         # Listed now, for loggers begin their files before training does.
         self._replaced = written_files(self.folder) if replace else []
         self._validated = False
+        self.started = False
+        """Whether training has begun: all that can be refused was not."""
         self.rows: list[dict[str, float]] = []
         self._start, self._first = 0.0, 0
         self.seconds = 0.0
@@ -70,7 +72,10 @@ class RunFolder(Checkpoint):
         self.steps = 0
         """Steps in that time."""
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.started = True
+        # An epoch that is taken up in its middle has no start of its own.
+        self._start, self._first = time.perf_counter(), trainer.global_step
         if not trainer.is_global_zero:
             return
         remove_partial_files(self.folder)
@@ -81,10 +86,6 @@ class RunFolder(Checkpoint):
         data = getattr(trainer, "datamodule", None)
         if data is not None:
             write_json(self.folder / "splits.json", describe_splits(data.case_ids()))
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # An epoch that is taken up in its middle has no start of its own.
-        self._start, self._first = time.perf_counter(), trainer.global_step
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._validated = False

@@ -64,7 +64,7 @@ def test_a_run_leaves_all_that_is_needed(config, tmp_path, capsys):
     summary = json.loads((run / "summary.json").read_text())
     assert summary["steps"] == 9
     assert summary["peak_memory_bytes"] > 1e7
-    assert any((run / "tensorboard").iterdir())
+    assert any((run / "events").iterdir())
     best = min(float(row["val_relative_l2"]) for row in rows)
 
     # The kept surrogate is that of the best epoch, and tells the same errors again.
@@ -112,7 +112,7 @@ def test_a_run_that_is_replaced_leaves_nothing_behind(config, tmp_path, capsys):
     assert main(fit) == 0
     (run / "notes.txt").touch()
     (run / "checkpoints" / ".last.99999999.partial.ckpt").touch()
-    events = {path.name for path in (run / "tensorboard").glob("events*")}
+    events = {path.name for path in (run / "events").glob("events*")}
 
     def files():
         return {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
@@ -126,12 +126,12 @@ def test_a_run_that_is_replaced_leaves_nothing_behind(config, tmp_path, capsys):
     again = [*fit, "--overwrite=true", "--data.val_split=null", "--model.ema=null"]
     assert main([*again, "--model.schedule.name=constant"]) == 0
     assert "kept the last epoch" in capsys.readouterr().out
-    left = {name for name in files() if not name.startswith("tensorboard/")}
+    left = {name for name in files() if not name.startswith("events/")}
     assert left == {"notes.txt", "checkpoints/last.ckpt", "config.yaml", "environment.json",
                     "metrics.csv", "splits.json", "summary.json", "surrogate.safetensors",
                     "test_cases.csv"}  # fmt: skip
     assert events
-    assert not events & {path.name for path in (run / "tensorboard").iterdir()}
+    assert not events & {path.name for path in (run / "events").iterdir()}
     # A best checkpoint that no validation of this run has written is not its result.
     shutil.copy(run / "checkpoints" / "last.ckpt", run / "checkpoints" / "best.ckpt")
     assert main(["fit", "--resume", str(run), "--data.val_split=0.2",
@@ -175,6 +175,11 @@ def test_rows_have_what_was_logged_in_their_epoch(config, tmp_path):
         ("trainer.accumulate_grad_batches=0", "expected at least 1 (got 0)"),
         ("model.normalizers={y: 3}", "model.normalizers.y: expected a name"),
         ("out=", "out: expected the run's folder"),
+        ("trainer.limit_test_batches=0", "set data.test_split=null"),
+        ("trainer.gradient_clip_val=-1", "gradient_clip_val: expected at least 0"),
+        ("data.batch_size=null", "data.batch_size"),
+        ("data.test_split=nope", "nope"),
+        ("data.val_split=nope", "nope"),
     ],
 )
 def test_values_that_lightning_does_not_take_are_told_in_one_line(config, capsys, option, message):
@@ -182,6 +187,35 @@ def test_values_that_lightning_does_not_take_are_told_in_one_line(config, capsys
     told = capsys.readouterr().err
     assert message in told
     assert len(told.splitlines()) == 1
+    assert not (config.parent / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["batch_size", "root"])
+def test_null_in_a_file_is_no_value(config, capsys, name):
+    values = yaml.safe_load(config.read_text())
+    values["data"][name] = None
+    config.write_text(yaml.safe_dump(values))
+    assert main(["fit", "--config", str(config)]) == 2
+    assert f"data.{name}: expected a value (got null); left out, it is" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_refused_resume_leaves_the_run_as_it_was(config, tmp_path, capsys):
+    run, other = tmp_path / "run", tmp_path / "other.yaml"
+    quick = ["--trainer.max_epochs=1", "--data.test_split=null", "--data.val_split=null"]
+    assert main(["fit", "--config", str(config), *quick]) == 0
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+    assert main(["fit", "--resume", str(run), "--model.options.num_latents=3"]) == 2
+    other.write_text(f"{{out: {tmp_path / 'elsewhere'}, trainer: {{max_epochs: 1}}}}")
+    assert main(["fit", "--resume", str(run), "--out", str(tmp_path / "b")]) == 2
+    assert "leave it out" in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()} == before
+    assert main(["fit", "--resume", str(run), "--config", str(other)]) == 0
+    assert not (tmp_path / "elsewhere").exists()
+    # Nothing to go on from.
+    (run / "checkpoints" / "last.ckpt").unlink()
+    assert main(["fit", "--resume", str(run)]) == 2
+    assert "begin the run anew by --overwrite true" in capsys.readouterr().err
 
 
 @pytest.mark.filterwarnings("ignore")

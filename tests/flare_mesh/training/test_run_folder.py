@@ -28,7 +28,7 @@ def test_what_killed_processes_left_is_removed(tmp_path):
 
 
 def test_only_what_a_run_writes_is_replaced(tmp_path):
-    written = {"checkpoints/best.ckpt", "ema/surrogate.safetensors", "tensorboard/events",
+    written = {"checkpoints/best.ckpt", "ema/surrogate.safetensors", "events/events",
                "surrogate.safetensors", "summary.json", "metrics.csv", "test.json",
                "test_cases.csv"}  # fmt: skip
     others = {"notes.txt", "data/case.npz", "config.yaml", "predicted/summary.json"}
