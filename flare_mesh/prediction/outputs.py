@@ -6,7 +6,7 @@ from pathlib import Path
 from flare_mesh.data import check_writable
 from flare_mesh.data.mesh_formats import WRITABLE_SUFFIXES
 from flare_mesh.files import check_folder
-from flare_mesh.prediction.sources import MeshSource
+from flare_mesh.prediction.sources import SERIES_SUFFIXES, MeshSource
 
 
 def output_paths(
@@ -32,6 +32,9 @@ def output_paths(
     else:
         found = [out / f"{source.name}{suffix}" for source in sources]
     inputs = {Path(step.file).resolve() for source in sources for step in source.steps}
+    # Of a series also the file that lists its steps.
+    series = (source for source in sources if len(source.steps) > 1)
+    inputs |= {(s.root / f"{s.name}{end}").resolve() for s in series for end in SERIES_SUFFIXES}
     for path in found:
         if path.suffix.lower() == ".pvd":
             check_folder(path.with_suffix("") / "step.vtu")

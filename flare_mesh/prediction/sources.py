@@ -10,7 +10,7 @@ from flare_mesh.datasets.mesh_cases import MeshStep, find_mesh_cases, series_ste
 from flare_mesh.prediction.mesh_reading import MeshReading
 from lpbf.part import PART_SUFFIXES
 
-_SERIES = (".pvd", ".xdmf", ".xmf")
+SERIES_SUFFIXES = (".pvd", ".xdmf", ".xmf")
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,6 @@ def _single(path: Path) -> tuple[MeshStep, ...]:
 
 
 def _steps(path: Path, reading: MeshReading) -> tuple[MeshStep, ...]:
-    if reading.window is None or path.suffix.lower() not in _SERIES:
+    if reading.window is None or path.suffix.lower() not in SERIES_SUFFIXES:
         return _single(path)
     return series_steps(path) or _single(path)
