@@ -39,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(command: str, args: list[str]) -> int:
     from jsonargparse import ArgumentError
 
+    from flare_mesh.commands.parser_message import parser_message
     from flare_mesh.training.interrupted import InterruptedTraining
     from lpbf import SolverError
 
@@ -48,10 +49,13 @@ def _run(command: str, args: list[str]) -> int:
         else:
             _call(command, args)
     except (ValueError, OSError, SolverError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        text = str(error)
+        if "Union subtypes" in text:  # from within an option's class
+            text = parser_message(text)
+        print(f"error: {text}", file=sys.stderr)
         return 2
     except ArgumentError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {parser_message(str(error))}", file=sys.stderr)
         return 2
     except (RuntimeError, MemoryError) as error:
         if not _is_out_of_memory(error):
