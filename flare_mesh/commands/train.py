@@ -204,10 +204,9 @@ class FieldCLI(TrainingOptions):
         """Removes what a run that did not begin has written."""
         for path in written:
             path.unlink()
-        for folder in ({path.parent for path in written} - {self.folder}, [self.folder]):
-            for path in folder:
-                if path.is_dir() and not any(path.iterdir()):
-                    path.rmdir()
+        for path in (self.folder / "events", self.folder):
+            if path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
 
     def _keeps_best(self) -> bool:
         options = self.options
