@@ -35,6 +35,11 @@ class TimeWindow:
         """
         if mode not in ("rollout", "windows"):
             raise ValueError(f"{place}: unknown mode '{mode}'; choose 'rollout' or 'windows'")
+        if len(window) != 2:
+            raise ValueError(
+                f"{place}: expected a window of two numbers, the steps in and the steps out (got "
+                f"{list(window)})"
+            )
         num_in = window[0]
         num_out = steps - num_in if window[1] is None else window[1]
         if num_in < 1 or num_out < 1 or num_in + num_out > steps:

@@ -114,7 +114,14 @@ class FieldDataModule(LightningDataModule):
 
     def _dataset(self, split: str, role: str) -> FieldDataset:
         if (split, role) not in self._datasets:
-            opened = build(self.set_name, self.root, split, **self.options[role])
+            try:
+                opened = build(self.set_name, self.root, split, **self.options[role])
+            except FileNotFoundError as error:
+                if self.root.is_absolute():
+                    raise
+                raise FileNotFoundError(
+                    f"{error} (data.root, {self.root}, is looked for in {Path.cwd()})"
+                ) from error
             self._datasets[split, role] = opened
         return self._datasets[split, role]
 

@@ -24,3 +24,8 @@ def test_windows_that_do_not_fit():
             TimeWindow.of(20, window, "rollout", "a.mat")
     with pytest.raises(ValueError, match="unknown mode 'all'; choose 'rollout' or 'windows'"):
         TimeWindow.of(20, (1, 1), "all")
+
+
+def test_a_window_is_two_numbers():
+    with pytest.raises(ValueError, match=r"two numbers, the steps in and the steps out \(got \[2"):
+        TimeWindow.of(5, [2], "windows", "series")

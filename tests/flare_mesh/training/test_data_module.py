@@ -232,3 +232,9 @@ def test_lightning_leaves_the_sampler_of_several_processes_alone(points):
     loader = point_data(points).train_dataloader()
     assert isinstance(loader.sampler, torch.utils.data.DistributedSampler)
     assert loader.sampler is loader.case_sampler
+
+
+def test_a_relative_root_tells_from_where(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=rf"data.root, data, is looked for in {tmp_path}"):
+        FieldDataModule("lpbf", "data").cases("train")
