@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from lightning import LightningModule
+from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch_geometric.data import Data
@@ -124,6 +125,11 @@ class FieldModule(LightningModule):
             raise ValueError(
                 f"precision {self.trainer.precision} would round coordinates, targets and "
                 f"normalisers; take bf16-mixed or 16-mixed"
+            )
+        if self.ema is not None and isinstance(self.trainer.strategy, FSDPStrategy):
+            raise ValueError(
+                "ema: averaged weights need whole ones, and the strategy fsdp spreads them over "
+                "processes; leave model.ema out, or take ddp"
             )
         self.shards.setup(self.trainer)
         data = getattr(self.trainer, "datamodule", None)

@@ -1,9 +1,11 @@
 import math
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
 from lightning import LightningDataModule, Trainer
+from lightning.pytorch.strategies import FSDPStrategy
 from torch_geometric.data import Batch
 from torch_geometric.loader import DataLoader
 
@@ -257,6 +259,15 @@ def test_a_vector_keeps_the_share_of_its_components():
 def test_half_precision_of_everything_is_refused():
     with pytest.raises(ValueError, match="take bf16-mixed"):
         fit(FieldModule(surrogate()), DataLoader(cases(1)), max_epochs=1, precision="bf16-true")
+
+
+def test_averaged_weights_that_are_spread_are_refused():
+    module = FieldModule(surrogate(), ema=0.9)
+    strategy = FSDPStrategy.__new__(FSDPStrategy)
+    spread = SimpleNamespace(precision="32-true", strategy=strategy)
+    module.trainer = spread
+    with pytest.raises(ValueError, match="leave model.ema out, or take ddp"):
+        module.setup("fit")
 
 
 def test_a_schedule_without_an_end():
