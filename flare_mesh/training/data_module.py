@@ -212,7 +212,7 @@ class FieldDataModule(LightningDataModule):
             fields=dict(dataset.target_channels),
             units=dict(dataset.UNITS),
             window=window,
-            grid_shape=getattr(dataset, "grid_shape", None),
+            grid_shape=dataset.grid_shape,
             features=self.features,
             # How generated parts were made: a prediction takes pitch and process from it.
             info={
