@@ -15,8 +15,8 @@ import torch
 from pyvista import examples
 
 from lpbf import HexMesh, Process, simulate, voxelize
-from lpbf.build import make_build
-from lpbf.solve_direct import direct_suits
+from lpbf.mechanics.build import make_build
+from lpbf.mechanics.solve_direct import direct_suits
 
 PARTS = {
     "nut, pitch 2.5": lambda: voxelize(examples.nutfile, 2.5),

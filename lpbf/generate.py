@@ -14,11 +14,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from flare_mesh.files import atomic_path, check_folder, is_whole
 from flare_mesh.workers import run_tasks
-from lpbf.case_file import read_metadata
-from lpbf.cases import Case, list_cases
+from lpbf.dataset.case_file import read_metadata
+from lpbf.dataset.cases import Case, list_cases
+from lpbf.dataset.run_case import Outcome, file_digest, run_case
+from lpbf.dataset.settings import Settings, read_settings
 from lpbf.part import PART_SUFFIXES
-from lpbf.run_case import Outcome, file_digest, run_case
-from lpbf.settings import Settings, read_settings
 
 
 def generate(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lpbf.element import isotropic_elasticity
+from lpbf.mechanics.element import isotropic_elasticity
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flare_mesh.data import edges_of_cells
-from lpbf.element import NODES
+from lpbf.mechanics.element import NODES
 
 # Corners of a voxel as grid offsets.
 _CORNERS = ((NODES + 1) / 2).astype(np.int64)

@@ -9,8 +9,8 @@ if not torch.cuda.is_available():  # before anything imports Triton
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
 from flare_mesh.datasets import LPBF
+from lpbf.dataset.settings import Settings
 from lpbf.generate import generate
-from lpbf.settings import Settings
 
 TINY = Settings(pitch=4.0, size=(16.0, 24.0), min_nodes=30, test_fraction=0.25)
 

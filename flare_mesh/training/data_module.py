@@ -19,7 +19,7 @@ from flare_mesh.training.case_loader import CaseLoader
 from flare_mesh.training.case_sampler import CaseSampler
 from flare_mesh.training.cases import Cases, case_names
 from flare_mesh.training.description import DataDescription
-from lpbf.settings import read_settings
+from lpbf.dataset.settings import read_settings
 
 
 class FieldDataModule(LightningDataModule):

@@ -9,10 +9,10 @@ import pytest
 import trimesh
 
 from flare_mesh.files import is_whole
-from lpbf.case_file import read_metadata
-from lpbf.cases import list_cases
+from lpbf.dataset.case_file import read_metadata
+from lpbf.dataset.cases import list_cases
+from lpbf.dataset.settings import Settings
 from lpbf.generate import generate, main
-from lpbf.settings import Settings
 
 SMALL = Settings(pitch=4.0, size=(16.0, 24.0), min_nodes=30, test_fraction=0.25)
 
@@ -86,7 +86,7 @@ def test_resume_after_a_kill(tmp_path):
     script = tmp_path / "run.py"
     script.write_text(
         "from lpbf.generate import generate\n"
-        "from lpbf.settings import Settings\n"
+        "from lpbf.dataset.settings import Settings\n"
         "if __name__ == '__main__':\n"
         f"    generate({str(out)!r}, 8, settings={narrow!r}, workers=2)\n"
     )

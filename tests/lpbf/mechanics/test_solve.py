@@ -6,10 +6,10 @@ from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
 from lpbf import HexMesh, Material, Process, SolverError, simulate
-from lpbf.build import make_build
+from lpbf.mechanics.build import make_build
+from lpbf.mechanics.solve_cg import solve_cg
+from lpbf.mechanics.solve_direct import direct_suits, solve_direct
 from lpbf.result import von_mises
-from lpbf.solve_cg import solve_cg
-from lpbf.solve_direct import direct_suits, solve_direct
 
 STEEL = Material("steel", youngs_modulus=200_000.0, poisson_ratio=0.3)
 PROCESS = Process(

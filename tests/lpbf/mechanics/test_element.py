@@ -4,7 +4,7 @@ from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
 from lpbf import HexMesh
-from lpbf.element import NODES, brick, isotropic_elasticity
+from lpbf.mechanics.element import NODES, brick, isotropic_elasticity
 
 SPACING = (1.0, 1.3, 0.7)
 ELASTICITY = isotropic_elasticity(200_000.0, 0.3)

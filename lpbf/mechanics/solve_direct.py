@@ -5,8 +5,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.linalg import cho_factor, cho_solve, get_lapack_funcs
 
-from lpbf.build import CLAMPED, Build, Displacements
 from lpbf.errors import SolverError
+from lpbf.mechanics.build import CLAMPED, Build, Displacements
 
 # Bytes that the direct solver's dense blocks may take together.
 _DIRECT_BYTES = 2 * 2**30

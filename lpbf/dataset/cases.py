@@ -5,8 +5,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from lpbf.dataset.settings import Settings
 from lpbf.part import PART_SUFFIXES
-from lpbf.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from lpbf.case_file import write_case
-from lpbf.cases import Case
+from lpbf.dataset.case_file import write_case
+from lpbf.dataset.cases import Case
+from lpbf.dataset.settings import Settings
 from lpbf.errors import PartError, PartWarning, SolverError
 from lpbf.parts import procedural_part
 from lpbf.result import Result
-from lpbf.settings import Settings
 from lpbf.simulate import simulate
 from lpbf.voxelize import voxelize
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lpbf.element import Brick, brick
 from lpbf.errors import IslandError
 from lpbf.islands import drop_islands
 from lpbf.material import get_material
+from lpbf.mechanics.element import Brick, brick
 from lpbf.mesh import HexMesh
 from lpbf.process import Process
 

@@ -4,12 +4,12 @@ import time
 
 import numpy as np
 
-from lpbf.build import Build, make_build
+from lpbf.mechanics.build import Build, make_build
+from lpbf.mechanics.solve_cg import solve_cg
+from lpbf.mechanics.solve_direct import direct_suits, solve_direct
 from lpbf.mesh import HexMesh
 from lpbf.process import Process
 from lpbf.result import Result
-from lpbf.solve_cg import solve_cg
-from lpbf.solve_direct import direct_suits, solve_direct
 
 
 def simulate(mesh: HexMesh, process: Process | None = None, *, solver: str = "auto") -> Result:

@@ -2,8 +2,8 @@
 
 import torch
 
-from lpbf.build import Build, Displacements
 from lpbf.errors import SolverError
+from lpbf.mechanics.build import Build, Displacements
 
 
 def solve_cg(

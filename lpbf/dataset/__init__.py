@@ -1,0 +1,1 @@
+"""Data sets of simulated parts: what they are made of, their files."""

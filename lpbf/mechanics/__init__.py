@@ -1,0 +1,1 @@
+"""Equilibrium on voxels: elements, layers, solvers."""

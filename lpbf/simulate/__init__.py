@@ -1,0 +1,5 @@
+"""The simulation of a part."""
+
+from lpbf.simulate.simulate import simulate
+
+__all__ = ["simulate"]
