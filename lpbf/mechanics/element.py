@@ -32,12 +32,17 @@ class Brick:
         strain: [6, 24], mean strain from the nodal displacements (interleaved x, y, z), 1/mm.
         stiffness: [24, 24], N/mm.
         load: [24, 6], nodal forces of a uniform inherent strain, N.
+        gauss_strain: [8, 6, 24 + m], strain at the Gauss points from the nodal displacements and
+            the amplitudes of the m = 9 incompatible modes (0 for the plain brick), 1/mm.
+        gauss_weight: Volume of a Gauss point, mm^3.
     """
 
     elasticity: NDArray[np.float64]
     strain: NDArray[np.float64]
     stiffness: NDArray[np.float64]
     load: NDArray[np.float64]
+    gauss_strain: NDArray[np.float64]
+    gauss_weight: float
 
 
 def isotropic_elasticity(youngs_modulus: float, poisson_ratio: float) -> NDArray[np.float64]:
@@ -92,23 +97,27 @@ def brick(
     size = np.asarray(spacing, dtype=np.float64)
     point = 1 / np.sqrt(3)
     weight = size.prod() / 8
-    nodal = np.zeros((24, 24))
-    coupling = np.zeros((24, 9))
-    internal = np.zeros((9, 9))
-    load = np.zeros((24, 6))
-    for xi in point * NODES:
-        b = _strain_matrix(_nodal_gradient(xi, size))
-        g = _strain_matrix(np.diag(-2 * xi * 2 / size))
-        nodal += weight * b.T @ elasticity @ b
-        coupling += weight * b.T @ elasticity @ g
-        internal += weight * g.T @ elasticity @ g
-        load += weight * b.T @ elasticity
-    stiffness = nodal
-    if incompatible_modes:
-        stiffness = nodal - coupling @ np.linalg.solve(internal, coupling.T)
+    strain = np.stack(
+        [
+            np.hstack(
+                [
+                    _strain_matrix(_nodal_gradient(xi, size)),
+                    _strain_matrix(np.diag(-2 * xi * 2 / size)),
+                ]
+            )
+            for xi in point * NODES
+        ]
+    )
+    if not incompatible_modes:
+        strain = strain[:, :, :24]
+    full = weight * np.einsum("gsi,st,gtj->ij", strain, elasticity, strain)
+    coupling = full[:24, 24:]
+    stiffness = full[:24, :24] - coupling @ np.linalg.solve(full[24:, 24:], coupling.T)
     return Brick(
         elasticity=elasticity,
         strain=_strain_matrix(_nodal_gradient(np.zeros(3), size)),
         stiffness=(stiffness + stiffness.T) / 2,
-        load=load,
+        load=weight * np.einsum("gsi,st->it", strain[:, :, :24], elasticity),
+        gauss_strain=strain,
+        gauss_weight=float(weight),
     )
