@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flare_mesh.ops.numba_jit import exp2, jit
-from flare_mesh.ops.numba_threads import run
+from flare_mesh.compiled.jit import jit
+from flare_mesh.compiled.threads import run
+from flare_mesh.ops.numba_exp2 import exp2
 
 _F32 = np.float32
 # GELU(z) = z / (1 + 2^t) with t = -2 log2(e) sqrt(2 / pi) (z + 0.044715 z^3).

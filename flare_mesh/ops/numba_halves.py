@@ -7,7 +7,8 @@ vector registers.
 
 import numpy as np
 
-from flare_mesh.ops.numba_jit import FAST_MAX, FAST_SUM, exp2, jit
+from flare_mesh.compiled.jit import FAST_MAX, FAST_SUM, jit
+from flare_mesh.ops.numba_exp2 import exp2
 
 TILE = 8  # nodes; the loops below are written out for it
 BLOCK = 512  # nodes whose rows stay in the second cache while the heads are gone through

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flare_mesh.compiled.threads import run
 from flare_mesh.ops import numba_halves as halves
-from flare_mesh.ops.numba_threads import run
 from flare_mesh.ops.precision import sum_dtype
 
 _LOG2E = math.log2(math.e)

@@ -4,15 +4,15 @@ import threading
 import pytest
 import torch
 
-from flare_mesh.ops import numba_threads
-from flare_mesh.ops.numba_threads import run
+from flare_mesh.compiled import threads as team
+from flare_mesh.compiled.threads import run
 
 
 @pytest.fixture(autouse=True, params=["OpenMP", "Python"])
 def _threads(request, monkeypatch):
     if request.param == "Python":
-        monkeypatch.setattr(numba_threads, "_openmp", None)
-    elif numba_threads._openmp is None:
+        monkeypatch.setattr(team, "_openmp", None)
+    elif team._openmp is None:
         pytest.skip("torch has no GNU OpenMP here")
 
 
