@@ -9,6 +9,7 @@ from lpbf.mechanics.solve_cg import solve_cg
 from lpbf.mechanics.solve_direct import direct_suits, solve_direct
 from lpbf.mesh import HexMesh
 from lpbf.process import Process
+from lpbf.report import Report, peak_memory
 from lpbf.result import Result
 
 
@@ -43,8 +44,7 @@ def simulate(mesh: HexMesh, process: Process | None = None, *, solver: str = "au
         displacement=total,
         stress=_nodal_stress(build, total, born),
         temperature=np.full(mesh.num_nodes, process.temperature),
-        solver=solver,
-        seconds=time.perf_counter() - start,
+        report=Report(solver, time.perf_counter() - start, peak_memory()),
     )
 
 

@@ -1,0 +1,70 @@
+"""Results as mesh files."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flare_mesh.data import atomic_path, check_writable, write_mesh
+
+UNITS = {
+    "displacement": "mm",
+    "displacement_on_plate": "mm",
+    "stress": "MPa",
+    "von_mises": "MPa",
+    "principal_stress": "MPa",
+    "temperature": "C",
+    "plastic_strain": "1",
+    "equivalent_plastic_strain": "1",
+    "recoater_clearance": "mm",
+}
+"""Unit of each field that a result may hold."""
+
+# Under this name a MeshData keeps the units of its fields in a file.
+_UNITS_KEY = "field_units"
+_COMPONENTS = {"principal_stress": ("I", "II", "III")}
+
+
+def write_hexahedra(
+    path: str | Path,
+    points: NDArray[Any],
+    cells: NDArray[np.int64],
+    fields: Mapping[str, NDArray[Any]],
+    whole: Mapping[str, NDArray[Any]] | None = None,
+) -> None:
+    """Writes hexahedra and fields of :data:`UNITS`; the file appears whole or not at all.
+
+    Args:
+        path: ``.vtu`` or ``.vtk``, which tell the units too, or another that holds hexahedra.
+        points: Coordinates [N, 3], mm.
+        cells: Nodes in VTK's order, [E, 8].
+        fields: At the nodes, [N] or [N, C].
+        whole: Numbers of the whole part; only ``.vtu`` and ``.vtk`` hold them.
+
+    Raises:
+        ValueError: If the format cannot hold the cells or the fields.
+    """
+    check_writable(path)
+    if Path(path).suffix.lower() not in (".vtu", ".vtk"):
+        import meshio
+
+        block: dict[str, Any] = {"hexahedron": cells}
+        write_mesh(path, meshio.Mesh(points, block, point_data=dict(fields)))
+        return
+
+    import pyvista
+
+    grid = pyvista.UnstructuredGrid({pyvista.CellType.HEXAHEDRON: cells}, points)
+    for name, values in fields.items():
+        grid.point_data[name] = values
+        for column, component in enumerate(_COMPONENTS.get(name, ())):
+            grid.GetPointData().GetArray(name).SetComponentName(column, component)
+    for name, values in (whole or {}).items():
+        grid.field_data[name] = values
+    units = {name: UNITS[name] for name in (*fields, *(whole or {}))}
+    grid.field_data[_UNITS_KEY] = np.frombuffer(json.dumps(units).encode(), np.uint8)
+    with atomic_path(path) as temporary:
+        grid.save(temporary)
