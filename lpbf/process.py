@@ -1,11 +1,22 @@
 """Parameters of the build."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lpbf.material import Material, get_material
+from lpbf.base_plate import BasePlate
+from lpbf.checks import check_bool, check_number
+from lpbf.heat.heat import Heat
+from lpbf.material import TABLE_PROPERTIES, Material, get_material
+from lpbf.plain import from_plain, to_plain
+from lpbf.table import Table
+from lpbf.yaml_file import read_yaml, write_yaml
+
+ISLANDS = ("refuse", "powder")
 
 
 @dataclass(frozen=True)
@@ -20,42 +31,78 @@ class Process:
         material: A name of :data:`lpbf.MATERIALS` or a :class:`Material`.
         layer_height: Height of a simulated layer in mm, a multiple of the voxel height; None
             takes one row of voxels. It lumps many powder layers.
-        inherent_strain: (exx, eyy, ezz), without unit.
+        inherent_strain: (exx, eyy, ezz) of a layer at angle 0, without unit: along the scan
+            vectors, across them, and in the build direction.
         scan_rotation: Degrees by which the in-plane axes of the inherent strain turn about z from
             one layer to the next.
-        temperature: Uniform temperature of the finished part, degrees Celsius; the model is
-            isothermal.
+        scan_angle: Degrees by which they are turned from x in the first layer.
+        temperature: Ambient temperature in degrees Celsius: the finished part's, and, without
+            ``heat``, the uniform one at which it yields.
+        plasticity: Whether the material yields; else it is elastic.
+        release: Whether the part is cut from the plate at the end.
+        islands: Voxels that nothing holds when their layer is built are ``"refuse"``\\ d, or stand
+            in ``"powder"`` of negligible stiffness.
+        base_plate: An elastic plate; None clamps the part's bottom.
+        heat: Parameters of the conduction model; None leaves the model isothermal.
+        incompatible_modes: Whether the bricks have incompatible modes, which bend rightly; False
+            is for comparison.
 
     Raises:
-        ValueError: If a value is not finite, or a strain is too large for small-strain theory.
+        ValueError: If a value is outside its range, a strain is too large for small-strain theory,
+            or the material lacks a property that the process needs.
     """
 
     material: str | Material = "Ti-6Al-4V"
     layer_height: float | None = None
     inherent_strain: tuple[float, float, float] = (-0.004, -0.004, -0.004)
     scan_rotation: float = 0.0
+    scan_angle: float = 0.0
     temperature: float = 25.0
+    plasticity: bool = False
+    release: bool = False
+    islands: str = "refuse"
+    base_plate: BasePlate | None = None
+    heat: Heat | None = None
+    incompatible_modes: bool = True
 
     def __post_init__(self) -> None:
-        get_material(self.material)
-        if self.layer_height is not None and not (
-            np.isfinite(self.layer_height) and self.layer_height > 0
-        ):
-            raise ValueError(f"Process: expected layer_height > 0 mm (got {self.layer_height})")
-        strain = np.asarray(self.inherent_strain, dtype=np.float64)
-        if strain.shape != (3,) or not (np.abs(strain) <= 0.1).all():
-            raise ValueError(
-                f"Process: expected inherent_strain as (exx, eyy, ezz), each within 0.1 of zero "
-                f"(got {self.inherent_strain})"
+        owner = "Process"
+        material = get_material(self.material)
+        numbers: dict[str, Any] = {
+            "scan_rotation": check_number(owner, "scan_rotation", self.scan_rotation),
+            "scan_angle": check_number(owner, "scan_angle", self.scan_angle),
+            "temperature": check_number(owner, "temperature", self.temperature, -273.15, 3e3, "C"),
+            "inherent_strain": _check_strain(self.inherent_strain),
+        }
+        if self.layer_height is not None:
+            numbers["layer_height"] = check_number(
+                owner, "layer_height", self.layer_height, 0, unit="mm", above=True
             )
-        for name in ("scan_rotation", "temperature"):
-            if not np.isfinite(getattr(self, name)):
-                raise ValueError(f"Process: expected a finite {name} (got {getattr(self, name)})")
+        for name, value in numbers.items():
+            object.__setattr__(self, name, value)
+        for name in ("plasticity", "release", "incompatible_modes"):
+            check_bool(owner, name, getattr(self, name))
+        if self.islands not in ISLANDS:
+            raise ValueError(f"{owner}: unknown islands={self.islands!r}; choose from {ISLANDS}")
+        for name, kind in (("base_plate", BasePlate), ("heat", Heat)):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, kind):
+                raise ValueError(
+                    f"{owner}: expected {name} as a {kind.__name__} or None (got {value!r})"
+                )
+        if self.plasticity:
+            material.require("yield_stress")
+        if self.heat is not None:
+            material.require(
+                "density", "conductivity", "specific_heat", "solidus", "liquidus", "latent_heat"
+            )
+            if self.heat.thermal_strain:
+                material.require("thermal_expansion")
 
     def layer_strain(self, layer: int) -> NDArray[np.float64]:
         """Inherent strain of a layer, [6], in the order xx, yy, zz, xy, yz, xz."""
         exx, eyy, ezz = self.inherent_strain
-        angle = np.deg2rad(self.scan_rotation * layer)
+        angle = np.deg2rad(self.scan_angle + self.scan_rotation * layer)
         c, s = np.cos(angle), np.sin(angle)
         in_plane = [c * c * exx + s * s * eyy, s * s * exx + c * c * eyy]
         return np.array([*in_plane, ezz, 2 * c * s * (exx - eyy), 0.0, 0.0])
@@ -75,3 +122,61 @@ class Process:
                 f"height of {voxel_height} mm; change the pitch or the layer height"
             )
         return count
+
+    def to_dict(self) -> dict[str, Any]:
+        """All parameters as plain values (a material by name stays a name), as JSON can hold."""
+        return to_plain(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Process":
+        """The process of :meth:`to_dict`'s values; what is missing takes its default.
+
+        Raises:
+            ValueError: If a key is unknown or a value does not fit.
+        """
+        readers = {
+            "material": _read_material,
+            "base_plate": lambda v: None if v is None else from_plain(BasePlate, v),
+            "heat": lambda v: None if v is None else from_plain(Heat, v),
+        }
+        return from_plain(cls, values, readers)
+
+    def to_yaml(self, path: str | Path) -> None:
+        """Writes all parameters to a YAML file, which appears whole or not at all."""
+        write_yaml(path, self.to_dict())
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> "Process":
+        """Reads parameters from a YAML file; what is missing takes its default.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If it is not YAML of plain values, a key is unknown or a value does not fit.
+        """
+        values = read_yaml(path)
+        try:
+            return cls.from_dict(values)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+
+
+def _check_strain(given: Any) -> tuple[float, ...]:
+    if isinstance(given, (Sequence, np.ndarray)) and len(given) == 3:
+        try:
+            return tuple(check_number("", "", strain, -0.1, 0.1) for strain in given)
+        except ValueError:
+            pass  # the message below tells more
+    raise ValueError(
+        f"Process: expected inherent_strain as (exx, eyy, ezz), each within 0.1 of zero "
+        f"(got {given})"
+    )
+
+
+def _read_material(value: Any) -> str | Material:
+    if isinstance(value, str):
+        return value
+    readers = {
+        name: lambda v: from_plain(Table, v) if isinstance(v, Mapping) else v
+        for name in TABLE_PROPERTIES
+    }
+    return from_plain(Material, value, readers)
