@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flare_mesh.workers import run_tasks
+from flare_mesh.workers import WorkerLostError, run_tasks
 
 
 def describe(number):
@@ -85,3 +85,57 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     for pid in left:
         os.kill(pid, 9)
     assert left == []
+
+
+def die_once(folder, number):
+    """Kills its process at the first try of the third task."""
+    if number == 3:
+        try:
+            (folder / "died").touch(exist_ok=False)
+        except FileExistsError:
+            return number
+        os.kill(os.getpid(), 9)
+    return number
+
+
+def test_tasks_of_a_worker_that_was_killed_are_done_again(tmp_path):
+    tasks = [(tmp_path, i) for i in range(12)]
+    assert sorted(run_tasks(die_once, tasks, 2)) == list(range(12))
+    assert (tmp_path / "died").exists()
+
+
+def die_of_some(number):
+    if number in (2, 7):
+        os.kill(os.getpid(), 9)
+    return number
+
+
+def test_tasks_that_kill_their_worker_are_named_once_the_others_are_done():
+    done = []
+    with pytest.raises(WorkerLostError, match="at each try of 2 tasks") as caught:
+        done.extend(run_tasks(die_of_some, [(i,) for i in range(12)], 2))
+    assert sorted(caught.value.tasks) == [(2,), (7,)]
+    assert sorted(done) == [i for i in range(12) if i not in (2, 7)]
+
+
+def die(number):
+    os._exit(1)
+
+
+def test_where_no_task_can_run_not_all_are_tried():
+    with pytest.raises(WorkerLostError, match="2 tasks"):
+        list(run_tasks(die, [(i,) for i in range(1000)], 1))
+
+
+def test_tasks_are_taken_as_they_are_needed():
+    taken = []
+
+    def tasks():
+        for i in range(100):
+            taken.append(i)
+            yield (i,)
+
+    results = run_tasks(fail, ((i + 2,) for (i,) in tasks()), 2)
+    next(results)
+    assert len(taken) <= 4
+    results.close()
