@@ -123,9 +123,14 @@ class Result:
         return None if self.report is None else self.report.seconds
 
     def save(self, path: str | Path) -> None:
-        """Writes all fields to a mesh file: ``.vtu``, or another that holds hexahedra.
+        """Writes all fields to a mesh file: ``.vtu``, ``.vtk`` or ``.xdmf``.
 
-        ``.vtu`` and ``.vtk`` hold the units and the recoater's clearance too.
+        ``.vtu`` holds the units and the recoater's clearance too. The file appears whole or not
+        at all.
+
+        Raises:
+            ValueError: If the file is of another type.
+            OSError: If it cannot be written.
         """
         fields: dict[str, Any] = {
             "displacement": self.displacement,

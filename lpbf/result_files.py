@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flare_mesh.data import atomic_path, check_writable, write_mesh
+from flare_mesh.data import atomic_path, check_folder, write_mesh
 
 UNITS = {
     "displacement": "mm",
@@ -23,9 +23,27 @@ UNITS = {
 }
 """Unit of each field that a result may hold."""
 
+RESULT_SUFFIXES = (".vtu", ".vtk", ".xdmf")
+"""Formats that hold hexahedra and their fields."""
+
 # Under this name a MeshData keeps the units of its fields in a file.
 _UNITS_KEY = "field_units"
 _COMPONENTS = {"principal_stress": ("I", "II", "III")}
+
+
+def check_result_path(path: str | Path) -> None:
+    """Refuses a file that cannot hold a result, before any work is spent on it.
+
+    Raises:
+        ValueError: If its format cannot.
+        NotADirectoryError: If a file stands where its folder should.
+    """
+    if Path(path).suffix.lower() not in RESULT_SUFFIXES:
+        raise ValueError(
+            f"{path}: expected a file of type {', '.join(RESULT_SUFFIXES)} for hexahedra and "
+            f"their fields; choose .vtu"
+        )
+    check_folder(path)
 
 
 def write_hexahedra(
@@ -38,17 +56,18 @@ def write_hexahedra(
     """Writes hexahedra and fields of :data:`UNITS`; the file appears whole or not at all.
 
     Args:
-        path: ``.vtu`` or ``.vtk``, which tell the units too, or another that holds hexahedra.
+        path: A file of :data:`RESULT_SUFFIXES`; ``.vtu`` tells the units too.
         points: Coordinates [N, 3], mm.
         cells: Nodes in VTK's order, [E, 8].
         fields: At the nodes, [N] or [N, C].
-        whole: Numbers of the whole part; only ``.vtu`` and ``.vtk`` hold them.
+        whole: Numbers of the whole part, which only ``.vtu`` holds.
 
     Raises:
-        ValueError: If the format cannot hold the cells or the fields.
+        ValueError: If the format cannot hold them.
+        OSError: If the file cannot be written.
     """
-    check_writable(path)
-    if Path(path).suffix.lower() not in (".vtu", ".vtk"):
+    check_result_path(path)
+    if Path(path).suffix.lower() != ".vtu":
         import meshio
 
         block: dict[str, Any] = {"hexahedron": cells}
@@ -56,6 +75,7 @@ def write_hexahedra(
         return
 
     import pyvista
+    from vtkmodules.vtkIOXML import vtkXMLUnstructuredGridWriter
 
     grid = pyvista.UnstructuredGrid({pyvista.CellType.HEXAHEDRON: cells}, points)
     for name, values in fields.items():
@@ -66,5 +86,11 @@ def write_hexahedra(
         grid.field_data[name] = values
     units = {name: UNITS[name] for name in (*fields, *(whole or {}))}
     grid.field_data[_UNITS_KEY] = np.frombuffer(json.dumps(units).encode(), np.uint8)
+    # By way of memory: VTK itself ends the process where the disk is full.
+    writer = vtkXMLUnstructuredGridWriter()
+    writer.SetInputData(grid)
+    writer.EncodeAppendedDataOn()
+    writer.WriteToOutputStringOn()
+    writer.Write()
     with atomic_path(path) as temporary:
-        grid.save(temporary)
+        temporary.write_text(writer.GetOutputString(), encoding="ascii")

@@ -1,3 +1,5 @@
+import resource
+
 import meshio
 import numpy as np
 import pytest
@@ -50,7 +52,7 @@ def test_saved_fields_are_read_back_by_other_programs(tmp_path):
         *("displacement", "von_mises", "stress", "principal_stress", "temperature"),
         *("plastic_strain", "equivalent_plastic_strain", "displacement_on_plate"),
     )
-    for suffix in (".vtu", ".xdmf"):
+    for suffix in (".vtu", ".vtk", ".xdmf"):
         path = tmp_path / "out" / f"part{suffix}"
         whole.save(path)
         read = meshio.read(path)
@@ -117,6 +119,22 @@ def test_a_series_appears_whole_or_not_at_all(tmp_path):
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.parametrize("suffix", [".vtu", ".vtk", ".xdmf"])
+def test_a_full_disk_leaves_nothing_half_written(tmp_path, suffix):
+    path = tmp_path / f"part{suffix}"
+    result().save(path)
+    whole = path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(OSError):
+            result(temperature=np.ones(mesh().num_nodes)).save(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path] == list(tmp_path.iterdir())
+    assert path.read_bytes() == whole
+
+
 def test_solver_and_seconds_are_the_report():
     assert (result().solver, result().seconds) == (None, None)
     reported = result(report=Report("direct", 1.5, 10))
@@ -136,6 +154,6 @@ def test_bad_input(tmp_path):
         result().save_series(tmp_path / "part.pvd")
     with pytest.raises(ValueError, match="expected the name of a .pvd file"):
         result(history=history(mesh())).save_series(tmp_path / "part.vtu")
-    with pytest.raises(ValueError, match="part.stl"):
+    with pytest.raises(ValueError, match="part.stl: expected a file of type .vtu, .vtk, .xdmf"):
         result().save(tmp_path / "part.stl")
     assert list(tmp_path.iterdir()) == []
