@@ -111,7 +111,7 @@ def islands_part():
     return part
 
 
-def test_islands_are_named_and_dropped_or_refused():
+def test_islands_are_named_and_dropped_refused_or_kept():
     with pytest.warns(
         PartWarning, match=r"hook.stl: dropped 4 islands .* 4 voxels at layer 4 around"
     ):
@@ -119,6 +119,8 @@ def test_islands_are_named_and_dropped_or_refused():
     assert volume(mesh) == pytest.approx(2 * 2 * 10 + 6 * 2 * 2)
     with pytest.raises(IslandError, match=r"hook.stl: 4 islands .* add supports, or drop them"):
         voxelize(islands_part(), 1.0, islands="refuse")
+    kept = voxelize(islands_part(), 1.0, islands="keep")
+    assert volume(kept) == pytest.approx(islands_part().volume)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +140,7 @@ def test_islands_are_named_and_dropped_or_refused():
             PartError,
             "larger than the build volume of 3 x",
         ),
-        ({"pitch": 1.0, "islands": "keep"}, ValueError, "unknown islands='keep'"),
+        ({"pitch": 1.0, "islands": "float"}, ValueError, "unknown islands='float'"),
     ],
 )
 def test_bad_options(options, error, message):
