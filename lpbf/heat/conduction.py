@@ -1,0 +1,152 @@
+"""Heat flows between the standing voxels, and from them to plate, powder and gas."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lpbf.heat.heat import Heat
+from lpbf.material import Material
+from lpbf.mesh import HexMesh
+from lpbf.table import as_table
+
+PLATE, POWDER, GAS = 0, 1, 2
+_STEPS = ((-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1))
+_BELOW, _ABOVE = 4, 5
+
+
+@dataclass(frozen=True)
+class HeatFlow:
+    """Linear heat flows out of the cells, A T - b in W.
+
+    Attributes:
+        diagonal: Of A, [n], W/K.
+        links: Conductance to the neighbour in -x, +x, -y, +y, -z, +z, 0 if there is none, [6, n],
+            W/K.
+        neighbours: Cell numbers, any valid one if there is none, [6, n].
+        losses: Conductance to plate, powder and gas, [3, n], W/K.
+        surroundings: Temperature of plate, powder and gas, [3], C.
+    """
+
+    diagonal: Tensor
+    links: Tensor
+    neighbours: Tensor
+    losses: Tensor
+    surroundings: Tensor
+
+    def apply(self, x: Tensor, diagonal: Tensor | None = None, factor: float = 1.0) -> Tensor:
+        """A x; or the product with ``diagonal`` and the off-diagonal part of ``factor`` A."""
+        product = (self.diagonal if diagonal is None else diagonal) * x
+        for link, cells in zip(self.links, self.neighbours, strict=True):
+            product.addcmul_(link, x.index_select(0, cells), value=-factor)
+        return product
+
+    def out(self, temperature: Tensor) -> Tensor:
+        """Heat that flows out of each cell to its neighbours and its surroundings, [n], W."""
+        return self.apply(temperature) - self.surroundings @ self.losses
+
+    def lost(self, temperature: Tensor) -> Tensor:
+        """Heat that the part loses to plate, powder and gas, [3], W."""
+        return (self.losses * (temperature - self.surroundings[:, None])).sum(1)
+
+
+class Conduction:
+    """Cell-centred finite volumes with two-point fluxes on the voxels that stand.
+
+    Two neighbours conduct in series, A / (h/2k + h/2k'); a face to the surroundings has the half
+    voxel and the film in series, A / (h/2k + 1/coefficient). The flows are antisymmetric, so no
+    heat is lost between cells, and no temperature leaves the range of its surroundings.
+
+    Args:
+        mesh: The part.
+        cell_layer: Layer of each cell, [E], rising.
+        material: With a conductivity.
+        heat: Coefficients and temperatures of the surroundings.
+        device: Where the tensors live.
+
+    Raises:
+        ValueError: If the material has no conductivity.
+    """
+
+    def __init__(
+        self,
+        mesh: HexMesh,
+        cell_layer: NDArray[np.int64],
+        material: Material,
+        heat: Heat,
+        *,
+        device: str | torch.device = "cpu",
+    ):
+        material.require("conductivity")
+        assert material.conductivity is not None
+        table = as_table(material.conductivity)
+        # On the device, as indices of the table's rows.
+        self._points = torch.tensor(table.temperature, dtype=torch.float64, device=device)
+        self._values = torch.tensor(table.value, dtype=torch.float64, device=device)
+
+        size = np.array(mesh.spacing) / 1e3  # m
+        area = size.prod() / size
+        axis = [0, 0, 1, 1, 2, 2]
+        self._shape = torch.from_numpy((area / size)[axis]).to(device)  # A / h of each face, m
+        self._area = torch.from_numpy(area[axis]).to(device)
+        plate = torch.inf if heat.plate_coefficient is None else heat.plate_coefficient
+        self._coefficients = (plate, heat.powder_coefficient, heat.gas_coefficient)
+        powder = heat.preheat if heat.powder_temperature is None else heat.powder_temperature
+        self._surroundings = torch.tensor(
+            [heat.preheat, powder, heat.gas_temperature], dtype=torch.float64, device=device
+        )
+        row = mesh.cell_index[:, 2]
+        last_of_layer = np.append(cell_layer[1:] != cell_layer[:-1], True)
+        # The highest row of each layer's cells is what the gas cools, once they are the newest.
+        top_row = row[last_of_layer][np.searchsorted(cell_layer[last_of_layer], cell_layer)]
+        self._neighbours = torch.from_numpy(_neighbours(mesh)).to(device)
+        self._at_bottom = torch.from_numpy(row == 0).to(device)
+        self._at_top = torch.from_numpy(row == top_row).to(device)
+        self._layer = torch.from_numpy(cell_layer).to(device)
+
+    def stand(self, num_cells: int) -> None:
+        """Lets the first cells stand, up to the last one of a layer."""
+        neighbours = self._neighbours[:, :num_cells]
+        self._linked = (neighbours >= 0) & (neighbours < num_cells)
+        self._cells = torch.where(self._linked, neighbours, 0)
+        kind = torch.full_like(neighbours, POWDER)
+        kind[_BELOW, self._at_bottom[:num_cells]] = PLATE
+        newest = self._layer[:num_cells] == self._layer[num_cells - 1]
+        kind[_ABOVE, newest & self._at_top[:num_cells]] = GAS
+        self._open = [(kind == medium) & ~self._linked for medium in (PLATE, POWDER, GAS)]
+
+    def conductivity(self, temperature: Tensor) -> Tensor:
+        """W/(m K) of temperatures in C."""
+        points, values = self._points, self._values
+        if len(points) == 1:
+            return values.expand(temperature.shape)
+        upper = torch.bucketize(temperature, points).clamp(1, len(points) - 1)
+        left, right = points[upper - 1], points[upper]
+        share = ((temperature - left) / (right - left)).clamp(0, 1)
+        return torch.lerp(values[upper - 1], values[upper], share)
+
+    def at(self, temperature: Tensor) -> HeatFlow:
+        """The heat flows of the standing cells with the conductivity at ``temperature`` [n]."""
+        half = 0.5 / self.conductivity(temperature)
+        shape, area = self._shape[:, None], self._area[:, None]
+        links = torch.stack([half.index_select(0, cells) for cells in self._cells])
+        links = torch.where(self._linked, shape / links.add_(half), 0)
+        half_resistance = half / shape
+        losses = []
+        for faces, coefficient in zip(self._open, self._coefficients, strict=True):
+            if coefficient > 0:
+                film = 1 / (coefficient * area)
+                losses.append(torch.where(faces, 1 / (half_resistance + film), 0).sum(0))
+            else:
+                losses.append(torch.zeros_like(half))
+        lost = torch.stack(losses)
+        return HeatFlow(links.sum(0) + lost.sum(0), links, self._cells, lost, self._surroundings)
+
+
+def _neighbours(mesh: HexMesh) -> NDArray[np.int64]:
+    """Cells beyond the faces -x, +x, -y, +y, -z, +z of each cell, -1 for none, [6, E]."""
+    ids = np.full([size + 2 for size in mesh.mask.shape], -1)
+    ids[tuple(mesh.cell_index.T + 1)] = np.arange(mesh.num_cells)
+    return np.stack([ids[tuple((mesh.cell_index + 1 + step).T)] for step in _STEPS])

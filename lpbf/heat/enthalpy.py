@@ -1,0 +1,87 @@
+"""Enthalpy of a material over temperature."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lpbf.material import Material
+from lpbf.table import as_table
+
+LEAST_MELTING_RANGE = 1.0
+"""Least distance in K from solidus to liquidus of a material with latent heat."""
+
+
+class Enthalpy:
+    """Enthalpy per volume, H(T) = rho (int c dT + L f(T)), in J/m^3, and its slope.
+
+    The liquid fraction f rises linearly from the solidus to the liquidus. c is piecewise linear,
+    so H is piecewise quadratic, and it is integrated exactly. H = 0 where the first segment of
+    the table starts.
+
+    Args:
+        material: With density and specific_heat; with solidus, liquidus and latent_heat unless
+            the latent heat is 0.
+        device: Where the tensors live.
+
+    Raises:
+        ValueError: If the material lacks a property, its heat capacity is 0 somewhere, or it
+            melts within less than 1 K.
+    """
+
+    def __init__(self, material: Material, *, device: str | torch.device = "cpu"):
+        material.require("density", "specific_heat", "latent_heat")
+        assert material.density is not None
+        assert material.specific_heat is not None
+        heat = as_table(material.specific_heat)
+        if min(heat.value) <= 0:
+            raise ValueError(
+                f"Material '{material.name}': expected specific_heat > 0 J/(kg K) everywhere "
+                f"(got {min(heat.value)})"
+            )
+        self.melting: tuple[float, float] | None = None
+        if material.latent_heat:
+            material.require("solidus", "liquidus")
+            assert material.solidus is not None
+            assert material.liquidus is not None
+            self.melting = (material.solidus, material.liquidus)
+            if material.liquidus - material.solidus < LEAST_MELTING_RANGE:
+                raise ValueError(
+                    f"Material '{material.name}': expected liquidus >= solidus + "
+                    f"{LEAST_MELTING_RANGE:g} C, over which the latent heat is spread (got "
+                    f"{self.melting}); widen the melting range"
+                )
+        points = np.unique([*heat.temperature, *(self.melting or ())])
+        # The c and its slope at the start of each segment, the first one left of all points.
+        starts = np.concatenate([points[:1], points])
+        capacity = heat(starts)
+        slope = np.zeros(len(starts))
+        slope[1:-1] = np.diff(capacity[1:]) / np.diff(points)
+        if self.melting and material.latent_heat:
+            start, end = self.melting
+            capacity[1:][(points >= start) & (points < end)] += material.latent_heat / (end - start)
+        width = np.diff(points)
+        rise = capacity[1:-1] * width + slope[1:-1] * width**2 / 2
+        value = np.concatenate([[0.0, 0.0], np.cumsum(rise)])
+        table = material.density * np.stack([value, capacity, slope])
+        self._points = torch.from_numpy(points).to(device)
+        self._starts = torch.from_numpy(starts).to(device)
+        self._value, self._capacity, self._slope = torch.from_numpy(table).to(device)
+
+    def __call__(self, temperature: Tensor) -> tuple[Tensor, Tensor]:
+        """H in J/m^3 and dH/dT in J/(m^3 K), where it jumps that above, of temperatures in C."""
+        segment = torch.bucketize(temperature, self._points, right=True)
+        above = temperature - self._starts[segment]
+        slope = self._slope[segment]
+        capacity = self._capacity[segment] + slope * above
+        return self._value[segment] + (capacity - slope * above / 2) * above, capacity
+
+    def stop_at_melting(self, start: Tensor, end: Tensor) -> Tensor:
+        """``end``, but inside the melting range where the way from ``start`` leads across it.
+
+        Newton's method overshoots where the slope of H jumps; from inside it sees both sides.
+        """
+        if self.melting is None:
+            return end
+        low, high = self.melting
+        across = ((start < low) & (end > high)) | ((start >= high) & (end < low))
+        return torch.where(across, (low + high) / 2, end)

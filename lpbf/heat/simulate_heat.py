@@ -1,0 +1,112 @@
+"""The temperature of a part while it is built layer by layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lpbf.heat.conduction import Conduction
+from lpbf.heat.enthalpy import Enthalpy
+from lpbf.heat.time_step import HeatStep, TimeStepper
+from lpbf.material import get_material
+
+if TYPE_CHECKING:
+    from lpbf.mesh import HexMesh
+    from lpbf.process import Process
+
+
+@dataclass(frozen=True, eq=False)
+class HeatResult:
+    """Temperatures of the cells, in degrees Celsius, float64.
+
+    Attributes:
+        temperature: At the end, [E].
+        after_layer: For each layer, those of the standing cells at the end of its dwell, [n].
+        deposition_temperature: Of each fresh layer.
+        interlayer: Mean over each layer at the end of its dwell, right before the next one is
+            deposited, [L]; NaN for a layer without cells.
+        steps: What each time step did.
+    """
+
+    temperature: Tensor
+    after_layer: tuple[Tensor, ...]
+    deposition_temperature: float
+    interlayer: Tensor
+    steps: tuple[HeatStep, ...]
+
+    @property
+    def before_layer(self) -> tuple[Tensor, ...]:
+        """For each layer, the standing cells' temperatures right before it is deposited."""
+        return (self.temperature[:0], *self.after_layer[:-1])
+
+    @property
+    def balance_error(self) -> float:
+        """Largest error of the energy balance of a time step, of the heat it exchanged."""
+        return max(step.balance_error for step in self.steps)
+
+
+def simulate_heat(
+    mesh: HexMesh, process: Process, *, device: str | torch.device = "cpu"
+) -> HeatResult:
+    """Simulates the temperature of a part while it is built.
+
+    rho c(T) dT/dt = div(k(T) grad T) on the voxels, with latent heat: cell-centred finite volumes,
+    implicit Euler. Each layer appears at the deposition temperature on the layers below and cools
+    for the dwell time. The heat goes to the plate through the bottom (also where the mechanics
+    has an elastic base plate), to the gas through the newest layer's top, and to the powder
+    through all other faces; the powder stores none. The conductivity is that at the start of each
+    time step.
+
+    Args:
+        mesh: The part.
+        process: With ``heat``, and a material with thermal properties.
+        device: Where it is computed.
+
+    Raises:
+        SolverError: If a time step does not converge.
+        ValueError: If the process has no heat model or does not fit the mesh, or the material
+            lacks a property.
+    """
+    heat = process.heat
+    if heat is None:
+        raise ValueError("expected a process with a heat model (got heat=None); set Process.heat")
+    material = get_material(process.material)
+    if not mesh.mask[:, :, 0].any():
+        raise ValueError(
+            "the lowest row of the mesh has no voxels; the part must rest on the plate"
+        )
+    hot = heat.deposition_temperature
+    if hot is None:
+        material.require("liquidus")
+        assert material.liquidus is not None
+        hot = material.liquidus
+    cell_layer = mesh.cell_index[:, 2] // process.voxels_per_layer(mesh.spacing[2])
+    conduction = Conduction(mesh, cell_layer, material, heat, device=device)
+    stepper = TimeStepper(Enthalpy(material, device=device), float(np.prod(mesh.spacing)) * 1e-9)
+
+    num_layers = int(cell_layer[-1]) + 1
+    ends = np.searchsorted(cell_layer, np.arange(num_layers), side="right").tolist()
+    temperature = torch.zeros(0, dtype=torch.float64, device=device)
+    after_layer, interlayer, steps = [], [], []
+    time = 0.0
+    for layer, end in enumerate(ends):
+        fresh = temperature.new_full((end - len(temperature),), hot)
+        temperature = torch.cat([temperature, fresh])
+        conduction.stand(end)
+        durations = heat.steps(heat.dwell_time)
+        if layer == num_layers - 1 and heat.cooling_time > 0:
+            durations += heat.steps(heat.cooling_time)
+        for number, duration in enumerate(durations, start=1):
+            time += duration
+            temperature, step = stepper(
+                temperature, conduction.at(temperature), duration, layer=layer, time=time
+            )
+            steps.append(step)
+            if number == heat.time_steps:
+                after_layer.append(temperature)
+                interlayer.append(temperature[end - len(fresh) :].mean())
+    return HeatResult(temperature, tuple(after_layer), hot, torch.stack(interlayer), tuple(steps))

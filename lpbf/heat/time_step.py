@@ -1,0 +1,147 @@
+"""One implicit step of transient conduction."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lpbf.errors import SolverError
+from lpbf.heat.conduction import HeatFlow
+from lpbf.heat.enthalpy import Enthalpy
+
+# Of the residual by each of Newton's corrections.
+_REDUCTION = 1e-4
+
+
+@dataclass(frozen=True)
+class HeatStep:
+    """What a time step did.
+
+    Attributes:
+        layer: The newest layer, from 0.
+        time: At the end of the step, s since the first deposition.
+        time_step: s.
+        enthalpy_change: Of the part, J.
+        heat_lost: To plate, powder and gas, J.
+        exchanged: Heat that came into cells or left them, J.
+        balance_error: |enthalpy change + heat lost| / exchanged.
+        newton_iterations: Number of linear systems solved.
+        iterations: Of the conjugate gradients, in all of them.
+    """
+
+    layer: int
+    time: float
+    time_step: float
+    enthalpy_change: float
+    heat_lost: tuple[float, float, float]
+    exchanged: float
+    balance_error: float
+    newton_iterations: int
+    iterations: int
+
+
+@dataclass(frozen=True)
+class TimeStepper:
+    """Implicit Euler in the enthalpy: V (H(T) - H(T_old)) + dt (A T - b) = 0 by Newton's method.
+
+    A stays as it is during the step. The linear systems are solved by conjugate gradients with
+    Jacobi's preconditioner.
+
+    Args:
+        enthalpy: H(T).
+        volume: Of a voxel, m^3.
+        tolerance: Sum of the cells' absolute residuals over the heat exchanged.
+        max_newton: Limit of Newton's iterations.
+        max_iterations: Limit of the conjugate gradients' iterations in each of them.
+    """
+
+    enthalpy: Enthalpy
+    volume: float
+    tolerance: float = 1e-8
+    max_newton: int = 60
+    max_iterations: int = 5000
+
+    def __call__(
+        self, old: Tensor, flow: HeatFlow, time_step: float, *, layer: int, time: float
+    ) -> tuple[Tensor, HeatStep]:
+        """Temperatures [n] at ``time``, from those one time step before.
+
+        Raises:
+            SolverError: If Newton's method or the conjugate gradients do not converge.
+        """
+        name = f"heat of layer {layer} at {time:.6g} s"
+        stored, _ = self.enthalpy(old)
+        # Rounding of the enthalpy itself bounds what can be reached next to a steady state.
+        floor = 1e-14 * self.volume * float(stored.abs().sum())
+        temperature, newton_iterations, iterations = old, 0, 0
+        while True:
+            value, slope = self.enthalpy(temperature)
+            gain = self.volume * (value - stored)
+            lost = time_step * flow.lost(temperature)
+            residual = -gain - time_step * flow.out(temperature)
+            exchanged = float(gain.abs().sum() + lost.abs().sum())
+            error = float(residual.abs().sum())
+            goal = max(self.tolerance * exchanged, floor)
+            if error <= goal:
+                break
+            if newton_iterations == self.max_newton:
+                raise SolverError(
+                    f"{name}: Newton's method did not converge in {newton_iterations} iterations "
+                    f"(residual {error / exchanged:.2e} of the heat exchanged, expected "
+                    f"{self.tolerance:.0e}); take more time_steps or a smaller growth"
+                )
+            # A correction needs no more digits than the nonlinearity or the goal leave it.
+            target = max(_REDUCTION * error, 0.3 * goal)
+            change, count = self._solve(flow, time_step, slope, residual, target, name)
+            temperature = self.enthalpy.stop_at_melting(temperature, temperature + change)
+            newton_iterations, iterations = newton_iterations + 1, iterations + count
+        change, (plate, powder, gas) = float(gain.sum()), lost.tolist()
+        imbalance = abs(change + plate + powder + gas)
+        return temperature, HeatStep(
+            layer=layer,
+            time=time,
+            time_step=time_step,
+            enthalpy_change=change,
+            heat_lost=(plate, powder, gas),
+            exchanged=exchanged,
+            balance_error=imbalance / exchanged if exchanged > 0 else 0.0,
+            newton_iterations=newton_iterations,
+            iterations=iterations,
+        )
+
+    def _solve(
+        self,
+        flow: HeatFlow,
+        time_step: float,
+        slope: Tensor,
+        force: Tensor,
+        target: float,
+        name: str,
+    ) -> tuple[Tensor, int]:
+        """Solution of (V dH/dT + dt A) x = force, and the iterations it took.
+
+        ``target`` is the sum of the cells' absolute residuals, J.
+        """
+        diagonal = slope * self.volume + time_step * flow.diagonal
+        inverse = 1 / diagonal
+        residual = force.clone()
+        x = torch.zeros_like(residual)
+        direction = inverse * residual
+        energy = residual @ direction
+        iterations = 0
+        while (error := float(residual.abs().sum())) > target:
+            if iterations == self.max_iterations:
+                raise SolverError(
+                    f"{name}: the conjugate gradients did not converge in {iterations} iterations "
+                    f"(residual {error:.2e} J, expected {target:.2e} J); take more time_steps or a "
+                    f"smaller growth"
+                )
+            image = flow.apply(direction, diagonal, time_step)
+            step = energy / (direction @ image)
+            x.addcmul_(step, direction)
+            residual.addcmul_(step, image, value=-1)
+            preconditioned = inverse * residual
+            old_energy, energy = energy, residual @ preconditioned
+            direction = torch.addcmul(preconditioned, energy / old_energy, direction)
+            iterations += 1
+        return x, iterations
