@@ -1,0 +1,78 @@
+"""A simulation in a few numbers."""
+
+from typing import Any
+
+import numpy as np
+
+from lpbf.mesh import HexMesh
+from lpbf.process import Process
+from lpbf.result import Result
+
+
+def describe_mesh(mesh: HexMesh, process: Process) -> str:
+    """The mesh in a line.
+
+    Raises:
+        ValueError: If the process's layers do not fit the voxels.
+    """
+    rows = process.voxels_per_layer(mesh.spacing[2])
+    layers = -(-mesh.mask.shape[2] // rows)
+    x, y, z = mesh.spacing
+    return (
+        f"{mesh.num_nodes:,} nodes, {mesh.num_cells:,} voxels of {x:.4g} x {y:.4g} x {z:.4g} mm, "
+        f"{layers} layer{'s' * (layers > 1)} of {rows * z:.4g} mm"
+    )
+
+
+def summarize(result: Result) -> dict[str, Any]:
+    """The largest values of a result, by name and unit; what it does not hold is left out."""
+    z = result.displacement[:, 2]
+    summary: dict[str, Any] = {
+        "max_displacement_mm": _longest(result.displacement),
+        "min_displacement_z_mm": float(z.min()),
+        "max_displacement_z_mm": float(z.max()),
+        "max_von_mises_mpa": float(result.von_mises.max()),
+        "max_principal_stress_mpa": float(result.principal_stress[:, 0].max()),
+        "min_temperature_c": float(result.temperature.min()),
+        "max_temperature_c": float(result.temperature.max()),
+    }
+    if result.displacement_on_plate is not None:
+        summary["max_displacement_on_plate_mm"] = _longest(result.displacement_on_plate)
+    if result.equivalent_plastic_strain is not None:
+        summary["max_equivalent_plastic_strain"] = float(result.equivalent_plastic_strain.max())
+    if result.recoater_clearance is not None:
+        summary["max_recoater_clearance_mm"] = float(result.recoater_clearance.max())
+        summary["highest_layer"] = int(result.recoater_clearance.argmax())
+    return summary
+
+
+def summary_text(summary: dict[str, Any]) -> str:
+    """The summary for people, a line each."""
+    value = summary.__getitem__
+    lines = {"max displacement": f"{value('max_displacement_mm'):.3f} mm"}
+    if "max_displacement_on_plate_mm" in summary:
+        lines["max displacement"] += (
+            f" after the release, {value('max_displacement_on_plate_mm'):.3f} mm on the plate"
+        )
+    lines["z displacement"] = (
+        f"{value('min_displacement_z_mm'):.3f} to {value('max_displacement_z_mm'):.3f} mm"
+    )
+    lines["max von Mises"] = f"{value('max_von_mises_mpa'):.0f} MPa"
+    if "max_equivalent_plastic_strain" in summary:
+        lines["max plastic strain"] = f"{100 * value('max_equivalent_plastic_strain'):.2f} %"
+    if "max_recoater_clearance_mm" in summary:
+        rise = value("max_recoater_clearance_mm")
+        verb = "rose" if rise >= 0 else "sank"
+        side = "above" if rise >= 0 else "below"
+        lines["recoater"] = (
+            f"layer {value('highest_layer')} {verb} by {abs(rise):.3f} mm {side} the next one's "
+            f"plane, the highest of all"
+        )
+    low, high = value("min_temperature_c"), value("max_temperature_c")
+    if high - low > 0.5:
+        lines["temperature"] = f"{low:.0f} to {high:.0f} C at the end"
+    return "\n".join(f"{name:<20}{text}" for name, text in lines.items())
+
+
+def _longest(vectors: np.ndarray) -> float:
+    return float(np.linalg.norm(vectors, axis=1).max())

@@ -1,0 +1,159 @@
+import json
+import resource
+import shlex
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+
+from flare_mesh.data import read_mesh
+from lpbf import Process, SolverError, simulate, voxelize
+from lpbf.simulate.__main__ import main
+from lpbf.simulate.summary import summarize
+
+COMMAND = sys.modules[main.__module__]  # lpbf.simulate is also the name of the function
+
+
+@pytest.fixture
+def part(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trimesh.creation.box((8.0, 4.0, 6.0)).export("box.stl")
+    return "box.stl"
+
+
+def run(command):
+    return main(shlex.split(command))
+
+
+def read(path):
+    return json.loads(Path(path).read_text())
+
+
+def hook(path):
+    post = trimesh.creation.box((2.0, 2.0, 10.0))
+    arm = trimesh.creation.box((8.0, 2.0, 2.0)).apply_translation((3.0, 0.0, 4.0))
+    tip = trimesh.creation.box((2.0, 2.0, 6.0)).apply_translation((6.0, 0.0, 2.0))
+    trimesh.boolean.union([post, arm, tip], engine="manifold").export(path)
+
+
+def test_a_part_to_a_result(part, capsys):
+    command = f"{part} --out out/box.vtu --pitch 2 --report out/box.json --verbose"
+    assert run(command) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert "box.stl: 60 nodes, 24 voxels of 2 x 2 x 2 mm, 3 layers of 2 mm" in said.out
+    assert "max von Mises" in said.out
+    assert "written: out/box.vtu, out/box.json" in said.out
+
+    expected = simulate(voxelize(part, 2.0))
+    mesh = read_mesh("out/box.vtu")
+    np.testing.assert_allclose(mesh.displacement, expected.displacement, rtol=1e-4, atol=1e-7)
+    written = read("out/box.json")
+    assert written["mesh"] == {"num_nodes": 60, "num_cells": 24, "spacing_mm": [2.0, 2.0, 2.0]}
+    assert written["process"] == Process().to_dict()
+    assert written["warnings"] == []
+    assert written["report"]["solver"] == expected.solver
+    for name, value in summarize(expected).items():
+        assert written["summary"][name] == pytest.approx(value, rel=1e-6)
+
+
+def test_the_process_comes_from_a_file_and_options(part):
+    Process(inherent_strain=(-0.002, -0.001, 0.0), layer_height=2.0).to_yaml("mine.yaml")
+    command = f"{part} --out a.vtu --pitch 2 --pitch-z 1 --process mine.yaml --report a.json"
+    assert main([*command.split(), "--scan-rotation", "67", "--temperature", "80"]) == 0
+    written = read("a.json")
+    assert written["mesh"]["spacing_mm"] == [2.0, 2.0, 1.0]
+    assert written["process"] == {
+        **Process.from_yaml("mine.yaml").to_dict(),
+        "scan_rotation": 67.0,
+        "temperature": 80.0,
+    }
+    assert written["summary"]["max_temperature_c"] == 80.0
+
+
+def test_the_default_pitch_fits_the_layers(part):
+    trimesh.creation.box((8.0, 0.4, 0.4)).export("bar.stl")
+    # A fortieth of 8 mm is 0.2 mm, of which 0.38 mm has no whole number.
+    for layer, pitch in ((None, 0.2), (0.4, 0.2), (0.38, 0.19)):
+        height = [] if layer is None else ["--layer-height", str(layer)]
+        assert main(["bar.stl", "--out", "a.vtu", "--report", "a.json", *height]) == 0
+        np.testing.assert_allclose(read("a.json")["mesh"]["spacing_mm"], pitch)
+
+
+def test_islands(part, capsys):
+    hook("hook.stl")
+    assert run("hook.stl --out hook.vtu --pitch 1") == 2
+    assert "4 islands that nothing holds" in capsys.readouterr().err
+    assert run("hook.stl --out hook.vtu --pitch 1 --islands drop --report h.json") == 0
+    said = capsys.readouterr().err
+    assert said.startswith("warning: hook.stl: dropped 4 islands")
+    assert said.count("\n") == 1
+    assert len(read("h.json")["warnings"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("none.stl --out a.vtu", "none.stl: no such file"),
+        ("box.stl --out a.stl", "expected a file of type .vtu, .vtk, .xdmf"),
+        ("box.stl --out box.stl/a.vtu", "box.stl is a file, not a folder"),
+        ("box.stl --out a.vtu --series b.vtu", "b.vtu: expected a .pvd file for --series"),
+        ("box.stl --out a.vtu --report b.txt", "b.txt: expected a .json file for --report"),
+        ("box.stl --out folder.vtu", "folder.vtu: is a folder"),
+        ("box.stl --out a.vtu --pitch 0", "expected one or three positive pitches"),
+        ("box.stl --out a.vtu --pitch 0.01", "over the limit of 4,000,000; use a pitch of"),
+        ("box.stl --out a.vtu --pitch 1 --layer-height 1.5", "not a multiple of the voxel height"),
+        ("box.stl --out a.vtu --material Unobtainium", "unknown material 'Unobtainium'"),
+        ("box.stl --out a.vtu --process none.yaml", "none.yaml: no such file"),
+        ("box.stl --out a.vtu --inherent-strain 1 0 0", "each within 0.1 of zero"),
+        ("box.stl --out a.vtu --pitch 2 --solver lu", "unknown solver 'lu'"),
+        ("box.stl --out a.vtu --device nosuch", "--device nosuch: cannot be used"),
+    ],
+)
+def test_bad_input_is_told_in_a_line(part, capsys, tmp_path, options, message):
+    (tmp_path / "folder.vtu").mkdir()
+    assert run(options) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert message in said
+    assert said.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["box.stl", "folder.vtu"]
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "message"),
+    [
+        (SolverError("layer 3: did not converge (residual 2 N)"), 1, "error: layer 3: did not"),
+        (MemoryError(), 1, "error: out of memory; use a coarser --pitch"),
+        (KeyboardInterrupt(), 130, "interrupted; nothing was written"),
+    ],
+)
+def test_failures_have_their_codes(part, capsys, monkeypatch, raised, code, message):
+    def fail(*args, **options):
+        raise raised
+
+    monkeypatch.setattr(COMMAND, "simulate", fail)
+    assert run(f"{part} --out a.vtu --pitch 2") == code
+    assert capsys.readouterr().err.startswith(message)
+
+
+def test_a_solution_that_is_not_finite_is_not_written(part, capsys, monkeypatch, tmp_path):
+    bad = simulate(voxelize(part, 2.0))
+    bad.displacement[3] = np.nan
+    monkeypatch.setattr(COMMAND, "simulate", lambda *args, **options: bad)
+    assert run(f"{part} --out a.vtu --pitch 2") == 1
+    assert "the solution is not finite" in capsys.readouterr().err
+    assert not (tmp_path / "a.vtu").exists()
+
+
+def test_a_full_disk_is_told(part, capsys, tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
+    try:
+        assert run(f"{part} --out a.vtu --pitch 2") == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "File too large" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["box.stl"]
