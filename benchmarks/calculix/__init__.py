@@ -1,0 +1,6 @@
+"""Voxel meshes in CalculiX, where ``ccx`` is installed (``calculix-ccx`` of Debian)."""
+
+from calculix.deck import Metal, build_deck, step_deck
+from calculix.run import Solved, available, run
+
+__all__ = ["Metal", "Solved", "available", "build_deck", "run", "step_deck"]

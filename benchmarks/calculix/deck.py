@@ -1,0 +1,178 @@
+"""Input decks of voxel meshes: one step, or a build of layers.
+
+A strain that the cells bring along is given as thermal expansion. Numbers have at most twelve
+digits, since CalculiX reads twenty characters of each and no more.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lpbf import HexMesh
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Metal:
+    """Elastic, and with a yield curve plastic.
+
+    Args:
+        youngs_modulus: MPa.
+        poisson_ratio: Without unit.
+        yield_curve: Pairs of stress (MPa) and equivalent plastic strain.
+    """
+
+    youngs_modulus: float
+    poisson_ratio: float
+    yield_curve: tuple[tuple[float, float], ...] = ()
+
+    def lines(self) -> list[str]:
+        elastic = ["*ELASTIC", _row(self.youngs_modulus, self.poisson_ratio)]
+        return elastic + (
+            ["*PLASTIC", *(_row(*pair) for pair in self.yield_curve)] if self.yield_curve else []
+        )
+
+
+def step_deck(
+    mesh: HexMesh,
+    eigenstrain: Floats,
+    metal: Metal,
+    *,
+    element: str = "C3D8I",
+    increments: int = 1,
+    results: bool = True,
+) -> str:
+    """Clamps the bottom of the mesh, strains its first cells, and solves once.
+
+    Args:
+        mesh: The part; its first ``len(eigenstrain)`` cells take part.
+        eigenstrain: What each of them would strain by if it were free, [n, 6].
+        metal: Of all of them.
+        element: ``"C3D8I"`` (incompatible modes) or ``"C3D8"`` (plain).
+        increments: Of a plastic step.
+        results: Whether to write the displacements and stresses.
+    """
+    strains, group = np.unique(eigenstrain, axis=0, return_inverse=True)
+    lines = _nodes(mesh, mesh.cells[: len(eigenstrain)])
+    for number, strain in enumerate(strains):
+        cells = np.flatnonzero(group.ravel() == number)
+        lines += _cells(f"PART{number}", mesh, cells, element)
+        lines += _section(f"PART{number}", metal, [_expansion(strain)])
+    lines += ["*ELSET, ELSET=CELLS", *(f"PART{number}," for number in range(len(strains)))]
+    lines += _step(metal, increments, 1.0, output=results)
+    return "\n".join([*lines, ""])
+
+
+def build_deck(
+    mesh: HexMesh,
+    cell_layer: NDArray[np.int64],
+    layer_strain: Floats,
+    metal: Metal,
+    *,
+    element: str = "C3D8I",
+    increments: int = 1,
+) -> str:
+    """Adds layer after layer, free of stress, and strains each; all in one run.
+
+    The temperature is n + 1 once layer n has its strain, and the expansion of that layer depends
+    on it such that nothing happens before and after. Layers are added in a step of their own,
+    because CalculiX frees a new cell from the strain of its whole first increment.
+
+    Args:
+        mesh: The part.
+        cell_layer: Of each cell, rising, [E].
+        layer_strain: What each layer would strain by if it were free, [L, 6].
+        metal: Must have a yield curve: CalculiX adds no cells to a linear calculation.
+        element: ``"C3D8I"`` (incompatible modes) or ``"C3D8"`` (plain).
+        increments: Of each layer.
+    """
+    layers = range(len(layer_strain))
+    lines = _nodes(mesh, mesh.cells)
+    for layer in layers:
+        lines += _cells(f"LAYER{layer}", mesh, np.flatnonzero(cell_layer == layer), element)
+        # The expansion times the temperature has to be the strain at each increment's end.
+        times = np.arange(1, len(layers) * increments + 1) / increments
+        shares = np.clip(times - layer, 0, 1) / times
+        table = [
+            f"{_expansion(layer_strain[layer] * share)}, {_row(time)}"
+            for time, share in zip(times, shares, strict=True)
+        ]
+        lines += _section(f"LAYER{layer}", metal, table)
+    lines += ["*ELSET, ELSET=CELLS", *(f"LAYER{layer}," for layer in layers)]
+    for layer in layers:
+        if layer == 0:
+            change = ["*MODEL CHANGE, TYPE=ELEMENT, REMOVE", *(f"LAYER{n}" for n in layers[1:])]
+            lines += _step(metal, increments, 1.0, change=change)
+        else:
+            change = ["*MODEL CHANGE, TYPE=ELEMENT, ADD=STRAINFREE", f"LAYER{layer}"]
+            lines += _step(metal, 1, layer, change=change, output=False)
+            lines += _step(metal, increments, layer + 1)
+    return "\n".join([*lines, ""])
+
+
+def _nodes(mesh: HexMesh, cells: NDArray[np.int64]) -> list[str]:
+    nodes = np.unique(cells)
+    points = mesh.points[nodes]
+    clamped = nodes[points[:, 2] == mesh.points[:, 2].min()]
+    return [
+        "*NODE, NSET=NODES",
+        *(f"{n + 1}, {_row(*point)}" for n, point in zip(nodes, points, strict=True)),
+        "*NSET, NSET=CLAMPED",
+        *(f"{n + 1}," for n in clamped),
+        "*INITIAL CONDITIONS, TYPE=TEMPERATURE",
+        "NODES, 0.",
+        "*BOUNDARY",
+        "CLAMPED, 1, 3",
+    ]
+
+
+def _cells(name: str, mesh: HexMesh, cells: NDArray[np.int64], element: str) -> list[str]:
+    rows = (f"{cell + 1}, " + ", ".join(map(str, mesh.cells[cell] + 1)) for cell in cells)
+    return [f"*ELEMENT, TYPE={element}, ELSET={name}", *rows]
+
+
+def _section(name: str, metal: Metal, expansion: Iterable[str]) -> list[str]:
+    return [
+        f"*MATERIAL, NAME={name}",
+        *metal.lines(),
+        "*EXPANSION, TYPE=ANISO, ZERO=0.",
+        *expansion,
+        f"*SOLID SECTION, ELSET={name}, MATERIAL={name}",
+    ]
+
+
+def _expansion(strain: Floats) -> str:
+    """The tensor's components in CalculiX's order; our shear is twice the tensor's."""
+    xx, yy, zz, xy, yz, xz = strain
+    return _row(xx, yy, zz, xy / 2, xz / 2, yz / 2)
+
+
+def _step(
+    metal: Metal,
+    increments: int,
+    temperature: float,
+    *,
+    change: Iterable[str] = (),
+    output: bool = True,
+) -> list[str]:
+    plastic = bool(metal.yield_curve)
+    share = _row(1 / increments)
+    last = ", FREQUENCY=100000" if plastic else ""
+    return [
+        "*STEP, INC=100000",
+        "*STATIC",
+        *([f"{share}, 1., 1e-9, {share}"] if plastic else []),
+        *change,
+        "*TEMPERATURE",
+        f"NODES, {_row(temperature)}",
+        *([f"*NODE PRINT, NSET=NODES{last}", "U"] if output else []),
+        *([f"*EL PRINT, ELSET=CELLS{last}", "S, PEEQ" if plastic else "S"] if output else []),
+        "*END STEP",
+    ]
+
+
+def _row(*numbers: float) -> str:
+    return ", ".join(f"{number:.12g}" for number in numbers)

@@ -1,0 +1,128 @@
+"""Writes what CalculiX makes of four small builds, for the tests that compare ours with it.
+
+    python benchmarks/lpbf_calculix.py [--out tests/lpbf/verification/data]
+
+Needs ``ccx`` on the path. Each file holds the part, the process and the result:
+
+- elastic_modes, elastic_plain: a table on two legs with a hole, an overhang and a scan that turns
+  by 67 degrees, in layers; each a static run of its own, K_n du_n = f_n, summed as in
+  ``lpbf.simulate``; with elements C3D8I and C3D8;
+- plastic_step: a block that is strained in one step and hardens linearly, in a single increment
+  ("_implicit") and in a hundred;
+- plastic_build: the table from a metal that hardens, with layers added free of stress by
+  ``*MODEL CHANGE``, likewise.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from calculix import Metal, Solved, available, build_deck, run, step_deck
+
+from lpbf import HexMesh, Process
+from lpbf.mechanics.build import make_build
+
+DATA = Path(__file__).parents[1] / "tests" / "lpbf" / "verification" / "data"
+MODULUS, POISSON = 110_000.0, 0.34
+YIELD, HARDENING = 100.0, 3_000.0
+METAL = Metal(MODULUS, POISSON, ((YIELD, 0.0), (YIELD + HARDENING, 1.0)))
+STRAIN, ROTATION, HEIGHT = (-0.004, -0.001, -0.002), 67.0, 0.8
+FINE = 50
+
+
+def table() -> HexMesh:
+    mask = np.zeros((6, 4, 8), dtype=bool)
+    mask[:2, :, :6] = True
+    mask[5, :3, :6] = True
+    mask[:, :, 6:] = True
+    mask[1, 1, 2:] = False
+    mask[3, 3, 7] = False
+    return HexMesh.from_mask(mask, (1.0, 1.2, 0.4))
+
+
+def block() -> HexMesh:
+    return HexMesh.from_mask(np.ones((4, 4, 6)), (1.0, 1.2, 0.8))
+
+
+def elastic(element: str) -> dict[str, Any]:
+    mesh = table()
+    layers = make_build(
+        mesh, Process(inherent_strain=STRAIN, scan_rotation=ROTATION, layer_height=HEIGHT)
+    )
+    displacement, stress = np.zeros((mesh.num_nodes, 3)), np.zeros((mesh.num_cells, 6))
+    for layer, strain in enumerate(layers.layer_strain):
+        newest = layers.cells_of(layer)
+        eigenstrain = np.zeros((newest.stop, 6))
+        eigenstrain[newest] = strain
+        solved = run(step_deck(mesh, eigenstrain, Metal(MODULUS, POISSON), element=element))
+        displacement[solved.nodes] += solved.displacement
+        stress[: newest.stop] += solved.stress
+    return {**_part(mesh), **_process(), "displacement": displacement, "stress": stress}
+
+
+def plastic_step() -> dict[str, Any]:
+    mesh = block()
+    # What a part could meet: every layer strains, the upper ones more.
+    height = (mesh.cell_index[:, 2] + 1) / mesh.mask.shape[2]
+    eigenstrain = height[:, None] * np.array([-0.006, -0.003, -0.004, 0.001, 0.0005, -0.0005])
+    decks = (step_deck(mesh, eigenstrain, METAL, increments=n) for n in (1, FINE))
+    return {**_part(mesh), "eigenstrain": eigenstrain, **_plastic(*map(run, decks))}
+
+
+def plastic_build() -> dict[str, Any]:
+    mesh = table()
+    layers = make_build(
+        mesh, Process(inherent_strain=STRAIN, scan_rotation=ROTATION, layer_height=HEIGHT)
+    )
+    given = (mesh, layers.cell_layer, layers.layer_strain, METAL)
+    decks = (build_deck(*given, increments=n) for n in (1, FINE))
+    return {**_part(mesh), **_process(), **_plastic(*map(run, decks))}
+
+
+def _part(mesh: HexMesh) -> dict[str, Any]:
+    elasticity = {"youngs_modulus": MODULUS, "poisson_ratio": POISSON}
+    return {"mask": mesh.mask, "spacing": mesh.spacing, **elasticity}
+
+
+def _process() -> dict[str, Any]:
+    return {"inherent_strain": STRAIN, "scan_rotation": ROTATION, "layer_height": HEIGHT}
+
+
+def _plastic(implicit: Solved, fine: Solved) -> dict[str, Any]:
+    return {
+        "yield_stress": YIELD,
+        "hardening_modulus": HARDENING,
+        **{f"{name}_implicit": getattr(implicit, name) for name in _FIELDS},
+        **{name: getattr(fine, name) for name in _FIELDS},
+    }
+
+
+_FIELDS = ("displacement", "stress", "plastic_strain")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, default=DATA)
+    options = parser.parse_args()
+    if not available():
+        parser.error("needs CalculiX; install calculix-ccx")
+    options.out.mkdir(parents=True, exist_ok=True)
+    cases = {
+        "elastic_modes": elastic("C3D8I"),
+        "elastic_plain": elastic("C3D8"),
+        "plastic_step": plastic_step(),
+        "plastic_build": plastic_build(),
+    }
+    for name, case in cases.items():
+        np.savez_compressed(options.out / f"{name}.npz", **case)
+        shares = {
+            key: float((case[key] > 0).mean()) for key in case if key.startswith("plastic_strain")
+        }
+        print(f"{name}: max |u| {np.abs(case['displacement']).max():.4g} mm", shares)
+
+
+if __name__ == "__main__":
+    main()

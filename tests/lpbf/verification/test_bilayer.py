@@ -1,0 +1,40 @@
+"""The curvature of a strip of two layers, one of which wants to be shorter (Timoshenko 1925)."""
+
+import numpy as np
+import pytest
+
+from lpbf import HexMesh
+
+LENGTH, STRAIN = 16.0, -0.002
+
+
+def timoshenko(film, base, strain):
+    """Curvature for equal moduli; 6 strain film / base^2, which is Stoney's, for a thin film."""
+    m, thickness = film / base, film + base
+    first = 3 * (1 + m) ** 2 + (1 + m) * (m**2 + 1 / m)
+    return 6 * strain * (1 + m) ** 2 / (thickness * first)
+
+
+def test_thin_films_tend_to_stoney():
+    assert timoshenko(1e-4, 1.0, STRAIN) == pytest.approx(6 * STRAIN * 1e-4, rel=1e-3)
+
+
+@pytest.mark.parametrize("strain", [(0, 0, STRAIN), (STRAIN, STRAIN, STRAIN)])
+@pytest.mark.parametrize("elements", [(1, 1), (1, 3)], ids=["equal", "thin"])
+def test_curvature(finished, elements, strain):
+    """An upright strip; only its first elements through the thickness strain."""
+    film, base = elements
+    thickness = 1.0
+    size = thickness / (film + base)
+    mesh = HexMesh.from_mask(np.ones((film + base, 1, 24)), (size, 0.5, LENGTH / 24))
+    part = finished(mesh, tolerance=1e-9)
+    eigenstrain = np.zeros((mesh.num_cells, 6))
+    eigenstrain[mesh.cell_index[:, 0] < film, :3] = strain
+    u = part.solve(part.load_of(eigenstrain))
+
+    z = mesh.points[:, 2]
+    free = z > 2 * thickness  # from the clamp
+    curvature = 2 * np.polyfit(z[free], u[free, 0], 2)[0]
+    # The short side is at low x, and a strip that is longer at high x turns to low x.
+    expected = timoshenko(film * size, base * size, STRAIN)
+    assert curvature == pytest.approx(expected, rel=0.05)

@@ -1,0 +1,53 @@
+"""Layered elastic builds against CalculiX's C3D8I and C3D8, each step a static run of its own."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lpbf import Material, Process, simulate
+from lpbf.result import von_mises
+
+SCRIPT = Path(__file__).parents[3] / "benchmarks" / "lpbf_calculix.py"
+
+
+@pytest.mark.parametrize("modes", [True], ids=["C3D8I"])
+def test_layered_build(reference, mean_at_nodes, modes):
+    """A table with a hole and an overhang; its strain is anisotropic and turns by 67 degrees."""
+    mesh, case = reference("elastic_modes" if modes else "elastic_plain")
+    metal = Material("metal", float(case["youngs_modulus"]), float(case["poisson_ratio"]))
+    process = Process(
+        metal,
+        layer_height=float(case["layer_height"]),
+        inherent_strain=tuple(case["inherent_strain"].tolist()),
+        scan_rotation=float(case["scan_rotation"]),
+        incompatible_modes=modes,
+    )
+    result = simulate(mesh, process)
+    displacement = case["displacement"]
+    scale = np.abs(displacement).max()
+    assert scale > 0.01
+    np.testing.assert_allclose(result.displacement, displacement, atol=1e-5 * scale)
+    stress = mean_at_nodes(mesh, case["stress"])
+    np.testing.assert_allclose(result.stress, stress, atol=1e-5 * np.abs(stress).max())
+    np.testing.assert_allclose(result.von_mises, von_mises(stress), rtol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("ccx") is None, reason="needs CalculiX")
+def test_the_stored_results_are_those_of_calculix(tmp_path):
+    subprocess.run([sys.executable, SCRIPT, "--out", tmp_path], check=True, capture_output=True)
+    stored = Path(__file__).parent / "data"
+    names = sorted(path.name for path in stored.glob("*.npz"))
+    assert names == sorted(path.name for path in tmp_path.glob("*.npz"))
+    for name in names:
+        with np.load(stored / name) as old, np.load(tmp_path / name) as new:
+            assert sorted(old.files) == sorted(new.files)
+            for key in old.files:
+                scale = float(np.abs(old[key].astype(float)).max())
+                np.testing.assert_allclose(
+                    new[key], old[key], atol=1e-5 * scale, err_msg=f"{name}: {key}"
+                )
