@@ -44,8 +44,14 @@ class HeatFlow:
         return product
 
     def out(self, temperature: Tensor) -> Tensor:
-        """Heat that flows out of each cell to its neighbours and its surroundings, [n], W."""
-        return self.apply(temperature) - self.surroundings @ self.losses
+        """A T - b: heat that flows out of each cell, [n], W.
+
+        From differences, so that what neighbours exchange cancels to the last digit.
+        """
+        flow = (self.losses * (temperature - self.surroundings[:, None])).sum(0)
+        for link, cells in zip(self.links, self.neighbours, strict=True):
+            flow.addcmul_(link, temperature - temperature.index_select(0, cells))
+        return flow
 
     def lost(self, temperature: Tensor) -> Tensor:
         """Heat that the part loses to plate, powder and gas, [3], W."""

@@ -71,8 +71,9 @@ class TimeStepper:
         """
         name = f"heat of layer {layer} at {time:.6g} s"
         stored, _ = self.enthalpy(old)
-        # Rounding of the enthalpy itself bounds what can be reached next to a steady state.
-        floor = 1e-14 * self.volume * float(stored.abs().sum())
+        # Rounding of temperatures and enthalpies bounds what can be reached near a steady state.
+        content = self.volume * stored.abs() + time_step * flow.diagonal * old.abs()
+        floor = 4 * torch.finfo(old.dtype).eps * float(content.sum())
         temperature, newton_iterations, iterations = old, 0, 0
         while True:
             value, slope = self.enthalpy(temperature)
