@@ -1,0 +1,172 @@
+"""Elastoplastic bricks in batches: their stress, incompatible modes and tangents."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lpbf.errors import SolverError
+from lpbf.mechanics.element import Brick
+from lpbf.mechanics.plastic_hardening import Hardening
+from lpbf.mechanics.return_mapping import Returned, deviatoric_projection, return_mapping
+
+# Forces on the incompatible modes, relative to those of a stress as large as the yield stress.
+_TOLERANCE = 1e-10
+_MAX_ITERATIONS = 100
+# A step went too far if the slope of the energy at its end exceeds this part of that at its start.
+_SLOPE = 0.5
+# The least damping of such a step.
+_DAMPING = 1e-3
+# Share of the elastic stiffness of the modes that is added to their tangent: without hardening it
+# can be singular, as in uniform shear.
+_REGULAR = 1e-8
+# Bricks whose tangents are made at a time: their [33, 33] matrices stay in the cache.
+_BATCH = 128
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Bricks of which some Gauss point flows.
+
+    Attributes:
+        cells: Their numbers, [n].
+        returned: Of their Gauss points, [6, 8, n].
+        modes: Amplitudes of the incompatible modes beyond the elastic ones, [m, n].
+    """
+
+    cells: Tensor
+    returned: Returned
+    modes: Tensor
+
+
+class PlasticElement:
+    """Matrices of a brick for batches of cells, which come last: stresses are [6, 8, n].
+
+    The strain at a Gauss point is B u + G alpha. With the elastic amplitudes alpha = -S u of the
+    incompatible modes taken out, S = K_aa^-1 K_au, a step's stress is
+
+        sigma = sigma_0 + D ((B - G S) du - de + G beta) - 2 G_shear d(plastic strain)
+
+    and beta is zero wherever the whole brick is elastic.
+
+    Args:
+        brick: The element.
+        hardening: Of the material.
+        device: Where the tensors live.
+    """
+
+    def __init__(self, brick: Brick, hardening: Hardening, device: str | torch.device = "cpu"):
+        strain = torch.from_numpy(brick.gauss_strain)  # [8, 6, k]
+        elasticity = torch.from_numpy(brick.elasticity)
+        weight = brick.gauss_weight
+        nodal, modes = strain[:, :, :24], strain[:, :, 24:]
+        stress = elasticity @ strain
+        full = weight * torch.einsum("gsi,gsj->ij", strain, stress)
+        elastic = torch.linalg.solve(full[24:, 24:], full[24:, :24])
+        full[24:, 24:] *= 1 + _REGULAR
+        condensed = nodal - modes @ elastic
+
+        def rows(values: Tensor) -> Tensor:  # [8, 6, k] -> [48, k], components first
+            return values.transpose(0, 1).flatten(0, 1).contiguous().to(device)
+
+        eigenstrain = -elasticity.expand(8, 6, 6)
+        self.hardening = hardening
+        self.shear_modulus = float(elasticity[3, 3])
+        self.num_modes = modes.shape[2]
+        self.trial = rows(torch.cat([elasticity @ condensed, eigenstrain], dim=2))
+        self.force = rows(weight * nodal)
+        self._mode_stress = rows(elasticity @ modes)
+        self._mode_force = rows(weight * modes)
+        self._modes, self._all = slice(24, None), slice(None)
+        self._weight = weight
+        self._strain = strain.transpose(1, 2).contiguous().to(device)  # [8, k, 6]
+        self._full = full.to(device)
+        self._stiffness = torch.from_numpy(brick.stiffness).to(device)
+        isotropic = weight * torch.einsum(
+            "gsi,st,gtj->gij", strain, deviatoric_projection(), strain
+        )
+        self._isotropic = isotropic.to(device)
+        self._mode_scale = float(self._mode_force.abs().sum(0).max()) if self.num_modes else 0.0
+
+    def flow(
+        self, trial: Tensor, plastic: Tensor, yield_stress: Tensor, cells: Tensor, modes: Tensor
+    ) -> Flow:
+        """Returns the stress of bricks to the yield surface, with their incompatible modes free
+        of force: sum over the Gauss points of G^T sigma = 0, by Newton's method in each brick.
+
+        Args:
+            trial: Stress if the increment were elastic, [48, n].
+            plastic: Equivalent plastic strain before, [8, n].
+            yield_stress: [n].
+            cells: Numbers of the bricks.
+            modes: beta to start from, [m, n].
+
+        Raises:
+            SolverError: If the amplitudes of some brick are not found.
+        """
+        target = _TOLERANCE * self._mode_scale * float(yield_stress.max())
+        # Each brick goes from its `start`, where the modes had the `force` and the `tangent`, in a
+        # `direction` along which the energy falls by `slope`. If that was too far, it tries again
+        # with a share `damping` of the elastic stiffness added to the tangent (Levenberg 1944).
+        start, slope = modes, torch.full_like(plastic[0], -torch.inf)
+        direction, damping = torch.zeros_like(modes), torch.zeros_like(slope)
+        force, tangent = torch.zeros_like(modes), self._full[self._modes, self._modes]
+        reached = force
+        for _ in range(_MAX_ITERATIONS):
+            modes = start + direction
+            stress = torch.addmm(trial, self._mode_stress, modes).view(6, 8, -1)
+            returned = return_mapping(
+                stress, plastic, yield_stress, self.hardening, self.shear_modulus
+            )
+            reached = self._mode_force.T @ returned.stress.flatten(0, 1)
+            if not self.num_modes or bool((reached.abs() <= target).all()):
+                return Flow(cells, returned, modes)
+            # The energy is convex: its slope rises along the way.
+            far = (reached * direction).sum(0) > -_SLOPE * slope
+            start, force = torch.where(far, start, modes), torch.where(far, force, reached)
+            tangent = torch.where(far[:, None, None], tangent, self._tangent(returned, self._modes))
+            more = (10 * damping).clamp_min(_DAMPING)
+            less = torch.where(damping > _DAMPING, damping / 10, 0.0)
+            damping = torch.where(far, more, less)
+            damped = tangent + damping[:, None, None] * self._full[self._modes, self._modes]
+            direction = -torch.linalg.solve(damped, force.T).T
+            slope = (force * direction).sum(0)
+        raise SolverError(
+            f"the incompatible modes of a cell were not found in {_MAX_ITERATIONS} iterations "
+            f"(force {float(reached.abs().max()):.3g} N mm, target {target:.3g} N mm)"
+        )
+
+    def _tangent(self, returned: Returned, dofs: slice) -> Tensor:
+        """Tangent stiffness [n, k, k] between the nodal and mode amplitudes ``dofs``."""
+        full, isotropic = self._full[dofs, dofs], self._isotropic[:, dofs, dofs]
+        size, count = len(full), returned.isotropic.shape[-1]
+        tangent = torch.addmm(full.reshape(1, -1), returned.isotropic.T, isotropic.flatten(1))
+        # [8, k, 6] @ [8, 6, n]: work of the flow direction by each amplitude.
+        work = (self._strain[:, dofs] @ returned.direction.transpose(0, 1)).permute(2, 1, 0)
+        work = work.contiguous()
+        scaled = work * (self._weight * returned.directed.T)[:, None, :]
+        return torch.baddbmm(tangent.view(count, size, size), work, scaled.transpose(1, 2))
+
+    def tangent_changes(self, flow: Flow, out: Tensor) -> None:
+        """Writes the consistent tangent less the elastic stiffness of the bricks, both with the
+        modes condensed out, to ``out`` [n, 24, 24]."""
+        for start in range(0, len(out), _BATCH):
+            part = slice(start, start + _BATCH)
+            returned = Returned(
+                *(
+                    value[..., part]
+                    for value in (
+                        flow.returned.stress,
+                        flow.returned.plastic,
+                        flow.returned.direction,
+                        flow.returned.isotropic,
+                        flow.returned.directed,
+                    )
+                )
+            )
+            tangent = self._tangent(returned, self._all)
+            torch.sub(tangent[:, :24, :24], self._stiffness, out=out[part])
+            if self.num_modes:
+                coupling = tangent[:, 24:, :24]
+                elastic = torch.linalg.solve(tangent[:, 24:, 24:], coupling)
+                out[part].baddbmm_(tangent[:, :24, 24:], elastic, alpha=-1)

@@ -1,0 +1,71 @@
+"""The flow stress of a material, on torch tensors."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lpbf.material import Material
+from lpbf.table import as_table
+
+
+@dataclass(frozen=True)
+class Hardening:
+    """Isotropic hardening that does not depend on temperature, added to the initial yield stress:
+
+        sigma_y(T, p) = Y(T) + H p + S (1 - exp(-b p))
+
+    with the equivalent plastic strain p: linear, and saturating after Voce.
+
+    Args:
+        modulus: H, MPa.
+        saturation_stress: S, MPa.
+        saturation_rate: b, without unit.
+    """
+
+    modulus: float = 0.0
+    saturation_stress: float = 0.0
+    saturation_rate: float = 0.0
+
+    @classmethod
+    def of(cls, material: Material) -> "Hardening":
+        """That of a material."""
+        return cls(material.hardening_modulus, material.saturation_stress, material.saturation_rate)
+
+    @property
+    def is_linear(self) -> bool:
+        return self.saturation_stress == 0.0
+
+    def stress(self, plastic: Tensor) -> Tensor:
+        """What is added to the initial yield stress at equivalent plastic strains, MPa."""
+        if self.is_linear:
+            return self.modulus * plastic
+        rest = torch.expm1(-self.saturation_rate * plastic)
+        return self.modulus * plastic - self.saturation_stress * rest
+
+    def slope(self, plastic: Tensor) -> Tensor:
+        """Its derivative, MPa."""
+        if self.is_linear:
+            return torch.full_like(plastic, self.modulus)
+        factor = self.saturation_stress * self.saturation_rate
+        return self.modulus + factor * torch.exp(-self.saturation_rate * plastic)
+
+
+def initial_yield_stress(material: Material, temperature: Tensor) -> Tensor:
+    """Yield stress Y(T) in MPa at temperatures in degrees Celsius: linear between the rows of the
+    material's table, constant outside.
+
+    Raises:
+        ValueError: If the material has no yield stress.
+    """
+    material.require("yield_stress")
+    assert material.yield_stress is not None
+    table = as_table(material.yield_stress)
+    x = torch.tensor(table.temperature, dtype=torch.float64, device=temperature.device)
+    y = torch.tensor(table.value, dtype=torch.float64, device=temperature.device)
+    if len(x) == 1:
+        return y.expand_as(temperature).clone()
+    t = temperature.clamp(x[0], x[-1])
+    right = torch.searchsorted(x, t.contiguous()).clamp(1, len(x) - 1)
+    share = (t - x[right - 1]) / (x[right] - x[right - 1])
+    return y[right - 1] + share * (y[right] - y[right - 1])

@@ -1,0 +1,110 @@
+"""Radial return: the stress of von Mises plasticity at the end of a strain increment."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lpbf.mechanics.plastic_hardening import Hardening
+
+# Of Newton's method for the saturating hardening: relative to the yield stress. It converges from
+# below, and quadratically, because the equation is convex and falling.
+_TOLERANCE = 1e-13
+_MAX_ITERATIONS = 60
+
+
+@dataclass(frozen=True)
+class Returned:
+    """Stress after the return, and what the consistent tangent is made of.
+
+    Attributes:
+        stress: [6, ...], MPa.
+        plastic: Increment of the equivalent plastic strain, [...]; 0 where the point is elastic.
+        direction: Unit tensor along the deviator of the stress, components [6, ...].
+        isotropic: Coefficient a of the tangent, [...], MPa.
+        directed: Coefficient b of the tangent, [...], MPa.
+
+    The tangent is D + a P + b n n^T, with P the deviatoric projection that takes engineering
+    strains, and n the direction (:func:`deviatoric_projection`).
+    """
+
+    stress: Tensor
+    plastic: Tensor
+    direction: Tensor
+    isotropic: Tensor
+    directed: Tensor
+
+    @property
+    def plastic_strain(self) -> Tensor:
+        """Increment of the plastic strain, [6, ...], with engineering shear strains."""
+        increment = self.direction * (1.5**0.5 * self.plastic)
+        increment[3:] *= 2
+        return increment
+
+
+def deviatoric_projection() -> Tensor:
+    """P [6, 6]: half the deviatoric stress of shear modulus 1 from engineering strains."""
+    matrix = torch.diag(torch.tensor([1.0, 1.0, 1.0, 0.5, 0.5, 0.5], dtype=torch.float64))
+    matrix[:3, :3] -= 1 / 3
+    return matrix
+
+
+def von_mises_stress(stress: Tensor) -> Tensor:
+    """Equivalent stress [...] of stresses [6, ...]."""
+    xx, yy, zz, xy, yz, xz = stress
+    normal = (xx - yy).square_().add_((yy - zz).square_()).add_((zz - xx).square_())
+    shear = (xy * xy).addcmul_(yz, yz).addcmul_(xz, xz)
+    return normal.mul_(0.5).add_(shear, alpha=3).sqrt_()
+
+
+def return_mapping(
+    trial: Tensor,
+    plastic: Tensor,
+    yield_stress: Tensor,
+    hardening: Hardening,
+    shear_modulus: float,
+) -> Returned:
+    """Radial return of von Mises plasticity with isotropic hardening (Wilkins 1964; Simo and
+    Hughes, Computational Inelasticity, 1998, box 3.1), backward Euler:
+
+        q - 3 G dp = Y + h(p + dp),    s = (1 - 3 G dp / q) s_trial
+
+    with q the equivalent trial stress and s the deviator. Linear hardening has a closed form.
+
+    Args:
+        trial: Stress if the increment were elastic, [6, ...], MPa; xx, yy, zz, xy, yz, xz.
+        plastic: Equivalent plastic strain before, [...].
+        yield_stress: Initial yield stress Y, MPa, broadcast to [...].
+        hardening: h(p).
+        shear_modulus: G, MPa.
+    """
+    deviator = trial.clone()
+    mean = (trial[0] + trial[1] + trial[2]).div_(3)
+    deviator[:3] -= mean
+    q = von_mises_stress(trial)
+    stiff = 3 * shear_modulus
+    over = (q - yield_stress - hardening.stress(plastic)).clamp_min_(0)
+    increment = over / (stiff + hardening.slope(plastic))
+    if not hardening.is_linear:
+        for _ in range(_MAX_ITERATIONS):
+            after = plastic + increment
+            rest = q - stiff * increment - yield_stress - hardening.stress(after)
+            rest = torch.where(over > 0, rest, 0.0)
+            increment += rest / (stiff + hardening.slope(after))
+            if bool((rest <= _TOLERANCE * q).all()):
+                break
+    flows = over > 0
+    safe = torch.where(flows, q, 1.0)
+    ratio = increment / safe
+    slope = hardening.slope(plastic + increment)
+    twelfth = 2 * shear_modulus * stiff  # 6 G^2
+    # In place: the deviator becomes the unit direction, its norm is sqrt(2/3) q.
+    stress = trial - deviator * (stiff * ratio)
+    direction = deviator.mul_(1.5**0.5 / safe)
+    return Returned(
+        stress=stress,
+        plastic=increment,
+        direction=direction,
+        isotropic=-twelfth * ratio,
+        directed=torch.where(flows, twelfth * (ratio - 1 / (stiff + slope)), 0.0),
+    )
