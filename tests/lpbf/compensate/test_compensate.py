@@ -1,0 +1,200 @@
+import warnings
+
+import numpy as np
+import pytest
+import trimesh
+from numpy.testing import assert_allclose
+
+from lpbf import PartError, PartWarning, Process, simulate, voxelize
+from lpbf.compensate import compensate
+from lpbf.compensate.surface_displacement import surface_displacement
+
+STRETCH = np.array([0.02, -0.03, 0.01])
+
+
+def stretch(mesh):
+    return mesh.points * STRETCH
+
+
+def box(extents=(12.0, 8.0, 10.0), at=(0.0, 0.0, 0.0)):
+    part = trimesh.creation.box(extents)
+    part.apply_translation(at)
+    part.apply_translation([0, 0, extents[2] / 2])
+    return part
+
+
+def bracket():
+    """An L of two plates, 12 mm high."""
+    foot, wall = box((16.0, 6.0, 4.0)), box((4.0, 6.0, 12.0), at=(-6.0, 0.0, 0.0))
+    return trimesh.boolean.union([foot, wall], engine="manifold")
+
+
+@pytest.mark.parametrize("at", [(0.0, 0.0, 0.0), (70.0, -31.0, 55.0)])
+def test_a_stretch_is_undone_in_closed_form(at):
+    """v (1 + e) = x about the middle of the part on the plate, wherever the file puts it."""
+    result = compensate(
+        box(at=at), pitch=2.0, tolerance=1e-9, max_iterations=12, displacement=stretch
+    )
+    assert result.converged
+    wanted = (result.nominal.vertices - at) / (1 + STRETCH) + at
+    assert_allclose(result.surface.vertices, wanted, atol=1e-8)
+    assert result.best == len(result.iterations) - 1
+
+
+def test_the_error_falls_by_the_stretch_in_each_iteration():
+    result = compensate(box(), pitch=2.0, tolerance=1e-9, displacement=stretch)
+    corners = np.abs(np.array([6.0, 4.0, 10.0]) * STRETCH)
+    assert result.iterations[0].max_error == pytest.approx(np.linalg.norm(corners))
+    for k, iteration in enumerate(result.iterations):
+        expected = np.linalg.norm(corners * np.abs(STRETCH) ** k)
+        assert iteration.max_error == pytest.approx(expected, rel=1e-6)
+        assert iteration.rms_error < iteration.max_error
+        assert iteration.rms_error < iteration.p99_error <= iteration.max_error
+
+
+def test_relaxation():
+    result = compensate(
+        box(), pitch=2.0, tolerance=1e-9, max_iterations=1, relaxation=0.5, displacement=stretch
+    )
+    assert not result.converged
+    half = result.nominal.vertices * (1 - STRETCH / 2)
+    assert_allclose(result.surface.vertices, half, atol=1e-12)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.3])
+def test_what_does_not_deform_or_only_slides_on_the_plate(shift):
+    """A rigid shift is taken back whole, a part that stays is left alone."""
+    result = compensate(
+        box(),
+        pitch=2.0,
+        tolerance=1e-6,
+        displacement=lambda mesh: np.tile([shift, 0.0, 0.0], (mesh.num_nodes, 1)),
+    )
+    assert result.converged
+    assert len(result.iterations) == (1 if shift == 0 else 2)
+    assert_allclose(result.surface.vertices, result.nominal.vertices - [shift, 0, 0], atol=1e-12)
+
+
+def test_a_surface_does_not_go_below_its_plate():
+    lift = 0.4
+
+    def rise(mesh):
+        return np.tile([0.0, 0.0, lift], (mesh.num_nodes, 1))
+
+    result = compensate(box(), pitch=2.0, tolerance=0.5, displacement=rise)
+    first = result.iterations[0]
+    assert first.plate_error == pytest.approx(lift)
+    assert first.max_error == pytest.approx(lift)
+    result = compensate(box(), pitch=2.0, tolerance=1e-3, displacement=rise)
+    assert result.converged
+    assert result.iterations[-1].plate_error == pytest.approx(lift)
+    on_plate = result.nominal.vertices[:, 2] == 0
+    assert_allclose(result.surface.vertices[on_plate, 2], 0.0)
+    above = result.surface.vertices[~on_plate] - result.nominal.vertices[~on_plate]
+    assert_allclose(above, np.tile([0, 0, -lift], (len(above), 1)), atol=1e-12)
+
+
+def test_a_simulated_part_comes_out_as_designed():
+    told = []
+    part = bracket()
+    process = Process(scan_rotation=67.0)
+    result = compensate(part, process, pitch=2.0, tolerance=0.002, on_iteration=told.append)
+    assert tuple(told) == result.iterations
+    assert result.converged
+    first, best = result.iterations[0], result.iterations[result.best]
+    assert first.max_error > 0.03
+    assert best.max_error < 0.002
+    assert result.surface.is_watertight
+    assert result.surface.is_winding_consistent
+    assert_allclose(result.surface.bounds[0, 2], part.bounds[0, 2], atol=1e-12)
+    # The same once more, by hand, at the corners, which the voxels' nodes nearly meet.
+    mesh = voxelize(result.surface, 2.0)
+    low, high = result.surface.bounds
+    points = mesh.points + np.array([*(low + high)[:2] / 2, low[2]])
+    shift = simulate(mesh, process).displacement
+    corners = part.vertices[part.vertices[:, 2] > 0]
+    vertex = [np.linalg.norm(result.nominal.vertices - c, axis=1).argmin() for c in corners]
+    node = [np.linalg.norm(points - c, axis=1).argmin() for c in corners]
+    assert np.linalg.norm(shift[node], axis=1).min() > 0.01
+    assert_allclose(result.surface.vertices[vertex] + shift[node], corners, atol=0.002)
+
+
+def test_rows_that_are_left_out_at_the_bottom_do_not_shift_the_look_up():
+    """A spike below the part has no voxel; the part above it then stands on the plate."""
+    part = box((8.0, 8.0, 8.0), at=(5.0, 0.0, 0.0))
+    tip = trimesh.Trimesh(
+        [[4.9, -0.1, 0.0], [5.1, -0.1, 0.0], [5.0, 0.1, 0.0], [5.0, 0.0, -4.0]],
+        [[0, 1, 2], [1, 0, 3], [2, 1, 3], [0, 2, 3]],
+    )
+    part = trimesh.util.concatenate([part, tip])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        moved, mesh = surface_displacement(part, 2.0, lambda mesh: (mesh, mesh.points))
+    assert mesh.mask.shape == (4, 4, 4)
+    assert_allclose(moved[:8], part.vertices[:8] - [5.0, 0, 0], atol=1e-12)
+    messages = [str(w.message) for w in caught if issubclass(w.category, PartWarning)]
+    assert any("1 of 12 surface points are up to 2 voxels away" in m for m in messages)
+
+
+def test_it_gives_up_with_the_best():
+    """Where voxels come and go the error has a floor: here the field jumps at each call."""
+    calls = []
+
+    def jump(mesh):
+        calls.append(mesh)
+        sign = -1.0 if len(calls) % 2 else 1.0
+        return np.tile([0.1 * sign, 0.0, 0.0], (mesh.num_nodes, 1))
+
+    result = compensate(box(), pitch=2.0, tolerance=0.01, max_iterations=40, displacement=jump)
+    assert not result.converged
+    assert len(result.iterations) < 15
+    assert result.iterations[result.best].max_error == min(i.max_error for i in result.iterations)
+
+
+def test_a_process_with_powder_keeps_islands():
+    table = trimesh.creation.box((12.0, 4.0, 2.0))
+    table.apply_translation([0, 0, 9])
+    leg = trimesh.creation.box((2.0, 4.0, 8.0))
+    leg.apply_translation([-5, 0, 4])
+    hook = trimesh.creation.box((2.0, 4.0, 4.0))
+    hook.apply_translation([5, 0, 6])
+    part = trimesh.boolean.union([table, leg, hook], engine="manifold")
+    seen = []
+
+    def still(mesh):
+        seen.append(mesh.num_cells)
+        return np.zeros((mesh.num_nodes, 3))
+
+    options = {"pitch": 2.0, "tolerance": 0.1, "displacement": still}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        compensate(part, **options)
+    messages = [str(w.message) for w in caught]
+    assert len(messages) == 2
+    assert "dropped 2 islands" in messages[0]
+    assert "19 of 306 surface points are up to 2 voxels away" in messages[1]
+    compensate(part, Process(islands="powder"), **options)
+    assert seen == [seen[1] - 4, seen[1]]
+
+
+def test_bad_input(tmp_path):
+    good = {"pitch": 2.0, "tolerance": 0.1, "displacement": stretch}
+    for wrong, message in (
+        ({"tolerance": 0.0}, "expected a tolerance > 0 mm"),
+        ({"tolerance": float("nan")}, "expected a tolerance > 0 mm"),
+        ({"max_iterations": 0}, "expected max_iterations >= 1"),
+        ({"relaxation": 1.5}, "expected 0 < relaxation <= 1"),
+        ({"pitch": 0.0}, "expected one or three positive pitches in mm"),
+        ({"pitch": (1.0, 2.0)}, "expected one or three positive pitches in mm"),
+        ({"displacement": lambda mesh: np.zeros(3)}, r"expected finite values of shape \[\d+, 3\]"),
+        (
+            {"displacement": lambda mesh: np.full((mesh.num_nodes, 3), np.nan)},
+            r"\d+ not finite",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            compensate(box(), **{**good, **wrong})
+    with pytest.raises(FileNotFoundError, match=r"none.stl: no such file"):
+        compensate(tmp_path / "none.stl", **good)
+    with pytest.raises(PartError, match="larger than the build volume"):
+        compensate(box((300.0, 300.0, 300.0)), **{**good, "pitch": 50.0})

@@ -1,0 +1,99 @@
+import json
+
+import meshio
+import numpy as np
+import pytest
+import trimesh
+
+from flare_mesh.data import write_mesh
+from lpbf import Process, simulate, voxelize
+from lpbf.compensate.__main__ import main
+
+
+@pytest.fixture
+def part(tmp_path):
+    part = trimesh.creation.box((12.0, 6.0, 8.0))
+    part.apply_translation([40.0, 3.0, 4.0])
+    part.export(tmp_path / "part.stl")
+    return tmp_path / "part.stl"
+
+
+def run(part, *options, out="out.stl"):
+    return main([str(part), "--out", str(part.with_name(out)), "--pitch", "2", *options])
+
+
+def test_within_the_tolerance(part, capsys):
+    report = part.with_name("report.json")
+    assert run(part, "--tolerance", "0.005", "--report", str(report)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("as designed: max error 0.0")
+    assert lines[1].startswith("iteration 1: max error 0.00")
+    figures = json.loads(report.read_text())
+    assert figures["converged"]
+    assert figures["iterations"][0]["max_error_mm"] > 0.01
+    assert figures["iterations"][-1]["max_error_mm"] <= figures["tolerance_mm"] == 0.005
+    surface = trimesh.load_mesh(part.with_name("out.stl"))
+    assert surface.is_watertight
+    np.testing.assert_allclose(surface.bounds.mean(axis=0)[:2], [40.0, 3.0], atol=1e-3)
+    # The part shrinks, so more is printed.
+    assert surface.volume > 12 * 6 * 8
+
+
+def test_not_within_the_tolerance(part, capsys):
+    assert run(part, "--tolerance", "1e-9", "--max-iterations", "1") == 1
+    captured = capsys.readouterr()
+    assert "stays above the tolerance of 1e-09 mm" in captured.err
+    assert "of iteration 1: max error" in captured.out
+    assert part.with_name("out.stl").is_file()
+
+
+def test_process_and_plain_material(part, capsys):
+    process = part.with_name("process.yaml")
+    Process(inherent_strain=(0.0, 0.0, 0.0)).to_yaml(process)
+    assert run(part, "--process", str(process), out="out.ply") == 0
+    assert capsys.readouterr().out.startswith("as designed: max error 0.0000 mm")
+
+
+def test_once_with_a_field_of_a_file(part, capsys):
+    simulate(voxelize(part, 2.0)).save(part.with_name("field.vtu"))
+    assert run(part, "--displacement", str(part.with_name("field.vtu"))) == 0
+    assert "its distortion is not simulated" in capsys.readouterr().out
+    once = trimesh.load_mesh(part.with_name("out.stl"))
+    assert run(part, "--tolerance", "1e-9", "--max-iterations", "1", out="two.stl") == 1
+    simulated = trimesh.load_mesh(part.with_name("two.stl"))
+    # One simulated correction is the same thing.
+    np.testing.assert_allclose(once.vertices, simulated.vertices, atol=1e-5)
+
+
+def test_a_field_that_does_not_fit(part, capsys):
+    field = part.with_name("field.vtu")
+    mesh = voxelize(part, 4.0)
+    cells = {"hexahedron": mesh.cells}
+    data = {"displacement": np.zeros((mesh.num_nodes, 3))}
+    write_mesh(field, meshio.Mesh(mesh.points, cells, point_data=data))
+    assert run(part, "--displacement", str(field)) == 2
+    assert "its points are not those of the part's voxel mesh" in capsys.readouterr().err
+    part.with_name("part.vtu").write_text("no mesh")
+    for wrong, message in (
+        (part.with_name("part.vtu"), "part.vtu"),
+        (part.with_name("none.vtu"), "no such file"),
+        (part, "expected a nodal field 'displacement'"),
+    ):
+        assert run(part, "--displacement", str(wrong)) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_bad_input(part, capsys):
+    for options, message in (
+        (["--tolerance", "-1"], "expected a tolerance > 0 mm"),
+        (["--process", "none.yaml"], "none.yaml"),
+        (["--pitch", "0"], "positive pitches"),
+    ):
+        assert run(part, *options) == 2
+        assert message in capsys.readouterr().err
+    assert run(part, out="out.docx") == 2
+    assert "expected a file of type .stl" in capsys.readouterr().err
+    assert main([str(part), "--out", str(part / "out.stl")]) == 2
+    assert "is a file, not a folder" in capsys.readouterr().err
+    assert not part.with_name("out.stl").exists()
+    assert run(part.with_name("none.stl")) == 2
