@@ -1,6 +1,8 @@
 """Checks of single values that the simulator's data classes share."""
 
+import difflib
 import math
+from collections.abc import Collection
 from numbers import Real
 from typing import Any
 
@@ -30,7 +32,10 @@ def check_number(
         ValueError: If it is not; names the owner, the value and the range.
     """
     if isinstance(value, Real) and not isinstance(value, bool):
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError:  # an integer of more than 308 digits
+            number = math.inf
         if math.isfinite(number) and low <= number <= high and not (above and number == low):
             return number
     left = "" if low == -math.inf else f"{low:g} {'<' if above else '<='} "
@@ -50,3 +55,16 @@ def check_bool(owner: str, name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"{owner}: expected {name} to be True or False (got {value!r})")
     return value
+
+
+def check_choice(kind: str, value: Any, choices: Collection[str], more: str = "") -> str:
+    """The value, if it is one of the choices.
+
+    Raises:
+        ValueError: If it is not; names the nearest choice, if one is near, and all of them.
+    """
+    if isinstance(value, str) and value in choices:
+        return value
+    near = difflib.get_close_matches(str(value), choices, n=1)
+    hint = f" (do you mean '{near[0]}'?)" if near else ""
+    raise ValueError(f"unknown {kind} '{value}'{hint}; choose from {list(choices)}{more}")

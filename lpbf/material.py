@@ -1,6 +1,5 @@
 """The material of a part."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lpbf.checks import check_number
+from lpbf.checks import check_choice, check_number
 from lpbf.mechanics.element import isotropic_elasticity
 from lpbf.table import Table
 
@@ -167,11 +166,7 @@ def get_material(material: str | Material) -> Material:
     if isinstance(material, Material):
         return material
     known = _materials()
-    if not isinstance(material, str) or material not in known:
-        near = difflib.get_close_matches(str(material), known, n=1)
-        hint = f" (do you mean '{near[0]}'?)" if near else ""
-        raise ValueError(f"unknown material '{material}'{hint}; choose from {sorted(known)}")
-    return known[material]
+    return known[check_choice("material", material, sorted(known))]
 
 
 def _materials() -> Mapping[str, Material]:

@@ -1,11 +1,12 @@
 """The simulator's data classes as plain dictionaries, for JSON and YAML."""
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar
 
 import numpy as np
+
+from lpbf.checks import check_choice
 
 T = TypeVar("T")
 
@@ -39,10 +40,7 @@ def from_plain(
         raise ValueError(f"{name}: expected its fields by name (got {values!r})")
     known = {field.name: field for field in fields(cls)}  # pyright: ignore[reportArgumentType]
     for key in values:
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
-            hint = f"do you mean '{near[0]}'?" if near else f"choose from {list(known)}"
-            raise ValueError(f"{name}: unknown field '{key}'; {hint}")
+        check_choice(f"field of {name}", key, known)
     for key, field in known.items():
         if key not in values and field.default is MISSING and field.default_factory is MISSING:
             raise ValueError(f"{name}: expected a {key} (got none)")

@@ -1,7 +1,7 @@
 """Parameters of the build."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lpbf.base_plate import BasePlate
-from lpbf.checks import check_bool, check_number
+from lpbf.checks import check_bool, check_choice, check_number
 from lpbf.heat.heat import Heat
 from lpbf.material import TABLE_PROPERTIES, Material, get_material
 from lpbf.plain import from_plain, to_plain
+from lpbf.scan import Scan, get_scan
 from lpbf.table import Table
 from lpbf.yaml_file import read_yaml, write_yaml
 
@@ -34,7 +35,7 @@ class Process:
         inherent_strain: (exx, eyy, ezz) of a layer at angle 0, without unit: along the scan
             vectors, across them, and in the build direction.
         scan_rotation: Degrees by which the in-plane axes of the inherent strain turn about z from
-            one layer to the next.
+            one powder layer to the next.
         scan_angle: Degrees by which they are turned from x in the first layer.
         temperature: Ambient temperature in degrees Celsius: the finished part's, and, without
             ``heat``, the uniform one at which it yields.
@@ -46,6 +47,8 @@ class Process:
         heat: Parameters of the conduction model; None leaves the model isothermal.
         incompatible_modes: Whether the bricks have incompatible modes, which bend rightly; False
             is for comparison.
+        powder_layers: Number of powder layers in a simulated one, which gets the mean of their
+            turned strains; 1 turns the simulated layers as if they were powder layers.
 
     Raises:
         ValueError: If a value is outside its range, a strain is too large for small-strain theory,
@@ -64,6 +67,7 @@ class Process:
     base_plate: BasePlate | None = None
     heat: Heat | None = None
     incompatible_modes: bool = True
+    powder_layers: int = 1
 
     def __post_init__(self) -> None:
         owner = "Process"
@@ -82,8 +86,12 @@ class Process:
             object.__setattr__(self, name, value)
         for name in ("plasticity", "release", "incompatible_modes"):
             check_bool(owner, name, getattr(self, name))
-        if self.islands not in ISLANDS:
-            raise ValueError(f"{owner}: unknown islands={self.islands!r}; choose from {ISLANDS}")
+        layers = self.powder_layers
+        if isinstance(layers, bool) or not isinstance(layers, int) or not 1 <= layers <= 10_000:
+            raise ValueError(
+                f"{owner}: expected a whole number 1 <= powder_layers <= 10000 (got {layers!r})"
+            )
+        check_choice("islands", self.islands, ISLANDS)
         for name, kind in (("base_plate", BasePlate), ("heat", Heat)):
             value = getattr(self, name)
             if value is not None and not isinstance(value, kind):
@@ -93,19 +101,21 @@ class Process:
         if self.plasticity:
             material.require("yield_stress")
         if self.heat is not None:
-            material.require(
-                "density", "conductivity", "specific_heat", "solidus", "liquidus", "latent_heat"
-            )
+            material.require("density", "conductivity", "specific_heat", "latent_heat")
+            if self.heat.deposition_temperature is None:
+                material.require("liquidus")
             if self.heat.thermal_strain:
                 material.require("thermal_expansion")
 
     def layer_strain(self, layer: int) -> NDArray[np.float64]:
-        """Inherent strain of a layer, [6], in the order xx, yy, zz, xy, yz, xz."""
+        """Inherent strain of a simulated layer, [6], in the order xx, yy, zz, xy, yz, xz."""
         exx, eyy, ezz = self.inherent_strain
-        angle = np.deg2rad(self.scan_angle + self.scan_rotation * layer)
+        powder_layer = self.powder_layers * layer + np.arange(self.powder_layers)
+        angle = np.deg2rad(self.scan_angle + self.scan_rotation * powder_layer)
         c, s = np.cos(angle), np.sin(angle)
-        in_plane = [c * c * exx + s * s * eyy, s * s * exx + c * c * eyy]
-        return np.array([*in_plane, ezz, 2 * c * s * (exx - eyy), 0.0, 0.0])
+        in_plane = [c * c * exx + s * s * eyy, s * s * exx + c * c * eyy, 2 * c * s * (exx - eyy)]
+        xx, yy, xy = np.mean(in_plane, axis=1)
+        return np.array([xx, yy, ezz, xy, 0.0, 0.0])
 
     def voxels_per_layer(self, voxel_height: float) -> int:
         """Rows of voxels in a layer.
@@ -122,6 +132,51 @@ class Process:
                 f"height of {voxel_height} mm; change the pitch or the layer height"
             )
         return count
+
+    def with_scan(self, scan: str | float | Scan) -> "Process":
+        """This process with another scan strategy.
+
+        Args:
+            scan: ``"unidirectional"``, ``"cross"`` (0/90), ``"67"``, ``"stripes"``,
+                ``"chessboard"``, a rotation in degrees a powder layer, or a :class:`lpbf.Scan`.
+
+        Raises:
+            ValueError: If the strategy is unknown, or the inherent strain is the same along and
+                across the scan vectors, so that no strategy makes a difference.
+        """
+        strategy = get_scan(scan)
+        along, across, _ = self.inherent_strain
+        if along == across:
+            raise ValueError(
+                f"Process: expected an inherent_strain that differs along and across the scan "
+                f"vectors (got {self.inherent_strain}), else scan={scan!r} changes nothing; give "
+                f"both, or start from a preset"
+            )
+        return replace(
+            self,
+            inherent_strain=strategy.strain(self.inherent_strain),
+            scan_rotation=strategy.rotation,
+            scan_angle=strategy.angle,
+        )
+
+    @classmethod
+    def preset(
+        cls, name: str, *, scan: str | float | Scan | None = None, **changes: Any
+    ) -> "Process":
+        """A process of :data:`lpbf.PRESETS`, such as ``Process.preset("316L", scan="cross")``.
+
+        Args:
+            name: A material's name.
+            scan: Another scan strategy, as in :meth:`with_scan`.
+            changes: Other fields of the process.
+
+        Raises:
+            ValueError: If the name or strategy is unknown, or a value does not fit.
+        """
+        from lpbf.presets import PRESETS  # it imports this module
+
+        process = replace(PRESETS[check_choice("preset", name, PRESETS)], **changes)
+        return process if scan is None else process.with_scan(scan)
 
     def to_dict(self) -> dict[str, Any]:
         """All parameters as plain values (a material by name stays a name), as JSON can hold."""
@@ -173,7 +228,7 @@ def _check_strain(given: Any) -> tuple[float, ...]:
 
 
 def _read_material(value: Any) -> str | Material:
-    if isinstance(value, str):
+    if not isinstance(value, Mapping):
         return value
     readers = {
         name: lambda v: from_plain(Table, v) if isinstance(v, Mapping) else v

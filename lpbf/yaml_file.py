@@ -39,7 +39,9 @@ def write_yaml(path: str | Path, values: Any) -> None:
     """Writes plain values; the file appears whole or not at all."""
     import yaml
 
-    text = yaml.safe_dump(values, sort_keys=False, default_flow_style=None, allow_unicode=True)
+    text = yaml.dump(
+        values, Dumper=_dumper(), sort_keys=False, default_flow_style=None, allow_unicode=True
+    )
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -53,27 +55,39 @@ def _loader() -> Any:
             keys = [self.construct_object(key, deep=True) for key, _ in node.value]
             for i, key in enumerate(keys):
                 if key in keys[:i]:
+                    mark = node.value[i][0].start_mark
                     raise yaml.constructor.ConstructorError(
-                        None,
-                        None,
-                        f"the key '{key}' stands there twice",
-                        node.value[i][0].start_mark,
+                        problem=f"the key '{key}' stands there twice", problem_mark=mark
                     )
             return super().construct_mapping(node, deep)
 
-    numbers = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2002:timestamp")
-    Loader.yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in found if tag not in numbers]
-        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    return _with_numbers(Loader)
+
+
+@cache
+def _dumper() -> Any:
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        pass
+
+    return _with_numbers(Dumper)  # quotes the strings that the loader would take for numbers
+
+
+def _with_numbers(cls: Any) -> Any:
+    """The class with YAML 1.2's integers and floats, and no dates, in place of YAML 1.1's."""
+    integer, floating, date = (
+        f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "timestamp")
+    )
+    cls.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in found if tag not in (integer, floating, date)]
+        for first, found in cls.yaml_implicit_resolvers.items()
     }
     first = list("-+.0123456789")
-    Loader.add_implicit_resolver(numbers[0], re.compile(r"^[-+]?(0|[1-9][0-9]*)$"), first)
-    Loader.add_implicit_resolver(
-        numbers[1],
-        re.compile(
-            r"^([-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
-            r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))$"
-        ),
-        first,
+    cls.add_implicit_resolver(integer, re.compile(r"^[-+]?(0|[1-9][0-9]*)$"), first)
+    number = (
+        r"^([-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
+        r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))$"
     )
-    return Loader
+    cls.add_implicit_resolver(floating, re.compile(number), first)
+    return cls
