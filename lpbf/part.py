@@ -26,7 +26,7 @@ def load_part(part: trimesh.Trimesh | str | Path) -> trimesh.Trimesh:
         FileNotFoundError: If the file does not exist.
         PartError: If it is of an unknown type, unreadable, empty, flat, or has NaN coordinates.
     """
-    surface = part if isinstance(part, trimesh.Trimesh) else _read(Path(part))
+    surface = part if isinstance(part, trimesh.Trimesh) else read_part(Path(part))
     name = part_name(surface)
     if len(surface.faces) == 0:
         raise PartError(f"{name}: expected a surface with triangles (got none); export it anew")
@@ -68,7 +68,13 @@ def _volume(surface: trimesh.Trimesh) -> float:
     return float(np.einsum("ni,ni->", a, np.cross(b, c)) / 6)
 
 
-def _read(path: Path) -> trimesh.Trimesh:
+def read_part(path: Path) -> trimesh.Trimesh:
+    """Reads a surface without checking it.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+        PartError: If it is of an unknown type or unreadable.
+    """
     if path.suffix.lower() not in PART_SUFFIXES:
         raise PartError(
             f"{path}: expected a surface file of type {', '.join(PART_SUFFIXES)} "

@@ -110,8 +110,7 @@ def _placed(case: PredictionCase) -> PredictionCase:
 
 def process_of(info: Mapping[str, Any]) -> lpbf.Process:
     """The process by which a data set was generated, from its ``settings.json``."""
-    keys = ("material", "inherent_strain", "scan_rotation")
-    options = {key: info[key] for key in keys if key in info}
-    if "inherent_strain" in options:
-        options["inherent_strain"] = tuple(options["inherent_strain"])
-    return lpbf.Process(**options)
+    if "process" in info:
+        return lpbf.Process.from_dict(info["process"])
+    keys = ("material", "inherent_strain", "scan_rotation")  # of older data sets
+    return lpbf.Process.from_dict({key: info[key] for key in keys if key in info})

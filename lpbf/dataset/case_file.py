@@ -1,21 +1,26 @@
 """One case of a data set as a file, in the layout of LPBF_FLARE."""
 
+import hashlib
 import json
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from flare_mesh.data import atomic_path
+from flare_mesh.files import atomic_path
 from lpbf.result import Result
 
 
-def write_case(path: Path, result: Result, metadata: Mapping[str, Any]) -> None:
+def write_case(path: Path, result: Result, metadata: Mapping[str, Any]) -> str:
     """Writes ``pos`` (mm), ``edge_index``, ``elems``, ``temp`` (C), ``disp`` (mm), ``vmstr`` (MPa).
 
     ``_metadata`` is JSON text, so that nothing in the file has to be unpickled. The same input
     gives the same bytes; the file appears whole or not at all.
+
+    Returns:
+        SHA-256 of the file.
     """
     arrays = {
         "pos": result.points.astype(np.float32),
@@ -26,11 +31,20 @@ def write_case(path: Path, result: Result, metadata: Mapping[str, Any]) -> None:
         "vmstr": result.von_mises.astype(np.float32),
         "_metadata": np.array(json.dumps(metadata, sort_keys=True)),
     }
+    buffer = BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
     with atomic_path(path) as temporary:
-        np.savez(temporary, allow_pickle=False, **arrays)
+        temporary.write_bytes(buffer.getbuffer())
+    return hashlib.sha256(buffer.getbuffer()).hexdigest()
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
     """The metadata of a case written by :func:`write_case`."""
     with np.load(path, allow_pickle=False) as file:
         return json.loads(str(file["_metadata"]))
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file: tells one that is damaged or was replaced."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

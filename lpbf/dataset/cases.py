@@ -11,21 +11,30 @@ from lpbf.part import PART_SUFFIXES
 
 @dataclass(frozen=True)
 class Case:
-    """One part to simulate.
+    """One part to simulate, in one orientation.
 
     Attributes:
         name: File name without suffix.
-        split: ``"train"`` or ``"test"``.
+        split: ``"train"`` or ``"test"``, the same for all cases of a part.
         part: Number of a procedural part (with the seed its random state), or path of a file.
+        source: The file below the folder of parts, or ``"procedural"``.
+        variant: Number of the part's case; 0 has it as it is given.
     """
 
     name: str
     split: str
     part: int | Path
+    source: str = "procedural"
+    variant: int = 0
 
     @property
     def file(self) -> str:
         return f"{self.split}/{self.name}.npz"
+
+    @property
+    def key(self) -> int:
+        """A number of the part, the same for all its cases, in every folder."""
+        return self.part if isinstance(self.part, int) else zlib.crc32(self.source.encode())
 
 
 def list_cases(num_parts: int, settings: Settings, parts: Path | None = None) -> list[Case]:
@@ -49,15 +58,21 @@ def list_cases(num_parts: int, settings: Settings, parts: Path | None = None) ->
         raise ValueError(f"expected --num-parts > 0, or --parts (got {num_parts})")
 
     share = settings.test_fraction
-    cases = []
+    whole = []
     for path in files:
-        stem = "_".join(path.relative_to(parts or path).with_suffix("").parts)
-        name = f"{stem}_{path.suffix[1:].lower()}"
+        source = path.relative_to(parts or path)
+        name = f"{'_'.join(source.with_suffix('').parts)}_{path.suffix[1:].lower()}"
         drawn = zlib.crc32(f"{settings.seed} {name}".encode()) / 2**32
-        cases.append(Case(name, "test" if drawn < share else "train", path))
+        split = "test" if drawn < share else "train"
+        whole.append(Case(name, split, path.resolve(), source.as_posix()))
     for i in range(num_parts):
         last_of_its_share = int((i + 1) * share) > int(i * share)
-        cases.append(Case(f"part_{i:06d}", "test" if last_of_its_share else "train", i))
+        whole.append(Case(f"part_{i:06d}", "test" if last_of_its_share else "train", i))
+    cases = [
+        Case(f"{c.name}_turned_{v:02d}" if v else c.name, c.split, c.part, c.source, v)
+        for c in whole
+        for v in range(settings.orientations)
+    ]
     doubled = sorted(name for name, count in Counter(c.name for c in cases).items() if count > 1)
     if doubled:
         raise ValueError(f"{parts}: several files give the case names {doubled}; rename them")

@@ -1,17 +1,20 @@
 """One case of a data set: build the part, simulate it, write it."""
 
-import hashlib
+import time
 import warnings
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import trimesh
 
-from lpbf.dataset.case_file import write_case
+from lpbf.dataset.case_file import file_digest, write_case
 from lpbf.dataset.cases import Case
+from lpbf.dataset.orientations import ORIENTATIONS, Placement, draw_placement
+from lpbf.dataset.outcome import Outcome, Rejection
 from lpbf.dataset.settings import Settings
-from lpbf.errors import PartError, PartWarning, SolverError
+from lpbf.errors import IslandError, PartError, PartWarning, SolverError
+from lpbf.part import read_part
 from lpbf.parts import procedural_part
 from lpbf.result import Result
 from lpbf.simulate import simulate
@@ -21,83 +24,106 @@ from lpbf.voxelize import voxelize
 _ATTEMPTS = 20
 
 
-@dataclass
-class Outcome:
-    """What became of a case.
-
-    Attributes:
-        case: Its name.
-        rejected: Why each part was rejected before one was accepted, if any.
-        accepted: Whether a file was written.
-        warnings: Of the accepted part.
-    """
-
-    case: str
-    rejected: list[str] = field(default_factory=list)
-    accepted: bool = False
-    warnings: list[str] = field(default_factory=list)
+class _RejectedError(Exception):
+    """A rejection, on its way out of the case."""
 
 
 def run_case(case: Case, settings: Settings, out: Path) -> Outcome:
-    """Builds, simulates and writes one case below ``out``.
-
-    The reasons for rejected parts stand in the case's metadata too, so that they are not lost if
-    the caller is.
-    """
+    """Builds, simulates and writes one case below ``out``."""
+    start = time.perf_counter()
     outcome = Outcome(case.name)
     for attempt in range(_ATTEMPTS if isinstance(case.part, int) else 1):
         try:
             result, metadata = _simulate_case(case, settings, attempt)
+        except _RejectedError as error:
+            outcome.rejected.append(Rejection(*error.args))
         except (PartError, SolverError, FileNotFoundError) as error:
-            outcome.rejected.append(str(error))
+            outcome.rejected.append(Rejection(_kind(error), _portable(str(error), case)))
+        except Exception as error:
+            error.add_note(f"in the case {case.name}")
+            raise
         else:
-            write_case(out / case.file, result, {**metadata, "rejected": outcome.rejected})
-            outcome.accepted, outcome.warnings = True, metadata["warnings"]
+            digest = write_case(out / case.file, result, metadata)
+            outcome.entry = {
+                "case_id": case.name,
+                "file": case.file,
+                "sha256": digest,
+                "num_nodes": metadata["num_nodes"],
+                "num_edges": metadata["num_edges"],
+                "metadata": metadata,
+            }
             break
+    outcome.seconds = round(time.perf_counter() - start, 3)
     return outcome
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file: tells a part file that was replaced."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _portable(message: str, case: Case) -> str:
+    """A message that is the same wherever the folder of parts is."""
+    return message if isinstance(case.part, int) else message.replace(str(case.part), case.source)
+
+
+def _kind(error: Exception) -> str:
+    if isinstance(error, SolverError):
+        return "not converged"
+    return "islands" if isinstance(error, IslandError) else "part"
 
 
 def _simulate_case(case: Case, settings: Settings, attempt: int) -> tuple[Result, dict[str, Any]]:
-    if isinstance(case.part, int):
-        part = procedural_part((settings.seed, case.part, attempt), size=settings.size)
-        source = {"source": "procedural", "family": part.metadata["family"]}
-    else:
-        part = case.part
-        source = {"source": part.name}
-        if part.is_file():
-            source["source_sha256"] = file_digest(part)
+    placement = draw_placement((settings.seed, case.key), case.variant, settings.scale)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", PartWarning)
-        mesh = voxelize(part, settings.pitch, islands=settings.islands)
-    if not settings.min_nodes <= mesh.num_nodes <= settings.max_nodes:
-        raise PartError(
-            f"{mesh.num_nodes:,} nodes are outside the limits of {settings.min_nodes:,} to "
-            f"{settings.max_nodes:,}; change the pitch or the limits"
+        part, source = _part_of(case, settings, attempt)
+        mesh = voxelize(
+            part if placement == Placement() else placement.apply(part),
+            settings.spacing,
+            islands=settings.islands,
         )
-    result = simulate(mesh, settings.process())
-    if not (np.isfinite(result.displacement).all() and np.isfinite(result.stress).all()):
-        raise SolverError("the solution is not finite")
+    if not settings.min_nodes <= mesh.num_nodes <= settings.max_nodes:
+        raise _RejectedError(
+            "nodes",
+            f"{mesh.num_nodes:,} nodes are outside the limits of {settings.min_nodes:,} to "
+            f"{settings.max_nodes:,}; change the pitch or the limits",
+        )
+    result = simulate(mesh, settings.process)
+    fields = result.displacement, result.stress, result.temperature
+    if not all(np.isfinite(values).all() for values in fields):
+        raise _RejectedError("not finite", "the solution is not finite")
+    largest = float(np.linalg.norm(result.displacement, axis=1).max())
+    if settings.max_displacement is not None and largest > settings.max_displacement:
+        raise _RejectedError(
+            "displacement",
+            f"a displacement of {largest:.4g} mm is over the limit of "
+            f"{settings.max_displacement:g} mm",
+        )
+    messages = [str(w.message) for w in caught if issubclass(w.category, PartWarning)]
     metadata = {
         "case_id": case.name,
         **source,
         "seed": settings.seed,
         "attempt": attempt,
+        "variant": case.variant,
+        "rotation": ORIENTATIONS[placement.orientation].tolist(),
+        "scale": placement.scale,
         "num_nodes": mesh.num_nodes,
         "num_edges": mesh.edge_index.shape[1],
         "num_elements": mesh.num_cells,
         "pitch_mm": settings.pitch,
-        "material": settings.material,
-        "inherent_strain": settings.inherent_strain,
-        "scan_rotation_deg": settings.scan_rotation,
-        "max_displacement_mm": float(np.linalg.norm(result.displacement, axis=1).max()),
+        "aspect_ratio": settings.aspect_ratio,
+        "process": settings.process.to_dict(),
+        "max_displacement_mm": largest,
         "max_von_mises_mpa": float(result.von_mises.max()),
         "height_mm": float(mesh.points[:, 2].max()),
-        "warnings": [str(w.message) for w in caught if issubclass(w.category, PartWarning)],
+        "warnings": [_portable(message, case) for message in messages],
     }
     return result, metadata
+
+
+def _part_of(
+    case: Case, settings: Settings, attempt: int
+) -> tuple[trimesh.Trimesh, dict[str, Any]]:
+    """The part before it is turned and scaled, and what the metadata say of it."""
+    if isinstance(case.part, int):
+        part = procedural_part((settings.seed, case.part, attempt), size=settings.size)
+        return part, {"source": "procedural", "family": part.metadata["family"]}
+    part = read_part(case.part)
+    return part, {"source": case.source, "source_sha256": file_digest(case.part)}

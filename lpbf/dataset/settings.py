@@ -1,12 +1,13 @@
 """What decides the content of a generated data set."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lpbf.dataset.orientations import ORIENTATIONS
 from lpbf.process import Process
 from lpbf.voxelize import MAX_VOXELS
 
@@ -16,42 +17,94 @@ class Settings:
     """What decides the content of a data set, beside the list of parts.
 
     Args:
-        seed: Of the procedural parts.
-        pitch: Voxel edge, mm.
+        seed: Of the procedural parts, the orientations and the scales.
+        pitch: Voxel edge in mm, one or (x, y, z).
         size: Range of the procedural parts' largest extent, mm.
         min_nodes: Parts with fewer nodes are rejected.
         max_nodes: Parts with more nodes are rejected.
-        islands: ``"drop"`` or ``"refuse"``, as in :func:`lpbf.voxelize`.
-        test_fraction: Share of the cases that go to ``test/``.
-        material: Name of the material.
-        inherent_strain: (exx, eyy, ezz) of :class:`lpbf.Process`.
-        scan_rotation: Degrees a layer, as in :class:`lpbf.Process`.
+        max_displacement: Parts with a larger nodal displacement in mm are rejected; None keeps all.
+        max_aspect_ratio: Largest ratio of two edges of a voxel.
+        islands: ``"drop"``, ``"refuse"`` or ``"keep"``, as in :func:`lpbf.voxelize`; those that are
+            kept need a process with powder.
+        test_fraction: Share of the parts that go to ``test/``, with all their orientations.
+        orientations: Cases that each part gives: itself, and turned to others of the 24
+            orientations along the axes.
+        scale: Range of the random factor on the size of each case.
+        process: How the parts are built.
+
+    Raises:
+        ValueError: If a value is outside its range, or they do not fit together.
     """
 
     seed: int = 0
-    pitch: float = 2.0
+    pitch: float | tuple[float, float, float] = 2.0
     size: tuple[float, float] = (24.0, 50.0)
     min_nodes: int = 200
     max_nodes: int = 50_000
+    max_displacement: float | None = None
+    max_aspect_ratio: float = 3.0
     islands: str = "drop"
     test_fraction: float = 0.2
-    material: str = "Ti-6Al-4V"
-    inherent_strain: tuple[float, float, float] = Process.inherent_strain
-    scan_rotation: float = 0.0
+    orientations: int = 1
+    scale: tuple[float, float] = (1.0, 1.0)
+    process: Process = field(default_factory=Process)
 
     def __post_init__(self) -> None:
         low, high = self.size
+        smallest, largest = self.scale
+        limit = np.inf if self.max_displacement is None else self.max_displacement
+        spacing = np.asarray(self.pitch, dtype=np.float64)
+        fits = spacing.shape in ((), (3,)) and ((spacing > 0) & (spacing < np.inf)).all()
         checks = [
-            (0 < self.pitch < np.inf, "a pitch > 0 mm", self.pitch),
+            (fits, "a pitch > 0 mm", self.pitch),
             (0 < low <= high < np.inf, "a size range with 0 < low <= high mm", self.size),
             (0 <= self.min_nodes <= self.max_nodes, "min_nodes <= max_nodes", self.min_nodes),
+            (limit > 0, "a displacement limit > 0 mm", self.max_displacement),
+            (self.max_aspect_ratio >= 1, "a limit >= 1 of the aspect ratio", self.max_aspect_ratio),
             (0 <= self.test_fraction < 1, "0 <= test fraction < 1", self.test_fraction),
+            (
+                1 <= self.orientations <= len(ORIENTATIONS),
+                f"1 to {len(ORIENTATIONS)} orientations",
+                self.orientations,
+            ),
+            (
+                0 < smallest <= largest < np.inf,
+                "a range of scales with 0 < low <= high",
+                self.scale,
+            ),
             (self.seed >= 0, "a seed >= 0", self.seed),
+            (
+                self.islands in ("drop", "refuse", "keep"),
+                "islands 'drop', 'refuse' or 'keep'",
+                self.islands,
+            ),
+            (
+                self.islands != "keep" or self.process.islands == "powder",
+                "a process whose islands stand in 'powder', to keep them",
+                self.process.islands,
+            ),
         ]
         for fine, expected, got in checks:
             if not fine:
                 raise ValueError(f"expected {expected} (got {got})")
-        self.process()  # raises where material or strain do not fit
+        if self.aspect_ratio > self.max_aspect_ratio * (1 + 1e-9):
+            raise ValueError(
+                f"voxels of {' x '.join(f'{edge:g}' for edge in self.spacing)} mm have an aspect "
+                f"ratio of {self.aspect_ratio:.3g}, over the limit of {self.max_aspect_ratio:g}; "
+                f"change the pitch or the limit"
+            )
+        self.process.voxels_per_layer(self.spacing[2])  # raises where they do not fit
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Voxel edges along x, y and z, mm."""
+        x, y, z = np.broadcast_to(np.asarray(self.pitch, dtype=np.float64), 3).tolist()
+        return x, y, z
+
+    @property
+    def aspect_ratio(self) -> float:
+        """Of the voxels: longest over shortest edge."""
+        return max(self.spacing) / min(self.spacing)
 
     def check_pitch(self) -> None:
         """Refuses a pitch at which the procedural parts would have no or too many voxels.
@@ -59,26 +112,24 @@ class Settings:
         Raises:
             ValueError: If it does.
         """
-        low, high = self.size
-        if self.pitch > low / 2:
+        low, high = self.size[0] * self.scale[0], self.size[1] * self.scale[1]
+        pitch = f"{self.pitch:g}" if isinstance(self.pitch, int | float) else f"{self.pitch}"
+        if max(self.spacing) > low / 2:
             raise ValueError(
-                f"a pitch of {self.pitch:g} mm leaves parts of {low:g} mm without voxels; "
+                f"a pitch of {pitch} mm leaves parts of {low:g} mm without voxels; "
                 f"use at most {low / 2:g} mm, or larger parts (--size)"
             )
-        if high > self.pitch * MAX_VOXELS ** (1 / 3):
+        if high**3 > float(np.prod(self.spacing)) * MAX_VOXELS:
             raise ValueError(
-                f"a pitch of {self.pitch:g} mm gives parts of {high:g} mm up to "
-                f"{(high / self.pitch) ** 3:.3g} voxels, over the limit of {MAX_VOXELS:,}; use a "
-                f"coarser pitch, or smaller parts (--size)"
+                f"a pitch of {pitch} mm gives parts of {high:g} mm up to "
+                f"{high**3 / np.prod(self.spacing):.3g} voxels, over the limit of {MAX_VOXELS:,}; "
+                f"use a coarser pitch, or smaller parts (--size)"
             )
 
-    def process(self) -> Process:
-        """The process by which the parts are built."""
-        return Process(
-            material=self.material,
-            inherent_strain=self.inherent_strain,
-            scan_rotation=self.scan_rotation,
-        )
+    def to_dict(self) -> dict[str, Any]:
+        """All settings as JSON gives them back."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return json.loads(json.dumps({**values, "process": self.process.to_dict()}))
 
 
 def read_settings(root: Path) -> dict[str, Any]:

@@ -1,0 +1,121 @@
+"""What is known of a data set's cases, on the disk at any time."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TextIO
+
+from flare_mesh.files import atomic_path
+from lpbf.dataset.outcome import Outcome, Rejection
+
+_FILES = ("index.json", "rejected.jsonl", "timing.json")
+
+
+class Catalog:
+    """The outcomes of a data set's cases, in ``index.json``, ``rejected.jsonl``, ``timing.json``.
+
+    While cases are made, ``progress.jsonl`` has a line for each as it is finished, so that a run
+    that is killed loses no more than what was under way.
+
+    Args:
+        out: Folder of the data set.
+
+    Raises:
+        ValueError: If one of the files is damaged. Lines that were cut off are left out.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.outcomes: dict[str, Outcome] = {}
+        self._progress = out / "progress.jsonl"
+        self._file: TextIO | None = None
+        self._read()
+
+    def __enter__(self) -> "Catalog":
+        self._file = self._progress.open("a")
+        self._file.write("\n")  # ends a line that was cut off
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def add(self, outcome: Outcome) -> None:
+        """Keeps an outcome, also on the disk."""
+        assert self._file is not None, "within the catalog's context"
+        self.outcomes[outcome.case] = outcome
+        self._file.write(json.dumps(outcome.to_dict()) + "\n")
+        self._file.flush()
+
+    def finish(self, order: Iterable[str]) -> None:
+        """Writes the three files, cases in that order, and removes ``progress.jsonl``."""
+        known = [self.outcomes[name] for name in order]
+        entries = [outcome.entry for outcome in known if outcome.entry is not None]
+        lines = [
+            {
+                "case": outcome.case,
+                "attempt": attempt,
+                "kind": rejection.kind,
+                "reason": rejection.reason,
+                "given_up": outcome.entry is None,
+            }
+            for outcome in known
+            for attempt, rejection in enumerate(outcome.rejected)
+        ]
+        seconds = {outcome.case: outcome.seconds for outcome in known}
+        index, rejected, timing = _FILES
+        _write(self.out / timing, json.dumps(seconds, indent=1))
+        _write(self.out / rejected, "".join(json.dumps(line) + "\n" for line in lines))
+        _write(self.out / index, json.dumps(entries, indent=1))
+        self._progress.unlink(missing_ok=True)
+
+    def _read(self) -> None:
+        index, rejected, timing = (self.out / name for name in _FILES)
+        with _damage(index):
+            for entry in json.loads(index.read_text()) if index.is_file() else []:
+                self.outcomes[entry["case_id"]] = Outcome(entry["case_id"], entry=dict(entry))
+        with _damage(rejected):
+            for line in _lines(rejected):
+                if line["given_up"]:
+                    self.outcomes.setdefault(line["case"], Outcome(line["case"]))
+                if line["case"] in self.outcomes:  # else its entry is lost, and it is done anew
+                    rejection = Rejection(line["kind"], line["reason"])
+                    self.outcomes[line["case"]].rejected.append(rejection)
+        with _damage(timing):
+            seconds = json.loads(timing.read_text()) if timing.is_file() else {}
+            for name in seconds.keys() & self.outcomes.keys():
+                self.outcomes[name].seconds = float(seconds[name])
+        with _damage(self._progress):
+            for line in _lines(self._progress):
+                outcome = Outcome.from_dict(line)
+                self.outcomes[outcome.case] = outcome
+
+
+def count_rejections(out: Path) -> Counter[str]:
+    """How many parts were rejected for each kind of reason, the most frequent first."""
+    return Counter(line["kind"] for line in _lines(out / "rejected.jsonl"))
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a file of JSON lines; not the line during which a run was killed."""
+    for line in path.read_text().splitlines() if path.is_file() else []:
+        with suppress(json.JSONDecodeError):
+            yield json.loads(line)
+
+
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{path}: damaged ({type(error).__name__}: {error}); restore it, or remove it to have "
+            f"its cases made anew"
+        ) from error
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(text)

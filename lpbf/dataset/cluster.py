@@ -1,0 +1,147 @@
+"""Tasks on the workers of a Dask cluster."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from flare_mesh.workers import THREAD_LIMITS, WorkerLostError
+
+T = TypeVar("T")
+_PACKAGES = ("flare-mesh", "numpy", "scipy", "torch")  # what the numbers depend on
+
+
+def run_on_cluster(
+    function: Callable[..., T],
+    tasks: Mapping[str, tuple[Any, ...]],
+    address: str,
+    *,
+    shared: Path,
+    timeout: float = 30.0,
+) -> Iterator[T]:
+    """Yields ``function(*task)`` of each task, done by the workers of a cluster, as they finish.
+
+    The tasks of a worker that is lost are done by others. Workers may come and go; each has one
+    thread, as local ones have, so that the rounding does not depend on where a task is done.
+
+    Args:
+        function: Of a module, as are the types of its arguments.
+        tasks: Arguments, by a name.
+        address: Of the scheduler, for instance ``"tcp://10.0.0.1:8786"``.
+        shared: A file in a folder that all workers must see.
+        timeout: Seconds to wait for the scheduler and the first worker.
+
+    Raises:
+        ConnectionError: If the scheduler or a worker cannot be reached in time, or are lost.
+        ImportError: If ``distributed`` is not installed.
+        ValueError: If a worker has another version, several threads, or does not see the folder.
+        WorkerLostError: At the end, if tasks killed their worker each time.
+    """
+    try:
+        from distributed import Client, KilledWorker, as_completed
+        from distributed.client import FutureCancelledError
+    except ImportError as error:
+        raise ImportError(
+            "--scheduler needs Dask: pip install 'flare-mesh[cluster]', here and where the "
+            "workers run"
+        ) from error
+    try:
+        client = Client(address, timeout=timeout, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise ConnectionError(
+            f"{address}: no Dask scheduler answers there within {timeout:g} s ({error}); start one "
+            f"by `dask scheduler` and give the address that it prints"
+        ) from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=timeout)
+        except TimeoutError as error:
+            raise ConnectionError(
+                f"{address}: the scheduler has no workers; start some by "
+                f"`dask worker {address} --nthreads 1`"
+            ) from error
+        check = _checker(_versions(), shared, _digest(shared))
+        problems: Any = client.run(check)
+        for worker, problem in problems.items():
+            if problem:
+                raise ValueError(f"the worker {worker} {problem}")
+        todo, lost = iter(tasks.items()), []
+        running = as_completed()
+
+        def submit() -> None:
+            """Two tasks a worker and some for those who join; all would burden the scheduler."""
+            workers: Any = client.ncores()
+            for name, task in islice(todo, max(0, 2 * len(workers) + 8 - running.count())):
+                future = client.submit(_checked, check, function, task, key=name, pure=False)
+                names[future.key] = name
+                running.add(future)
+
+        names: dict[Any, str] = {}
+        submit()
+        for future in running:
+            name = names.pop(future.key)
+            try:
+                result = future.result()
+            except KilledWorker:
+                lost.append(tasks[name])
+            except FutureCancelledError as error:
+                raise ConnectionError(
+                    f"{address}: the scheduler was lost; go on with --resume once it runs again"
+                ) from error
+            else:
+                yield result
+            submit()
+    if lost:
+        raise WorkerLostError(lost)
+
+
+def _versions() -> dict[str, str]:
+    return {package: version(package) for package in _PACKAGES}
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _checker(wanted: Mapping[str, str], shared: Path, digest: str) -> Callable[[], str | None]:
+    """A function that says, on a worker, what is wrong with it; it needs nothing of ours there."""
+    limits = THREAD_LIMITS
+
+    def check() -> str | None:
+        import hashlib
+        from importlib.metadata import PackageNotFoundError, version
+
+        from distributed import get_worker
+
+        for package, ours in wanted.items():
+            try:
+                theirs = version(package)
+            except PackageNotFoundError:
+                return f"has no {package}; install {package} {ours} there"
+            if theirs != ours:
+                return f"has {package} {theirs}, not {ours} as here; install the same version there"
+        threads = get_worker().state.nthreads
+        if threads > 1:
+            return f"runs {threads} tasks at a time; start it with --nthreads 1 (and --nworkers)"
+        if any(os.environ.get(name) != "1" for name in limits):
+            return f"may use several threads; start it with {'=1 '.join(limits)}=1"
+        try:
+            content = shared.read_bytes()
+        except OSError:
+            content = b""
+        if hashlib.sha256(content).hexdigest() != digest:
+            return f"does not see {shared.parent}; mount the folder under the same path there"
+        return None
+
+    return check
+
+
+def _checked(check: Callable[[], str | None], function: Callable[..., T], task: tuple) -> T:
+    """Does a task where it can be done: workers may join after the others were checked."""
+    problem = check()
+    if problem:
+        raise ValueError(f"a worker that joined {problem}")
+    return function(*task)

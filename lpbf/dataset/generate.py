@@ -1,0 +1,173 @@
+"""Makes a data set of simulated parts."""
+
+import errno
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from flare_mesh.files import atomic_path, check_folder
+from flare_mesh.workers import run_tasks
+from lpbf.dataset.case_file import file_digest
+from lpbf.dataset.cases import Case, list_cases
+from lpbf.dataset.catalog import Catalog
+from lpbf.dataset.cluster import run_on_cluster
+from lpbf.dataset.outcome import Outcome
+from lpbf.dataset.run_case import run_case
+from lpbf.dataset.settings import Settings, read_settings
+
+
+def generate(
+    out: str | Path,
+    num_parts: int,
+    *,
+    settings: Settings | None = None,
+    parts: str | Path | None = None,
+    workers: int = 1,
+    scheduler: str | None = None,
+    resume: bool = False,
+) -> int:
+    """Makes a data set in the layout of LPBF_FLARE; returns the number of cases in it.
+
+    Files: ``{train,test}/<case>.npz``; ``index.json`` (case, file, its SHA-256, sizes, metadata);
+    ``settings.json``; ``rejected.jsonl`` with a reason a line; ``timing.json``, the seconds of each
+    case. But for the seconds, the content depends on the settings and parts alone, not on the
+    workers or on interruptions.
+
+    Args:
+        out: Folder of the data set.
+        num_parts: Number of procedural parts.
+        settings: What decides the content; None for the defaults.
+        parts: A folder of part files to add.
+        workers: Processes on this machine.
+        scheduler: Address of a Dask scheduler whose workers do the work instead; they need the
+            same version and see ``out`` and ``parts`` under the same paths.
+        resume: Go on with a data set that was begun with the same settings. Finished cases stay,
+            except for damaged ones and part files that have changed.
+
+    Raises:
+        ConnectionError: If the scheduler does not answer, or is lost.
+        FileNotFoundError: If ``parts`` is not a folder.
+        ImportError: If a scheduler is given and Dask is not installed.
+        OSError: If the disk is full.
+        ValueError: If the settings do not fit, ``out`` is in use and not to be resumed, a worker of
+            the cluster does not fit, or no part was accepted.
+        WorkerLostError: Once all others are done, if cases killed their worker each time.
+    """
+    settings = settings or Settings()
+    out = Path(out)
+    if workers < 1:
+        raise ValueError(f"expected --workers >= 1 (got {workers})")
+    if num_parts:
+        settings.check_pitch()
+    cases = list_cases(num_parts, settings, Path(parts) if parts is not None else None)
+    _open_folder(out, settings, resume)
+    try:
+        catalog = Catalog(out)
+        with ThreadPoolExecutor(workers) as pool:  # checksums leave the interpreter to others
+            done = list(pool.map(lambda case: _is_done(case, catalog, out), cases))
+        todo = [case for case, is_done in zip(cases, done, strict=True) if not is_done]
+        for case in todo:  # damaged, or of a part file that is no more what it was
+            catalog.outcomes.pop(case.name, None)
+            (out / case.file).unlink(missing_ok=True)
+        with catalog:
+            for outcome in _run_all(todo, settings, out, workers, scheduler):
+                catalog.add(outcome)
+        # Cases of an earlier run with other parts are still in the folder.
+        names = dict.fromkeys(case.name for case in cases)
+        catalog.finish([*names, *(name for name in catalog.outcomes if name not in names)])
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OSError(
+                f"{out}: the disk is full; free some space and go on with --resume"
+            ) from error
+        raise
+    outcomes = catalog.outcomes.values()
+    count = sum(outcome.entry is not None for outcome in outcomes)
+    if not count:
+        reason = next(outcome.rejected[0].reason for outcome in outcomes)
+        raise ValueError(f"{out}: every part was rejected, the first because: {reason}")
+    return count
+
+
+def _is_done(case: Case, catalog: Catalog, out: Path) -> bool:
+    outcome = catalog.outcomes.get(case.name)
+    if outcome is None:
+        return False
+    if outcome.entry is None:
+        # A part file may have been mended since; a procedural part is what it was.
+        return isinstance(case.part, int)
+    path, entry = out / case.file, outcome.entry
+    if entry["file"] != case.file or not path.is_file() or file_digest(path) != entry["sha256"]:
+        return False
+    if isinstance(case.part, int):
+        return entry["metadata"]["attempt"] == len(outcome.rejected)
+    return entry["metadata"]["source_sha256"] == file_digest(case.part)
+
+
+def _open_folder(out: Path, settings: Settings, resume: bool) -> None:
+    check_folder(out / "settings.json")
+    wanted = settings.to_dict()
+    if (out / "settings.json").is_file():
+        if not resume:
+            raise ValueError(
+                f"{out}: already holds a data set; add --resume, or choose another --out"
+            )
+        found, now = _flat(read_settings(out)), _flat(wanted)
+        differing = [key for key in now.keys() | found.keys() if found.get(key) != now.get(key)]
+        if differing:
+            raise ValueError(
+                f"{out}: was begun with other settings ("
+                + ", ".join(f"{k} = {found.get(k)}, now {now.get(k)}" for k in sorted(differing))
+                + "); use the same ones or choose another --out"
+            )
+        for partial in (*out.glob("t*/.*.partial.npz"), *out.glob(".*.partial.json*")):
+            partial.unlink(missing_ok=True)
+        return
+    if out.exists() and (not out.is_dir() or any(".partial" not in p.name for p in out.iterdir())):
+        raise ValueError(f"{out}: exists and is not an empty folder; choose another --out")
+    with atomic_path(out / "settings.json") as temporary:
+        temporary.write_text(json.dumps(wanted, indent=1))
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as one level, named as in ``process.inherent_strain``."""
+    flat = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _run_all(
+    cases: Sequence[Case], settings: Settings, out: Path, workers: int, scheduler: str | None
+) -> Iterator[Outcome]:
+    """Yields each case's outcome as it finishes, under a progress bar."""
+    if scheduler is None:
+        outcomes = run_tasks(run_case, ((case, settings, out) for case in cases), workers)
+    else:
+        out = out.resolve()
+        tasks = {case.name: (case, settings, out) for case in cases}
+        outcomes = run_on_cluster(run_case, tasks, scheduler, shared=out / "settings.json")
+    columns = (
+        TextColumn("simulating"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[rejected]} rejected"),
+    )
+    rejected = 0
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task("", total=len(cases), rejected=rejected)
+        for outcome in outcomes:
+            rejected += len(outcome.rejected)
+            progress.update(bar, advance=1, rejected=rejected)
+            for warning in outcome.warnings:
+                progress.console.print(f"warning: {warning}", markup=False, soft_wrap=True)
+            yield outcome
