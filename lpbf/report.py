@@ -11,7 +11,7 @@ class StepReport:
 
     Attributes:
         name: The step, for instance "layer 3".
-        iterations: Of the linear solver, all together; 0 for a direct one.
+        iterations: Of the linear solver, all together.
         residual: Norm of the step's last residual over that of its load.
         newton_iterations: Of Newton's method; 0 for an elastic step.
         seconds: Wall time.

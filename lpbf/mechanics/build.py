@@ -1,6 +1,7 @@
-"""What belongs to which layer: the bookkeeping that the layered solvers share."""
+"""What belongs to which layer: the bookkeeping that the solvers share."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,71 +14,144 @@ from lpbf.mesh import HexMesh
 from lpbf.process import Process
 
 CLAMPED = -1
-
-Displacements = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""What a solver gives for each node, two [N, 3] in mm.
-
-At step n the layers 0..n stand on the clamped plate and the newest one carries the inherent
-strain; K_n du_n = f_n. First the sum of du_n from the step that first owns the node; then du of
-that step alone. A cell of layer n strains its nodes of layer n - 1 by the difference of the two.
-"""
+PART, PLATE, POWDER_CELL = 0, 1, 2
+# Young's modulus of powder over that of the part: it holds up what nothing else does.
+POWDER = 1e-4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Build:
-    """A mesh sorted into layers.
+    """A part in layers, with the plate under it and the powder that must hold some of it.
 
     Attributes:
-        mesh: The part.
+        part: The part's mesh.
+        mesh: The mesh that is computed: the part, its elastic plate, powder.
         brick: The element matrices.
-        cell_layer: Layer of each cell, [E]; rises with the cell number.
-        node_layer: Layer that first owns each node, [N]; CLAMPED for nodes on the plate.
-        layer_load: Nodal forces [24] on a cell of each layer by its inherent strain, [L, 24], N.
+        kind: Of each cell of ``mesh``, [E]: PART, PLATE or POWDER_CELL.
+        cell_stiffness: Factor on each cell's stiffness, [E]; None where all are 1.
+        cell_layer: Layer of each cell, [E]; rises with the cell number. An elastic plate stands
+            from the first layer on and belongs to it.
+        node_layer: Layer that first owns each node, [N]; CLAMPED for nodes that never move.
         layer_strain: Inherent strain of each layer, [L, 6].
+        rows_per_layer: Rows of voxels in a layer.
     """
 
+    part: HexMesh
     mesh: HexMesh
     brick: Brick
+    kind: NDArray[np.int8]
+    cell_stiffness: NDArray[np.float64] | None
     cell_layer: NDArray[np.int64]
     node_layer: NDArray[np.int64]
-    layer_load: NDArray[np.float64]
     layer_strain: NDArray[np.float64]
+    rows_per_layer: int
 
     @property
     def num_layers(self) -> int:
-        return len(self.layer_load)
+        return len(self.layer_strain)
 
     def cells_of(self, layer: int) -> slice:
         """The cells of a layer, as a range of cell numbers."""
         start, end = np.searchsorted(self.cell_layer, [layer, layer + 1])
         return slice(int(start), int(end))
 
+    @cached_property
+    def cell_strain(self) -> NDArray[np.float64]:
+        """Inherent strain that each cell brings along, [E, 6]; none of plate and powder."""
+        return np.where(self.is_part[:, None], self.layer_strain[self.cell_layer], 0.0)
+
+    @property
+    def is_part(self) -> NDArray[np.bool_]:
+        """Which cells are the part's, [E]; in the part's own order."""
+        return self.kind == PART
+
+    @cached_property
+    def part_nodes(self) -> NDArray[np.int64]:
+        """The part's nodes in ``mesh``, [N of the part], in the part's own order."""
+        return np.unique(self.mesh.cells[self.is_part])
+
+    @cached_property
+    def part_node_layer(self) -> NDArray[np.int64]:
+        """Layer of the part that first owns each of its nodes, [N of the part]."""
+        rows = self.part.cell_index[:, 2]
+        layer = self.cell_layer[self.is_part]
+        out = np.full(self.part.num_nodes, np.iinfo(np.int64).max)
+        order = np.argsort(-rows, kind="stable")
+        out[self.part.cells[order].ravel()] = np.repeat(layer[order], 8)
+        return out
+
 
 def make_build(mesh: HexMesh, process: Process) -> Build:
-    """Sorts a mesh into the layers of a process.
+    """Sorts a part into the layers of a process, and adds its plate and powder.
 
     Raises:
-        IslandError: If the mesh has voxels that nothing holds when their layer is built.
+        IslandError: If the mesh has voxels that nothing holds when their layer is built, and the
+            process has no powder to hold them.
         ValueError: If the layer height does not fit the voxels, or no voxel rests on the plate.
     """
     if not mesh.mask[:, :, 0].any():
         raise ValueError(
             "the lowest row of the mesh has no voxels; the part must rest on the plate"
         )
-    _, found = drop_islands(mesh)
-    if found:
+    rows = process.voxels_per_layer(mesh.spacing[2])
+    kinds = np.full(mesh.mask.shape, -1, dtype=np.int8)
+    kinds[mesh.mask] = PART
+    held, found = drop_islands(mesh)
+    if found and process.islands == "refuse":
         raise IslandError(
             f"{len(found)} islands that nothing holds when they are built, the first: {found[0]}; "
-            f"remove them with lpbf.drop_islands"
+            f"remove them with lpbf.drop_islands, or set the process's islands to 'powder'"
         )
-    rows = process.voxels_per_layer(mesh.spacing[2])
-    cell_layer = mesh.cell_index[:, 2] // rows
-    node_layer = np.full(mesh.num_nodes, np.iinfo(np.int64).max)
-    # Downwards, so that the lowest layer that owns a node is the last to write.
-    node_layer[mesh.cells[::-1].ravel()] = np.repeat(cell_layer[::-1], 8)
-    on_plate = np.unique(mesh.cells[mesh.cell_index[:, 2] == 0, :4])
-    node_layer[on_plate] = CLAMPED
+    if found:
+        kinds[_powder_below(mesh.mask & ~held, mesh.mask)] = POWDER_CELL
+    material = get_material(process.material)
+    factors = np.array([1.0, 1.0, POWDER])
+    origin, plate_rows = np.array(mesh.origin), 0
+    if process.base_plate is not None:
+        plate = process.base_plate
+        size = np.array([plate.margin, plate.margin, plate.thickness])
+        x, y, plate_rows = np.rint(size / mesh.spacing).astype(int).tolist()
+        plate_rows = max(plate_rows, 1)
+        kinds = np.pad(kinds, ((x, x), (y, y), (plate_rows, 0)), constant_values=-1)
+        kinds[:, :, :plate_rows] = PLATE
+        origin = origin - np.array([x, y, plate_rows]) * mesh.spacing
+        factors[PLATE] = (plate.youngs_modulus or material.youngs_modulus) / material.youngs_modulus
+    x, y, z = origin.tolist()
+    whole = (
+        mesh
+        if (kinds >= 0).sum() == mesh.num_cells
+        else HexMesh(kinds >= 0, mesh.spacing, (x, y, z))
+    )
+    i, j, k = whole.cell_index.T
+    kind = kinds[i, j, k]
+    factor = factors[kind]
 
-    elements = brick(mesh.spacing, get_material(process.material).elasticity)
-    strains = np.stack([process.layer_strain(n) for n in range(int(cell_layer[-1]) + 1)])
-    return Build(mesh, elements, cell_layer, node_layer, strains @ elements.load.T, strains)
+    cell_layer = np.maximum(k - plate_rows, 0) // rows
+    node_layer = np.full(whole.num_nodes, np.iinfo(np.int64).max)
+    # Downwards, so that the lowest layer that owns a node is the last to write.
+    node_layer[whole.cells[::-1].ravel()] = np.repeat(cell_layer[::-1], 8)
+    node_layer[np.unique(whole.cells[k == 0, :4])] = CLAMPED
+    elements = brick(
+        mesh.spacing, material.elasticity, incompatible_modes=process.incompatible_modes
+    )
+    return Build(
+        part=mesh,
+        mesh=whole,
+        brick=elements,
+        kind=kind,
+        cell_stiffness=None if (factor == 1).all() else factor,
+        cell_layer=cell_layer,
+        node_layer=node_layer,
+        layer_strain=np.stack([process.layer_strain(n) for n in range(int(cell_layer[-1]) + 1)]),
+        rows_per_layer=rows,
+    )
+
+
+def _powder_below(islands: NDArray[np.bool_], solid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The void below the islands, down to the next solid or the plate; bool [nx, ny, nz]."""
+    powder = np.zeros_like(solid)
+    above = np.zeros(solid.shape[:2], dtype=bool)
+    for k in reversed(range(solid.shape[2])):
+        powder[:, :, k] = above & ~solid[:, :, k]
+        above = (above | islands[:, :, k]) & (islands[:, :, k] | ~solid[:, :, k])
+    return powder

@@ -8,6 +8,9 @@ from torch import Tensor
 
 from lpbf.errors import SolverError
 from lpbf.mechanics.build import Build
+from lpbf.mechanics.conjugate_gradients import conjugate_gradients
+from lpbf.mechanics.multigrid import Multigrid
+from lpbf.mechanics.rigid_motions import rigid_motions
 
 
 @dataclass(frozen=True)
@@ -28,50 +31,65 @@ class Solution:
 class Equilibrium:
     """The elastic stiffness K of a part that grows layer by layer, and solutions with it.
 
+    Conjugate gradients with a multigrid cycle as preconditioner; memory and time grow with the
+    standing cells.
+
     Args:
         build: The mesh in layers.
+        clamped: False lets the part float: the force must have no resultant, and of the solutions
+            the one without translation and rotation (in the mean over the nodes) is taken.
         device: Where the tensors live.
         tolerance: Norm of the residual over that of the force.
         max_iterations: Limit of a solution.
+
+    Attributes:
+        size: Nodes of the standing planes, a leading range.
+        cells: Nodes of the standing cells, [n, 8].
+        free: Nodes that can move, [size].
     """
 
     def __init__(
         self,
         build: Build,
         *,
+        clamped: bool = True,
         device: str | torch.device = "cpu",
         tolerance: float = 1e-8,
         max_iterations: int = 2000,
     ):
-        self.build = build
+        self.build, self.clamped = build, clamped
+        self.device = torch.device(device)
         self.tolerance, self.max_iterations = tolerance, max_iterations
-        self._all_cells = torch.from_numpy(build.mesh.cells).to(device)
-        self._node_layer = torch.from_numpy(build.node_layer).to(device)
-        self._stiffness = torch.from_numpy(build.brick.stiffness).to(device)
-        blocks = [self._stiffness[3 * a : 3 * a + 3, 3 * a : 3 * a + 3] for a in range(8)]
-        self._corner_blocks = torch.stack(blocks)
-        self._diagonal = self._stiffness.new_zeros(build.mesh.num_nodes, 3, 3)
-        self.size = 0
+        mesh = build.mesh
+        self._all_cells = torch.from_numpy(mesh.cells).to(self.device)
+        self._multigrid = Multigrid(
+            mesh.cell_index,
+            build.brick.stiffness,
+            build.cell_stiffness,
+            clamped=clamped,
+            device=self.device,
+        )
+        self._rigid: Tensor | None = None
         self.cells = self._all_cells[:0]
-        self.free = torch.zeros(0, dtype=torch.bool, device=device)
+        self.free = torch.zeros(0, dtype=torch.bool, device=self.device)
+
+    @property
+    def size(self) -> int:
+        return self._multigrid.size
 
     def add_layer(self, layer: int) -> None:
         """Adds the cells of a layer; layers come upwards."""
         newest = self.build.cells_of(layer)
+        self._multigrid.grow(newest.start, newest.stop)
         self.cells = self._all_cells[: newest.stop]
-        self.size = int(self.cells.max()) + 1
-        node_layer = self._node_layer[: self.size]
-        self.free = (node_layer >= 0) & (node_layer <= layer)
-        corners = self._all_cells[newest]
-        self._diagonal.index_add_(
-            0, corners.flatten(), self._corner_blocks.repeat(len(corners), 1, 1)
-        )
+        self.free = self._multigrid.levels[0].inverse[0, : self.size] > 0
+        if not self.clamped:
+            points = torch.from_numpy(self.build.mesh.points[: self.size]).to(self.device)
+            self._rigid = rigid_motions(points, self.free)
 
     def apply(self, u: Tensor) -> Tensor:
         """Nodal forces K u, [size, 3] in N, of displacements u [size, 3] in mm."""
-        product = u[self.cells].flatten(1) @ self._stiffness
-        out = torch.zeros_like(u)
-        return out.index_add_(0, self.cells.flatten(), product.reshape(-1, 3))
+        return self._multiply(self._inward(u))[:, : self.size].T.contiguous()
 
     def solve(
         self,
@@ -79,45 +97,82 @@ class Equilibrium:
         start: Tensor | None = None,
         tangent: Callable[[Tensor], Tensor] | None = None,
         name: str = "",
+        tolerance: float | None = None,
     ) -> Solution:
         """Solves (K + tangent) u = force on the free nodes; the others stay at zero.
 
         Args:
             force: [size, 3], N.
-            start: Where to begin, [size, 3], mm.
+            start: Where to begin, [size, 3] in mm; or several, [k, size, 3], of which the
+                combination with the least energy is taken.
             tangent: What is added to K u, a symmetric operator with K + tangent positive definite.
             name: What errors call this solution.
+            tolerance: Other than the object's.
 
         Raises:
             SolverError: If it does not converge.
         """
-        free = self.free[:, None]
-        eye = torch.eye(3, dtype=force.dtype, device=force.device)
-        inverse = torch.linalg.inv(torch.where(free[:, :, None], self._diagonal[: self.size], eye))
+        size, multigrid = self.size, self._multigrid
+        tolerance = self.tolerance if tolerance is None else tolerance
 
         def operator(u: Tensor) -> Tensor:
-            image = self.apply(u)
-            return (image if tangent is None else image + tangent(u)) * free
+            image = self._multiply(u)
+            if tangent is not None:
+                image[:, :size] += tangent(u[:, :size].T).T
+            return self._project(image)
 
-        force = force * free
-        u = torch.zeros_like(force) if start is None else start * free
-        residual = force - operator(u)
-        scale = float(force.norm())
-        z = torch.einsum("nij,nj->ni", inverse, residual)
-        direction, rho = z, float((residual * z).sum())
-        norm = float(residual.norm())
-        for iteration in range(self.max_iterations + 1):
-            if norm <= self.tolerance * scale:
-                return Solution(u, iteration, norm / scale if scale else 0.0)
-            image = operator(direction)
-            alpha = rho / float((direction * image).sum())
-            u = u + alpha * direction
-            residual = residual - alpha * image
-            norm = float(residual.norm())
-            z = torch.einsum("nij,nj->ni", inverse, residual)
-            rho, previous = float((residual * z).sum()), rho
-            direction = z + (rho / previous) * direction
-        raise SolverError(
-            f"{name}: the equilibrium did not converge in {self.max_iterations} iterations "
-            f"(residual {norm:.3g} N, target {self.tolerance * scale:.3g} N)"
+        def precondition(residual: Tensor) -> Tensor:
+            return self._project(multigrid.cycle(residual))
+
+        right = self._project(self._inward(force))
+        scale = float(right.norm())
+        begin = None
+        if start is not None and scale > 0:
+            starts = start if start.dim() == 3 else start[None]
+            begin = _best_combination(
+                [self._project(self._inward(s)) for s in starts], operator, right
+            )
+        u, iterations, norm = conjugate_gradients(
+            operator,
+            precondition,
+            right,
+            begin,
+            target=tolerance * scale,
+            max_iterations=self.max_iterations,
         )
+        if not norm <= tolerance * scale:
+            raise SolverError(
+                f"{name}: the equilibrium did not converge in {iterations} iterations "
+                f"(residual {norm:.3g} N, target {tolerance * scale:.3g} N)"
+            )
+        return Solution(u[:, :size].T.contiguous(), iterations, norm / scale if scale > 0 else 0.0)
+
+    def _inward(self, values: Tensor) -> Tensor:
+        """From [size, 3] to the multigrid's [3, N + 1]."""
+        out = torch.zeros_like(self._multigrid.levels[0].u)
+        out[:, : self.size] = values.T
+        return out
+
+    def _multiply(self, u: Tensor) -> Tensor:
+        out = torch.zeros_like(u)
+        self._multigrid.bricks.multiply(u, out, self.size)
+        return out
+
+    def _project(self, values: Tensor) -> Tensor:
+        """Zero where nothing can move; without rigid motions if the part floats."""
+        out = torch.zeros_like(values)
+        size = self.size
+        out[:, :size] = values[:, :size] * self.free
+        if self._rigid is not None:
+            flat = out[:, :size].flatten()
+            out[:, :size] -= (self._rigid @ (self._rigid.T @ flat)).view(3, size)
+        return out
+
+
+def _best_combination(starts: list[Tensor], operator: Callable, right: Tensor) -> Tensor:
+    """The combination of the starts with the least energy u A u / 2 - u right."""
+    images = torch.stack([operator(s).flatten() for s in starts])
+    vectors = torch.stack([s.flatten() for s in starts])
+    gram, load = vectors @ images.T, vectors @ right.flatten()
+    weights = torch.linalg.pinv(gram, hermitian=True, rtol=1e-12) @ load
+    return (weights @ vectors).view_as(right)

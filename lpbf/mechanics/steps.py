@@ -1,8 +1,16 @@
 """The steps of a build."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
+import torch
 from torch import Tensor
+
+from lpbf.heat.simulate_heat import HeatResult
+from lpbf.mechanics.build import Build
+from lpbf.mechanics.equilibrium import Equilibrium
+from lpbf.report import StepReport
 
 
 @dataclass(frozen=True)
@@ -14,9 +22,74 @@ class Step:
         name: What reports and errors call it.
         eigenstrain: What each standing cell would strain by if it were free, [n, 6].
         temperature: Of the standing cells, [n], degrees Celsius; None for the process's.
+        in_balance: Whether the standing cells were in equilibrium before, with the supports of
+            this step; not after a cut.
     """
 
     layer: int | None
     name: str
     eigenstrain: Tensor
     temperature: Tensor | None = None
+    in_balance: bool = True
+
+
+class Stepper(Protocol):
+    """A material's law: it solves steps and keeps the state of the cells."""
+
+    def solve(
+        self, step: Step, equilibrium: Equilibrium, start: Tensor | None = None
+    ) -> tuple[Tensor, StepReport]:
+        """Increment of the displacement, [size, 3] in mm."""
+        ...
+
+    def cell_stress(self) -> Tensor:
+        """Mean stress of the standing cells, [n, 6], MPa."""
+        ...
+
+
+def steps_of(
+    build: Build, heat: HeatResult | None, *, expansion: float | None, device: str | torch.device
+) -> Iterator[Step]:
+    """The layers of a build one after the other, and the cooling at the end.
+
+    A layer's inherent strain is what happens to it down to the temperature at the end of its
+    dwell; with ``expansion`` (1/K), what it cools or warms after that strains it too.
+
+    Args:
+        build: The part in layers.
+        heat: Temperatures of the part's cells; None where they do not matter.
+        expansion: Of the thermal strain; None for none.
+        device: Where the tensors live.
+    """
+    inherent = torch.from_numpy(build.cell_strain).to(device)
+    is_part = torch.from_numpy(build.is_part).to(device)
+    before = inherent.new_zeros(0)
+    for layer in range(build.num_layers):
+        newest = build.cells_of(layer)
+        strain = inherent[: newest.stop].clone()
+        strain[: newest.start] = 0
+        temperature = None
+        if heat is not None:
+            now = heat.after_layer[layer].to(inherent)
+            temperature = _on_cells(now, is_part[: newest.stop])
+            if expansion is not None:
+                strain += _thermal(now[: len(before)] - before, expansion, is_part[: newest.stop])
+            before = now
+        yield Step(layer, f"layer {layer}", strain, temperature)
+    if heat is not None and expansion is not None:
+        end = heat.temperature.to(inherent)
+        yield Step(
+            None, "cooling", _thermal(end - before, expansion, is_part), _on_cells(end, is_part)
+        )
+
+
+def _on_cells(values: Tensor, is_part: Tensor) -> Tensor:
+    """Values of the part's leading cells on all standing cells; the others follow none of it."""
+    out = values.new_zeros(len(is_part))
+    out[torch.nonzero(is_part)[: len(values), 0]] = values
+    return out
+
+
+def _thermal(change: Tensor, expansion: float, is_part: Tensor) -> Tensor:
+    strain = _on_cells(expansion * change, is_part)
+    return strain[:, None] * strain.new_tensor([1.0, 1, 1, 0, 0, 0])

@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options: dict[str, Any] = {"history": True} if args.series is not None else {}
         if args.device != "cpu":
             options["device"] = args.device
-        result = simulate(mesh, process, solver=args.solver, **options)
+        result = simulate(mesh, process, **options)
         _check_finite(result)
         _write(args, process, mesh, result, warned)
     except (ValueError, OSError) as error:
@@ -103,7 +103,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--base-plate", type=float, metavar="MM", help="thickness of an elastic plate")
     add("--heat", action=switch, help="transient conduction; details by --process")
     group = parser.add_argument_group("solver")
-    group.add_argument("--solver", default="auto", help="default: auto")
     group.add_argument("--device", default="cpu", help="cpu or cuda")
     return parser
 

@@ -3,59 +3,127 @@
 import time
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
-from lpbf.mechanics.build import Build, make_build
-from lpbf.mechanics.solve_cg import solve_cg
-from lpbf.mechanics.solve_direct import direct_suits, solve_direct
+from lpbf.heat.simulate_heat import HeatResult, simulate_heat
+from lpbf.material import get_material
+from lpbf.mechanics.build import make_build
+from lpbf.mechanics.elastic_stepper import ElasticStepper
+from lpbf.mechanics.equilibrium import Equilibrium
+from lpbf.mechanics.plastic_stepper import PlasticStepper
+from lpbf.mechanics.steps import Step, steps_of
 from lpbf.mesh import HexMesh
 from lpbf.process import Process
 from lpbf.report import Report, peak_memory
-from lpbf.result import Result
+from lpbf.result import LayerState, Result
+from lpbf.simulate.part_view import PartView, nodal_mean, part_build
+from lpbf.simulate.release import release
+from lpbf.simulate.run_steps import BuildState, run_steps
 
 
-def simulate(mesh: HexMesh, process: Process | None = None, *, solver: str = "auto") -> Result:
+def simulate(
+    mesh: HexMesh,
+    process: Process | None = None,
+    *,
+    history: bool = False,
+    device: str | torch.device = "cpu",
+    tolerance: float = 1e-8,
+) -> Result:
     """Builds a part layer by layer and returns its distortion and residual stress.
 
-    Each layer is added stress-free on the part as it has deformed so far, gets the inherent
-    strain, and the part, clamped to the plate, finds its equilibrium (small strains, linear
-    elasticity). Displacements count from the moment when a node's first layer is added.
+    Each layer is added stress-free on the part as it has deformed so far and gets the inherent
+    strain, and the part on its plate finds its equilibrium (small strains). Displacements count
+    from the moment when a node's first layer is added. docs/lpbf.md has the equations.
 
     Args:
         mesh: The part.
-        process: Material, layers and inherent strain; None for the defaults.
-        solver: ``"direct"``, ``"cg"``, or ``"auto"`` for the direct one where the cross-sections
-            are small enough for it to be the faster one.
+        process: Material, layers, inherent strain and what else is modelled; None for the defaults.
+        history: Whether to keep the part's state after each layer.
+        device: Where it is computed.
+        tolerance: Of each equilibrium: norm of the residual over that of the load. Plastic steps
+            have 100 times that.
 
     Raises:
-        IslandError: If the mesh has voxels that nothing holds when their layer is built.
-        SolverError: If the equilibrium of a layer is not found.
-        ValueError: If the process does not fit the mesh, or the solver is unknown.
+        IslandError: If the mesh has voxels that nothing holds when their layer is built, and the
+            process has no powder for them.
+        SolverError: If the equilibrium or the temperature of a layer is not found.
+        ValueError: If the process does not fit the mesh, or the tolerance is not positive.
     """
-    if solver not in ("auto", "direct", "cg"):
-        raise ValueError(f"unknown solver '{solver}'; choose from ['auto', 'cg', 'direct']")
+    if not 0 < tolerance < 1:
+        raise ValueError(f"expected 0 < tolerance < 1 (got {tolerance})")
     process = process or Process()
-    start = time.perf_counter()
+    began = time.perf_counter()
     build = make_build(mesh, process)
-    if solver == "auto":
-        solver = "direct" if direct_suits(build) else "cg"
-    total, born = solve_direct(build) if solver == "direct" else solve_cg(build)
+    material = get_material(process.material)
+    heat = None if process.heat is None else simulate_heat(mesh, process, device=device)
+    if process.plasticity:
+        stepper = PlasticStepper(
+            build,
+            material,
+            temperature=process.temperature,
+            tolerance=100 * tolerance,
+            device=device,
+        )
+    else:
+        stepper = ElasticStepper(build, device=device)
+    expansion = None
+    if process.heat is not None and process.heat.thermal_strain:
+        expansion = material.thermal_expansion
+    clearance = np.full(build.num_layers, np.nan)
+    states: list[LayerState] = []
+
+    def on_step(step: Step, state: BuildState) -> None:
+        if step.layer is not None:
+            clearance[step.layer] = part.rise_of_top(step.layer, state)
+        if history:
+            temperature = _standing_temperature(heat, step, process.temperature)
+            states.append(part.layer_state(step, state, stepper.cell_stress(), temperature))
+
+    part = PartView(build)
+    equilibrium = Equilibrium(build, device=device, tolerance=tolerance)
+    steps = steps_of(build, heat, expansion=expansion, device=device)
+    state = run_steps(build, steps, stepper, equilibrium, on_step)
+    del equilibrium
+
+    displacement, on_plate = part.displacement(state), None
+    is_part = torch.from_numpy(np.flatnonzero(build.is_part)).to(device)
+    stepper, reports = stepper.keep(part_build(build), is_part), state.reports
+    if process.release:
+        on_plate = displacement
+        displacement, report = release(stepper, on_plate, part_build(build), tolerance, device)
+        reports = [*reports, report]
+
+    def nodal(values: Tensor) -> NDArray[np.float64]:
+        return nodal_mean(mesh.cells, values.cpu().numpy())
+
     return Result(
         mesh=mesh,
-        displacement=total,
-        stress=_nodal_stress(build, total, born),
-        temperature=np.full(mesh.num_nodes, process.temperature),
-        report=Report(solver, time.perf_counter() - start, peak_memory()),
+        displacement=displacement,
+        stress=nodal(stepper.cell_stress()),
+        temperature=(
+            np.full(mesh.num_nodes, process.temperature)
+            if heat is None
+            else nodal(heat.temperature)
+        ),
+        plastic_strain=(
+            nodal(stepper.plastic_strain()) if isinstance(stepper, PlasticStepper) else None
+        ),
+        equivalent_plastic_strain=(
+            nodal(stepper.equivalent_plastic_strain())
+            if isinstance(stepper, PlasticStepper)
+            else None
+        ),
+        displacement_on_plate=on_plate,
+        recoater_clearance=clearance,
+        history=tuple(states),
+        report=Report("cg", time.perf_counter() - began, peak_memory(), tuple(reports)),
     )
 
 
-def _nodal_stress(build: Build, total: np.ndarray, born: np.ndarray) -> np.ndarray:
-    cells = build.mesh.cells
-    # What the nodes of the layer below moved before a cell was added does not strain it.
-    older = build.node_layer[cells] < build.cell_layer[:, None]
-    since = total[cells] - np.where(older[:, :, None], born[cells], 0.0)
-    strain = since.reshape(-1, 24) @ build.brick.strain.T - build.layer_strain[build.cell_layer]
-    stress = strain @ build.brick.elasticity
-    nodes = cells.ravel()
-    owners = np.bincount(nodes)
-    columns = [np.bincount(nodes, weights=np.repeat(column, 8)) for column in stress.T]
-    return np.stack(columns, axis=1) / owners[:, None]
+def _standing_temperature(heat: HeatResult | None, step: Step, uniform: float) -> Tensor | float:
+    """Of the part's standing cells at the end of a step."""
+    if heat is None:
+        return uniform
+    return heat.temperature if step.layer is None else heat.after_layer[step.layer]

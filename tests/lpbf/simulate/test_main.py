@@ -108,7 +108,6 @@ def test_islands(part, capsys):
         ("box.stl --out a.vtu --material Unobtainium", "unknown material 'Unobtainium'"),
         ("box.stl --out a.vtu --process none.yaml", "none.yaml: no such file"),
         ("box.stl --out a.vtu --inherent-strain 1 0 0", "each within 0.1 of zero"),
-        ("box.stl --out a.vtu --pitch 2 --solver lu", "unknown solver 'lu'"),
         ("box.stl --out a.vtu --device nosuch", "--device nosuch: cannot be used"),
     ],
 )

@@ -13,12 +13,11 @@ def column(height=6):
 def test_symmetric_part_distorts_symmetrically():
     mesh = column()
     result = simulate(mesh)
-    assert result.solver == "direct"
     grid = result.displacement.reshape(7, 5, 4, 3)
     scale = np.abs(grid).max()
-    np.testing.assert_allclose(grid[..., 0], -grid[:, :, ::-1, 0], atol=1e-12 * scale)
-    np.testing.assert_allclose(grid[..., 1], -grid[:, ::-1, :, 1], atol=1e-12 * scale)
-    np.testing.assert_allclose(grid[..., 2], grid[:, ::-1, ::-1, 2], atol=1e-12 * scale)
+    np.testing.assert_allclose(grid[..., 0], -grid[:, :, ::-1, 0], rtol=0, atol=1e-7 * scale)
+    np.testing.assert_allclose(grid[..., 1], -grid[:, ::-1, :, 1], rtol=0, atol=1e-7 * scale)
+    np.testing.assert_allclose(grid[..., 2], grid[:, ::-1, ::-1, 2], rtol=0, atol=1e-7 * scale)
 
 
 def test_linear_in_the_strain_and_free_of_the_modulus():
@@ -26,7 +25,7 @@ def test_linear_in_the_strain_and_free_of_the_modulus():
 
     base = simulate(column(), Process(inherent_strain=(-0.002, -0.002, 0.0)))
     double = simulate(column(), Process(inherent_strain=(-0.004, -0.004, 0.0)))
-    np.testing.assert_allclose(double.displacement, 2 * base.displacement, atol=1e-15)
+    np.testing.assert_allclose(double.displacement, 2 * base.displacement, atol=1e-9)
     soft = Material("soft", youngs_modulus=11_380.0, poisson_ratio=0.342)
     other = simulate(column(), Process(material=soft, inherent_strain=(-0.002, -0.002, 0.0)))
     np.testing.assert_allclose(other.displacement, base.displacement, atol=1e-13)
@@ -75,7 +74,7 @@ def test_bad_input():
     mask[0, 0, 0] = False
     with pytest.raises(ValueError, match="must rest on the plate"):
         simulate(HexMesh.from_mask(mask, 1.0))
-    with pytest.raises(ValueError, match="unknown solver 'lu'"):
-        simulate(column(), solver="lu")
+    with pytest.raises(ValueError, match="expected 0 < tolerance < 1"):
+        simulate(column(), tolerance=0.0)
     with pytest.raises(ValueError, match="layer_height = 0.7 mm is not a multiple"):
         simulate(column(), Process(layer_height=0.7))

@@ -1,0 +1,90 @@
+"""Elastic steps of a build."""
+
+import time
+
+import torch
+from torch import Tensor
+
+from lpbf.mechanics.build import Build
+from lpbf.mechanics.equilibrium import Equilibrium
+from lpbf.mechanics.steps import Step
+from lpbf.report import StepReport
+
+
+class ElasticStepper:
+    """Steps of linear elasticity: K du = forces of the step's eigenstrain.
+
+    Only the state of the cells is kept: what their nodes moved since each cell was added, and
+    their eigenstrain.
+
+    Args:
+        build: The part in layers.
+        device: Where the tensors live.
+    """
+
+    def __init__(self, build: Build, *, device: str | torch.device = "cpu"):
+        def tensor(array):
+            return torch.from_numpy(array).to(device)
+
+        self._elasticity = tensor(build.brick.elasticity)
+        self._strain = tensor(build.brick.strain)
+        self._stiffness = tensor(build.brick.stiffness)
+        self._load = tensor(build.brick.load)
+        self._nodes = tensor(build.mesh.cells)
+        self._factor = None if build.cell_stiffness is None else tensor(build.cell_stiffness)
+        count = build.mesh.num_cells
+        self._local = self._load.new_zeros(count, 24)
+        self._eigenstrain = self._load.new_zeros(count, 6)
+        self._standing = 0
+
+    def solve(
+        self, step: Step, equilibrium: Equilibrium, start: Tensor | None = None
+    ) -> tuple[Tensor, StepReport]:
+        """Increment of the displacement in a step, [size, 3] in mm.
+
+        Args:
+            step: Its eigenstrain.
+            equilibrium: Of the standing cells.
+            start: Where to begin, as in :meth:`Equilibrium.solve`.
+
+        Raises:
+            SolverError: If the step does not converge.
+        """
+        began = time.perf_counter()
+        strained = torch.nonzero(step.eigenstrain.abs().sum(1))[:, 0]
+        load = self._sum(step.eigenstrain[strained] @ self._load.T, strained, equilibrium.size)
+        if not step.in_balance:
+            load -= self.internal_force(equilibrium.size)
+        solution = equilibrium.solve(load, start=start, name=step.name)
+        count = self._standing = len(step.eigenstrain)
+        self._local[:count] += solution.u[self._nodes[:count]].flatten(1)
+        self._eigenstrain[:count] += step.eigenstrain
+        seconds = time.perf_counter() - began
+        return solution.u, StepReport(step.name, solution.iterations, solution.residual, 0, seconds)
+
+    def cell_stress(self) -> Tensor:
+        """Mean stress of the standing cells, [n, 6], MPa."""
+        n = self._standing
+        strain = self._local[:n] @ self._strain.T - self._eigenstrain[:n]
+        stress = strain @ self._elasticity
+        return stress if self._factor is None else stress * self._factor[:n, None]
+
+    def internal_force(self, size: int) -> Tensor:
+        """Nodal forces [size, 3] in N that hold the stress of the standing cells."""
+        n = self._standing
+        force = self._local[:n] @ self._stiffness - self._eigenstrain[:n] @ self._load.T
+        return self._sum(force, torch.arange(n, device=force.device), size)
+
+    def keep(self, build: Build, cells: Tensor) -> "ElasticStepper":
+        """A stepper for a build that consists of some of the standing cells, in their state."""
+        kept = ElasticStepper(build, device=self._local.device)
+        kept._local, kept._eigenstrain = self._local[cells], self._eigenstrain[cells]
+        kept._standing = len(cells)
+        return kept
+
+    def _sum(self, force: Tensor, cells: Tensor, size: int) -> Tensor:
+        """Sums the forces [n, 24] on some cells into nodes, [size, 3]."""
+        if self._factor is not None:
+            force = force * self._factor[cells, None]
+        out = force.new_zeros(size, 3)
+        return out.index_add_(0, self._nodes[cells].flatten(), force.reshape(-1, 3))
