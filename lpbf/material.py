@@ -1,6 +1,6 @@
 """The material of a part."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -91,10 +91,10 @@ class Material:
         if not -1 < ratio < 0.5:
             raise ValueError(f"{owner}: expected -1 < poisson_ratio < 0.5 (got {ratio})")
         object.__setattr__(self, "poisson_ratio", ratio)
-        sources = (self.sources,) if isinstance(self.sources, str) else tuple(self.sources)
-        if not all(isinstance(source, str) for source in sources):
-            raise ValueError(f"{owner}: expected sources as a list of strings (got {sources})")
-        object.__setattr__(self, "sources", sources)
+        sources = (self.sources,) if isinstance(self.sources, str) else self.sources
+        if not isinstance(sources, Sequence) or not all(isinstance(s, str) for s in sources):
+            raise ValueError(f"{owner}: expected sources as a list of strings (got {sources!r})")
+        object.__setattr__(self, "sources", tuple(sources))
         self._check_together(owner)
 
     def _check_together(self, owner: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -82,15 +83,17 @@ class Process:
             numbers["layer_height"] = check_number(
                 owner, "layer_height", self.layer_height, 0, unit="mm", above=True
             )
+        layers = self.powder_layers
+        whole = isinstance(layers, Integral) and not isinstance(layers, bool)
+        if not whole or not 1 <= layers <= 10_000:
+            raise ValueError(
+                f"{owner}: expected a whole number 1 <= powder_layers <= 10000 (got {layers!r})"
+            )
+        numbers["powder_layers"] = int(layers)
         for name, value in numbers.items():
             object.__setattr__(self, name, value)
         for name in ("plasticity", "release", "incompatible_modes"):
             check_bool(owner, name, getattr(self, name))
-        layers = self.powder_layers
-        if isinstance(layers, bool) or not isinstance(layers, int) or not 1 <= layers <= 10_000:
-            raise ValueError(
-                f"{owner}: expected a whole number 1 <= powder_layers <= 10000 (got {layers!r})"
-            )
         check_choice("islands", self.islands, ISLANDS)
         for name, kind in (("base_plate", BasePlate), ("heat", Heat)):
             value = getattr(self, name)

@@ -49,6 +49,7 @@ def test_values_are_plain_floats():
         ({"solidus": 1600}, "both solidus and liquidus, or neither"),
         ({"solidus": 1600, "liquidus": 1500}, "liquidus >= solidus"),
         ({"latent_heat": 1e5}, "solidus and liquidus with the latent_heat"),
+        ({"sources": 1}, "sources as a list of strings .got 1"),
         ({"sources": (1,)}, "sources as a list of strings"),
     ],
 )
