@@ -59,13 +59,13 @@ class PlasticCells:
         self.plastic_strain = torch.zeros(48, num_cells, **options)
         self.equivalent = torch.zeros(8, num_cells, **options)
 
-    def keep(self, cells: slice) -> "PlasticCells":
+    def keep(self, cells: Tensor) -> "PlasticCells":
         """The state of some cells by themselves."""
         factor = None if self.factor is None else self.factor[cells]
         kept = PlasticCells(self.element, factor, 0, self.stress.device)
-        kept.stress = self.stress[:, cells].clone()
-        kept.plastic_strain = self.plastic_strain[:, cells].clone()
-        kept.equivalent = self.equivalent[:, cells].clone()
+        kept.stress = self.stress[:, cells]
+        kept.plastic_strain = self.plastic_strain[:, cells]
+        kept.equivalent = self.equivalent[:, cells]
         return kept
 
     def internal_force(self, nodes: Tensor, cells: slice, size: int) -> Tensor:

@@ -165,8 +165,16 @@ class PlasticStepper:
         cells = slice(0, self._standing) if cells is None else cells
         return self._cells.internal_force(nodes[cells], cells, int(nodes.max()) + 1)
 
-    def keep(self, build: Build, cells: slice) -> "PlasticStepper":
-        """A stepper for a build that consists of some of the standing cells, in their state."""
+    def keep(self, build: Build, cells: Tensor) -> "PlasticStepper":
+        """A stepper for a build that consists of some of the standing cells, in their state.
+
+        Args:
+            build: Its cells are ``cells`` in that order.
+            cells: Numbers of the cells, [n].
+
+        Raises:
+            ValueError: If the build has another number of cells.
+        """
         kept = PlasticStepper(
             build,
             self.material,
@@ -175,14 +183,13 @@ class PlasticStepper:
             max_iterations=self.max_iterations,
             device=self.device,
         )
-        start, stop, _ = cells.indices(self._standing)
-        if len(kept._nodes) != stop - start:
+        if len(kept._nodes) != len(cells):
             raise ValueError(
-                f"expected a build of the {stop - start} cells to keep "
+                f"expected a build of the {len(cells)} cells to keep "
                 f"(got one of {len(kept._nodes)} cells)"
             )
-        kept._cells = self._cells.keep(slice(start, stop))
-        kept._standing = stop - start
+        kept._cells = self._cells.keep(cells)
+        kept._standing = len(cells)
         return kept
 
     def _increment(self, step: Step, nodes: Tensor) -> Increment:
