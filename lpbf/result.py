@@ -56,7 +56,7 @@ class Result:
         displacement_on_plate: Before the release, [N, 3], mm; None without one.
         recoater_clearance: How far the top of each layer rose above the plane of the next one
             right after its step, [L], mm: the largest z displacement of its top nodes. Negative
-            where it sank.
+            where it sank, NaN for a layer without voxels.
         history: The part after each step, if asked for.
         report: Iterations, residuals, time and memory.
 

@@ -20,9 +20,11 @@ from lpbf.errors import PartWarning, SolverError
 from lpbf.heat.heat import Heat
 from lpbf.mesh import HexMesh
 from lpbf.part import PART_SUFFIXES, load_part
+from lpbf.presets import PRESETS
 from lpbf.process import Process
 from lpbf.result import Result
 from lpbf.result_files import check_result_path
+from lpbf.scan import SCANS
 from lpbf.simulate.simulate import simulate
 from lpbf.simulate.summary import describe_mesh, summarize, summary_text
 from lpbf.voxelize import voxelize
@@ -30,7 +32,7 @@ from lpbf.voxelize import voxelize
 _VOXELS_ACROSS = 40
 _FIELDS = (
     *("material", "layer_height", "inherent_strain", "scan_rotation", "scan_angle"),
-    *("temperature", "plasticity", "release"),
+    *("powder_layers", "temperature", "plasticity", "release"),
 )
 
 
@@ -46,10 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         process = _process(args)
         mesh, warned = _voxels(args, process)
         print(f"{args.part}: {describe_mesh(mesh, process)}", flush=True)
-        options: dict[str, Any] = {"history": True} if args.series is not None else {}
-        if args.device != "cpu":
-            options["device"] = args.device
-        result = simulate(mesh, process, **options)
+        result = simulate(mesh, process, history=args.series is not None, device=args.device)
         _check_finite(result)
         _write(args, process, mesh, result, warned)
     except (ValueError, OSError) as error:
@@ -88,14 +87,17 @@ def _parser() -> argparse.ArgumentParser:
         help="what becomes of voxels that nothing holds; by default what the process says",
     )
     group = parser.add_argument_group("process, by default that of lpbf.Process()")
-    source = group
+    source = group.add_mutually_exclusive_group()
     source.add_argument("--process", metavar="FILE.yaml", help="as Process.to_yaml writes it")
+    source.add_argument("--preset", choices=PRESETS, help="to start from")
     add = group.add_argument
     add("--material", help="name of the material")
     add("--layer-height", type=float, metavar="MM", help="a multiple of the voxel height")
     add("--inherent-strain", type=float, nargs=3, metavar=("X", "Y", "Z"))
-    add("--scan-rotation", type=float, metavar="DEG", help="degrees a layer")
+    add("--scan", choices=SCANS, help="strategy of the scan vectors")
+    add("--scan-rotation", type=float, metavar="DEG", help="degrees a powder layer")
     add("--scan-angle", type=float, metavar="DEG", help="of the first layer")
+    add("--powder-layers", type=int, metavar="N", help="in a simulated layer")
     add("--temperature", type=float, metavar="C", help="ambient temperature")
     switch: Any = argparse.BooleanOptionalAction
     add("--plasticity", action=switch, help="the material yields")
@@ -139,6 +141,8 @@ def _process(args: argparse.Namespace) -> Process:
     process = Process()
     if args.process is not None:
         process = Process.from_yaml(args.process)
+    elif args.preset is not None:
+        process = Process.preset(args.preset)
     changes: dict[str, Any] = {name: getattr(args, name) for name in _FIELDS}
     if args.islands is not None:
         changes["islands"] = "powder" if args.islands == "powder" else "refuse"
@@ -150,7 +154,11 @@ def _process(args: argparse.Namespace) -> Process:
     changes = {name: value for name, value in changes.items() if value is not None}
     if args.heat is False:
         changes["heat"] = None
-    return replace(process, **changes)
+    process = replace(process, **changes)
+    if args.scan is None:
+        return process
+    turned = {name: changes[name] for name in ("scan_rotation", "scan_angle") if name in changes}
+    return replace(process.with_scan(args.scan), **turned)
 
 
 def _voxels(args: argparse.Namespace, process: Process) -> tuple[HexMesh, list[str]]:
@@ -194,6 +202,8 @@ def _write(
         result.save_series(args.series)
     if args.report is not None:
         clearance = result.recoater_clearance
+        if clearance is not None:  # NaN, where a layer is empty, is not JSON
+            clearance = [None if math.isnan(rise) else rise for rise in clearance.tolist()]
         text = {
             "part": args.part,
             "mesh": {
@@ -204,11 +214,11 @@ def _write(
             "process": process.to_dict(),
             "warnings": warned,
             "summary": summary,
-            "recoater_clearance_mm": None if clearance is None else clearance.tolist(),
+            "recoater_clearance_mm": clearance,
             "report": None if result.report is None else result.report.to_dict(),
         }
         with atomic_path(args.report) as temporary:
-            temporary.write_text(json.dumps(text, indent=1))
+            temporary.write_text(json.dumps(text, indent=1, allow_nan=False))
     written = [path for path in (args.out, args.series, args.report) if path is not None]
     print(f"written: {', '.join(map(str, written))}")
 

@@ -41,8 +41,8 @@ def summarize(result: Result) -> dict[str, Any]:
     if result.equivalent_plastic_strain is not None:
         summary["max_equivalent_plastic_strain"] = float(result.equivalent_plastic_strain.max())
     if result.recoater_clearance is not None:
-        summary["max_recoater_clearance_mm"] = float(result.recoater_clearance.max())
-        summary["highest_layer"] = int(result.recoater_clearance.argmax())
+        summary["max_recoater_clearance_mm"] = float(np.nanmax(result.recoater_clearance))
+        summary["highest_layer"] = int(np.nanargmax(result.recoater_clearance))
     return summary
 
 

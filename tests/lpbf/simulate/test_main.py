@@ -2,6 +2,7 @@ import json
 import resource
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,10 @@ import pytest
 import trimesh
 
 from flare_mesh.data import read_mesh
+from flare_mesh.datasets.mesh_cases import series_steps
 from lpbf import Process, SolverError, simulate, voxelize
+from lpbf.base_plate import BasePlate
+from lpbf.heat.heat import Heat
 from lpbf.simulate.__main__ import main
 from lpbf.simulate.summary import summarize
 
@@ -73,6 +77,41 @@ def test_the_process_comes_from_a_file_and_options(part):
     assert written["summary"]["max_temperature_c"] == 80.0
 
 
+def test_everything_that_is_modelled(part, capsys):
+    command = f"{part} --out a.vtu --pitch 2 --preset 316L --no-heat --series steps.pvd"
+    models = "--plasticity --release --base-plate 4 --powder-layers 2 --scan cross --verbose"
+    assert run(f"{command} {models} --report a.json") == 0
+    said = capsys.readouterr().out
+    for text in ("mm on the plate", "max plastic strain", "recoater", "layer 2", "release"):
+        assert text in said
+    process = Process.preset("316L", heat=None, plasticity=True, release=True, powder_layers=2)
+    process = replace(process.with_scan("cross"), base_plate=BasePlate(thickness=4.0))
+    assert read("a.json")["process"] == process.to_dict()
+
+    result = simulate(voxelize(part, 2.0), process, history=True)
+    mesh = read_mesh("a.vtu")
+    for name in ("displacement", "displacement_on_plate", "plastic_strain", "principal_stress"):
+        expected = getattr(result, name)
+        np.testing.assert_allclose(
+            getattr(mesh, name), expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max()
+        )
+    steps = series_steps(Path("steps.pvd"))
+    assert steps is not None
+    assert len(steps) == len(result.history) == 3
+    for step, state in zip(steps, result.history, strict=True):
+        np.testing.assert_allclose(
+            read_mesh(step.file).displacement, state.displacement, rtol=1e-3, atol=1e-6
+        )
+
+
+def test_heat_can_be_added_and_left_out(part):
+    assert run(f"{part} --out a.vtu --pitch 2 --heat --report a.json") == 0
+    assert read("a.json")["process"]["heat"] == Process(heat=Heat()).to_dict()["heat"]
+    assert read("a.json")["summary"]["max_temperature_c"] > 30
+    assert run(f"{part} --out a.vtu --pitch 2 --preset 316L --no-heat --report a.json") == 0
+    assert read("a.json")["process"]["heat"] is None
+
+
 def test_the_default_pitch_fits_the_layers(part):
     trimesh.creation.box((8.0, 0.4, 0.4)).export("bar.stl")
     # A fortieth of 8 mm is 0.2 mm, of which 0.38 mm has no whole number.
@@ -91,6 +130,11 @@ def test_islands(part, capsys):
     assert said.startswith("warning: hook.stl: dropped 4 islands")
     assert said.count("\n") == 1
     assert len(read("h.json")["warnings"]) == 1
+    dropped = read("h.json")["mesh"]["num_cells"]
+    assert run("hook.stl --out hook.vtu --pitch 1 --islands powder --report h.json") == 0
+    assert capsys.readouterr().err == ""
+    assert read("h.json")["mesh"]["num_cells"] == dropped + 2 * 2 * 4
+    assert read("h.json")["process"]["islands"] == "powder"
 
 
 @pytest.mark.parametrize(
