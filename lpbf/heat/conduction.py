@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lpbf.heat.heat import Heat
+from lpbf.heat.stencil import Stencil
 from lpbf.material import Material
 from lpbf.mesh import HexMesh
 from lpbf.table import as_table
@@ -22,26 +23,14 @@ class HeatFlow:
     """Linear heat flows out of the cells, A T - b in W.
 
     Attributes:
-        diagonal: Of A, [n], W/K.
-        links: Conductance to the neighbour in -x, +x, -y, +y, -z, +z, 0 if there is none, [6, n],
-            W/K.
-        neighbours: Cell numbers, any valid one if there is none, [6, n].
+        matrix: A, in W/K.
         losses: Conductance to plate, powder and gas, [3, n], W/K.
         surroundings: Temperature of plate, powder and gas, [3], C.
     """
 
-    diagonal: Tensor
-    links: Tensor
-    neighbours: Tensor
+    matrix: Stencil
     losses: Tensor
     surroundings: Tensor
-
-    def apply(self, x: Tensor, diagonal: Tensor | None = None, factor: float = 1.0) -> Tensor:
-        """A x; or the product with ``diagonal`` and the off-diagonal part of ``factor`` A."""
-        product = (self.diagonal if diagonal is None else diagonal) * x
-        for link, cells in zip(self.links, self.neighbours, strict=True):
-            product.addcmul_(link, x.index_select(0, cells), value=-factor)
-        return product
 
     def out(self, temperature: Tensor) -> Tensor:
         """A T - b: heat that flows out of each cell, [n], W.
@@ -49,7 +38,7 @@ class HeatFlow:
         From differences, so that what neighbours exchange cancels to the last digit.
         """
         flow = (self.losses * (temperature - self.surroundings[:, None])).sum(0)
-        for link, cells in zip(self.links, self.neighbours, strict=True):
+        for link, cells in zip(self.matrix.links, self.matrix.neighbours, strict=True):
             flow.addcmul_(link, temperature - temperature.index_select(0, cells))
         return flow
 
@@ -116,7 +105,7 @@ class Conduction:
         """Lets the first cells stand, up to the last one of a layer."""
         neighbours = self._neighbours[:, :num_cells]
         self._linked = (neighbours >= 0) & (neighbours < num_cells)
-        self._cells = torch.where(self._linked, neighbours, 0)
+        self._cells = torch.where(self._linked, neighbours, 0).contiguous()
         kind = torch.full_like(neighbours, POWDER)
         kind[_BELOW, self._at_bottom[:num_cells]] = PLATE
         newest = self._layer[:num_cells] == self._layer[num_cells - 1]
@@ -148,7 +137,8 @@ class Conduction:
             else:
                 losses.append(torch.zeros_like(half))
         lost = torch.stack(losses)
-        return HeatFlow(links.sum(0) + lost.sum(0), links, self._cells, lost, self._surroundings)
+        matrix = Stencil(links.sum(0) + lost.sum(0), links, self._cells)
+        return HeatFlow(matrix, lost, self._surroundings)
 
 
 def _neighbours(mesh: HexMesh) -> NDArray[np.int64]:

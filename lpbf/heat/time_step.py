@@ -1,5 +1,6 @@
 """One implicit step of transient conduction."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor
 
 from lpbf.errors import SolverError
 from lpbf.heat.conduction import HeatFlow
+from lpbf.heat.conjugate_gradients import conjugate_gradients
 from lpbf.heat.enthalpy import Enthalpy
 
 # Of the residual by each of Newton's corrections.
@@ -44,8 +46,7 @@ class HeatStep:
 class TimeStepper:
     """Implicit Euler in the enthalpy: V (H(T) - H(T_old)) + dt (A T - b) = 0 by Newton's method.
 
-    A stays as it is during the step. The linear systems are solved by conjugate gradients with
-    Jacobi's preconditioner.
+    A stays as it is during the step. The linear systems are solved by conjugate gradients.
 
     Args:
         enthalpy: H(T).
@@ -62,7 +63,13 @@ class TimeStepper:
     max_iterations: int = 5000
 
     def __call__(
-        self, old: Tensor, flow: HeatFlow, time_step: float, *, layer: int, time: float
+        self,
+        old: Tensor,
+        flow: HeatFlow,
+        time_step: float,
+        *,
+        layer: int,
+        time: float,
     ) -> tuple[Tensor, HeatStep]:
         """Temperatures [n] at ``time``, from those one time step before.
 
@@ -72,7 +79,7 @@ class TimeStepper:
         name = f"heat of layer {layer} at {time:.6g} s"
         stored, _ = self.enthalpy(old)
         # Rounding of temperatures and enthalpies bounds what can be reached near a steady state.
-        content = self.volume * stored.abs() + time_step * flow.diagonal * old.abs()
+        content = self.volume * stored.abs() + time_step * flow.matrix.diagonal * old.abs()
         floor = 4 * torch.finfo(old.dtype).eps * float(content.sum())
         temperature, newton_iterations, iterations = old, 0, 0
         while True:
@@ -93,7 +100,15 @@ class TimeStepper:
                 )
             # A correction needs no more digits than the nonlinearity or the goal leave it.
             target = max(_REDUCTION * error, 0.3 * goal)
-            change, count = self._solve(flow, time_step, slope, residual, target, name)
+            capacity = slope * (self.volume / time_step)
+            matrix = dataclasses.replace(flow.matrix, diagonal=capacity + flow.matrix.diagonal)
+            change, count = conjugate_gradients(
+                matrix,
+                residual / time_step,
+                target / time_step,
+                max_iterations=self.max_iterations,
+                name=name,
+            )
             temperature = self.enthalpy.stop_at_melting(temperature, temperature + change)
             newton_iterations, iterations = newton_iterations + 1, iterations + count
         change, (plate, powder, gas) = float(gain.sum()), lost.tolist()
@@ -109,40 +124,3 @@ class TimeStepper:
             newton_iterations=newton_iterations,
             iterations=iterations,
         )
-
-    def _solve(
-        self,
-        flow: HeatFlow,
-        time_step: float,
-        slope: Tensor,
-        force: Tensor,
-        target: float,
-        name: str,
-    ) -> tuple[Tensor, int]:
-        """Solution of (V dH/dT + dt A) x = force, and the iterations it took.
-
-        ``target`` is the sum of the cells' absolute residuals, J.
-        """
-        diagonal = slope * self.volume + time_step * flow.diagonal
-        inverse = 1 / diagonal
-        residual = force.clone()
-        x = torch.zeros_like(residual)
-        direction = inverse * residual
-        energy = residual @ direction
-        iterations = 0
-        while (error := float(residual.abs().sum())) > target:
-            if iterations == self.max_iterations:
-                raise SolverError(
-                    f"{name}: the conjugate gradients did not converge in {iterations} iterations "
-                    f"(residual {error:.2e} J, expected {target:.2e} J); take more time_steps or a "
-                    f"smaller growth"
-                )
-            image = flow.apply(direction, diagonal, time_step)
-            step = energy / (direction @ image)
-            x.addcmul_(step, direction)
-            residual.addcmul_(step, image, value=-1)
-            preconditioned = inverse * residual
-            old_energy, energy = energy, residual @ preconditioned
-            direction = torch.addcmul(preconditioned, energy / old_energy, direction)
-            iterations += 1
-        return x, iterations

@@ -59,7 +59,7 @@ def test_a_step_is_the_solution_of_its_equations(alloy):
     conduction, temperature, step = bar(constant)
     flow = conduction.at(temperature)
     identity = torch.eye(len(temperature), dtype=torch.float64)
-    matrix = torch.stack([flow.apply(column) for column in identity])
+    matrix = torch.stack([flow.matrix.apply(column) for column in identity])
     torch.testing.assert_close(matrix, matrix.T)
     # Links in series: areas over distances, in m.
     assert float(matrix[0, 1]) == pytest.approx(-9.0 * 1.3 * 0.7 / 1.0 * 1e-3)
