@@ -4,6 +4,8 @@ Node arrays are [3, N + 1] with a last node that is always zero; see
 :mod:`lpbf.mechanics.grid_kernels`.
 """
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -15,7 +17,7 @@ def multiply_bricks(
 ) -> None:
     """Adds K u of the cells up to the last of ``bounds`` to ``out``."""
     nodes = corners[:, : bounds[-1]].long()
-    signs = torch.from_numpy(walsh()).to(u)
+    signs = _walsh(u.device)
     modes = torch.einsum("mn,cne->cme", signs, u[:, nodes])
     order = torch.arange(8, device=u.device)
     x, y, z = (modes[c, order ^ (1 << c)] for c in range(3))
@@ -55,11 +57,21 @@ def smooth(
 
 def restrict(force: Tensor, image: Tensor, children: Tensor, out: Tensor, size: int) -> None:
     """out = P^T (force - image); ``children`` [Nc, 27]."""
-    line = torch.tensor([0.5, 1.0, 0.5], dtype=force.dtype, device=force.device)
-    weight = (line[:, None, None] * line[:, None] * line).flatten()
-    out[:, :size] = (force - image)[:, children[:size].long()] @ weight
+    out[:, :size] = (force - image)[:, children[:size].long()] @ _weights(force.device)
 
 
 def prolong(coarse: Tensor, parents: Tensor, u: Tensor, size: int) -> None:
     """u += P coarse: the mean of eight ``parents`` [N, 8]."""
     u[:, :size] += coarse[:, parents[:size].long()].mean(dim=2)
+
+
+@cache
+def _walsh(device: torch.device) -> Tensor:
+    return torch.from_numpy(walsh()).to(device)
+
+
+@cache
+def _weights(device: torch.device) -> Tensor:
+    """Of the 27 children of a node, [27]."""
+    line = torch.tensor([0.5, 1.0, 0.5], dtype=torch.float64, device=device)
+    return (line[:, None, None] * line[:, None] * line).flatten()
