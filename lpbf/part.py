@@ -1,6 +1,7 @@
-"""Parts as surface files: reading, checking, naming."""
+"""Parts as surface and CAD files: reading, checking, naming."""
 
 import warnings
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,12 @@ import trimesh
 
 from lpbf.errors import PartError, PartWarning
 
-PART_SUFFIXES = (".stl", ".ply", ".obj", ".off", ".3mf")
+CAD_SUFFIXES = (".step", ".stp")
+PART_SUFFIXES = (".stl", ".ply", ".obj", ".off", ".3mf", *CAD_SUFFIXES)
+
+
+class MissingReaderError(PartError, ImportError):
+    """A part file whose reader is not installed."""
 
 
 def part_name(part: trimesh.Trimesh) -> str:
@@ -24,7 +30,8 @@ def load_part(part: trimesh.Trimesh | str | Path) -> trimesh.Trimesh:
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        PartError: If it is of an unknown type, unreadable, empty, flat, or has NaN coordinates.
+        PartError: If it is of an unknown type, unreadable, empty, flat, or has NaN coordinates, or
+            its reader is not installed.
     """
     surface = part if isinstance(part, trimesh.Trimesh) else read_part(Path(part))
     name = part_name(surface)
@@ -69,10 +76,13 @@ def _volume(surface: trimesh.Trimesh) -> float:
 
 
 def read_part(path: Path) -> trimesh.Trimesh:
-    """Reads a surface without checking it.
+    """Reads a surface in mm without checking it.
+
+    STEP files are triangulated by Open CASCADE, to 0.01 mm, whatever unit they are in.
 
     Raises:
         FileNotFoundError: If the file does not exist.
+        MissingReaderError: If it is a STEP file and the extra ``cad`` is not installed.
         PartError: If it is of an unknown type or unreadable.
     """
     if path.suffix.lower() not in PART_SUFFIXES:
@@ -82,9 +92,12 @@ def read_part(path: Path) -> trimesh.Trimesh:
         )
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; give the path of a surface file")
+    is_cad = path.suffix.lower() in CAD_SUFFIXES
+    if is_cad:
+        check_cad(path)
     try:
-        surface = trimesh.load_mesh(path, process=False)
-    except Exception as error:  # readers of six formats raise what they like
+        surface = _read_step(path) if is_cad else trimesh.load_mesh(path, process=False)
+    except Exception as error:  # readers of seven formats raise what they like
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise PartError(f"{path}: cannot be read ({reason}); export it anew") from error
     if not isinstance(surface, trimesh.Trimesh):
@@ -93,3 +106,30 @@ def read_part(path: Path) -> trimesh.Trimesh:
     if np.isfinite(surface.vertices).all():
         surface.merge_vertices(merge_tex=True, merge_norm=True)
     return surface
+
+
+def check_cad(path: Path) -> None:
+    """Checks that STEP files can be read.
+
+    Raises:
+        MissingReaderError: If the extra ``cad`` is not installed.
+    """
+    try:
+        import cascadio  # noqa: F401
+    except ImportError as error:
+        raise MissingReaderError(
+            f"{path}: STEP files need cascadio; pip install 'flare-mesh[cad]'"
+        ) from error
+
+
+def _read_step(path: Path) -> trimesh.Trimesh | trimesh.Scene:
+    import cascadio
+
+    content = cascadio.load(path.read_bytes(), "step", tol_linear=0.01, use_parallel=False)
+    if not content:
+        raise ValueError("not a STEP file, or without a solid")
+    surface = trimesh.load_mesh(BytesIO(content), file_type="glb", process=False)
+    if isinstance(surface, trimesh.Trimesh):
+        # Faces are meshes of their own that share the points of their edges.
+        surface.merge_vertices(merge_tex=True, merge_norm=True)
+    return surface.apply_scale(1000.0)  # GLB is in metres

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lpbf.dataset.settings import Settings
-from lpbf.part import PART_SUFFIXES
+from lpbf.part import CAD_SUFFIXES, PART_SUFFIXES, check_cad
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ def list_cases(num_parts: int, settings: Settings, parts: Path | None = None) ->
 
     Raises:
         FileNotFoundError: If ``parts`` is not a folder.
+        MissingReaderError: If there are STEP files and the extra ``cad`` is not installed.
         ValueError: If there is nothing to do.
     """
     files = []
@@ -54,6 +55,8 @@ def list_cases(num_parts: int, settings: Settings, parts: Path | None = None) ->
         files = sorted(p for p in parts.rglob("*") if p.suffix.lower() in PART_SUFFIXES)
         if not files:
             raise ValueError(f"{parts}: no part files in it ({', '.join(PART_SUFFIXES)})")
+        for path in (p for p in files if p.suffix.lower() in CAD_SUFFIXES):
+            check_cad(path)
     if num_parts < 0 or num_parts + len(files) == 0:
         raise ValueError(f"expected --num-parts > 0, or --parts (got {num_parts})")
 

@@ -1,8 +1,8 @@
 """Tasks on the workers of a Dask cluster."""
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -14,35 +14,20 @@ T = TypeVar("T")
 _PACKAGES = ("flare-mesh", "numpy", "scipy", "torch")  # what the numbers depend on
 
 
-def run_on_cluster(
-    function: Callable[..., T],
-    tasks: Mapping[str, tuple[Any, ...]],
-    address: str,
-    *,
-    shared: Path,
-    timeout: float = 30.0,
-) -> Iterator[T]:
-    """Yields ``function(*task)`` of each task, done by the workers of a cluster, as they finish.
-
-    The tasks of a worker that is lost are done by others. Workers may come and go; each has one
-    thread, as local ones have, so that the rounding does not depend on where a task is done.
+@contextmanager
+def open_cluster(address: str, *, timeout: float = 30.0) -> Iterator[Any]:
+    """A client of the cluster, once it has a worker.
 
     Args:
-        function: Of a module, as are the types of its arguments.
-        tasks: Arguments, by a name.
         address: Of the scheduler, for instance ``"tcp://10.0.0.1:8786"``.
-        shared: A file in a folder that all workers must see.
-        timeout: Seconds to wait for the scheduler and the first worker.
+        timeout: Seconds to wait for the scheduler and for the first worker.
 
     Raises:
-        ConnectionError: If the scheduler or a worker cannot be reached in time, or are lost.
+        ConnectionError: If they cannot be reached in time.
         ImportError: If ``distributed`` is not installed.
-        ValueError: If a worker has another version, several threads, or does not see the folder.
-        WorkerLostError: At the end, if tasks killed their worker each time.
     """
     try:
-        from distributed import Client, KilledWorker, as_completed
-        from distributed.client import FutureCancelledError
+        from distributed import Client
     except ImportError as error:
         raise ImportError(
             "--scheduler needs Dask: pip install 'flare-mesh[cluster]', here and where the "
@@ -52,8 +37,8 @@ def run_on_cluster(
         client = Client(address, timeout=timeout, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise ConnectionError(
-            f"{address}: no Dask scheduler answers there within {timeout:g} s ({error}); start one "
-            f"by `dask scheduler` and give the address that it prints"
+            f"{address}: no Dask scheduler answers there within {timeout:g} s; start one by "
+            f"`dask scheduler` and give the address that it prints"
         ) from error
     with client:
         try:
@@ -63,37 +48,66 @@ def run_on_cluster(
                 f"{address}: the scheduler has no workers; start some by "
                 f"`dask worker {address} --nthreads 1`"
             ) from error
-        check = _checker(_versions(), shared, _digest(shared))
-        problems: Any = client.run(check)
-        for worker, problem in problems.items():
-            if problem:
-                raise ValueError(f"the worker {worker} {problem}")
-        todo, lost = iter(tasks.items()), []
-        running = as_completed()
+        yield client
 
-        def submit() -> None:
-            """Two tasks a worker and some for those who join; all would burden the scheduler."""
-            workers: Any = client.ncores()
-            for name, task in islice(todo, max(0, 2 * len(workers) + 8 - running.count())):
-                future = client.submit(_checked, check, function, task, key=name, pure=False)
-                names[future.key] = name
-                running.add(future)
 
-        names: dict[Any, str] = {}
+def run_on_cluster(
+    function: Callable[..., T],
+    tasks: Mapping[str, tuple[Any, ...]],
+    client: Any,
+    *,
+    shared: Path,
+) -> Iterator[T]:
+    """Yields ``function(*task)`` of each task, done by the workers of a cluster, as they finish.
+
+    The tasks of a worker that is lost are done by others. Workers may come and go; each has one
+    thread, as local ones have, so that the rounding does not depend on where a task is done.
+
+    Args:
+        function: Of a module, as are the types of its arguments.
+        tasks: Arguments, by a name.
+        client: Of :func:`open_cluster`.
+        shared: A file in a folder that all workers must see.
+
+    Raises:
+        ConnectionError: If the scheduler is lost.
+        ValueError: If a worker has another version, several threads, or does not see the folder.
+        WorkerLostError: At the end, if tasks killed their worker each time.
+    """
+    from distributed import KilledWorker, as_completed
+    from distributed.client import FutureCancelledError
+
+    check = _checker(_versions(), shared, _digest(shared))
+    problems: Any = client.run(check)
+    for worker, problem in problems.items():
+        if problem:
+            raise ValueError(f"the worker {worker} {problem}")
+    todo, lost = iter(tasks.items()), []
+    names: dict[Any, str] = {}
+    running = as_completed(loop=client.loop)
+
+    def submit() -> None:
+        """Two tasks a worker and some for those who join; all would burden the scheduler."""
+        room = 2 * len(client.ncores()) + 8 - len(names)
+        for name, task in islice(todo, max(0, room)):
+            future = client.submit(_checked, check, function, task, pure=False)
+            names[future.key] = name
+            running.add(future)
+
+    submit()
+    for future in running:
+        name = names.pop(future.key)
+        try:
+            result = future.result()
+        except KilledWorker:
+            lost.append(tasks[name])
+        except FutureCancelledError as error:
+            raise ConnectionError(
+                "the Dask scheduler was lost; go on with --resume once it runs again"
+            ) from error
+        else:
+            yield result
         submit()
-        for future in running:
-            name = names.pop(future.key)
-            try:
-                result = future.result()
-            except KilledWorker:
-                lost.append(tasks[name])
-            except FutureCancelledError as error:
-                raise ConnectionError(
-                    f"{address}: the scheduler was lost; go on with --resume once it runs again"
-                ) from error
-            else:
-                yield result
-            submit()
     if lost:
         raise WorkerLostError(lost)
 
@@ -110,8 +124,9 @@ def _checker(wanted: Mapping[str, str], shared: Path, digest: str) -> Callable[[
     """A function that says, on a worker, what is wrong with it; it needs nothing of ours there."""
     limits = THREAD_LIMITS
 
-    def check() -> str | None:
+    def check(dask_worker: Any = None) -> str | None:
         import hashlib
+        import os
         from importlib.metadata import PackageNotFoundError, version
 
         from distributed import get_worker
@@ -123,9 +138,9 @@ def _checker(wanted: Mapping[str, str], shared: Path, digest: str) -> Callable[[
                 return f"has no {package}; install {package} {ours} there"
             if theirs != ours:
                 return f"has {package} {theirs}, not {ours} as here; install the same version there"
-        threads = get_worker().state.nthreads
+        threads = (dask_worker or get_worker()).state.nthreads
         if threads > 1:
-            return f"runs {threads} tasks at a time; start it with --nthreads 1 (and --nworkers)"
+            return f"runs {threads} tasks at a time; start it with --nthreads 1 (and more of them)"
         if any(os.environ.get(name) != "1" for name in limits):
             return f"may use several threads; start it with {'=1 '.join(limits)}=1"
         try:

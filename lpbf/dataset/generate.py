@@ -4,6 +4,7 @@ import errno
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from flare_mesh.workers import run_tasks
 from lpbf.dataset.case_file import file_digest
 from lpbf.dataset.cases import Case, list_cases
 from lpbf.dataset.catalog import Catalog
-from lpbf.dataset.cluster import run_on_cluster
+from lpbf.dataset.cluster import open_cluster, run_on_cluster
 from lpbf.dataset.outcome import Outcome
 from lpbf.dataset.run_case import run_case
 from lpbf.dataset.settings import Settings, read_settings
@@ -65,8 +66,9 @@ def generate(
     if num_parts:
         settings.check_pitch()
     cases = list_cases(num_parts, settings, Path(parts) if parts is not None else None)
-    _open_folder(out, settings, resume)
-    try:
+    with ExitStack() as stack:
+        client = None if scheduler is None else stack.enter_context(open_cluster(scheduler))
+        _open_folder(out, settings, resume)
         catalog = Catalog(out)
         with ThreadPoolExecutor(workers) as pool:  # checksums leave the interpreter to others
             done = list(pool.map(lambda case: _is_done(case, catalog, out), cases))
@@ -74,18 +76,19 @@ def generate(
         for case in todo:  # damaged, or of a part file that is no more what it was
             catalog.outcomes.pop(case.name, None)
             (out / case.file).unlink(missing_ok=True)
-        with catalog:
-            for outcome in _run_all(todo, settings, out, workers, scheduler):
-                catalog.add(outcome)
-        # Cases of an earlier run with other parts are still in the folder.
-        names = dict.fromkeys(case.name for case in cases)
-        catalog.finish([*names, *(name for name in catalog.outcomes if name not in names)])
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise OSError(
-                f"{out}: the disk is full; free some space and go on with --resume"
-            ) from error
-        raise
+        try:
+            with catalog:
+                for outcome in _run_all(todo, settings, out, workers, client):
+                    catalog.add(outcome)
+            # Cases of an earlier run with other parts are still in the folder.
+            names = dict.fromkeys(case.name for case in cases)
+            catalog.finish([*names, *(name for name in catalog.outcomes if name not in names)])
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise OSError(
+                    f"{out}: the disk is full; free some space and go on with --resume"
+                ) from error
+            raise
     outcomes = catalog.outcomes.values()
     count = sum(outcome.entry is not None for outcome in outcomes)
     if not count:
@@ -146,15 +149,15 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _run_all(
-    cases: Sequence[Case], settings: Settings, out: Path, workers: int, scheduler: str | None
+    cases: Sequence[Case], settings: Settings, out: Path, workers: int, client: Any
 ) -> Iterator[Outcome]:
     """Yields each case's outcome as it finishes, under a progress bar."""
-    if scheduler is None:
+    if client is None:
         outcomes = run_tasks(run_case, ((case, settings, out) for case in cases), workers)
     else:
         out = out.resolve()
         tasks = {case.name: (case, settings, out) for case in cases}
-        outcomes = run_on_cluster(run_case, tasks, scheduler, shared=out / "settings.json")
+        outcomes = run_on_cluster(run_case, tasks, client, shared=out / "settings.json")
     columns = (
         TextColumn("simulating"),
         BarColumn(),

@@ -14,7 +14,7 @@ from lpbf.dataset.orientations import ORIENTATIONS, Placement, draw_placement
 from lpbf.dataset.outcome import Outcome, Rejection
 from lpbf.dataset.settings import Settings
 from lpbf.errors import IslandError, PartError, PartWarning, SolverError
-from lpbf.part import read_part
+from lpbf.part import MissingReaderError, read_part
 from lpbf.parts import procedural_part
 from lpbf.result import Result
 from lpbf.simulate import simulate
@@ -37,6 +37,8 @@ def run_case(case: Case, settings: Settings, out: Path) -> Outcome:
             result, metadata = _simulate_case(case, settings, attempt)
         except _RejectedError as error:
             outcome.rejected.append(Rejection(*error.args))
+        except MissingReaderError:  # the machine's fault, not the part's
+            raise
         except (PartError, SolverError, FileNotFoundError) as error:
             outcome.rejected.append(Rejection(_kind(error), _portable(str(error), case)))
         except Exception as error:

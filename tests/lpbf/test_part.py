@@ -1,12 +1,16 @@
+import sys
+
 import numpy as np
 import pytest
 import trimesh
 
 from lpbf import PartError, PartWarning
-from lpbf.part import PART_SUFFIXES, load_part
+from lpbf.part import CAD_SUFFIXES, PART_SUFFIXES, MissingReaderError, load_part
+
+SURFACES = [suffix for suffix in PART_SUFFIXES if suffix not in CAD_SUFFIXES]
 
 
-@pytest.mark.parametrize("suffix", PART_SUFFIXES)
+@pytest.mark.parametrize("suffix", SURFACES)
 def test_every_format(tmp_path, suffix):
     box = trimesh.creation.box((4.0, 5.0, 6.0))
     path = tmp_path / f"box{suffix}"
@@ -29,7 +33,115 @@ def test_wrong_type(tmp_path):
         load_part(path)
 
 
-@pytest.mark.parametrize("suffix", PART_SUFFIXES)
+def step_box(size, unit):
+    """A STEP file (AP214) of a box with a corner at the origin."""
+    entities = []
+
+    def add(text):
+        entities.append(text)
+        return f"#{len(entities)}"
+
+    def numbers(name, values):
+        return add(f"{name}('',({','.join(f'{value:.6f}' for value in values)}))")
+
+    def place(point, axis, along):
+        parts = (numbers("DIRECTION", axis), numbers("DIRECTION", along))
+        point = numbers("CARTESIAN_POINT", point)
+        return add(f"AXIS2_PLACEMENT_3D('',{point},{parts[0]},{parts[1]})")
+
+    corners = np.array([[x, y, z] for z in (0, 1) for y in (0, 1) for x in (0, 1)]) * size
+    points = [numbers("CARTESIAN_POINT", corner) for corner in corners]
+    vertices = [add(f"VERTEX_POINT('',{point})") for point in points]
+    edges, faces = {}, []
+    for quad in (
+        (0, 2, 3, 1),
+        (4, 5, 7, 6),
+        (0, 1, 5, 4),
+        (2, 6, 7, 3),
+        (0, 4, 6, 2),
+        (1, 3, 7, 5),
+    ):
+        oriented = []
+        for a, b in zip(quad, [*quad[1:], quad[0]], strict=True):
+            if (b, a) not in edges:
+                way = corners[b] - corners[a]
+                way = numbers("DIRECTION", way / np.linalg.norm(way))
+                way = add(f"VECTOR('',{way},1.)")
+                line = add(f"LINE('',{points[a]},{way})")
+                edges[a, b] = add(f"EDGE_CURVE('',{vertices[a]},{vertices[b]},{line},.T.)")
+            edge, sense = (edges[b, a], "F") if (b, a) in edges else (edges[a, b], "T")
+            oriented.append(add(f"ORIENTED_EDGE('',*,*,{edge},.{sense}.)"))
+        first, second, third = corners[quad[:3]]
+        along = (second - first) / np.linalg.norm(second - first)
+        normal = np.cross(along, third - second) / np.linalg.norm(third - second)
+        loop = add(f"EDGE_LOOP('',({','.join(oriented)}))")
+        bound = add(f"FACE_OUTER_BOUND('',{loop},.T.)")
+        plane = add(f"PLANE('',{place(first, normal, along)})")
+        faces.append(add(f"ADVANCED_FACE('',({bound}),{plane},.T.)"))
+    shell = add(f"CLOSED_SHELL('',({','.join(faces)}))")
+    solid = add(f"MANIFOLD_SOLID_BREP('',{shell})")
+    length = add(
+        f"(LENGTH_UNIT()NAMED_UNIT(*)SI_UNIT({'.MILLI.' if unit == 'mm' else '$'},.METRE.))"
+    )
+    if unit == "inch":
+        measure = add(f"LENGTH_MEASURE_WITH_UNIT(LENGTH_MEASURE(0.0254),{length})")
+        exponents = add("DIMENSIONAL_EXPONENTS(1.,0.,0.,0.,0.,0.,0.)")
+        length = add(
+            f"(CONVERSION_BASED_UNIT('INCH',{measure})LENGTH_UNIT()NAMED_UNIT({exponents}))"
+        )
+    angle = add("(NAMED_UNIT(*)PLANE_ANGLE_UNIT()SI_UNIT($,.RADIAN.))")
+    solid_angle = add("(NAMED_UNIT(*)SI_UNIT($,.STERADIAN.)SOLID_ANGLE_UNIT())")
+    context = add(
+        f"(GEOMETRIC_REPRESENTATION_CONTEXT(3)GLOBAL_UNIT_ASSIGNED_CONTEXT(({length},{angle},"
+        f"{solid_angle}))REPRESENTATION_CONTEXT('',''))"
+    )
+    origin = place((0, 0, 0), (0, 0, 1), (1, 0, 0))
+    shape = add(f"ADVANCED_BREP_SHAPE_REPRESENTATION('',({origin},{solid}),{context})")
+    application = add("APPLICATION_CONTEXT('automotive design')")
+    mechanical = add(f"PRODUCT_CONTEXT('',{application},'mechanical')")
+    product = add(f"PRODUCT('box','box','',({mechanical}))")
+    formation = add(f"PRODUCT_DEFINITION_FORMATION('','',{product})")
+    design = add(f"PRODUCT_DEFINITION_CONTEXT('part definition',{application},'design')")
+    definition = add(f"PRODUCT_DEFINITION('','',{formation},{design})")
+    whole = add(f"PRODUCT_DEFINITION_SHAPE('','',{definition})")
+    add(f"SHAPE_DEFINITION_REPRESENTATION({whole},{shape})")
+    data = "\n".join(f"#{i}={entity};" for i, entity in enumerate(entities, 1))
+    return (
+        "ISO-10303-21;\nHEADER;\nFILE_DESCRIPTION((''),'2;1');\n"
+        "FILE_NAME('','2026-01-01T00:00:00',(''),(''),'','','');\n"
+        "FILE_SCHEMA(('AUTOMOTIVE_DESIGN'));\nENDSEC;\n"
+        f"DATA;\n{data}\nENDSEC;\nEND-ISO-10303-21;\n"
+    )
+
+
+@pytest.mark.parametrize("suffix", CAD_SUFFIXES)
+@pytest.mark.parametrize(("unit", "millimetres"), [("mm", 1.0), ("m", 1000.0), ("inch", 25.4)])
+def test_step_files_come_in_millimetres(tmp_path, suffix, unit, millimetres):
+    pytest.importorskip("cascadio")
+    path = tmp_path / f"box{suffix}"
+    path.write_text(step_box(np.array([10.0, 20.0, 30.0]) / millimetres, unit))
+    part = load_part(path)
+    assert part.is_watertight
+    np.testing.assert_allclose(part.bounds, [[0, 0, 0], [10, 20, 30]], rtol=1e-5, atol=1e-5)
+    assert part.volume == pytest.approx(6000, rel=1e-5)
+
+
+@pytest.mark.parametrize("content", [b"", b"solid\n", step_box(np.ones(3), "mm")[:900].encode()])
+def test_garbage_as_step(tmp_path, content):
+    pytest.importorskip("cascadio")
+    (tmp_path / "bad.stp").write_bytes(content)
+    with pytest.raises(PartError, match=r"bad.stp: cannot be read \(not a STEP file, or without"):
+        load_part(tmp_path / "bad.stp")
+
+
+def test_step_files_where_their_reader_is_not_installed(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cascadio", None)
+    (tmp_path / "part.STEP").touch()
+    with pytest.raises(MissingReaderError, match=r"part.STEP: .* pip install 'flare-mesh\[cad\]'"):
+        load_part(tmp_path / "part.STEP")
+
+
+@pytest.mark.parametrize("suffix", SURFACES)
 @pytest.mark.parametrize("content", [b"", b"solid nothing\nendsolid\n", b"\x00\xff" * 500])
 def test_garbage(tmp_path, suffix, content):
     path = tmp_path / f"bad{suffix}"
