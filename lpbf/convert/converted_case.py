@@ -1,0 +1,84 @@
+"""One part's result, whatever program it is of."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flare_mesh.data import CELL_EDGES, edges_of_cells
+from flare_mesh.files import atomic_path
+
+
+@dataclass(frozen=True, eq=False)
+class ConvertedCase:
+    """Hexahedra of any shape and their nodes' fields.
+
+    Attributes:
+        points: [N, 3], mm.
+        cells: Nodes in VTK's order, [E, 8].
+        displacement: [N, 3], mm.
+        von_mises: [N], MPa.
+        temperature: [N], degrees Celsius.
+        metadata: Where it is from, as JSON holds it.
+    """
+
+    points: NDArray[np.floating]
+    cells: NDArray[np.integer]
+    displacement: NDArray[np.floating]
+    von_mises: NDArray[np.floating]
+    temperature: NDArray[np.floating]
+    metadata: Mapping[str, Any]
+
+    @cached_property
+    def edge_index(self) -> NDArray[np.int64]:
+        """Edges of the hexahedra in both directions, without duplicates, [2, num_edges]."""
+        return edges_of_cells({"hexahedron": self.cells.astype(np.int64)}, len(self.points))
+
+    @cached_property
+    def max_aspect_ratio(self) -> float:
+        """Longest over shortest edge of the worst hexahedron; infinite if an edge has no length."""
+        ends = self.points[self.cells[:, np.array(CELL_EDGES["hexahedron"])]]
+        length = np.linalg.norm(ends[:, :, 1] - ends[:, :, 0], axis=2)
+        low = length.min(axis=1)
+        ratio = length.max(axis=1) / np.where(low > 0, low, 1.0)
+        return float(np.where(low > 0, ratio, np.inf).max())
+
+    def statistics(self) -> dict[str, Any]:
+        """Sizes and largest values, as in the metadata of generated cases."""
+        return {
+            "num_nodes": len(self.points),
+            "num_edges": self.edge_index.shape[1],
+            "num_elements": len(self.cells),
+            "max_displacement_mm": float(np.linalg.norm(self.displacement, axis=1).max()),
+            "max_displacement_z_mm": float(np.abs(self.displacement[:, 2]).max()),
+            "max_von_mises_mpa": float(self.von_mises.max()),
+            "max_aspect_ratio": self.max_aspect_ratio,
+            "height_mm": float(self.points[:, 2].max()),
+        }
+
+    def write(self, path: Path, case_id: str) -> dict[str, Any]:
+        """Writes it as :mod:`lpbf.dataset.case_file` does; returns its entry in the index."""
+        metadata = {"case_id": case_id, **self.metadata, **self.statistics()}
+        buffer = BytesIO()
+        np.savez(
+            buffer,
+            allow_pickle=False,
+            pos=self.points.astype(np.float32),
+            edge_index=self.edge_index.astype(np.int32),
+            elems=self.cells.astype(np.int32),
+            temp=self.temperature.astype(np.float32),
+            disp=self.displacement.astype(np.float32),
+            vmstr=self.von_mises.astype(np.float32),
+            _metadata=np.array(json.dumps(metadata, sort_keys=True)),
+        )
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(buffer.getbuffer())
+        sizes = {key: metadata[key] for key in ("num_nodes", "num_edges")}
+        file = f"{path.parent.name}/{path.name}"
+        return {"case_id": case_id, "file": file, **sizes, "metadata": metadata}

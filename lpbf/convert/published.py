@@ -1,0 +1,106 @@
+"""The published set into ours."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flare_mesh.data import check_node_numbers
+from flare_mesh.data.arrays import read_npz
+from lpbf.convert.converted_case import ConvertedCase
+from lpbf.convert.converted_set import open_folder, write_index
+from lpbf.convert.filters import Filters
+
+_KEYS = ("pos", "elems", "temp", "disp", "vmstr")
+
+
+def convert_published(
+    root: str | Path, out: str | Path, *, filters: Filters | None = None
+) -> tuple[int, dict[str, str]]:
+    """Makes a data set of the published LPBF_FLARE files: JSON instead of pickles.
+
+    The splits stay. The cases' own metadata is pickled in the published files and therefore not
+    read from there; the set's parquet index has it too, and is read if ``pyarrow`` is installed.
+    Edges are derived from the hexahedra anew.
+
+    Args:
+        root: Folder of the published set, with ``train/`` and ``test/``.
+        out: Folder of the data set, new or empty.
+        filters: What is kept; None keeps all that is whole.
+
+    Returns:
+        Number of cases kept, and why each of the others was not.
+
+    Raises:
+        FileNotFoundError: If there is no case.
+        ValueError: If ``out`` is in use, the index is damaged, or no case was kept.
+    """
+    root, out = Path(root), Path(out)
+    files = [p for split in ("train", "test") for p in sorted((root / split).glob("[!.]*.npz"))]
+    if not files:
+        raise FileNotFoundError(f"{root}: no cases (train/*.npz, test/*.npz) there")
+    open_folder(out)
+    known = _read_parquet(root)
+    limits = filters or Filters(*[np.inf] * 5)
+    entries: list[dict[str, Any]] = []
+    rejected: dict[str, str] = {}
+    for path in files:
+        name = f"{path.parent.name}/{path.name}"
+        try:
+            case = _read(path, known.get(name, {}))
+        except ValueError as error:
+            rejected[name] = str(error)
+            continue
+        reason = limits.reason(case)
+        if reason is None:
+            entries.append(case.write(out / name, path.stem))
+        else:
+            rejected[name] = reason
+    write_index(out, entries, rejected)
+    return len(entries), rejected
+
+
+def _read(path: Path, known: dict[str, Any]) -> ConvertedCase:
+    arrays = read_npz(path, _KEYS)
+    nodes = len(arrays["pos"])
+    for key, shape in (("pos", (nodes, 3)), ("disp", (nodes, 3)), ("elems", (-1, 8))):
+        got = arrays[key].shape
+        if len(got) != 2 or got[1] != shape[1] or shape[0] not in (-1, got[0]):
+            raise ValueError(f"{path}: expected '{key}' of shape {list(shape)} (got {list(got)})")
+    for key in ("temp", "vmstr"):
+        if arrays[key].shape not in ((nodes,), (nodes, 1)):
+            raise ValueError(
+                f"{path}: expected '{key}' of shape [{nodes}, 1] (got {list(arrays[key].shape)})"
+            )
+    if len(arrays["elems"]) == 0:
+        raise ValueError(f"{path}: has no hexahedra")
+    try:
+        check_node_numbers("elems", arrays["elems"], nodes)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return ConvertedCase(
+        points=arrays["pos"],
+        cells=arrays["elems"],
+        displacement=arrays["disp"],
+        von_mises=arrays["vmstr"].reshape(nodes),
+        temperature=arrays["temp"].reshape(nodes),
+        metadata={"source": "LPBF_FLARE", **({"published": known} if known else {})},
+    )
+
+
+def _read_parquet(root: Path) -> dict[str, dict[str, Any]]:
+    """The published metadata by file; empty without an index or ``pyarrow``."""
+    paths = sorted(root.rglob("*.parquet"))
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError:
+        return {}
+    known = {}
+    for path in paths:
+        try:
+            for row in parquet.read_table(path, columns=["file", "metadata"]).to_pylist():
+                known[row["file"]] = json.loads(row["metadata"])
+        except (ArrowException, OSError, ValueError, LookupError, TypeError) as error:
+            raise ValueError(f"{path}: damaged ({error}); get it anew") from error
+    return known
