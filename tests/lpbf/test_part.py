@@ -53,14 +53,8 @@ def step_box(size, unit):
     points = [numbers("CARTESIAN_POINT", corner) for corner in corners]
     vertices = [add(f"VERTEX_POINT('',{point})") for point in points]
     edges, faces = {}, []
-    for quad in (
-        (0, 2, 3, 1),
-        (4, 5, 7, 6),
-        (0, 1, 5, 4),
-        (2, 6, 7, 3),
-        (0, 4, 6, 2),
-        (1, 3, 7, 5),
-    ):
+    for digits in ("0231", "4576", "0154", "2673", "0462", "1375"):
+        quad = [int(digit) for digit in digits]
         oriented = []
         for a, b in zip(quad, [*quad[1:], quad[0]], strict=True):
             if (b, a) not in edges:

@@ -1,0 +1,142 @@
+import errno
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+
+from lpbf.dataset.case_file import file_digest, read_metadata
+from lpbf.dataset.cases import Case, list_cases
+from lpbf.dataset.run_case import run_case
+from lpbf.dataset.settings import Settings
+from lpbf.errors import SolverError
+from lpbf.process import Process
+
+SMALL = Settings(pitch=4.0, size=(16.0, 24.0), min_nodes=30)
+
+
+@pytest.fixture
+def bar(tmp_path):
+    """A bar of 12 x 16 x 32 mm along z, as a case from a file."""
+    path = tmp_path / "parts" / "bar.stl"
+    path.parent.mkdir()
+    trimesh.creation.box((12.0, 16.0, 32.0)).export(path)
+    return Case("bar_stl", "train", path, "bar.stl")
+
+
+def test_an_accepted_case(bar, tmp_path):
+    outcome = run_case(bar, SMALL, tmp_path)
+    assert outcome.rejected == []
+    assert outcome.seconds > 0
+    path = tmp_path / "train/bar_stl.npz"
+    assert outcome.entry["sha256"] == file_digest(path)
+    assert outcome.entry["metadata"] == read_metadata(path)
+    metadata = outcome.entry["metadata"]
+    assert metadata["source"] == "bar.stl"
+    assert metadata["rotation"] == np.eye(3).tolist()
+    assert metadata["scale"] == 1.0
+    assert Process.from_dict(metadata["process"]) == SMALL.process
+
+
+def test_turned_and_scaled_cases(bar, tmp_path):
+    settings = replace(SMALL, orientations=6, scale=(1.0, 1.2))
+    shapes = set()
+    for variant in range(6):
+        case = replace(bar, name=f"v{variant}", variant=variant)
+        metadata = run_case(case, settings, tmp_path).entry["metadata"]
+        size = np.abs(metadata["rotation"]) @ [12, 16, 32] * metadata["scale"]
+        with np.load(tmp_path / case.file) as file:
+            np.testing.assert_allclose(np.ptp(file["pos"], axis=0), size, atol=2.0)
+        shapes.add(tuple(np.abs(metadata["rotation"]) @ [0, 0, 1]))
+        assert 1.0 <= metadata["scale"] <= 1.2
+    assert len(shapes) == 3
+
+
+def rejection(case, settings, out):
+    outcome = run_case(case, settings, out)
+    assert outcome.entry is None
+    assert not list(out.glob("t*/*.npz"))
+    (rejected,) = outcome.rejected
+    return rejected.kind, rejected.reason
+
+
+def test_reasons_of_rejections(bar, tmp_path, monkeypatch):
+    def kind_of(**options):
+        return rejection(bar, replace(SMALL, **options), tmp_path)
+
+    assert kind_of(min_nodes=500) == (
+        "nodes",
+        "180 nodes are outside the limits of 500 to 50,000; change the pitch or the limits",
+    )
+    kind, reason = kind_of(max_displacement=1e-3)
+    assert kind == "displacement"
+    assert "mm is over the limit of 0.001 mm" in reason
+    bar.part.write_bytes(b"")
+    kind, reason = kind_of()
+    assert kind == "part"
+    assert reason.startswith("bar.stl: ")
+    bar.part.unlink()
+    assert kind_of() == ("part", "bar.stl: no such file; give the path of a surface file")
+
+
+def test_failed_and_diverged_solutions_are_rejected(bar, tmp_path, monkeypatch):
+    from lpbf.dataset import run_case as module
+
+    def fail(mesh, process):
+        raise SolverError("layer 3: residual 0.1 after 2000 iterations")
+
+    simulate = module.simulate
+    monkeypatch.setattr(module, "simulate", fail)
+    expected = "not converged", "layer 3: residual 0.1 after 2000 iterations"
+    assert rejection(bar, SMALL, tmp_path) == expected
+
+    def diverge(mesh, process):
+        result = simulate(mesh, process)
+        temperature = np.where(np.arange(mesh.num_nodes) == 7, np.nan, result.temperature)
+        return replace(result, temperature=temperature)
+
+    monkeypatch.setattr(module, "simulate", diverge)
+    assert rejection(bar, SMALL, tmp_path) == ("not finite", "the solution is not finite")
+
+
+def test_islands_are_a_kind_of_rejection(tmp_path):
+    posts = [trimesh.creation.box((8.0, 8.0, 32.0)), trimesh.creation.box((8.0, 8.0, 8.0))]
+    bridge = trimesh.creation.box((32.0, 8.0, 8.0))
+    posts[0].apply_translation((-12.0, 0.0, 0.0))
+    posts[1].apply_translation((12.0, 0.0, 4.0))
+    bridge.apply_translation((0.0, 0.0, 12.0))
+    hook = trimesh.boolean.union([*posts, bridge], engine="manifold")
+    hook.export(tmp_path / "hook.stl")
+    case = Case("hook", "test", tmp_path / "hook.stl", "hook.stl")
+    kind, reason = rejection(case, replace(SMALL, islands="refuse"), tmp_path)
+    assert kind == "islands"
+    assert reason.startswith("hook.stl: 2 islands that nothing holds")
+
+
+def test_a_full_disk_leaves_nothing_half_written(bar, tmp_path, monkeypatch):
+    write = Path.write_bytes
+
+    def fill(path, content):
+        write(path, bytes(content)[:100])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", fill)
+    with pytest.raises(OSError, match="No space left"):
+        run_case(bar, SMALL, tmp_path)
+    assert list((tmp_path / "train").iterdir()) == []
+
+
+def test_all_cases_of_a_part_are_in_one_split(tmp_path):
+    for i in range(40):
+        (tmp_path / f"{i}.stl").touch()
+    settings = replace(SMALL, orientations=5, test_fraction=0.4)
+    cases = list_cases(20, settings, tmp_path)
+    assert len(cases) == len({case.file for case in cases}) == 300
+    splits = {case.part: set() for case in cases}
+    for case in cases:
+        splits[case.part].add(case.split)
+    assert {len(found) for found in splits.values()} == {1}
+    assert set.union(*splits.values()) == {"train", "test"}
+    assert [c.name for c in cases[-3:]] == [f"part_000019_turned_{v:02d}" for v in (2, 3, 4)]

@@ -1,0 +1,48 @@
+import json
+
+import pytest
+
+from lpbf.dataset.settings import Settings, read_settings
+from lpbf.process import Process
+
+
+def test_settings_as_json_hold_the_process(tmp_path):
+    settings = Settings(pitch=(2.0, 2.0, 1.0), process=Process(scan_rotation=67.0, release=True))
+    (tmp_path / "settings.json").write_text(json.dumps(settings.to_dict()))
+    found = read_settings(tmp_path)
+    assert found == settings.to_dict()
+    assert found["pitch"] == [2.0, 2.0, 1.0]
+    assert Process.from_dict(found["process"]) == settings.process
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"pitch": (1.0, 1.0)}, "a pitch > 0 mm"),
+        ({"pitch": (1.0, 1.0, 3.1)}, "1 x 1 x 3.1 mm have an aspect ratio of 3.1, over the limit"),
+        ({"max_aspect_ratio": 0.5}, "a limit >= 1 of the aspect ratio"),
+        ({"orientations": 0}, "expected 1 to 24 orientations .got 0"),
+        ({"orientations": 25}, "expected 1 to 24 orientations .got 25"),
+        ({"scale": (0.0, 1.0)}, "a range of scales with 0 < low <= high"),
+        ({"scale": (2.0, 1.0)}, "a range of scales with 0 < low <= high"),
+        ({"max_displacement": 0.0}, "a displacement limit > 0 mm"),
+        ({"max_displacement": float("nan")}, "a displacement limit > 0 mm"),
+        ({"islands": "keep"}, "a process whose islands stand in 'powder'"),
+        ({"process": Process(layer_height=3.0)}, "layer_height = 3.0 mm is not a multiple"),
+    ],
+)
+def test_bad_settings(options, message):
+    with pytest.raises(ValueError, match=message):
+        Settings(**options)
+
+
+def test_aspect_ratio_at_its_limit():
+    assert Settings(pitch=(0.1, 0.1, 0.3)).aspect_ratio == pytest.approx(3)
+
+
+def test_scale_counts_in_the_check_of_the_pitch():
+    Settings(pitch=8.0).check_pitch()
+    with pytest.raises(ValueError, match="leaves parts of 12 mm without voxels"):
+        Settings(pitch=8.0, scale=(0.5, 1.0)).check_pitch()
+    with pytest.raises(ValueError, match="gives parts of 100 mm up to 8e"):
+        Settings(pitch=0.5, scale=(1.0, 2.0)).check_pitch()
