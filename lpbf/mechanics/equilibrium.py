@@ -70,6 +70,7 @@ class Equilibrium:
             device=self.device,
         )
         self._rigid: Tensor | None = None
+        self._image = torch.zeros_like(self._multigrid.levels[0].u)
         self.cells = self._all_cells[:0]
         self.free = torch.zeros(0, dtype=torch.bool, device=self.device)
 
@@ -122,7 +123,8 @@ class Equilibrium:
             return self._project(image)
 
         def precondition(residual: Tensor) -> Tensor:
-            return self._project(multigrid.cycle(residual))
+            z = multigrid.cycle(residual)
+            return z if self._rigid is None else self._project(z)
 
         right = self._project(self._inward(force))
         scale = float(right.norm())
@@ -154,24 +156,23 @@ class Equilibrium:
         return out
 
     def _multiply(self, u: Tensor) -> Tensor:
-        out = torch.zeros_like(u)
-        self._multigrid.bricks.multiply(u, out, self.size)
-        return out
+        """K u, [3, N + 1]; the same tensor in every call."""
+        self._multigrid.bricks.multiply(u, self._image, self.size)
+        return self._image
 
     def _project(self, values: Tensor) -> Tensor:
-        """Zero where nothing can move; without rigid motions if the part floats."""
-        out = torch.zeros_like(values)
-        size = self.size
-        out[:, :size] = values[:, :size] * self.free
+        """In place: zero where nothing can move; no rigid motion if the part floats."""
+        own = values[:, : self.size]
+        own *= self.free
         if self._rigid is not None:
-            flat = out[:, :size].flatten()
-            out[:, :size] -= (self._rigid @ (self._rigid.T @ flat)).view(3, size)
-        return out
+            flat = own.flatten()
+            own -= (self._rigid @ (self._rigid.T @ flat)).view_as(own)
+        return values
 
 
 def _best_combination(starts: list[Tensor], operator: Callable, right: Tensor) -> Tensor:
     """The combination of the starts with the least energy u A u / 2 - u right."""
-    images = torch.stack([operator(s).flatten() for s in starts])
+    images = torch.stack([operator(s).flatten().clone() for s in starts])
     vectors = torch.stack([s.flatten() for s in starts])
     gram, load = vectors @ images.T, vectors @ right.flatten()
     weights = torch.linalg.pinv(gram, hermitian=True, rtol=1e-12) @ load

@@ -214,9 +214,11 @@ class Multigrid:
         inverse = torch.zeros_like(matrix)
         index = torch.nonzero(moves)[:, 0]
         picked = matrix[index[:, None], index]
+        factor, failed = torch.linalg.cholesky_ex(picked)
+        # A floating part's matrix is singular; that of a thin one may be, to rounding.
         inverse[index[:, None], index] = (
-            torch.cholesky_inverse(torch.linalg.cholesky(picked))
-            if self.clamped
+            torch.cholesky_inverse(factor)
+            if self.clamped and not failed
             else torch.linalg.pinv(picked, hermitian=True, rtol=1e-10)
         )
         self._coarsest = inverse
