@@ -36,7 +36,7 @@ def _check(file: BinaryIO, size: int) -> None:
     header = _text(file)
     if not header.lower().endswith("binary"):
         raise ValueError(f"expected an EnSight Gold binary geometry (got '{header[:20]}')")
-    _text(file), _text(file)
+    file.seek(160, 1)  # two lines of description
     stored = []
     for key in ("node id", "element id"):
         line = _text(file)

@@ -163,3 +163,34 @@ def test_several_parts(tmp_path, ensight, write_case):
     case = read_netfabb(path, part="part 2")
     assert_allclose(case.points, mesh.points + 9)
     assert_allclose(case.displacement, 2 * mesh.points)
+
+
+def test_files_of_vtks_own_writer(tmp_path):
+    """Written by another program: nodes and elements with numbers, one state."""
+    pyvista = pytest.importorskip("pyvista")
+    from vtkmodules.vtkIOParallel import vtkEnSightWriter
+
+    mesh = HexMesh.from_mask(np.ones((2, 3, 2)), (2.0, 1.0, 0.5))
+    grid = pyvista.UnstructuredGrid({12: mesh.cells}, mesh.points.astype(np.float32))
+    columns = {"u": 0.1 * mesh.points, "s": mesh.points[:, 0], "t": mesh.points[:, 1]}
+    for name, values in columns.items():
+        grid.point_data[name] = values.astype(np.float32)
+    grid.cell_data["BlockId"] = np.ones(grid.n_cells, dtype=np.int32)
+    writer = vtkEnSightWriter()
+    writer.SetInputData(grid)
+    writer.SetPath(str(tmp_path))
+    writer.SetBaseName("a")
+    writer.SetFileName(str(tmp_path / "a.case"))
+    writer.Write()
+    writer.WriteCaseFile(1)
+    (path,) = tmp_path.glob("*.case")
+    names = {"displacement": "u_n", "von_mises": "s_n", "temperature": "t_n"}
+    case = read_netfabb(path, fields=names)
+    assert_allclose(case.points, mesh.points, atol=1e-6)
+    assert_array_equal(case.cells, mesh.cells)
+    assert_allclose(case.displacement, columns["u"], atol=1e-6)
+    assert_allclose(case.von_mises, columns["s"], atol=1e-6)
+    assert_allclose(case.temperature, columns["t"], atol=1e-6)
+    assert case.metadata["time"] is None
+    with pytest.raises(ValueError, match="has one state, no step 1"):
+        read_netfabb(path, fields=names, step=1)
