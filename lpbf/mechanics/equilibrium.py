@@ -147,7 +147,8 @@ class Equilibrium:
                 f"{name}: the equilibrium did not converge in {iterations} iterations "
                 f"(residual {norm:.3g} N, target {tolerance * scale:.3g} N)"
             )
-        return Solution(u[:, :size].T.contiguous(), iterations, norm / scale if scale > 0 else 0.0)
+        own = self._project(u)[:, :size]
+        return Solution(own.T.contiguous(), iterations, norm / scale if scale > 0 else 0.0)
 
     def _inward(self, values: Tensor) -> Tensor:
         """From [size, 3] to the multigrid's [3, N + 1]."""
