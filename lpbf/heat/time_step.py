@@ -12,7 +12,7 @@ from lpbf.heat.conjugate_gradients import conjugate_gradients
 from lpbf.heat.enthalpy import Enthalpy
 
 # Of the residual by each of Newton's corrections.
-_REDUCTION = 1e-4
+_REDUCTION = 1e-3
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class HeatStep:
         enthalpy_change: Of the part, J.
         heat_lost: To plate, powder and gas, J.
         exchanged: Heat that came into cells or left them, J.
-        balance_error: |enthalpy change + heat lost| / exchanged.
+        balance_error: |enthalpy change + heat lost| / exchanged; at most the tolerance, unless
+            next to nothing but rounding was exchanged.
         newton_iterations: Number of linear systems solved.
         iterations: Of the conjugate gradients, in all of them.
     """
@@ -58,7 +59,7 @@ class TimeStepper:
 
     enthalpy: Enthalpy
     volume: float
-    tolerance: float = 1e-8
+    tolerance: float = 1e-7
     max_newton: int = 60
     max_iterations: int = 5000
 

@@ -5,6 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.special import erf
 
@@ -159,11 +161,41 @@ def test_energy_balance_with_everything_nonlinear(alloy):
     assert result.steps[-1].time == pytest.approx(4 * 60 + 100)
 
 
-def test_no_temperature_beyond_those_that_enter(alloy):
-    result = build(alloy, porous(), preheat=90.0, gas_temperature=30.0, time_steps=4)
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 1000),
+    melting_range=st.sampled_from([1.0, 46.0, 300.0]),
+    deposition=st.sampled_from([None, 1500.0, 2500.0]),
+    dwell_time=st.floats(1e-3, 1e4),
+    time_steps=st.integers(1, 5),
+    plate=st.sampled_from([None, 1.0, 1e5]),
+    powder=st.sampled_from([0.0, 10.0, 1e4]),
+    gas=st.sampled_from([0.0, 30.0, 1e6]),
+)
+def test_any_build_keeps_its_energy_and_the_range_of_what_enters(
+    alloy, seed, melting_range, deposition, dwell_time, time_steps, plate, powder, gas
+):
+    mask = np.random.default_rng(seed).random((3, 4, 3)) < 0.7
+    mask[1, 1] = True
+    mesh = HexMesh.from_mask(mask, (0.5, 0.7, 1.1))
+    material = dataclasses.replace(alloy, solidus=1650.0 - melting_range)
+    heat = Heat(
+        deposition_temperature=deposition,
+        preheat=90.0,
+        gas_temperature=30.0,
+        dwell_time=dwell_time,
+        time_steps=time_steps,
+        plate_coefficient=plate,
+        powder_coefficient=powder,
+        gas_coefficient=gas,
+    )
+    result = simulate_heat(mesh, Process(material=material, heat=heat))
+    for step in result.steps:
+        imbalance = abs(step.enthalpy_change + sum(step.heat_lost))
+        assert imbalance <= 1e-6 * step.exchanged + 1e-9  # J, rounding of long time steps
     for after in result.after_layer:
-        assert (after > 30.0).all()
-        assert (after < 1650.0).all()
+        assert (after > 30.0 - 1e-4).all()
+        assert (after < result.deposition_temperature + 1e-4).all()
 
 
 def test_layers_and_their_temperatures(alloy):
