@@ -14,6 +14,15 @@ from lpbf import HexMesh
 
 Floats = NDArray[np.float64]
 
+# Of each increment: residual and correction relative to the mean force and to the increment, and
+# many iterations; CalculiX is content with half a percent.
+_ACCURATE = [
+    "*CONTROLS, PARAMETERS=FIELD",
+    "1e-9, 1e-9, , , 1e-9",
+    "*CONTROLS, PARAMETERS=TIME INCREMENTATION",
+    "20, 30, 9, 60, 30",
+]
+
 
 @dataclass(frozen=True)
 class Metal:
@@ -163,8 +172,7 @@ def _step(
     last = ", FREQUENCY=100000" if plastic else ""
     return [
         "*STEP, INC=100000",
-        "*STATIC",
-        *([f"{share}, 1., 1e-9, {share}"] if plastic else []),
+        *(["*STATIC, DIRECT", f"{share}, 1.", *_ACCURATE] if plastic else ["*STATIC"]),
         *change,
         "*TEMPERATURE",
         f"NODES, {_row(temperature)}",

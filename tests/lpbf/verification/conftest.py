@@ -19,14 +19,6 @@ class Part:
     def __init__(self, mesh, *, material=STEEL, tolerance=1e-11, **process):
         self.mesh, self.material = mesh, material
         self.build = make_build(mesh, Process(material=material, **process))
-        if not process.get("incompatible_modes", True):
-            from dataclasses import replace
-
-            from lpbf.mechanics.element import brick
-
-            self.build = replace(
-                self.build, brick=brick(mesh.spacing, material.elasticity, incompatible_modes=False)
-            )
         self.equilibrium = Equilibrium(self.build, tolerance=tolerance, max_iterations=20_000)
         for layer in range(self.build.num_layers):
             self.equilibrium.add_layer(layer)

@@ -14,7 +14,7 @@ from lpbf.result import von_mises
 SCRIPT = Path(__file__).parents[3] / "benchmarks" / "lpbf_calculix.py"
 
 
-@pytest.mark.parametrize("modes", [True], ids=["C3D8I"])
+@pytest.mark.parametrize("modes", [True, False], ids=["C3D8I", "C3D8"])
 def test_layered_build(reference, mean_at_nodes, modes):
     """A table with a hole and an overhang; its strain is anisotropic and turns by 67 degrees."""
     mesh, case = reference("elastic_modes" if modes else "elastic_plain")

@@ -1,0 +1,82 @@
+"""Plastic steps and builds against CalculiX's C3D8I with ``*PLASTIC``.
+
+CalculiX adds the layers of the build itself (``*MODEL CHANGE``), so that this compares the
+bookkeeping of the layers as well.
+"""
+
+import numpy as np
+import pytest
+import torch
+
+from lpbf import Material, Process, simulate
+from lpbf.mechanics.build import make_build
+from lpbf.mechanics.equilibrium import Equilibrium
+from lpbf.mechanics.plastic_stepper import PlasticStepper
+from lpbf.mechanics.steps import Step
+
+COARSE = 4  # increments of a layer in the stored results that are called so
+
+
+def process_of(mesh, case):
+    names = ("youngs_modulus", "poisson_ratio", "yield_stress", "hardening_modulus")
+    metal = Material("metal", **{name: float(case[name]) for name in names})
+    if "eigenstrain" in case:  # all at once
+        return Process(metal, layer_height=mesh.spacing[2] * mesh.mask.shape[2], plasticity=True)
+    return Process(
+        metal,
+        layer_height=float(case["layer_height"]),
+        inherent_strain=tuple(case["inherent_strain"].tolist()),
+        scan_rotation=float(case["scan_rotation"]),
+        plasticity=True,
+    )
+
+
+def in_increments(mesh, case):
+    """Displacement, and stress and equivalent plastic strain of the cells."""
+    process = process_of(mesh, case)
+    build = make_build(mesh, process)
+    equilibrium = Equilibrium(build, tolerance=1e-9)
+    stepper = PlasticStepper(build, process.material, tolerance=1e-8)
+    displacement = np.zeros((mesh.num_nodes, 3))
+    for layer in range(build.num_layers):
+        equilibrium.add_layer(layer)
+        newest = build.cells_of(layer)
+        eigenstrain = np.zeros((newest.stop, 6))
+        eigenstrain[newest] = case.get("eigenstrain", build.layer_strain[layer])
+        step = Step(layer, f"layer {layer}", torch.from_numpy(eigenstrain / COARSE))
+        for _ in range(COARSE):
+            increment, _ = stepper.solve(step, equilibrium)
+            displacement[: equilibrium.size] += increment.numpy()
+    return (
+        displacement,
+        stepper.cell_stress().numpy(),
+        stepper.equivalent_plastic_strain().numpy(),
+    )
+
+
+@pytest.mark.parametrize("name", ["plastic_step", "plastic_build"])
+def test_the_same_increments(reference, name):
+    mesh, case = reference(name)
+    flows = case["plastic_strain"] > 0
+    assert 0.2 < flows.mean() < 0.8
+    fields = ("displacement", "stress", "plastic_strain")
+    for field, found in zip(fields, in_increments(mesh, case), strict=True):
+        stored = case[f"{field}_coarse"]
+        scale = np.abs(stored).max()
+        np.testing.assert_allclose(found, stored, atol=1e-5 * scale, err_msg=field)
+
+
+def test_a_build_with_one_increment_a_layer(reference, mean_at_nodes):
+    """As simulated, against CalculiX's fifty increments: what the large steps cost."""
+    mesh, case = reference("plastic_build")
+    result = simulate(mesh, process_of(mesh, case))
+    scale = np.abs(case["displacement"]).max()
+    np.testing.assert_allclose(result.displacement, case["displacement"], atol=0.01 * scale)
+    plastic = mean_at_nodes(mesh, case["plastic_strain"][:, None])[:, 0]
+    found = result.equivalent_plastic_strain
+    assert found is not None
+    assert np.linalg.norm(found - plastic) < 0.01 * np.linalg.norm(plastic)
+    stress = mean_at_nodes(mesh, case["stress"])
+    assert np.linalg.norm(result.stress - stress) < 0.05 * np.linalg.norm(stress)
+    elastic = simulate(mesh, Process(process_of(mesh, case).material)).displacement
+    assert np.abs(elastic - case["displacement"]).max() > 0.1 * scale
