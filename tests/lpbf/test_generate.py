@@ -1,18 +1,24 @@
+import errno
 import filecmp
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import trimesh
 
+from flare_mesh.workers import WorkerLostError
 from lpbf.dataset.case_file import read_metadata
 from lpbf.dataset.cases import list_cases
-from lpbf.dataset.settings import Settings
+from lpbf.dataset.settings import Settings, read_settings
 from lpbf.generate import generate, main
+from lpbf.process import Process
 
 SMALL = Settings(pitch=4.0, size=(16.0, 24.0), min_nodes=30, test_fraction=0.25)
 
@@ -35,6 +41,10 @@ def inline(monkeypatch):
     monkeypatch.setattr(
         "lpbf.dataset.generate.run_tasks", lambda function, tasks, _: (function(*t) for t in tasks)
     )
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -264,3 +274,118 @@ def test_a_folder_in_use(data_set, tmp_path, capsys):
     assert main(["--out", str(tmp_path)]) == 2
     assert "not an empty folder" in capsys.readouterr().err
     assert files_of(tmp_path) == ["notes.txt"]
+
+
+def arguments_of(out, *more):
+    small = ["--pitch", "4", "--size", "16", "24", "--min-nodes", "30", "--test-fraction", "0.25"]
+    return ["--out", str(out), *small, *more]
+
+
+def test_process_from_a_file_and_from_options(tmp_path, inline):
+    file = tmp_path / "process.yaml"
+    Process(scan_rotation=67.0, temperature=30.0, release=True).to_yaml(file)
+    options = ("--num-parts", "1", "--process", str(file), "--scan-rotation", "90", "--no-release")
+    assert main(arguments_of(tmp_path / "set", *options)) == 0
+    found = Process.from_dict(read_settings(tmp_path / "set")["process"])
+    assert found == Process(scan_rotation=90.0, temperature=30.0)
+    with np.load(tmp_path / "set/train/part_000000.npz") as case:
+        assert (case["temp"] == 30.0).all()
+
+
+def test_orientations_scales_and_three_edges_of_a_voxel(tmp_path, inline, capsys):
+    options = ("--num-parts", "2", "--orientations", "2", "--scale", "0.9", "1.1")
+    assert main(arguments_of(tmp_path / "set", *options, "--pitch", "4", "4", "2")) == 0
+    printed = capsys.readouterr().out
+    entries = json.loads((tmp_path / "set/index.json").read_text())
+    assert printed.startswith(f"{len(entries)} cases in {tmp_path / 'set'}, ")
+    parts = ["part_000000", "part_000000_turned_01", "part_000001", "part_000001_turned_01"]
+    assert [entry["case_id"] for entry in entries] == parts
+    assert {tuple(entry["metadata"]["pitch_mm"]) for entry in entries} == {(4.0, 4.0, 2.0)}
+    assert entries[0]["metadata"]["rotation"] != entries[1]["metadata"]["rotation"]
+
+
+def test_rejections_are_counted(tmp_path, inline, capsys):
+    options = ("--num-parts", "3", "--min-nodes", "150", "--max-nodes", "250")
+    assert main(arguments_of(tmp_path / "set", *options)) == 0
+    count = len((tmp_path / "set/rejected.jsonl").read_text().splitlines())
+    assert f"{count} parts rejected ({count} nodes): " in capsys.readouterr().out
+
+
+def test_a_set_of_another_process_is_not_resumed(data_set, capsys):
+    assert main(arguments_of(data_set, "--num-parts", "8", "--resume", "--release")) == 2
+    expected = "other settings (process.release = False, now True); use the same ones"
+    assert expected in capsys.readouterr().err
+
+
+def test_a_full_disk(tmp_path, monkeypatch, capsys, inline):
+    generate(tmp_path / "undisturbed", 6, settings=SMALL)
+    write, written = Path.write_bytes, []
+
+    def fill(path, content):
+        written.append(path)
+        if len(written) > 3:
+            write(path, bytes(content)[:100])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return write(path, content)
+
+    out = tmp_path / "set"
+    monkeypatch.setattr(Path, "write_bytes", fill)
+    assert main(arguments_of(out, "--num-parts", "6")) == 2
+    error = capsys.readouterr().err
+    assert f"error: {out}: the disk is full; free some space and go on with --resume\n" in error
+    assert files_of(out) == ["progress.jsonl", "settings.json", *(f"t{f}" for f in FIRST)]
+    monkeypatch.setattr(Path, "write_bytes", write)
+    assert main(arguments_of(out, "--num-parts", "6", "--resume")) == 0
+    assert_same_folders(out, tmp_path / "undisturbed")
+
+
+FIRST = [f"rain/part_{i:06d}.npz" for i in range(3)]
+
+
+def test_cases_that_kill_their_worker_are_named(tmp_path, monkeypatch, capsys):
+    def run(function, tasks, workers):
+        tasks = list(tasks)
+        yield from (function(*task) for task in tasks if task[0].part != 1)
+        raise WorkerLostError([task for task in tasks if task[0].part == 1])
+
+    monkeypatch.setattr("lpbf.dataset.generate.run_tasks", run)
+    assert main(arguments_of(tmp_path / "set", "--num-parts", "3")) == 1
+    error = capsys.readouterr().err
+    assert "a worker died at each try of 1 tasks (out of memory?): part_000001; go on" in error
+    assert len(list((tmp_path / "set").glob("t*/*.npz"))) == 2
+
+
+def test_interrupted(tmp_path, monkeypatch, capsys, inline):
+    def interrupt(function, tasks, workers):
+        yield function(*next(tasks))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lpbf.dataset.generate.run_tasks", interrupt)
+        assert main(arguments_of(tmp_path / "set", "--num-parts", "2")) == 130
+    assert "interrupted; go on with --resume" in capsys.readouterr().err
+    before = (tmp_path / "set/train/part_000000.npz").stat().st_mtime_ns
+    assert main(arguments_of(tmp_path / "set", "--num-parts", "2", "--resume")) == 0
+    assert (tmp_path / "set/train/part_000000.npz").stat().st_mtime_ns == before
+
+
+def test_damaged_index(tmp_path, inline, capsys):
+    generate(tmp_path / "set", 1, settings=SMALL)
+    (tmp_path / "set/index.json").write_text('[{"case_id": ')
+    assert main(arguments_of(tmp_path / "set", "--num-parts", "1", "--resume")) == 2
+    assert "index.json: damaged (" in capsys.readouterr().err
+    (tmp_path / "set/index.json").unlink()
+    assert main(arguments_of(tmp_path / "set", "--num-parts", "1", "--resume")) == 0
+
+
+def test_cases_of_an_earlier_run_stay_in_the_index(tmp_path, inline):
+    generate(tmp_path / "set", 3, settings=SMALL)
+    before = (tmp_path / "set/index.json").read_bytes()
+    assert generate(tmp_path / "set", 1, settings=SMALL, resume=True) == 3
+    assert (tmp_path / "set/index.json").read_bytes() == before
+
+
+def test_local_workers_and_a_cluster_exclude_each_other(tmp_path, capsys):
+    options = ("--workers", "2", "--scheduler", "tcp://127.0.0.1:9")
+    assert main(arguments_of(tmp_path / "set", *options)) == 2
+    assert "leave out --scheduler" in capsys.readouterr().err
