@@ -1,0 +1,174 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lpbf import HexMesh, IslandError, Process
+from lpbf.base_plate import BasePlate
+from lpbf.mechanics.build import CLAMPED, PART, PLATE, POWDER, POWDER_CELL, make_build
+
+
+def positions(mesh, origin=(0.0, 0.0, 0.0)):
+    """Lower corners of the cells on the part's grid."""
+    low = mesh.points[mesh.cells[:, 0]]
+    return np.rint((low - np.array(origin)) / mesh.spacing).astype(int)
+
+
+def first_layers(mesh, cell_layer):
+    out = np.full(mesh.num_nodes, 10**6)
+    for nodes, layer in zip(mesh.cells, cell_layer, strict=True):
+        out[nodes] = np.minimum(out[nodes], layer)
+    return out
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 6])
+def test_layers_of_several_rows(steel, table, rows):
+    process = Process(
+        material=steel,
+        layer_height=rows * table.spacing[2],
+        inherent_strain=(-0.004, -0.001, -0.002),
+        scan_rotation=67.0,
+    )
+    build = make_build(table, process)
+    assert build.part is table
+    assert build.mesh is table
+    assert build.cell_stiffness is None
+    assert build.rows_per_layer == rows
+    assert build.num_layers == -(-6 // rows)
+    layer = table.cell_index[:, 2] // rows
+    np.testing.assert_array_equal(build.cell_layer, layer)
+    for n in range(build.num_layers):
+        cells = build.cells_of(n)
+        np.testing.assert_array_equal(np.arange(table.num_cells)[cells], np.flatnonzero(layer == n))
+        np.testing.assert_array_equal(build.layer_strain[n], process.layer_strain(n))
+        np.testing.assert_array_equal(
+            build.cell_strain[cells], np.tile(process.layer_strain(n), (len(layer[cells]), 1))
+        )
+    owners = first_layers(table, layer)
+    np.testing.assert_array_equal(build.part_node_layer, owners)
+    owners[table.points[:, 2] == 0] = CLAMPED
+    np.testing.assert_array_equal(build.node_layer, owners)
+    np.testing.assert_array_equal(build.part_nodes, np.arange(table.num_nodes))
+
+
+def test_a_layer_that_is_not_full(steel):
+    mesh = HexMesh.from_mask(np.ones((2, 2, 5)), 0.5)
+    build = make_build(mesh, Process(material=steel, layer_height=1.0))
+    assert [build.cells_of(n) for n in range(3)] == [slice(0, 8), slice(8, 16), slice(16, 20)]
+
+
+def check_part(build, mesh):
+    """The part's cells and nodes are found in what is computed, in their order."""
+    own, whole = positions(mesh, mesh.origin), positions(build.mesh, mesh.origin)
+    np.testing.assert_array_equal(whole[build.is_part], own)
+    np.testing.assert_allclose(build.mesh.points[build.part_nodes], mesh.points, atol=1e-12)
+    np.testing.assert_array_equal(
+        np.searchsorted(build.part_nodes, build.mesh.cells[build.is_part]), mesh.cells
+    )
+    layer = own[:, 2] // build.rows_per_layer
+    np.testing.assert_array_equal(build.cell_layer[build.is_part], layer)
+    np.testing.assert_array_equal(build.part_node_layer, first_layers(mesh, layer))
+    assert (np.diff(build.cell_layer) >= 0).all()
+    assert (build.cell_strain[~build.is_part] == 0).all()
+    clamped = build.mesh.points[:, 2] < build.mesh.points[:, 2].min() + 1e-9
+    np.testing.assert_array_equal(build.node_layer == CLAMPED, clamped)
+    owners = first_layers(build.mesh, build.cell_layer)
+    np.testing.assert_array_equal(build.node_layer[~clamped], owners[~clamped])
+
+
+def test_base_plate(steel, table):
+    mesh = HexMesh.from_mask(table.mask, table.spacing, origin=(-2.0, 5.0, 1.0))
+    plate = BasePlate(thickness=2.1, margin=2.6, youngs_modulus=70_000.0)
+    process = Process(material=steel, layer_height=1.4, base_plate=plate)
+    build = make_build(mesh, process)
+    check_part(build, mesh)
+    index = positions(build.mesh, mesh.origin)
+    below = index[:, 2] < 0
+    np.testing.assert_array_equal(build.kind == PLATE, below)
+    # Full, three voxels thick; 2.6 mm are three voxels of 1 mm and two of 1.3 mm.
+    assert below.sum() == (5 + 6) * (4 + 4) * 3
+    assert index.min(axis=0).tolist() == [-3, -2, -3]
+    assert index[below].max(axis=0).tolist() == [7, 5, -1]
+    assert (build.cell_layer[below] == 0).all()
+    np.testing.assert_allclose(build.cell_stiffness, np.where(below, 0.35, 1.0))
+    assert build.num_layers == 3
+    assert build.mesh.points[:, 2].min() == pytest.approx(1.0 - 2.1)
+
+
+def test_a_thin_plate_of_the_parts_own_material(steel, table):
+    plate = BasePlate(thickness=0.01, margin=0.0)
+    build = make_build(table, Process(material=steel, base_plate=plate))
+    check_part(build, table)
+    assert build.cell_stiffness is None
+    assert (build.kind == PLATE).sum() == 5 * 4  # at least a row of voxels
+
+
+def overhangs():
+    """Islands over the plate, over the part, and on one another; one joins the part above."""
+    mask = np.zeros((7, 2, 6), dtype=bool)
+    mask[0, :, :] = True
+    mask[1:4, :, 5] = True  # held by its side
+    mask[2, :, 2:] = True  # over the plate, joins it
+    mask[4:6, :, 0] = True
+    mask[5, :, 3] = True  # over the part
+    mask[4:7, :, 4] = True  # on that island, and over more powder
+    return mask
+
+
+def test_powder(steel):
+    mesh = HexMesh.from_mask(overhangs(), 1.0)
+    build = make_build(mesh, Process(material=steel, islands="powder"))
+    check_part(build, mesh)
+    expected = np.zeros_like(mesh.mask)
+    expected[2, :, :2] = True
+    expected[5, :, 1:3] = True
+    expected[4, :, 1:4] = True
+    expected[6, :, :4] = True
+    index = positions(build.mesh)
+    found = np.zeros_like(expected)
+    found[tuple(index[build.kind == POWDER_CELL].T)] = True
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(
+        build.cell_stiffness, np.where(build.kind == POWDER_CELL, POWDER, 1.0)
+    )
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.data())
+def test_all_that_stands_is_held_by_faces(steel, masks, data):
+    """With powder, layer after layer; and the part is found again, with a plate or without."""
+    mesh = HexMesh.from_mask(data.draw(masks(4, 3, 6)), 1.0)
+    plate = data.draw(st.sampled_from([None, BasePlate(thickness=1.0, margin=1.0)]))
+    rows = data.draw(st.integers(1, 3))
+    process = Process(material=steel, layer_height=rows, islands="powder", base_plate=plate)
+    build = make_build(mesh, process)
+    check_part(build, mesh)
+    solid = build.mesh.mask
+    held = np.zeros_like(solid)
+    held[:, :, 0] = solid[:, :, 0]
+    for k in range(1, solid.shape[2]):
+        held[:, :, k] = solid[:, :, k] & held[:, :, k - 1]
+        for _ in range(sum(solid.shape)):
+            row = np.pad(held[:, :, k], 1)
+            near = row[2:, 1:-1] | row[:-2, 1:-1] | row[1:-1, 2:] | row[1:-1, :-2]
+            held[:, :, k] |= solid[:, :, k] & near
+    np.testing.assert_array_equal(held, solid)
+
+
+def test_without_islands_powder_changes_nothing(steel, table):
+    build = make_build(table, Process(material=steel, islands="powder"))
+    assert build.mesh is table
+    assert build.is_part.all()
+    assert (build.kind == PART).all()
+
+
+def test_what_cannot_be_built(steel, table):
+    with pytest.raises(IslandError, match=r"5 islands .*drop_islands.*'powder'"):
+        make_build(HexMesh.from_mask(overhangs(), 1.0), Process(material=steel))
+    floating = np.zeros((2, 2, 3))
+    floating[:, :, 1:] = 1
+    for islands in ("refuse", "powder"):
+        with pytest.raises(ValueError, match="must rest on the plate"):
+            make_build(HexMesh.from_mask(floating, 1.0), Process(islands=islands))
+    with pytest.raises(ValueError, match="multiple of the voxel"):
+        make_build(table, Process(layer_height=1.0))

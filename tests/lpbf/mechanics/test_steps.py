@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+import torch
+
+from lpbf import HexMesh, Process
+from lpbf.base_plate import BasePlate
+from lpbf.heat.simulate_heat import HeatResult
+from lpbf.mechanics.build import make_build
+from lpbf.mechanics.steps import steps_of
+
+ALPHA = 1e-5
+
+
+@pytest.fixture
+def build(steel):
+    """Two columns on a plate; powder holds a bridgehead between them."""
+    mask = np.zeros((3, 1, 4), dtype=bool)
+    mask[0] = True
+    mask[2, :, 3] = True
+    mesh = HexMesh.from_mask(mask, 1.0)
+    plate = BasePlate(thickness=1.0, margin=0.0)
+    process = Process(
+        material=steel,
+        layer_height=2.0,
+        inherent_strain=(-0.004, -0.001, -0.002),
+        scan_rotation=90.0,
+        islands="powder",
+        base_plate=plate,
+    )
+    return make_build(mesh, process)
+
+
+def heat_of(*after, end):
+    layers = tuple(torch.tensor(values, dtype=torch.float64) for values in after)
+    return HeatResult(torch.tensor(end, dtype=torch.float64), layers, 1000.0, torch.zeros(2), ())
+
+
+HEAT = heat_of([500.0, 600.0], [300.0, 350.0, 700.0, 800.0, 850.0], end=[20.0, 30, 40, 50, 60])
+
+
+def test_layers_without_heat(build):
+    steps = list(steps_of(build, None, expansion=None, device="cpu"))
+    assert [step.name for step in steps] == ["layer 0", "layer 1"]
+    assert [step.layer for step in steps] == [0, 1]
+    for step, turned in zip(steps, [[-4, -1, -2, 0, 0, 0], [-1, -4, -2, 0, 0, 0]], strict=True):
+        cells = build.cells_of(step.layer)
+        assert step.eigenstrain.shape == (cells.stop, 6)
+        assert (step.eigenstrain[: cells.start] == 0).all()
+        part = torch.from_numpy(build.is_part[cells])
+        own = step.eigenstrain[cells]
+        expected = torch.tensor(turned, dtype=torch.float64) * 1e-3
+        torch.testing.assert_close(own[part], expected.expand(int(part.sum()), 6))
+        assert (own[~part] == 0).all()
+        assert step.temperature is None
+        assert step.in_balance
+
+
+def test_temperatures_are_those_of_the_parts_cells(build):
+    steps = list(steps_of(build, HEAT, expansion=None, device="cpu"))
+    assert [step.layer for step in steps] == [0, 1]
+    plain = steps_of(build, None, expansion=None, device="cpu")
+    for step, after, other in zip(steps, HEAT.after_layer, plain, strict=True):
+        part = build.is_part[: len(step.temperature)]
+        assert step.temperature[part].tolist() == after.tolist()
+        assert torch.equal(step.eigenstrain, other.eigenstrain)
+
+
+def test_thermal_strains_are_those_of_the_changes(build):
+    """A fresh layer's own cooling is in its inherent strain; later changes are not."""
+    steps = list(steps_of(build, HEAT, expansion=ALPHA, device="cpu"))
+    plain = list(steps_of(build, None, expansion=None, device="cpu"))
+    assert [(step.layer, step.name) for step in steps[-1:]] == [(None, "cooling")]
+    assert torch.equal(steps[0].eigenstrain, plain[0].eigenstrain)
+
+    part = torch.from_numpy(build.is_part)
+    unit = torch.tensor([1.0, 1, 1, 0, 0, 0], dtype=torch.float64)
+    change = (steps[1].eigenstrain - plain[1].eigenstrain)[part]
+    expected = ALPHA * torch.tensor([300.0 - 500, 350 - 600, 0, 0, 0]).double()
+    torch.testing.assert_close(change, expected[:, None] * unit)
+    expected = ALPHA * torch.tensor([20.0 - 300, 30 - 350, 40 - 700, 50 - 800, 60 - 850]).double()
+    torch.testing.assert_close(steps[2].eigenstrain[part], expected[:, None] * unit)
+    for step in steps:
+        assert (step.eigenstrain[~part[: len(step.eigenstrain)]] == 0).all()
+    assert steps[2].temperature[part].tolist() == [20, 30, 40, 50, 60]
+    # Together: from the end of each cell's first dwell to the end.
+    total = sum(torch.nn.functional.pad(s.eigenstrain, (0, 0, 0, len(part) - len(s.eigenstrain)))
+                for s in steps) - torch.from_numpy(build.cell_strain)  # fmt: skip
+    change = torch.tensor([20.0 - 500, 30 - 600, 40 - 700, 50 - 800, 60 - 850]).double()
+    torch.testing.assert_close(total[part], ALPHA * change[:, None] * unit)
