@@ -28,7 +28,9 @@ class Heat:
         gas_coefficient: Heat transfer to the gas through the newest layer's top, convection and
             radiation together, W/(m^2 K).
         gas_temperature: Degrees Celsius.
-        time_steps: Number of time steps in a dwell, and again in the cooling at the end.
+        time_steps: Number of time steps in a dwell, and again in the cooling at the end. First
+            order: on a block 32 mm high the default leaves about 6 % of the rise above the preheat,
+            20 steps that grow by 1.1 about 3 %.
         growth: Ratio of a time step to the one before it, 1 or more.
         thermal_strain: Whether the thermal strain of the cooling part is added to the inherent
             strain.
@@ -47,7 +49,7 @@ class Heat:
     gas_coefficient: float = 20.0
     gas_temperature: float = 25.0
     time_steps: int = 12
-    growth: float = 1.8
+    growth: float = 1.2
     thermal_strain: bool = False
 
     def __post_init__(self) -> None:
