@@ -10,7 +10,7 @@ from lpbf.mechanics.plastic_element import Flow, PlasticElement
 from lpbf.mechanics.return_mapping import von_mises_stress
 
 # Cells whose stresses are handled at a time on the CPU, so that they stay in the cache.
-_CHUNK = 1024
+_CHUNK = 2048
 # On other devices, so that many cells need no more memory than a few.
 _CHUNK_ON_DEVICE = 65_536
 

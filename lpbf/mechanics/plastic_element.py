@@ -15,8 +15,8 @@ _TOLERANCE = 1e-10
 _MAX_ITERATIONS = 100
 # A step went too far if the slope of the energy at its end exceeds this part of that at its start.
 _SLOPE = 0.5
-# The least damping of such a step.
-_DAMPING = 1e-3
+# The least damping after such a step; a further one makes it 100 times as large, any other a tenth.
+_DAMPING = 1e-6
 # Share of the elastic stiffness of the modes that is added to their tangent: without hardening it
 # can be singular, as in uniform shear.
 _REGULAR = 1e-8
@@ -125,8 +125,8 @@ class PlasticElement:
             far = (reached * direction).sum(0) > -_SLOPE * slope
             start, force = torch.where(far, start, modes), torch.where(far, force, reached)
             tangent = torch.where(far[:, None, None], tangent, self._tangent(returned, self._modes))
-            more = (10 * damping).clamp_min(_DAMPING)
-            less = torch.where(damping > _DAMPING, damping / 10, 0.0)
+            more = (100 * damping).clamp(_DAMPING, 1.0)
+            less = torch.where(damping >= _DAMPING, damping / 10, 0.0)
             damping = torch.where(far, more, less)
             damped = tangent + damping[:, None, None] * self._full[self._modes, self._modes]
             direction = -torch.linalg.solve(damped, force.T).T

@@ -24,9 +24,12 @@ _FIRST = 1e-2
 _LOOSEST = 0.1
 _TIGHTEST = 1e-8
 # A Newton step is shortened if the slope of the energy at its end exceeds this part of that at its
-# start, down to this length; then the next tangents are damped, at first by this share.
+# start, down to this length.
 _SLOPE = 0.5
 _SHORTEST = 1e-3
+# Share of the elastic stiffness in the first tangent of a step, which keeps it from flowing too far
+# without hardening; less in the next ones, more after a step that was too long; at least this or 0.
+_FIRST_DAMPING = 1e-2
 _DAMPING = 1e-3
 # Rounding of the forces of a cell, relative to the largest.
 _ROUNDING = 1e-13
@@ -105,7 +108,7 @@ class PlasticStepper:
         norm = float(residual.norm())
         scale = max(scale, norm)
         target = max(self.tolerance * scale, _ROUNDING * self._largest_force(step))
-        forcing, damping = _LOOSEST, 0.0
+        forcing, damping = _LOOSEST, _FIRST_DAMPING
         while norm > target:
             if newton == self.max_iterations:
                 raise SolverError(
@@ -117,16 +120,24 @@ class PlasticStepper:
                 tangent = PlasticTangent(self._element, increment.nodes, flows, damping)
             enough = 0.5 * target / norm
             wanted = enough if tangent is None else max(forcing, enough)
-            solution = equilibrium.solve(
-                -residual, tangent=tangent, tolerance=max(wanted, _TIGHTEST), name=step.name
-            )
-            iterations, newton = iterations + solution.iterations, newton + 1
+            newton += 1
+            try:
+                solution = equilibrium.solve(
+                    -residual, tangent=tangent, tolerance=max(wanted, _TIGHTEST), name=step.name
+                )
+            except SolverError:
+                # Without hardening the tangent can be as good as singular.
+                if not flows or damping == 1.0:
+                    raise
+                damping = min(max(10 * damping, _DAMPING), 1.0)
+                continue
             del tangent
+            iterations += solution.iterations
             du, residual, flows, length = self._line_search(
                 increment, du, solution.u, residual, free
             )
             if length < 1.0:
-                damping = max(10 * damping, _DAMPING)
+                damping = min(max(10 * damping, _DAMPING), 1.0)
             else:
                 damping = damping / 10 if damping > _DAMPING else 0.0
             previous, norm = norm, float(residual.norm())
@@ -226,7 +237,13 @@ class PlasticStepper:
         first, norm, length = float((residual * direction).sum()), float(residual.norm()), 1.0
         while True:
             trial = du + length * direction
-            residual, flows = self._residual(step, trial, free)
+            try:
+                residual, flows = self._residual(step, trial, free)
+            except SolverError:
+                if length < _SHORTEST:
+                    raise
+                length *= 0.1
+                continue
             slope = float((residual * direction).sum())
             if slope <= -_SLOPE * first or float(residual.norm()) < norm or length < _SHORTEST:
                 return trial, residual, flows, length
