@@ -10,7 +10,7 @@ def longest(surface):
     return np.linalg.norm(np.diff(surface.vertices[surface.edges_unique], axis=1), axis=2).max()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     extents=st.tuples(*[st.floats(0.5, 30.0)] * 3),
     max_edge=st.floats(1.0, 8.0),
