@@ -3,11 +3,13 @@
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from lpbf.mechanics.build import Build
 from lpbf.mechanics.equilibrium import Equilibrium
 from lpbf.mechanics.rigid_motions import rigid_motions
 from lpbf.mechanics.steps import Step, Stepper
+from lpbf.mesh import HexMesh
 from lpbf.report import StepReport
 
 
@@ -21,7 +23,8 @@ def release(
     """Cuts the part free: the plate's forces vanish and it springs back.
 
     The displacement of the free part is told as one that was scanned and laid over its CAD model:
-    without the translation and rotation that fit it best (least squares over the nodes).
+    without the translation and rotation that fit it best (least squares over the nodes). What
+    falls apart when it is cut is laid over it piece by piece.
 
     Args:
         stepper: With the state of the part's cells; it is changed to that of the free part.
@@ -40,7 +43,18 @@ def release(
     increment, report = stepper.solve(step, equilibrium, None)
     total = torch.from_numpy(displacement).to(increment) + increment
     points = torch.from_numpy(build.mesh.points).to(increment)
-    motions = rigid_motions(points, equilibrium.free)
-    flat = total.T.flatten()
-    aligned = (flat - motions @ (motions.T @ flat)).view(3, -1).T
-    return aligned.cpu().numpy(), report
+    for nodes in _pieces(build.mesh):
+        own = torch.from_numpy(nodes).to(device)
+        motions = rigid_motions(points[own], equilibrium.free[own])
+        flat = total[own].T.flatten()
+        total[own] -= (motions @ (motions.T @ flat)).view(3, -1).T
+    return total.cpu().numpy(), report
+
+
+def _pieces(mesh: HexMesh) -> list[NDArray[np.int64]]:
+    """Nodes of each connected piece."""
+    labels, _ = ndimage.label(mesh.mask, np.ones((3, 3, 3)))  # pyright: ignore[reportGeneralTypeIssues]
+    piece = np.zeros(mesh.num_nodes, dtype=np.int64)
+    piece[mesh.cells] = labels[tuple(mesh.cell_index.T)][:, None]
+    order = np.argsort(piece, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(piece[order])) + 1)
