@@ -80,7 +80,7 @@ def check_stored_builds() -> None:
             incompatible_modes=name != "elastic_plain",
         )
         mesh = HexMesh.from_mask(case["mask"], tuple(case["spacing"].tolist()))
-        stored = case["displacement" if elastic else "displacement_implicit"]
+        stored = case["displacement"]
         found = simulate(mesh, process).displacement
         error = np.abs(found - stored).max() / np.abs(stored).max()
         assert error < tolerance, f"{name}: {error:.3g} from CalculiX"
@@ -101,7 +101,6 @@ def check(result: Result) -> None:
 
 
 def median(function: Callable[[], Any], repeat: int) -> float:
-    function()
     times = []
     for _ in range(repeat):
         start = time.perf_counter()
@@ -114,10 +113,12 @@ def build(mesh: HexMesh, process: Process, repeat: int) -> Row:
     result = simulate(mesh, process)
     check(result)
     assert result.report is not None
+    flow = result.equivalent_plastic_strain
     seconds = median(lambda: simulate(mesh, process), repeat)
     return {
         "nodes": mesh.num_nodes,
         "cells": mesh.num_cells,
+        "nodes_that_flow": 0.0 if flow is None else float((flow > 0).mean()),
         "layers": int(mesh.mask.shape[2]),
         "iterations": sum(step.iterations for step in result.report.steps),
         "newton_iterations": sum(step.newton_iterations for step in result.report.steps),
@@ -131,11 +132,11 @@ def elastic(repeat: int) -> Row:
 
 def plastic(repeat: int) -> Row:
     mesh, process = brick(24, 24, 24), Process(METAL, plasticity=True)
-    flow = simulate(mesh, process).equivalent_plastic_strain
-    assert flow is not None
-    share = float((flow > 0).mean())
+    row = build(mesh, process, repeat)
+    share = row["nodes_that_flow"]
+    assert isinstance(share, float)
     assert share > 0.05, "hardly anything flows"
-    return {**build(mesh, process, repeat), "flows": share, "target_seconds": 60.0}
+    return {**row, "target_seconds": 60.0}
 
 
 def calculix(repeat: int) -> Row:
@@ -159,6 +160,7 @@ def calculix(repeat: int) -> Row:
         np.add.at(load, mesh.cells[newest, corner], local[corner])
     force = torch.from_numpy(load)
     ours = equilibrium.solve(force).u.numpy()
+    assert len(theirs.nodes) == mesh.num_nodes
     error = np.abs(ours - theirs.displacement).max() / np.abs(ours).max()
     assert error < 1e-5, f"{error:.3g} from CalculiX"
 
