@@ -26,11 +26,13 @@ _TIGHTEST = 1e-8
 # A Newton step is shortened if the slope of the energy at its end exceeds this part of that at its
 # start, down to this length.
 _SLOPE = 0.5
-_SHORTEST = 1e-3
+_SHORTEST = 1e-2
 # Share of the elastic stiffness in the first tangent of a step, which keeps it from flowing too far
-# without hardening; less in the next ones, more after a step that was too long; at least this or 0.
+# without hardening. It falls to a tenth from one to the next, down to the least one, then to none.
+# A step that was too long makes it 100 times as large, and the least one finer.
 _FIRST_DAMPING = 1e-2
-_DAMPING = 1e-3
+_LEAST_DAMPING = 1e-3
+_FINE_DAMPING = 1e-6
 # Rounding of the forces of a cell, relative to the largest.
 _ROUNDING = 1e-13
 
@@ -108,7 +110,7 @@ class PlasticStepper:
         norm = float(residual.norm())
         scale = max(scale, norm)
         target = max(self.tolerance * scale, _ROUNDING * self._largest_force(step))
-        forcing, damping = _LOOSEST, _FIRST_DAMPING
+        forcing, damping, least = _LOOSEST, _FIRST_DAMPING, _LEAST_DAMPING
         while norm > target:
             if newton == self.max_iterations:
                 raise SolverError(
@@ -121,25 +123,26 @@ class PlasticStepper:
             enough = 0.5 * target / norm
             wanted = enough if tangent is None else max(forcing, enough)
             newton += 1
+            found = None
             try:
                 solution = equilibrium.solve(
                     -residual, tangent=tangent, tolerance=max(wanted, _TIGHTEST), name=step.name
                 )
+                iterations += solution.iterations
+                found = self._line_search(increment, du, solution.u, residual, free)
             except SolverError:
                 # Without hardening the tangent can be as good as singular.
                 if not flows or damping == 1.0:
                     raise
-                damping = min(max(10 * damping, _DAMPING), 1.0)
-                continue
             del tangent
-            iterations += solution.iterations
-            du, residual, flows, length = self._line_search(
-                increment, du, solution.u, residual, free
-            )
-            if length < 1.0:
-                damping = min(max(10 * damping, _DAMPING), 1.0)
+            if found is None or found[3] < 1.0:
+                least = _FINE_DAMPING
+                damping = min(max(100 * damping, least), 1.0)
             else:
-                damping = damping / 10 if damping > _DAMPING else 0.0
+                damping = damping / 10 if damping > least else 0.0
+            if found is None:
+                continue
+            du, residual, flows, _ = found
             previous, norm = norm, float(residual.norm())
             forcing = min(_LOOSEST, 0.9 * (norm / previous) ** 2)
         self._cells.commit(increment, du)
@@ -231,22 +234,19 @@ class PlasticStepper:
 
     def _line_search(
         self, step: Increment, du: Tensor, direction: Tensor, residual: Tensor, free: Tensor
-    ) -> tuple[Tensor, Tensor, list[Flow], float]:
+    ) -> tuple[Tensor, Tensor, list[Flow], float] | None:
         """Goes along the direction until the forces have become smaller, or the energy's slope
-        along it has; that rises along the way, since the energy is convex."""
+        along it has; that rises along the way, since the energy is convex. None if it is far too
+        long."""
         first, norm, length = float((residual * direction).sum()), float(residual.norm()), 1.0
         while True:
             trial = du + length * direction
-            try:
-                residual, flows = self._residual(step, trial, free)
-            except SolverError:
-                if length < _SHORTEST:
-                    raise
-                length *= 0.1
-                continue
+            residual, flows = self._residual(step, trial, free)
             slope = float((residual * direction).sum())
-            if slope <= -_SLOPE * first or float(residual.norm()) < norm or length < _SHORTEST:
+            if slope <= -_SLOPE * first or float(residual.norm()) < norm:
                 return trial, residual, flows, length
+            if length < _SHORTEST:
+                return None
             length *= min(max(first / (first - slope), 0.1), 0.9)
 
 
