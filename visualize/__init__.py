@@ -1,5 +1,6 @@
 """Pictures of fields on meshes, by PyVista; installed as ``flare_mesh.visualize``."""
 
 from flare_mesh.visualize.distortion import plot_distortion
+from flare_mesh.visualize.gallery import plot_gallery
 
-__all__ = ["plot_distortion"]
+__all__ = ["plot_distortion", "plot_gallery"]

@@ -30,3 +30,11 @@ def test_mesh_folder(tmp_path):
     mesh = read_mesh(tmp_path / "predicted.vtu")
     assert {"stress", "predicted_stress", "error_stress"} <= mesh.node_fields.keys()
     assert mesh.units["stress"] == "MPa"
+
+
+def test_lpbf_gallery(tmp_path):
+    """The example as it is, on coarser voxels."""
+    command = [sys.executable, EXAMPLES / "03_lpbf_gallery.py", tmp_path / "gallery.png", "5"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.count(" steps, ") == 12
+    assert (tmp_path / "gallery.png").stat().st_size > 200_000
