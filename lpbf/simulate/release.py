@@ -53,7 +53,8 @@ def release(
 
 def _pieces(mesh: HexMesh) -> list[NDArray[np.int64]]:
     """Nodes of each connected piece."""
-    labels, _ = ndimage.label(mesh.mask, np.ones((3, 3, 3)))  # pyright: ignore[reportGeneralTypeIssues]
+    touching = np.ones((3, 3, 3))  # by a corner at least
+    labels, _ = ndimage.label(mesh.mask, touching)  # pyright: ignore[reportGeneralTypeIssues]
     piece = np.zeros(mesh.num_nodes, dtype=np.int64)
     piece[mesh.cells] = labels[tuple(mesh.cell_index.T)][:, None]
     order = np.argsort(piece, kind="stable")

@@ -5,6 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from lpbf import HexMesh, Material, Process, simulate
 from lpbf.base_plate import BasePlate
@@ -291,6 +294,32 @@ def test_devices_agree(case):
     close(device.displacement, host.displacement, 1e-5)
     close(device.stress, host.stress, 1e-5)
     close(device.history[-1].von_mises, host.history[-1].von_mises, 1e-5)
+
+
+@settings(deadline=None, max_examples=8)
+@given(st.data())
+def test_any_shape_with_any_options(data):
+    """Single voxels, islands on islands, hinges, pieces: all are finite, and small strains."""
+    mask = data.draw(hnp.arrays(bool, st.tuples(*[st.integers(1, 4)] * 3)))
+    mask[0, 0, 0] = True
+    plate = BasePlate(thickness=1.0, margin=1.0)
+    heat = Heat(dwell_time=20.0, time_steps=2, thermal_strain=True)
+    options = process(
+        material=dataclasses.replace(STEEL, yield_stress=300.0),
+        islands="powder",
+        layer_height=data.draw(st.integers(1, 3)),
+        plasticity=data.draw(st.booleans()),
+        release=data.draw(st.booleans()),
+        base_plate=data.draw(st.sampled_from([None, plate])),
+        heat=data.draw(st.sampled_from([None, heat])),
+    )
+    result = simulate(HexMesh.from_mask(mask, 1.0), options, history=True)
+    assert np.abs(result.displacement).max() < 0.1
+    assert np.isfinite(result.stress).all()
+    if options.plasticity:
+        assert result.von_mises.max() <= 300.001
+    for state in result.history:
+        assert np.isfinite(state.von_mises).all()
 
 
 @pytest.mark.parametrize("tolerance", [0.0, 1.0, -1e-8, float("nan")])

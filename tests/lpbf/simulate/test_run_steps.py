@@ -58,7 +58,9 @@ def test_displacements_are_summed_from_each_nodes_first_layer(build):
     state = run_steps(build, steps_of(build), stepper, Equilibrium(build), on_step)
     names = ["layer 0", "layer 1", "layer 2", "cooling"]
     assert [report.name for report in state.reports] == names
-    assert [(name, reports) for name, _, reports in seen] == list(zip(names, [1, 2, 3, 4]))  # noqa: B905
+    assert [(name, reports) for name, _, reports in seen] == [
+        (name, n + 1) for n, name in enumerate(names)
+    ]
     increments = [padded(u, count) for u in stepper.increments]
     for (_, total, _), n in zip(seen, range(1, 5), strict=True):
         torch.testing.assert_close(total, sum(increments[:n]))
