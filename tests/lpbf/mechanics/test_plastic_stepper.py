@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lpbf import HexMesh, Material, Process, SolverError
+from lpbf import HexMesh, Material, Process, SolverError, drop_islands
 from lpbf.mechanics.build import PART, POWDER_CELL, make_build
 from lpbf.mechanics.equilibrium import Equilibrium, Solution
 from lpbf.mechanics.plastic_stepper import PlasticStepper
@@ -240,6 +240,25 @@ def test_a_strong_material_is_the_elastic_build():
     np.testing.assert_allclose(total, expected, atol=1e-7 * float(expected.abs().max()))
     assert float(stepper.equivalent_plastic_strain().max()) == 0.0
     assert all(report.newton_iterations <= 2 for report in reports)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_sparse_parts_without_hardening(seed):
+    """Their tangent comes close to singular; steps that go too far are found and damped."""
+    mask = np.random.default_rng(seed).random((4, 3, 3)) < 0.75
+    mask[:, :, 0] = True
+    held, _ = drop_islands(HexMesh.from_mask(mask, 1.0))
+    material = Material("m", E, NU, yield_stress=100.0)
+    process = Process(material=material, inherent_strain=(-0.015, -0.004, -0.012))
+    build = make_build(HexMesh.from_mask(held, (0.9, 0.6, 0.8)), process)
+    stepper, equilibrium = PlasticStepper(build, material), Equilibrium(build)
+    build_up(build, stepper, equilibrium)
+    force = stepper.internal_force()
+    assert float(force[equilibrium.free].norm()) < 1e-3 * float(force.norm())
+    cells = stepper._cells
+    largest = float(von_mises_stress(cells.stress.view(6, 8, -1)).max())
+    assert largest == pytest.approx(100.0, rel=1e-9)
+    assert float(cells.equivalent.max()) > 0.01
 
 
 def released(build):
