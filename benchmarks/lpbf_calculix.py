@@ -1,4 +1,4 @@
-"""Writes what CalculiX makes of four small builds, for the tests that compare ours with it.
+"""Writes what CalculiX makes of five small builds, for the tests that compare ours with it.
 
     python benchmarks/lpbf_calculix.py [--out tests/lpbf/verification/data]
 
@@ -7,6 +7,7 @@ Needs ``ccx`` on the path. Each file holds the part, the process and the result:
 - elastic_modes, elastic_plain: a table on two legs with a hole, an overhang and a scan that turns
   by 67 degrees, in layers; each a static run of its own, K_n du_n = f_n, summed as in
   ``lpbf.simulate``; with elements C3D8I and C3D8;
+- elastic_plate: such a table on an elastic plate, with an island that powder holds up;
 - plastic_step: a block that is strained in one step and hardens linearly, in fifty increments, and
   in four ("_coarse");
 - plastic_build: the table from a metal that hardens, with layers added free of stress by
@@ -14,13 +15,14 @@ Needs ``ccx`` on the path. Each file holds the part, the process and the result:
 """
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from calculix import Metal, Solved, available, build_deck, run, step_deck
 
-from lpbf import HexMesh, Process
+from lpbf import BasePlate, HexMesh, Material, Process
 from lpbf.mechanics.build import make_build
 
 DATA = Path(__file__).parents[1] / "tests" / "lpbf" / "verification" / "data"
@@ -46,19 +48,40 @@ def block() -> HexMesh:
 
 
 def elastic(element: str) -> dict[str, Any]:
-    mesh = table()
-    layers = make_build(
-        mesh, Process(inherent_strain=STRAIN, scan_rotation=ROTATION, layer_height=HEIGHT)
-    )
-    displacement, stress = np.zeros((mesh.num_nodes, 3)), np.zeros((mesh.num_cells, 6))
-    for layer, strain in enumerate(layers.layer_strain):
-        newest = layers.cells_of(layer)
+    return _elastic_build(table(), Process(**_process()), element)
+
+
+def elastic_plate() -> dict[str, Any]:
+    mask = np.concatenate([table().mask, np.zeros((1, 4, 8), dtype=bool)])
+    mask[6, 1:3, 4] = True  # held by powder, until the layer above holds it
+    mask[6, :, 5:] = True
+    mesh = HexMesh.from_mask(mask, (1.0, 1.2, 0.4))
+    plate = BasePlate(thickness=1.2, margin=2.0, youngs_modulus=70_000.0)
+    metal = Material("metal", MODULUS, POISSON)
+    process = Process(metal, **_process(), islands="powder", base_plate=plate)
+    of_plate = {f"plate_{key}": value for key, value in asdict(plate).items()}
+    return {**_elastic_build(mesh, process, "C3D8I"), **of_plate}
+
+
+def _elastic_build(part: HexMesh, process: Process, element: str) -> dict[str, Any]:
+    """Sums the steps: at the nodes from the part's first layer there, in the part's cells."""
+    build = make_build(part, process)
+    displacement, stress = np.zeros((part.num_nodes, 3)), np.zeros((part.num_cells, 6))
+    part_cells = np.flatnonzero(build.is_part)
+    for layer in range(build.num_layers):
+        newest = build.cells_of(layer)
         eigenstrain = np.zeros((newest.stop, 6))
-        eigenstrain[newest] = strain
-        solved = run(step_deck(mesh, eigenstrain, Metal(MODULUS, POISSON), element=element))
-        displacement[solved.nodes] += solved.displacement
-        stress[: newest.stop] += solved.stress
-    return {**_part(mesh), **_process(), "displacement": displacement, "stress": stress}
+        eigenstrain[newest] = build.cell_strain[newest]
+        factor = None if build.cell_stiffness is None else build.cell_stiffness[: newest.stop]
+        metal = Metal(MODULUS, POISSON)
+        solved = run(step_deck(build.mesh, eigenstrain, metal, element=element, factor=factor))
+        everywhere = np.zeros((build.mesh.num_nodes, 3))
+        everywhere[solved.nodes] = solved.displacement
+        standing = part_cells[part_cells < newest.stop]
+        own = np.unique(part.cells[: len(standing)])
+        displacement[own] += everywhere[build.part_nodes[own]]
+        stress[: len(standing)] += solved.stress[standing]
+    return {**_part(part), **_process(), "displacement": displacement, "stress": stress}
 
 
 def plastic_step() -> dict[str, Any]:
@@ -72,9 +95,7 @@ def plastic_step() -> dict[str, Any]:
 
 def plastic_build() -> dict[str, Any]:
     mesh = table()
-    layers = make_build(
-        mesh, Process(inherent_strain=STRAIN, scan_rotation=ROTATION, layer_height=HEIGHT)
-    )
+    layers = make_build(mesh, Process(**_process()))
     given = (mesh, layers.cell_layer, layers.layer_strain, METAL)
     decks = (build_deck(*given, increments=n) for n in (COARSE, FINE))
     return {**_part(mesh), **_process(), **_plastic(*map(run, decks))}
@@ -113,6 +134,7 @@ def main() -> None:
     cases = {
         "elastic_modes": elastic("C3D8I"),
         "elastic_plain": elastic("C3D8"),
+        "elastic_plate": elastic_plate(),
         "plastic_step": plastic_step(),
         "plastic_build": plastic_build(),
     }

@@ -5,7 +5,7 @@ digits, since CalculiX reads twenty characters of each and no more.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,7 @@ def step_deck(
     *,
     element: str = "C3D8I",
     increments: int = 1,
+    factor: Floats | None = None,
     results: bool = True,
 ) -> str:
     """Clamps the bottom of the mesh, strains its first cells, and solves once.
@@ -62,15 +63,18 @@ def step_deck(
         metal: Of all of them.
         element: ``"C3D8I"`` (incompatible modes) or ``"C3D8"`` (plain).
         increments: Of a plastic step.
+        factor: On Young's modulus of each cell, [n]; None for 1.
         results: Whether to write the displacements and stresses.
     """
-    strains, group = np.unique(eigenstrain, axis=0, return_inverse=True)
+    factors = np.ones(len(eigenstrain)) if factor is None else factor
+    kinds, group = np.unique(np.column_stack([eigenstrain, factors]), axis=0, return_inverse=True)
     lines = _nodes(mesh, mesh.cells[: len(eigenstrain)])
-    for number, strain in enumerate(strains):
+    for number, (*strain, times) in enumerate(kinds.tolist()):
         cells = np.flatnonzero(group.ravel() == number)
         lines += _cells(f"PART{number}", mesh, cells, element)
-        lines += _section(f"PART{number}", metal, [_expansion(strain)])
-    lines += ["*ELSET, ELSET=CELLS", *(f"PART{number}," for number in range(len(strains)))]
+        scaled = replace(metal, youngs_modulus=metal.youngs_modulus * times)
+        lines += _section(f"PART{number}", scaled, [_expansion(strain)])
+    lines += ["*ELSET, ELSET=CELLS", *(f"PART{number}," for number in range(len(kinds)))]
     lines += _step(metal, increments, 1.0, output=results)
     return "\n".join([*lines, ""])
 
@@ -153,7 +157,7 @@ def _section(name: str, metal: Metal, expansion: Iterable[str]) -> list[str]:
     ]
 
 
-def _expansion(strain: Floats) -> str:
+def _expansion(strain: Iterable[float]) -> str:
     """The tensor's components in CalculiX's order; our shear is twice the tensor's."""
     xx, yy, zz, xy, yz, xz = strain
     return _row(xx, yy, zz, xy / 2, xz / 2, yz / 2)

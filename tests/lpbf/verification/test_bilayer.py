@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
 from lpbf import HexMesh
+from lpbf.mechanics.equilibrium import Equilibrium
 
 LENGTH, STRAIN = 16.0, -0.002
 
@@ -38,3 +40,23 @@ def test_curvature(finished, elements, strain):
     # The short side is at low x, and a strip that is longer at high x turns to low x.
     expected = timoshenko(film * size, base * size, STRAIN)
     assert curvature == pytest.approx(expected, rel=0.05)
+
+
+def test_a_free_plate_becomes_a_bowl(finished):
+    """Nothing holds it; a film on its top shrinks in both directions."""
+    mesh = HexMesh.from_mask(np.ones((16, 16, 4)), (1.0, 1.0, 0.25))
+    part = finished(mesh, layer_height=1.0)
+    eigenstrain = np.zeros((mesh.num_cells, 6))
+    eigenstrain[mesh.cell_index[:, 2] == 3, :2] = STRAIN
+    equilibrium = Equilibrium(part.build, clamped=False, tolerance=1e-9)
+    equilibrium.add_layer(0)
+    u = equilibrium.solve(torch.from_numpy(part.load_of(eigenstrain))).u.numpy()
+
+    x, y = (mesh.points[:, :2] - 8.0).T
+    inside = (np.abs(x) < 5) & (np.abs(y) < 5)
+    terms = np.stack([x**2, y**2, x * y, x, y, np.ones_like(x)], axis=1)
+    xx, yy, xy = np.linalg.lstsq(terms[inside], u[inside, 2], rcond=None)[0][:3]
+    expected = -timoshenko(0.25, 0.75, STRAIN)
+    assert 2 * xx == pytest.approx(expected, rel=0.05)
+    assert 2 * yy == pytest.approx(expected, rel=0.05)
+    assert abs(xy) < 0.01 * abs(expected)

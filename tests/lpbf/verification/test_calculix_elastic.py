@@ -8,23 +8,32 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lpbf import Material, Process, simulate
+from lpbf import BasePlate, Material, Process, simulate
 from lpbf.result import von_mises
 
 SCRIPT = Path(__file__).parents[3] / "benchmarks" / "lpbf_calculix.py"
 
 
-@pytest.mark.parametrize("modes", [True, False], ids=["C3D8I", "C3D8"])
-def test_layered_build(reference, mean_at_nodes, modes):
+CASES = {
+    "elastic_modes": {},
+    "elastic_plain": {"incompatible_modes": False},
+    "elastic_plate": {"islands": "powder"},
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_layered_build(reference, mean_at_nodes, name):
     """A table with a hole and an overhang; its strain is anisotropic and turns by 67 degrees."""
-    mesh, case = reference("elastic_modes" if modes else "elastic_plain")
-    metal = Material("metal", float(case["youngs_modulus"]), float(case["poisson_ratio"]))
+    mesh, case = reference(name)
+    names = ("thickness", "margin", "youngs_modulus")
+    plate = {key: float(case[f"plate_{key}"]) for key in names if f"plate_{key}" in case}
     process = Process(
-        metal,
+        Material("metal", float(case["youngs_modulus"]), float(case["poisson_ratio"])),
         layer_height=float(case["layer_height"]),
         inherent_strain=tuple(case["inherent_strain"].tolist()),
         scan_rotation=float(case["scan_rotation"]),
-        incompatible_modes=modes,
+        base_plate=BasePlate(**plate) if plate else None,
+        **CASES[name],
     )
     result = simulate(mesh, process)
     displacement = case["displacement"]

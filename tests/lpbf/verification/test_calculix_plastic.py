@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from lpbf import Material, Process, simulate
+from lpbf.material import get_material
 from lpbf.mechanics.build import make_build
 from lpbf.mechanics.equilibrium import Equilibrium
 from lpbf.mechanics.plastic_stepper import PlasticStepper
@@ -18,8 +19,13 @@ COARSE = 4  # increments of a layer in the stored results that are called so
 
 
 def process_of(mesh, case):
-    names = ("youngs_modulus", "poisson_ratio", "yield_stress", "hardening_modulus")
-    metal = Material("metal", **{name: float(case[name]) for name in names})
+    metal = Material(
+        "metal",
+        float(case["youngs_modulus"]),
+        float(case["poisson_ratio"]),
+        yield_stress=float(case["yield_stress"]),
+        hardening_modulus=float(case["hardening_modulus"]),
+    )
     if "eigenstrain" in case:  # all at once
         return Process(metal, layer_height=mesh.spacing[2] * mesh.mask.shape[2], plasticity=True)
     return Process(
@@ -36,7 +42,7 @@ def in_increments(mesh, case):
     process = process_of(mesh, case)
     build = make_build(mesh, process)
     equilibrium = Equilibrium(build, tolerance=1e-9)
-    stepper = PlasticStepper(build, process.material, tolerance=1e-8)
+    stepper = PlasticStepper(build, get_material(process.material), tolerance=1e-8)
     displacement = np.zeros((mesh.num_nodes, 3))
     for layer in range(build.num_layers):
         equilibrium.add_layer(layer)

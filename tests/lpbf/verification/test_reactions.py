@@ -1,14 +1,19 @@
-"""The plate holds a build in balance with itself."""
+"""A finished build holds itself in balance, and the plate balances it."""
 
 import numpy as np
 import pytest
-import torch
 
-from lpbf import HexMesh, Material, Process
+from lpbf import BasePlate, HexMesh, Material, Process
 from lpbf.mechanics.build import make_build
+from lpbf.mechanics.elastic_stepper import ElasticStepper
 from lpbf.mechanics.equilibrium import Equilibrium
+from lpbf.mechanics.plastic_stepper import PlasticStepper
+from lpbf.mechanics.steps import steps_of
+from lpbf.simulate.run_steps import run_steps
 
-STEEL = Material("steel", youngs_modulus=200_000.0, poisson_ratio=0.3)
+METAL = Material(
+    "metal", youngs_modulus=110_000.0, poisson_ratio=0.34, yield_stress=300.0, hardening_modulus=1e3
+)
 
 
 def bracket():
@@ -20,31 +25,66 @@ def bracket():
     return HexMesh.from_mask(mask, (1.0, 1.2, 0.8), origin=(-3.0, 4.0, 0.0))
 
 
-@pytest.mark.parametrize("tolerance", [1e-5, 1e-10])
-def test_sum_of_the_reactions_and_of_their_moments(tolerance):
-    mesh = bracket()
-    process = Process(STEEL, inherent_strain=(-0.004, -0.001, -0.002), scan_rotation=67.0)
-    build = make_build(mesh, process)
-    equilibrium = Equilibrium(build, tolerance=tolerance, max_iterations=20_000)
-    plate = mesh.points[:, 2] == 0
-    reactions, allowed = np.zeros((mesh.num_nodes, 3)), 0.0
-    for layer in range(build.num_layers):
-        equilibrium.add_layer(layer)
-        newest = build.cells_of(layer)
-        load = np.zeros((equilibrium.size, 3))
-        local = (build.brick.load @ build.layer_strain[layer]).reshape(8, 3)
-        for corner in range(8):
-            np.add.at(load, mesh.cells[newest, corner], local[corner])
-        force = torch.from_numpy(load)
-        u = equilibrium.solve(force, name=f"layer {layer}").u
-        step = (equilibrium.apply(u) - force).numpy()
-        held = plate[: equilibrium.size]
-        reactions[: equilibrium.size][held] += step[held]
-        # What the solver may leave out of balance at the free nodes is missing at the plate.
-        allowed += tolerance * float(np.linalg.norm(load)) * np.sqrt(equilibrium.size)
-    assert np.abs(reactions).sum() > 1e4 * allowed or tolerance > 1e-8
-    assert (np.abs(reactions.sum(axis=0)) < allowed).all()
-    center = mesh.points.mean(axis=0)
-    arm = np.linalg.norm(mesh.points - center, axis=1).max()
-    moment = np.cross(mesh.points - center, reactions).sum(axis=0)
-    assert (np.abs(moment) < allowed * arm * 2).all()
+def build_up(tolerance, **options):
+    process = Process(
+        METAL, inherent_strain=(-0.004, -0.001, -0.002), scan_rotation=67.0, **options
+    )
+    build = make_build(bracket(), process)
+    equilibrium = Equilibrium(build, tolerance=tolerance)
+    plastic = PlasticStepper(build, METAL, tolerance=tolerance)
+    stepper = plastic if process.plasticity else ElasticStepper(build)
+    steps = steps_of(build, None, expansion=None, device="cpu")
+    run_steps(build, steps, stepper, equilibrium)
+    return build, equilibrium, stepper
+
+
+OPTIONS = [
+    {},
+    {"plasticity": True},
+    {"base_plate": BasePlate(thickness=1.6, margin=2.0, youngs_modulus=70_000.0)},
+    {"incompatible_modes": False},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=["elastic", "plastic", "base plate", "plain"])
+@pytest.mark.parametrize("tolerance", [1e-5, 1e-9])
+def test_reactions_at_the_plate(tolerance, options):
+    """Their sum and their moments vanish, and so do the forces everywhere else.
+
+    Each layer may leave ``tolerance`` of its own load out of balance.
+    """
+    build, equilibrium, stepper = build_up(tolerance, **options)
+    force = (
+        stepper.internal_force()
+        if isinstance(stepper, PlasticStepper)
+        else stepper.internal_force(equilibrium.size)
+    ).numpy()
+    free = equilibrium.free.numpy()
+    held = ~free
+    load = np.zeros((build.mesh.num_nodes, 3))
+    local = (build.cell_strain @ build.brick.load.T).reshape(-1, 8, 3)
+    for corner in range(8):
+        np.add.at(load, build.mesh.cells[:, corner], local[:, corner])
+    allowed = build.num_layers * tolerance * np.linalg.norm(load)
+    assert np.linalg.norm(force[free]) < allowed
+    reactions, points = force[held], build.mesh.points[held]
+    assert np.abs(reactions).max() > 100 * allowed
+    # The sum over n nodes of what is missing is at most sqrt(n) times its norm.
+    sums = allowed * np.sqrt(len(force))
+    np.testing.assert_allclose(reactions.sum(axis=0), 0, atol=sums)
+    arm = build.mesh.points - build.mesh.points.mean(axis=0)
+    moments = np.cross(points - build.mesh.points.mean(axis=0), reactions).sum(axis=0)
+    np.testing.assert_allclose(moments, 0, atol=sums * np.linalg.norm(arm, axis=1).max())
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=["elastic", "plastic", "base plate", "plain"])
+def test_every_cut_carries_nothing(options):
+    """The mean stress of the cells of a row has no resultant: zz, yz and xz sum to zero."""
+    build, _, stepper = build_up(1e-10, **options)
+    stress = stepper.cell_stress().numpy()
+    row = build.mesh.cell_index[:, 2]
+    for component in (2, 4, 5):
+        sums = np.bincount(row, weights=stress[:, component])
+        sizes = np.bincount(row, weights=np.abs(stress[:, component]))
+        assert (np.abs(sums) < 1e-7 * sizes.max()).all()
+        assert sizes.max() > 1.0
