@@ -108,7 +108,7 @@ def overhangs():
     mask = np.zeros((7, 2, 8), dtype=bool)
     mask[0, :, :] = True
     mask[1:4, :, 5] = True  # held by its side
-    mask[2, :, 2:] = True  # over the plate, joins it
+    mask[2, :, 2:6] = True  # over the plate, joins it
     mask[4:6, :, 0] = True
     mask[5, :, 3] = True  # over the part
     mask[3, :, 7] = True  # over the arm, under which nothing is needed
