@@ -4,6 +4,8 @@ CalculiX adds the layers of the build itself (``*MODEL CHANGE``), so that this c
 bookkeeping of the layers as well.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -75,7 +77,8 @@ def test_the_same_increments(reference, name):
 def test_a_build_with_one_increment_a_layer(reference, mean_at_nodes):
     """As simulated, against CalculiX's fifty increments: what the large steps cost."""
     mesh, case = reference("plastic_build")
-    result = simulate(mesh, process_of(mesh, case))
+    process = process_of(mesh, case)
+    result = simulate(mesh, process)
     scale = np.abs(case["displacement"]).max()
     np.testing.assert_allclose(result.displacement, case["displacement"], atol=0.01 * scale)
     plastic = mean_at_nodes(mesh, case["plastic_strain"][:, None])[:, 0]
@@ -84,5 +87,5 @@ def test_a_build_with_one_increment_a_layer(reference, mean_at_nodes):
     assert np.linalg.norm(found - plastic) < 0.01 * np.linalg.norm(plastic)
     stress = mean_at_nodes(mesh, case["stress"])
     assert np.linalg.norm(result.stress - stress) < 0.05 * np.linalg.norm(stress)
-    elastic = simulate(mesh, Process(process_of(mesh, case).material)).displacement
-    assert np.abs(elastic - case["displacement"]).max() > 0.1 * scale
+    elastic = simulate(mesh, replace(process, plasticity=False)).displacement
+    assert np.abs(elastic - case["displacement"]).max() > 0.05 * scale
