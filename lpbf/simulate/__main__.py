@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("error: out of memory; use a coarser --pitch", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
+        print("interrupted", file=sys.stderr)
         return 130
     return 0
 
