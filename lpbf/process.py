@@ -38,8 +38,8 @@ class Process:
         scan_rotation: Degrees by which the in-plane axes of the inherent strain turn about z from
             one powder layer to the next.
         scan_angle: Degrees by which they are turned from x in the first layer.
-        temperature: Ambient temperature in degrees Celsius: the finished part's, and, without
-            ``heat``, the uniform one at which it yields.
+        temperature: Ambient temperature, degrees Celsius: without ``heat`` the part's all along, at
+            which it yields; with its thermal strain, that to which the finished part cools.
         plasticity: Whether the material yields; else it is elastic.
         release: Whether the part is cut from the plate at the end.
         islands: Voxels that nothing holds when their layer is built are ``"refuse"``\\ d, or stand

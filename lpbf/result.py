@@ -49,7 +49,8 @@ class Result:
             from the plate if there was one.
         stress: At the nodes, mean of the cells around, [N, 6], MPa, in the order xx, yy, zz, xy,
             yz, xz (VTK's order of a symmetric tensor).
-        temperature: At the nodes, [N], degrees Celsius.
+        temperature: At the nodes, [N], degrees Celsius: after the heat model's cooling time, or the
+            ambient one without a heat model.
         plastic_strain: At the nodes, [N, 6], in the order of the stress with engineering shear
             strains; None for an elastic model.
         equivalent_plastic_strain: At the nodes, [N]; None for an elastic model.

@@ -48,9 +48,14 @@ class Stepper(Protocol):
 
 
 def steps_of(
-    build: Build, heat: HeatResult | None, *, expansion: float | None, device: str | torch.device
+    build: Build,
+    heat: HeatResult | None,
+    *,
+    expansion: float | None,
+    ambient: float,
+    device: str | torch.device,
 ) -> Iterator[Step]:
-    """The layers of a build one after the other, and the cooling at the end.
+    """The layers of a build one after the other, and the cooling to the ambient temperature.
 
     A layer's inherent strain is what happens to it down to the temperature at the end of its
     dwell; with ``expansion`` (1/K), what it cools or warms after that strains it too.
@@ -59,6 +64,7 @@ def steps_of(
         build: The part in layers.
         heat: Temperatures of the part's cells; None where they do not matter.
         expansion: Of the thermal strain; None for none.
+        ambient: Where the cooling ends, degrees Celsius.
         device: Where the tensors live.
     """
     inherent = torch.from_numpy(build.cell_strain).to(device)
@@ -77,7 +83,7 @@ def steps_of(
             before = now
         yield Step(layer, f"layer {layer}", strain, temperature)
     if heat is not None and expansion is not None:
-        end = heat.temperature.to(inherent)
+        end = torch.full_like(before, ambient)
         yield Step(
             None, "cooling", _thermal(end - before, expansion, is_part), _on_cells(end, is_part)
         )

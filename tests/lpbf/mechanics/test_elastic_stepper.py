@@ -95,7 +95,7 @@ def test_layers_are_stress_free_when_they_come(steel, table):
     """A cell knows nothing of what its nodes did before."""
     build = make_build(table, Process(material=steel))
     stepper, equilibrium = ElasticStepper(build), Equilibrium(build, tolerance=1e-11)
-    steps = list(steps_of(build, None, expansion=None, device="cpu"))
+    steps = list(steps_of(build, None, expansion=None, ambient=25.0, device="cpu"))
     moved = torch.zeros(table.num_nodes, 3, dtype=torch.float64)
     since = []
     for step in steps:

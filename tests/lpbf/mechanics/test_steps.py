@@ -39,7 +39,7 @@ HEAT = heat_of([500.0, 600.0], [300.0, 350.0, 700.0, 800.0, 850.0], end=[20.0, 3
 
 
 def test_layers_without_heat(build):
-    steps = list(steps_of(build, None, expansion=None, device="cpu"))
+    steps = list(steps_of(build, None, expansion=None, ambient=25.0, device="cpu"))
     assert [step.name for step in steps] == ["layer 0", "layer 1"]
     assert [step.layer for step in steps] == [0, 1]
     for step, turned in zip(steps, [[-4, -1, -2, 0, 0, 0], [-1, -4, -2, 0, 0, 0]], strict=True):
@@ -56,9 +56,9 @@ def test_layers_without_heat(build):
 
 
 def test_temperatures_are_those_of_the_parts_cells(build):
-    steps = list(steps_of(build, HEAT, expansion=None, device="cpu"))
+    steps = list(steps_of(build, HEAT, expansion=None, ambient=25.0, device="cpu"))
     assert [step.layer for step in steps] == [0, 1]
-    plain = steps_of(build, None, expansion=None, device="cpu")
+    plain = steps_of(build, None, expansion=None, ambient=25.0, device="cpu")
     for step, after, other in zip(steps, HEAT.after_layer, plain, strict=True):
         part = build.is_part[: len(step.temperature)]
         assert step.temperature[part].tolist() == after.tolist()
@@ -67,8 +67,8 @@ def test_temperatures_are_those_of_the_parts_cells(build):
 
 def test_thermal_strains_are_those_of_the_changes(build):
     """A fresh layer's own cooling is in its inherent strain; later changes are not."""
-    steps = list(steps_of(build, HEAT, expansion=ALPHA, device="cpu"))
-    plain = list(steps_of(build, None, expansion=None, device="cpu"))
+    steps = list(steps_of(build, HEAT, expansion=ALPHA, ambient=25.0, device="cpu"))
+    plain = list(steps_of(build, None, expansion=None, ambient=25.0, device="cpu"))
     assert [(step.layer, step.name) for step in steps[-1:]] == [(None, "cooling")]
     assert torch.equal(steps[0].eigenstrain, plain[0].eigenstrain)
 
@@ -77,13 +77,13 @@ def test_thermal_strains_are_those_of_the_changes(build):
     change = (steps[1].eigenstrain - plain[1].eigenstrain)[part]
     expected = ALPHA * torch.tensor([300.0 - 500, 350 - 600, 0, 0, 0]).double()
     torch.testing.assert_close(change, expected[:, None] * unit)
-    expected = ALPHA * torch.tensor([20.0 - 300, 30 - 350, 40 - 700, 50 - 800, 60 - 850]).double()
+    expected = ALPHA * (25 - torch.tensor([300.0, 350, 700, 800, 850]).double())
     torch.testing.assert_close(steps[2].eigenstrain[part], expected[:, None] * unit)
     for step in steps:
         assert (step.eigenstrain[~part[: len(step.eigenstrain)]] == 0).all()
-    assert steps[2].temperature[part].tolist() == [20, 30, 40, 50, 60]
-    # Together: from the end of each cell's first dwell to the end.
+    assert steps[2].temperature[part].tolist() == [25] * 5
+    # Together: from the end of each cell's first dwell to the ambient temperature.
     total = sum(torch.nn.functional.pad(s.eigenstrain, (0, 0, 0, len(part) - len(s.eigenstrain)))
                 for s in steps) - torch.from_numpy(build.cell_strain)  # fmt: skip
-    change = torch.tensor([20.0 - 500, 30 - 600, 40 - 700, 50 - 800, 60 - 850]).double()
+    change = 25 - torch.tensor([500.0, 600, 700, 800, 850]).double()
     torch.testing.assert_close(total[part], ALPHA * change[:, None] * unit)

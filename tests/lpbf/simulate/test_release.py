@@ -44,7 +44,7 @@ def test_forces_vanish_everywhere_and_it_does_not_move_as_a_whole():
     mesh = HexMesh.from_mask(np.ones((3, 2, 4)), (1.0, 1.5, 0.5))
     build = make_build(mesh, Process(material=STEEL, scan_rotation=67.0))
     stepper, equilibrium = ElasticStepper(build), Equilibrium(build, tolerance=1e-11)
-    steps = steps_of(build, None, expansion=None, device="cpu")
+    steps = steps_of(build, None, expansion=None, ambient=25.0, device="cpu")
     state = run_steps(build, steps, stepper, equilibrium)
     clamped = stepper.internal_force(mesh.num_nodes)
     scale = float(clamped.norm())

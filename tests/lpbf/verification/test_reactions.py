@@ -33,7 +33,7 @@ def build_up(tolerance, **options):
     equilibrium = Equilibrium(build, tolerance=tolerance)
     plastic = PlasticStepper(build, METAL, tolerance=tolerance)
     stepper = plastic if process.plasticity else ElasticStepper(build)
-    steps = steps_of(build, None, expansion=None, device="cpu")
+    steps = steps_of(build, None, expansion=None, ambient=25.0, device="cpu")
     run_steps(build, steps, stepper, equilibrium)
     return build, equilibrium, stepper
 
