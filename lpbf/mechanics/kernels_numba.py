@@ -7,7 +7,11 @@ from torch import Tensor
 from flare_mesh.compiled.threads import run
 from lpbf.mechanics import brick_kernels, grid_kernels
 
-_PIECE = 8192  # nodes
+# Below this a thread costs more than it saves, most of all where others use the cores too.
+_FEW_CELLS = 8192
+_FEW_NODES = 16384
+_FEW_STENCILS = 2048
+_PIECES = 8  # of more nodes
 
 
 def multiply_bricks(
@@ -25,6 +29,7 @@ def multiply_bricks(
             done first; the order of the sums does not depend on the threads.
     """
     arrays = [t.numpy() for t in (u, out, corners, blocks, factor)]
+    few = bounds[-1] < _FEW_CELLS
     for first in (0, 1):
         turns = list(range(first, len(bounds) - 1, 2))
 
@@ -32,12 +37,13 @@ def multiply_bricks(
             for turn in turns[start:stop]:
                 brick_kernels.multiply(*arrays, bounds[turn], bounds[turn + 1])
 
-        run(range(len(turns) + 1), work)
+        run([0, len(turns)] if few else range(len(turns) + 1), work)
 
 
 def multiply_stencil(u: Tensor, out: Tensor, stencil: Tensor, neighbors: Tensor, size: int) -> None:
     """out = A u; see :func:`lpbf.mechanics.grid_kernels.multiply_stencil`."""
-    _over_nodes(grid_kernels.multiply_stencil, size, u, out, stencil, neighbors)
+    bounds = _pieces(size, _FEW_STENCILS)
+    _over_nodes(grid_kernels.multiply_stencil, bounds, u, out, stencil, neighbors)
 
 
 def smooth(
@@ -56,23 +62,24 @@ def smooth(
     def work(start: int, stop: int) -> None:
         grid_kernels.smooth(*arrays, keep, take, start, stop)
 
-    run(_pieces(size), work)
+    run(_pieces(size, _FEW_NODES), work)
 
 
 def restrict(force: Tensor, image: Tensor, children: Tensor, out: Tensor, size: int) -> None:
     """out = P^T (force - image); see :func:`lpbf.mechanics.grid_kernels.restrict`."""
-    _over_nodes(grid_kernels.restrict, size, force, image, children, out)
+    _over_nodes(grid_kernels.restrict, _pieces(size, _FEW_NODES), force, image, children, out)
 
 
 def prolong(coarse: Tensor, parents: Tensor, u: Tensor, size: int) -> None:
     """u += P coarse; see :func:`lpbf.mechanics.grid_kernels.prolong`."""
-    _over_nodes(grid_kernels.prolong, size, coarse, parents, u)
+    _over_nodes(grid_kernels.prolong, _pieces(size, _FEW_NODES), coarse, parents, u)
 
 
-def _over_nodes(kernel: Callable[..., None], size: int, *tensors: Tensor) -> None:
+def _over_nodes(kernel: Callable[..., None], bounds: list[int], *tensors: Tensor) -> None:
     arrays = [t.numpy() for t in tensors]
-    run(_pieces(size), lambda start, stop: kernel(*arrays, start, stop))
+    run(bounds, lambda start, stop: kernel(*arrays, start, stop))
 
 
-def _pieces(size: int) -> list[int]:
-    return [*range(0, size, _PIECE), size]
+def _pieces(size: int, few: int) -> list[int]:
+    """Bounds of ranges of nodes; one range where there are few."""
+    return [0, size] if size < few else [size * n // _PIECES for n in range(_PIECES + 1)]
