@@ -3,13 +3,11 @@
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from lpbf.mechanics.build import Build
 from lpbf.mechanics.equilibrium import Equilibrium
-from lpbf.mechanics.rigid_motions import rigid_motions
+from lpbf.mechanics.free_motions import free_motions
 from lpbf.mechanics.steps import Step, Stepper
-from lpbf.mesh import HexMesh
 from lpbf.report import StepReport
 
 
@@ -24,7 +22,8 @@ def release(
 
     The displacement of the free part is told as one that was scanned and laid over its CAD model:
     without the translation and rotation that fit it best (least squares over the nodes). What
-    falls apart when it is cut is laid over it piece by piece.
+    falls apart when it is cut is laid over it piece by piece; where only an edge or a corner holds,
+    the angle fits best too.
 
     Args:
         stepper: With the state of the part's cells; it is changed to that of the free part.
@@ -42,20 +41,8 @@ def release(
     step = Step(None, "release", zero, in_balance=False)
     increment, report = stepper.solve(step, equilibrium, None)
     total = torch.from_numpy(displacement).to(increment) + increment
-    points = torch.from_numpy(build.mesh.points).to(increment)
-    for nodes in _pieces(build.mesh):
-        own = torch.from_numpy(nodes).to(device)
-        motions = rigid_motions(points[own], equilibrium.free[own])
-        flat = total[own].T.flatten()
-        total[own] -= (motions @ (motions.T @ flat)).view(3, -1).T
+    for nodes, motions in free_motions(build.mesh):
+        own, ways = torch.from_numpy(nodes).to(device), torch.from_numpy(motions).to(increment)
+        flat = total[own].flatten()
+        total[own] -= (ways @ (ways.T @ flat)).view(-1, 3)
     return total.cpu().numpy(), report
-
-
-def _pieces(mesh: HexMesh) -> list[NDArray[np.int64]]:
-    """Nodes of each connected piece."""
-    touching = np.ones((3, 3, 3))  # by a corner at least
-    labels, _ = ndimage.label(mesh.mask, touching)  # pyright: ignore[reportGeneralTypeIssues]
-    piece = np.zeros(mesh.num_nodes, dtype=np.int64)
-    piece[mesh.cells] = labels[tuple(mesh.cell_index.T)][:, None]
-    order = np.argsort(piece, kind="stable")
-    return np.split(order, np.flatnonzero(np.diff(piece[order])) + 1)
