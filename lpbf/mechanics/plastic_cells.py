@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lpbf.mechanics.plastic_element import Flow, PlasticElement
+from lpbf.mechanics.plastic_thread import one_thread
 from lpbf.mechanics.return_mapping import von_mises_stress
 
 # Cells whose stresses are handled at a time on the CPU, so that they stay in the cache.
@@ -90,6 +91,7 @@ class PlasticCells:
 
         self._evaluate(step, du, write)
 
+    @one_thread()
     def _evaluate(
         self,
         step: Increment,

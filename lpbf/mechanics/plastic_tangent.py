@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from lpbf.mechanics.plastic_element import Flow, PlasticElement
+from lpbf.mechanics.plastic_thread import one_thread
 
 
 class PlasticTangent:
@@ -18,6 +19,7 @@ class PlasticTangent:
         damping: Share of the change that is left out, to make the steps of Newton's method shorter.
     """
 
+    @one_thread()
     def __init__(
         self, element: PlasticElement, nodes: Tensor, flows: list[Flow], damping: float = 0.0
     ):
@@ -32,6 +34,7 @@ class PlasticTangent:
         if damping:
             self.changes *= 1 - damping
 
+    @one_thread()
     def __call__(self, u: Tensor) -> Tensor:
         """Nodal forces [size, 3] of displacements u [size, 3]."""
         moved = u.contiguous()[self.nodes].view(-1, 24, 1)
