@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from lpbf.mechanics.plastic_element import Flow, PlasticElement
-from lpbf.mechanics.plastic_thread import one_thread
+from lpbf.threads import one_thread
 
 
 class PlasticTangent:

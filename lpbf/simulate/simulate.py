@@ -21,6 +21,7 @@ from lpbf.result import LayerState, Result
 from lpbf.simulate.part_view import PartView, nodal_mean, part_build
 from lpbf.simulate.release import release
 from lpbf.simulate.run_steps import BuildState, run_steps
+from lpbf.threads import threads_for
 
 
 def simulate(
@@ -54,6 +55,13 @@ def simulate(
     if not 0 < tolerance < 1:
         raise ValueError(f"expected 0 < tolerance < 1 (got {tolerance})")
     process = process or Process()
+    with threads_for(mesh.num_cells):
+        return _simulate(mesh, process, history, device, tolerance)
+
+
+def _simulate(
+    mesh: HexMesh, process: Process, history: bool, device: str | torch.device, tolerance: float
+) -> Result:
     began = time.perf_counter()
     build = make_build(mesh, process)
     material = get_material(process.material)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lpbf.mechanics.plastic_thread import one_thread
+from lpbf.threads import one_thread, threads_for
 
 
 def test_threads_are_those_of_before_afterwards():
@@ -16,3 +16,12 @@ def test_threads_are_those_of_before_afterwards():
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_small_parts_take_one_thread():
+    before = torch.get_num_threads()
+    with threads_for(1000):
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == before
+    with threads_for(100_000):
+        assert torch.get_num_threads() == before

@@ -1,9 +1,12 @@
-"""Torch on one thread."""
+"""How many threads torch, and the compiled loops with it, compute on."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
+
+# Cells of a part from which on a second thread saves more than it costs.
+_MANY_CELLS = 16_384
 
 
 @contextmanager
@@ -19,3 +22,8 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def threads_for(num_cells: int) -> AbstractContextManager[None]:
+    """One thread for a small part, and as many as torch has for a large one."""
+    return nullcontext() if num_cells >= _MANY_CELLS else one_thread()
