@@ -41,6 +41,8 @@ class Process:
         temperature: Ambient temperature, degrees Celsius: without ``heat`` the part's all along, at
             which it yields; with its thermal strain, that to which the finished part cools.
         plasticity: Whether the material yields; else it is elastic.
+        plastic_increments: Equal parts in which a layer's strain is applied to a part that yields;
+            one is a percent off in the displacement where much flows.
         release: Whether the part is cut from the plate at the end.
         islands: Voxels that nothing holds when their layer is built are ``"refuse"``\\ d, or stand
             in ``"powder"`` of negligible stiffness.
@@ -63,6 +65,7 @@ class Process:
     scan_angle: float = 0.0
     temperature: float = 25.0
     plasticity: bool = False
+    plastic_increments: int = 1
     release: bool = False
     islands: str = "refuse"
     base_plate: BasePlate | None = None
@@ -83,13 +86,14 @@ class Process:
             numbers["layer_height"] = check_number(
                 owner, "layer_height", self.layer_height, 0, unit="mm", above=True
             )
-        layers = self.powder_layers
-        whole = isinstance(layers, Integral) and not isinstance(layers, bool)
-        if not whole or not 1 <= layers <= 10_000:
-            raise ValueError(
-                f"{owner}: expected a whole number 1 <= powder_layers <= 10000 (got {layers!r})"
-            )
-        numbers["powder_layers"] = int(layers)
+        for name in ("powder_layers", "plastic_increments"):
+            count = getattr(self, name)
+            whole = isinstance(count, Integral) and not isinstance(count, bool)
+            if not whole or not 1 <= count <= 10_000:
+                raise ValueError(
+                    f"{owner}: expected a whole number 1 <= {name} <= 10000 (got {count!r})"
+                )
+            numbers[name] = int(count)
         for name, value in numbers.items():
             object.__setattr__(self, name, value)
         for name in ("plasticity", "release", "incompatible_modes"):

@@ -53,6 +53,7 @@ class PlasticStepper:
         tolerance: Of a step: norm of the forces out of balance at the free nodes, over that of
             the elastic forces that its load would leave out of balance.
         max_iterations: Of Newton's method.
+        increments: Equal parts in which a step's eigenstrain is applied, each to equilibrium.
         device: Where the tensors live.
 
     Raises:
@@ -67,11 +68,13 @@ class PlasticStepper:
         temperature: float = 25.0,
         tolerance: float = 1e-6,
         max_iterations: int = 40,
+        increments: int = 1,
         device: str | torch.device = "cpu",
     ):
         material.require("yield_stress")
         self.material, self.temperature = material, temperature
         self.tolerance, self.max_iterations = tolerance, max_iterations
+        self.increments = increments
         self.device = torch.device(device)
         self._nodes = torch.from_numpy(build.mesh.cells).to(device)
         factor = build.cell_stiffness
@@ -89,11 +92,29 @@ class PlasticStepper:
         Args:
             step: Its eigenstrain and temperature.
             equilibrium: Of the standing cells, with the supports of this step.
-            start: Where the elastic solution begins.
+            start: Where the elastic solution of the first increment begins.
 
         Raises:
-            SolverError: If the step does not converge; the state is that before it.
+            SolverError: If an increment does not converge; the state is that before it.
         """
+        part = replace(step, eigenstrain=step.eigenstrain / self.increments)
+        total, report = self._solve(part, equilibrium, start)
+        reports = [report]
+        for _ in range(self.increments - 1):
+            increment, report = self._solve(part, equilibrium, total / len(reports))
+            total += increment
+            reports.append(report)
+        return total, StepReport(
+            name=step.name,
+            iterations=sum(r.iterations for r in reports),
+            residual=max(r.residual for r in reports),
+            newton_iterations=sum(r.newton_iterations for r in reports),
+            seconds=sum(r.seconds for r in reports),
+        )
+
+    def _solve(
+        self, step: Step, equilibrium: Equilibrium, start: Tensor | None
+    ) -> tuple[Tensor, StepReport]:
         began = time.perf_counter()
         free = equilibrium.free.view(equilibrium.size, -1)
         increment = self._increment(step, equilibrium.cells)
@@ -195,6 +216,7 @@ class PlasticStepper:
             temperature=self.temperature,
             tolerance=self.tolerance,
             max_iterations=self.max_iterations,
+            increments=self.increments,
             device=self.device,
         )
         if len(kept._nodes) != len(cells):

@@ -74,6 +74,7 @@ def _simulate(
             material,
             temperature=process.temperature,
             tolerance=100 * tolerance,
+            increments=process.plastic_increments,
             device=device,
         )
     else:
