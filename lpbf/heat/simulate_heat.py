@@ -30,6 +30,7 @@ class HeatResult:
         interlayer: Mean over each layer at the end of its dwell, right before the next one is
             deposited, [L]; NaN for a layer without cells.
         steps: What each time step did.
+        plate_temperature: Of the plate, all along.
     """
 
     temperature: Tensor
@@ -37,6 +38,7 @@ class HeatResult:
     deposition_temperature: float
     interlayer: Tensor
     steps: tuple[HeatStep, ...]
+    plate_temperature: float
 
     @property
     def before_layer(self) -> tuple[Tensor, ...]:
@@ -109,4 +111,11 @@ def simulate_heat(
             if number == heat.time_steps:
                 after_layer.append(temperature)
                 interlayer.append(temperature[end - len(fresh) :].mean())
-    return HeatResult(temperature, tuple(after_layer), hot, torch.stack(interlayer), tuple(steps))
+    return HeatResult(
+        temperature=temperature,
+        after_layer=tuple(after_layer),
+        deposition_temperature=hot,
+        interlayer=torch.stack(interlayer),
+        steps=tuple(steps),
+        plate_temperature=heat.preheat,
+    )

@@ -24,6 +24,7 @@ class Step:
         temperature: Of the standing cells, [n], degrees Celsius; None for the process's.
         in_balance: Whether the standing cells were in equilibrium before, with the supports of
             this step; not after a cut.
+        contraction: Strain of part and plate alike after the step, which stresses nothing.
     """
 
     layer: int | None
@@ -31,6 +32,7 @@ class Step:
     eigenstrain: Tensor
     temperature: Tensor | None = None
     in_balance: bool = True
+    contraction: float = 0.0
 
 
 class Stepper(Protocol):
@@ -58,7 +60,8 @@ def steps_of(
     """The layers of a build one after the other, and the cooling to the ambient temperature.
 
     A layer's inherent strain is what happens to it down to the temperature at the end of its
-    dwell; with ``expansion`` (1/K), what it cools or warms after that strains it too.
+    dwell; with ``expansion`` (1/K), what it cools or warms after that strains it too: down to the
+    temperature of the plate, which has been that all along, and from there together with it.
 
     Args:
         build: The part in layers.
@@ -83,9 +86,13 @@ def steps_of(
             before = now
         yield Step(layer, f"layer {layer}", strain, temperature)
     if heat is not None and expansion is not None:
-        end = torch.full_like(before, ambient)
+        plate = torch.full_like(before, heat.plate_temperature)
         yield Step(
-            None, "cooling", _thermal(end - before, expansion, is_part), _on_cells(end, is_part)
+            None,
+            "cooling",
+            _thermal(plate - before, expansion, is_part),
+            _on_cells(plate, is_part),
+            contraction=expansion * (ambient - heat.plate_temperature),
         )
 
 

@@ -63,6 +63,9 @@ def run_steps(
         increment, report = stepper.solve(step, equilibrium, start)
         previous[:size] = increment
         state.total[:size] += increment
+        if step.contraction:
+            points = torch.from_numpy(build.mesh.points - _foot(build)).to(device)
+            state.total += step.contraction * points
         if step.layer is not None:
             new = node_layer == step.layer
             state.born[new] = state.total[new]
@@ -70,6 +73,13 @@ def run_steps(
         if on_step is not None:
             on_step(step, state)
     return state
+
+
+def _foot(build: Build) -> np.ndarray:
+    """Middle of the part where it stands on its plate, [3], mm."""
+    points = build.part.points
+    low, high = points.min(axis=0), points.max(axis=0)
+    return np.append((low[:2] + high[:2]) / 2, low[2])
 
 
 def _node_one_layer_below(build: Build) -> np.ndarray:

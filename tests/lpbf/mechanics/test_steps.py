@@ -32,7 +32,14 @@ def build(steel):
 
 def heat_of(*after, end):
     layers = tuple(torch.tensor(values, dtype=torch.float64) for values in after)
-    return HeatResult(torch.tensor(end, dtype=torch.float64), layers, 1000.0, torch.zeros(2), ())
+    return HeatResult(
+        temperature=torch.tensor(end, dtype=torch.float64),
+        after_layer=layers,
+        deposition_temperature=1000.0,
+        interlayer=torch.zeros(2),
+        steps=(),
+        plate_temperature=80.0,
+    )
 
 
 HEAT = heat_of([500.0, 600.0], [300.0, 350.0, 700.0, 800.0, 850.0], end=[20.0, 30, 40, 50, 60])
@@ -77,13 +84,15 @@ def test_thermal_strains_are_those_of_the_changes(build):
     change = (steps[1].eigenstrain - plain[1].eigenstrain)[part]
     expected = ALPHA * torch.tensor([300.0 - 500, 350 - 600, 0, 0, 0]).double()
     torch.testing.assert_close(change, expected[:, None] * unit)
-    expected = ALPHA * (25 - torch.tensor([300.0, 350, 700, 800, 850]).double())
+    expected = ALPHA * (80 - torch.tensor([300.0, 350, 700, 800, 850]).double())
     torch.testing.assert_close(steps[2].eigenstrain[part], expected[:, None] * unit)
     for step in steps:
         assert (step.eigenstrain[~part[: len(step.eigenstrain)]] == 0).all()
-    assert steps[2].temperature[part].tolist() == [25] * 5
-    # Together: from the end of each cell's first dwell to the ambient temperature.
+    assert steps[2].temperature[part].tolist() == [80] * 5
+    # Together: from the end of each cell's first dwell to the plate's temperature.
     total = sum(torch.nn.functional.pad(s.eigenstrain, (0, 0, 0, len(part) - len(s.eigenstrain)))
                 for s in steps) - torch.from_numpy(build.cell_strain)  # fmt: skip
-    change = 25 - torch.tensor([500.0, 600, 700, 800, 850]).double()
+    change = 80 - torch.tensor([500.0, 600, 700, 800, 850]).double()
     torch.testing.assert_close(total[part], ALPHA * change[:, None] * unit)
+    # And from there to the ambient one, the plate too.
+    assert [step.contraction for step in steps] == [0.0, 0.0, ALPHA * (25.0 - 80.0)]
