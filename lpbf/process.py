@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +87,7 @@ class Process:
             )
         for name in ("powder_layers", "plastic_increments"):
             count = getattr(self, name)
-            whole = isinstance(count, Integral) and not isinstance(count, bool)
+            whole = isinstance(count, (int, np.integer)) and not isinstance(count, bool)
             if not whole or not 1 <= count <= 10_000:
                 raise ValueError(
                     f"{owner}: expected a whole number 1 <= {name} <= 10000 (got {count!r})"

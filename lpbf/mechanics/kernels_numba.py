@@ -1,6 +1,7 @@
 """The solver's inner loops on a CPU; the same functions as in ``kernels_torch``."""
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor
 
@@ -28,7 +29,7 @@ def multiply_bricks(
         bounds: Of ranges of cells. Neighbouring ranges share nodes, so every other one is
             done first; the order of the sums does not depend on the threads.
     """
-    arrays = [t.numpy() for t in (u, out, corners, blocks, factor)]
+    arrays: tuple[Any, ...] = tuple(t.numpy() for t in (u, out, corners, blocks, factor))
     few = bounds[-1] < _FEW_CELLS
     for first in (0, 1):
         turns = list(range(first, len(bounds) - 1, 2))
@@ -57,7 +58,7 @@ def smooth(
     size: int,
 ) -> None:
     """A step of the smoother; see :func:`lpbf.mechanics.grid_kernels.smooth`."""
-    arrays = [t.numpy() for t in (force, image, inverse, direction, u)]
+    arrays: tuple[Any, ...] = tuple(t.numpy() for t in (force, image, inverse, direction, u))
 
     def work(start: int, stop: int) -> None:
         grid_kernels.smooth(*arrays, keep, take, start, stop)
