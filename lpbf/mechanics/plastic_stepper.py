@@ -53,7 +53,8 @@ class PlasticStepper:
         tolerance: Of a step: norm of the forces out of balance at the free nodes, over that of
             the elastic forces that its load would leave out of balance.
         max_iterations: Of Newton's method.
-        increments: Equal parts in which a step's eigenstrain is applied, each to equilibrium.
+        increments: Equal parts in which a step's eigenstrain is applied, each to equilibrium; what
+            has none, as the release, is one part.
         device: Where the tensors live.
 
     Raises:
@@ -97,10 +98,11 @@ class PlasticStepper:
         Raises:
             SolverError: If an increment does not converge; the state is that before it.
         """
-        part = replace(step, eigenstrain=step.eigenstrain / self.increments)
+        increments = self.increments if bool(step.eigenstrain.any()) else 1
+        part = replace(step, eigenstrain=step.eigenstrain / increments)
         total, report = self._solve(part, equilibrium, start)
         reports = [report]
-        for _ in range(self.increments - 1):
+        for _ in range(increments - 1):
             increment, report = self._solve(part, equilibrium, total / len(reports))
             total += increment
             reports.append(report)

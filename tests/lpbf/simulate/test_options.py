@@ -350,3 +350,23 @@ def test_any_shape_with_any_options(data):
 def test_tolerances(tolerance):
     with pytest.raises(ValueError, match="0 < tolerance < 1"):
         simulate(bridge(), tolerance=tolerance)
+
+
+def test_a_loose_tolerance_does_not_make_a_plastic_part_elastic():
+    options = process(material=dataclasses.replace(STEEL, yield_stress=300.0), plasticity=True)
+    exact = simulate(bridge(), options, tolerance=1e-10)
+    loose = simulate(bridge(), options, tolerance=0.5)
+    close(loose.stress, exact.stress, 2e-2)
+    close(loose.displacement, exact.displacement, 2e-2)
+
+
+def test_a_release_after_layers_in_increments_is_one_step():
+    options = process(
+        material=dataclasses.replace(STEEL, yield_stress=300.0),
+        plasticity=True,
+        plastic_increments=10,
+        release=True,
+    )
+    report = simulate(bridge(), options).report
+    assert report is not None
+    assert max(step.residual for step in report.steps) <= 1e-6
