@@ -1,12 +1,15 @@
 """The solver's inner loops on a CPU; the same functions as in ``kernels_torch``."""
 
 from collections.abc import Callable
-from typing import Any
 
 from torch import Tensor
 
 from flare_mesh.compiled.threads import run
 from lpbf.mechanics import brick_kernels, grid_kernels
+
+Kernel = Callable[..., None]
+_BRICKS: Kernel = brick_kernels.multiply
+_SMOOTH: Kernel = grid_kernels.smooth
 
 # Below this a thread costs more than it saves, most of all where others use the cores too.
 _FEW_CELLS = 8192
@@ -29,14 +32,14 @@ def multiply_bricks(
         bounds: Of ranges of cells. Neighbouring ranges share nodes, so every other one is
             done first; the order of the sums does not depend on the threads.
     """
-    arrays: tuple[Any, ...] = tuple(t.numpy() for t in (u, out, corners, blocks, factor))
+    arrays = [t.numpy() for t in (u, out, corners, blocks, factor)]
     few = bounds[-1] < _FEW_CELLS
     for first in (0, 1):
         turns = list(range(first, len(bounds) - 1, 2))
 
         def work(start: int, stop: int, turns: list[int] = turns) -> None:
             for turn in turns[start:stop]:
-                brick_kernels.multiply(*arrays, bounds[turn], bounds[turn + 1])
+                _BRICKS(*arrays, bounds[turn], bounds[turn + 1])
 
         run([0, len(turns)] if few else range(len(turns) + 1), work)
 
@@ -58,10 +61,10 @@ def smooth(
     size: int,
 ) -> None:
     """A step of the smoother; see :func:`lpbf.mechanics.grid_kernels.smooth`."""
-    arrays: tuple[Any, ...] = tuple(t.numpy() for t in (force, image, inverse, direction, u))
+    arrays = [t.numpy() for t in (force, image, inverse, direction, u)]
 
     def work(start: int, stop: int) -> None:
-        grid_kernels.smooth(*arrays, keep, take, start, stop)
+        _SMOOTH(*arrays, keep, take, start, stop)
 
     run(_pieces(size, _FEW_NODES), work)
 
@@ -76,7 +79,7 @@ def prolong(coarse: Tensor, parents: Tensor, u: Tensor, size: int) -> None:
     _over_nodes(grid_kernels.prolong, _pieces(size, _FEW_NODES), coarse, parents, u)
 
 
-def _over_nodes(kernel: Callable[..., None], bounds: list[int], *tensors: Tensor) -> None:
+def _over_nodes(kernel: Kernel, bounds: list[int], *tensors: Tensor) -> None:
     arrays = [t.numpy() for t in tensors]
     run(bounds, lambda start, stop: kernel(*arrays, start, stop))
 
