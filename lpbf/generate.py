@@ -12,7 +12,7 @@ from typing import Any
 from flare_mesh.workers import WorkerLostError
 from lpbf.dataset.catalog import count_rejections
 from lpbf.dataset.generate import generate
-from lpbf.dataset.settings import Settings
+from lpbf.dataset.settings import ISLANDS, Settings
 from lpbf.part import PART_SUFFIXES
 from lpbf.process import Process
 
@@ -37,8 +37,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--orientations", type=int, metavar="K", default=defaults.orientations, help=text)
     add("--scale", type=float, nargs=2, default=defaults.scale, help="range of a random factor")
     add("--pitch", type=float, nargs="+", default=[defaults.pitch], help="voxel edge, or 3, mm")
-    choices = ("drop", "refuse", "keep")
-    add("--islands", choices=choices, default=defaults.islands, help="voxels that nothing holds")
+    text = "what becomes of voxels that nothing holds; by default powder where the process says "
+    add("--islands", choices=ISLANDS, help=text + "so, else drop")
     add("--test-fraction", type=float, default=defaults.test_fraction, help="of the parts")
 
     add = parser.add_argument_group("limits; what is beyond them is rejected").add_argument

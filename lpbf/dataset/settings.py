@@ -1,7 +1,7 @@
 """What decides the content of a generated data set."""
 
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ import numpy as np
 from lpbf.dataset.orientations import ORIENTATIONS
 from lpbf.process import Process
 from lpbf.voxelize import MAX_VOXELS
+
+ISLANDS = ("drop", "refuse", "powder")
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,9 @@ class Settings:
         max_nodes: Parts with more nodes are rejected.
         max_displacement: Parts with a larger nodal displacement in mm are rejected; None keeps all.
         max_aspect_ratio: Largest ratio of two edges of a voxel.
-        islands: ``"drop"``, ``"refuse"`` or ``"keep"``, as in :func:`lpbf.voxelize`; those that are
-            kept need a process with powder.
+        islands: Voxels that nothing holds when their layer is built are ``"drop"``\\ ped, a reason
+            to ``"refuse"`` the part, or stand in ``"powder"``, which makes the process one with
+            powder; None takes powder if the process has it, else drops them.
         test_fraction: Share of the parts that go to ``test/``, with all their orientations.
         orientations: Cases that each part gives: itself, and turned to others of the 24
             orientations along the axes.
@@ -43,7 +46,7 @@ class Settings:
     max_nodes: int = 50_000
     max_displacement: float | None = None
     max_aspect_ratio: float = 3.0
-    islands: str = "drop"
+    islands: str | None = None
     test_fraction: float = 0.2
     orientations: int = 1
     scale: tuple[float, float] = (1.0, 1.0)
@@ -74,14 +77,9 @@ class Settings:
             ),
             (self.seed >= 0, "a seed >= 0", self.seed),
             (
-                self.islands in ("drop", "refuse", "keep"),
-                "islands 'drop', 'refuse' or 'keep'",
-                self.islands,
-            ),
-            (
-                self.islands != "keep" or self.process.islands == "powder",
-                "a process whose islands stand in 'powder', to keep them",
-                self.process.islands,
+                self.islands is None or self.islands in ISLANDS,
+                "islands 'drop', 'refuse' or 'powder'",
+                repr(self.islands),
             ),
         ]
         for fine, expected, got in checks:
@@ -94,6 +92,10 @@ class Settings:
                 f"change the pitch or the limit"
             )
         self.process.voxels_per_layer(self.spacing[2])  # raises where they do not fit
+        islands = self.islands or ("powder" if self.process.islands == "powder" else "drop")
+        stands_in = "powder" if islands == "powder" else "refuse"
+        object.__setattr__(self, "islands", islands)
+        object.__setattr__(self, "process", replace(self.process, islands=stands_in))
 
     @property
     def spacing(self) -> tuple[float, float, float]:
@@ -105,6 +107,11 @@ class Settings:
     def aspect_ratio(self) -> float:
         """Of the voxels: longest over shortest edge."""
         return max(self.spacing) / min(self.spacing)
+
+    @property
+    def voxel_islands(self) -> str:
+        """The islands of :func:`lpbf.voxelize`: those that stand in powder are kept."""
+        return "keep" if self.process.islands == "powder" else str(self.islands)
 
     def check_pitch(self) -> None:
         """Refuses a pitch at which the procedural parts would have no or too many voxels.

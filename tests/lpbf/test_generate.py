@@ -292,6 +292,22 @@ def test_process_from_a_file_and_from_options(tmp_path, inline):
         assert (case["temp"] == 30.0).all()
 
 
+def test_islands_in_powder_by_option_and_by_file(tmp_path, inline):
+    file = tmp_path / "process.yaml"
+    Process(islands="powder").to_yaml(file)
+    sets = {"option": ("--islands", "powder"), "file": ("--process", str(file)), "neither": ()}
+    found = {}
+    for name, options in sets.items():
+        assert main(arguments_of(tmp_path / name, "--num-parts", "1", *options)) == 0
+        settings = read_settings(tmp_path / name)
+        found[name] = settings["islands"], settings["process"]["islands"]
+    assert found == {
+        "option": ("powder", "powder"),
+        "file": ("powder", "powder"),
+        "neither": ("drop", "refuse"),
+    }
+
+
 def test_orientations_scales_and_three_edges_of_a_voxel(tmp_path, inline, capsys):
     options = ("--num-parts", "2", "--orientations", "2", "--scale", "0.9", "1.1")
     assert main(arguments_of(tmp_path / "set", *options, "--pitch", "4", "4", "2")) == 0

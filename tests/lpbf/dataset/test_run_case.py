@@ -113,6 +113,12 @@ def test_islands_are_a_kind_of_rejection(tmp_path):
     kind, reason = rejection(case, replace(SMALL, islands="refuse"), tmp_path)
     assert kind == "islands"
     assert reason.startswith("hook.stl: 2 islands that nothing holds")
+    nodes = {}
+    for islands in ("drop", "powder"):
+        metadata = run_case(case, replace(SMALL, islands=islands), tmp_path).entry["metadata"]
+        nodes[islands] = metadata["num_nodes"]
+        assert len(metadata["warnings"]) == (islands == "drop")
+    assert nodes["powder"] > nodes["drop"]
 
 
 def test_a_full_disk_leaves_nothing_half_written(bar, tmp_path, monkeypatch):

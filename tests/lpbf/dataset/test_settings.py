@@ -27,13 +27,23 @@ def test_settings_as_json_hold_the_process(tmp_path):
         ({"scale": (2.0, 1.0)}, "a range of scales with 0 < low <= high"),
         ({"max_displacement": 0.0}, "a displacement limit > 0 mm"),
         ({"max_displacement": float("nan")}, "a displacement limit > 0 mm"),
-        ({"islands": "keep"}, "a process whose islands stand in 'powder'"),
+        ({"islands": "keep"}, "expected islands 'drop', 'refuse' or 'powder' .got 'keep'"),
         ({"process": Process(layer_height=3.0)}, "layer_height = 3.0 mm is not a multiple"),
     ],
 )
 def test_bad_settings(options, message):
     with pytest.raises(ValueError, match=message):
         Settings(**options)
+
+
+@pytest.mark.parametrize("process", ["refuse", "powder"])
+@pytest.mark.parametrize("islands", ["drop", "refuse", "powder", None])
+def test_islands_of_the_settings_and_of_the_process_are_the_same(islands, process):
+    settings = Settings(islands=islands, process=Process(islands=process))
+    expected = islands or {"refuse": "drop", "powder": "powder"}[process]
+    assert settings.islands == expected
+    assert settings.process.islands == ("powder" if expected == "powder" else "refuse")
+    assert settings.voxel_islands == ("keep" if expected == "powder" else expected)
 
 
 def test_aspect_ratio_at_its_limit():
