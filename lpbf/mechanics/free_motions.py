@@ -51,12 +51,19 @@ def _motions(
     if len(other):
         # Bodies move alike at the nodes they share: the one that comes first and each other one.
         same = first[np.searchsorted(nodes, node[other])]
-        held = np.zeros((len(other), 3, len(bodies), 6))
-        row = np.arange(len(other))
-        held[row, :, body[same]] = rigid[same]
-        held[row, :, body[other]] = -rigid[other]
-        flat = held.reshape(3 * len(other), -1)
-        values, ways = np.linalg.eigh(flat.T @ flat)
+        rows = 3 * np.arange(len(other))[:, None, None] + np.arange(3)[:, None] + np.zeros(6, int)
+        place = [
+            6 * body[own][:, None, None] + np.arange(6) + np.zeros((3, 1), int)
+            for own in (same, other)
+        ]
+        held = sparse.csr_array(
+            (
+                np.concatenate([rigid[same], -rigid[other]]).ravel(),
+                (np.tile(rows.ravel(), 2), np.concatenate(place).ravel()),
+            ),
+            shape=(3 * len(other), len(ways)),
+        )
+        values, ways = np.linalg.eigh((held.T @ held).toarray())
         ways = ways[:, values < _LEAST**2 * values[-1]]
     ways = ways.reshape(len(bodies), 6, -1)
     moved = rigid[first] @ ways[body[first]]
