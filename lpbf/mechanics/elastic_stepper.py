@@ -54,7 +54,8 @@ class ElasticStepper:
         strained = torch.nonzero(step.eigenstrain.abs().sum(1))[:, 0]
         load = self._sum(step.eigenstrain[strained] @ self._load.T, strained, equilibrium.size)
         if not step.in_balance:
-            load -= self.internal_force(equilibrium.size)
+            inner = self.internal_force()
+            load[: len(inner)] -= inner
         solution = equilibrium.solve(load, start=start, name=step.name)
         count = self._standing = len(step.eigenstrain)
         self._local[:count] += solution.u[self._nodes[:count]].flatten(1)
@@ -69,9 +70,10 @@ class ElasticStepper:
         stress = strain @ self._elasticity
         return stress if self._factor is None else stress * self._factor[:n, None]
 
-    def internal_force(self, size: int) -> Tensor:
+    def internal_force(self) -> Tensor:
         """Nodal forces [size, 3] in N that hold the stress of the standing cells."""
         n = self._standing
+        size = int(self._nodes[:n].max()) + 1
         force = self._local[:n] @ self._stiffness - self._eigenstrain[:n] @ self._load.T
         return self._sum(force, torch.arange(n, device=force.device), size)
 

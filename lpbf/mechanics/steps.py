@@ -48,6 +48,10 @@ class Stepper(Protocol):
         """Mean stress of the standing cells, [n, 6], MPa."""
         ...
 
+    def internal_force(self) -> Tensor:
+        """Nodal forces [size, 3] in N that hold the stress of the standing cells."""
+        ...
+
 
 def steps_of(
     build: Build,
