@@ -42,7 +42,7 @@ class Process:
         plasticity: Whether the material yields; else it is elastic.
         plastic_increments: Equal parts in which a layer's strain is applied to a part that yields.
             Where much flows, one is 2 to 7 % off in the displacement after the release, four 1 to
-            2 %; in the highest stresses about twice that.
+            2 %; in single nodes' stresses about twice that.
         release: Whether the part is cut from the plate at the end.
         islands: Voxels that nothing holds when their layer is built are ``"refuse"``\\ d, or stand
             in ``"powder"`` of negligible stiffness.
