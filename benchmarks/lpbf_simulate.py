@@ -9,7 +9,7 @@ NAME is of
   installed;
 - large: an elastic part of about 50,000 nodes in 40 layers, with the peak memory of its process;
 - scaling: elastic builds of 24 layers, each with twice the cells of the one before;
-- generate: a data set of 12 parts by one worker and by two.
+- generate: a data set of 48 parts by one worker and by two.
 
 Before anything is timed, the stored builds of CalculiX are met: displacements of the elastic ones
 to 1e-5, of the plastic one to 1 %. What is timed is checked as well. Times are medians of wall
@@ -219,7 +219,7 @@ def generate(repeat: int) -> Row:
         for turn in range(repeat):
             for workers in times:
                 out = Path(name) / f"{turn}_{workers}"
-                given = {"--out": out, "--num-parts": 12, "--workers": workers}
+                given = {"--out": out, "--num-parts": 48, "--workers": workers}
                 command = [sys.executable, "-m", "lpbf.generate"]
                 command += [str(word) for pair in given.items() for word in pair]
                 start = time.perf_counter()
