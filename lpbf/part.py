@@ -6,11 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import trimesh
+from trimesh.units import unit_conversion
 
 from lpbf.errors import PartError, PartWarning
 
 CAD_SUFFIXES = (".step", ".stp")
 PART_SUFFIXES = (".stl", ".ply", ".obj", ".off", ".3mf", *CAD_SUFFIXES)
+
+# Parts with no extent of this many mm are too small for the process: likely not in mm.
+_SMALLEST = 1.0
 
 
 class MissingReaderError(PartError, ImportError):
@@ -26,7 +30,7 @@ def load_part(part: trimesh.Trimesh | str | Path) -> trimesh.Trimesh:
     """Reads and checks a surface; a surface given as such is only checked.
 
     A surface that is not watertight or has several bodies is a fact of life: it passes with a
-    :class:`PartWarning`.
+    :class:`PartWarning`, as does one so small that it is hardly in mm.
 
     Raises:
         FileNotFoundError: If the file does not exist.
@@ -46,6 +50,13 @@ def load_part(part: trimesh.Trimesh | str | Path) -> trimesh.Trimesh:
         raise PartError(
             f"{name}: has no volume (extents {extents[0]:.4g} x {extents[1]:.4g} x "
             f"{extents[2]:.4g} mm); expected the surface of a solid"
+        )
+    if extents.max() < _SMALLEST:
+        warnings.warn(
+            f"{name}: is only {extents[0]:.4g} x {extents[1]:.4g} x {extents[2]:.4g} mm; if the "
+            f"file is in metres or inches, scale it to mm",
+            PartWarning,
+            stacklevel=3,
         )
     stray = len(surface.vertices) - len(np.unique(surface.faces))
     bodies = surface.body_count - stray  # trimesh counts a vertex without triangles as a body
@@ -78,7 +89,8 @@ def _volume(surface: trimesh.Trimesh) -> float:
 def read_part(path: Path) -> trimesh.Trimesh:
     """Reads a surface in mm without checking it.
 
-    STEP files are triangulated by Open CASCADE, to 0.01 mm, whatever unit they are in.
+    STEP files are triangulated by Open CASCADE, to 0.01 mm, whatever unit they are in. 3MF files
+    are scaled from the unit that they name; the other formats name none.
 
     Raises:
         FileNotFoundError: If the file does not exist.
@@ -102,6 +114,8 @@ def read_part(path: Path) -> trimesh.Trimesh:
         raise PartError(f"{path}: cannot be read ({reason}); export it anew") from error
     if not isinstance(surface, trimesh.Trimesh):
         raise PartError(f"{path}: expected a triangle surface (got {type(surface).__name__})")
+    if path.suffix.lower() == ".3mf" and surface.units is not None:
+        surface.apply_scale(unit_conversion(surface.units, "millimeter"))
     surface.metadata["file_path"] = str(path)
     if np.isfinite(surface.vertices).all():
         surface.merge_vertices(merge_tex=True, merge_norm=True)

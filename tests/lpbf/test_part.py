@@ -1,4 +1,5 @@
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -19,6 +20,30 @@ def test_every_format(tmp_path, suffix):
     part = load_part(path)
     assert part.is_watertight
     np.testing.assert_allclose(part.extents, [4, 5, 6])
+
+
+@pytest.mark.parametrize(
+    ("unit", "millimetres"), [("millimeter", 1.0), ("inch", 25.4), ("meter", 1000.0)]
+)
+def test_3mf_files_come_in_millimetres(tmp_path, unit, millimetres):
+    box, path = trimesh.creation.box((4.0, 5.0, 6.0)), tmp_path / "box.3mf"
+    trimesh.Scene([box]).export(path)
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    assert any(b'unit="millimeter"' in content for content in entries.values())
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in entries.items():
+            new = content.replace(b'unit="millimeter"', f'unit="{unit}"'.encode())
+            archive.writestr(name, new)
+    np.testing.assert_allclose(load_part(path).extents, np.array([4, 5, 6]) * millimetres)
+
+
+def test_a_part_in_metres_is_warned_of(tmp_path):
+    path = tmp_path / "metres.stl"
+    trimesh.creation.box((0.04, 0.03, 0.02)).export(path)
+    with pytest.warns(PartWarning, match=r"metres.stl: is only 0.04 x 0.03 x 0.02 mm; if the file"):
+        load_part(path)
+    load_part(trimesh.creation.box((1.0, 0.5, 0.5)))
 
 
 def test_missing_file(tmp_path):
