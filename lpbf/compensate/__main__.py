@@ -11,7 +11,7 @@ from flare_mesh.files import atomic_path, check_folder
 from lpbf.compensate.compensate import compensate
 from lpbf.compensate.compensate_once import compensate_once
 from lpbf.compensate.compensation import Compensation, Iteration
-from lpbf.errors import PartWarning, SolverError
+from lpbf.errors import PartWarning, SolverError, name_file
 from lpbf.part import PART_SUFFIXES
 from lpbf.process import Process
 
@@ -53,6 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except MemoryError:
+        print("error: out of memory; use a coarser --pitch", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("interrupted; nothing is written", file=sys.stderr)
         return 130
@@ -80,9 +83,15 @@ def _run(options: argparse.Namespace) -> Compensation:
             f"{out}: expected a file of type {', '.join(_SUFFIXES)} (got '{out.suffix}')"
         )
     report = Path(options.report) if options.report else None
+    if report is not None and report.suffix.lower() != ".json":
+        raise ValueError(f"{report}: expected a .json file for --report (got '{report.suffix}')")
     for path in (out, report):
         if path is not None:
             check_folder(path)
+            if path.is_dir():
+                raise IsADirectoryError(f"{path}: is a folder; choose another name")
+    if out.resolve() == Path(options.part).resolve():
+        raise ValueError(f"{out}: would overwrite the part; choose another --out")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", PartWarning)
         if options.displacement is not None:
@@ -100,10 +109,10 @@ def _run(options: argparse.Namespace) -> Compensation:
             )
     for warning in caught:
         print(f"warning: {warning.message}", file=sys.stderr)
-    with atomic_path(out) as temporary:
+    with name_file(out), atomic_path(out) as temporary:
         result.surface.export(temporary)
     if report is not None:
-        with atomic_path(report) as temporary:
+        with name_file(report), atomic_path(report) as temporary:
             temporary.write_text(json.dumps(result.to_dict(), indent=1))
     return result
 

@@ -16,7 +16,7 @@ import torch
 
 from flare_mesh.data import atomic_path, check_folder
 from lpbf.base_plate import BasePlate
-from lpbf.errors import PartWarning, SolverError
+from lpbf.errors import PartWarning, SolverError, name_file
 from lpbf.heat.heat import Heat
 from lpbf.mesh import HexMesh
 from lpbf.part import PART_SUFFIXES, load_part
@@ -197,9 +197,11 @@ def _write(
     print(summary_text(summary))
     if result.report is not None:
         print(f"{result.report.table()}\n{result.report}" if args.verbose else result.report)
-    result.save(args.out)
+    with name_file(args.out):
+        result.save(args.out)
     if args.series is not None:
-        result.save_series(args.series)
+        with name_file(args.series):
+            result.save_series(args.series)
     if args.report is not None:
         clearance = result.recoater_clearance
         if clearance is not None:  # NaN, where a layer is empty, is not JSON
@@ -217,7 +219,7 @@ def _write(
             "recoater_clearance_mm": clearance,
             "report": None if result.report is None else result.report.to_dict(),
         }
-        with atomic_path(args.report) as temporary:
+        with name_file(args.report), atomic_path(args.report) as temporary:
             temporary.write_text(json.dumps(text, indent=1, allow_nan=False))
     written = [path for path in (args.out, args.series, args.report) if path is not None]
     print(f"written: {', '.join(map(str, written))}")

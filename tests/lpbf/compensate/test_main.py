@@ -83,6 +83,22 @@ def test_a_field_that_does_not_fit(part, capsys):
         assert message in capsys.readouterr().err
 
 
+def test_the_part_is_not_overwritten(part, capsys):
+    before = part.read_bytes()
+    assert run(part, out=part.name) == 2
+    assert f"error: {part}: would overwrite the part" in capsys.readouterr().err
+    assert part.read_bytes() == before
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_the_work(part, capsys):
+    folder = part.with_name("folder.json")
+    folder.mkdir()
+    for report, message in ((folder, "is a folder"), (part.with_name("a.txt"), "a .json file")):
+        assert run(part, "--report", str(report)) == 2
+        assert message in capsys.readouterr().err
+        assert not part.with_name("out.stl").exists()
+
+
 def test_bad_input(part, capsys):
     for options, message in (
         (["--tolerance", "-1"], "expected a tolerance > 0 mm"),

@@ -198,5 +198,6 @@ def test_a_full_disk_is_told(part, capsys, tmp_path):
         assert run(f"{part} --out a.vtu --pitch 2") == 2
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert "File too large" in capsys.readouterr().err
+    expected = "error: a.vtu: cannot be written (File too large); choose another place\n"
+    assert capsys.readouterr().err == expected
     assert sorted(path.name for path in tmp_path.iterdir()) == ["box.stl"]
