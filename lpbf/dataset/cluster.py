@@ -25,6 +25,7 @@ def open_cluster(address: str, *, timeout: float = 30.0) -> Iterator[Any]:
     Raises:
         ConnectionError: If they cannot be reached in time.
         ImportError: If ``distributed`` is not installed.
+        ValueError: If it is not an address.
     """
     try:
         from distributed import Client
@@ -33,6 +34,14 @@ def open_cluster(address: str, *, timeout: float = 30.0) -> Iterator[Any]:
             "--scheduler needs Dask: pip install 'flare-mesh[cluster]', here and where the "
             "workers run"
         ) from error
+    # Dask's client waits for minutes where it cannot read the address.
+    place = address.rpartition("://")[2].rstrip("/")
+    host, _, port = place.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
+        raise ValueError(
+            f"--scheduler: expected an address such as tcp://10.0.0.1:8786 (got '{address}'); "
+            f"give the one that `dask scheduler` prints"
+        )
     try:
         client = Client(address, timeout=timeout, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:

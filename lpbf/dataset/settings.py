@@ -59,9 +59,13 @@ class Settings:
         spacing = np.asarray(self.pitch, dtype=np.float64)
         fits = spacing.shape in ((), (3,)) and ((spacing > 0) & (spacing < np.inf)).all()
         checks = [
-            (fits, "a pitch > 0 mm", self.pitch),
+            (fits, "one or three pitches > 0 mm", self.pitch),
             (0 < low <= high < np.inf, "a size range with 0 < low <= high mm", self.size),
-            (0 <= self.min_nodes <= self.max_nodes, "min_nodes <= max_nodes", self.min_nodes),
+            (
+                0 <= self.min_nodes <= self.max_nodes,
+                f"0 <= min_nodes <= max_nodes = {self.max_nodes}",
+                self.min_nodes,
+            ),
             (limit > 0, "a displacement limit > 0 mm", self.max_displacement),
             (self.max_aspect_ratio >= 1, "a limit >= 1 of the aspect ratio", self.max_aspect_ratio),
             (0 <= self.test_fraction < 1, "0 <= test fraction < 1", self.test_fraction),

@@ -243,8 +243,8 @@ def test_a_file_stays_in_its_split_when_others_join(tmp_path):
     [
         (["--num-parts", "0"], "expected --num-parts > 0, or --parts (got 0)"),
         (["--parts", "nowhere"], "nowhere: no such folder"),
-        (["--pitch", "-1"], "expected a pitch > 0 mm (got -1.0)"),
-        (["--pitch", "inf"], "expected a pitch > 0 mm (got inf)"),
+        (["--pitch", "-1"], "expected one or three pitches > 0 mm (got -1.0)"),
+        (["--pitch", "inf"], "expected one or three pitches > 0 mm (got inf)"),
         (["--pitch", "100"], "a pitch of 100 mm leaves parts of 24 mm without voxels; use at most"),
         (["--pitch", "0.01"], "up to 1.25e+11 voxels, over the limit of 4,000,000; use a coarser"),
         (["--size", "16", "inf"], "0 < low <= high mm"),

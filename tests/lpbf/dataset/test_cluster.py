@@ -119,6 +119,15 @@ def test_no_scheduler_there(tmp_path):
         pass
 
 
+@pytest.mark.parametrize("address", ["", "nonsense", "foo://x", "tcp://host", "tcp://host:70000"])
+def test_not_an_address(address):
+    with (
+        pytest.raises(ValueError, match=f"--scheduler: expected an address .* .got '{address}'"),
+        open_cluster(address),
+    ):
+        pass
+
+
 def test_dask_is_not_installed(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "distributed", None)
     assert main(["--out", str(tmp_path / "set"), "--scheduler", "tcp://127.0.0.1:9"]) == 2

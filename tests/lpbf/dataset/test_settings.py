@@ -18,8 +18,9 @@ def test_settings_as_json_hold_the_process(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"pitch": (1.0, 1.0)}, "a pitch > 0 mm"),
+        ({"pitch": (1.0, 1.0)}, "one or three pitches > 0 mm"),
         ({"pitch": (1.0, 1.0, 3.1)}, "1 x 1 x 3.1 mm have an aspect ratio of 3.1, over the limit"),
+        ({"min_nodes": 9, "max_nodes": 8}, "expected 0 <= min_nodes <= max_nodes = 8 .got 9"),
         ({"max_aspect_ratio": 0.5}, "a limit >= 1 of the aspect ratio"),
         ({"orientations": 0}, "expected 1 to 24 orientations .got 0"),
         ({"orientations": 25}, "expected 1 to 24 orientations .got 25"),
