@@ -131,6 +131,8 @@ def _check_outputs(args: argparse.Namespace) -> None:
 
 def _check_device(name: str) -> None:
     try:
+        if torch.device(name).type not in ("cpu", "cuda"):
+            raise ValueError(f"--device {name}: expected cpu or cuda; choose cpu")
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
@@ -163,6 +165,9 @@ def _process(args: argparse.Namespace) -> Process:
 
 def _voxels(args: argparse.Namespace, process: Process) -> tuple[HexMesh, list[str]]:
     islands = args.islands or process.islands
+    for option, size in (("--pitch", args.pitch), ("--pitch-z", args.pitch_z)):
+        if size is not None and not 0 < size < math.inf:
+            raise ValueError(f"{option}: expected a size > 0 mm (got {size})")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", PartWarning)
         part = load_part(args.part)

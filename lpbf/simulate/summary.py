@@ -49,13 +49,13 @@ def summarize(result: Result) -> dict[str, Any]:
 def summary_text(summary: dict[str, Any]) -> str:
     """The summary for people, a line each."""
     value = summary.__getitem__
-    lines = {"max displacement": f"{value('max_displacement_mm'):.3f} mm"}
+    lines = {"max displacement": f"{_mm(value('max_displacement_mm'))} mm"}
     if "max_displacement_on_plate_mm" in summary:
         lines["max displacement"] += (
-            f" after the release, {value('max_displacement_on_plate_mm'):.3f} mm on the plate"
+            f" after the release, {_mm(value('max_displacement_on_plate_mm'))} mm on the plate"
         )
     lines["z displacement"] = (
-        f"{value('min_displacement_z_mm'):.3f} to {value('max_displacement_z_mm'):.3f} mm"
+        f"{_mm(value('min_displacement_z_mm'))} to {_mm(value('max_displacement_z_mm'))} mm"
     )
     lines["max von Mises"] = f"{value('max_von_mises_mpa'):.0f} MPa"
     if "max_equivalent_plastic_strain" in summary:
@@ -65,13 +65,18 @@ def summary_text(summary: dict[str, Any]) -> str:
         verb = "rose" if rise >= 0 else "sank"
         side = "above" if rise >= 0 else "below"
         lines["recoater"] = (
-            f"layer {value('highest_layer')} {verb} by {abs(rise):.3f} mm {side} the next one's "
+            f"layer {value('highest_layer')} {verb} by {_mm(abs(rise))} mm {side} the next one's "
             f"plane, the highest of all"
         )
     low, high = value("min_temperature_c"), value("max_temperature_c")
     if high - low > 0.5:
         lines["temperature"] = f"{low:.0f} to {high:.0f} C at the end"
     return "\n".join(f"{name:<20}{text}" for name, text in lines.items())
+
+
+def _mm(value: float) -> str:
+    """To a micrometre, or to two digits of what is smaller."""
+    return f"{value:.3f}" if abs(value) >= 0.01 or value == 0 else f"{value:.2g}"
 
 
 def _longest(vectors: np.ndarray) -> float:

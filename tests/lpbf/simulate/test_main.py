@@ -15,7 +15,7 @@ from lpbf import Process, SolverError, simulate, voxelize
 from lpbf.base_plate import BasePlate
 from lpbf.heat.heat import Heat
 from lpbf.simulate.__main__ import main
-from lpbf.simulate.summary import summarize
+from lpbf.simulate.summary import summarize, summary_text
 
 COMMAND = sys.modules[main.__module__]  # lpbf.simulate is also the name of the function
 
@@ -146,13 +146,15 @@ def test_islands(part, capsys):
         ("box.stl --out a.vtu --series b.vtu", "b.vtu: expected a .pvd file for --series"),
         ("box.stl --out a.vtu --report b.txt", "b.txt: expected a .json file for --report"),
         ("box.stl --out folder.vtu", "folder.vtu: is a folder"),
-        ("box.stl --out a.vtu --pitch 0", "expected one or three positive pitches"),
+        ("box.stl --out a.vtu --pitch 0", "--pitch: expected a size > 0 mm (got 0.0)"),
+        ("box.stl --out a.vtu --pitch-z nan", "--pitch-z: expected a size > 0 mm (got nan)"),
         ("box.stl --out a.vtu --pitch 0.01", "over the limit of 4,000,000; use a pitch of"),
         ("box.stl --out a.vtu --pitch 1 --layer-height 1.5", "not a multiple of the voxel height"),
         ("box.stl --out a.vtu --material Unobtainium", "unknown material 'Unobtainium'"),
         ("box.stl --out a.vtu --process none.yaml", "none.yaml: no such file"),
         ("box.stl --out a.vtu --inherent-strain 1 0 0", "each within 0.1 of zero"),
         ("box.stl --out a.vtu --device nosuch", "--device nosuch: cannot be used"),
+        ("box.stl --out a.vtu --device meta", "--device meta: expected cpu or cuda"),
     ],
 )
 def test_bad_input_is_told_in_a_line(part, capsys, tmp_path, options, message):
@@ -189,6 +191,17 @@ def test_a_solution_that_is_not_finite_is_not_written(part, capsys, monkeypatch,
     assert run(f"{part} --out a.vtu --pitch 2") == 1
     assert "the solution is not finite" in capsys.readouterr().err
     assert not (tmp_path / "a.vtu").exists()
+
+
+def test_small_lengths_are_told_to_two_digits():
+    summary = {
+        **{"max_displacement_mm": 0.00016, "min_displacement_z_mm": -4.2e-5},
+        **{"max_displacement_z_mm": 0.0, "max_von_mises_mpa": 1.0},
+        **{"min_temperature_c": 25.0, "max_temperature_c": 25.0},
+    }
+    text = summary_text(summary)
+    assert "max displacement    0.00016 mm\n" in text
+    assert "z displacement      -4.2e-05 to 0.000 mm\n" in text
 
 
 def test_a_full_disk_is_told(part, capsys, tmp_path):
