@@ -38,6 +38,7 @@ def write_figure(sets: Mapping[str, Mapping[str, NDArray[np.float64]]], path: st
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator
 
     path = Path(path)
     figure = Figure(figsize=(12, 6.4), layout="constrained")
@@ -53,6 +54,9 @@ def write_figure(sets: Mapping[str, Mapping[str, NDArray[np.float64]]], path: st
         edges = space(low, high, bins + 1) if high > low else np.array([low - 0.5, high + 0.5])
         if space is np.geomspace:
             axis.set_xscale("log")
+            axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))  # a decade has two at least
+            axis.xaxis.set_major_formatter("{x:g}")
+            axis.xaxis.set_minor_formatter("")
         for color, name, value in zip(_cycle(len(values)), sets, values, strict=True):
             share = np.full(len(value), 100 / len(value))
             axis.hist(value, edges, weights=share, color=color, alpha=0.6, label=name)

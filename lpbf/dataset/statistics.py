@@ -85,6 +85,9 @@ def _row(path: Path) -> list[float]:
         raise ValueError(f"{path}: expected a case of LPBF_FLARE's layout (got {shapes})")
     if cells.min() < 0 or cells.max() >= nodes:
         raise ValueError(f"{path}: elems: node numbers beyond the {nodes} nodes; restore the file")
+    for name in ("pos", "disp", "vmstr"):
+        if not np.isfinite(arrays[name]).all():
+            raise ValueError(f"{path}: {name}: holds NaN or infinite values; restore the file")
     corners = pos[cells]
     sides = corners.max(axis=1) - corners.min(axis=1)
     edges = arrays["edge_index"].shape[1]

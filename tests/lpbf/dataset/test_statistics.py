@@ -104,6 +104,12 @@ def test_damaged_cases(published, changes, message):
         read_statistics(published)
 
 
+def test_a_case_that_is_not_finite(published):
+    write_box(published / "train/nan.npz", (2, 2, 2), (1.0, 1.0, 1.0), vmstr=np.full(27, np.nan))
+    with pytest.raises(ValueError, match=r"nan.npz: vmstr: holds NaN or infinite values"):
+        read_statistics(published)
+
+
 def test_damaged_timing(published):
     (published / "timing.json").write_text('{"a": 1.0}')
     with pytest.raises(ValueError, match=r"timing.json: damaged, or of other cases"):
