@@ -65,7 +65,7 @@ class Process:
     scan_angle: float = 0.0
     temperature: float = 25.0
     plasticity: bool = False
-    plastic_increments: int = 1
+    plastic_increments: int = 4
     release: bool = False
     islands: str = "refuse"
     base_plate: BasePlate | None = None
