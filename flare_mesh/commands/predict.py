@@ -18,7 +18,7 @@ def predict(
     ema: bool = False,
     pitch: float | None = None,
     simulate: bool = False,
-    islands: Literal["drop", "refuse"] = "drop",
+    islands: Literal["drop", "refuse", "powder"] | None = None,
     picture: str | None = None,
 ) -> None:
     """Predicts the fields of mesh files, time series, or CAD parts.
@@ -29,7 +29,7 @@ def predict(
     Args:
         model: Folder or checkpoint (.ckpt) of a run, or a folder with a surrogate.safetensors.
         input: A mesh file, several, or a folder of them; for a model of time series a .pvd or XDMF
-            file, or a folder; for a model of LPBF also surfaces (STL, PLY, OBJ, OFF, 3MF; in mm).
+            file, or a folder; for a model of LPBF also surfaces (STL and others in mm, 3MF, STEP).
         out: Mesh file to write, such as part.vtu; or a folder, for files of the inputs' names.
         device: cpu, cuda, or auto for CUDA where there is such a device.
         batch_size: Small meshes that are predicted together.
@@ -41,7 +41,8 @@ def predict(
         ema: Take the averaged weights.
         pitch: Voxel edge in mm for a surface; by default that of the training data.
         simulate: Also simulate a surface.
-        islands: "drop" voxels that nothing holds when they are built, or "refuse" such a part.
+        islands: "drop" voxels that nothing holds when they are built, "refuse" such a part, or hold
+            them by "powder"; by default powder if the training data had it, else drop.
         picture: Picture of a predicted displacement to write, such as part.png.
     """
     from flare_mesh.devices import find_device

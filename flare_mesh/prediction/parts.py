@@ -21,8 +21,8 @@ class PartReader:
         reader: Reads mesh files.
         pitch: Voxel edge of a part in mm; None takes that of the training data.
         simulate: Simulates a part as well, by the process of the training data.
-        islands: ``"drop"`` or ``"refuse"`` voxels that nothing holds, as in
-            :func:`lpbf.voxelize`.
+        islands: ``"drop"`` or ``"refuse"`` voxels that nothing holds, or hold them by ``"powder"``;
+            None takes powder if the training data had it, else drops.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class PartReader:
         *,
         pitch: float | None = None,
         simulate: bool = False,
-        islands: str = "drop",
+        islands: str | None = None,
     ) -> None:
         self.reader = reader
         self.pitch = pitch
@@ -70,13 +70,15 @@ class PartReader:
         pitch = info.get("pitch") if self.pitch is None else self.pitch
         if pitch is None:
             raise ValueError(f"{file}: give a pitch; the training data do not tell theirs")
-        hexes = lpbf.voxelize(file, pitch, islands=self.islands)
+        process = process_of(info)
+        islands = self.islands or ("powder" if process.islands == "powder" else "drop")
+        hexes = lpbf.voxelize(file, pitch, islands="keep" if islands == "powder" else islands)
         mesh = MeshData(
             pos=torch.from_numpy(hexes.points).float(), hexahedron=torch.from_numpy(hexes.cells)
         )
         if not self.simulate:
             return _placed(self.reader.case(str(file), mesh))
-        process = process_of(info)
+        process = replace(process, islands="powder" if islands == "powder" else "refuse")
         # A first run on two cells loads what SciPy loads once: the time is that of the part.
         lpbf.simulate(lpbf.HexMesh.from_mask([[[True, True]]], pitch), process)
         result = lpbf.simulate(hexes, process)

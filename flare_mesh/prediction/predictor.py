@@ -40,8 +40,8 @@ class Predictor:
         table: CSV file of such numbers, whose first column names the meshes.
         pitch: For LPBF: voxel edge of a part in mm; None takes that of the training data.
         simulate: For LPBF: simulates a part as well, by the process of the training data.
-        islands: For LPBF: ``"drop"`` or ``"refuse"`` voxels that nothing holds, as in
-            :func:`lpbf.voxelize`.
+        islands: For LPBF: ``"drop"`` or ``"refuse"`` voxels that nothing holds, or hold them by
+            ``"powder"``; None takes powder if the training data had it, else drops.
 
     Raises:
         FileNotFoundError: If there is no surrogate.
@@ -59,7 +59,7 @@ class Predictor:
         table: str | Path | None = None,
         pitch: float | None = None,
         simulate: bool = False,
-        islands: str = "drop",
+        islands: str | None = None,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1 (got {batch_size})")
@@ -81,7 +81,7 @@ class Predictor:
 
             reader = CaseReader(surrogate, reading, values=values, table=table)
             self._reader = PartReader(reader, pitch=pitch, simulate=simulate, islands=islands)
-        elif pitch is not None or simulate or islands != "drop":
+        elif pitch is not None or simulate or islands is not None:
             raise ValueError(
                 f"pitch, simulate and islands are for models of LPBF parts (this one was trained "
                 f"on '{reading.dataset}')"
@@ -211,7 +211,7 @@ def predict(
     table: str | Path | None = None,
     pitch: float | None = None,
     simulate: bool = False,
-    islands: str = "drop",
+    islands: str | None = None,
 ) -> Prediction:
     """Predicts the fields of a mesh, or of a CAD part::
 

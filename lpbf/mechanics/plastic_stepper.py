@@ -98,6 +98,16 @@ class PlasticStepper:
         Raises:
             SolverError: If an increment does not converge; the state is that before it.
         """
+        try:
+            return self._in_increments(step, equilibrium, start)
+        except SolverError as error:
+            if str(error).startswith(step.name):
+                raise
+            raise SolverError(f"{step.name}: {error}") from error
+
+    def _in_increments(
+        self, step: Step, equilibrium: Equilibrium, start: Tensor | None
+    ) -> tuple[Tensor, StepReport]:
         increments = self.increments if bool(step.eigenstrain.any()) else 1
         part = replace(step, eigenstrain=step.eigenstrain / increments)
         total, report = self._solve(part, equilibrium, start)

@@ -16,6 +16,7 @@ import torch
 
 from flare_mesh.data import atomic_path, check_folder
 from lpbf.base_plate import BasePlate
+from lpbf.device import check_device
 from lpbf.errors import PartWarning, SolverError, name_file
 from lpbf.heat.heat import Heat
 from lpbf.mesh import HexMesh
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         _check_outputs(args)
-        _check_device(args.device)
+        check_device(args.device)
         process = _process(args)
         mesh, warned = _voxels(args, process)
         print(f"{args.part}: {describe_mesh(mesh, process)}", flush=True)
@@ -127,16 +128,6 @@ def _check_outputs(args: argparse.Namespace) -> None:
             raise PermissionError(f"{path}: cannot write into {folder}; choose another folder")
     if Path(args.out).resolve() == Path(args.part).resolve():
         raise ValueError(f"{args.out}: would overwrite the part; choose another --out")
-
-
-def _check_device(name: str) -> None:
-    try:
-        if torch.device(name).type not in ("cpu", "cuda"):
-            raise ValueError(f"--device {name}: expected cpu or cuda; choose cpu")
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"--device {name}: cannot be used ({reason}); choose cpu") from error
 
 
 def _process(args: argparse.Namespace) -> Process:

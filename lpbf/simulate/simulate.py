@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lpbf.device import check_device
 from lpbf.heat.simulate_heat import HeatResult, simulate_heat
 from lpbf.material import get_material
 from lpbf.mechanics.build import POWDER_CELL, make_build
@@ -54,11 +55,19 @@ def simulate(
         IslandError: If the mesh has voxels that nothing holds when their layer is built, and the
             process has no powder for them.
         SolverError: If the equilibrium or the temperature of a layer is not found.
-        ValueError: If the process does not fit the mesh, or the tolerance is not positive.
+        TypeError: If the mesh or the process is something else.
+        ValueError: If the process does not fit the mesh, the tolerance is not positive, or there is
+            no such device.
     """
+    if not isinstance(mesh, HexMesh):
+        raise TypeError(f"expected a HexMesh (got {mesh!r:.80}); make one with lpbf.voxelize")
+    if process is None:
+        process = Process()
+    if not isinstance(process, Process):
+        raise TypeError(f"expected a Process (got {process!r:.80}); see Process.preset")
     if not 0 < tolerance < 1:
         raise ValueError(f"expected 0 < tolerance < 1 (got {tolerance})")
-    process = process or Process()
+    check_device(device)
     with threads_for(mesh.num_cells):
         return _simulate(mesh, process, history, device, tolerance)
 

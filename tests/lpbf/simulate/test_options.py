@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lpbf import HexMesh, Material, Process, simulate
+from lpbf import HexMesh, Material, Process, SolverError, simulate
 from lpbf.base_plate import BasePlate
 from lpbf.heat import Heat
 from lpbf.heat.simulate_heat import simulate_heat
@@ -303,7 +303,7 @@ def test_devices_by_name_and_as_objects():
     second = simulate(mesh, process(release=True), device=torch.device("cpu"))
     np.testing.assert_array_equal(first.displacement, second.displacement)
     np.testing.assert_array_equal(first.stress, second.stress)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ValueError, match="device 'nosuch': cannot be used"):
         simulate(mesh, process(), device="nosuch")
 
 
@@ -370,3 +370,10 @@ def test_a_release_after_layers_in_increments_is_one_step():
     report = simulate(bridge(), options).report
     assert report is not None
     assert max(step.residual for step in report.steps) <= 1e-6
+
+
+def test_what_a_cell_does_not_find_names_the_layer():
+    material = dataclasses.replace(STEEL, poisson_ratio=0.499999, yield_stress=1e-3)
+    options = process(material=material, plasticity=True, plastic_increments=1)
+    with pytest.raises(SolverError, match=r"^layer 0: "):
+        simulate(HexMesh.from_mask(np.ones((4, 4, 4)), 2.5), options)

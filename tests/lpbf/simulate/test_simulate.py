@@ -74,6 +74,11 @@ def test_bad_input():
     mask[0, 0, 0] = False
     with pytest.raises(ValueError, match="must rest on the plate"):
         simulate(HexMesh.from_mask(mask, 1.0))
+    with pytest.raises(TypeError, match="expected a HexMesh .*lpbf.voxelize"):
+        simulate("part.stl")
+    for process in ("316L", {}):
+        with pytest.raises(TypeError, match="expected a Process .*Process.preset"):
+            simulate(column(), process)
     with pytest.raises(ValueError, match="expected 0 < tolerance < 1"):
         simulate(column(), tolerance=0.0)
     with pytest.raises(ValueError, match="layer_height = 0.7 mm is not a multiple"):
