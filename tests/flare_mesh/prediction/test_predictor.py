@@ -1,4 +1,5 @@
 import warnings
+from dataclasses import replace
 
 import meshio
 import numpy as np
@@ -380,6 +381,27 @@ def test_without_simulation(lpbf_surrogate, part, tmp_path):
     prediction.save(tmp_path / "p.vtu")
     fields = meshio.read(tmp_path / "p.vtu").point_data
     assert set(fields) == {"predicted_displacement", "predicted_von_mises"}
+
+
+@ignore_range
+@pytest.mark.filterwarnings("ignore::lpbf.PartWarning")
+def test_islands_are_held_by_powder_on_request_or_as_in_training(lpbf_surrogate, tmp_path):
+    foot = trimesh.creation.box((20.0, 12.0, 16.0))
+    bar = trimesh.creation.box((12.0, 12.0, 8.0)).apply_translation((16.0, 0.0, 4.0))
+    hook = trimesh.creation.box((4.0, 12.0, 4.0)).apply_translation((20.0, 0.0, -2.0))
+    trimesh.boolean.union([foot, bar, hook]).export(tmp_path / "hook.stl")
+    part = tmp_path / "hook.stl"
+    dropped = predict(lpbf_surrogate, part)
+    held = predict(lpbf_surrogate, part, islands="powder", simulate=True)
+    assert held.num_points > dropped.num_points
+    truth = simulate(
+        voxelize(part, 4.0, islands="keep"),
+        replace(process_of(lpbf_surrogate.info), islands="powder"),
+    )
+    np.testing.assert_allclose(held.truth["displacement"], truth.displacement, rtol=1e-5, atol=1e-8)
+    process = {**lpbf_surrogate.info["process"], "islands": "powder"}
+    lpbf_surrogate.info = {**lpbf_surrogate.info, "process": process}
+    assert predict(lpbf_surrogate, part).num_points == held.num_points
 
 
 @ignore_range
