@@ -35,7 +35,7 @@ def voxelize(
     inward-facing shells are cavities. Where the surface is open, lines along the three axes vote.
 
     Args:
-        part: A surface in mm, or the path of an STL, PLY, OBJ, OFF or 3MF file.
+        part: A surface in mm, or the path of a file (:data:`lpbf.part.PART_SUFFIXES`).
         pitch: Edge length of the voxels in mm, one or (x, y, z).
         islands: What to do with voxels that nothing holds when their layer is built: ``"drop"``
             them with a warning, ``"refuse"`` the part, or ``"keep"`` them for a

@@ -79,7 +79,7 @@ class PartReader:
         if not self.simulate:
             return _placed(self.reader.case(str(file), mesh))
         process = replace(process, islands="powder" if islands == "powder" else "refuse")
-        # A first run on two cells loads what SciPy loads once: the time is that of the part.
+        # A first run on two cells loads the compiled loops: the time is that of the part.
         lpbf.simulate(lpbf.HexMesh.from_mask([[[True, True]]], pitch), process)
         result = lpbf.simulate(hexes, process)
         mesh.displacement = torch.from_numpy(result.displacement).float()

@@ -51,7 +51,8 @@ def compensate(
 
     Args:
         part: A surface in mm, or the path of its file.
-        process: Material, layers and inherent strain; None for the defaults.
+        process: Material, layers and inherent strain; None for the defaults. Voxels that nothing
+            holds are dropped, unless it lets them stand in powder.
         pitch: Edge length of the voxels in mm, one or (x, y, z); edges of the surface are halved
             until none is longer than the smallest.
         tolerance: Largest distance between corresponding points that is accepted, mm.
