@@ -7,9 +7,8 @@ Written down from memory of their source and not compared with it: Mills' table 
 fall of the yield stress of 316L (EN 1993-1-2) and AlSi10Mg (die-cast 360.0), EOS' yield and tensile
 strengths of Ti64 and IN718.
 
-Tables end at or below the
-solidus and stay constant above, so the melt has the conductivity of the hot solid. Elasticity,
-thermal expansion and density do not depend on temperature.
+Tables end at or below the solidus and stay constant above, so the melt has the conductivity of the
+hot solid. Elasticity, thermal expansion and density do not depend on temperature.
 """
 
 from lpbf.material import Material
@@ -129,9 +128,9 @@ IN718 = Material(
         "the build direction",
         "poisson_ratio, solidus, liquidus: Special Metals, INCONEL alloy 718, SMC-045 (2007)",
         "yield_stress: at 25 C the mean of horizontal and vertical (780, 634 MPa), rounded, EOS "
-        "NickelAlloy IN718 data sheet, as built; its fall to 871 C as that of aged plate in the Haynes 718 "
-        "brochure (1157 MPa at 25 C; 1027, 1006, 965, 723, 236 MPa at 427, 538, 649, 760, 871 C); "
-        "at the solidus an assumption",
+        "NickelAlloy IN718 data sheet, as built; its fall to 871 C as that of aged plate in the "
+        "Haynes 718 brochure (1157 MPa at 25 C; 1027, 1006, 965, 723, 236 MPa at 427, 538, 649, "
+        "760, 871 C); at the solidus an assumption",
         f"{_HARDENING} (EOS: 634-780 and 980-1060 MPa, 31-27 %)",
         "thermal_expansion: Haynes 718 brochure, mean of 25-400 C",
         "density, conductivity, specific_heat: A. Sh. Agazhanov et al., Thermophysical properties "
