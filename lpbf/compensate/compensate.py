@@ -79,11 +79,10 @@ def compensate(
         if not fine:
             raise ValueError(f"compensate: expected {expected} (got {got})")
 
-    def simulator(mesh: HexMesh) -> tuple[HexMesh, NDArray[np.float64]]:
+    def simulator(mesh: HexMesh) -> NDArray[np.float64]:
         if displacement is not None:
-            return mesh, _checked(displacement(mesh), mesh)
-        result = simulate(mesh, process)
-        return result.mesh, result.displacement
+            return _checked(displacement(mesh), mesh)
+        return simulate(mesh, process).displacement
 
     islands = "keep" if process is not None and process.islands == "powder" else "drop"
     nominal = prepare(part, pitch)

@@ -34,9 +34,7 @@ def compensate_once(
         ValueError: If the file has no such field, or is not of this part and pitch.
     """
     nominal = prepare(part, pitch)
-    moved, _ = surface_displacement(
-        nominal, pitch, lambda mesh: (mesh, _read_field(Path(field), mesh))
-    )
+    moved, _ = surface_displacement(nominal, pitch, lambda mesh: _read_field(Path(field), mesh))
     return Compensation(nominal, deform(nominal, nominal, -moved), (), None, None)
 
 

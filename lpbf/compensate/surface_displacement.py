@@ -13,8 +13,8 @@ from lpbf.mesh import HexMesh
 from lpbf.part import part_name
 from lpbf.voxelize import voxelize
 
-Simulator = Callable[[HexMesh], tuple[HexMesh, NDArray[np.float64]]]
-"""From a part to the mesh that was simulated (a plate may come with it) and [N, 3] in mm."""
+Simulator = Callable[[HexMesh], NDArray[np.float64]]
+"""From a part to its nodes' displacement, [N, 3] in mm."""
 Pitch = float | tuple[float, float, float]
 
 
@@ -38,8 +38,7 @@ def surface_displacement(
     planned = max(round(float(high[2] - low[2]) / mesh.spacing[2]), 1)
     missing = (planned - mesh.mask.shape[2]) * mesh.spacing[2]
     offset = np.array([*(low + high)[:2] / 2, low[2] + missing])
-    simulated, values = simulator(mesh)
-    moved, distance = VoxelField(simulated, values).at(surface.vertices - offset)
+    moved, distance = VoxelField(mesh, simulator(mesh)).at(surface.vertices - offset)
     far = distance > 1
     if far.any():
         warnings.warn(

@@ -129,7 +129,7 @@ def test_rows_that_are_left_out_at_the_bottom_do_not_shift_the_look_up():
     part = trimesh.util.concatenate([part, tip])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        moved, mesh = surface_displacement(part, 2.0, lambda mesh: (mesh, mesh.points))
+        moved, mesh = surface_displacement(part, 2.0, lambda mesh: mesh.points)
     assert mesh.mask.shape == (4, 4, 4)
     assert_allclose(moved[:8], part.vertices[:8] - [5.0, 0, 0], atol=1e-12)
     messages = [str(w.message) for w in caught if issubclass(w.category, PartWarning)]
