@@ -8,7 +8,7 @@ from dataclasses import asdict, fields
 from importlib.util import find_spec
 from pathlib import Path
 
-from lpbf.convert.filters import Filters
+from lpbf.convert.filters import NO_LIMITS, Filters
 from lpbf.convert.netfabb import convert_netfabb
 from lpbf.convert.published import convert_published
 
@@ -44,11 +44,10 @@ def _parser() -> argparse.ArgumentParser:
     sources = parser.add_subparsers(dest="source", required=True)
     netfabb = sources.add_parser("netfabb", help="mechanical results of Autodesk Netfabb (EnSight)")
     published = sources.add_parser("published", help="the published set, LPBF_FLARE")
-    published_limits = dict.fromkeys(asdict(Filters()), float("inf"))
-    for command, limits in ((netfabb, asdict(Filters())), (published, published_limits)):
+    for command, limits in ((netfabb, Filters()), (published, NO_LIMITS)):
         command.add_argument("root", metavar="DIR", help="folder to convert")
         command.add_argument("--out", required=True, help="folder of the data set, new or empty")
-        for name, limit in limits.items():
+        for name, limit in asdict(limits).items():
             flag = f"--{name.replace('_', '-')}"
             command.add_argument(flag, type=float, default=limit, help="default: %(default)s")
     add = netfabb.add_argument

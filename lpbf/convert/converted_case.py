@@ -1,10 +1,8 @@
 """One part's result, whatever program it is of."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flare_mesh.data import CELL_EDGES, edges_of_cells
-from flare_mesh.files import atomic_path
+from lpbf.dataset.case_file import write_case
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,22 +61,14 @@ class ConvertedCase:
         }
 
     def write(self, path: Path, case_id: str) -> dict[str, Any]:
-        """Writes it as :mod:`lpbf.dataset.case_file` does; returns its entry in the index."""
+        """Writes it as a file of a data set; returns its entry in the index."""
         metadata = {"case_id": case_id, **self.metadata, **self.statistics()}
-        buffer = BytesIO()
-        np.savez(
-            buffer,
-            allow_pickle=False,
-            pos=self.points.astype(np.float32),
-            edge_index=self.edge_index.astype(np.int32),
-            elems=self.cells.astype(np.int32),
-            temp=self.temperature.astype(np.float32),
-            disp=self.displacement.astype(np.float32),
-            vmstr=self.von_mises.astype(np.float32),
-            _metadata=np.array(json.dumps(metadata, sort_keys=True)),
-        )
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(buffer.getbuffer())
-        sizes = {key: metadata[key] for key in ("num_nodes", "num_edges")}
-        file = f"{path.parent.name}/{path.name}"
-        return {"case_id": case_id, "file": file, **sizes, "metadata": metadata}
+        digest = write_case(path, self, self.edge_index, metadata)
+        return {
+            "case_id": case_id,
+            "file": f"{path.parent.name}/{path.name}",
+            "sha256": digest,
+            "num_nodes": metadata["num_nodes"],
+            "num_edges": metadata["num_edges"],
+            "metadata": metadata,
+        }

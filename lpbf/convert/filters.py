@@ -47,3 +47,7 @@ class Filters:
             if found[key] > limit * (1 + 1e-5):  # the files hold float32
                 return f"{found[key]:.6g} {what}, over the limit of {limit:g}"
         return None
+
+
+NO_LIMITS = Filters(*[np.inf] * 5)
+"""Keeps all that is finite."""

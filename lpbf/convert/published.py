@@ -4,13 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from flare_mesh.data import check_node_numbers
 from flare_mesh.data.arrays import read_npz
 from lpbf.convert.converted_case import ConvertedCase
 from lpbf.convert.converted_set import open_folder, write_index
-from lpbf.convert.filters import Filters
+from lpbf.convert.filters import NO_LIMITS, Filters
 
 _KEYS = ("pos", "elems", "temp", "disp", "vmstr")
 
@@ -42,7 +40,7 @@ def convert_published(
         raise FileNotFoundError(f"{root}: no cases (train/*.npz, test/*.npz) there")
     open_folder(out)
     known = _read_parquet(root)
-    limits = filters or Filters(*[np.inf] * 5)
+    limits = filters or NO_LIMITS
     entries: list[dict[str, Any]] = []
     rejected: dict[str, str] = {}
     for path in files:

@@ -5,30 +5,67 @@ import json
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flare_mesh.files import atomic_path
-from lpbf.result import Result
 
 
-def write_case(path: Path, result: Result, metadata: Mapping[str, Any]) -> str:
+class CaseFields(Protocol):
+    """What a case file holds: hexahedra and the fields of their N nodes."""
+
+    @property
+    def points(self) -> NDArray[np.floating]:
+        """[N, 3], mm."""
+        ...
+
+    @property
+    def cells(self) -> NDArray[np.integer]:
+        """Nodes in VTK's order, [E, 8]."""
+        ...
+
+    @property
+    def temperature(self) -> NDArray[np.floating]:
+        """[N], degrees Celsius."""
+        ...
+
+    @property
+    def displacement(self) -> NDArray[np.floating]:
+        """[N, 3], mm."""
+        ...
+
+    @property
+    def von_mises(self) -> NDArray[np.floating]:
+        """[N], MPa."""
+        ...
+
+
+def write_case(
+    path: Path, case: CaseFields, edge_index: NDArray[np.integer], metadata: Mapping[str, Any]
+) -> str:
     """Writes ``pos`` (mm), ``edge_index``, ``elems``, ``temp`` (C), ``disp`` (mm), ``vmstr`` (MPa).
 
     ``_metadata`` is JSON text, so that nothing in the file has to be unpickled. The same input
     gives the same bytes; the file appears whole or not at all.
 
+    Args:
+        path: The file.
+        case: Hexahedra and fields.
+        edge_index: Their edges in both directions, [2, num_edges].
+        metadata: As JSON holds it.
+
     Returns:
         SHA-256 of the file.
     """
     arrays = {
-        "pos": result.points.astype(np.float32),
-        "edge_index": result.mesh.edge_index.astype(np.int32),
-        "elems": result.cells.astype(np.int32),
-        "temp": result.temperature.astype(np.float32),
-        "disp": result.displacement.astype(np.float32),
-        "vmstr": result.von_mises.astype(np.float32),
+        "pos": case.points.astype(np.float32),
+        "edge_index": edge_index.astype(np.int32),
+        "elems": case.cells.astype(np.int32),
+        "temp": case.temperature.astype(np.float32),
+        "disp": case.displacement.astype(np.float32),
+        "vmstr": case.von_mises.astype(np.float32),
         "_metadata": np.array(json.dumps(metadata, sort_keys=True)),
     }
     buffer = BytesIO()

@@ -45,7 +45,7 @@ def run_case(case: Case, settings: Settings, out: Path) -> Outcome:
             error.add_note(f"in the case {case.name}")
             raise
         else:
-            digest = write_case(out / case.file, result, metadata)
+            digest = write_case(out / case.file, result, result.mesh.edge_index, metadata)
             outcome.entry = {
                 "case_id": case.name,
                 "file": case.file,

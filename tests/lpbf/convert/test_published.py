@@ -9,6 +9,7 @@ from flare_mesh.datasets import LPBF
 from lpbf import HexMesh
 from lpbf.convert import convert_published
 from lpbf.convert.__main__ import main
+from lpbf.dataset.case_file import file_digest
 
 
 def write_published(path, scale=1.0, **changes):
@@ -60,6 +61,7 @@ def test_the_same_cases_without_pickles(published, tmp_path, capsys):
     ]
     with np.load(out / index[0]["file"], allow_pickle=False) as file:
         assert json.loads(str(file["_metadata"])) == index[0]["metadata"]
+    assert all(entry["sha256"] == file_digest(out / entry["file"]) for entry in index)
     assert (out / "rejected.jsonl").read_text() == ""
 
 
