@@ -4,7 +4,8 @@ from lpbf.base_plate import BasePlate
 from lpbf.errors import IslandError, PartError, PartWarning, SolverError
 from lpbf.heat import Heat
 from lpbf.islands import Island, drop_islands
-from lpbf.material import MATERIALS, Material
+from lpbf.material import Material
+from lpbf.materials import MATERIALS
 from lpbf.mesh import HexMesh
 from lpbf.presets import PRESETS
 from lpbf.process import Process

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +10,6 @@ from numpy.typing import NDArray
 from lpbf.checks import check_choice, check_number
 from lpbf.mechanics.element import isotropic_elasticity
 from lpbf.table import Table
-
-if TYPE_CHECKING:
-    MATERIALS: Mapping[str, "Material"]
 
 # Unit, least and largest value, and whether the least is excluded. Wide enough for any metal and
 # for made-up materials; narrow enough to tell Pa from MPa, g/cm^3 from kg/m^3, um/m from 1.
@@ -173,9 +170,3 @@ def _materials() -> Mapping[str, Material]:
     from lpbf.materials import MATERIALS  # it imports this module
 
     return MATERIALS
-
-
-def __getattr__(name: str) -> Any:
-    if name == "MATERIALS":
-        return _materials()
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

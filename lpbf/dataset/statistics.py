@@ -22,6 +22,7 @@ QUANTITIES = (
     "seconds",
 )
 SUMMARY = ("mean", "median", "min", "max")
+_THREADS = 4  # that read files
 
 PUBLISHED: Mapping[str, Mapping[str, Mapping[str, float]]] = {
     "published": {
@@ -41,7 +42,7 @@ PUBLISHED: Mapping[str, Mapping[str, Mapping[str, float]]] = {
 """What is known of LPBF_FLARE (arXiv 2508.12594), as kept and before its filters."""
 
 
-def read_statistics(root: str | Path, *, threads: int = 4) -> dict[str, NDArray[np.float64]]:
+def read_statistics(root: str | Path) -> dict[str, NDArray[np.float64]]:
     """The quantities of all cases of a data set, [number of cases] each.
 
     Reads what :func:`lpbf.dataset.generate.generate` writes and the published set: the arrays of
@@ -58,7 +59,7 @@ def read_statistics(root: str | Path, *, threads: int = 4) -> dict[str, NDArray[
     files = [path for path in files if path.parent.name in ("train", "test")]
     if not files:
         raise FileNotFoundError(f"{root}: no cases ({{train,test}}/*.npz) there; give a data set")
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(_THREADS) as pool:
         rows = list(pool.map(_row, files))
     columns = zip(QUANTITIES[:-1], np.array(rows).T, strict=True)
     statistics = {name: np.asarray(values) for name, values in columns}

@@ -26,7 +26,6 @@ class HeatResult:
     Attributes:
         temperature: At the end, [E].
         after_layer: For each layer, those of the standing cells at the end of its dwell, [n].
-        deposition_temperature: Of each fresh layer.
         interlayer: Mean over each layer at the end of its dwell, right before the next one is
             deposited, [L]; NaN for a layer without cells.
         steps: What each time step did.
@@ -35,15 +34,9 @@ class HeatResult:
 
     temperature: Tensor
     after_layer: tuple[Tensor, ...]
-    deposition_temperature: float
     interlayer: Tensor
     steps: tuple[HeatStep, ...]
     plate_temperature: float
-
-    @property
-    def before_layer(self) -> tuple[Tensor, ...]:
-        """For each layer, the standing cells' temperatures right before it is deposited."""
-        return (self.temperature[:0], *self.after_layer[:-1])
 
     @property
     def balance_error(self) -> float:
@@ -114,7 +107,6 @@ def simulate_heat(
     return HeatResult(
         temperature=temperature,
         after_layer=tuple(after_layer),
-        deposition_temperature=hot,
         interlayer=torch.stack(interlayer),
         steps=tuple(steps),
         plate_temperature=heat.preheat,

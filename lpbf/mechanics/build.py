@@ -14,9 +14,9 @@ from lpbf.mesh import HexMesh
 from lpbf.process import Process
 
 CLAMPED = -1
-PART, PLATE, POWDER_CELL = 0, 1, 2
+PART, PLATE, POWDER = 0, 1, 2
 # Young's modulus of powder over that of the part: it holds up what nothing else does.
-POWDER = 1e-4
+POWDER_STIFFNESS = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,7 @@ class Build:
         part: The part's mesh.
         mesh: The mesh that is computed: the part, its elastic plate, powder.
         brick: The element matrices.
-        kind: Of each cell of ``mesh``, [E]: PART, PLATE or POWDER_CELL.
+        kind: Of each cell of ``mesh``, [E]: PART, PLATE or POWDER.
         cell_stiffness: Factor on each cell's stiffness, [E]; None where all are 1.
         cell_layer: Layer of each cell, [E]; rises with the cell number. An elastic plate stands
             from the first layer on and belongs to it.
@@ -103,9 +103,9 @@ def make_build(mesh: HexMesh, process: Process) -> Build:
             f"remove them with lpbf.drop_islands, or set the process's islands to 'powder'"
         )
     if found:
-        kinds[_powder_below(mesh.mask & ~held, mesh.mask)] = POWDER_CELL
+        kinds[_powder_below(mesh.mask & ~held, mesh.mask)] = POWDER
     material = get_material(process.material)
-    factors = np.array([1.0, 1.0, POWDER])
+    factors = np.array([1.0, 1.0, POWDER_STIFFNESS])
     origin, plate_rows = np.array(mesh.origin), 0
     if process.base_plate is not None:
         plate = process.base_plate

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from flare_mesh.data import atomic_path, check_folder
+from flare_mesh.files import atomic_path, check_folder
 from lpbf.base_plate import BasePlate
 from lpbf.device import check_device
 from lpbf.errors import PartWarning, SolverError, name_file

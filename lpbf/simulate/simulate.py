@@ -10,7 +10,7 @@ from torch import Tensor
 from lpbf.device import check_device
 from lpbf.heat.simulate_heat import HeatResult, simulate_heat
 from lpbf.material import get_material
-from lpbf.mechanics.build import POWDER_CELL, make_build
+from lpbf.mechanics.build import POWDER, make_build
 from lpbf.mechanics.elastic_stepper import ElasticStepper
 from lpbf.mechanics.equilibrium import Equilibrium
 from lpbf.mechanics.plastic_stepper import PlasticStepper
@@ -79,7 +79,7 @@ def _simulate(
     build = make_build(mesh, process)
     material = get_material(process.material)
     heat = None if process.heat is None else simulate_heat(mesh, process, device=device)
-    if (build.kind == POWDER_CELL).any():
+    if (build.kind == POWDER).any():
         tolerance *= 1e-2
     if process.plasticity:
         stepper = PlasticStepper(

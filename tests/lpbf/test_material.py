@@ -81,11 +81,3 @@ def test_get_material():
         get_material("IN 718")
     with pytest.raises(ValueError, match="unknown material '316'"):
         get_material(316)  # pyright: ignore[reportArgumentType]
-
-
-def test_materials_are_found_in_the_material_module_too():
-    from lpbf import material
-
-    assert material.MATERIALS is MATERIALS
-    with pytest.raises(AttributeError, match="no attribute 'MATERIAL'"):
-        material.MATERIAL  # noqa: B018

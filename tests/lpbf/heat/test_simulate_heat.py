@@ -195,7 +195,7 @@ def test_any_build_keeps_its_energy_and_the_range_of_what_enters(
         assert imbalance <= 1e-6 * step.exchanged + 1e-9  # J, rounding of long time steps
     for after in result.after_layer:
         assert (after > 30.0 - 1e-4).all()
-        assert (after < result.deposition_temperature + 1e-4).all()
+        assert (after < (deposition or alloy.liquidus) + 1e-4).all()
 
 
 def test_layers_and_their_temperatures(alloy):
@@ -204,8 +204,6 @@ def test_layers_and_their_temperatures(alloy):
     layer = torch.from_numpy(mesh.cell_index[:, 2] // 2)
     counts = [int((layer <= n).sum()) for n in range(4)]
     assert [len(after) for after in result.after_layer] == counts
-    assert [len(before) for before in result.before_layer] == [0, *counts[:-1]]
-    assert result.deposition_temperature == 1650.0
     for n, after in enumerate(result.after_layer):
         assert float(result.interlayer[n]) == pytest.approx(
             float(after[layer[: len(after)] == n].mean())

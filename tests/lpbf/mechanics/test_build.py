@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from lpbf import HexMesh, IslandError, Process
 from lpbf.base_plate import BasePlate
-from lpbf.mechanics.build import CLAMPED, PART, PLATE, POWDER, POWDER_CELL, make_build
+from lpbf.mechanics.build import CLAMPED, PART, PLATE, POWDER, POWDER_STIFFNESS, make_build
 
 
 def positions(mesh, origin=(0.0, 0.0, 0.0)):
@@ -128,10 +128,10 @@ def test_powder(steel):
     expected[6, :, :4] = True
     index = positions(build.mesh)
     found = np.zeros_like(expected)
-    found[tuple(index[build.kind == POWDER_CELL].T)] = True
+    found[tuple(index[build.kind == POWDER].T)] = True
     np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(
-        build.cell_stiffness, np.where(build.kind == POWDER_CELL, POWDER, 1.0)
+        build.cell_stiffness, np.where(build.kind == POWDER, POWDER_STIFFNESS, 1.0)
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lpbf import HexMesh, Material, Process, SolverError, drop_islands
-from lpbf.mechanics.build import PART, POWDER_CELL, make_build
+from lpbf.mechanics.build import PART, POWDER, make_build
 from lpbf.mechanics.equilibrium import Equilibrium, Solution
 from lpbf.mechanics.plastic_stepper import PlasticStepper
 from lpbf.mechanics.return_mapping import von_mises_stress
@@ -317,7 +317,7 @@ def test_forces_of_some_cells_add_up_and_their_state_can_be_kept():
 def test_powder_stays_elastic():
     """In series with the part, soft powder takes up the contraction, far beyond its yield."""
     build = bar(shape=(4, 1, 1))
-    kind = np.array([PART, POWDER_CELL, PART, PART], dtype=np.int8)
+    kind = np.array([PART, POWDER, PART, PART], dtype=np.int8)
     factor = np.where(kind == PART, 1.0, 1e-3)
     build = replace(build, kind=kind, cell_stiffness=factor)
     equilibrium = Supported(build, walls(build.mesh))

@@ -35,7 +35,6 @@ def heat_of(*after, end):
     return HeatResult(
         temperature=torch.tensor(end, dtype=torch.float64),
         after_layer=layers,
-        deposition_temperature=1000.0,
         interlayer=torch.zeros(2),
         steps=(),
         plate_temperature=80.0,
