@@ -144,7 +144,7 @@ class PlasticStepper:
         scale = max(scale, norm)
         target = max(self.tolerance * scale, _ROUNDING * self._largest_force(step))
         forcing, damping, least = _LOOSEST, _FIRST_DAMPING, _LEAST_DAMPING
-        while norm > target:
+        while not norm <= target:  # NaN is none
             if newton == self.max_iterations:
                 raise SolverError(
                     f"{step.name}: the plastic equilibrium did not converge in {newton} Newton "
@@ -281,7 +281,7 @@ class PlasticStepper:
                 return trial, residual, flows, length
             if length < _SHORTEST:
                 return None
-            length *= min(max(first / (first - slope), 0.1), 0.9)
+            length *= min(0.9, max(0.1, first / (first - slope)))  # 0.1 where it is NaN
 
 
 def _mean(values: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lpbf.errors import SolverError
 from lpbf.mechanics.plastic_hardening import Hardening
 
 # Of Newton's method for the saturating hardening: relative to the yield stress. It converges from
@@ -77,6 +78,9 @@ def return_mapping(
         yield_stress: Initial yield stress Y, MPa, broadcast to [...].
         hardening: h(p).
         shear_modulus: G, MPa.
+
+    Raises:
+        SolverError: If Newton's method for the saturating hardening does not converge.
     """
     deviator = trial.clone()
     mean = (trial[0] + trial[1] + trial[2]).div_(3)
@@ -93,6 +97,10 @@ def return_mapping(
             increment += rest / (stiff + hardening.slope(after))
             if bool((rest <= _TOLERANCE * q).all()):
                 break
+        else:
+            raise SolverError(
+                f"the return to the yield surface was not found in {_MAX_ITERATIONS} iterations"
+            )
     flows = over > 0
     safe = torch.where(flows, q, 1.0)
     ratio = increment / safe
