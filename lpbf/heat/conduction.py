@@ -12,6 +12,7 @@ from lpbf.heat.stencil import Stencil
 from lpbf.material import Material
 from lpbf.mesh import HexMesh
 from lpbf.table import as_table
+from lpbf.tensor_table import TensorTable
 
 PLATE, POWDER, GAS = 0, 1, 2
 _STEPS = ((-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1))
@@ -61,6 +62,9 @@ class Conduction:
         heat: Coefficients and temperatures of the surroundings.
         device: Where the tensors live.
 
+    Attributes:
+        conductivity: W/(m K) of temperatures in degrees Celsius.
+
     Raises:
         ValueError: If the material has no conductivity.
     """
@@ -76,10 +80,7 @@ class Conduction:
     ):
         material.require("conductivity")
         assert material.conductivity is not None
-        table = as_table(material.conductivity)
-        # On the device, as indices of the table's rows.
-        self._points = torch.tensor(table.temperature, dtype=torch.float64, device=device)
-        self._values = torch.tensor(table.value, dtype=torch.float64, device=device)
+        self.conductivity = TensorTable(as_table(material.conductivity), device)
 
         size = np.array(mesh.spacing) / 1e3  # m
         area = size.prod() / size
@@ -111,16 +112,6 @@ class Conduction:
         newest = self._layer[:num_cells] == self._layer[num_cells - 1]
         kind[_ABOVE, newest & self._at_top[:num_cells]] = GAS
         self._open = [(kind == medium) & ~self._linked for medium in (PLATE, POWDER, GAS)]
-
-    def conductivity(self, temperature: Tensor) -> Tensor:
-        """W/(m K) of temperatures in C."""
-        points, values = self._points, self._values
-        if len(points) == 1:
-            return values.expand(temperature.shape)
-        upper = torch.bucketize(temperature, points).clamp(1, len(points) - 1)
-        left, right = points[upper - 1], points[upper]
-        share = ((temperature - left) / (right - left)).clamp(0, 1)
-        return torch.lerp(values[upper - 1], values[upper], share)
 
     def at(self, temperature: Tensor) -> HeatFlow:
         """The heat flows of the standing cells with the conductivity at ``temperature`` [n]."""

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lpbf.material import Material
 from lpbf.table import as_table
+from lpbf.tensor_table import TensorTable
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,4 @@ def initial_yield_stress(material: Material, temperature: Tensor) -> Tensor:
     """
     material.require("yield_stress")
     assert material.yield_stress is not None
-    table = as_table(material.yield_stress)
-    x = torch.tensor(table.temperature, dtype=torch.float64, device=temperature.device)
-    y = torch.tensor(table.value, dtype=torch.float64, device=temperature.device)
-    if len(x) == 1:
-        return y.expand_as(temperature).clone()
-    t = temperature.clamp(x[0], x[-1])
-    right = torch.searchsorted(x, t.contiguous()).clamp(1, len(x) - 1)
-    share = (t - x[right - 1]) / (x[right] - x[right - 1])
-    return y[right - 1] + share * (y[right] - y[right - 1])
+    return TensorTable(as_table(material.yield_stress), temperature.device)(temperature)
