@@ -93,7 +93,7 @@ def _number(value: float | None) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; returns the exit code: 0, or 2 (bad input)."""
+    """The command; returns the exit code: 0, 2 (bad input), 130 (Ctrl-C)."""
     parser = argparse.ArgumentParser(prog="python -m lpbf.stats", description=__doc__)
     parser.add_argument("folders", nargs="+", metavar="DIR", help="data sets")
     parser.add_argument("--figure", metavar="FILE.png", help="histograms to draw")
@@ -107,6 +107,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
     table = Table("", "data set", *(("count", *SUMMARY)))
     for column in table.columns[2:]:
         column.justify = "right"

@@ -46,6 +46,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--report", help="JSON file for the errors of the iterations")
     options = parser.parse_args(argv)
     try:
+        if options.displacement is not None:
+            names = ("process", "tolerance", "max_iterations", "relaxation")
+            given = [name for name in names if getattr(options, name) != parser.get_default(name)]
+            if given:
+                raise ValueError(
+                    f"--displacement: nothing is simulated, so --{given[0].replace('_', '-')} does "
+                    f"nothing; leave one of them out"
+                )
         result = _run(options)
     except SolverError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -104,6 +104,7 @@ def test_bad_input(part, capsys):
         (["--tolerance", "-1"], "expected a tolerance > 0 mm"),
         (["--process", "none.yaml"], "none.yaml"),
         (["--pitch", "0"], "positive pitches"),
+        (["--displacement", "a.vtu", "--max-iterations", "3"], "so --max-iterations does nothing"),
     ):
         assert run(part, *options) == 2
         assert message in capsys.readouterr().err
