@@ -24,7 +24,7 @@ class Step:
         temperature: Of the standing cells, [n], degrees Celsius; None for the process's.
         in_balance: Whether the standing cells were in equilibrium before, with the supports of
             this step; not after a cut.
-        contraction: Strain of part and plate alike after the step, which stresses nothing.
+        shared_strain: Strain of part and plate alike after the step, which stresses nothing.
     """
 
     layer: int | None
@@ -32,7 +32,7 @@ class Step:
     eigenstrain: Tensor
     temperature: Tensor | None = None
     in_balance: bool = True
-    contraction: float = 0.0
+    shared_strain: float = 0.0
 
 
 class Stepper(Protocol):
@@ -96,7 +96,7 @@ def steps_of(
             "cooling",
             _thermal(plate - before, expansion, is_part),
             _on_cells(plate, is_part),
-            contraction=expansion * (ambient - heat.plate_temperature),
+            shared_strain=expansion * (ambient - heat.plate_temperature),
         )
 
 

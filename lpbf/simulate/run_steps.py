@@ -63,9 +63,9 @@ def run_steps(
         increment, report = stepper.solve(step, equilibrium, start)
         previous[:size] = increment
         state.total[:size] += increment
-        if step.contraction:
+        if step.shared_strain:
             points = torch.from_numpy(build.mesh.points - _foot(build)).to(device)
-            state.total += step.contraction * points
+            state.total += step.shared_strain * points
         if step.layer is not None:
             new = node_layer == step.layer
             state.born[new] = state.total[new]

@@ -94,4 +94,4 @@ def test_thermal_strains_are_those_of_the_changes(build):
     change = 80 - torch.tensor([500.0, 600, 700, 800, 850]).double()
     torch.testing.assert_close(total[part], ALPHA * change[:, None] * unit)
     # And from there to the ambient one, the plate too.
-    assert [step.contraction for step in steps] == [0.0, 0.0, ALPHA * (25.0 - 80.0)]
+    assert [step.shared_strain for step in steps] == [0.0, 0.0, ALPHA * (25.0 - 80.0)]
