@@ -58,6 +58,8 @@ class Result:
         recoater_clearance: How far the top of each layer rose above the plane of the next one
             right after its step, [L], mm: the largest z displacement of its top nodes. Negative
             where it sank, NaN for a layer without voxels.
+        interlayer_temperature: Mean over each layer right before the next one is deposited, [L],
+            degrees Celsius; None without a heat model.
         history: The part after each step, if asked for.
         report: Iterations, residuals, time and memory.
 
@@ -73,6 +75,7 @@ class Result:
     equivalent_plastic_strain: NDArray[np.float64] | None = None
     displacement_on_plate: NDArray[np.float64] | None = None
     recoater_clearance: NDArray[np.float64] | None = None
+    interlayer_temperature: NDArray[np.float64] | None = None
     history: tuple[LayerState, ...] = ()
     report: Report | None = None
 
@@ -126,7 +129,7 @@ class Result:
     def save(self, path: str | Path) -> None:
         """Writes all fields to a mesh file: ``.vtu``, ``.vtk`` or ``.xdmf``.
 
-        ``.vtu`` holds the units and the recoater's clearance too. The file appears whole or not
+        ``.vtu`` holds the units and what is told of each layer too. The file appears whole or not
         at all.
 
         Raises:
@@ -144,8 +147,11 @@ class Result:
             "displacement_on_plate": self.displacement_on_plate,
         }
         known = {name: values for name, values in fields.items() if values is not None}
-        clearance = self.recoater_clearance
-        whole = {} if clearance is None else {"recoater_clearance": clearance}
+        layers = {
+            "recoater_clearance": self.recoater_clearance,
+            "interlayer_temperature": self.interlayer_temperature,
+        }
+        whole = {name: values for name, values in layers.items() if values is not None}
         write_hexahedra(path, self.points, self.cells, known, whole)
 
     def save_series(self, path: str | Path) -> None:

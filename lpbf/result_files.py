@@ -21,6 +21,7 @@ UNITS = {
     "plastic_strain": "1",
     "equivalent_plastic_strain": "1",
     "recoater_clearance": "mm",
+    "interlayer_temperature": "C",
 }
 """Unit of each field that a result may hold."""
 

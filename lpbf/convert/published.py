@@ -91,7 +91,10 @@ def _read_parquet(root: Path) -> dict[str, dict[str, Any]]:
     """The published metadata by file; empty without an index or ``pyarrow``."""
     paths = sorted(root.rglob("*.parquet"))
     try:
-        from pyarrow import ArrowException, parquet
+        from pyarrow import (  # pyright: ignore[reportMissingImports]
+            ArrowException,
+            parquet,
+        )
     except ImportError:
         return {}
     known = {}

@@ -17,7 +17,7 @@ from lpbf.mechanics.plastic_stepper import PlasticStepper
 from lpbf.mechanics.steps import Step, steps_of
 from lpbf.mesh import HexMesh
 from lpbf.process import Process
-from lpbf.report import Report, peak_memory
+from lpbf.report import Report, StepReport, peak_memory
 from lpbf.result import LayerState, Result
 from lpbf.simulate.part_view import PartView, nodal_mean, part_build
 from lpbf.simulate.release import release
@@ -78,7 +78,10 @@ def _simulate(
     began = time.perf_counter()
     build = make_build(mesh, process)
     material = get_material(process.material)
-    heat = None if process.heat is None else simulate_heat(mesh, process, device=device)
+    heat, reports = None, []
+    if process.heat is not None:
+        heat = simulate_heat(mesh, process, device=device)
+        reports = [_heat_report(heat, time.perf_counter() - began)]
     if (build.kind == POWDER).any():
         tolerance *= 1e-2
     if process.plasticity:
@@ -113,7 +116,7 @@ def _simulate(
 
     displacement, on_plate = part.displacement(state), None
     is_part = torch.from_numpy(np.flatnonzero(build.is_part)).to(device)
-    stepper, reports = stepper.keep(part_build(build), is_part), state.reports
+    stepper, reports = stepper.keep(part_build(build), is_part), [*reports, *state.reports]
     if process.release:
         on_plate = displacement
         displacement, report = release(stepper, on_plate, part_build(build), tolerance, device)
@@ -141,8 +144,20 @@ def _simulate(
         ),
         displacement_on_plate=on_plate,
         recoater_clearance=clearance,
+        interlayer_temperature=None if heat is None else heat.interlayer.cpu().numpy(),
         history=tuple(states),
         report=Report("cg", time.perf_counter() - began, peak_memory(), tuple(reports)),
+    )
+
+
+def _heat_report(heat: HeatResult, seconds: float) -> StepReport:
+    """All time steps of the heat model; the residual is the worst error of their balance."""
+    return StepReport(
+        name="heat",
+        iterations=sum(step.iterations for step in heat.steps),
+        residual=heat.balance_error,
+        newton_iterations=sum(step.newton_iterations for step in heat.steps),
+        seconds=seconds,
     )
 
 
