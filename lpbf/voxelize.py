@@ -38,8 +38,8 @@ def voxelize(
         part: A surface in mm, or the path of a file (:data:`lpbf.part.PART_SUFFIXES`).
         pitch: Edge length of the voxels in mm, one or (x, y, z).
         islands: What to do with voxels that nothing holds when their layer is built: ``"drop"``
-            them with a warning, ``"refuse"`` the part, or ``"keep"`` them for a
-            :class:`lpbf.Process` that lets them stand in powder.
+            them with a warning, ``"refuse"`` the part, or keep them for a
+            :class:`lpbf.Process` that lets them stand in ``"powder"``.
         max_voxels: Limit on the voxels of the part's bounding box.
         build_volume: Largest extents that the machine can build, mm.
 
@@ -49,8 +49,8 @@ def voxelize(
             gives no or too many voxels.
         IslandError: If ``islands="refuse"`` and there are some.
     """
-    if islands not in ("drop", "refuse", "keep"):
-        raise ValueError(f"unknown islands='{islands}'; choose 'drop', 'refuse' or 'keep'")
+    if islands not in ("drop", "refuse", "powder"):
+        raise ValueError(f"unknown islands='{islands}'; choose 'drop', 'refuse' or 'powder'")
     surface = load_part(part)
     name = part_name(surface)
     sizes = np.asarray(pitch, dtype=np.float64)
@@ -95,7 +95,7 @@ def voxelize(
     spacing = (float(sizes[0]), float(sizes[1]), float(sizes[2]))
     mesh = HexMesh.from_mask(mask, spacing, origin)
 
-    if islands == "keep":
+    if islands == "powder":
         return mesh
     held, found = drop_islands(mesh)
     if not found:

@@ -84,7 +84,7 @@ def compensate(
             return _checked(displacement(mesh), mesh)
         return simulate(mesh, process).displacement
 
-    islands = "keep" if process is not None and process.islands == "powder" else "drop"
+    islands = "powder" if process is not None and process.islands == "powder" else "drop"
     nominal = prepare(part, pitch)
     moved, best = nominal, nominal
     iterations: list[Iteration] = []

@@ -78,7 +78,7 @@ def _simulate_case(case: Case, settings: Settings, attempt: int) -> tuple[Result
         mesh = voxelize(
             part if placement == Placement() else placement.apply(part),
             settings.spacing,
-            islands=settings.voxel_islands,
+            islands=str(settings.islands),
         )
     if not settings.min_nodes <= mesh.num_nodes <= settings.max_nodes:
         raise _RejectedError(

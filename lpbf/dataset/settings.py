@@ -112,11 +112,6 @@ class Settings:
         """Of the voxels: longest over shortest edge."""
         return max(self.spacing) / min(self.spacing)
 
-    @property
-    def voxel_islands(self) -> str:
-        """The islands of :func:`lpbf.voxelize`: those that stand in powder are kept."""
-        return "keep" if self.process.islands == "powder" else str(self.islands)
-
     def check_pitch(self) -> None:
         """Refuses a pitch at which the procedural parts would have no or too many voxels.
 

@@ -170,7 +170,7 @@ def _voxels(args: argparse.Namespace, process: Process) -> tuple[HexMesh, list[s
             if height is not None:
                 pitch = height / max(1, round(height / pitch))
         sizes = (pitch, pitch, pitch if args.pitch_z is None else args.pitch_z)
-        mesh = voxelize(part, sizes, islands="keep" if islands == "powder" else islands)
+        mesh = voxelize(part, sizes, islands=islands)
     warned = list(dict.fromkeys(str(w.message) for w in caught))
     for warning in warned:
         print(f"warning: {warning}", file=sys.stderr)

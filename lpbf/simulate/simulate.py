@@ -116,10 +116,11 @@ def _simulate(
 
     displacement, on_plate = part.displacement(state), None
     is_part = torch.from_numpy(np.flatnonzero(build.is_part)).to(device)
-    stepper, reports = stepper.keep(part_build(build), is_part), [*reports, *state.reports]
+    alone = part_build(build)
+    stepper, reports = stepper.keep(alone, is_part), [*reports, *state.reports]
     if process.release:
         on_plate = displacement
-        displacement, report = release(stepper, on_plate, part_build(build), tolerance, device)
+        displacement, report = release(stepper, on_plate, alone, tolerance, device)
         reports = [*reports, report]
 
     def nodal(values: Tensor) -> NDArray[np.float64]:

@@ -119,7 +119,7 @@ def test_islands_are_named_and_dropped_refused_or_kept():
     assert volume(mesh) == pytest.approx(2 * 2 * 10 + 6 * 2 * 2)
     with pytest.raises(IslandError, match=r"hook.stl: 4 islands .* add supports, or drop them"):
         voxelize(islands_part(), 1.0, islands="refuse")
-    kept = voxelize(islands_part(), 1.0, islands="keep")
+    kept = voxelize(islands_part(), 1.0, islands="powder")
     assert volume(kept) == pytest.approx(islands_part().volume)
 
 

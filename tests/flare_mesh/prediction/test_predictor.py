@@ -395,7 +395,7 @@ def test_islands_are_held_by_powder_on_request_or_as_in_training(lpbf_surrogate,
     held = predict(lpbf_surrogate, part, islands="powder", simulate=True)
     assert held.num_points > dropped.num_points
     truth = simulate(
-        voxelize(part, 4.0, islands="keep"),
+        voxelize(part, 4.0, islands="powder"),
         replace(process_of(lpbf_surrogate.info), islands="powder"),
     )
     np.testing.assert_allclose(held.truth["displacement"], truth.displacement, rtol=1e-5, atol=1e-8)

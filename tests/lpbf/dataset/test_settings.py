@@ -44,7 +44,6 @@ def test_islands_of_the_settings_and_of_the_process_are_the_same(islands, proces
     expected = islands or {"refuse": "drop", "powder": "powder"}[process]
     assert settings.islands == expected
     assert settings.process.islands == ("powder" if expected == "powder" else "refuse")
-    assert settings.voxel_islands == ("keep" if expected == "powder" else expected)
 
 
 def test_aspect_ratio_at_its_limit():
