@@ -22,8 +22,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from flare_mesh.data.arrays import hdf5_dataset, open_hdf5, open_npy
-from flare_mesh.data.rows import read_rows, sample_rows
+from flare_mesh.io.arrays import hdf5_dataset, open_hdf5, open_npy
+from flare_mesh.io.rows import read_rows, sample_rows
 
 CHUNKS = (65_536, 3)
 STORAGES: dict[str, dict[str, Any]] = {

@@ -25,7 +25,7 @@ from torch_geometric.data import Data
 
 from flare_mesh import FLAREOperator, MeshData, Surrogate, predict
 from flare_mesh.prediction import Predictor
-from flare_mesh.surrogate import _CHUNK_SIZE
+from flare_mesh.surrogate.surrogate import _CHUNK_SIZE
 
 SMALL, MESHES = 500, 64
 

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from flare_mesh.data import MeshData, check_node_numbers
-from flare_mesh.data.processed import keep_npz
-from flare_mesh.data.vtk_xml import VTKXMLFile
 from flare_mesh.datasets.field_dataset import FieldDataset, find_file
 from flare_mesh.datasets.same_points import place_in
+from flare_mesh.io.processed import keep_npz
+from flare_mesh.io.vtk_xml import VTKXMLFile
+from flare_mesh.mesh import MeshData, check_node_numbers
 
 _VTK_QUAD = 9
 _STORED = ("distance", "normals", "velocity", "pressure", "turbulent_viscosity")
@@ -179,7 +179,7 @@ class AirfRANS(FieldDataset):
             root: Folder for ``Dataset``.
             max_bytes: Bytes that the archive may unpack to.
         """
-        from flare_mesh.data.download import download_file, extract_zip
+        from flare_mesh.io.download import download_file, extract_zip
 
         archive = Path(root, "Dataset.zip")
         if not archive.exists() and _is_whole(Path(root, "Dataset")):

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flare_mesh.data.arrays import open_npy
 from flare_mesh.datasets.field_dataset import FieldDataset
 from flare_mesh.datasets.published_split import PublishedSplit
+from flare_mesh.io.arrays import open_npy
 
 
 class ArrayDataset(FieldDataset):

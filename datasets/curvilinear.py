@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from flare_mesh.data import MeshData
 from flare_mesh.datasets.array_dataset import ArrayDataset, as_tensor, open_numbers
 from flare_mesh.datasets.field_dataset import find_file
 from flare_mesh.datasets.grid import grid_cells, is_left_handed
+from flare_mesh.mesh import MeshData
 
 
 class CurvilinearDataset(ArrayDataset):

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from flare_mesh.data import MeshData
-from flare_mesh.data.arrays import read_npz
-from flare_mesh.data.extract_tar import extract_tar
-from flare_mesh.data.processed import keep_npy
-from flare_mesh.data.vtk_xml import VTKXMLFile
 from flare_mesh.datasets.drivaerml_runs import ABUPT, listed_runs, runs_of
 from flare_mesh.datasets.field_dataset import FieldDataset
 from flare_mesh.datasets.surface_cells import surface_cells
+from flare_mesh.io.arrays import read_npz
+from flare_mesh.io.extract_tar import extract_tar
+from flare_mesh.io.processed import keep_npy
+from flare_mesh.io.vtk_xml import VTKXMLFile
+from flare_mesh.mesh import MeshData
 
 _log = logging.getLogger(__name__)
 
@@ -228,7 +228,7 @@ class DrivAerML(FieldDataset):
             runs: Numbers of the runs whose original files (0.7 GB each) are downloaded instead.
             max_bytes: Bytes that the sample may unpack to.
         """
-        from flare_mesh.data.download import download_hub
+        from flare_mesh.io.download import download_hub
 
         root = Path(root)
         if runs is not None:

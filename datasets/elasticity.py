@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from flare_mesh.data import MeshData
 from flare_mesh.datasets.array_dataset import ArrayDataset, as_tensor, open_numbers
 from flare_mesh.datasets.field_dataset import find_file
 from flare_mesh.datasets.published_split import PublishedSplit
+from flare_mesh.mesh import MeshData
 
 
 class Elasticity(ArrayDataset):

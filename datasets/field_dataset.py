@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Dataset
 
-from flare_mesh.data import MeshData
+from flare_mesh.mesh import MeshData
 
 _log = logging.getLogger(__name__)
 

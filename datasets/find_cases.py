@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from flare_mesh.datasets.splits import split_names
+from flare_mesh.data.splits import split_names
 
 
 def find_cases(
@@ -19,7 +19,7 @@ def find_cases(
     """The folder of a split's cases, and its files by the names of the cases, in sorted order.
 
     The folder is ``root/split`` where the splits have folders, and otherwise ``root``, whose cases
-    are divided by :func:`~flare_mesh.datasets.splits.split_names`. No file is opened, and names
+    are divided by :func:`~flare_mesh.data.splits.split_names`. No file is opened, and names
     that begin with a dot are passed over.
 
     Args:

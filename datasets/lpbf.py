@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from flare_mesh.data import MeshData, check_node_numbers
-from flare_mesh.data.arrays import MAX_BYTES, read_npz
-from flare_mesh.data.cell_storage import VTK_CODES
 from flare_mesh.datasets.field_dataset import FieldDataset
+from flare_mesh.io.arrays import MAX_BYTES, read_npz
+from flare_mesh.mesh import MeshData, check_node_numbers
+from flare_mesh.mesh.cell_storage import VTK_CODES
 
 
 class LPBF(FieldDataset):
@@ -102,7 +102,7 @@ class LPBF(FieldDataset):
             ImportError: If ``huggingface_hub`` is not installed.
             ConnectionError: If the hub does not answer.
         """
-        from flare_mesh.data.download import download_hub
+        from flare_mesh.io.download import download_hub
 
         download_hub("vedantpuri/LPBF_FLARE", root)
 

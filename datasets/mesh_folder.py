@@ -12,15 +12,15 @@ from rich.console import Console
 from rich.progress import track
 from torch.utils.data import DataLoader, Dataset
 
-from flare_mesh.data import MeshData
-from flare_mesh.data.arrays import MAX_BYTES
-from flare_mesh.data.mesh_storage import CELL_PREFIX, RESERVED
-from flare_mesh.datasets.case_scalars import NameScalars, TableScalars
+from flare_mesh.cases.case_scalars import NameScalars, TableScalars
+from flare_mesh.cases.mesh_cache import MeshCache, Recipe
+from flare_mesh.cases.mesh_cases import MeshCase, MeshStep, find_mesh_cases
+from flare_mesh.data.splits import FRACTIONS, split_names
+from flare_mesh.data.time_window import TimeWindow
 from flare_mesh.datasets.field_dataset import FieldDataset
-from flare_mesh.datasets.mesh_cache import MeshCache, Recipe
-from flare_mesh.datasets.mesh_cases import MeshCase, MeshStep, find_mesh_cases
-from flare_mesh.datasets.splits import FRACTIONS, split_names
-from flare_mesh.datasets.time_window import TimeWindow
+from flare_mesh.io.arrays import MAX_BYTES
+from flare_mesh.mesh import MeshData
+from flare_mesh.mesh.mesh_storage import CELL_PREFIX, RESERVED
 
 _log = logging.getLogger(__name__)
 # What a case has under these names is something else.
@@ -37,7 +37,7 @@ class MeshFolder(FieldDataset):
 
     With ``window=(n_in, n_out)`` a case is ``n_in`` consecutive steps of a time series as ``x``
     [N, n_in C] and the ``n_out`` that follow as ``y`` [N, n_out C], step by step (channel
-    t C + c); see :func:`~flare_mesh.datasets.mesh_cases.find_mesh_cases` for what makes a series.
+    t C + c); see :func:`~flare_mesh.cases.mesh_cases.find_mesh_cases` for what makes a series.
 
     Args:
         root: The folder. If it has a sub-folder of the name ``split``, that is searched;
@@ -58,7 +58,7 @@ class MeshFolder(FieldDataset):
         units: Unit of each field, for plots and files.
         edges: Adds ``edge_index`` from the cells.
         weights: Adds ``weight`` [N], the lumped mass.
-        allow: Faults of meshes to let pass, see :func:`~flare_mesh.data.mesh_checks.check_mesh`.
+        allow: Faults of meshes to let pass, see :func:`~flare_mesh.mesh.checks.check_mesh`.
         skip_bad: Logs and leaves out cases that cannot be used.
         cache: Folder of what is kept; ``processed`` below ``root`` by default.
         workers: Processes that read new files.

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from flare_mesh.data import MeshData, check_node_numbers
+from flare_mesh.data.time_window import TimeWindow
 from flare_mesh.datasets.field_dataset import FieldDataset, find_file
 from flare_mesh.datasets.tfrecord import TFRecordFile, parse_example
-from flare_mesh.datasets.time_window import TimeWindow
+from flare_mesh.mesh import MeshData, check_node_numbers
 
 _SPLITS = ("train", "valid", "test")
 _NODE_TYPES = 9
@@ -144,7 +144,7 @@ class _MeshGraphNets(FieldDataset):
             root: Folder for the set's own folder.
             splits: Of ``"train"``, ``"valid"`` and ``"test"``.
         """
-        from flare_mesh.data.download import download_file
+        from flare_mesh.io.download import download_file
 
         for name in ("meta.json", *(f"{split}.tfrecord" for split in splits)):
             download_file(f"{cls.ADDRESS}{name}", Path(root, cls.SOURCE, name))

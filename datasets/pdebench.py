@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from flare_mesh.data import MeshData
+from flare_mesh.data.time_window import TimeWindow
 from flare_mesh.datasets.field_dataset import FieldDataset, find_file
 from flare_mesh.datasets.find_one import find_one
 from flare_mesh.datasets.grid import grid_cells, grid_positions
 from flare_mesh.datasets.pdebench_files import PDEBENCH_FILES
 from flare_mesh.datasets.pdebench_layout import open_pdebench
 from flare_mesh.datasets.pdebench_split import pdebench_split
-from flare_mesh.datasets.time_window import TimeWindow
+from flare_mesh.mesh import MeshData
 
 _BLOCK = 4096
 _ORDER = ("density", "pressure", "Vx", "Vy", "Vz")
@@ -245,7 +245,7 @@ class PDEBench(FieldDataset):
         Raises:
             ValueError: If there is no such file, or what arrives is not what was published.
         """
-        from flare_mesh.data.download import download_file
+        from flare_mesh.io.download import download_file
 
         if file not in PDEBENCH_FILES:
             raise ValueError(f"PDEBench: unknown file '{file}'; choose from {[*PDEBENCH_FILES]}")

@@ -8,9 +8,9 @@ from typing import Any
 import h5py
 from numpy.typing import NDArray
 
-from flare_mesh.data.arrays import HDF5_ERRORS
-from flare_mesh.data.hdf5_reader import HDF5Reader
 from flare_mesh.datasets.array_dataset import check_shape
+from flare_mesh.io.arrays import HDF5_ERRORS
+from flare_mesh.io.hdf5_reader import HDF5Reader
 
 _AXES = "xyz"
 

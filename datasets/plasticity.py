@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from flare_mesh.data import MeshData
-from flare_mesh.data.mat import mat_to_npy
 from flare_mesh.datasets.array_dataset import ArrayDataset, as_tensor, check_shape, open_numbers
 from flare_mesh.datasets.find_one import find_one
 from flare_mesh.datasets.grid import grid_cells, grid_positions
 from flare_mesh.datasets.published_split import PublishedSplit
+from flare_mesh.io.mat import mat_to_npy
+from flare_mesh.mesh import MeshData
 
 
 class Plasticity(ArrayDataset):

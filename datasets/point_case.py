@@ -8,7 +8,7 @@ from typing import Any
 import h5py
 from numpy.typing import NDArray
 
-from flare_mesh.data.arrays import HDF5_ERRORS, hdf5_dataset, open_hdf5, open_npy
+from flare_mesh.io.arrays import HDF5_ERRORS, hdf5_dataset, open_hdf5, open_npy
 
 SUFFIXES = (".h5", ".hdf5")
 """Ends of the names of cases that are HDF5 files."""

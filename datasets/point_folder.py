@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from flare_mesh.data import MeshData
-from flare_mesh.data.arrays import check_size, read_hdf5
-from flare_mesh.data.cell_storage import VTK_CODES
-from flare_mesh.data.rows import read_rows, sample_rows
 from flare_mesh.datasets.array_dataset import as_tensor
 from flare_mesh.datasets.field_dataset import FieldDataset
 from flare_mesh.datasets.find_cases import find_cases
 from flare_mesh.datasets.point_case import SUFFIXES, PointCase, open_case
+from flare_mesh.io.arrays import check_size, read_hdf5
+from flare_mesh.io.rows import read_rows, sample_rows
+from flare_mesh.mesh import MeshData
+from flare_mesh.mesh.cell_storage import VTK_CODES
 
 
 class PointFolder(FieldDataset):
@@ -70,7 +70,7 @@ class PointFolder(FieldDataset):
             ``{"pressure": "VTKHDF/PointData/p"}``.
         num_points: Points to draw from each case, without replacement; a case that has no more is
             taken whole. None for all points of each.
-        method: ``"uniform"`` or ``"blocks"``, see :func:`~flare_mesh.data.rows.sample_rows`.
+        method: ``"uniform"`` or ``"blocks"``, see :func:`~flare_mesh.io.rows.sample_rows`.
         num_blocks: Blocks that the points come from, for ``method="blocks"``.
         seed: Draws the same points of a case at each access, as for an evaluation. None draws
             others each time, by torch's generator, which loaders seed in each worker.

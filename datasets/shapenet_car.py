@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from flare_mesh.data import MeshData, check_node_numbers
-from flare_mesh.data.arrays import open_npy
-from flare_mesh.data.extract_tar import extract_tar
-from flare_mesh.data.processed import keep_npz
 from flare_mesh.datasets.car_nodes import Car, merge_surface_and_volume
 from flare_mesh.datasets.field_dataset import FieldDataset, find_file
+from flare_mesh.io.arrays import open_npy
+from flare_mesh.io.extract_tar import extract_tar
+from flare_mesh.io.processed import keep_npz
+from flare_mesh.mesh import MeshData, check_node_numbers
 
 _log = logging.getLogger(__name__)
 
@@ -243,7 +243,7 @@ class ShapeNetCar(FieldDataset):
             root: Folder for ``mlcfd_data``.
             max_bytes: Bytes that each archive may unpack to.
         """
-        from flare_mesh.data.download import download_file, extract_zip
+        from flare_mesh.io.download import download_file, extract_zip
 
         folder, archive = Path(root, "mlcfd_data"), Path(root, "mlcfd_data.zip")
         parts = [*folder.rglob("param?.tar.gz")]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flare_mesh.data.processed import keep_npy
 from flare_mesh.datasets.crc32c import masked_crc32c
+from flare_mesh.io.processed import keep_npy
 
 _HEAD, _TAIL = 12, 4
 

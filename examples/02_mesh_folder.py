@@ -19,7 +19,7 @@ import pyvista
 import torch
 from lightning import Trainer, seed_everything
 
-from flare_mesh import MeshData
+from flare_mesh import MeshData, write_mesh
 from flare_mesh.training import FieldDataModule, OptimizerConfig, build_module
 
 RESULTS = Path("results")
@@ -53,7 +53,7 @@ def write_case(rng: np.random.Generator, number: int) -> None:
     plate = grid.cast_to_unstructured_grid()
     mesh = MeshData.from_pyvista(plate.triangulate() if number % 2 else plate)
     mesh.stress = kirsch_stress(mesh.pos, radius, load)
-    mesh.save(RESULTS / f"plate_{number:03d}_load{load:.1f}.vtu")
+    write_mesh(RESULTS / f"plate_{number:03d}_load{load:.1f}.vtu", mesh)
 
 
 def main(num_cases: int = 100, epochs: int = 60) -> float:
@@ -95,7 +95,9 @@ def main(num_cases: int = 100, epochs: int = 60) -> float:
 
     mesh = data.cases("test").dataset[0]
     predicted = module.surrogate.predict(mesh)["stress"]
-    mesh.save("predicted.vtu", predicted_stress=predicted, error_stress=predicted - mesh.stress)
+    write_mesh(
+        "predicted.vtu", mesh, predicted_stress=predicted, error_stress=predicted - mesh.stress
+    )
     return float(trainer.callback_metrics["test_relative_l2_stress"])
 
 

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from flare_mesh.data import edges_of_cells
+from flare_mesh.mesh import edges_of_cells
 from lpbf.mechanics.element import NODES
 
 # Corners of a voxel as grid offsets.

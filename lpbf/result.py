@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flare_mesh.data.time_collection import write_time_collection
+from flare_mesh.io.time_collection import write_time_collection
 from lpbf.mesh import HexMesh
 from lpbf.report import Report
 from lpbf.result_files import write_hexahedra

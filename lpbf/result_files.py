@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flare_mesh.data import write_mesh
 from flare_mesh.files import atomic_path, check_folder
+from flare_mesh.io import write_mesh
 
 UNITS = {
     "displacement": "mm",

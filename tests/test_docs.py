@@ -10,7 +10,7 @@ import yaml
 from flare_mesh import MeshData
 from flare_mesh.cli import _expand
 from flare_mesh.commands.train import FieldCLI
-from flare_mesh.data import read_mesh
+from flare_mesh.io import read_mesh, write_mesh
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -27,7 +27,7 @@ def results(tmp_path, monkeypatch):
         data.thickness = torch.rand(4, 1)
         data.displacement = torch.randn(4, 3)
         data.cell_von_mises = torch.rand(1)
-        data.save(tmp_path / "results" / f"{number}.vtu")
+        write_mesh(tmp_path / "results" / f"{number}.vtu", data)
     return tmp_path
 
 

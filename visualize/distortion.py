@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from flare_mesh.data import MeshData, atomic_path
+from flare_mesh.files import atomic_path
+from flare_mesh.mesh import MeshData
 
 # The largest displacement is drawn at this share of the part's diagonal.
 _VISIBLE = 0.05

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from flare_mesh.data import MeshData, atomic_path
+from flare_mesh.files import atomic_path
+from flare_mesh.mesh import MeshData
 
 # What most displacements stay below is drawn at this share of the parts' mean size.
 _VISIBLE = 0.13

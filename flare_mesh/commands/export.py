@@ -19,9 +19,9 @@ def export(model: str, out: str, weight: bool = False, opset: int | None = None)
     if opset is not None and suffix != ".onnx":
         raise ValueError(f"{out}: 'opset' belongs to .onnx files (got {opset})")
 
-    from flare_mesh.export import export_onnx, export_program
     from flare_mesh.models import load
-    from flare_mesh.surrogate import Surrogate
+    from flare_mesh.surrogate.export import export_onnx, export_program
+    from flare_mesh.surrogate.surrogate import Surrogate
 
     is_model = (Path(model) / "model.safetensors").is_file()
     loaded = load(model) if is_model else Surrogate.load(model)

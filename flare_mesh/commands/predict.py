@@ -45,11 +45,11 @@ def predict(
             them by "powder"; by default powder if the training data had it, else drop.
         picture: Picture of a predicted displacement to write, such as part.png.
     """
+    from flare_mesh.cases.sources import find_sources
     from flare_mesh.devices import find_device
     from flare_mesh.prediction import Predictor
     from flare_mesh.prediction.outputs import output_paths
-    from flare_mesh.prediction.sources import find_sources
-    from flare_mesh.surrogate_files import load_surrogate
+    from flare_mesh.surrogate.load import load_surrogate
 
     find_device(device)
     surrogate = load_surrogate(model, ema=ema)

@@ -19,7 +19,7 @@ from flare_mesh.commands.training_options import (
     check_trainer,
 )
 from flare_mesh.files import check_folder
-from flare_mesh.surrogate_files import load_surrogate
+from flare_mesh.surrogate.load import load_surrogate
 from flare_mesh.training.best_checkpoint import BestCheckpoint
 from flare_mesh.training.build import check_model
 from flare_mesh.training.checkpoint_io import AtomicCheckpointIO, read_checkpoint

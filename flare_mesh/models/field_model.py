@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from flare_mesh.files import atomic_path
-from flare_mesh.hub import HubMixin
+from flare_mesh.io.hub import HubMixin
 
 
 class FieldModel(HubMixin, nn.Module):

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from flare_mesh.data import check_writable
-from flare_mesh.data.mesh_formats import WRITABLE_SUFFIXES
+from flare_mesh.cases.sources import SERIES_SUFFIXES, MeshSource
 from flare_mesh.files import check_folder
-from flare_mesh.prediction.sources import SERIES_SUFFIXES, MeshSource
+from flare_mesh.io import check_writable
+from flare_mesh.io.mesh_formats import WRITABLE_SUFFIXES
 
 
 def output_paths(

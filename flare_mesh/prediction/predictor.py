@@ -8,14 +8,14 @@ from pathlib import Path
 
 from torch_geometric.data import Data
 
-from flare_mesh.data import MeshData
+from flare_mesh.cases.case_reader import CaseReader, PredictionCase
+from flare_mesh.cases.mesh_reading import MeshReading
+from flare_mesh.cases.sources import MeshSource, find_sources
 from flare_mesh.devices import find_device
-from flare_mesh.prediction.cases import CaseReader, PredictionCase
-from flare_mesh.prediction.mesh_reading import MeshReading
+from flare_mesh.mesh import MeshData
 from flare_mesh.prediction.result import Prediction
-from flare_mesh.prediction.sources import MeshSource, find_sources
-from flare_mesh.surrogate import Surrogate
-from flare_mesh.surrogate_files import load_surrogate
+from flare_mesh.surrogate.load import load_surrogate
+from flare_mesh.surrogate.surrogate import Surrogate
 
 # Nodes that meshes share a pass up to: beyond, a mesh by itself fills the device.
 _NODES_OF_A_PASS = 16_384
@@ -77,7 +77,7 @@ class Predictor:
                 f"by step (got {num_steps})"
             )
         if reading.dataset == "lpbf":
-            from flare_mesh.prediction.parts import PartReader
+            from lpbf.surrogate.parts import PartReader
 
             reader = CaseReader(surrogate, reading, values=values, table=table)
             self._reader = PartReader(reader, pitch=pitch, simulate=simulate, islands=islands)

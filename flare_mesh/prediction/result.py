@@ -7,12 +7,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from flare_mesh.data import MeshData
-from flare_mesh.data.mesh_storage import CELL_PREFIX
-from flare_mesh.data.time_collection import write_time_collection
-from flare_mesh.prediction.cases import PredictionCase
-from flare_mesh.prediction.mesh_reading import MeshReading
-from flare_mesh.surrogate import Surrogate
+from flare_mesh.cases.case_reader import PredictionCase
+from flare_mesh.cases.mesh_reading import MeshReading
+from flare_mesh.io import write_mesh
+from flare_mesh.io.time_collection import write_time_collection
+from flare_mesh.mesh import MeshData
+from flare_mesh.mesh.mesh_storage import CELL_PREFIX
+from flare_mesh.surrogate.surrogate import Surrogate
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class Prediction:
             if unit is not None:
                 units[name] = unit
         out.units = units
-        out.save(path)
+        write_mesh(path, out)
 
     def _of_step(self, step: int) -> dict[str, tuple[Tensor, str | None]]:
         """Fields of one step by their name in a file, with their units."""

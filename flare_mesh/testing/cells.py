@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flare_mesh.data.cells import CELL_TYPES
+from flare_mesh.mesh.cells import CELL_TYPES
 
 _SQUARE = CELL_TYPES["quad"].reference
 _CUBE = CELL_TYPES["hexahedron"].reference

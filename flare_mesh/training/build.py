@@ -5,9 +5,9 @@ from typing import Any
 
 from flare_mesh.choices import nearest
 from flare_mesh.models import build, model_options
-from flare_mesh.rollout import Rollout
-from flare_mesh.surrogate import Surrogate
-from flare_mesh.surrogate_files import load_surrogate
+from flare_mesh.surrogate.load import load_surrogate
+from flare_mesh.surrogate.rollout import Rollout
+from flare_mesh.surrogate.surrogate import Surrogate
 from flare_mesh.training.checkpoint_check import describe_differences
 from flare_mesh.training.description import DataDescription
 from flare_mesh.training.losses import LossConfig

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from lightning import LightningDataModule
 
+from flare_mesh.cases.mesh_reading import MeshReading
+from flare_mesh.data.splits import split_names
 from flare_mesh.data.transforms.resolver import TransformSpec, build_transforms
 from flare_mesh.datasets import FieldDataset
 from flare_mesh.datasets.registry import build, check_options
-from flare_mesh.datasets.splits import split_names
-from flare_mesh.prediction.mesh_reading import MeshReading
 from flare_mesh.training.case_loader import CaseLoader
 from flare_mesh.training.case_sampler import CaseSampler
 from flare_mesh.training.cases import Cases, case_names

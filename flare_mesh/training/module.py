@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch_geometric.data import Data
 
-from flare_mesh.surrogate import Surrogate
-from flare_mesh.surrogate_files import load_surrogate
+from flare_mesh.surrogate.load import load_surrogate
+from flare_mesh.surrogate.surrogate import Surrogate
+from flare_mesh.surrogate.training_range import TrainingRange
 from flare_mesh.training.checkpoint_check import describe_differences
 from flare_mesh.training.error_sums import ErrorSums, summed
 from flare_mesh.training.graph_sums import graph_sums
@@ -28,7 +29,6 @@ from flare_mesh.training.schedules import ScheduleConfig, build_schedule
 from flare_mesh.training.seeding import mix_seed, seed_step
 from flare_mesh.training.sharding import Shards
 from flare_mesh.training.unroll import RolloutConfig, unroll
-from flare_mesh.training_range import TrainingRange
 
 # Steps in a row that a gradient scaler may leave out.
 _OVERFLOWS = 20

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from flare_mesh.rollout import Rollout
-from flare_mesh.surrogate import Surrogate
+from flare_mesh.surrogate.rollout import Rollout
+from flare_mesh.surrogate.surrogate import Surrogate
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def compensate_once(
 
 
 def _read_field(path: Path, mesh: HexMesh) -> NDArray[np.float64]:
-    from flare_mesh.data import read_mesh
+    from flare_mesh.io import read_mesh
 
     data = read_mesh(path)
     field = data.get("displacement")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flare_mesh.data import CELL_EDGES, edges_of_cells
+from flare_mesh.mesh import CELL_EDGES, edges_of_cells
 from lpbf.dataset.case_file import write_case
 
 

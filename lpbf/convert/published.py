@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from flare_mesh.data import check_node_numbers
-from flare_mesh.data.arrays import read_npz
+from flare_mesh.io.arrays import read_npz
+from flare_mesh.mesh import check_node_numbers
 from lpbf.convert.converted_case import ConvertedCase
 from lpbf.convert.converted_set import open_folder, write_index
 from lpbf.convert.filters import NO_LIMITS, Filters

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from flare_mesh.data.arrays import read_npz
+from flare_mesh.io.arrays import read_npz
 
 QUANTITIES = (
     "nodes",

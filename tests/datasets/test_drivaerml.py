@@ -258,7 +258,7 @@ def test_download(tmp_path, monkeypatch):
             with tarfile.open(folder / f"{name}.tar.gz", "w:gz") as archive:
                 archive.add(tmp_path / "made" / name, name)
 
-    monkeypatch.setattr("flare_mesh.data.download.download_hub", download_hub)
+    monkeypatch.setattr("flare_mesh.io.download.download_hub", download_hub)
     folder = DrivAerML.download(tmp_path, points="10k")
     assert len(DrivAerML(folder)) == 1
     assert not [*tmp_path.glob("*.tar.gz")]

@@ -1,7 +1,7 @@
 import pytest
 
+from flare_mesh.data.splits import split_names
 from flare_mesh.datasets.find_cases import find_cases
-from flare_mesh.datasets.splits import split_names
 
 NAMES = [f"case_{i}" for i in range(20)]
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from flare_mesh.data.cells import CELL_TYPES
 from flare_mesh.datasets.grid import grid_cells, grid_positions, is_left_handed
+from flare_mesh.mesh.cells import CELL_TYPES
 
 
 @pytest.mark.parametrize("shape", [(5,), (4, 3), (3, 4, 2)])

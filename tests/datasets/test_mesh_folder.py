@@ -10,6 +10,7 @@ from torch_geometric.loader import DataLoader
 from flare_mesh import MeshData
 from flare_mesh.data.transforms import RandomNodes
 from flare_mesh.datasets import MeshFolder
+from flare_mesh.io import write_mesh
 
 
 def plate(cells, *, kind="quad", shift=0.0):
@@ -32,7 +33,7 @@ def root(tmp_path):
         kind = ("quad", "triangle")[number % 2]
         suffix = {4: ".vtk", 5: ".xdmf"}.get(number, ".vtu")
         mesh = plate(2 + number, kind=kind, shift=number)
-        mesh.save(tmp_path / "meshes" / f"plate_u{number / 2}_n{number}{suffix}")
+        write_mesh(tmp_path / "meshes" / f"plate_u{number / 2}_n{number}{suffix}", mesh)
     return tmp_path / "meshes"
 
 
@@ -67,7 +68,7 @@ def test_batches_in_workers_and_transforms(root):
 def test_is_read_again_only_if_it_changed(root, monkeypatch):
     MeshFolder(root, None, targets=["wind"], workers=2)
     read = []
-    import flare_mesh.datasets.mesh_cache as mesh_cache
+    import flare_mesh.cases.mesh_cache as mesh_cache
 
     real = mesh_cache.read_mesh
     monkeypatch.setattr(
@@ -76,7 +77,7 @@ def test_is_read_again_only_if_it_changed(root, monkeypatch):
     again = MeshFolder(root, None, targets=["wind"])
     assert not read
     changed = root / "plate_u0.0_n0.vtu"
-    plate(7).save(changed)
+    write_mesh(changed, plate(7))
     (root / "plate_u4.5_n9.vtu").unlink()
     again = MeshFolder(root, None, targets=["wind"])
     assert read == [changed.name]
@@ -136,7 +137,7 @@ def test_field_data(tmp_path):
 
 def test_folders_of_splits(tmp_path):
     for number in range(4):
-        plate(2).save(tmp_path / ("train" if number else "test") / f"{number}.vtu")
+        write_mesh(tmp_path / ("train" if number else "test") / f"{number}.vtu", plate(2))
     train = MeshFolder(tmp_path, targets=["wind"])
     assert list(train.cases) == ["train/1", "train/2", "train/3"]
     assert list(MeshFolder(tmp_path, "test", targets=["wind"]).cases) == ["test/0"]
@@ -150,7 +151,7 @@ def moving(path, steps):
     for step in range(steps):
         data = plate(2)
         data.u = data.pos[:, :2] + 10 * step
-        data.save(path(step))
+        write_mesh(path(step), data)
 
 
 def expect_windows(data, steps):
@@ -175,14 +176,14 @@ def test_numbered_files(tmp_path):
     assert rollout[0].y.shape == (9, 8)
     with pytest.raises(ValueError, match=r"'flow': expected a window .* at most 5"):
         MeshFolder(tmp_path, None, window=(3, 3), **options)
-    plate(3).save(tmp_path / "flow_002.vtu")
+    write_mesh(tmp_path / "flow_002.vtu", plate(3))
     with pytest.raises(ValueError, match=r"flow_002\.vtu: no field \['u'\]"):
         MeshFolder(tmp_path, None, window=(2, 1), **options)
 
 
 def test_mesh_that_changes_in_time(tmp_path):
     for step in range(3):
-        plate(2 + step // 2).save(tmp_path / f"{step}.vtu")
+        write_mesh(tmp_path / f"{step}.vtu", plate(2 + step // 2))
     data = MeshFolder(tmp_path, None, inputs=["wind"], targets=["wind"], window=(1, 1))
     assert len(data[0].pos) == 9
     with pytest.raises(ValueError, match="changes within the series, from 9 to 16 nodes"):
@@ -220,7 +221,7 @@ def test_xdmf_series(tmp_path, monkeypatch):
 def break_one(root, mesh=None, text=None):
     path = root / "plate_u2.0_n4.vtk"
     if mesh is not None:
-        mesh.save(path)
+        write_mesh(path, mesh)
     else:
         path.write_text(text)
 
@@ -281,14 +282,14 @@ def test_bad_choices(root, tmp_path):
     (root / "runs.csv").write_text("name,a\nplate_u0.0_n0,1\n")
     with pytest.raises(ValueError, match=r"runs\.csv: no row for case 'plate_u0\.5_n1'"):
         MeshFolder(root, None, targets=["wind"], table="runs.csv")
-    plate(2).save(root / "plate_u0.0_n0.vtk")
+    write_mesh(root / "plate_u0.0_n0.vtk", plate(2))
     with pytest.raises(ValueError, match="has the same name as"):
         MeshFolder(root, None, targets=["wind"])
 
 
 @pytest.mark.parametrize("name", ["../secret.vtu", "/etc/secret.vtu"])
 def test_collections_do_not_leave_the_folder(tmp_path, name):
-    plate(2).save(tmp_path / "secret.vtu")
+    write_mesh(tmp_path / "secret.vtu", plate(2))
     folder = tmp_path / "data"
     folder.mkdir()
     (folder / "run.pvd").write_text(
@@ -344,7 +345,7 @@ def test_names_that_look_like_windows(tmp_path):
         data = plate(2)
         data["T"] = torch.full((9, 1), 1.0 + step)
         data["T_in"] = torch.full((9, 1), 10.0 + step)
-        data.save(tmp_path / f"{step}.vtu")
+        write_mesh(tmp_path / f"{step}.vtu", data)
     names = ["T", "T_in"]
     data = MeshFolder(
         tmp_path, None, inputs=names, targets=names, window=(1, None), units={"T": "K"}
@@ -373,8 +374,8 @@ def test_series_that_differ(tmp_path, caplog):
 def test_bad_cases_of_every_kind(root, caplog):
     wide = plate(2)
     wide.wind = wide.wind.repeat(1, 2)
-    wide.save(root / "plate_u0.0_n0.vtu")  # the first, and the only one of its kind
-    plate(2).save(root / "odd.vtu")
+    write_mesh(root / "plate_u0.0_n0.vtu", wide)  # the first, and the only one of its kind
+    write_mesh(root / "odd.vtu", plate(2))
     (root / "all.pvtu").write_text('<VTKFile><Piece Source="../x.vtu"/></VTKFile>')
     rows = "".join(f"plate_u{n / 2}_n{n},{n}\n" for n in range(10) if n != 3)
     (root / "runs.csv").write_text("name,heat\nodd,1\n" + rows)

@@ -244,7 +244,7 @@ def test_damaged_records(tmp_path, write, write_examples):
 def test_download(tmp_path, monkeypatch):
     called = []
     monkeypatch.setattr(
-        "flare_mesh.data.download.download_file", lambda url, path: called.append((url, path))
+        "flare_mesh.io.download.download_file", lambda url, path: called.append((url, path))
     )
     AirfoilFlow.download(tmp_path, splits=["test"])
     address = "https://storage.googleapis.com/dm-meshgraphnets/airfoil/"

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch_geometric.loader import DataLoader
 
-from flare_mesh.data import download
 from flare_mesh.datasets.pdebench import PDEBench
 from flare_mesh.datasets.pdebench_files import PDEBENCH_FILES
 from flare_mesh.datasets.pdebench_layout import open_pdebench
+from flare_mesh.io import download
 
 GRID = (5, 4, 3)
 SAMPLES, STEPS = 10, 13

@@ -7,8 +7,8 @@ import torch
 from scipy.io import savemat
 from torch_geometric.loader import DataLoader
 
-from flare_mesh.data import mat
 from flare_mesh.datasets.plasticity import Plasticity
+from flare_mesh.io import mat
 
 TOTAL, NX, NY, STEPS = 12, 6, 4, 3
 

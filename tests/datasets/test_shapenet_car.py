@@ -233,8 +233,8 @@ def test_download(tmp_path, monkeypatch, written):
                 source = written[0] / f"mlcfd_data/training_data/param{number}"
                 archive.add(source, f"param{number}")
 
-    monkeypatch.setattr("flare_mesh.data.download.download_file", download_file)
-    monkeypatch.setattr("flare_mesh.data.download.extract_zip", extract_zip)
+    monkeypatch.setattr("flare_mesh.io.download.download_file", download_file)
+    monkeypatch.setattr("flare_mesh.io.download.extract_zip", extract_zip)
     ShapeNetCar.download(tmp_path / "car", max_bytes=10**6)
     assert called == [ShapeNetCar.ADDRESS, ("mlcfd_data.zip", 10**6)]
     assert not [*tmp_path.rglob("*.tar.gz"), *tmp_path.rglob("*.zip")]
@@ -252,9 +252,9 @@ def test_interrupted_download(tmp_path, monkeypatch):
         part.write_text("damaged")
 
     monkeypatch.setattr(
-        "flare_mesh.data.download.download_file", lambda url, path: path.write_text("")
+        "flare_mesh.io.download.download_file", lambda url, path: path.write_text("")
     )
-    monkeypatch.setattr("flare_mesh.data.download.extract_zip", extract_zip)
+    monkeypatch.setattr("flare_mesh.io.download.extract_zip", extract_zip)
     with pytest.raises(ValueError, match="cannot be unpacked"):
         ShapeNetCar.download(tmp_path)
     assert (tmp_path / "mlcfd_data.zip").exists()

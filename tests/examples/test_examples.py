@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flare_mesh.data import read_mesh
+from flare_mesh.io import read_mesh
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import lpbf
-from flare_mesh.data import read_mesh
+from flare_mesh.io import read_mesh
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "lpbf.md").read_text()

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import pyvista
 
-from flare_mesh.data import read_mesh
-from flare_mesh.datasets.mesh_cases import series_steps
+from flare_mesh.cases.mesh_cases import series_steps
+from flare_mesh.io import read_mesh
 from lpbf import HexMesh
 from lpbf.report import Report
 from lpbf.result import LayerState, Result

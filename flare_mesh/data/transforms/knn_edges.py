@@ -13,7 +13,7 @@ class KNNEdges(BaseTransform):
 
     Among nodes at the same distance, as on a regular grid, coordinates decide and not the order
     of the nodes. A mesh of at most k nodes is joined completely. See
-    :func:`~flare_mesh.nn.radius_graph.radius_graph`, and :class:`MeshEdges` for edge attributes.
+    :func:`~flare_mesh.ops.radius_graph.radius_graph`, and :class:`MeshEdges` for edge attributes.
 
     Args:
         k: Edges into each node.
@@ -31,7 +31,7 @@ class KNNEdges(BaseTransform):
         self.k = k
 
     def forward(self, data: Data) -> Data:
-        from flare_mesh.nn.radius_graph import radius_graph  # the models are not needed before
+        from flare_mesh.ops.radius_graph import radius_graph  # the models are not needed before
 
         check_single(data, "KNNEdges")
         pos = positions(data, "KNNEdges", (1, 2, 3))

@@ -4,8 +4,8 @@ from torch_geometric.data import Data
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
-from flare_mesh.data.mesh_data import MeshData
 from flare_mesh.data.transforms.checks import check_single
+from flare_mesh.mesh.mesh_data import MeshData
 
 
 @functional_transform("mesh_edges")

@@ -5,8 +5,8 @@ from functools import cache
 import torch
 from torch_geometric.data import Data
 
-from flare_mesh.data.cell_storage import VTK_CODES, cell_sizes, types_of
-from flare_mesh.data.cells import CELL_TYPES
+from flare_mesh.mesh.cell_storage import VTK_CODES, cell_sizes, types_of
+from flare_mesh.mesh.cells import CELL_TYPES
 
 
 @cache

@@ -11,7 +11,7 @@ from flare_mesh.data.transforms.checks import check_single, positions
 class RadiusEdges(BaseTransform):
     """Joins each node to those within ``radius``, which send to it; needs no extension of PyG.
 
-    These are the edges of :func:`~flare_mesh.nn.radius_graph.radius_graph`; see :class:`MeshEdges`
+    These are the edges of :func:`~flare_mesh.ops.radius_graph.radius_graph`; see :class:`MeshEdges`
     for edge attributes.
 
     Args:
@@ -36,7 +36,7 @@ class RadiusEdges(BaseTransform):
         self.max_neighbors = max_neighbors
 
     def forward(self, data: Data) -> Data:
-        from flare_mesh.nn.radius_graph import radius_graph  # the models are not needed before
+        from flare_mesh.ops.radius_graph import radius_graph  # the models are not needed before
 
         check_single(data, "RadiusEdges")
         pos = positions(data, "RadiusEdges", (1, 2, 3))

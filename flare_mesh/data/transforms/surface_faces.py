@@ -5,10 +5,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch_geometric.data import Data
 
-from flare_mesh.data.boundary import boundary_faces
-from flare_mesh.data.cells import CELL_TYPES
-from flare_mesh.data.mesh_data import MeshData
 from flare_mesh.data.transforms.checks import positions
+from flare_mesh.mesh.boundary import boundary_faces
+from flare_mesh.mesh.cells import CELL_TYPES
+from flare_mesh.mesh.mesh_data import MeshData
 
 # Local nodes of the lines or triangles that a face is cut into; those with middle nodes through
 # them.

@@ -4,9 +4,9 @@ from torch_geometric.data import Data
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
-from flare_mesh.data.normals import node_normals
 from flare_mesh.data.transforms.checks import check_single, positions
 from flare_mesh.data.transforms.surface_faces import surface_faces
+from flare_mesh.mesh.normals import node_normals
 
 
 @functional_transform("surface_normals")
@@ -14,7 +14,7 @@ class SurfaceNormals(BaseTransform):
     """Unit normals at the nodes of a surface, or of a solid's boundary, as a field.
 
     At a node it is the mean over the faces around, weighted by their areas (see
-    :func:`~flare_mesh.data.normals.node_normals`); zero inside a solid. It points out of a solid
+    :func:`~flare_mesh.mesh.normals.node_normals`); zero inside a solid. It points out of a solid
     whose cells are positively oriented; on a surface to the side from which the nodes of its cells
     are listed anticlockwise. A flat mesh wants positions [N, 2]: then its boundary has the
     normals, in the plane.

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from flare_mesh.nn.encoders.point_encoder import PointEncoder
-from flare_mesh.nn.radius_graph import radius_graph
 from flare_mesh.nn.residual_mlp import ResidualMLP
 from flare_mesh.ops.checks import check_offsets
+from flare_mesh.ops.radius_graph import radius_graph
 
 
 class _Message(nn.Module):
@@ -45,7 +45,7 @@ class GraphEncoder(PointEncoder):
         pos_dim: Dimension of the coordinates.
         num_layers: Message-passing layers; 0 leaves the embedding.
         radius: Radius of the graph to build where ``forward`` gets no edges, in units of
-            ``pos``; see :func:`~flare_mesh.nn.radius_graph.radius_graph`. It is also the length s;
+            ``pos``; see :func:`~flare_mesh.ops.radius_graph.radius_graph`. It is also the length s;
             without it s = 1.
         max_neighbors: Neighbours that a node keeps in that graph, the nearest.
 

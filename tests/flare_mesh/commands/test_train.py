@@ -16,7 +16,7 @@ import torch
 import yaml
 
 from flare_mesh.cli import main
-from flare_mesh.surrogate_files import load_surrogate
+from flare_mesh.surrogate.load import load_surrogate
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from flare_mesh.hub import HubMixin
+from flare_mesh.io.hub import HubMixin
 from flare_mesh.models import FieldModel, FLAREOperator
 from flare_mesh.testing import random_graph
 

@@ -1,8 +1,8 @@
 import pytest
 
-from flare_mesh.datasets.mesh_cases import MeshStep
+from flare_mesh.cases.mesh_cases import MeshStep
+from flare_mesh.cases.sources import MeshSource
 from flare_mesh.prediction.outputs import output_paths
-from flare_mesh.prediction.sources import MeshSource
 
 
 @pytest.mark.parametrize("out", ["c3.pvd", "c3.xdmf", ".", "steps.pvd"])

@@ -8,13 +8,13 @@ import torch
 import trimesh
 
 from flare_mesh import FLAREOperator, MeshData, Surrogate, predict
-from flare_mesh.data import read_mesh
+from flare_mesh.cases.sources import find_sources
+from flare_mesh.io import read_mesh
 from flare_mesh.prediction import OutsideTrainingRangeWarning, Predictor
-from flare_mesh.prediction.parts import process_of
-from flare_mesh.prediction.sources import find_sources
 from flare_mesh.testing import random_graph
 from flare_mesh.training import FieldDataModule, build_module
 from lpbf import simulate, voxelize
+from lpbf.surrogate.parts import process_of
 
 TINY = {"hidden_channels": 8, "num_layers": 1, "heads": 2, "num_latents": 3}
 ignore_range = pytest.mark.filterwarnings(

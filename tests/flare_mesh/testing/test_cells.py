@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from flare_mesh.data.cells import CELL_TYPES, edges_of_cells
+from flare_mesh.mesh.cells import CELL_TYPES, edges_of_cells
 from flare_mesh.testing import mixed_mesh, unit_mesh
 
 

@@ -1,7 +1,7 @@
 import pytest
 
+from flare_mesh.surrogate.training_range import TrainingRange
 from flare_mesh.training import DataDescription, RolloutConfig, build_module
-from flare_mesh.training_range import TrainingRange
 
 SMALL = {"hidden_channels": 8, "heads": 2, "num_layers": 1, "num_latents": 2}
 

@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import Callback
 from torch_geometric.loader import DataLoader
 
 from flare_mesh import FLAREOperator
-from flare_mesh.surrogate import Surrogate
+from flare_mesh.surrogate.surrogate import Surrogate
 from flare_mesh.testing import random_graph
 from flare_mesh.training import FieldModule
 from flare_mesh.training.interrupted import InterruptedTraining

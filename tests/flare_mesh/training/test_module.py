@@ -10,7 +10,7 @@ from torch_geometric.data import Batch
 from torch_geometric.loader import DataLoader
 
 from flare_mesh import FLAREOperator
-from flare_mesh.surrogate import Surrogate
+from flare_mesh.surrogate.surrogate import Surrogate
 from flare_mesh.testing import random_graph
 from flare_mesh.training import (
     FieldModule,

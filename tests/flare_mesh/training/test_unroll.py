@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from flare_mesh import FLAREOperator
-from flare_mesh.rollout import Rollout
-from flare_mesh.surrogate import Surrogate
+from flare_mesh.surrogate.rollout import Rollout
+from flare_mesh.surrogate.surrogate import Surrogate
 from flare_mesh.testing import random_graph
 from flare_mesh.training.unroll import RolloutConfig, unroll
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from flare_mesh.data import write_mesh
+from flare_mesh.io import write_mesh
 from lpbf import Process, simulate, voxelize
 from lpbf.compensate.__main__ import main
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import trimesh
 
-from flare_mesh.data import read_mesh
-from flare_mesh.datasets.mesh_cases import series_steps
+from flare_mesh.cases.mesh_cases import series_steps
+from flare_mesh.io import read_mesh
 from lpbf import Process, SolverError, simulate, voxelize
 from lpbf.base_plate import BasePlate
 from lpbf.heat.heat import Heat

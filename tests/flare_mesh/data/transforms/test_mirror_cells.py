@@ -3,9 +3,9 @@ import torch
 from torch_geometric.data import Batch, Data
 
 from flare_mesh import MeshData
-from flare_mesh.data.cells import CELL_TYPES
-from flare_mesh.data.geometry import cell_measures
 from flare_mesh.data.transforms.mirror_cells import mirror_cells, mirrored_order
+from flare_mesh.mesh.cells import CELL_TYPES
+from flare_mesh.mesh.geometry import cell_measures
 from flare_mesh.testing.cells import mixed_mesh, unit_mesh
 
 

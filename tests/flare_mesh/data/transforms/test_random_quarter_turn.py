@@ -3,8 +3,8 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
-from flare_mesh.data.geometry import cell_measures
 from flare_mesh.data.transforms import BuildFeatures, RandomQuarterTurn
+from flare_mesh.mesh.geometry import cell_measures
 from lpbf import HexMesh, simulate
 
 

@@ -3,8 +3,8 @@ import torch
 from torch_geometric.data import Data
 
 from flare_mesh import MeshData
-from flare_mesh.data.geometry import cell_measures
 from flare_mesh.data.transforms import RandomReflection
+from flare_mesh.mesh.geometry import cell_measures
 from flare_mesh.testing.cells import mixed_mesh
 
 

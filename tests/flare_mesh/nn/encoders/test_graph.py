@@ -3,7 +3,7 @@ import torch
 from torch_geometric.data import Batch, Data
 
 from flare_mesh.nn.encoders import GraphEncoder
-from flare_mesh.nn.radius_graph import radius_graph
+from flare_mesh.ops.radius_graph import radius_graph
 
 
 def encoder(**options):

@@ -1,0 +1,16 @@
+from .airfoil import Airfoil as Airfoil
+from .airfrans import AirfRANS as AirfRANS
+from .darcy import Darcy as Darcy
+from .drivaerml import DrivAerML as DrivAerML
+from .elasticity import Elasticity as Elasticity
+from .field_dataset import FieldDataset as FieldDataset
+from .lpbf import LPBF as LPBF
+from .mesh_folder import MeshFolder as MeshFolder
+from .mesh_graph_nets import AirfoilFlow as AirfoilFlow
+from .mesh_graph_nets import CylinderFlow as CylinderFlow
+from .navier_stokes import NavierStokes as NavierStokes
+from .pdebench import PDEBench as PDEBench
+from .pipe import Pipe as Pipe
+from .plasticity import Plasticity as Plasticity
+from .point_folder import PointFolder as PointFolder
+from .shapenet_car import ShapeNetCar as ShapeNetCar

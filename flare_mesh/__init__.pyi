@@ -1,0 +1,11 @@
+from ._version import __version__ as __version__
+from .io import read_mesh as read_mesh
+from .io import write_mesh as write_mesh
+from .mesh import MeshData as MeshData
+from .models import FLAREOperator as FLAREOperator
+from .nn import FLAREAttention as FLAREAttention
+from .ops import flare_attention as flare_attention
+from .ops import flare_decode as flare_decode
+from .ops import flare_encode as flare_encode
+from .prediction import predict as predict
+from .surrogate import Surrogate as Surrogate

@@ -1,0 +1,5 @@
+"""From mesh files to the cases of training and prediction."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

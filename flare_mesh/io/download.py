@@ -1,0 +1,225 @@
+"""Files from public addresses: resumable, checked, and whole or not there."""
+
+import hashlib
+import http.client
+import lzma
+import os
+import re
+import shutil
+import urllib.error
+import urllib.request
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from rich.progress import Progress
+
+from flare_mesh.files import check_folder
+from flare_mesh.io.arrays import MAX_BYTES
+
+_BLOCK = 1 << 20
+# A RuntimeError is raised for what is encrypted or compressed in an unknown way.
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
+
+
+def download_file(
+    url: str,
+    path: str | Path,
+    *,
+    size: int | None = None,
+    sha256: str | None = None,
+    md5: str | None = None,
+    timeout: float = 30.0,
+) -> Path:
+    """Downloads a file, going on where an earlier attempt stopped.
+
+    What has arrived stands in ``.<name>.partial`` beside ``path`` until all of it is there and has
+    been checked. A file that is already at ``path`` stays.
+
+    Args:
+        url: Address, http or https.
+        path: Where the file goes.
+        size: Expected bytes.
+        sha256: Expected checksum.
+        md5: Expected checksum, where that is all the publisher gives.
+        timeout: Seconds to wait for an answer.
+
+    Raises:
+        ConnectionError: If the address does not answer or breaks off; call again to go on.
+        ValueError: If what arrived is not what was expected; it is removed.
+    """
+    path = Path(path)
+    if path.exists():
+        return path
+    if not url.startswith(("http://", "https://")):
+        raise ValueError(f"{url}: expected an address that begins with https:// or http://")
+    check_folder(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    version = path.with_name(f".{path.name}.version")
+    try:
+        _transfer(url, partial, version, timeout)
+    except (OSError, http.client.HTTPException) as error:
+        reason = " ".join(str(error).split())  # it may repeat what the server sent
+        raise ConnectionError(
+            f"{url}: could not be downloaded ({reason}); try again, or get it by hand and put it "
+            f"at {path}"
+        ) from error
+    wrong = _difference(partial, size, {"sha256": sha256, "md5": md5})
+    version.unlink(missing_ok=True)
+    if wrong:
+        partial.unlink()
+        raise ValueError(f"{url}: {wrong}; nothing was kept")
+    partial.replace(path)
+    return path
+
+
+def _transfer(url: str, partial: Path, version: Path, timeout: float) -> None:
+    """Appends to ``partial`` what is missing; begins anew if the file at the address changed."""
+    have = partial.stat().st_size if partial.exists() and version.exists() else 0
+    request = urllib.request.Request(url)
+    if have:
+        request.add_header("Range", f"bytes={have}-")
+        request.add_header("If-Range", version.read_text())
+    try:
+        answer = urllib.request.urlopen(request, timeout=timeout)
+    except urllib.error.HTTPError as error:
+        if error.code == 416 and have:  # nothing is missing
+            return
+        raise
+    with answer, Progress(disable=not os.isatty(1)) as progress:
+        resumed = answer.status == 206
+        if resumed and not re.match(rf"bytes {have}-", answer.headers.get("Content-Range", "")):
+            version.unlink(missing_ok=True)  # so that the next attempt asks for all of it
+            raise ConnectionError(f"it sent another part of the file than from byte {have:,} on")
+        left = answer.headers.get("Content-Length", "")
+        expected = int(left) + (have if resumed else 0) if left.isdecimal() else None
+        mark = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
+        if mark and not mark.startswith("W/"):
+            version.write_text(mark)
+        else:
+            version.unlink(missing_ok=True)
+        task = progress.add_task(partial.name[1:-8], total=expected)
+        with partial.open("ab" if resumed else "wb") as file:
+            progress.update(task, completed=file.tell())
+            while block := answer.read(_BLOCK):
+                file.write(block)
+                progress.update(task, completed=file.tell())
+            if expected is not None and file.tell() < expected:
+                raise ConnectionError(f"broke off after {file.tell():,} of {expected:,} bytes")
+
+
+def _difference(path: Path, size: int | None, sums: dict[str, str | None]) -> str | None:
+    """What is wrong with a file that has arrived, in words."""
+    found = path.stat().st_size
+    if size is not None and found != size:
+        return f"expected {size:,} bytes (got {found:,})"
+    for kind, expected in sums.items():
+        if expected is not None:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, kind).hexdigest()
+            if digest != expected.lower():
+                return f"expected {kind} {expected} (got {digest})"
+    return None
+
+
+def extract_zip(
+    path: str | Path, folder: str | Path, *, max_bytes: int = 64 * MAX_BYTES
+) -> list[Path]:
+    """Extracts a zip archive; files that are already there in their full size stay.
+
+    Args:
+        path: The archive.
+        folder: Where to; made if missing.
+        max_bytes: Limit of what the archive may declare in all.
+
+    Returns:
+        The files, in the archive's order.
+
+    Raises:
+        ValueError: If it is not a whole zip archive, declares more than ``max_bytes``, or names
+            files outside of ``folder``; then nothing has been extracted.
+    """
+    root = Path(folder).resolve()
+    targets: list[Path] = []
+    try:
+        with zipfile.ZipFile(path) as archive:
+            infos = [info for info in archive.infolist() if not info.is_dir()]
+            declared = sum(info.file_size for info in infos)
+            if declared > max_bytes:
+                raise ValueError(
+                    f"{path}: declares {declared:,} bytes, more than the limit of {max_bytes:,}"
+                )
+            targets = [_target(root, info, path) for info in infos]
+            for info, target in zip(infos, targets, strict=True):
+                if target.exists() and target.stat().st_size == info.file_size:
+                    continue
+                target.parent.mkdir(parents=True, exist_ok=True)
+                partial = target.with_name(f".{target.name}.partial")
+                # zipfile stops at the declared size and verifies the checksum.
+                with archive.open(info) as source, partial.open("wb") as file:
+                    shutil.copyfileobj(source, file, _BLOCK)
+                partial.replace(target)
+    except _ZIP_ERRORS as error:
+        raise ValueError(
+            f"{path}: not a whole zip archive ({error}); remove it and get it anew"
+        ) from error
+    return targets
+
+
+def _target(root: Path, info: zipfile.ZipInfo, archive: str | Path) -> Path:
+    name = PurePosixPath(info.filename.replace("\\", "/"))
+    target = (root / name).resolve()
+    is_link = (info.external_attr >> 16) & 0o170000 == 0o120000
+    if is_link or name.is_absolute() or not target.is_relative_to(root):
+        raise ValueError(f"{archive}: names '{info.filename}', which is outside of {root}")
+    return target
+
+
+def download_hub(
+    repo_id: str,
+    folder: str | Path,
+    *,
+    patterns: Sequence[str] | None = None,
+    revision: str | None = None,
+    **options: Any,
+) -> Path:
+    """Downloads a data set of the Hugging Face hub, going on where an earlier attempt stopped.
+
+    Args:
+        repo_id: ``owner/name``.
+        folder: Where its files go, in their own layout.
+        patterns: Which files, as shell patterns; None for all.
+        revision: Branch, tag or commit.
+        options: More options of :func:`huggingface_hub.snapshot_download`.
+
+    Raises:
+        ImportError: If ``huggingface_hub`` is not installed.
+        ConnectionError: If the hub does not answer; call again to go on.
+    """
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    except ImportError as error:
+        raise ImportError(
+            'downloading from the hub needs huggingface_hub: pip install "flare-mesh[hub]"'
+        ) from error
+    check_folder(Path(folder) / "file")
+    try:
+        snapshot_download(
+            repo_id,
+            repo_type="dataset",
+            local_dir=str(folder),
+            allow_patterns=None if patterns is None else list(patterns),
+            revision=revision,
+            **options,
+        )
+    except (OSError, HfHubHTTPError, LocalEntryNotFoundError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ConnectionError(
+            f"https://huggingface.co/datasets/{repo_id}: could not be downloaded ({reason}); try "
+            f"again, or get it by hand and put it into {folder}"
+        ) from error
+    return Path(folder)

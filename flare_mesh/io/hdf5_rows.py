@@ -1,0 +1,130 @@
+"""Chosen rows of HDF5 data sets."""
+
+import math
+import mmap
+from itertools import pairwise, product
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from flare_mesh.io.arrays import check_size
+from flare_mesh.io.pages import gather
+
+_SLAB = 1 << 20
+"""Bytes read at once of a data set that neither has chunks nor can be mapped."""
+
+
+def read_hdf5_rows(
+    dataset: h5py.Dataset, rows: NDArray[np.int64], *, max_bytes: int
+) -> NDArray[Any]:
+    """The rows of a data set, by pages of the file if it is stored as it is, otherwise by chunks.
+
+    Args:
+        dataset: [N, ...].
+        rows: Row numbers below N that ascend, none repeated, [n].
+        max_bytes: Limit of what one chunk may declare.
+
+    Raises:
+        ValueError: If a chunk declares more than ``max_bytes``, or what is stored is damaged.
+    """
+    out = np.empty((len(rows), *dataset.shape[1:]), dataset.dtype)
+    width = math.prod(dataset.shape[1:]) * dataset.dtype.itemsize
+    if not out.size:
+        return out
+    chunks = dataset.chunks or (max(1, _SLAB // width), *dataset.shape[1:])
+    place = f"{dataset.file.filename}, '{dataset.name}'"
+    if dataset.chunks:
+        check_size(place, chunks, dataset.dtype, max_bytes)
+    try:
+        mapping = _map(dataset)
+        # Of a data set that was never written the offset is wrong, if there is a user block.
+        offset = dataset.id.get_offset() if dataset.id.get_storage_size() else None
+        if mapping is not None and offset is not None:
+            return gather(mapping, offset + rows * width, width).view(out.dtype).reshape(out.shape)
+        blocks, block = np.unique(rows // chunks[0], return_inverse=True)
+        addresses = None if mapping is None else _chunk_addresses(dataset, len(blocks))
+        starts = (range(0, n, c) for n, c in zip(dataset.shape[1:], chunks[1:], strict=True))
+        for corner in product(*starts):
+            sides = tuple(slice(a, a + c) for a, c in zip(corner, chunks[1:], strict=True))
+            target = out[(slice(None), *sides)]
+            if mapping is None or addresses is None:
+                _read_chunks(dataset, chunks[0], sides, rows, target)
+            else:
+                found = [addresses.get((n, *corner), -1) for n in (blocks * chunks[0]).tolist()]
+                _gather_chunks(dataset, mapping, chunks, np.array(found)[block], rows, target)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:  # h5py's, for HDF5's
+        raise ValueError(f"{place}: damaged ({error})") from error
+    return out
+
+
+def _map(dataset: h5py.Dataset) -> mmap.mmap | None:
+    """The file of a data set, if the values stand in it as they do in memory."""
+    file = dataset.file
+    if (
+        file.driver == "sec2"
+        and file.mode == "r"  # nothing waits to be written
+        and dataset.id.get_create_plist().get_nfilters() == 0
+        and dataset.dtype.kind in "iuf"
+        and dataset.id.get_type().equal(h5py.h5t.py_create(dataset.dtype))
+    ):
+        return mmap.mmap(file.id.get_vfd_handle(), 0, access=mmap.ACCESS_READ)
+    return None
+
+
+def _chunk_addresses(dataset: h5py.Dataset, blocks: int) -> dict[tuple[int, ...], int] | None:
+    """Bytes from the beginning of the file by the first element of each chunk.
+
+    None if that is not to be had, or takes longer than to read ``blocks`` chunks along the rows.
+    """
+    if (
+        dataset.chunks is None
+        or math.ceil(dataset.shape[0] / dataset.chunks[0]) > 16 * blocks
+        # Before, offsets counted chunks; addresses left out a user block for longer.
+        or h5py.version.hdf5_version_tuple < (1, 14, 0)
+        or dataset.file.userblock_size
+    ):
+        return None
+    addresses = {}
+
+    def note(chunk: h5py.h5d.StoreInfo) -> None:
+        addresses[chunk.chunk_offset] = chunk.byte_offset
+
+    # To ask for one chunk at a time would walk through all of them each time.
+    dataset.id.chunk_iter(note)
+    return addresses
+
+
+def _gather_chunks(
+    dataset: h5py.Dataset,
+    mapping: mmap.mmap,
+    chunks: tuple[int, ...],
+    addresses: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    out: NDArray[Any],
+) -> None:
+    """Reads rows of chunks at the addresses, one for each row; -1 where none was written."""
+    stored = addresses >= 0
+    width = math.prod(chunks[1:]) * dataset.dtype.itemsize
+    records = gather(mapping, (addresses + rows % chunks[0] * width)[stored], width)
+    # Chunks at the end of an axis reach beyond it.
+    inside = tuple(slice(n) for n in out.shape[1:])
+    out[stored] = records.view(out.dtype).reshape(-1, *chunks[1:])[(slice(None), *inside)]
+    if not stored.all():
+        out[~stored] = dataset.fillvalue
+
+
+def _read_chunks(
+    dataset: h5py.Dataset,
+    size: int,
+    sides: tuple[slice, ...],
+    rows: NDArray[np.int64],
+    out: NDArray[Any],
+) -> None:
+    """Reads rows of the chunks of ``size`` rows in the columns ``sides``, one at a time."""
+    breaks = np.flatnonzero(np.diff(rows // size)) + 1
+    for start, stop in pairwise([0, *breaks.tolist(), len(rows)]):
+        inside = rows[start:stop]
+        slab = dataset[(slice(int(inside[0]), int(inside[-1]) + 1), *sides)]
+        out[start:stop] = slab[inside - inside[0]]

@@ -1,0 +1,165 @@
+"""MATLAB's MAT files, told apart by their content."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from flare_mesh.io.arrays import (
+    HDF5_ERRORS,
+    MAX_BYTES,
+    hdf5_dataset,
+    open_hdf5,
+    read_hdf5,
+)
+from flare_mesh.io.mat5 import list_mat5, read_mat5
+from flare_mesh.io.processed import keep_npy_file
+
+_BLOCK_BYTES = 1 << 30
+# Text is stored as numbers too.
+_CLASSES = {
+    "double",
+    "single",
+    "logical",
+    *(f"{u}int{n}" for u in ("", "u") for n in (8, 16, 32, 64)),
+}
+
+
+class MatFile:
+    """The arrays of real numbers in a MAT file, with their axes in MATLAB's order.
+
+    Versions 5 and 7 have a format of their own, in which an array can only be read whole. Version
+    7.3 is HDF5, usually behind 512 bytes of MATLAB's, with the axes in reverse; of it any part can
+    be read. Cells, structures, text, sparse and complex arrays are not listed.
+
+    Args:
+        path: The file, whatever its name.
+
+    Attributes:
+        shapes: Shape of each array, by name.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not a whole MAT file.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise FileNotFoundError(f"{path}: no such file")
+        self.shapes: dict[str, tuple[int, ...]]
+        if h5py.is_hdf5(self.path):
+            self._arrays = None
+            with open_hdf5(self.path) as file:
+                self.shapes = {name: ds.shape[::-1] for name, ds in _numeric(file)}
+        else:
+            self._arrays = list_mat5(self.path)
+            self.shapes = {name: array.shape for name, array in self._arrays.items()}
+
+    def read(
+        self, name: str, selection: Any = (), *, max_bytes: int = MAX_BYTES
+    ) -> NDArray[np.floating | np.integer]:
+        """An array, or what ``selection``, integers and slices, takes of it.
+
+        Version 7.3 reads just that, with the type stored. Versions 5 and 7 read it all, in single
+        precision.
+
+        Raises:
+            ValueError: If there is no such array, it is damaged, or more than ``max_bytes`` of it
+                would be in memory.
+        """
+        shape = self.shape(name)
+        if self._arrays is not None:
+            whole = read_mat5(self.path, self._arrays[name], np.float32, max_bytes=max_bytes)
+            return whole[selection]
+        with open_hdf5(self.path) as file:
+            chosen = selection if isinstance(selection, tuple) else (selection,)
+            chosen += (slice(None),) * (len(shape) - len(chosen))
+            return read_hdf5(hdf5_dataset(file, name), chosen[::-1], max_bytes=max_bytes).T
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of an array.
+
+        Raises:
+            ValueError: If there is none of that name.
+        """
+        if name not in self.shapes:
+            raise ValueError(
+                f"{self.path}: no array '{name}' of real numbers; it has {sorted(self.shapes)}"
+            )
+        return self.shapes[name]
+
+    def rows(self, name: str) -> Iterator[NDArray]:
+        """An array in pieces along its first axis, which together are read once or a few times."""
+        shape = self.shape(name)
+        if self._arrays is not None:
+            whole = self.read(name)
+            yield from (whole[first : first + 64] for first in range(0, shape[0], 64))
+            return
+        with open_hdf5(self.path) as file:
+            dataset = hdf5_dataset(file, name)
+            row_bytes = max(1, math.prod(shape[1:]) * dataset.dtype.itemsize)
+            step = max(1, _BLOCK_BYTES // row_bytes)
+            # A chunk is decompressed whole, whatever is taken of it.
+            chunk = dataset.chunks[-1] if dataset.chunks else 1
+            if chunk * row_bytes <= 2 * _BLOCK_BYTES:
+                step = -(-step // chunk) * chunk
+            for first in range(0, shape[0], step):
+                yield read_hdf5(dataset, (..., slice(first, first + step))).T
+
+
+def _numeric(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
+    try:
+        names = [str(name) for name in file]
+    except HDF5_ERRORS as error:
+        raise ValueError(f"{file.filename}: damaged ({error})") from error
+    for name in names:
+        try:
+            dataset = hdf5_dataset(file, name)
+            kind = dataset.attrs.get("MATLAB_class", b"double")
+            # Of an empty array MATLAB stores the shape as if it were the values.
+            empty = "MATLAB_empty" in dataset.attrs or not dataset.ndim
+        except HDF5_ERRORS:
+            continue
+        if (kind.decode() if isinstance(kind, bytes) else kind) in _CLASSES and not empty:
+            yield name, dataset
+
+
+def mat_to_npy(path: str | Path, name: str, folder: str | Path) -> Path:
+    """An array of a MAT file as npy in single precision, made the first time it is asked for.
+
+    MATLAB stores the first axis, along which data sets have their cases, closest together: one
+    case lies strewn over the whole file, in version 7.3 too. In the npy file a case is one piece,
+    which can be memory-mapped. Values beyond the range of single precision become infinite.
+
+    Args:
+        path: The MAT file. If its size or time of change differs, or the npy file is damaged, that
+            is made anew and the old one removed.
+        name: Name of the array.
+        folder: Where the npy file goes. If nothing can be written there, it goes to a folder for
+            temporary files until the process ends, and a warning is logged.
+
+    Returns:
+        The npy file's path.
+
+    Raises:
+        FileNotFoundError: If there is no such MAT file.
+        ValueError: If it is damaged or has no such array.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    target = Path(folder) / f"{path.stem}-{name}-float32.npy"
+    return keep_npy_file(target, [path], lambda npy: _save_npy(MatFile(path), name, npy))
+
+
+def _save_npy(file: MatFile, name: str, path: Path) -> None:
+    header = {"descr": "<f4", "fortran_order": False, "shape": file.shape(name)}
+    with path.open("wb") as npy, np.errstate(over="ignore"):
+        np.lib.format.write_array_header_1_0(npy, header)
+        for block in file.rows(name):
+            np.ascontiguousarray(block, dtype="<f4").tofile(npy)

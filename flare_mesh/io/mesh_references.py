@@ -1,0 +1,194 @@
+"""The files that a mesh file names, and where they lie."""
+
+from pathlib import Path
+from typing import Any
+from xml.parsers import expat
+
+import h5py
+import h5py.h5o
+import numpy as np
+
+from flare_mesh.io.arrays import check_size, hdf5_dataset, open_hdf5
+
+XDMF_SUFFIXES = (".xdmf", ".xmf")
+ENSIGHT_SUFFIXES = (".case", ".encas")
+REFERENCING_SUFFIXES = (".pvtu", ".vtm", ".pvd", *XDMF_SUFFIXES, *ENSIGHT_SUFFIXES)
+"""Formats whose text names other files."""
+
+_NAMING = {"source", "file", "href"}  # attributes, of VTK and XInclude
+_FIRST = {"model", "measured", "match", "boundary"}  # lines of EnSight that end in a file's name
+_VARIABLES = ("scalar", "vector", "tensor", "complex")
+
+
+def referenced_files(path: Path) -> list[str]:
+    """Names of the files that a file of XML or EnSight names, as it names them.
+
+    Raises:
+        ValueError: If it is not whole XML, defines entities, or names what is not read.
+    """
+    if path.suffix.lower() in ENSIGHT_SUFFIXES:
+        return _ensight_names(path)
+    return [name for name, _ in _xml_names(path)[0]]
+
+
+def inside(root: Path, name: str, named_by: Path) -> Path:
+    """The path of ``name`` below ``root``.
+
+    Raises:
+        ValueError: If it leaves ``root``.
+    """
+    try:
+        target = (root / name).resolve()
+    except (ValueError, OSError, RuntimeError) as error:
+        raise ValueError(f"{named_by}: names {name!r}, which is no path ({error})") from error
+    if not target.is_relative_to(root.resolve()):
+        raise ValueError(f"{named_by}: names '{name}', which is outside of {root}")
+    return target
+
+
+def check_prolog(path: Path) -> None:
+    """Refuses a file of XML that defines entities; what follows its first tag need not be XML.
+
+    Raises:
+        ValueError: If it does, or does not begin as XML.
+    """
+
+    def first(*_: Any) -> None:
+        raise StopIteration
+
+    try:
+        _run(path, _parser(path, first, None))
+    except StopIteration:
+        return
+
+
+def check_xdmf_values(path: Path, max_bytes: int) -> None:
+    """Refuses HDF5 values of an XDMF file that lie elsewhere, or are too many for one mesh.
+
+    Raises:
+        ValueError: If there are such.
+    """
+    named, grids = _xml_names(path)
+    by_file: dict[str, list[str]] = {}
+    for name, place in named:
+        by_file.setdefault(name, []).append(place)
+    total = 0
+    for name, places in by_file.items():
+        target = inside(path.parent, name, path)
+        if not target.is_file():
+            continue
+        with open_hdf5(target) as file:
+            for place in places:
+                data = hdf5_dataset(file, place)
+                # The steps of a collection are read one at a time.
+                total = data.nbytes + (total if grids == 1 else 0)
+                check_size(f"{path}, '{name}:{place}'", (total,), np.dtype("u1"), max_bytes)
+
+
+def check_hdf5_tree(path: Path, max_bytes: int, *, together: bool) -> None:
+    """Refuses an HDF5 file with links, values in other files, or too large data sets.
+
+    Args:
+        path: The file.
+        max_bytes: What a data set may declare.
+        together: Whether that is the limit of all data sets together.
+
+    Raises:
+        ValueError: If it is such, or damaged.
+    """
+    total, seen = 0, set()
+    with open_hdf5(path) as file:
+        groups: list[Any] = [file]
+        while groups:
+            group = groups.pop()
+            for name in group:
+                place = f"{path}, '{group.name.rstrip('/')}/{name}'"
+                if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                    raise ValueError(f"{place}: is a link, which is not followed")
+                item = group[name]
+                address = h5py.h5o.get_info(item.id).addr
+                if address in seen:
+                    continue
+                seen.add(address)
+                if isinstance(item, h5py.Group):
+                    groups.append(item)
+                elif isinstance(item, h5py.Dataset):
+                    if item.external or item.is_virtual:
+                        raise ValueError(
+                            f"{place}: its values lie in another file, which is not read"
+                        )
+                    total = (item.nbytes or 0) + (total if together else 0)
+                    check_size(place, (total,), np.dtype("u1"), max_bytes)
+
+
+def _xml_names(path: Path) -> tuple[list[tuple[str, str]], int]:
+    """Files that a file of XML names, with the place in them (HDF5), and its number of grids."""
+    found: list[tuple[str, str]] = []
+    text: list[str] = []
+    grids = 0
+    xdmf = path.suffix.lower() in XDMF_SUFFIXES
+
+    def finish(_: str = "") -> None:
+        if parser.CharacterDataHandler is None:
+            return
+        parser.CharacterDataHandler = None
+        name, colon, place = "".join(text).strip().partition(":")
+        if not colon or ":" in place:
+            raise ValueError(f"{path}: expected 'file.h5:/name' of HDF5 values (got '{name}')")
+        found.append((name, place))
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        nonlocal grids
+        finish()
+        grids += tag == "Grid"
+        found.extend((v, "") for k, v in attributes.items() if k.lower() in _NAMING)
+        kind = attributes.get("Format", "").upper() if xdmf else ""
+        if kind == "BINARY":
+            raise ValueError(
+                f'{path}: has values of Format="Binary", which are not read; save them as HDF or '
+                f"XML"
+            )
+        if kind == "HDF":
+            text.clear()
+            parser.CharacterDataHandler = text.append
+
+    parser = _parser(path, start, finish)
+    _run(path, parser)
+    return found, grids
+
+
+def _parser(path: Path, start: Any, end: Any) -> expat.XMLParserType:
+    def refuse(*_: Any) -> None:
+        raise ValueError(f"{path}: defines XML entities, which mesh files do not need")
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = refuse
+    return parser
+
+
+def _run(path: Path, parser: expat.XMLParserType) -> None:
+    try:
+        with path.open("rb") as file:
+            parser.ParseFile(file)
+    except expat.ExpatError as error:
+        raise ValueError(f"{path}: cannot be read as a mesh (not whole XML: {error})") from error
+
+
+def _ensight_names(path: Path) -> list[str]:
+    found = []
+    for line in path.read_text(errors="surrogateescape").splitlines():
+        key, colon, rest = line.partition(":")
+        # Numbers of time and file sets, a description of one word and the name: all stay inside.
+        words = [word.strip("\"'") for word in rest.split()]
+        if not colon or line.lstrip().startswith("#") or not words:
+            continue
+        for word in words:
+            inside(path.parent, word, path)
+        key = key.strip().lower()
+        if key in _FIRST:
+            found.append(next((word for word in words if not word.isdecimal()), words[-1]))
+        elif key.startswith(_VARIABLES) and "constant" not in key:
+            found.append(words[-1])
+    return found

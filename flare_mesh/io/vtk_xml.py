@@ -1,0 +1,311 @@
+"""Arrays out of VTK's XML files that are not trusted."""
+
+import binascii
+import mmap
+import re
+import zlib
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flare_mesh.io.arrays import MAX_BYTES, check_size
+from flare_mesh.io.vtk_stream import ArrayStream
+from flare_mesh.mesh.cells import check_node_numbers
+from flare_mesh.mesh.vtk_ghosts import without_ghosts
+
+# Possessive, and none of it crosses a "<": no file makes the search take more than linear time.
+_TAG = re.compile(
+    rb"""<(?:(!--)|(/?)(\w{1,64}+)((?:[^<>"']++|"[^"<]{0,4096}+"|'[^'<]{0,4096}+'){0,256}+)>)"""
+)
+_ATTRIBUTE = re.compile(rb"""(\w+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
+_END = b"</VTKFile>"
+_TAIL = 1 << 16  # where the end is looked for
+_MAX_TAGS = 10_000
+_POLY_CELLS = ("Verts", "Lines", "Strips", "Polys")
+_SECTIONS = {
+    "UnstructuredGrid": ("FieldData", "Points", "PointData", "CellData", "Cells"),
+    "PolyData": ("FieldData", "Points", "PointData", "CellData", *_POLY_CELLS),
+}
+# VTK's type of verts, lines, strips and polygons of so many nodes, and of any other number.
+_POLY_CODES = ((1, 1, 2), (3, 2, 4), (6, 0, 6), (7, 0, 7))
+_EMPTY = np.empty(0, dtype=np.int64)
+_TYPES = {
+    "Float32": "f4",
+    "Float64": "f8",
+    **{f"Int{8 * n}": f"i{n}" for n in (1, 2, 4, 8)},
+    **{f"UInt{8 * n}": f"u{n}" for n in (1, 2, 4, 8)},
+}
+
+
+class UnsupportedVTKError(ValueError):
+    """A file that may well be whole, but of a kind that only VTK itself reads."""
+
+
+class VTKXMLFile:
+    """A ``.vtu`` or ``.vtp`` file of one piece, memory-mapped and read array by array.
+
+    VTK's own reader ends the process when a file declares more than fits into memory. Here each
+    declared size is compared with the file and with ``max_bytes`` before anything is allocated.
+    Arrays may stand in the XML (ascii or base64) or be appended (raw or base64), as they are or
+    compressed by zlib.
+
+    Args:
+        path: The file.
+        max_bytes: Bytes that one array may declare.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        UnsupportedVTKError: If it has several pieces or another compression.
+        ValueError: If it is not a whole VTK XML file.
+    """
+
+    def __init__(self, path: str | Path, *, max_bytes: int = MAX_BYTES) -> None:
+        self.path = Path(path)
+        self.max_bytes = max_bytes
+        if not self.path.is_file():
+            raise FileNotFoundError(f"{self.path}: no such file")
+        self.kind = ""
+        self._arrays: dict[tuple[str, str], dict[str, str]] = {}
+        self._counts: dict[str, int] | None = None
+        self._appended: int | None = None
+        self._raw = False
+        try:
+            with self.path.open("rb") as file:
+                self._mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self._scan()
+        except UnsupportedVTKError as error:
+            raise UnsupportedVTKError(f"{self.path}: {error}") from error
+        except (ValueError, OSError) as error:
+            raise ValueError(f"{self.path}: not a whole VTK XML file ({error})") from error
+
+    @property
+    def num_points(self) -> int:
+        """Number of points."""
+        return self._count("Points")
+
+    @property
+    def num_cells(self) -> int:
+        """Number of cells; those of a ``.vtp`` come in the order verts, lines, strips, polys."""
+        if self.kind == "UnstructuredGrid":
+            return self._count("Cells")
+        return sum(self._count(name) for name in _POLY_CELLS)
+
+    def _count(self, section: str) -> int:
+        return (self._counts or {}).get(f"NumberOf{section}", 0)
+
+    def names(self, section: str) -> list[str]:
+        """Names of the arrays of numbers in ``"PointData"``, ``"CellData"``, ..."""
+        return [
+            name
+            for (place, name), array in self._arrays.items()
+            if place == section and array.get("type") in _TYPES
+        ]
+
+    def read_all(self, section: str) -> dict[str, NDArray[Any]]:
+        """All arrays of a section by name, with as many channels as they have."""
+        arrays = {}
+        for name in self.names(section):
+            channels = int(self._arrays[section, name].get("NumberOfComponents", 1))
+            arrays[name] = self.read(section, name, channels)
+        return arrays
+
+    def mesh_arrays(self) -> dict[str, NDArray[Any]]:
+        """The whole mesh as :func:`~flare_mesh.mesh.vtk_arrays.vtk_arrays` gives it: no ghosts."""
+        if self.kind == "UnstructuredGrid":
+            index, ends = self.cells("Cells") if self.num_cells else (_EMPTY, _EMPTY)
+            types = self.read("Cells", "types") if self.num_cells else _EMPTY
+        else:
+            index, ends, types = self._poly_cells()
+        arrays = {
+            "points": self.points(),
+            "index": index,
+            "offset": np.concatenate([[0], ends]),
+            "types": types,
+        }
+        for section, prefix in (("PointData", "node:"), ("CellData", "cell:")):
+            arrays |= {prefix + name: values for name, values in self.read_all(section).items()}
+        for name, values in self.read_all("FieldData").items():
+            if values.size:
+                arrays["case:" + name] = values.reshape(1, -1)
+        return without_ghosts(arrays)
+
+    def _poly_cells(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        indices, ends, types = [_EMPTY], [_EMPTY], [_EMPTY]
+        for section, (code, nodes, other) in zip(_POLY_CELLS, _POLY_CODES, strict=True):
+            if self._count(section):
+                index, end = self.cells(section)
+                sizes = np.diff(end, prepend=0)
+                ends.append(end + sum(map(len, indices)))
+                indices.append(index)
+                types.append(np.where(sizes == nodes, code, other))
+        return np.concatenate(indices), np.concatenate(ends), np.concatenate(types)
+
+    def points(self) -> NDArray[Any]:
+        """Coordinates [N, 3]."""
+        return self.read("Points", next(iter(self.names("Points")), "Points"), 3)
+
+    def cells(self, section: str) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Node numbers of the cells in ``"Cells"``, ``"Polys"``, ... one after another, and ends.
+
+        Raises:
+            ValueError: If they name nodes that do not exist, or do not fit each other.
+        """
+        ends = self.read(section, "offsets")
+        nodes = self.read(section, "connectivity")
+        if len(ends) and (ends[0] < 0 or (ends[1:] < ends[:-1]).any()):
+            raise ValueError(f"{self.path}, '{section}': offsets that fall")
+        if (ends[-1] if len(ends) else 0) != len(nodes):
+            raise ValueError(f"{self.path}, '{section}': offsets and connectivity do not fit")
+        try:
+            check_node_numbers(section, nodes, self.num_points)
+        except ValueError as error:
+            raise ValueError(f"{self.path}: {error}") from error
+        return nodes, ends
+
+    def read(self, section: str, name: str, channels: int = 1) -> NDArray[Any]:
+        """One array: [tuples] if ``channels`` is 1, otherwise [tuples, channels].
+
+        Raises:
+            ValueError: If it is missing, damaged, or of another shape.
+        """
+        place = f"{self.path}, {section} '{name}'"
+        array = self._arrays.get((section, name))
+        if array is None:
+            have = sorted(self.names(section))
+            raise ValueError(f"{self.path}: no array '{name}' in {section}; it has {have}")
+        try:
+            values = self._read(array, place, self._expected(section, name, channels, array))
+        except (ValueError, KeyError, binascii.Error, zlib.error) as error:
+            text = str(error)
+            raise ValueError(
+                text if text.startswith(str(self.path)) else f"{place}: damaged ({text})"
+            ) from error
+        return values if channels == 1 else values.reshape(-1, channels)
+
+    def _expected(
+        self, section: str, name: str, channels: int, array: dict[str, str]
+    ) -> int | None:
+        have = int(array.get("NumberOfComponents", 1))
+        if have != channels:
+            raise ValueError(f"expected {channels} components (got {have})")
+        if section in ("Points", "PointData"):
+            return self.num_points * channels
+        if section == "CellData":
+            return self.num_cells * channels
+        if section == "FieldData":
+            return int(array.get("NumberOfTuples", 1)) * channels
+        return None if name == "connectivity" else self._count(section)
+
+    def _scan(self) -> None:
+        """Notes where the arrays stand, and what each declares."""
+        self._check_end()
+        section, open_array, tags, at = "", None, 0, 0
+        while match := _TAG.search(self._mapped, at):
+            at = match.end()
+            tags += 1
+            if tags > _MAX_TAGS:
+                raise ValueError(f"more than {_MAX_TAGS} tags")
+            if match[1]:
+                at = self._mapped.find(b"-->", at)
+                if at < 0:
+                    raise ValueError("a comment that does not end")
+                continue
+            closing, tag = bool(match[2]), match[3].decode()
+            if open_array is not None:
+                open_array["end"] = str(match.start())
+                open_array = None
+            if closing:
+                section = "" if tag == section else section
+                continue
+            attributes = {
+                key.decode(): unescape((double or single).decode())
+                for key, double, single in _ATTRIBUTE.findall(match[4])
+            }
+            if tag == "VTKFile":
+                self._head(attributes)
+            elif not self.kind:
+                raise ValueError("it does not begin with <VTKFile>")
+            elif tag == "Piece":
+                if self._counts is not None:
+                    raise UnsupportedVTKError("more than one piece; join them first")
+                self._counts = {k: int(v) for k, v in attributes.items() if k.startswith("Number")}
+                if min(self._counts.values(), default=0) < 0:
+                    raise ValueError("a negative number of points or cells")
+            elif tag in _SECTIONS[self.kind]:
+                section = tag
+            elif tag == "DataArray" and section:
+                attributes["start"] = attributes["end"] = str(match.end())
+                self._arrays[section, attributes.get("Name", section)] = attributes
+                open_array = None if match[4].endswith(b"/") else attributes
+            elif tag == "AppendedData":
+                self._raw = attributes.get("encoding") == "raw"
+                start = self._mapped.find(b"_", match.end(), match.end() + 1000)
+                if start < 0:
+                    raise ValueError("no appended data")
+                self._appended = start + 1
+                break
+        if self._counts is None:
+            raise ValueError("no <Piece> in it")
+
+    def _check_end(self) -> None:
+        """After the last tag only space and comments may follow."""
+        tail = self._mapped[-_TAIL:]
+        at = tail.rfind(_END)
+        rest = tail[at + len(_END) :].strip()
+        while at >= 0 and rest.startswith(b"<!--") and b"-->" in rest:
+            rest = rest.partition(b"-->")[2].lstrip()
+        if at < 0 or rest:
+            raise ValueError("it does not end with </VTKFile>; another format, or truncated")
+
+    def _head(self, attributes: dict[str, str]) -> None:
+        self.kind = attributes.get("type", "")
+        if self.kind not in _SECTIONS:
+            raise ValueError(f"expected one of {[*_SECTIONS]} (got '{self.kind}')")
+        self._order = ">" if attributes.get("byte_order") == "BigEndian" else "<"
+        self._word = _dtype(attributes.get("header_type", "UInt32"), self._order)
+        compressor = attributes.get("compressor", "")
+        if compressor not in ("", "vtkZLibDataCompressor"):
+            raise UnsupportedVTKError(
+                f"compressed by {compressor}; save it anew with zlib or without"
+            )
+        self._compressed = bool(compressor)
+
+    def _read(self, array: dict[str, str], place: str, expected: int | None) -> NDArray[Any]:
+        dtype = _dtype(array.get("type", ""), self._order)
+        if expected is not None:
+            check_size(place, (expected,), dtype, self.max_bytes)
+        start, end, kind = int(array["start"]), int(array["end"]), array.get("format")
+        if kind == "ascii":
+            values = np.array(self._mapped[start:end].split()).astype(dtype.newbyteorder("="))
+        elif kind in ("binary", "appended"):
+            raw = self._raw
+            if kind == "binary":
+                raw = False
+                while start < end and self._mapped[start : start + 1].isspace():
+                    start += 1
+            elif self._appended is None:
+                raise ValueError("no appended data in the file")
+            else:
+                start, end = self._appended + int(array["offset"]), len(self._mapped)
+                if start < self._appended:
+                    raise ValueError("a negative offset")
+            stream = ArrayStream(self._mapped, start, end, raw, self._word)
+            wanted = None if expected is None else expected * dtype.itemsize
+            limit = self.max_bytes if wanted is None else wanted
+            body = stream.compressed(limit) if self._compressed else stream.plain(limit)
+            values = np.frombuffer(body, dtype)
+            values = values.astype(dtype.newbyteorder("="), copy=False)
+        else:
+            raise ValueError(f"unknown format '{kind}'")
+        if expected is not None and values.size != expected:
+            raise ValueError(f"expected {expected:,} values (got {values.size:,})")
+        return values
+
+
+def _dtype(name: str, order: str) -> np.dtype:
+    if name not in _TYPES:
+        raise ValueError(f"unknown type '{name}'")
+    return np.dtype(order + _TYPES[name])

@@ -1,0 +1,5 @@
+"""Meshes as PyG data: cells, geometry, boundary, checks, conversions."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

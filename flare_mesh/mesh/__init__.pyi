@@ -1,0 +1,16 @@
+from .boundary import boundary_faces as boundary_faces
+from .cells import CELL_EDGES as CELL_EDGES
+from .cells import CELL_NODES as CELL_NODES
+from .cells import CELL_TYPES as CELL_TYPES
+from .cells import CellType as CellType
+from .cells import check_node_numbers as check_node_numbers
+from .cells import edges_of_cells as edges_of_cells
+from .checks import check_mesh as check_mesh
+from .geometry import cell_centroids as cell_centroids
+from .geometry import cell_measures as cell_measures
+from .geometry import node_weights as node_weights
+from .mesh_data import MeshData as MeshData
+from .normals import face_normals as face_normals
+from .normals import node_normals as node_normals
+from .transfer import cell_to_node as cell_to_node
+from .transfer import node_to_cell as node_to_cell

@@ -1,0 +1,128 @@
+"""Cells of any mix of types in two flat tensors, as VTK keeps them."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from flare_mesh.mesh.cells import CELL_NODES
+
+VTK_CODES = {
+    "vertex": 1,
+    "line": 3,
+    "triangle": 5,
+    "quad": 9,
+    "tetra": 10,
+    "hexahedron": 12,
+    "wedge": 13,
+    "pyramid": 14,
+    "line3": 21,
+    "triangle6": 22,
+    "quad8": 23,
+    "tetra10": 24,
+    "hexahedron20": 25,
+    "wedge15": 26,
+    "pyramid13": 27,
+    "quad9": 28,
+    "hexahedron27": 29,
+    "wedge18": 32,
+    "pyramid14": 214,
+}
+"""Number of each cell type, VTK's own where it has the type (it has no ``pyramid14``)."""
+
+CELL_NAMES = {code: kind for kind, code in VTK_CODES.items()}
+"""The cell type of each number."""
+_SIZES = torch.zeros(256, dtype=torch.long)
+for _kind, _code in VTK_CODES.items():
+    _SIZES[_code] = CELL_NODES[_kind]
+
+
+def no_cells() -> tuple[Tensor, Tensor]:
+    """``cell_index`` and ``cell_type`` of a mesh without cells."""
+    return torch.empty(0, dtype=torch.long), torch.empty(0, dtype=torch.uint8)
+
+
+def pack_cells(cells: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Cells by type as ``cell_index``, the nodes of all cells one after the other, and
+    ``cell_type`` [E], the VTK number of each cell's type.
+
+    Raises:
+        ValueError: If a type is unknown, or its nodes are not integers of shape [E, nodes].
+    """
+    if not cells:
+        return no_cells()
+    for kind, nodes in cells.items():
+        if kind not in VTK_CODES:
+            raise ValueError(
+                f"cells of type '{kind}' are not supported; expected one of {', '.join(VTK_CODES)}"
+            )
+        if nodes.dim() != 2 or nodes.shape[1] != CELL_NODES[kind] or nodes.is_floating_point():
+            raise ValueError(
+                f"expected '{kind}' as integers of shape [cells, {CELL_NODES[kind]}] "
+                f"(got {list(nodes.shape)} of {nodes.dtype})"
+            )
+    flat = [nodes.reshape(-1).long() for nodes in cells.values()]
+    codes = [
+        torch.full((len(nodes),), VTK_CODES[kind], dtype=torch.uint8, device=nodes.device)
+        for kind, nodes in cells.items()
+    ]
+    return (flat[0], codes[0]) if len(flat) == 1 else (torch.cat(flat), torch.cat(codes))
+
+
+def types_of(cell_type: Tensor) -> list[str]:
+    """Names of the types that occur, in the order in which they first do."""
+    if not cell_type.numel():
+        return []
+    if bool((cell_type == cell_type[0]).all()):
+        return [CELL_NAMES[int(cell_type[0])]]
+    codes, inverse = cell_type.unique(return_inverse=True)
+    rows = torch.arange(len(cell_type), device=cell_type.device)
+    first = torch.full_like(codes, len(cell_type), dtype=torch.long)
+    first.scatter_reduce_(0, inverse, rows, "amin")
+    return [CELL_NAMES[int(code)] for code in codes[first.argsort()]]
+
+
+def cell_sizes(cell_type: Tensor) -> Tensor:
+    """Number of nodes of each cell, [E]."""
+    return _SIZES.to(cell_type.device)[cell_type.long()]
+
+
+def cell_starts(cell_type: Tensor) -> Tensor:
+    """Where the nodes of each cell begin in ``cell_index``, and where the last end, [E + 1]."""
+    start = cell_type.new_zeros(1, dtype=torch.long)
+    return torch.cat([start, cell_sizes(cell_type).cumsum(0)])
+
+
+def unpack_cells(cell_index: Tensor, cell_type: Tensor) -> dict[str, Tensor]:
+    """The connectivity [E_kind, nodes] by type; a view where there is a single type."""
+    kinds = types_of(cell_type)
+    if len(kinds) == 1:
+        return {kinds[0]: cell_index.view(-1, CELL_NODES[kinds[0]])}
+    starts = cell_starts(cell_type)[:-1]
+    cells = {}
+    for kind in kinds:
+        first = starts[cell_type == VTK_CODES[kind]]
+        columns = torch.arange(CELL_NODES[kind], device=first.device)
+        cells[kind] = cell_index[first[:, None] + columns]
+    return cells
+
+
+def by_type(values: Tensor, cell_type: Tensor) -> Tensor:
+    """Values in the order of ``cell_type``, [E, ...], with the cells of each type together, as
+    :func:`unpack_cells` has them."""
+    order = _order_by_type(cell_type)
+    return values if order is None else values[order]
+
+
+def in_cell_order(values: Tensor, cell_type: Tensor) -> Tensor:
+    """Values that stand type by type, [E, ...], in the order of ``cell_type``."""
+    order = _order_by_type(cell_type)
+    return values if order is None else torch.empty_like(values).index_copy_(0, order, values)
+
+
+def _order_by_type(cell_type: Tensor) -> Tensor | None:
+    """Cell numbers with the cells of each type together, [E]; None if they are so already."""
+    kinds = types_of(cell_type)
+    if len(kinds) < 2:
+        return None
+    return torch.cat([(cell_type == VTK_CODES[kind]).nonzero()[:, 0] for kind in kinds])

@@ -1,0 +1,139 @@
+"""What can be wrong with a mesh."""
+
+from collections.abc import Collection, Mapping
+
+import torch
+from torch import Tensor
+
+from flare_mesh.mesh.cells import CELL_TYPES
+from flare_mesh.mesh.geometry import cell_measures
+from flare_mesh.mesh.isoparametric import checked_cells
+
+CHECKS = ("repeated_nodes", "zero_measure", "inverted", "duplicate_nodes", "unused_nodes")
+"""The checks of :func:`check_mesh` that can be switched off."""
+
+
+def check_mesh(
+    pos: Tensor,
+    cells: Mapping[str, Tensor],
+    *,
+    allow: Collection[str] = (),
+    tolerance: float = 1e-9,
+) -> None:
+    """Refuses a mesh that is broken; names everything that is wrong in one error.
+
+    Coordinates must be finite and cells must name nodes that exist. Beyond that:
+
+    - ``repeated_nodes``: a cell names a node twice, as collapsed bricks do,
+    - ``zero_measure``: a cell without length, area or volume, beyond rounding,
+    - ``inverted``: a cell of as many dimensions as the coordinates is inside out: its nodes are in
+      another order than VTK's, or it is folded,
+    - ``duplicate_nodes``: nodes at the same place, which no cell connects,
+    - ``unused_nodes``: nodes of no cell.
+
+    Args:
+        pos: Coordinates, [N, d]; d is 1, 2 or 3.
+        cells: Connectivity [E, nodes] by meshio's cell type.
+        allow: Which of these to let pass.
+        tolerance: Distance up to which nodes are at the same place, in diagonals of the bounding
+            box.
+
+    Raises:
+        ValueError: If the mesh is broken, or ``allow`` names no check.
+    """
+    unknown = [name for name in allow if name not in CHECKS]
+    if unknown:
+        raise ValueError(f"expected checks of {', '.join(CHECKS)} (got '{unknown[0]}')")
+    cells = checked_cells(pos, cells)
+    finite = pos.isfinite().all(dim=1)
+    if not bool(finite.all()):
+        raise ValueError(
+            f"expected finite coordinates (got NaN or infinite ones at {_some(~finite, 'nodes')})"
+        )
+    pos = pos.detach().double()
+    problems = [
+        (name, sentence)
+        for kind, nodes in cells.items()
+        for name, sentence in _bad_cells(pos, kind, nodes)
+    ]
+    unused = torch.ones(len(pos), dtype=torch.bool, device=pos.device)
+    for nodes in cells.values():
+        unused[nodes.reshape(-1)] = False
+    if bool(unused.any()):
+        problems.append(("unused_nodes", f"{_some(unused, 'nodes')} belong to no cell"))
+    if "duplicate_nodes" not in allow:
+        duplicate = torch.zeros(len(pos), dtype=torch.bool, device=pos.device)
+        duplicate[_duplicates(pos, tolerance)] = True
+        if bool(duplicate.any()):
+            problems.append(("duplicate_nodes", f"{_some(duplicate, 'nodes')} lie on another"))
+
+    problems = [(name, sentence) for name, sentence in problems if name not in allow]
+    if problems:
+        sentences = "; ".join(sentence for _, sentence in problems)
+        names = ", ".join(repr(name) for name in dict(problems))
+        raise ValueError(f"{sentences}; repair the mesh, or allow [{names}] if that is meant")
+
+
+def _bad_cells(pos: Tensor, kind: str, nodes: Tensor) -> list[tuple[str, str]]:
+    """The checks that cells of one type fail, and how."""
+    what = f"cells of '{kind}'"
+    ordered = nodes.sort(dim=1).values
+    measure = cell_measures(pos, {kind: nodes})[kind]
+    zero = measure.abs() <= 1e-14 * _extents(pos, nodes) ** CELL_TYPES[kind].dim
+    results = {
+        "repeated_nodes": ((ordered[:, 1:] == ordered[:, :-1]).any(dim=1), "name a node twice"),
+        "zero_measure": (zero, "have no measure"),
+        "inverted": ((measure < 0) & ~zero, "are inside out"),
+    }
+    return [
+        (name, f"{_some(bad, what)} {sentence}")
+        for name, (bad, sentence) in results.items()
+        if bool(bad.any())
+    ]
+
+
+def _some(bad: Tensor, what: str) -> str:
+    """How many are bad, and the numbers of the first."""
+    numbers = bad.nonzero()[:, 0]
+    first = ", ".join(str(number) for number in numbers[:5].tolist())
+    return f"{len(numbers)} of {len(bad)} {what} ({first}{', ...' if len(numbers) > 5 else ''})"
+
+
+def _extents(pos: Tensor, nodes: Tensor) -> Tensor:
+    """The longest side of each cell's bounding box, [E]."""
+    low = high = pos[nodes[:, 0]]
+    for column in nodes.unbind(1)[1:]:
+        low, high = torch.minimum(low, pos[column]), torch.maximum(high, pos[column])
+    return (high - low).amax(dim=1)
+
+
+def _duplicates(pos: Tensor, tolerance: float) -> Tensor:
+    """Nodes that lie within ``tolerance`` diagonals of one before them in some order.
+
+    Nodes sorted along a line that no mesh is aligned with: those that are close to each other are
+    close on it too, and few others are.
+    """
+    if len(pos) < 2:
+        return pos.new_empty(0, dtype=torch.long)
+    pos = pos - pos.amin(0)
+    diagonal = float(pos.amax(0).norm())
+    radius = tolerance * diagonal
+    line = torch.tensor([1.0, 2.0, 3.0], dtype=pos.dtype, device=pos.device)[: pos.shape[1]].sqrt()
+    along = (pos * (line / line.norm())).sum(dim=1)
+    along, rows = along.sort()
+    found = []
+    step = 1
+    while step < len(rows):
+        pairs = (along[step:] - along[:-step] <= radius + 1e-14 * diagonal).nonzero()[:, 0]
+        if not len(pairs):
+            break
+        apart = (pos[rows[pairs + step]] - pos[rows[pairs]]).norm(dim=1)
+        pairs = pairs[apart <= radius] + step
+        step += 1
+        if len(pairs):
+            # Without them others have become neighbours.
+            found.append(rows[pairs])
+            keep = torch.ones_like(rows, dtype=torch.bool)
+            keep[pairs] = False
+            along, rows, step = along[keep], rows[keep], 1
+    return torch.cat(found) if found else rows[:0]

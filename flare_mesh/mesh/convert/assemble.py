@@ -1,0 +1,126 @@
+"""A mesh from the arrays that other libraries hold."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from flare_mesh.mesh.cell_storage import VTK_CODES, cell_sizes
+from flare_mesh.mesh.cells import check_node_numbers
+from flare_mesh.mesh.mesh_data import MeshData
+from flare_mesh.mesh.mesh_storage import CELL_PREFIX, RESERVED
+
+
+def assemble(
+    points: NDArray[Any],
+    cell_index: NDArray[np.integer],
+    cell_type: NDArray[np.integer],
+    node_fields: Mapping[str, NDArray[Any]],
+    cell_fields: Mapping[str, NDArray[Any]],
+    case_fields: Mapping[str, NDArray[Any]],
+    *,
+    fields: Collection[str] | None,
+    dtype: torch.dtype | None,
+    edges: bool,
+) -> MeshData:
+    """Checks the arrays and puts them into a :class:`MeshData`.
+
+    Args:
+        points: [N, d]; flat points get a third coordinate of zero.
+        cell_index: Nodes of all cells.
+        cell_type: VTK number of each cell's type, [E].
+        node_fields: [N, ...] by name.
+        cell_fields: [E, ...] by name.
+        case_fields: [1, C] by name; left out where a node field has the same name.
+        fields: The fields to take, by name, of all three kinds; None for all.
+        dtype: Of coordinates and real fields; None keeps that of the arrays.
+        edges: Whether to add ``edge_index``.
+
+    Raises:
+        ValueError: If a coordinate is not finite, a cell names a node that does not exist, a field
+            is missing, has another number of rows, or bears a name that PyG uses.
+    """
+    if points.ndim != 2 or points.shape[1] > 3:
+        raise ValueError(f"expected points of shape [N, 3] (got {list(points.shape)})")
+    full = np.zeros((len(points), 3), dtype=points.dtype if points.dtype.kind == "f" else float)
+    full[:, : points.shape[1]] = points
+    codes = torch.from_numpy(np.array(cell_type, dtype=np.uint8))
+    unknown = set(np.unique(cell_type)) - set(VTK_CODES.values())
+    if unknown:
+        raise ValueError(f"cells of VTK's types {sorted(map(int, unknown))} are not supported")
+    check_node_numbers("cells", cell_index, len(points))
+    if int(cell_sizes(codes).sum()) != len(cell_index):
+        raise ValueError("the cells name more or fewer nodes than their types have")
+    data = MeshData(pos=as_tensor(full, dtype))
+    finite = data.pos.isfinite()
+    if not bool(finite.all()):
+        bad = int((~finite).any(1).sum())
+        raise ValueError(f"{bad} points have NaN or infinite coordinates")
+    data.cell_index = torch.from_numpy(np.array(cell_index, dtype=np.int64))
+    data.cell_type = codes
+    if fields is not None:
+        missing = sorted(set(fields) - set(node_fields) - set(cell_fields) - set(case_fields))
+        if missing:
+            have = (("node", node_fields), ("cell", cell_fields), ("case", case_fields))
+            listed = ", ".join(f"the {kind} fields {sorted(given)}" for kind, given in have)
+            raise ValueError(f"no field {missing}; it has {listed}")
+    case_fields = {key: value for key, value in case_fields.items() if key not in node_fields}
+    for kind, rows, prefix, given in (
+        ("node", len(points), "", node_fields),
+        ("cell", len(cell_type), CELL_PREFIX, cell_fields),
+        ("case", 1, "", case_fields),
+    ):
+        for name, values in given.items():
+            if fields is not None and name not in fields:
+                continue
+            on_cells = prefix + name in ("cell_index", "cell_type")
+            if on_cells or (not prefix and (name in RESERVED or name.startswith(CELL_PREFIX))):
+                raise ValueError(
+                    f"the field name '{name}' is taken; rename that {kind} field, or leave it out "
+                    f"by naming those to take in fields"
+                )
+            if len(values) != rows:
+                raise ValueError(
+                    f"expected {rows} rows of the {kind} field '{name}' (got {len(values)})"
+                )
+            data[prefix + name] = as_tensor(values, dtype)
+    if edges:
+        data.edge_index = data.edges()
+    return data
+
+
+def as_tensor(values: NDArray[Any], dtype: torch.dtype | None) -> Tensor:
+    """A tensor of its own memory; unsigned and odd integers become int64.
+
+    Raises:
+        ValueError: If the values are not numbers.
+    """
+    kind = values.dtype.kind
+    if kind not in "fiub":
+        raise ValueError(f"expected numbers (got values of type {values.dtype})")
+    if kind == "f":
+        tensor = torch.from_numpy(np.array(values, dtype=values.dtype.newbyteorder("=")))
+        return tensor if dtype is None else tensor.to(dtype)
+    if values.dtype == np.uint64 and values.size and values.max() > np.iinfo(np.int64).max:
+        raise ValueError("expected integers of 63 bits (got larger ones)")
+    signed = np.bool_ if kind == "b" else np.uint8 if values.dtype == np.uint8 else np.int64
+    if kind == "i":
+        signed = values.dtype.newbyteorder("=")
+    return torch.from_numpy(np.array(values, dtype=signed))
+
+
+def points_3d(data: MeshData) -> NDArray[Any]:
+    """Coordinates with zeros for those that a flat mesh does not have, [N, 3]."""
+    pos = data.pos.numpy(force=True)
+    return np.pad(pos, ((0, 0), (0, 3 - pos.shape[1])))
+
+
+def as_array(values: Tensor) -> NDArray[Any]:
+    """A field as the file formats know it, [N] or [N, C]: truth values are numbers of one byte."""
+    array = values.numpy(force=True)
+    if array.ndim > 2:
+        array = array.reshape(len(array), -1)
+    return array.astype(np.uint8) if array.dtype == np.bool_ else array

@@ -1,0 +1,141 @@
+"""From PyVista and to it."""
+
+import json
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from flare_mesh.mesh.cell_storage import VTK_CODES, cell_starts
+from flare_mesh.mesh.convert.assemble import as_array, assemble, points_3d
+from flare_mesh.mesh.convert.wedges import swap_wedges, vtk_has_other_order
+from flare_mesh.mesh.mesh_data import MeshData
+from flare_mesh.mesh.vtk_arrays import vtk_arrays
+
+if TYPE_CHECKING:
+    import pyvista
+
+# Units stand in the field data as bytes, since not all readers take text.
+_UNITS = "field_units"
+# VTK's pixel and voxel are a quad and a hexahedron with another order of nodes.
+_POLYGON, _PIXEL, _VOXEL = 7, 8, 11
+_ORDER = {_PIXEL: (9, [0, 1, 3, 2]), _VOXEL: (12, [0, 1, 3, 2, 4, 5, 7, 6])}
+_POLYGONS = {3: 5, 4: 9}
+
+
+def from_pyvista(
+    mesh: "pyvista.DataSet",
+    *,
+    fields: Collection[str] | None = None,
+    dtype: torch.dtype | None = torch.float32,
+    edges: bool = True,
+) -> MeshData:
+    """Points, cells, point data and cell data of a PyVista mesh of any kind.
+
+    Grids become quads or hexahedra. Arguments and errors are those of :meth:`MeshData.from_meshio`.
+    """
+    data = from_vtk_arrays(vtk_arrays(mesh), fields=fields, dtype=dtype, edges=edges)
+    if vtk_has_other_order():
+        data.cell_index = swap_wedges(data.cell_index, data.cell_type)
+    return data
+
+
+def from_vtk_arrays(
+    arrays: Mapping[str, NDArray[Any]],
+    *,
+    fields: Collection[str] | None,
+    dtype: torch.dtype | None,
+    edges: bool,
+) -> MeshData:
+    """The mesh of :func:`~flare_mesh.mesh.vtk_arrays.vtk_arrays`."""
+    index, types = _plain_cells(arrays["index"], arrays["offset"], arrays["types"])
+    given = {
+        place: {
+            key.removeprefix(place): values
+            for key, values in arrays.items()
+            if key.startswith(place)
+        }
+        for place in ("node:", "cell:", "case:")
+    }
+    units = given["case:"].pop(_UNITS, None)
+    data = assemble(
+        arrays["points"],
+        index,
+        types,
+        given["node:"],
+        given["cell:"],
+        given["case:"],
+        fields=fields,
+        dtype=dtype,
+        edges=edges,
+    )
+    if units is not None:
+        data.units = _read_units(units)
+    return data
+
+
+def _read_units(text: NDArray[Any]) -> dict[str, str]:
+    """Units from the bytes of their JSON text; none if it is something else."""
+    try:
+        units = json.loads(text.astype(np.uint8).tobytes())
+    except ValueError:
+        return {}
+    return {str(k): str(v) for k, v in units.items()} if isinstance(units, dict) else {}
+
+
+def _plain_cells(
+    index: NDArray[Any], offset: NDArray[Any], types: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Pixels, voxels, and polygons of three or four corners under their usual types."""
+    if len(offset) != len(types) + 1 or (np.diff(offset) < 0).any() or offset[-1] != len(index):
+        raise ValueError("the offsets of its cells do not fit their nodes")
+    types = types.copy()
+    index = index.copy()
+    for special, (plain, order) in _ORDER.items():
+        first = offset[:-1][types == special]
+        if len(first):
+            if (np.diff(offset)[types == special] != len(order)).any():
+                raise ValueError(f"expected {len(order)} nodes of a cell of VTK type {special}")
+            nodes = index[first[:, None] + np.arange(len(order))]
+            index[first[:, None] + np.arange(len(order))] = nodes[:, order]
+            types[types == special] = plain
+    sizes = np.diff(offset)
+    for corners, plain in _POLYGONS.items():
+        types[(types == _POLYGON) & (sizes == corners)] = plain
+    larger = int((types == _POLYGON).sum())
+    if larger:
+        raise ValueError(
+            f"{larger} polygons have more than four corners; triangulate the mesh before"
+        )
+    return index, types
+
+
+def to_pyvista(data: MeshData) -> "pyvista.UnstructuredGrid":
+    """The mesh with its cells in their order and all of its fields.
+
+    Raises:
+        ValueError: If it has cells of a type that VTK does not have.
+    """
+    import pyvista
+
+    types = data.cell_type.numpy(force=True)
+    if (types == VTK_CODES["pyramid14"]).any():
+        raise ValueError("VTK has no cells of type 'pyramid14'")
+    index = data.cell_index.cpu()
+    if vtk_has_other_order():
+        index = swap_wedges(index, data.cell_type.cpu())
+    starts = cell_starts(data.cell_type).numpy(force=True)
+    # VTK's old layout: each cell is its number of nodes, then the nodes.
+    cells = np.insert(index.numpy(), starts[:-1], np.diff(starts))
+    grid = pyvista.UnstructuredGrid(cells, types, points_3d(data))
+    for name, values in data.node_fields.items():
+        grid.point_data[name] = as_array(values)
+    for name, values in data.cell_fields.items():
+        grid.cell_data[name] = as_array(values)
+    for name, values in data.case_fields.items():
+        grid.field_data[name] = as_array(values).ravel()
+    if data.units:
+        grid.field_data[_UNITS] = np.frombuffer(json.dumps(data.units).encode(), np.uint8)
+    return grid

@@ -1,0 +1,126 @@
+"""Normals of faces and of nodes."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from flare_mesh.mesh.cells import CELL_TYPES
+from flare_mesh.mesh.geometry import cell_measures
+from flare_mesh.mesh.isoparametric import checked_cells, normals, tangents
+from flare_mesh.mesh.shape_functions import quadrature
+
+
+def area_vectors(pos: Tensor, faces: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Integral of the unit normal over each face: its area times its mean normal.
+
+    They add up to zero over a closed surface, curved or warped faces included.
+
+    Args:
+        pos: Coordinates, [N, 3] for triangles and quads; [N, 2], or [N, 3] in a plane z = const,
+            for lines, whose normal points to their right.
+        faces: Nodes of each face, [F, nodes] by type.
+
+    Returns:
+        [F, d] by type, in the dtype of ``pos``.
+
+    Raises:
+        ValueError: If the faces are no triangles, quads or lines of a mesh with these nodes, or
+            lines do not lie in a plane.
+    """
+    faces = checked_cells(pos, faces)
+    return {
+        kind: _area_vectors(_coordinates(pos, nodes, kind), nodes, kind, pos.shape[1]).to(pos.dtype)
+        for kind, nodes in faces.items()
+    }
+
+
+def face_normals(
+    pos: Tensor, faces: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Mean unit normal and area of each face; the normal of a face without area is zero.
+
+    Args:
+        pos: Coordinates, [N, 3] for triangles and quads; [N, 2], or [N, 3] in a plane z = const,
+            for lines, whose normal points to their right.
+        faces: Nodes of each face, [F, nodes] by type.
+
+    Returns:
+        Normals [F, d] and areas [F] (of lines, lengths) by type, in the dtype of ``pos``.
+
+    Raises:
+        ValueError: If the faces are no triangles, quads or lines of a mesh with these nodes, or
+            lines do not lie in a plane.
+    """
+    vectors = area_vectors(pos.double(), faces)
+    units = {kind: _unit(vector).to(pos.dtype) for kind, vector in vectors.items()}
+    return units, cell_measures(pos, faces)
+
+
+def node_normals(pos: Tensor, faces: Mapping[str, Tensor]) -> Tensor:
+    """Unit normals of nodes: the mean over the faces around, weighted by their areas.
+
+    Faces of the second order are curved: theirs is the normal at the node, weighted by the
+    Jacobian there.
+
+    Args:
+        pos: Coordinates, [N, 3] for triangles and quads; [N, 2], or [N, 3] in a plane z = const,
+            for lines, whose normal points to their right.
+        faces: Nodes of each face, [F, nodes] by type.
+
+    Returns:
+        [N, d], in the dtype of ``pos``; zero at nodes of no face.
+
+    Raises:
+        ValueError: If the faces are no triangles, quads or lines of a mesh with these nodes, or
+            lines do not lie in a plane.
+    """
+    total = torch.zeros(pos.shape, dtype=torch.float64, device=pos.device)
+    for kind, nodes in checked_cells(pos, faces).items():
+        local = _coordinates(pos, nodes, kind)
+        if CELL_TYPES[kind].order == 1:
+            vectors = _area_vectors(local, nodes, kind, pos.shape[1])[:, None]
+        else:
+            reference = np.array(CELL_TYPES[kind].reference)
+            parts = [normals(slopes) for slopes in tangents(local, nodes, kind, reference)]
+            vectors = torch.cat(parts, dim=1).movedim(0, -1) * quadrature(kind, 1)[1].sum()
+            vectors = pad(vectors, (0, pos.shape[1] - local.shape[1]))
+        vectors = vectors.expand(*nodes.shape, -1).reshape(-1, pos.shape[1])
+        total = total.index_add(0, nodes.reshape(-1), vectors)
+    return _unit(total).to(pos.dtype)
+
+
+def _area_vectors(pos: Tensor, nodes: Tensor, kind: str, dim: int) -> Tensor:
+    """In float64, with zeros up to ``dim`` components."""
+    points, weights = quadrature(kind, 2 * CELL_TYPES[kind].order - 1)
+    shares = torch.tensor(weights, device=pos.device)
+    parts = [normals(slopes) @ shares for slopes in tangents(pos, nodes, kind, points)]
+    vectors = torch.cat(parts, dim=1).t()
+    return pad(vectors, (0, dim - vectors.shape[1]))
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    smallest = torch.finfo(torch.float64).tiny
+    return vectors / vectors.norm(dim=1, keepdim=True).clamp(min=smallest)
+
+
+def _coordinates(pos: Tensor, nodes: Tensor, kind: str) -> Tensor:
+    """Coordinates in which faces have normals: of lines two, of surfaces three."""
+    dim = CELL_TYPES[kind].dim
+    if dim not in (1, 2) or pos.shape[1] <= dim:
+        raise ValueError(
+            f"faces of type '{kind}' have no normals at coordinates of shape {list(pos.shape)}; "
+            f"expected lines in [N, 2], or triangles and quads in [N, 3]"
+        )
+    if dim == 1 and pos.shape[1] == 3:
+        used = pos[nodes.reshape(-1)]
+        extent = used.amax(0) - used.amin(0) if len(used) else used.new_zeros(3)
+        if extent[2] > 1e-6 * extent.max():
+            raise ValueError(
+                f"expected the lines of '{kind}' in a plane z = const, since in space they have "
+                f"no single normal (got z over a range of {float(extent[2]):.3g})"
+            )
+        return pos[:, :2]
+    return pos

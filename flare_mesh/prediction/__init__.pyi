@@ -1,0 +1,4 @@
+from .predictor import OutsideTrainingRangeWarning as OutsideTrainingRangeWarning
+from .predictor import Predictor as Predictor
+from .predictor import predict as predict
+from .result import Prediction as Prediction

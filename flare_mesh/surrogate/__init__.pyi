@@ -1,0 +1,4 @@
+from .load import load_surrogate as load_surrogate
+from .rollout import Rollout as Rollout
+from .surrogate import Surrogate as Surrogate
+from .training_range import TrainingRange as TrainingRange

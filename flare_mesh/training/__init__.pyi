@@ -1,0 +1,13 @@
+from .build import build_module as build_module
+from .data_module import FieldDataModule as FieldDataModule
+from .description import DataDescription as DataDescription
+from .losses import FieldLoss as FieldLoss
+from .losses import LossConfig as LossConfig
+from .metrics import relative_l2 as relative_l2
+from .module import FieldModule as FieldModule
+from .optimizers import OptimizerConfig as OptimizerConfig
+from .optimizers import build_optimizer as build_optimizer
+from .parameter_groups import parameter_groups as parameter_groups
+from .schedules import ScheduleConfig as ScheduleConfig
+from .schedules import build_schedule as build_schedule
+from .unroll import RolloutConfig as RolloutConfig

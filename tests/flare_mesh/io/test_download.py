@@ -1,0 +1,205 @@
+import hashlib
+import stat
+import threading
+import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from flare_mesh.io.download import download_file, download_hub, extract_zip
+
+CONTENT = bytes(range(256)) * 4096
+
+
+class Server(ThreadingHTTPServer):
+    """Serves CONTENT under any path; may break off, or forget what it served before."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.break_after = None
+        self.etag = '"one"'
+        self.content = CONTENT
+        self.ranges = []
+        self.shift = 0
+        self.junk = None
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        server, start = self.server, 0
+        wanted = self.headers.get("Range")
+        server.ranges.append(wanted)
+        if server.junk:
+            self.wfile.write(server.junk)
+            return
+        if wanted and self.headers.get("If-Range") == server.etag:
+            start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+            if start >= len(server.content):
+                self.send_error(416)
+                return
+        self.send_response(206 if start else 200)
+        if start:
+            start += server.shift
+            self.send_header("Content-Range", f"bytes {start}-/{len(server.content)}")
+        body = server.content[start:]
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("ETag", server.etag)
+        self.end_headers()
+        self.wfile.write(body[: server.break_after])
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server():
+    with Server() as running:
+        threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        running.url = f"http://127.0.0.1:{running.server_port}/file.bin"
+        yield running
+        running.shutdown()
+
+
+def test_whole_file(server, tmp_path):
+    path = tmp_path / "new" / "file.bin"
+    sums = {name: hashlib.new(name, CONTENT).hexdigest() for name in ("sha256", "md5")}
+    assert download_file(server.url, path, size=len(CONTENT), **sums) == path
+    assert path.read_bytes() == CONTENT
+    assert [p.name for p in path.parent.iterdir()] == ["file.bin"]
+    download_file(server.url, path)
+    assert len(server.ranges) == 1
+
+
+def test_goes_on_where_it_stopped(server, tmp_path):
+    path = tmp_path / "file.bin"
+    server.break_after = 300_000
+    with pytest.raises(ConnectionError, match=r"file.bin: could not .* try again, or get it by"):
+        download_file(server.url, path)
+    assert not path.exists()
+    server.break_after = None
+    download_file(server.url, path)
+    assert path.read_bytes() == CONTENT
+    assert server.ranges == [None, "bytes=300000-"]
+
+
+def test_another_part_than_asked_for_is_not_appended(server, tmp_path):
+    path = tmp_path / "file.bin"
+    server.break_after = 1000
+    with pytest.raises(ConnectionError):
+        download_file(server.url, path)
+    server.break_after, server.shift = None, -500
+    with pytest.raises(ConnectionError, match="another part of the file than from byte 1,000 on"):
+        download_file(server.url, path)
+    assert download_file(server.url, path).read_bytes() == CONTENT
+    assert server.ranges == [None, "bytes=1000-", None]
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        b"hello\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nabc",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc",
+    ],
+)
+def test_broken_answers(server, tmp_path, junk):
+    server.junk = junk
+    with pytest.raises(ConnectionError, match=r"could not be downloaded .*; try again"):
+        download_file(server.url, tmp_path / "file.bin")
+    assert not (tmp_path / "file.bin").exists()
+
+
+def test_begins_anew_where_the_file_changed(server, tmp_path):
+    server.break_after = 1000
+    with pytest.raises(ConnectionError):
+        download_file(server.url, tmp_path / "file.bin")
+    server.break_after, server.etag, server.content = None, '"two"', CONTENT[::-1]
+    download_file(server.url, tmp_path / "file.bin")
+    assert (tmp_path / "file.bin").read_bytes() == CONTENT[::-1]
+
+
+def test_killed_after_the_last_byte(server, tmp_path):
+    (tmp_path / ".file.bin.partial").write_bytes(CONTENT)
+    (tmp_path / ".file.bin.version").write_text('"one"')
+    download_file(server.url, tmp_path / "file.bin", size=len(CONTENT))
+    assert (tmp_path / "file.bin").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("expected", "message"),
+    [({"size": 7}, "expected 7 bytes"), ({"md5": "0" * 32}, "expected md5 0000")],
+)
+def test_other_content_than_expected(server, tmp_path, expected, message):
+    with pytest.raises(ValueError, match=message):
+        download_file(server.url, tmp_path / "file.bin", **expected)
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_network(tmp_path):
+    with pytest.raises(ConnectionError, match=r"http://127\.0\.0\.1:9/a\.bin.*put it at"):
+        download_file("http://127.0.0.1:9/a.bin", tmp_path / "a.bin")
+    with pytest.raises(ValueError, match="begins with https"):
+        download_file("file:///etc/passwd", tmp_path / "a.bin")
+
+
+def test_hub_without_network(tmp_path):
+    with pytest.raises(ConnectionError, match=r"datasets/owner/name.*put it into"):
+        download_hub("owner/name", tmp_path, endpoint="http://127.0.0.1:9")
+
+
+def archive(path, members, mode=None):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in members.items():
+            info = zipfile.ZipInfo(name)
+            if mode is not None:
+                info.external_attr = mode << 16
+            file.writestr(info, content)
+    return path
+
+
+def test_extract(tmp_path):
+    path = archive(tmp_path / "a.zip", {"a/b.txt": "one", "c.txt": "two"})
+    files = extract_zip(path, tmp_path / "out")
+    assert [file.read_text() for file in files] == ["one", "two"]
+    (tmp_path / "out/c.txt").write_text("mine"[:3])
+    extract_zip(path, tmp_path / "out")
+    assert (tmp_path / "out/c.txt").read_text() == "min"
+
+
+@pytest.mark.parametrize("name", ["../out.txt", "/tmp/out.txt", "a/../../out.txt", "..\\out.txt"])
+def test_names_that_leave_the_folder(tmp_path, name):
+    path = archive(tmp_path / "a.zip", {"good.txt": "1", name: "2"})
+    with pytest.raises(ValueError, match="outside of"):
+        extract_zip(path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_hostile_archives(tmp_path):
+    bomb = archive(tmp_path / "bomb.zip", {"zeros": bytes(1 << 20)})
+    with pytest.raises(ValueError, match="declares 1,048,576 bytes, more than the limit of 1,000"):
+        extract_zip(bomb, tmp_path / "out", max_bytes=1000)
+    link = archive(tmp_path / "link.zip", {"link": "/etc/passwd"}, stat.S_IFLNK | 0o777)
+    with pytest.raises(ValueError, match="outside of"):
+        extract_zip(link, tmp_path / "out")
+    (tmp_path / "cut.zip").write_bytes(bomb.read_bytes()[:-30])
+    with pytest.raises(ValueError, match="not a whole zip"):
+        extract_zip(tmp_path / "cut.zip", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("signature", "offset", "value"),
+    [
+        (b"PK\x01\x02", 10, 99),  # unknown method
+        (b"PK\x01\x02", 8, 1),  # encrypted
+        (b"PK\x03\x04", 40, 0xFF),  # damaged content
+        (b"PK\x01\x02", 20, 3),  # ends early
+    ],
+)
+def test_damaged_archives(tmp_path, signature, offset, value):
+    path = archive(tmp_path / "a.zip", {"a": bytes(range(200))})
+    content = bytearray(path.read_bytes())
+    content[content.index(signature) + offset] = value
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.zip: not a whole zip .* remove it and get it anew"):
+        extract_zip(path, tmp_path / "out")
+    assert path.exists()

@@ -1,0 +1,259 @@
+import meshio
+import numpy as np
+import pytest
+import pyvista
+import torch
+
+from flare_mesh import MeshData
+from flare_mesh.io import read_mesh, vtk_process, write_mesh
+from flare_mesh.io.mesh_formats import WRITABLE_SUFFIXES
+
+
+def mesh_for(suffix):
+    """Two types of cells where the format holds them, with fields where it holds those."""
+    pos = torch.tensor([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [2, 0, 0.5]]).float()
+    cells = {"triangle": torch.tensor([[1, 4, 2]])}
+    if suffix != ".stl":
+        cells["quad"] = torch.tensor([[0, 1, 2, 3]])
+    data = MeshData(pos, **cells)
+    if suffix not in (".stl", ".inp", ".msh"):
+        data["height"] = data.pos[:, 2].clone()
+    if suffix not in (".stl", ".inp", ".msh", ".ply"):
+        data["wind"] = 2 * data.pos
+        data["cell_pressure"] = torch.arange(float(data.num_cells))
+    return data
+
+
+@pytest.mark.parametrize("suffix", WRITABLE_SUFFIXES)
+def test_round_trip(tmp_path, suffix):
+    data = mesh_for(suffix)
+    path = tmp_path / f"m{suffix}"
+    write_mesh(path, data)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    again = read_mesh(path, edges=False)
+    if suffix == ".stl":  # triangles with corners of their own
+        assert torch.equal(again.pos[again.triangle], data.pos[data.triangle])
+        return
+    assert torch.equal(again.pos, data.pos)
+    assert torch.equal(again.cell_index, data.cell_index)
+    assert torch.equal(again.cell_type, data.cell_type)
+    for name, values in (data.node_fields | data.cell_fields).items():
+        stored = again.node_fields | again.cell_fields
+        assert torch.equal(stored[name].reshape(values.shape), values), name
+
+
+def test_chosen_fields_and_type(tmp_path):
+    write_mesh(tmp_path / "m.vtu", mesh_for(".vtu"))
+    data = read_mesh(tmp_path / "m.vtu", fields=["wind", "pressure"], dtype=None)
+    assert (list(data.node_fields), list(data.cell_fields)) == (["wind"], ["pressure"])
+    assert data.pos.dtype == torch.float32
+    with pytest.raises(ValueError, match=r"m\.vtu: no field \['rain'\]; it has the node fields"):
+        read_mesh(tmp_path / "m.vtu", fields=["rain"])
+
+
+def test_several_blocks_and_grids(tmp_path):
+    blocks = pyvista.MultiBlock([pyvista.ImageData(dimensions=(2, 2, 2)) for _ in range(2)])
+    blocks[1].origin = (5, 0, 0)
+    for block in blocks:
+        block["u"] = block.points[:, 0]
+    blocks.save(tmp_path / "m.vtm")
+    data = read_mesh(tmp_path / "m.vtm")
+    assert data.hexahedron.shape == (2, 8)
+    corners = data.pos[data.hexahedron[1]]
+    assert corners[:4].tolist() == [[5, 0, 0], [6, 0, 0], [6, 1, 0], [5, 1, 0]]
+    assert torch.equal(data.u, data.pos[:, 0])
+
+
+def test_what_a_format_cannot_hold(tmp_path):
+    with pytest.raises(ValueError, match=r"m\.xyzw: expected a name that ends in \.vtu or"):
+        write_mesh(tmp_path / "m.xyzw", mesh_for(".vtu"))
+    with pytest.raises(ValueError, match=r"\.inp files cannot hold the fields \['height'"):
+        write_mesh(tmp_path / "m.inp", mesh_for(".vtu"))
+    with pytest.raises(
+        ValueError, match=r"cannot hold the fields \['pressure', 'wind'\]; choose \.vtu"
+    ):
+        write_mesh(tmp_path / "m.ply", mesh_for(".vtu"))
+    with pytest.raises(ValueError, match=r"cannot hold cells of type \['quad'\]"):
+        write_mesh(tmp_path / "m.stl", mesh_for(".inp"))
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match="file is a file, not a folder"):
+        write_mesh(tmp_path / "file" / "m.vtu", meshio.Mesh(np.eye(3), []))
+
+
+@pytest.mark.parametrize(
+    "suffix", [".vtu", ".vtk", ".vtp", ".ply", ".stl", ".msh", ".inp", ".xdmf"]
+)
+def test_truncated_and_wrong_files(tmp_path, suffix):
+    path = tmp_path / f"m{suffix}"
+    write_mesh(path, mesh_for(suffix))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ValueError, match=rf"m\{suffix}"):
+        read_mesh(path)
+    path.write_text("nonsense")
+    with pytest.raises(ValueError, match=rf"m\{suffix}: "):
+        read_mesh(path)
+
+
+def test_ply_header_without_end(tmp_path):
+    write_mesh(tmp_path / "m.ply", mesh_for(".ply"))
+    content = (tmp_path / "m.ply").read_bytes().replace(b"end_header", b"end_heade")
+    (tmp_path / "m.ply").write_bytes(content)
+    with pytest.raises(ValueError, match=r"m\.ply: cannot be read as a mesh \(no header"):
+        read_mesh(tmp_path / "m.ply")
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_ensight_gold_of_both_byte_orders(tmp_path, order):
+    """C Binary, as simulation programs write it: one part of a hexahedron."""
+
+    def line(text):
+        return text.encode().ljust(80)
+
+    def numbers(*values, kind="i4"):
+        return np.array(values, order + kind).tobytes()
+
+    corners = np.array(list(np.ndindex(2, 2, 2)))[[0, 4, 6, 2, 1, 5, 7, 3]]
+    head = ("C Binary", "a", "b", "node id assign", "element id assign", "part")
+    (tmp_path / "m.geo").write_bytes(
+        b"".join(map(line, head))
+        + numbers(1)
+        + line("block")
+        + line("coordinates")
+        + numbers(8)
+        + numbers(*corners.T.ravel(), kind="f4")
+        + line("hexa8")
+        + numbers(1, *range(1, 9))
+    )
+    (tmp_path / "m.t").write_bytes(
+        line("t") + line("part") + numbers(1) + line("coordinates") + numbers(*range(8), kind="f4")
+    )
+    (tmp_path / "m.case").write_text(
+        "FORMAT\ntype: ensight gold\n\nGEOMETRY\nmodel: m.geo\n\n"
+        "VARIABLE\nscalar per node: temperature m.t\n"
+    )
+    data = read_mesh(tmp_path / "m.case")
+    assert data.hexahedron.tolist() == [list(range(8))]
+    np.testing.assert_array_equal(data.pos, corners)
+    assert data.temperature.tolist() == list(range(8))
+
+
+def test_reader_that_is_killed(tmp_path, monkeypatch):
+    """VTK may end its process on a damaged file; that file is bad, and the next is read."""
+    write_mesh(tmp_path / "m.vtk", mesh_for(".vtk"))
+    read_mesh(tmp_path / "m.vtk")
+    child = vtk_process._running()
+    child.kill()
+    monkeypatch.setattr(vtk_process, "_running", lambda: child)
+    with pytest.raises(ValueError, match=r"m\.vtk: cannot be read as a mesh \(.*crash"):
+        read_mesh(tmp_path / "m.vtk")
+    monkeypatch.undo()
+    assert read_mesh(tmp_path / "m.vtk").num_cells == 2
+
+
+def test_cells_that_do_not_fit(tmp_path):
+    points = (
+        "# vtk DataFile Version 5.1\nx\nASCII\nDATASET UNSTRUCTURED_GRID\nPOINTS 1 float\n0 0 0\n"
+    )
+    cells = "CELLS 2 3\nOFFSETS vtktypeint64\n0 99999999\nCONNECTIVITY vtktypeint64\n0 0 0\n"
+    (tmp_path / "bad.vtk").write_text(points + cells + "CELL_TYPES 1\n12\n")
+    with pytest.raises(ValueError, match=r"bad\.vtk: "):
+        read_mesh(tmp_path / "bad.vtk")
+
+
+def test_no_such_file_and_no_such_format(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"m\.vtu: no such file"):
+        read_mesh(tmp_path / "m.vtu")
+    (tmp_path / "m.pkl").write_text("nonsense")
+    with pytest.raises(ValueError, match=r"m\.pkl: not a mesh format that can be read; expected"):
+        read_mesh(tmp_path / "m.pkl")
+
+
+def test_same_format_again(tmp_path):
+    """What meshio tells of a format itself does not keep a mesh from being written to it."""
+    path = tmp_path / "m.msh"
+    blocks = [("triangle", [[0, 1, 2]]), ("quad", [[0, 1, 2, 3]])]
+    tags = {"gmsh:physical": [[7], [8]], "gmsh:geometrical": [[1], [2]]}
+    tags = {name: [np.array(part, np.int32) for part in parts] for name, parts in tags.items()}
+    points = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0.1]])
+    meshio.write(path, meshio.Mesh(points, blocks, cell_data=tags), file_format="gmsh22")
+    for _ in range(2):
+        data = read_mesh(path)
+        assert {k: v.tolist() for k, v in data.cell_fields.items()} == {"gmsh:physical": [7, 8]}
+        write_mesh(path, data)
+    for binary in (False, True):
+        path = tmp_path / "m.stl"
+        triangles = meshio.Mesh(points, blocks[:1])
+        meshio.write(path, triangles, binary=binary)
+        write_mesh(path, read_mesh(path))
+        assert read_mesh(path).cell_fields == {}
+    path = tmp_path / "m.inp"
+    sets = {"cell_sets": {"part": [[0], []]}, "point_sets": {"fixed": [1, 2]}}
+    meshio.write(path, meshio.Mesh(points, blocks, **sets))
+    for _ in range(2):
+        data = read_mesh(path)
+        assert data.fixed.tolist() == [0, 1, 1, 0]
+        assert data["cell_part"].tolist() == [1, 0]
+        write_mesh(path, data)
+
+
+def test_stl_without_a_name(tmp_path):
+    import trimesh
+
+    box = trimesh.creation.box()
+    (tmp_path / "m.stl").write_text(box.export(file_type="stl_ascii"))
+    data = read_mesh(tmp_path / "m.stl")
+    assert (len(data.pos), data.num_cells) == (8, 12)
+    assert data.to_trimesh().volume == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "name", "values", "message"),
+    [
+        (".xdmf", "flag", np.ones(3, np.uint8), "cannot hold the field 'flag' of type uint8"),
+        (".xdmf", "flag", np.ones(3, bool), "cannot hold the field 'flag' of type bool"),
+        (".vtu", "half", np.ones(3, np.float16), "cannot hold the field 'half' of type float16"),
+        (".xdmf", "u", np.ones((3, 0)), r"at least one channel of the field 'u' \(got shape"),
+        (".vtk", "", np.ones(3), "a field name of 1 to 255"),
+        (".vtu", "a" * 256, np.ones(3), "a field name of 1 to 255"),
+        (".vtp", 'a"b', np.ones(3), "a field name of 1 to 255"),
+        (".xdmf", "a\tb", np.ones(3), "a field name of 1 to 255"),
+        (".vtu", "a<b", np.ones(3), "a field name of 1 to 255"),
+        (".ply", "a b", np.ones(3), "cannot hold the space in the field name 'a b'"),
+    ],
+)
+def test_fields_that_a_format_cannot_hold(tmp_path, suffix, name, values, message):
+    mesh = meshio.Mesh(np.eye(3), [("triangle", [[0, 1, 2]])], point_data={name: values})
+    with pytest.raises(ValueError, match=message) as error:
+        write_mesh(tmp_path / f"m{suffix}", mesh)
+    assert f"m{suffix}" in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "nodes"), [("vertex", 1), ("pyramid", 5), ("wedge18", 18), ("hexahedron27", 27)]
+)
+def test_cells_that_abaqus_does_not_have(tmp_path, kind, nodes):
+    mesh = meshio.Mesh(np.zeros((nodes, 3)), [(kind, [range(nodes)])])
+    with pytest.raises(ValueError, match=rf"m\.inp: .* cells of type \['{kind}'\]"):
+        write_mesh(tmp_path / "m.inp", mesh)
+
+
+def test_tensors_and_coordinates_are_exact(tmp_path):
+    rng = np.random.default_rng(0)
+    points, stress = rng.random((3, 3), np.float32), rng.random((3, 3, 3), np.float32)
+    fields = {"stress": stress}
+    mesh = meshio.Mesh(points, [("triangle", [[0, 1, 2]])], point_data=fields)
+    for suffix in (".vtu", ".vtk", ".vtp", ".xdmf"):
+        write_mesh(tmp_path / f"m{suffix}", mesh)
+        data = read_mesh(tmp_path / f"m{suffix}")
+        np.testing.assert_array_equal(data.pos, points)
+        np.testing.assert_array_equal(data.stress, stress.reshape(3, 9))
+    write_mesh(tmp_path / "m.vtu", mesh)
+    assert read_mesh(tmp_path / "m.vtu", dtype=None).pos.dtype == torch.float32
+
+
+def test_reason_that_meshio_gives(tmp_path):
+    (tmp_path / "m.xdmf").write_text('<Xdmf Version="9"/>')
+    with pytest.raises(ValueError, match="Unknown XDMF version 9"):
+        read_mesh(tmp_path / "m.xdmf")

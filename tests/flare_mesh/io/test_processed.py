@@ -1,0 +1,116 @@
+import os
+
+import numpy as np
+import pytest
+
+from flare_mesh.io.processed import keep_npy, keep_npy_file, keep_npz, source_tag
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "raw.txt"
+    path.write_text("1 2 3")
+    return path
+
+
+class Maker:
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self):
+        self.calls += 1
+        return np.full(3, self.calls)
+
+
+def test_made_once_and_mapped(source, tmp_path):
+    make = Maker()
+    target = tmp_path / "processed/deep/a.npy"
+    for _ in range(3):
+        array = keep_npy(target, [source], make)
+        assert isinstance(array, np.memmap)
+        assert array.tolist() == [1, 1, 1]
+    assert make.calls == 1
+
+
+def test_made_anew_when_a_source_changes(source, tmp_path):
+    make = Maker()
+    target = tmp_path / "processed/a.npy"
+    other = tmp_path / "processed/a-b.npy"
+    keep_npy(target, [source], make)
+    keep_npy(other, [source], make)
+    os.utime(source, ns=(1, 1))
+    assert keep_npy(target, [source], make).tolist() == [3, 3, 3]
+    source.write_text("1 2 3 4")
+    os.utime(source, ns=(1, 1))
+    assert keep_npy(target, [source], make).tolist() == [4, 4, 4]
+    # The old ones are gone, those of another name are not.
+    assert sorted(p.name[:-17] for p in target.parent.iterdir()) == ["a", "a-b"]
+
+
+def test_several_arrays(source, tmp_path):
+    target = tmp_path / "a.npz"
+    calls = []
+
+    def make():
+        calls.append(1)
+        return {"x": np.arange(3), "y": np.ones((2, 2), np.float32)}
+
+    for _ in range(2):
+        arrays = keep_npz(target, [source], make, ["x", "y"])
+        assert arrays["x"].tolist() == [0, 1, 2]
+        assert arrays["y"].dtype == np.float32
+    assert len(calls) == 1
+
+
+def test_where_nothing_can_be_written(source, tmp_path, caplog):
+    make = Maker()
+    (tmp_path / "processed").touch()
+    for number in (1, 2):
+        array = keep_npy(tmp_path / "processed/a.npy", [source], make)
+        assert array.tolist() == [number] * 3
+    assert "cannot be kept, so it is made at each access" in caplog.text
+
+
+@pytest.mark.parametrize("damage", [lambda c: c[:-8], lambda c: b"x" + c[1:], lambda c: b""])
+def test_damaged_files_are_made_anew(source, tmp_path, caplog, damage):
+    make = Maker()
+    folder = tmp_path / "processed"
+
+    def keep():
+        array = keep_npy(folder / "a.npy", [source], make)
+        arrays = keep_npz(folder / "b.npz", [source], lambda: {"x": make()}, ["x"])
+        path = keep_npy_file(folder / "c.npy", [source], lambda path: np.save(path, make()))
+        return [array[0], arrays["x"][0], np.load(path)[0]]
+
+    assert keep() == keep() == [1, 2, 3]
+    for path in folder.iterdir():
+        path.write_bytes(damage(path.read_bytes()))
+    assert keep() == keep() == [4, 5, 6]
+    assert caplog.text.count("it is made anew") == 3
+    assert len([*folder.iterdir()]) == 3
+
+
+def test_large_files_where_nothing_can_be_written(source, tmp_path, caplog):
+    make = Maker()
+    (tmp_path / "processed").touch()
+    first, path = (
+        keep_npy_file(tmp_path / "processed/a.npy", [source], lambda path: np.save(path, make()))
+        for _ in range(2)
+    )
+    assert first == path
+    assert caplog.text.count("cannot be kept") == 1
+    assert np.load(path).tolist() == [1] * 3
+
+
+def test_failure_leaves_nothing(source, tmp_path):
+    def fail():
+        raise ValueError("bad source")
+
+    with pytest.raises(ValueError, match="bad source"):
+        keep_npy(tmp_path / "processed/a.npy", [source], fail)
+    assert not (tmp_path / "processed").exists()
+
+
+def test_missing_source(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        source_tag([tmp_path / "none"])

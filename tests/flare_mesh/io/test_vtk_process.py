@@ -1,0 +1,100 @@
+import multiprocessing
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from flare_mesh.io import vtk_process
+from flare_mesh.io.vtk_process import read_in_child, reason_of
+
+pyvista = pytest.importorskip("pyvista")
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Meshes that tell by their number of points which file they are."""
+    paths = []
+    for size in range(2, 6):
+        paths.append(tmp_path / f"{size}.vti")
+        pyvista.ImageData(dimensions=(size, 1, 1)).save(paths[-1])
+    return paths
+
+
+def sizes(paths):
+    return [len(read_in_child(path)["points"]) for path in paths]
+
+
+def test_interrupt_between_request_and_answer(files, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    read_in_child(files[0])
+    monkeypatch.setattr(vtk_process, "_take", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        read_in_child(files[0])
+    monkeypatch.undo()
+    assert sizes(files[1:]) == [3, 4, 5]
+
+
+def test_answer_to_another_request(files):
+    read_in_child(files[0])
+    child = vtk_process._running()
+    path = bytes(files[0])
+    child.stdin.write(vtk_process._REQUEST.pack(10**6, len(path)) + path)
+    with pytest.raises(ValueError, match="crash"):
+        read_in_child(files[1])
+    assert sizes(files) == [2, 3, 4, 5]
+
+
+def test_threads(files):
+    start = threading.Barrier(4)
+
+    def work(path):
+        start.wait()
+        return sizes([path] * 10)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert [set(found) for found in pool.map(work, files)] == [{2}, {3}, {4}, {5}]
+
+
+def test_newline_in_a_name(files, tmp_path):
+    odd = tmp_path / f"a\n{files[0]}"
+    odd.parent.mkdir(parents=True)
+    files[1].rename(odd)
+    assert sizes([odd, files[2]]) == [3, 4]
+
+
+@pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
+def test_forked_process(files):
+    """It has a child of its own, also if the parent was reading when it was forked."""
+    read_in_child(files[0])
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    with vtk_process._lock:
+        worker = context.Process(target=lambda: queue.put(sizes(files)))
+        worker.start()
+        assert queue.get(timeout=60) == [2, 3, 4, 5]
+        worker.join()
+    assert sizes(files) == [2, 3, 4, 5]
+
+
+def test_reason(tmp_path):
+    error = RuntimeError(
+        "ERROR: In vtkDataReader.cxx, line 746\nvtkDataReader (0x5581): Unrecognized type"
+    )
+    assert reason_of(error) == "Unrecognized type"
+    assert reason_of(MemoryError()) == "MemoryError"
+    path = tmp_path / "a.vtk"
+    path.write_text("nonsense")
+    with pytest.raises(ValueError) as told:
+        read_in_child(path)
+    assert ".cxx" not in str(told.value)
+    assert len(str(told.value)) > 10
+
+
+def test_ghost_flags_that_do_not_fit():
+    arrays = {"points": np.zeros((3, 3)), "index": np.arange(3), "offset": np.array([0, 3])}
+    arrays |= {"types": np.array([5]), "cell:vtkGhostType": np.ones(2, np.uint8)}
+    with pytest.raises(ValueError, match="expected 1 values of vtkGhostType"):
+        vtk_process.without_ghosts(arrays)

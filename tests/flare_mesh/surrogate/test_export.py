@@ -1,0 +1,257 @@
+import sys
+
+import pytest
+import torch
+from torch import nn
+from torch.fx import GraphModule
+
+from flare_mesh import FLAREOperator, Surrogate
+from flare_mesh.models import MODELS, build, model_options
+from flare_mesh.surrogate.export import export_onnx, export_program
+from flare_mesh.testing import random_graph
+
+TINY = {"hidden_channels": 8, "num_layers": 1, "heads": 2, "num_latents": 4, "kv_layers": 0,
+        "ffn_layers": 0, "head_layers": 0}  # fmt: skip
+SIZES = (1, 3, 500)  # the last is larger than any that an export is traced with
+
+
+def onnx_session(path):
+    runtime = pytest.importorskip("onnxruntime")
+    return runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+
+def run(path):
+    """The file at ``path`` as a function of named tensors."""
+    if path.suffix == ".pt2":
+        program = torch.export.load(path).module()
+        return lambda **inputs: program(**inputs)
+    session = onnx_session(path)
+
+    def call(**inputs):
+        arrays = {key: tensor.numpy() for key, tensor in inputs.items()}
+        return torch.from_numpy(session.run(["field"], arrays)[0])
+
+    return call
+
+
+def random_inputs(n, model, *, weight=False, dtype=torch.float32):
+    graph = random_graph(
+        n, model.config["in_channels"], pos_dim=model.config["pos_dim"], seed=n, dtype=dtype
+    )
+    inputs = {"pos": graph.pos}
+    if graph.x is not None:
+        inputs["x"] = graph.x
+    if weight:
+        inputs["weight"] = torch.linspace(0.1, 2.0, n, dtype=dtype)
+    if model.uses_edges:
+        generator = torch.Generator().manual_seed(n)
+        inputs["edge_index"] = torch.randint(n, (2, 4 * n), generator=generator)
+    return inputs
+
+
+@torch.no_grad()
+def assert_same(path, model, *, weight=False, dtype=torch.float32):
+    """The file gives what the model gives, with whatever backend it computes."""
+    program = run(path)
+    for n in SIZES:
+        inputs = random_inputs(n, model, weight=weight, dtype=dtype)
+        want = model(inputs.get("x"), **{k: t for k, t in inputs.items() if k != "x"})
+        got = program(**inputs)
+        assert got.shape == want.shape
+        assert (got - want).norm() <= 1e-4 * want.norm()
+
+
+def spread(model, std=0.3):
+    """Weights that are large enough for a wrong result to be seen."""
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=std)
+    return model
+
+
+def test_a_program_of_torch_alone(tmp_path):
+    model = spread(FLAREOperator(2, 3, **TINY))
+    before = model.blocks[0].attention.backend
+    export_program(model, tmp_path / "field.pt2", weight=True)
+    assert model.training
+    assert model.blocks[0].attention.backend == before
+    assert [file.name for file in tmp_path.iterdir()] == ["field.pt2"]
+    for backend in ("sdpa", "numba"):
+        model.blocks[0].attention.backend = backend
+        assert_same(tmp_path / "field.pt2", model, weight=True)
+    graphs = torch.export.load(tmp_path / "field.pt2").graph_module.modules()
+    called = [n.target for g in graphs if isinstance(g, GraphModule) for n in g.graph.nodes]
+    spaces = {f.namespace for f in called if isinstance(f, torch._ops.OpOverload)}
+    assert spaces == {"aten"}
+
+
+def test_onnx(tmp_path):
+    pytest.importorskip("onnxscript")
+    model = spread(FLAREOperator(0, 3, **TINY, queries="synthesized"))
+    export_onnx(model, tmp_path / "field.onnx")
+    session = onnx_session(tmp_path / "field.onnx")
+    assert [i.name for i in session.get_inputs()] == ["pos"]
+    assert [o.name for o in session.get_outputs()] == ["field"]
+    assert [file.name for file in tmp_path.iterdir()] == ["field.onnx"]
+    for backend in ("sdpa", "numba"):
+        model.blocks[0].attention.backend = backend
+        assert_same(tmp_path / "field.onnx", model)
+
+
+def physical_surrogate():
+    torch.manual_seed(0)
+    surrogate = Surrogate(spread(FLAREOperator(2, 3, **TINY)), {"u": 3})
+    cases = [random_graph(50, 2, seed=seed) for seed in range(2)]
+    for case in cases:
+        case.pos = case.pos * 20 + 100
+        case.x = case.x * 3 - 7
+        case.y = case.x.new_ones(50, 3) * 5 + case.pos * torch.tensor([1.0, 0.1, 10.0])
+    surrogate.fit_normalizers(cases)
+    return surrogate, cases[0]
+
+
+@torch.no_grad()
+def test_a_surrogates_file_takes_and_gives_physical_values(tmp_path):
+    surrogate, case = physical_surrogate()
+    export_program(surrogate, tmp_path / "field.pt2")
+    got = run(tmp_path / "field.pt2")(x=case.x, pos=case.pos)
+    want = surrogate.eval()(case)
+    torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4 * float(want.abs().max()))
+    assert float(want[:, 2].mean()) > 100  # decoded
+
+
+def test_neighbour_searches_are_refused(tmp_path, capfd):
+    model = FLAREOperator(0, 1, **TINY, encoder="graph", encoder_options={"radius": 0.5})
+    with pytest.raises(ValueError, match="FLAREOperator: cannot be exported: what it computes"):
+        export_program(model, tmp_path / "field.pt2")
+    assert not list(tmp_path.iterdir())
+    assert len(capfd.readouterr().err) < 500  # torch tells the whole graph otherwise
+
+
+def test_wrong_results_do_not_become_files(tmp_path):
+    class Counts(FLAREOperator):
+        """Adds the number of nodes, which its trace takes for a constant."""
+
+        def forward(self, x, pos=None, *args, **options):
+            nodes = 24 if torch.compiler.is_compiling() else len(pos)
+            return super().forward(x, pos, *args, **options) + nodes
+
+    (tmp_path / "field.pt2").write_bytes(b"older")
+    with pytest.raises(ValueError, match="on 1 nodes the written file differs by"):
+        export_program(Counts(0, 1, **TINY), tmp_path / "field.pt2")
+    assert (tmp_path / "field.pt2").read_bytes() == b"older"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_field_of_zeros_is_exported(tmp_path):
+    model = FLAREOperator(0, 1, **TINY)
+    nn.init.zeros_(model.head.layers[-1].weight)
+    export_program(model, tmp_path / "field.pt2")
+
+
+def test_calls_of_foreign_operators_are_refused(tmp_path):
+    class Foreign(FLAREOperator):
+        def forward(self, x, pos=None, *args, **options):
+            return super().forward(x, _foreign(pos), *args, **options)
+
+    with pytest.raises(ValueError, match="it calls flare_mesh_test.twice.default"):
+        export_program(Foreign(0, 1, **TINY), tmp_path / "field.pt2")
+
+
+@torch.library.custom_op("flare_mesh_test::twice", mutates_args=())
+def _foreign(pos: torch.Tensor) -> torch.Tensor:
+    return 2 * pos
+
+
+@_foreign.register_fake
+def _(pos):
+    return torch.empty_like(pos)
+
+
+def test_bad_input(tmp_path, monkeypatch):
+    model = FLAREOperator(0, 1, **TINY)
+    with pytest.raises(ValueError, match=r"expected a file name that ends in \.pt2"):
+        export_program(model, tmp_path / "field.onnx")
+    with pytest.raises(ValueError, match="expected a model in float32 or float64"):
+        export_program(model.bfloat16(), tmp_path / "field.pt2")
+    model.float()
+    pytest.importorskip("onnxruntime")
+    with pytest.raises(ValueError, match=r"'opset' >= 18 \(got 11\)"):
+        export_onnx(model, tmp_path / "field.onnx", opset=11)
+    with pytest.raises(ValueError, match=r"expected a file name that ends in \.onnx"):
+        export_onnx(model, tmp_path / "field.pt2")
+    monkeypatch.setattr("flare_mesh.surrogate.export._MOST", 10)
+    with pytest.raises(ValueError, match="an ONNX file holds less than 2; export it to .pt2"):
+        export_onnx(model, tmp_path / "field.onnx")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ImportError, match=r'pip install "flare-mesh\[export\]"'):
+        export_onnx(model, tmp_path / "field.onnx")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"queries": "synthesized", "norm": "rms"},
+        {"decode": "encoded", "qk_norm": True, "act": "silu"},
+        {"encoder": "fourier", "checkpointing": True, "pos_dim": 2},
+        {"encoder": "graph"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("suffix", [".pt2", ".onnx"])
+def test_variants(tmp_path, options, suffix):
+    torch.manual_seed(0)
+    model = spread(FLAREOperator(2, 3, **(TINY | {"num_layers": 2} | options)), 0.2)
+    write(model, tmp_path / f"field{suffix}", weight=True)
+    assert_same(tmp_path / f"field{suffix}", model, weight=True)
+
+
+def write(model, path, **options):
+    if path.suffix == ".onnx":
+        pytest.importorskip("onnxscript")
+        export_onnx(model, path, **options)
+    else:
+        export_program(model, path, **options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("opset", [18, 21, 23])
+def test_opsets(tmp_path, opset):
+    onnx = pytest.importorskip("onnx")
+    model = spread(FLAREOperator(2, 3, **TINY))
+    export_onnx(model, tmp_path / "field.onnx", opset=opset)
+    imported = onnx.load(tmp_path / "field.onnx").opset_import
+    assert [entry.version for entry in imported if entry.domain == ""] == [opset]
+    assert_same(tmp_path / "field.onnx", model)
+
+
+@pytest.mark.slow
+def test_double_precision(tmp_path):
+    pytest.importorskip("onnxscript")
+    model = spread(FLAREOperator(2, 3, **TINY)).double()
+    export_onnx(model, tmp_path / "field.onnx", weight=True)
+    assert_same(tmp_path / "field.onnx", model, weight=True, dtype=torch.float64)
+
+
+@pytest.mark.slow
+@torch.no_grad()
+def test_a_surrogate_as_onnx(tmp_path):
+    pytest.importorskip("onnxscript")
+    surrogate, case = physical_surrogate()
+    export_onnx(surrogate, tmp_path / "field.onnx")
+    want = surrogate.eval()(case)
+    got = run(tmp_path / "field.onnx")(x=case.x, pos=case.pos)
+    torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4 * float(want.abs().max()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".pt2", ".onnx"])
+@pytest.mark.parametrize("name", list(MODELS))
+def test_every_model(tmp_path, name, suffix):
+    torch.manual_seed(0)
+    small = {"hidden_channels": 8, "num_layers": 1, "heads": 2, "num_latents": 4, "num_slices": 4}
+    options = {key: value for key, value in small.items() if key in model_options(name)}
+    model = build(name, in_channels=2, out_channels=3, **options)
+    path = tmp_path / f"field{suffix}"
+    write(model, path)
+    assert_same(path, model.eval())

@@ -1,0 +1,76 @@
+import json
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flare_mesh.surrogate.rollout import Rollout
+
+
+def rollout(num_in=2, num_out=3, velocity=2):
+    """A velocity and a temperature, and a material that does not change."""
+    return Rollout(
+        {"material": 1, "velocity_in": velocity * num_in, "T_in": num_in},
+        {"T_out": num_out, "velocity_out": velocity * num_out},
+        num_in,
+        num_out,
+    )
+
+
+def test_a_step_enters_the_past_of_its_field():
+    series = rollout()
+    assert series.step_fields == {"T_out": 1, "velocity_out": 2}
+    #                 material, velocity at 0 and at 1, T at 0 and at 1
+    x = torch.tensor([[7.0, 10.0, 20.0, 11.0, 21.0, 100.0, 101.0]])
+    step = torch.tensor([[102.0, 12.0, 22.0]])
+    expected = torch.tensor([[7.0, 11.0, 21.0, 12.0, 22.0, 101.0, 102.0]])
+    assert torch.equal(series.advance(x, step), expected)
+
+
+def test_one_step_in_is_replaced():
+    series = Rollout({"T_in": 1}, {"T_out": 4}, 1, 4)
+    assert torch.equal(series.advance(torch.zeros(3, 1), torch.ones(3, 1)), torch.ones(3, 1))
+
+
+def test_order_of_a_series_is_step_by_step_in_each_field():
+    y = torch.tensor([[1.0, 2.0, 3.0, 10.0, 20.0, 11.0, 21.0, 12.0, 22.0]])
+    steps = rollout().split(y)
+    expected = [[1.0, 10.0, 20.0], [2.0, 11.0, 21.0], [3.0, 12.0, 22.0]]
+    assert [step[0].tolist() for step in steps] == expected
+
+
+@given(st.integers(1, 4), st.integers(1, 5), st.integers(1, 3), st.integers(1, 7))
+def test_join_is_the_inverse_of_split(num_in, num_out, velocity, steps):
+    """Also of other numbers of steps than those trained on."""
+    series = rollout(num_in, num_out, velocity)
+    y = torch.arange(2.0 * steps * (1 + velocity)).reshape(2, -1)
+    parts = series.split(y)
+    assert len(parts) == steps
+    assert torch.equal(series.join(parts), y)
+    assert series.fields_of(steps) == {"T_out": steps, "velocity_out": velocity * steps}
+
+
+def test_a_walk_of_known_steps_rebuilds_the_series():
+    """Fed with the truth, x runs through all windows of the series."""
+    series, values = Rollout({"T_in": 2}, {"T_out": 1}, 2, 1), torch.arange(6.0)[None]
+    x = values[:, :2]
+    for t in range(2, 6):
+        x = series.advance(x, values[:, t : t + 1])
+        assert torch.equal(x, values[:, t - 1 : t + 1])
+
+
+def test_json_and_back():
+    series = rollout()
+    assert Rollout(**json.loads(json.dumps(series.to_dict()))) == series
+
+
+def test_what_does_not_fit():
+    with pytest.raises(ValueError, match="expected the past of 'T_out' as an input 'T_in'"):
+        Rollout({"velocity_in": 1}, {"T_out": 1}, 1, 1)
+    with pytest.raises(ValueError, match="and 2 steps of 'T_out'"):
+        Rollout({"T_in": 1}, {"T_out": 3}, 1, 2)
+    with pytest.raises(ValueError, match=r"2 steps of 1 channels in 'T_in' \(got 3 channels\)"):
+        Rollout({"T_in": 3}, {"T_out": 1}, 2, 1)
+    with pytest.raises(ValueError, match=r"at least one step in and one out \(got 1 and 0\)"):
+        Rollout({"T_in": 1}, {"T_out": 1}, 1, 0)

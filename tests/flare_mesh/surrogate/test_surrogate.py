@@ -1,0 +1,171 @@
+import json
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from flare_mesh import FLAREOperator
+from flare_mesh.surrogate.rollout import Rollout
+from flare_mesh.surrogate.surrogate import Surrogate
+from flare_mesh.testing import random_graph
+
+
+def surrogate(**options):
+    torch.manual_seed(0)
+    model = FLAREOperator(2, 4, hidden_channels=8, num_layers=1, heads=2, num_latents=3)
+    return Surrogate(model, {"displacement": 3, "von_mises": 1}, **options)
+
+
+def test_works_in_physical_units():
+    s = surrogate()
+    cases = [random_graph(20, 2, seed=i) for i in range(3)]
+    for case in cases:
+        case.y = torch.randn(20, 4) * 50 + 7
+    s.fit_normalizers(cases)
+    case = cases[0]
+    raw = s.model(s.x_normalizer(case.x), s.pos_normalizer(case.pos))
+    expected = raw * s.y_normalizer.std + s.y_normalizer.mean
+    fields = s.predict(case)
+    torch.testing.assert_close(fields["displacement"], expected[:, :3].detach())
+    torch.testing.assert_close(fields["von_mises"], expected[:, 3:].detach())
+
+
+def test_save_and_load(tmp_path):
+    s = surrogate(units={"displacement": "mm"}, info={"pitch": 2.0})
+    s.fit_normalizers([random_graph(9, 2).update({"y": torch.randn(9, 4)})])
+    s.save(tmp_path)
+    again = Surrogate.load(tmp_path)
+    case = random_graph(9, 2, seed=5)
+    assert torch.equal(again.predict(case)["von_mises"], s.predict(case)["von_mises"])
+    assert (again.info, again.units) == ({"pitch": 2.0}, {"displacement": "mm"})
+
+
+def test_bad_options():
+    model = FLAREOperator(0, 4, hidden_channels=8, num_layers=1, heads=2, num_latents=3)
+    with pytest.raises(ValueError, match="do not add up to the model's 4 output channels"):
+        Surrogate(model, {"displacement": 3})
+    with pytest.raises(ValueError, match="unknown transform 'knn_edge'; did you mean 'knn_edges'"):
+        Surrogate(model, {"u": 4}, features=["knn_edge"])
+    with pytest.raises(ValueError, match=r"no normaliser of \['z'\]; choose from"):
+        Surrogate(model, {"u": 4}, normalizers={"z": "identity"})
+    with pytest.raises(ValueError, match="the normaliser of 'y', 'gauss': unknown normaliser"):
+        Surrogate(model, {"u": 4}, normalizers={"y": "gauss"})
+
+
+def test_saving_replaces_the_file_in_one_step(tmp_path):
+    surrogate().save(tmp_path)
+    surrogate(info={"pitch": 1.0}).save(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["surrogate.safetensors"]
+    assert Surrogate.load(tmp_path).info == {"pitch": 1.0}
+
+
+def test_damaged_files(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no trained surrogate there"):
+        Surrogate.load(tmp_path)
+    file = tmp_path / "surrogate.safetensors"
+    surrogate().save(tmp_path)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-100])
+    with pytest.raises(ValueError, match="surrogate.safetensors: cannot be loaded as a surrogate"):
+        Surrogate.load(tmp_path)
+    file.write_bytes(whole.replace(b'von_mises\\": 1', b'von_mises\\": 2'))
+    with pytest.raises(ValueError, match="do not add up to the model's 4 output channels"):
+        Surrogate.load(tmp_path)
+    save_file({"weight": torch.zeros(1)}, file)
+    with pytest.raises(ValueError, match="cannot be loaded as a surrogate"):
+        Surrogate.load(tmp_path)
+
+
+def test_all_options_survive_saving(tmp_path):
+    torch.manual_seed(0)
+    model = FLAREOperator(3, 1, hidden_channels=8, num_layers=1, heads=2, num_latents=3)
+    rollout = Rollout({"T_in": 2, "k": 1}, {"T_out": 3}, 2, 3)
+    s = Surrogate(
+        model,
+        {"T_out": 3},
+        inputs={"T_in": 2, "k": 1},
+        features=[{"knn_edges": {"k": 2}}],
+        normalizers={"pos": {"name": "unit_cube", "limits": [-1, 1]}, "x": "identity"},
+        rollout=rollout,
+    )
+    case = random_graph(9, 3).update({"y": torch.randn(9, 3)})
+    s.fit_normalizers([case])
+    s.save(tmp_path)
+    again = Surrogate.load(tmp_path)
+    assert json.dumps(again.header()) == json.dumps(s.header())
+    assert again.rollout == rollout
+    assert torch.equal(again.pos_normalizer(case.pos), s.pos_normalizer(case.pos))
+    assert float(again.pos_normalizer(case.pos).min()) == -1.0
+    assert torch.equal(again.predict(case)["T_out"], s.predict(case)["T_out"])
+    assert again.prepare(case).edge_index.shape[1] == 18
+    assert again.training_range.differences(case) == []
+    torch.testing.assert_close(again.y_mean, case.y.mean()[None])
+
+
+def test_a_series_is_gone_through_step_by_step():
+    torch.manual_seed(0)
+    model = FLAREOperator(2, 1, hidden_channels=8, num_layers=1, heads=2, num_latents=3)
+    s = Surrogate(
+        model, {"T_out": 2}, inputs={"T_in": 2}, rollout=Rollout({"T_in": 2}, {"T_out": 2}, 2, 2)
+    )
+    case = random_graph(9, 2)
+    case.x = torch.randn(9, 2)
+    first = s.step(case, case.x)
+    second = s.step(case, torch.cat([case.x[:, 1:], first], 1))
+    expected = torch.cat([first, second], 1).detach()
+    torch.testing.assert_close(s.predict(case)["T_out"], expected)
+    torch.testing.assert_close(s.predict(case, num_steps=1)["T_out"], expected[:, :1])
+
+
+def test_another_version_is_named(tmp_path):
+    surrogate().save(tmp_path)
+    file = tmp_path / "surrogate.safetensors"
+    with safe_open(file, framework="pt") as opened:
+        header = json.loads(opened.metadata()["surrogate"])
+    del header["rollout"]
+    header["version"] = "0.0.1"
+    save_file(surrogate().state_dict(), file, metadata={"surrogate": json.dumps(header)})
+    with pytest.raises(ValueError, match=r"no 'rollout' in its header \(written by flare-mesh 0.0"):
+        Surrogate.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": 3},
+        {"model": {"name": "flare", "in_channels": 2}},
+        {"model": {"name": "nothing", "in_channels": 2, "out_channels": 4}},
+        {"fields": [1]},
+        {"fields": {"u": "many"}},
+        {"rollout": {"inputs": {}, "fields": {"u": 4}, "num_in": 1, "num_out": 0}},
+        {"features": [{"knn_edges": 3}]},
+        {"features": "knn_edges"},
+        {"normalizers": {"y": {"channels": 4}}},
+        {"training_range": {"pos": 3}},
+        {"unheard_of": 1},
+    ],
+    ids=str,
+)
+def test_hostile_headers_are_refused(tmp_path, change):
+    header = json.dumps({**surrogate().header(), **change})
+    file = tmp_path / "surrogate.safetensors"
+    save_file(surrogate().state_dict(), file, metadata={"surrogate": header})
+    with pytest.raises(ValueError, match="surrogate.safetensors: cannot be loaded as a surrogate:"):
+        Surrogate.load(tmp_path)
+
+
+def test_a_flipped_bit_is_seen(tmp_path):
+    file = tmp_path / "surrogate.safetensors"
+    surrogate().save(tmp_path)
+    whole = bytearray(file.read_bytes())
+    whole[-7] ^= 64
+    file.write_bytes(whole)
+    with pytest.raises(ValueError, match="damaged: the weights do not have their checksum"):
+        Surrogate.load(tmp_path)
+
+
+def test_predicting_leaves_the_mode_as_it_was():
+    s = surrogate().train()
+    s.predict(random_graph(5, 2))
+    assert s.training

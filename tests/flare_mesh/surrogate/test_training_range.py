@@ -1,0 +1,91 @@
+import json
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch_geometric.data import Data
+
+from flare_mesh.surrogate.training_range import TrainingRange
+
+
+def case(pos, x=None):
+    return Data(pos=torch.tensor(pos), x=None if x is None else torch.tensor(x))
+
+
+UNIT = case([[0.0, 0.0], [2.0, 1.0], [1.0, 0.5]], [[10.0], [30.0], [20.0]])
+
+
+def test_bounds_of_one_case_and_of_several():
+    one = TrainingRange.of(UNIT)
+    assert one.num_nodes == (3, 3)
+    assert list(one.pos) == [(0.0, 2.0), (0.0, 1.0)]
+    assert list(one.extent) == [(2.0, 2.0), (1.0, 1.0)]
+    assert list(one.x) == [(10.0, 30.0)]
+    other = TrainingRange.of(case([[-4.0, 0.0], [-3.0, 5.0]], [[0.0], [1.0]]))
+    both = TrainingRange.merge([one, other])
+    assert both.num_nodes == (2, 3)
+    assert list(both.pos) == [(-4.0, 2.0), (0.0, 5.0)]
+    assert list(both.extent) == [(1.0, 2.0), (1.0, 5.0)]
+    assert list(both.x) == [(0.0, 30.0)]
+    assert TrainingRange.merge([other, one]) == both
+
+
+def test_what_lies_inside_is_not_told():
+    known = TrainingRange.of(UNIT)
+    assert known.differences(UNIT) == []
+    # A share of the range may be left.
+    assert known.differences(case([[0.0, 0.0], [2.05, 1.0]], [[9.5], [30.9]])) == [
+        "size along x 2.05, trained on 2"
+    ]
+
+
+def test_what_lies_outside_is_told_by_name():
+    known = TrainingRange.of(UNIT)
+    far = case([[0.0, 0.0], [2.0, 1.0], [1.0, 0.5]], [[10.0], [70.0], [20.0]])
+    assert known.differences(far, ["load"]) == ["load 10 to 70, trained on 10 to 30"]
+    assert known.differences(far) == ["input channel 0 10 to 70, trained on 10 to 30"]
+    moved = case([[5.0, 0.0], [7.0, 1.0], [6.0, 0.5]], [[10.0], [30.0], [20.0]])
+    assert known.differences(moved) == ["coordinate x 5 to 7, trained on 0 to 2"]
+    many = case([[0.0, 0.0]] * 6 + [[2.0, 1.0]], [[20.0]] * 7)
+    assert known.differences(many) == ["7 nodes, trained on 3 to 3"]
+
+
+def test_names_of_inputs_that_are_not_the_channels_are_left_aside():
+    known = TrainingRange.of(case([[0.0], [1.0]]))
+    assert known.differences(case([[0.0], [1.0]]), ["made", "of", "features"]) == []
+
+
+def test_rounding_of_what_never_varies_is_no_difference():
+    """A plane at z = 20, as another program writes it."""
+    flat = [[0.0, 0.0, 20.0], [2.0, 0.0, 20.0], [0.0, 3.0, 20.0]]
+    known = TrainingRange.of(case(flat, [[5.0]] * 3))
+    again = case(flat, [[5.0 + 2e-6]] * 3)
+    again.pos[1, 2] += 4e-6
+    again.pos[:, 0] += 1e-6
+    assert known.differences(again) == []
+    again.pos[:, 2] += 0.01
+    assert known.differences(again) == ["coordinate z 20.01 to 20.01, trained on 20"]
+
+
+@given(st.lists(st.tuples(st.floats(-9, 9, width=32), st.floats(-9, 9, width=32)), min_size=2))
+def test_a_training_case_is_never_outside(points):
+    data = case([list(point) for point in points])
+    other = case([[1.0, 2.0]] * len(points))
+    known = TrainingRange.merge([TrainingRange.of(data), TrainingRange.of(other)])
+    assert known.differences(data) == []
+
+
+def test_json_and_back():
+    known = TrainingRange.of(UNIT)
+    again = TrainingRange.from_dict(json.loads(json.dumps(known.to_dict())))
+    assert again.differences(UNIT) == []
+    assert (again.num_nodes, list(again.x)) == (known.num_nodes, list(known.x))
+
+
+def test_another_dimension_or_other_channels():
+    known = TrainingRange.of(UNIT)
+    with pytest.raises(ValueError, match=r"expected 2 dimensions, as in training \(got 3\)"):
+        known.differences(case([[0.0, 0.0, 0.0]], [[1.0]]))
+    with pytest.raises(ValueError, match=r"expected 1 channels, as in training \(got 0\)"):
+        known.differences(case([[0.0, 0.0]]))
