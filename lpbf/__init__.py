@@ -1,20 +1,20 @@
 """An open simulator of laser powder bed fusion: mm, MPa, degrees Celsius, seconds."""
 
-from lpbf.base_plate import BasePlate
-from lpbf.errors import IslandError, PartError, PartWarning, SolverError
-from lpbf.heat import Heat
-from lpbf.islands import Island, drop_islands
-from lpbf.material import Material
-from lpbf.materials import MATERIALS
-from lpbf.mesh import HexMesh
-from lpbf.presets import PRESETS
-from lpbf.process import Process
-from lpbf.report import Report, StepReport
-from lpbf.result import LayerState, Result
-from lpbf.scan import SCANS, Scan
+from lpbf.core.base_plate import BasePlate
+from lpbf.core.errors import IslandError, PartError, PartWarning, SolverError
+from lpbf.core.heat import Heat
+from lpbf.core.islands import Island, drop_islands
+from lpbf.core.material import Material
+from lpbf.core.materials import MATERIALS
+from lpbf.core.mesh import HexMesh
+from lpbf.core.presets import PRESETS
+from lpbf.core.process import Process
+from lpbf.core.report import Report, StepReport
+from lpbf.core.result import LayerState, Result
+from lpbf.core.scan import SCANS, Scan
+from lpbf.core.table import Table
+from lpbf.core.voxelize import voxelize
 from lpbf.simulate import simulate
-from lpbf.table import Table
-from lpbf.voxelize import voxelize
 
 __all__ = [
     "MATERIALS",

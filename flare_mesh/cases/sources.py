@@ -8,7 +8,7 @@ from pathlib import Path
 from flare_mesh.cases.mesh_cases import MeshStep, find_mesh_cases, series_steps
 from flare_mesh.cases.mesh_reading import MeshReading
 from flare_mesh.io.mesh_formats import READABLE_SUFFIXES
-from lpbf.part import PART_SUFFIXES
+from lpbf.core.part import PART_SUFFIXES
 
 SERIES_SUFFIXES = (".pvd", ".xdmf", ".xmf")
 

@@ -11,9 +11,9 @@ from flare_mesh.files import atomic_path, check_folder
 from lpbf.compensate.compensate import compensate
 from lpbf.compensate.compensate_once import compensate_once
 from lpbf.compensate.compensation import Compensation, Iteration
-from lpbf.errors import PartWarning, SolverError, name_file
-from lpbf.part import PART_SUFFIXES
-from lpbf.process import Process
+from lpbf.core.errors import PartWarning, SolverError, name_file
+from lpbf.core.part import PART_SUFFIXES
+from lpbf.core.process import Process
 
 _SUFFIXES = (".stl", ".ply", ".obj", ".off")
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from lpbf.compensate.compensation import Compensation, Iteration
 from lpbf.compensate.subdivide import subdivide
 from lpbf.compensate.surface_displacement import Pitch, surface_displacement
-from lpbf.errors import PartWarning
-from lpbf.mesh import HexMesh
-from lpbf.part import load_part
-from lpbf.process import Process
+from lpbf.core.errors import PartWarning
+from lpbf.core.mesh import HexMesh
+from lpbf.core.part import load_part
+from lpbf.core.process import Process
 from lpbf.simulate import simulate
 
 # It stalls when this many iterations have not brought the error below this share of the best.

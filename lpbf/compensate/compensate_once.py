@@ -10,7 +10,7 @@ from scipy.spatial import KDTree
 from lpbf.compensate.compensate import deform, prepare
 from lpbf.compensate.compensation import Compensation
 from lpbf.compensate.surface_displacement import Pitch, surface_displacement
-from lpbf.mesh import HexMesh
+from lpbf.core.mesh import HexMesh
 
 
 def compensate_once(

@@ -8,10 +8,10 @@ import trimesh
 from numpy.typing import NDArray
 
 from lpbf.compensate.voxel_field import VoxelField
-from lpbf.errors import PartWarning
-from lpbf.mesh import HexMesh
-from lpbf.part import part_name
-from lpbf.voxelize import voxelize
+from lpbf.core.errors import PartWarning
+from lpbf.core.mesh import HexMesh
+from lpbf.core.part import part_name
+from lpbf.core.voxelize import voxelize
 
 Simulator = Callable[[HexMesh], NDArray[np.float64]]
 """From a part to its nodes' displacement, [N, 3] in mm."""
@@ -30,7 +30,7 @@ def surface_displacement(
         surface: Of the part, mm.
         pitch: Edge length of the voxels, mm.
         simulator: Gives the displacement of the voxels' nodes.
-        islands: Of :func:`lpbf.voxelize`.
+        islands: Of :func:`lpbf.core.voxelize`.
     """
     mesh = voxelize(surface, pitch, islands=islands)
     low, high = np.asarray(surface.bounds)

@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from lpbf.mechanics.element import NODES
-from lpbf.mesh import HexMesh
+from lpbf.core.element import NODES
+from lpbf.core.mesh import HexMesh
 
 # Voxels among whose boxes the nearest one is looked for; their centres are the nearest ones.
 _CANDIDATES = 8

@@ -5,8 +5,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from lpbf.core.part import CAD_SUFFIXES, PART_SUFFIXES, check_cad
 from lpbf.dataset.settings import Settings
-from lpbf.part import CAD_SUFFIXES, PART_SUFFIXES, check_cad
 
 
 @dataclass(frozen=True)

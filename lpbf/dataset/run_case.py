@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 import trimesh
 
+from lpbf.core.errors import IslandError, PartError, PartWarning, SolverError
+from lpbf.core.part import MissingReaderError, read_part
+from lpbf.core.parts import procedural_part
+from lpbf.core.result import Result
+from lpbf.core.voxelize import voxelize
 from lpbf.dataset.case_file import file_digest, write_case
 from lpbf.dataset.cases import Case
 from lpbf.dataset.orientations import ORIENTATIONS, Placement, draw_placement
 from lpbf.dataset.outcome import Outcome, Rejection
 from lpbf.dataset.settings import Settings
-from lpbf.errors import IslandError, PartError, PartWarning, SolverError
-from lpbf.part import MissingReaderError, read_part
-from lpbf.parts import procedural_part
-from lpbf.result import Result
 from lpbf.simulate import simulate
-from lpbf.voxelize import voxelize
 
 # A procedural case draws at most this many parts until one is accepted.
 _ATTEMPTS = 20

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from lpbf.core.process import Process
+from lpbf.core.voxelize import MAX_VOXELS
 from lpbf.dataset.orientations import ORIENTATIONS
-from lpbf.process import Process
-from lpbf.voxelize import MAX_VOXELS
 
 ISLANDS = ("drop", "refuse", "powder")
 

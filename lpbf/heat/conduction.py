@@ -7,12 +7,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lpbf.heat.heat import Heat
-from lpbf.heat.stencil import Stencil
-from lpbf.material import Material
-from lpbf.mesh import HexMesh
-from lpbf.table import as_table
-from lpbf.tensor_table import TensorTable
+from lpbf.core.heat import Heat
+from lpbf.core.material import Material
+from lpbf.core.mesh import HexMesh
+from lpbf.core.table import as_table
+from lpbf.core.tensor_table import TensorTable
+from lpbf.solve.cell_stencil import Stencil
 
 PLATE, POWDER, GAS = 0, 1, 2
 _STEPS = ((-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1))

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lpbf.material import Material
-from lpbf.table import as_table
+from lpbf.core.material import Material
+from lpbf.core.table import as_table
 
 LEAST_MELTING_RANGE = 1.0
 """Least distance in K from solidus to liquidus of a material with latent heat."""

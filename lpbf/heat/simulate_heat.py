@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lpbf.core.material import get_material
 from lpbf.heat.conduction import Conduction
 from lpbf.heat.enthalpy import Enthalpy
 from lpbf.heat.time_step import HeatStep, TimeStepper
-from lpbf.material import get_material
 
 if TYPE_CHECKING:
-    from lpbf.mesh import HexMesh
-    from lpbf.process import Process
+    from lpbf.core.mesh import HexMesh
+    from lpbf.core.process import Process
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lpbf.errors import SolverError
+from lpbf.core.errors import SolverError
 from lpbf.heat.conduction import HeatFlow
-from lpbf.heat.conjugate_gradients import conjugate_gradients
 from lpbf.heat.enthalpy import Enthalpy
+from lpbf.solve.jacobi_cg import conjugate_gradients
 
 # Of the residual by each of Newton's corrections.
 _REDUCTION = 1e-3

@@ -6,12 +6,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from lpbf.errors import IslandError
-from lpbf.islands import drop_islands
-from lpbf.material import get_material
-from lpbf.mechanics.element import Brick, brick
-from lpbf.mesh import HexMesh
-from lpbf.process import Process
+from lpbf.core.element import Brick, brick
+from lpbf.core.errors import IslandError
+from lpbf.core.islands import drop_islands
+from lpbf.core.material import get_material
+from lpbf.core.mesh import HexMesh
+from lpbf.core.process import Process
 
 CLAMPED = -1
 PART, PLATE, POWDER = 0, 1, 2

@@ -5,10 +5,10 @@ import time
 import torch
 from torch import Tensor
 
+from lpbf.core.report import StepReport
 from lpbf.mechanics.build import Build
 from lpbf.mechanics.equilibrium import Equilibrium
 from lpbf.mechanics.steps import Step
-from lpbf.report import StepReport
 
 
 class ElasticStepper:

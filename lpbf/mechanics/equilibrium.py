@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lpbf.errors import SolverError
+from lpbf.core.errors import SolverError
 from lpbf.mechanics.build import Build
-from lpbf.mechanics.conjugate_gradients import conjugate_gradients
-from lpbf.mechanics.multigrid import Multigrid
 from lpbf.mechanics.rigid_motions import rigid_motions
+from lpbf.solve.conjugate_gradients import conjugate_gradients
+from lpbf.solve.multigrid import Multigrid
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, sparse
 from scipy.sparse.csgraph import connected_components
 
-from lpbf.mesh import HexMesh
+from lpbf.core.mesh import HexMesh
 
 # Least singular value of what the hinges hold, relative to the largest.
 _LEAST = 1e-6

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lpbf.core.threads import one_thread
 from lpbf.mechanics.plastic_element import Flow, PlasticElement
 from lpbf.mechanics.return_mapping import von_mises_stress
-from lpbf.threads import one_thread
 
 # Cells whose stresses are handled at a time on the CPU, so that they stay in the cache.
 _CHUNK = 2048

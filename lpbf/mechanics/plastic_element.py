@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lpbf.errors import SolverError
-from lpbf.mechanics.element import Brick
+from lpbf.core.element import Brick
+from lpbf.core.errors import SolverError
 from lpbf.mechanics.plastic_hardening import Hardening
 from lpbf.mechanics.return_mapping import Returned, deviatoric_projection, return_mapping
 

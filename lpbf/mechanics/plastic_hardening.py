@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lpbf.material import Material
-from lpbf.table import as_table
-from lpbf.tensor_table import TensorTable
+from lpbf.core.material import Material
+from lpbf.core.table import as_table
+from lpbf.core.tensor_table import TensorTable
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from lpbf.errors import SolverError
-from lpbf.material import Material
+from lpbf.core.errors import SolverError
+from lpbf.core.material import Material
+from lpbf.core.report import StepReport
 from lpbf.mechanics.build import Build
 from lpbf.mechanics.equilibrium import Equilibrium
 from lpbf.mechanics.plastic_cells import Increment, PlasticCells
@@ -15,7 +16,6 @@ from lpbf.mechanics.plastic_element import Flow, PlasticElement
 from lpbf.mechanics.plastic_hardening import Hardening, initial_yield_stress
 from lpbf.mechanics.plastic_tangent import PlasticTangent
 from lpbf.mechanics.steps import Step
-from lpbf.report import StepReport
 
 # Tolerance of the linear solutions, relative to the residual that they are to remove: of the
 # elastic predictor, and the largest and the least of the others (Eisenstat and Walker 1996,

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from lpbf.core.threads import one_thread
 from lpbf.mechanics.plastic_element import Flow, PlasticElement
-from lpbf.threads import one_thread
 
 
 class PlasticTangent:

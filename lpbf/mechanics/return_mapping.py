@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lpbf.errors import SolverError
+from lpbf.core.errors import SolverError
 from lpbf.mechanics.plastic_hardening import Hardening
 
 # Of Newton's method for the saturating hardening: relative to the yield stress. It converges from

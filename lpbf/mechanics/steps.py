@@ -7,10 +7,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from lpbf.core.report import StepReport
 from lpbf.heat.simulate_heat import HeatResult
 from lpbf.mechanics.build import Build
 from lpbf.mechanics.equilibrium import Equilibrium
-from lpbf.report import StepReport
 
 
 @dataclass(frozen=True)

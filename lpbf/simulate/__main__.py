@@ -15,20 +15,20 @@ import numpy as np
 import torch
 
 from flare_mesh.files import atomic_path, check_folder
-from lpbf.base_plate import BasePlate
-from lpbf.device import check_device
-from lpbf.errors import PartWarning, SolverError, name_file
-from lpbf.heat.heat import Heat
-from lpbf.mesh import HexMesh
-from lpbf.part import PART_SUFFIXES, load_part
-from lpbf.presets import PRESETS
-from lpbf.process import Process
-from lpbf.result import Result
-from lpbf.result_files import check_result_path
-from lpbf.scan import SCANS
+from lpbf.core.base_plate import BasePlate
+from lpbf.core.device import check_device
+from lpbf.core.errors import PartWarning, SolverError, name_file
+from lpbf.core.heat import Heat
+from lpbf.core.mesh import HexMesh
+from lpbf.core.part import PART_SUFFIXES, load_part
+from lpbf.core.presets import PRESETS
+from lpbf.core.process import Process
+from lpbf.core.result import Result
+from lpbf.core.result_files import check_result_path
+from lpbf.core.scan import SCANS
+from lpbf.core.voxelize import voxelize
 from lpbf.simulate.simulate import simulate
 from lpbf.simulate.summary import describe_mesh, summarize, summary_text
-from lpbf.voxelize import voxelize
 
 _VOXELS_ACROSS = 40
 _FIELDS = (

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lpbf.core.result import LayerState
+from lpbf.core.stress import von_mises
 from lpbf.mechanics.build import Build
 from lpbf.mechanics.steps import Step
-from lpbf.result import LayerState
 from lpbf.simulate.run_steps import BuildState
-from lpbf.stress import von_mises
 
 
 def nodal_mean(cells: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:

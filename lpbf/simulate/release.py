@@ -4,11 +4,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lpbf.core.report import StepReport
 from lpbf.mechanics.build import Build
 from lpbf.mechanics.equilibrium import Equilibrium
 from lpbf.mechanics.free_motions import free_motions
 from lpbf.mechanics.steps import Step, Stepper
-from lpbf.report import StepReport
 
 
 def release(

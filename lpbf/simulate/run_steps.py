@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lpbf.core.report import StepReport
 from lpbf.mechanics.build import Build
 from lpbf.mechanics.equilibrium import Equilibrium
-from lpbf.mechanics.grid import Grid
 from lpbf.mechanics.steps import Step, Stepper
-from lpbf.report import StepReport
+from lpbf.solve.grid import Grid
 
 
 @dataclass

@@ -7,22 +7,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lpbf.device import check_device
+from lpbf.core.device import check_device
+from lpbf.core.material import get_material
+from lpbf.core.mesh import HexMesh
+from lpbf.core.process import Process
+from lpbf.core.report import Report, StepReport, peak_memory
+from lpbf.core.result import LayerState, Result
+from lpbf.core.threads import threads_for
 from lpbf.heat.simulate_heat import HeatResult, simulate_heat
-from lpbf.material import get_material
 from lpbf.mechanics.build import POWDER, make_build
 from lpbf.mechanics.elastic_stepper import ElasticStepper
 from lpbf.mechanics.equilibrium import Equilibrium
 from lpbf.mechanics.plastic_stepper import PlasticStepper
 from lpbf.mechanics.steps import Step, steps_of
-from lpbf.mesh import HexMesh
-from lpbf.process import Process
-from lpbf.report import Report, StepReport, peak_memory
-from lpbf.result import LayerState, Result
 from lpbf.simulate.part_view import PartView, nodal_mean, part_build
 from lpbf.simulate.release import release
 from lpbf.simulate.run_steps import BuildState, run_steps
-from lpbf.threads import threads_for
 
 # Tolerance of a plastic step: the elastic solution alone leaves some tenths out of balance.
 _LOOSEST_PLASTIC = 1e-3
@@ -60,7 +60,7 @@ def simulate(
             no such device.
     """
     if not isinstance(mesh, HexMesh):
-        raise TypeError(f"expected a HexMesh (got {mesh!r:.80}); make one with lpbf.voxelize")
+        raise TypeError(f"expected a HexMesh (got {mesh!r:.80}); make one with lpbf.core.voxelize")
     if process is None:
         process = Process()
     if not isinstance(process, Process):

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from lpbf.mesh import HexMesh
-from lpbf.process import Process
-from lpbf.result import Result
+from lpbf.core.mesh import HexMesh
+from lpbf.core.process import Process
+from lpbf.core.result import Result
 
 
 def describe_mesh(mesh: HexMesh, process: Process) -> str:

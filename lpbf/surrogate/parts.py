@@ -11,7 +11,7 @@ import lpbf
 from flare_mesh.cases.case_reader import CaseReader, PredictionCase
 from flare_mesh.cases.sources import MeshSource
 from flare_mesh.mesh import MeshData
-from lpbf.part import PART_SUFFIXES
+from lpbf.core.part import PART_SUFFIXES
 
 
 class PartReader:
@@ -72,7 +72,7 @@ class PartReader:
             raise ValueError(f"{file}: give a pitch; the training data do not tell theirs")
         process = process_of(info)
         islands = self.islands or ("powder" if process.islands == "powder" else "drop")
-        hexes = lpbf.voxelize(file, pitch, islands=islands)
+        hexes = lpbf.core.voxelize(file, pitch, islands=islands)
         mesh = MeshData(
             pos=torch.from_numpy(hexes.points).float(), hexahedron=torch.from_numpy(hexes.cells)
         )

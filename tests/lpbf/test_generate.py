@@ -14,11 +14,11 @@ import torch
 import trimesh
 
 from flare_mesh.workers import WorkerLostError
+from lpbf.core.process import Process
 from lpbf.dataset.case_file import read_metadata
 from lpbf.dataset.cases import list_cases
 from lpbf.dataset.settings import Settings, read_settings
 from lpbf.generate import generate, main
-from lpbf.process import Process
 
 SMALL = Settings(pitch=4.0, size=(16.0, 24.0), min_nodes=30, test_fraction=0.25)
 
@@ -126,7 +126,7 @@ def test_resume_after_a_kill(tmp_path):
     script.write_text(
         "from lpbf.generate import generate\n"
         "from lpbf.dataset.settings import Settings\n"
-        "from lpbf.process import Process\n"
+        "from lpbf.core.process import Process\n"
         "if __name__ == '__main__':\n"
         f"    generate({str(out)!r}, 8, settings={narrow!r}, workers=2)\n"
     )

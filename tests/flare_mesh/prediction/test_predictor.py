@@ -13,7 +13,8 @@ from flare_mesh.io import read_mesh
 from flare_mesh.prediction import OutsideTrainingRangeWarning, Predictor
 from flare_mesh.testing import random_graph
 from flare_mesh.training import FieldDataModule, build_module
-from lpbf import simulate, voxelize
+from lpbf import simulate
+from lpbf.core import voxelize
 from lpbf.surrogate.parts import process_of
 
 TINY = {"hidden_channels": 8, "num_layers": 1, "heads": 2, "num_latents": 3}

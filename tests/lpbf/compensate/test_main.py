@@ -6,8 +6,9 @@ import pytest
 import trimesh
 
 from flare_mesh.io import write_mesh
-from lpbf import Process, simulate, voxelize
+from lpbf import Process, simulate
 from lpbf.compensate.__main__ import main
+from lpbf.core import voxelize
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import trimesh
 
+from lpbf.core.errors import SolverError
+from lpbf.core.process import Process
 from lpbf.dataset.case_file import file_digest, read_metadata
 from lpbf.dataset.cases import Case, list_cases
 from lpbf.dataset.run_case import run_case
 from lpbf.dataset.settings import Settings
-from lpbf.errors import SolverError
-from lpbf.process import Process
 
 SMALL = Settings(pitch=4.0, size=(16.0, 24.0), min_nodes=30)
 

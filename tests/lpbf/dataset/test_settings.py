@@ -2,8 +2,8 @@ import json
 
 import pytest
 
+from lpbf.core.process import Process
 from lpbf.dataset.settings import Settings, read_settings
-from lpbf.process import Process
 
 
 def test_settings_as_json_hold_the_process(tmp_path):

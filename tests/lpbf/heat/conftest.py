@@ -1,7 +1,7 @@
 import pytest
 
-from lpbf.material import Material
-from lpbf.table import Table
+from lpbf.core.material import Material
+from lpbf.core.table import Table
 
 ELASTIC = {"youngs_modulus": 100e3, "poisson_ratio": 0.3}
 

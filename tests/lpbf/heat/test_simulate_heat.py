@@ -11,7 +11,7 @@ from scipy.optimize import brentq
 from scipy.special import erf
 
 from lpbf import HexMesh, Process
-from lpbf.heat import Heat
+from lpbf.core.heat import Heat
 from lpbf.heat.simulate_heat import simulate_heat
 
 ALPHA = 5e-6  # of the linear material, m^2/s

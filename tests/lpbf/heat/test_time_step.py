@@ -6,7 +6,7 @@ import torch
 from scipy.optimize import brentq
 
 from lpbf import HexMesh, SolverError
-from lpbf.heat import Heat
+from lpbf.core.heat import Heat
 from lpbf.heat.conduction import Conduction
 from lpbf.heat.enthalpy import Enthalpy
 from lpbf.heat.time_step import TimeStepper

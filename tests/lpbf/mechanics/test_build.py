@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lpbf import HexMesh, IslandError, Process
-from lpbf.base_plate import BasePlate
+from lpbf.core.base_plate import BasePlate
 from lpbf.mechanics.build import CLAMPED, PART, PLATE, POWDER, POWDER_STIFFNESS, make_build
 
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from lpbf import HexMesh, Process, SolverError
-from lpbf.base_plate import BasePlate
+from lpbf.core.base_plate import BasePlate
 from lpbf.mechanics.build import make_build
 from lpbf.mechanics.elastic_stepper import ElasticStepper
 from lpbf.mechanics.equilibrium import Equilibrium

@@ -190,7 +190,7 @@ def test_a_floating_part(steel, assembled, table):
 
 
 def test_plate_and_powder_have_their_stiffness(steel, assembled):
-    from lpbf.base_plate import BasePlate
+    from lpbf.core.base_plate import BasePlate
 
     mask = np.ones((3, 2, 4), dtype=bool)
     mask[1:, :, :2] = False

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from lpbf.mechanics.element import NODES, brick, isotropic_elasticity
+from lpbf.core.element import NODES, brick, isotropic_elasticity
 from lpbf.mechanics.plastic_element import PlasticElement
 from lpbf.mechanics.plastic_hardening import Hardening
 

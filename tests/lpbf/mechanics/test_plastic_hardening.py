@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from lpbf import Material
+from lpbf.core.table import Table
 from lpbf.mechanics.plastic_hardening import Hardening, initial_yield_stress
-from lpbf.table import Table
 
 
 @pytest.mark.parametrize("hardening", [Hardening(500.0), Hardening(100.0, 200.0, 30.0)])

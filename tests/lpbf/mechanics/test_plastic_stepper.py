@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from lpbf import HexMesh, Material, Process, SolverError, drop_islands
+from lpbf.core.table import Table
 from lpbf.mechanics.build import PART, POWDER, make_build
 from lpbf.mechanics.equilibrium import Equilibrium, Solution
 from lpbf.mechanics.plastic_stepper import PlasticStepper
 from lpbf.mechanics.return_mapping import von_mises_stress
 from lpbf.mechanics.steps import Step
-from lpbf.table import Table
 
 E, NU, Y, H = 200_000.0, 0.3, 250.0, 2000.0
 STEEL = Material("steel", E, NU, yield_stress=Y, hardening_modulus=H)

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
-from lpbf.mechanics.element import isotropic_elasticity
+from lpbf.core.element import isotropic_elasticity
+from lpbf.core.result import von_mises
 from lpbf.mechanics.plastic_hardening import Hardening
 from lpbf.mechanics.return_mapping import (
     Returned,
@@ -16,7 +17,6 @@ from lpbf.mechanics.return_mapping import (
     return_mapping,
     von_mises_stress,
 )
-from lpbf.result import von_mises
 
 E, NU, Y = 200_000.0, 0.3, 250.0
 G = E / (2 * (1 + NU))

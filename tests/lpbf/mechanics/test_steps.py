@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from lpbf import HexMesh, Process
-from lpbf.base_plate import BasePlate
+from lpbf.core.base_plate import BasePlate
 from lpbf.heat.simulate_heat import HeatResult
 from lpbf.mechanics.build import make_build
 from lpbf.mechanics.steps import steps_of

@@ -6,7 +6,7 @@ from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
 from lpbf import HexMesh, Material, Process, simulate
-from lpbf.result import von_mises
+from lpbf.core.result import von_mises
 
 STEEL = Material("steel", youngs_modulus=200_000.0, poisson_ratio=0.3)
 PROCESS = Process(

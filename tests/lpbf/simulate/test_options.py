@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from lpbf import HexMesh, Material, Process, SolverError, simulate
-from lpbf.base_plate import BasePlate
-from lpbf.heat import Heat
+from lpbf.core.base_plate import BasePlate
+from lpbf.core.heat import Heat
 from lpbf.heat.simulate_heat import simulate_heat
 
 STRAIN = (-0.004, -0.001, -0.002)

@@ -5,12 +5,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from lpbf import HexMesh, Process
-from lpbf.base_plate import BasePlate
+from lpbf.core.base_plate import BasePlate
+from lpbf.core.stress import von_mises
 from lpbf.mechanics.build import PART, make_build
 from lpbf.mechanics.steps import Step
 from lpbf.simulate.part_view import PartView, nodal_mean, part_build
 from lpbf.simulate.run_steps import BuildState
-from lpbf.stress import von_mises
 
 
 @settings(deadline=None, max_examples=25)

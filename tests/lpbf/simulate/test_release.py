@@ -194,7 +194,7 @@ def test_bodies_that_share_an_edge_or_a_corner(plasticity):
 
 def test_powder_and_plate_are_gone():
     """The free part's stress is the same with a plate whose stiffness is that of the clamp."""
-    from lpbf.base_plate import BasePlate
+    from lpbf.core.base_plate import BasePlate
 
     mask = np.ones((4, 3, 4))
     soft = Material("soft", 100.0, 0.3)

@@ -3,10 +3,10 @@ import pytest
 import torch
 
 from lpbf import HexMesh, Process, SolverError
+from lpbf.core.report import StepReport
 from lpbf.mechanics.build import CLAMPED, make_build
 from lpbf.mechanics.equilibrium import Equilibrium
 from lpbf.mechanics.steps import Step
-from lpbf.report import StepReport
 from lpbf.simulate.run_steps import run_steps
 
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from lpbf import HexMesh, IslandError, Process, simulate
-from lpbf.result import von_mises
+from lpbf.core.result import von_mises
 
 
 def column(height=6):
@@ -74,7 +74,7 @@ def test_bad_input():
     mask[0, 0, 0] = False
     with pytest.raises(ValueError, match="must rest on the plate"):
         simulate(HexMesh.from_mask(mask, 1.0))
-    with pytest.raises(TypeError, match="expected a HexMesh .*lpbf.voxelize"):
+    with pytest.raises(TypeError, match="expected a HexMesh .*lpbf.core.voxelize"):
         simulate("part.stl")
     for process in ("316L", {}):
         with pytest.raises(TypeError, match="expected a Process .*Process.preset"):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lpbf import BasePlate, Material, Process, simulate
-from lpbf.result import von_mises
+from lpbf.core.result import von_mises
 
 SCRIPT = Path(__file__).parents[3] / "benchmarks" / "lpbf_calculix.py"
 

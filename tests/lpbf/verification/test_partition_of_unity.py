@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lpbf import HexMesh
-from lpbf.mechanics.element import NODES, brick, isotropic_elasticity
+from lpbf.core.element import NODES, brick, isotropic_elasticity
 
 SPACING = (1.0, 1.3, 0.7)
 ELASTICITY = isotropic_elasticity(200_000.0, 0.3)

@@ -20,7 +20,7 @@ def ragged():
 
 @pytest.fixture(params=[True, False], ids=["modes", "plain"])
 def part(finished, request):
-    from lpbf.islands import drop_islands
+    from lpbf.core.islands import drop_islands
 
     held, _ = drop_islands(HexMesh.from_mask(ragged(), SPACING))
     return finished(HexMesh.from_mask(held, SPACING), incompatible_modes=request.param)

@@ -1,0 +1,1 @@
+"""Parts, voxels, materials, the process and the result: the nouns of the simulator."""

@@ -1,0 +1,37 @@
+"""The plate on which a part is built."""
+
+from dataclasses import dataclass
+
+from lpbf.core.checks import check_number
+
+
+@dataclass(frozen=True)
+class BasePlate:
+    """An elastic plate under the part, clamped underneath, meshed with voxels like the part.
+
+    It has the part's Poisson's ratio.
+
+    Args:
+        thickness: mm.
+        margin: How far it reaches beyond the part on each side, mm.
+        youngs_modulus: MPa; None for the part's.
+
+    Raises:
+        ValueError: If a value is outside its range.
+    """
+
+    thickness: float = 20.0
+    margin: float = 10.0
+    youngs_modulus: float | None = None
+
+    def __post_init__(self) -> None:
+        owner = "BasePlate"
+        thickness = check_number(owner, "thickness", self.thickness, 0, 1e3, "mm", above=True)
+        margin = check_number(owner, "margin", self.margin, 0, 1e3, "mm")
+        object.__setattr__(self, "thickness", thickness)
+        object.__setattr__(self, "margin", margin)
+        if self.youngs_modulus is not None:
+            modulus = check_number(
+                owner, "youngs_modulus", self.youngs_modulus, 0, 1e7, "MPa", above=True
+            )
+            object.__setattr__(self, "youngs_modulus", modulus)

@@ -1,0 +1,172 @@
+"""The material of a part."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lpbf.core.checks import check_choice, check_number
+from lpbf.core.element import isotropic_elasticity
+from lpbf.core.table import Table
+
+# Unit, least and largest value, and whether the least is excluded. Wide enough for any metal and
+# for made-up materials; narrow enough to tell Pa from MPa, g/cm^3 from kg/m^3, um/m from 1.
+_RANGES = {
+    "youngs_modulus": ("MPa", 0.0, 1e7, True),
+    "yield_stress": ("MPa", 0.0, 1e6, True),
+    "hardening_modulus": ("MPa", 0.0, 1e7, False),
+    "saturation_stress": ("MPa", 0.0, 1e6, False),
+    "saturation_rate": ("", 0.0, 1e6, False),
+    "thermal_expansion": ("1/K", 0.0, 1e-3, False),
+    "density": ("kg/m^3", 30.0, 3e4, False),
+    "conductivity": ("W/(m K)", 0.0, 5e3, True),
+    "specific_heat": ("J/(kg K)", 10.0, 2e4, False),
+    "solidus": ("C", -273.15, 5e3, False),
+    "liquidus": ("C", -273.15, 5e3, False),
+    "latent_heat": ("J/kg", 0.0, 1e7, False),
+}
+
+TABLE_PROPERTIES = ("yield_stress", "conductivity", "specific_heat")
+"""The properties that may be a :class:`lpbf.Table` over temperature."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """An isotropic metal: elastic, and as far as its properties are given, plastic and conducting.
+
+    The flow stress is yield_stress(T) + hardening_modulus p + saturation_stress (1 -
+    exp(-saturation_rate p)) with the equivalent plastic strain p: von Mises plasticity with
+    isotropic hardening that does not depend on temperature. Elasticity does not either.
+
+    Args:
+        name: Its designation.
+        youngs_modulus: E, MPa.
+        poisson_ratio: nu, without unit.
+        yield_stress: MPa, a number or a :class:`lpbf.Table` over temperature.
+        hardening_modulus: Linear part of the hardening, MPa.
+        saturation_stress: Part of the hardening that saturates, MPa.
+        saturation_rate: How fast it does, without unit.
+        thermal_expansion: Mean coefficient, 1/K.
+        density: kg/m^3.
+        conductivity: W/(m K), a number or a table.
+        specific_heat: J/(kg K), without the latent heat; a number or a table.
+        solidus: Degrees Celsius.
+        liquidus: Degrees Celsius, at least the solidus.
+        latent_heat: Of melting, J/kg.
+        sources: Where the values come from, a line each.
+
+    Raises:
+        ValueError: If a value is outside its physical range, or makes no sense without another.
+    """
+
+    name: str
+    youngs_modulus: float
+    poisson_ratio: float
+    _: KW_ONLY
+    yield_stress: float | Table | None = None
+    hardening_modulus: float = 0.0
+    saturation_stress: float = 0.0
+    saturation_rate: float = 0.0
+    thermal_expansion: float | None = None
+    density: float | None = None
+    conductivity: float | Table | None = None
+    specific_heat: float | Table | None = None
+    solidus: float | None = None
+    liquidus: float | None = None
+    latent_heat: float | None = None
+    sources: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise ValueError(f"Material: expected a name (got {self.name!r})")
+        owner = f"Material '{self.name}'"
+        for name in _RANGES:
+            object.__setattr__(self, name, _check_property(owner, name, getattr(self, name)))
+        ratio = check_number(owner, "poisson_ratio", self.poisson_ratio)
+        if not -1 < ratio < 0.5:
+            raise ValueError(f"{owner}: expected -1 < poisson_ratio < 0.5 (got {ratio})")
+        object.__setattr__(self, "poisson_ratio", ratio)
+        sources = (self.sources,) if isinstance(self.sources, str) else self.sources
+        if not isinstance(sources, Sequence) or not all(isinstance(s, str) for s in sources):
+            raise ValueError(f"{owner}: expected sources as a list of strings (got {sources!r})")
+        object.__setattr__(self, "sources", tuple(sources))
+        self._check_together(owner)
+
+    def _check_together(self, owner: str) -> None:
+        if self.yield_stress is None and (self.hardening_modulus or self.saturation_stress):
+            raise ValueError(f"{owner}: expected a yield_stress with the hardening (got none)")
+        if (self.saturation_stress > 0) != (self.saturation_rate > 0):
+            raise ValueError(
+                f"{owner}: expected saturation_stress and saturation_rate both positive, or both 0 "
+                f"(got {self.saturation_stress} MPa and {self.saturation_rate})"
+            )
+        if (self.solidus is None) != (self.liquidus is None):
+            raise ValueError(
+                f"{owner}: expected both solidus and liquidus, or neither (got {self.solidus} and "
+                f"{self.liquidus} C)"
+            )
+        if self.solidus is not None and self.liquidus is not None:
+            if self.liquidus < self.solidus:
+                raise ValueError(
+                    f"{owner}: expected liquidus >= solidus (got {self.liquidus} and "
+                    f"{self.solidus} C)"
+                )
+        elif self.latent_heat:
+            raise ValueError(
+                f"{owner}: expected solidus and liquidus with the latent_heat (got none)"
+            )
+
+    @property
+    def elasticity(self) -> NDArray[np.float64]:
+        """Stress from strain, [6, 6], MPa, in the order xx, yy, zz, xy, yz, xz."""
+        return isotropic_elasticity(self.youngs_modulus, self.poisson_ratio)
+
+    def require(self, *properties: str) -> None:
+        """Checks that the properties that a model needs are given.
+
+        Raises:
+            ValueError: If one is not; names the material, the property and the remedy.
+        """
+        lacking = [name for name in properties if getattr(self, name) is None]
+        if lacking:
+            what = " and ".join(lacking)
+            raise ValueError(
+                f"Material '{self.name}': expected {what}, which this process needs (got none); "
+                f"set it on the Material, or take one of {sorted(_materials())}"
+            )
+
+
+def _check_property(owner: str, name: str, value: Any) -> float | Table | None:
+    unit, low, high, above = _RANGES[name]
+    if value is None and Material.__dataclass_fields__[name].default is None:
+        return None
+    if isinstance(value, Table):
+        if name not in TABLE_PROPERTIES:
+            raise ValueError(
+                f"{owner}: expected {name} as one number (got a Table); tables are for "
+                f"{', '.join(TABLE_PROPERTIES)}"
+            )
+        for number in value.value:
+            check_number(owner, name, number, low, high, unit, above=above)
+        return value
+    return check_number(owner, name, value, low, high, unit, above=above)
+
+
+def get_material(material: str | Material) -> Material:
+    """The material of that name, or the one given.
+
+    Raises:
+        ValueError: If the name is unknown; lists those that exist.
+    """
+    if isinstance(material, Material):
+        return material
+    known = _materials()
+    return known[check_choice("material", material, sorted(known))]
+
+
+def _materials() -> Mapping[str, Material]:
+    from lpbf.core.materials import MATERIALS  # it imports this module
+
+    return MATERIALS

@@ -1,0 +1,101 @@
+"""Hexahedral meshes of voxels."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from flare_mesh.mesh import edges_of_cells
+from lpbf.core.element import NODES
+
+# Corners of a voxel as grid offsets.
+_CORNERS = ((NODES + 1) / 2).astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class HexMesh:
+    """A part as equal box-shaped voxels; never changed once made.
+
+    Cells and nodes are numbered upwards: by z, then y, then x.
+
+    Attributes:
+        mask: Solid voxels, bool [nx, ny, nz].
+        spacing: Edge lengths of a voxel, mm.
+        origin: Lower corner of the grid, mm.
+    """
+
+    mask: NDArray[np.bool_]
+    spacing: tuple[float, float, float]
+    origin: tuple[float, float, float]
+
+    @classmethod
+    def from_mask(
+        cls,
+        mask: ArrayLike,
+        spacing: float | tuple[float, float, float],
+        origin: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    ) -> "HexMesh":
+        """Meshes the True voxels of ``mask`` [nx, ny, nz].
+
+        Raises:
+            ValueError: If the mask is not three-dimensional or has no voxel, or a spacing is not
+                positive.
+        """
+        solid = np.array(mask, dtype=bool)
+        sizes = np.asarray(spacing, dtype=np.float64)
+        if solid.ndim != 3 or not solid.any():
+            raise ValueError(
+                f"expected a mask of shape [nx, ny, nz] with at least one True voxel "
+                f"(got shape {list(solid.shape)}, {int(solid.sum())} True)"
+            )
+        if sizes.shape not in ((), (3,)) or not (np.isfinite(sizes) & (sizes > 0)).all():
+            raise ValueError(f"expected one or three positive spacings in mm (got {spacing})")
+        solid.setflags(write=False)
+        x, y, z = np.broadcast_to(sizes, 3).tolist()
+        return cls(solid, (x, y, z), origin)
+
+    @cached_property
+    def cell_index(self) -> NDArray[np.int64]:
+        """Grid position (i, j, k) of each cell, [E, 3]."""
+        return np.argwhere(self.mask.transpose(2, 1, 0))[:, ::-1]
+
+    @cached_property
+    def _corner_ids(self) -> NDArray[np.int64]:
+        """Grid number, rising with z, then y, then x, of each cell's corners, [E, 8]."""
+        nx, ny, _ = self.mask.shape
+        i, j, k = np.moveaxis(self.cell_index[:, None, :] + _CORNERS, -1, 0)
+        return (k * (ny + 1) + j) * (nx + 1) + i
+
+    @cached_property
+    def _node_ids(self) -> NDArray[np.int64]:
+        return np.unique(self._corner_ids)
+
+    @cached_property
+    def cells(self) -> NDArray[np.int64]:
+        """Nodes of each cell in VTK's order, [E, 8]."""
+        return np.searchsorted(self._node_ids, self._corner_ids)
+
+    @cached_property
+    def points(self) -> NDArray[np.float64]:
+        """Coordinates of the nodes, [N, 3], mm."""
+        nx, ny, _ = self.mask.shape
+        rest, i = np.divmod(self._node_ids, nx + 1)
+        k, j = np.divmod(rest, ny + 1)
+        return np.stack([i, j, k], axis=1) * np.array(self.spacing) + np.array(self.origin)
+
+    @cached_property
+    def edge_index(self) -> NDArray[np.int64]:
+        """Voxel edges in both directions, without duplicates, [2, num_edges]."""
+        return edges_of_cells({"hexahedron": self.cells}, self.num_nodes)
+
+    @property
+    def num_nodes(self) -> int:
+        return len(self._node_ids)
+
+    @property
+    def num_cells(self) -> int:
+        return len(self.cell_index)
+
+    def __repr__(self) -> str:
+        return f"HexMesh({self.num_cells} cells, {self.num_nodes} nodes, spacing={self.spacing} mm)"

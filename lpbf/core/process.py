@@ -1,0 +1,244 @@
+"""Parameters of the build."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lpbf.core.base_plate import BasePlate
+from lpbf.core.checks import check_bool, check_choice, check_number
+from lpbf.core.heat import Heat
+from lpbf.core.material import TABLE_PROPERTIES, Material, get_material
+from lpbf.core.plain import from_plain, to_plain
+from lpbf.core.scan import Scan, get_scan
+from lpbf.core.table import Table
+from lpbf.core.yaml_file import read_yaml, write_yaml
+
+ISLANDS = ("refuse", "powder")
+
+
+@dataclass(frozen=True)
+class Process:
+    """How a part is built: material, layers and the strain that each layer brings along.
+
+    The inherent strain is what a freshly melted layer would keep if it could shrink freely
+    (thermal contraction less what plastic flow took up). The default is a plausible value for an
+    elastic model of Ti-6Al-4V, not a calibration: identify it on a printed cantilever.
+
+    Args:
+        material: A name of :data:`lpbf.MATERIALS` or a :class:`Material`.
+        layer_height: Height of a simulated layer in mm, a multiple of the voxel height; None
+            takes one row of voxels. It lumps many powder layers.
+        inherent_strain: (exx, eyy, ezz) of a layer at angle 0, without unit: along the scan
+            vectors, across them, and in the build direction.
+        scan_rotation: Degrees by which the in-plane axes of the inherent strain turn about z from
+            one powder layer to the next.
+        scan_angle: Degrees by which they are turned from x in the first layer.
+        temperature: Ambient temperature, degrees Celsius: without ``heat`` the part's all along, at
+            which it yields; with its thermal strain, that to which the finished part cools.
+        plasticity: Whether the material yields; else it is elastic.
+        plastic_increments: Equal parts in which a layer's strain is applied to a part that yields.
+            Where much flows, one is 2 to 7 % off in the displacement after the release, four 1 to
+            2 %; in single nodes' stresses about twice that.
+        release: Whether the part is cut from the plate at the end.
+        islands: Voxels that nothing holds when their layer is built are ``"refuse"``\\ d, or stand
+            in ``"powder"`` of negligible stiffness.
+        base_plate: An elastic plate; None clamps the part's bottom.
+        heat: Parameters of the conduction model; None leaves the model isothermal.
+        incompatible_modes: Whether the bricks have incompatible modes, which bend rightly; False
+            is for comparison.
+        powder_layers: Number of powder layers in a simulated one, which gets the mean of their
+            turned strains; 1 turns the simulated layers as if they were powder layers.
+
+    Raises:
+        ValueError: If a value is outside its range, a strain is too large for small-strain theory,
+            or the material lacks a property that the process needs.
+    """
+
+    material: str | Material = "Ti-6Al-4V"
+    layer_height: float | None = None
+    inherent_strain: tuple[float, float, float] = (-0.004, -0.004, -0.004)
+    scan_rotation: float = 0.0
+    scan_angle: float = 0.0
+    temperature: float = 25.0
+    plasticity: bool = False
+    plastic_increments: int = 4
+    release: bool = False
+    islands: str = "refuse"
+    base_plate: BasePlate | None = None
+    heat: Heat | None = None
+    incompatible_modes: bool = True
+    powder_layers: int = 1
+
+    def __post_init__(self) -> None:
+        owner = "Process"
+        material = get_material(self.material)
+        numbers: dict[str, Any] = {
+            "scan_rotation": check_number(owner, "scan_rotation", self.scan_rotation),
+            "scan_angle": check_number(owner, "scan_angle", self.scan_angle),
+            "temperature": check_number(owner, "temperature", self.temperature, -273.15, 3e3, "C"),
+            "inherent_strain": _check_strain(self.inherent_strain),
+        }
+        if self.layer_height is not None:
+            numbers["layer_height"] = check_number(
+                owner, "layer_height", self.layer_height, 0, unit="mm", above=True
+            )
+        for name in ("powder_layers", "plastic_increments"):
+            count = getattr(self, name)
+            whole = isinstance(count, (int, np.integer)) and not isinstance(count, bool)
+            if not whole or not 1 <= count <= 10_000:
+                raise ValueError(
+                    f"{owner}: expected a whole number 1 <= {name} <= 10000 (got {count!r})"
+                )
+            numbers[name] = int(count)
+        for name, value in numbers.items():
+            object.__setattr__(self, name, value)
+        for name in ("plasticity", "release", "incompatible_modes"):
+            check_bool(owner, name, getattr(self, name))
+        check_choice("islands", self.islands, ISLANDS)
+        for name, kind in (("base_plate", BasePlate), ("heat", Heat)):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, kind):
+                raise ValueError(
+                    f"{owner}: expected {name} as a {kind.__name__} or None (got {value!r})"
+                )
+        if self.plasticity:
+            material.require("yield_stress")
+        if self.heat is not None:
+            material.require("density", "conductivity", "specific_heat", "latent_heat")
+            if self.heat.deposition_temperature is None:
+                material.require("liquidus")
+            if self.heat.thermal_strain:
+                material.require("thermal_expansion")
+
+    def layer_strain(self, layer: int) -> NDArray[np.float64]:
+        """Inherent strain of a simulated layer, [6], in the order xx, yy, zz, xy, yz, xz."""
+        exx, eyy, ezz = self.inherent_strain
+        powder_layer = self.powder_layers * layer + np.arange(self.powder_layers)
+        angle = np.deg2rad(self.scan_angle + self.scan_rotation * powder_layer)
+        c, s = np.cos(angle), np.sin(angle)
+        in_plane = [c * c * exx + s * s * eyy, s * s * exx + c * c * eyy, 2 * c * s * (exx - eyy)]
+        xx, yy, xy = np.mean(in_plane, axis=1)
+        return np.array([xx, yy, ezz, xy, 0.0, 0.0])
+
+    def voxels_per_layer(self, voxel_height: float) -> int:
+        """Rows of voxels in a layer.
+
+        Raises:
+            ValueError: If the layer height is not a multiple of ``voxel_height``.
+        """
+        if self.layer_height is None:
+            return 1
+        count = round(self.layer_height / voxel_height)
+        if count < 1 or abs(count * voxel_height - self.layer_height) > 1e-6 * self.layer_height:
+            raise ValueError(
+                f"Process: layer_height = {self.layer_height} mm is not a multiple of the voxel "
+                f"height of {voxel_height} mm; change the pitch or the layer height"
+            )
+        return count
+
+    def with_scan(self, scan: str | float | Scan) -> "Process":
+        """This process with another scan strategy.
+
+        Args:
+            scan: ``"unidirectional"``, ``"cross"`` (0/90), ``"67"``, ``"stripes"``,
+                ``"chessboard"``, a rotation in degrees a powder layer, or a :class:`lpbf.Scan`.
+
+        Raises:
+            ValueError: If the strategy is unknown, or the inherent strain is the same along and
+                across the scan vectors, so that no strategy makes a difference.
+        """
+        strategy = get_scan(scan)
+        along, across, _ = self.inherent_strain
+        if along == across:
+            raise ValueError(
+                f"Process: expected an inherent_strain that differs along and across the scan "
+                f"vectors (got {self.inherent_strain}), else scan={scan!r} changes nothing; give "
+                f"both, or start from a preset"
+            )
+        return replace(
+            self,
+            inherent_strain=strategy.strain(self.inherent_strain),
+            scan_rotation=strategy.rotation,
+            scan_angle=strategy.angle,
+        )
+
+    @classmethod
+    def preset(
+        cls, name: str, *, scan: str | float | Scan | None = None, **changes: Any
+    ) -> "Process":
+        """A process of :data:`lpbf.PRESETS`, such as ``Process.preset("316L", scan="cross")``.
+
+        Args:
+            name: A material's name.
+            scan: Another scan strategy, as in :meth:`with_scan`.
+            changes: Other fields of the process.
+
+        Raises:
+            ValueError: If the name or strategy is unknown, or a value does not fit.
+        """
+        from lpbf.core.presets import PRESETS  # it imports this module
+
+        process = replace(PRESETS[check_choice("preset", name, PRESETS)], **changes)
+        return process if scan is None else process.with_scan(scan)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All parameters as plain values (a material by name stays a name), as JSON can hold."""
+        return to_plain(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Process":
+        """The process of :meth:`to_dict`'s values; what is missing takes its default.
+
+        Raises:
+            ValueError: If a key is unknown or a value does not fit.
+        """
+        readers = {
+            "material": _read_material,
+            "base_plate": lambda v: None if v is None else from_plain(BasePlate, v),
+            "heat": lambda v: None if v is None else from_plain(Heat, v),
+        }
+        return from_plain(cls, values, readers)
+
+    def to_yaml(self, path: str | Path) -> None:
+        """Writes all parameters to a YAML file, which appears whole or not at all."""
+        write_yaml(path, self.to_dict())
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> "Process":
+        """Reads parameters from a YAML file; what is missing takes its default.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If it is not YAML of plain values, a key is unknown or a value does not fit.
+        """
+        values = read_yaml(path)
+        try:
+            return cls.from_dict(values)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+
+
+def _check_strain(given: Any) -> tuple[float, ...]:
+    if isinstance(given, (Sequence, np.ndarray)) and len(given) == 3:
+        try:
+            return tuple(check_number("", "", strain, -0.1, 0.1) for strain in given)
+        except ValueError:
+            pass  # the message below tells more
+    raise ValueError(
+        f"Process: expected inherent_strain as (exx, eyy, ezz), each within 0.1 of zero "
+        f"(got {given})"
+    )
+
+
+def _read_material(value: Any) -> str | Material:
+    if not isinstance(value, Mapping):
+        return value
+    readers = {
+        name: lambda v: from_plain(Table, v) if isinstance(v, Mapping) else v
+        for name in TABLE_PROPERTIES
+    }
+    return from_plain(Material, value, readers)

@@ -1,0 +1,181 @@
+"""What a simulation gives."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flare_mesh.io.time_collection import write_time_collection
+from lpbf.core.mesh import HexMesh
+from lpbf.core.report import Report
+from lpbf.core.result_files import write_hexahedra
+from lpbf.core.stress import principal_stress, von_mises
+
+
+@dataclass(frozen=True, eq=False)
+class LayerState:
+    """The standing part after one step of the build.
+
+    Attributes:
+        layer: The newest layer.
+        name: The step, for instance "layer 3".
+        height: Of the standing part above the plate, mm, before it deforms.
+        num_cells: Cells that stand, the first of the mesh.
+        num_nodes: Nodes that stand, the first of the mesh.
+        displacement: At these nodes, [n, 3], mm.
+        von_mises: At these nodes, [n], MPa.
+        temperature: At these nodes, [n], degrees Celsius.
+    """
+
+    layer: int
+    name: str
+    height: float
+    num_cells: int
+    num_nodes: int
+    displacement: NDArray[np.float32]
+    von_mises: NDArray[np.float32]
+    temperature: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """The finished part.
+
+    Attributes:
+        mesh: The voxel mesh.
+        displacement: At the nodes, [N, 3], mm, each since its layer was added; after the release
+            from the plate if there was one.
+        stress: At the nodes, mean of the cells around, [N, 6], MPa, in the order xx, yy, zz, xy,
+            yz, xz (VTK's order of a symmetric tensor).
+        temperature: At the nodes, [N], degrees Celsius: after the heat model's cooling time, or the
+            ambient one without a heat model.
+        plastic_strain: At the nodes, [N, 6], in the order of the stress with engineering shear
+            strains; None for an elastic model.
+        equivalent_plastic_strain: At the nodes, [N]; None for an elastic model.
+        displacement_on_plate: Before the release, [N, 3], mm; None without one.
+        recoater_clearance: How far the top of each layer rose above the plane of the next one
+            right after its step, [L], mm: the largest z displacement of its top nodes. Negative
+            where it sank, NaN for a layer without voxels.
+        interlayer_temperature: Mean over each layer right before the next one is deposited, [L],
+            degrees Celsius; None without a heat model.
+        history: The part after each step, if asked for.
+        report: Iterations, residuals, time and memory.
+
+    Raises:
+        ValueError: If a field does not fit the mesh.
+    """
+
+    mesh: HexMesh
+    displacement: NDArray[np.float64]
+    stress: NDArray[np.float64]
+    temperature: NDArray[np.float64]
+    plastic_strain: NDArray[np.float64] | None = None
+    equivalent_plastic_strain: NDArray[np.float64] | None = None
+    displacement_on_plate: NDArray[np.float64] | None = None
+    recoater_clearance: NDArray[np.float64] | None = None
+    interlayer_temperature: NDArray[np.float64] | None = None
+    history: tuple[LayerState, ...] = ()
+    report: Report | None = None
+
+    def __post_init__(self) -> None:
+        n = self.mesh.num_nodes
+        shapes = {
+            "displacement": (n, 3),
+            "stress": (n, 6),
+            "temperature": (n,),
+            "plastic_strain": (n, 6),
+            "equivalent_plastic_strain": (n,),
+            "displacement_on_plate": (n, 3),
+        }
+        for name, shape in shapes.items():
+            field = getattr(self, name)
+            if field is not None and field.shape != shape:
+                raise ValueError(
+                    f"Result: expected '{name}' of shape {list(shape)} (got {list(field.shape)})"
+                )
+
+    @property
+    def points(self) -> NDArray[np.float64]:
+        """Coordinates of the nodes, [N, 3], mm."""
+        return self.mesh.points
+
+    @property
+    def cells(self) -> NDArray[np.int64]:
+        """Nodes of each hexahedron in VTK's order, [E, 8]."""
+        return self.mesh.cells
+
+    @property
+    def von_mises(self) -> NDArray[np.float64]:
+        """Equivalent stress at the nodes, [N], MPa."""
+        return von_mises(self.stress)
+
+    @property
+    def principal_stress(self) -> NDArray[np.float64]:
+        """Principal stresses at the nodes, [N, 3], MPa, the largest first."""
+        return principal_stress(self.stress)
+
+    @property
+    def solver(self) -> str | None:
+        """Which solver was used; None without a report."""
+        return None if self.report is None else self.report.solver
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall time of the simulation; None without a report."""
+        return None if self.report is None else self.report.seconds
+
+    def save(self, path: str | Path) -> None:
+        """Writes all fields to a mesh file: ``.vtu``, ``.vtk`` or ``.xdmf``.
+
+        ``.vtu`` holds the units and what is told of each layer too. The file appears whole or not
+        at all.
+
+        Raises:
+            ValueError: If the file is of another type.
+            OSError: If it cannot be written.
+        """
+        fields: dict[str, Any] = {
+            "displacement": self.displacement,
+            "von_mises": self.von_mises,
+            "stress": self.stress,
+            "principal_stress": self.principal_stress,
+            "temperature": self.temperature,
+            "plastic_strain": self.plastic_strain,
+            "equivalent_plastic_strain": self.equivalent_plastic_strain,
+            "displacement_on_plate": self.displacement_on_plate,
+        }
+        known = {name: values for name, values in fields.items() if values is not None}
+        layers = {
+            "recoater_clearance": self.recoater_clearance,
+            "interlayer_temperature": self.interlayer_temperature,
+        }
+        whole = {name: values for name, values in layers.items() if values is not None}
+        write_hexahedra(path, self.points, self.cells, known, whole)
+
+    def save_series(self, path: str | Path) -> None:
+        """Writes the history as ``<name>.pvd`` and ``<name>/<name>_0000.vtu`` and so on.
+
+        The time of a file is its number in the history. The ``.pvd`` appears last.
+
+        Raises:
+            ValueError: If there is no history, or the path does not end in ``.pvd``.
+        """
+        if Path(path).suffix.lower() != ".pvd":
+            raise ValueError(f"{path}: expected the name of a .pvd file")
+        if not self.history:
+            raise ValueError(
+                f"{path}: the result has no history to write; simulate with history=True"
+            )
+        write_time_collection(path, range(len(self.history)), self._write_state)
+
+    def _write_state(self, path: Path, number: int) -> None:
+        state = self.history[number]
+        fields = {
+            "displacement": state.displacement,
+            "von_mises": state.von_mises,
+            "temperature": state.temperature,
+        }
+        points, cells = self.points[: state.num_nodes], self.cells[: state.num_cells]
+        write_hexahedra(path, points, cells, fields)

@@ -1,0 +1,29 @@
+"""A property over temperature, on torch tensors."""
+
+import torch
+from torch import Tensor
+
+from lpbf.core.table import Table
+
+
+class TensorTable:
+    """A :class:`lpbf.Table` for tensors: piecewise linear, constant outside the table.
+
+    Args:
+        table: The property over temperature.
+        device: Where the tensors live.
+    """
+
+    def __init__(self, table: Table, device: str | torch.device = "cpu"):
+        self._points = torch.tensor(table.temperature, dtype=torch.float64, device=device)
+        self._values = torch.tensor(table.value, dtype=torch.float64, device=device)
+
+    def __call__(self, temperature: Tensor) -> Tensor:
+        """The property at temperatures in degrees Celsius, in the same shape."""
+        points, values = self._points, self._values
+        if len(points) == 1:
+            return values.expand(temperature.shape)
+        upper = torch.bucketize(temperature, points).clamp(1, len(points) - 1)
+        left, right = points[upper - 1], points[upper]
+        share = ((temperature - left) / (right - left)).clamp(0, 1)
+        return torch.lerp(values[upper - 1], values[upper], share)

@@ -1,0 +1,1 @@
+"""Conjugate gradients, multigrid and the compiled kernels under them."""

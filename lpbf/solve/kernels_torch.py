@@ -1,0 +1,77 @@
+"""The solver's inner loops on any device, in torch's operations; the reference of the others.
+
+Node arrays are [3, N + 1] with a last node that is always zero; see
+:mod:`lpbf.solve.grid_kernels`.
+"""
+
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from lpbf.solve.brick_modes import walsh
+
+
+def multiply_bricks(
+    u: Tensor, out: Tensor, corners: Tensor, blocks: Tensor, factor: Tensor, bounds: list[int]
+) -> None:
+    """Adds K u of the cells up to the last of ``bounds`` to ``out``."""
+    nodes = corners[:, : bounds[-1]].long()
+    signs = _walsh(u.device)
+    modes = torch.einsum("mn,cne->cme", signs, u[:, nodes])
+    order = torch.arange(8, device=u.device)
+    x, y, z = (modes[c, order ^ (1 << c)] for c in range(3))
+    mixed = torch.einsum("mcd,dme->cme", blocks, torch.stack([x, y, z]))
+    force = torch.stack([mixed[c, order ^ (1 << c)] for c in range(3)])
+    if len(factor):
+        force = force * factor[: bounds[-1]]
+    nodal = torch.einsum("mn,cme->cne", signs, force)
+    out.index_add_(1, nodes.flatten(), nodal.flatten(1))
+
+
+def multiply_stencil(u: Tensor, out: Tensor, stencil: Tensor, neighbors: Tensor, size: int) -> None:
+    """out = A u: ``stencil`` [N, 3, 81], ``neighbors`` [N, 27]."""
+    near = u[:, neighbors[:size].long()].permute(1, 2, 0).flatten(1)
+    out[:, :size] = torch.bmm(stencil[:size], near[:, :, None])[:, :, 0].T
+
+
+def smooth(
+    force: Tensor,
+    image: Tensor,
+    inverse: Tensor,
+    direction: Tensor,
+    u: Tensor,
+    keep: float,
+    take: float,
+    size: int,
+) -> None:
+    """direction = keep direction + take D^-1 (force - image); u += direction."""
+    x, y, z = force[:, :size] - image[:, :size]
+    xx, yy, zz, xy, yz, xz = inverse[:, :size]
+    step = torch.stack(
+        [xx * x + xy * y + xz * z, xy * x + yy * y + yz * z, xz * x + yz * y + zz * z]
+    )
+    direction[:, :size] = keep * direction[:, :size] + take * step
+    u[:, :size] += direction[:, :size]
+
+
+def restrict(force: Tensor, image: Tensor, children: Tensor, out: Tensor, size: int) -> None:
+    """out = P^T (force - image); ``children`` [Nc, 27]."""
+    out[:, :size] = (force - image)[:, children[:size].long()] @ _weights(force.device)
+
+
+def prolong(coarse: Tensor, parents: Tensor, u: Tensor, size: int) -> None:
+    """u += P coarse: the mean of eight ``parents`` [N, 8]."""
+    u[:, :size] += coarse[:, parents[:size].long()].mean(dim=2)
+
+
+@cache
+def _walsh(device: torch.device) -> Tensor:
+    return torch.from_numpy(walsh()).to(device)
+
+
+@cache
+def _weights(device: torch.device) -> Tensor:
+    """Of the 27 children of a node, [27]."""
+    line = torch.tensor([0.5, 1.0, 0.5], dtype=torch.float64, device=device)
+    return (line[:, None, None] * line[:, None] * line).flatten()

@@ -1,0 +1,91 @@
+"""What the tests of the mechanics share: small shapes, and their stiffness assembled in full."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import sparse
+
+from lpbf import HexMesh, Material
+from lpbf.core.element import brick, isotropic_elasticity
+
+SPACING = (1.0, 1.3, 0.7)
+
+
+@pytest.fixture(scope="session")
+def spacing():
+    return SPACING
+
+
+@pytest.fixture(scope="session")
+def steel():
+    return Material("steel", 200_000.0, 0.3, thermal_expansion=12e-6)
+
+
+@pytest.fixture(scope="session")
+def stiffness():
+    """Of a cell, [24, 24]."""
+    return brick(SPACING, isotropic_elasticity(200_000.0, 0.3)).stiffness
+
+
+@pytest.fixture(scope="session")
+def masks():
+    """A strategy of small shapes of any kind, with a voxel in the lowest row."""
+
+    def strategy(x=4, y=3, z=5):
+        shapes = st.tuples(*(st.integers(1, n) for n in (x, y, z)))
+        arrays = shapes.flatmap(lambda shape: hnp.arrays(bool, shape))
+        return arrays.map(_with_a_voxel)
+
+    return strategy
+
+
+def _with_a_voxel(mask):
+    mask = mask.copy()
+    mask[0, 0, 0] = True
+    return mask
+
+
+@pytest.fixture(scope="session")
+def held_masks(masks):
+    """A strategy of small shapes of which every column rests on the plate."""
+
+    def strategy(x=4, y=3, z=5):
+        return masks(x, y, z).map(lambda mask: np.logical_and.accumulate(mask, axis=2))
+
+    return strategy
+
+
+@pytest.fixture(scope="session")
+def table():
+    """Two legs of unequal width under a top with a hole and overhangs."""
+    mask = np.zeros((5, 4, 6), dtype=bool)
+    mask[0:2, :, :4] = True
+    mask[4, :2, :4] = True
+    mask[:, :, 4:] = True
+    mask[1, 1, 2:] = False
+    return HexMesh.from_mask(mask, SPACING)
+
+
+@pytest.fixture(scope="session")
+def assembled():
+    """Sums cell matrices in VTK's order over cells [n, 8], to a sparse matrix of all dofs."""
+
+    def assemble(cells, matrix, num_nodes, factor=None):
+        dofs = (3 * np.asarray(cells)[:, :, None] + np.arange(3)).reshape(-1, 24)
+        rows, columns = np.repeat(dofs, 24, axis=1), np.tile(dofs, 24)
+        factor = np.ones(len(dofs)) if factor is None else factor
+        values = factor[:, None] * matrix.ravel()
+        size = 3 * num_nodes
+        return sparse.csr_matrix((values.ravel(), (rows.ravel(), columns.ravel())), (size, size))
+
+    return assemble
+
+
+@pytest.fixture
+def threads():
+    """Sets the number of threads, for the length of a test."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)

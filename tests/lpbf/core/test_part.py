@@ -1,0 +1,207 @@
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+import trimesh
+
+from lpbf import PartError, PartWarning
+from lpbf.core.part import CAD_SUFFIXES, PART_SUFFIXES, MissingReaderError, load_part
+
+SURFACES = [suffix for suffix in PART_SUFFIXES if suffix not in CAD_SUFFIXES]
+
+
+@pytest.mark.parametrize("suffix", SURFACES)
+def test_every_format(tmp_path, suffix):
+    box = trimesh.creation.box((4.0, 5.0, 6.0))
+    path = tmp_path / f"box{suffix}"
+    scene = trimesh.Scene([box]) if suffix == ".3mf" else box
+    scene.export(path)
+    part = load_part(path)
+    assert part.is_watertight
+    np.testing.assert_allclose(part.extents, [4, 5, 6])
+
+
+@pytest.mark.parametrize(
+    ("unit", "millimetres"), [("millimeter", 1.0), ("inch", 25.4), ("meter", 1000.0)]
+)
+def test_3mf_files_come_in_millimetres(tmp_path, unit, millimetres):
+    box, path = trimesh.creation.box((4.0, 5.0, 6.0)), tmp_path / "box.3mf"
+    trimesh.Scene([box]).export(path)
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    assert any(b'unit="millimeter"' in content for content in entries.values())
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in entries.items():
+            new = content.replace(b'unit="millimeter"', f'unit="{unit}"'.encode())
+            archive.writestr(name, new)
+    np.testing.assert_allclose(load_part(path).extents, np.array([4, 5, 6]) * millimetres)
+
+
+def test_a_part_in_metres_is_warned_of(tmp_path):
+    path = tmp_path / "metres.stl"
+    trimesh.creation.box((0.04, 0.03, 0.02)).export(path)
+    with pytest.warns(PartWarning, match=r"metres.stl: is only 0.04 x 0.03 x 0.02 mm; if the file"):
+        load_part(path)
+    load_part(trimesh.creation.box((1.0, 0.5, 0.5)))
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none.stl: no such file; give the path"):
+        load_part(tmp_path / "none.stl")
+
+
+def test_wrong_type(tmp_path):
+    path = tmp_path / "part.docx"
+    path.write_text("x")
+    with pytest.raises(PartError, match=r"part.docx: expected a surface file of type .stl, "):
+        load_part(path)
+
+
+def step_box(size, unit):
+    """A STEP file (AP214) of a box with a corner at the origin."""
+    entities = []
+
+    def add(text):
+        entities.append(text)
+        return f"#{len(entities)}"
+
+    def numbers(name, values):
+        return add(f"{name}('',({','.join(f'{value:.6f}' for value in values)}))")
+
+    def place(point, axis, along):
+        parts = (numbers("DIRECTION", axis), numbers("DIRECTION", along))
+        point = numbers("CARTESIAN_POINT", point)
+        return add(f"AXIS2_PLACEMENT_3D('',{point},{parts[0]},{parts[1]})")
+
+    corners = np.array([[x, y, z] for z in (0, 1) for y in (0, 1) for x in (0, 1)]) * size
+    points = [numbers("CARTESIAN_POINT", corner) for corner in corners]
+    vertices = [add(f"VERTEX_POINT('',{point})") for point in points]
+    edges, faces = {}, []
+    for digits in ("0231", "4576", "0154", "2673", "0462", "1375"):
+        quad = [int(digit) for digit in digits]
+        oriented = []
+        for a, b in zip(quad, [*quad[1:], quad[0]], strict=True):
+            if (b, a) not in edges:
+                way = corners[b] - corners[a]
+                way = numbers("DIRECTION", way / np.linalg.norm(way))
+                way = add(f"VECTOR('',{way},1.)")
+                line = add(f"LINE('',{points[a]},{way})")
+                edges[a, b] = add(f"EDGE_CURVE('',{vertices[a]},{vertices[b]},{line},.T.)")
+            edge, sense = (edges[b, a], "F") if (b, a) in edges else (edges[a, b], "T")
+            oriented.append(add(f"ORIENTED_EDGE('',*,*,{edge},.{sense}.)"))
+        first, second, third = corners[quad[:3]]
+        along = (second - first) / np.linalg.norm(second - first)
+        normal = np.cross(along, third - second) / np.linalg.norm(third - second)
+        loop = add(f"EDGE_LOOP('',({','.join(oriented)}))")
+        bound = add(f"FACE_OUTER_BOUND('',{loop},.T.)")
+        plane = add(f"PLANE('',{place(first, normal, along)})")
+        faces.append(add(f"ADVANCED_FACE('',({bound}),{plane},.T.)"))
+    shell = add(f"CLOSED_SHELL('',({','.join(faces)}))")
+    solid = add(f"MANIFOLD_SOLID_BREP('',{shell})")
+    length = add(
+        f"(LENGTH_UNIT()NAMED_UNIT(*)SI_UNIT({'.MILLI.' if unit == 'mm' else '$'},.METRE.))"
+    )
+    if unit == "inch":
+        measure = add(f"LENGTH_MEASURE_WITH_UNIT(LENGTH_MEASURE(0.0254),{length})")
+        exponents = add("DIMENSIONAL_EXPONENTS(1.,0.,0.,0.,0.,0.,0.)")
+        length = add(
+            f"(CONVERSION_BASED_UNIT('INCH',{measure})LENGTH_UNIT()NAMED_UNIT({exponents}))"
+        )
+    angle = add("(NAMED_UNIT(*)PLANE_ANGLE_UNIT()SI_UNIT($,.RADIAN.))")
+    solid_angle = add("(NAMED_UNIT(*)SI_UNIT($,.STERADIAN.)SOLID_ANGLE_UNIT())")
+    context = add(
+        f"(GEOMETRIC_REPRESENTATION_CONTEXT(3)GLOBAL_UNIT_ASSIGNED_CONTEXT(({length},{angle},"
+        f"{solid_angle}))REPRESENTATION_CONTEXT('',''))"
+    )
+    origin = place((0, 0, 0), (0, 0, 1), (1, 0, 0))
+    shape = add(f"ADVANCED_BREP_SHAPE_REPRESENTATION('',({origin},{solid}),{context})")
+    application = add("APPLICATION_CONTEXT('automotive design')")
+    mechanical = add(f"PRODUCT_CONTEXT('',{application},'mechanical')")
+    product = add(f"PRODUCT('box','box','',({mechanical}))")
+    formation = add(f"PRODUCT_DEFINITION_FORMATION('','',{product})")
+    design = add(f"PRODUCT_DEFINITION_CONTEXT('part definition',{application},'design')")
+    definition = add(f"PRODUCT_DEFINITION('','',{formation},{design})")
+    whole = add(f"PRODUCT_DEFINITION_SHAPE('','',{definition})")
+    add(f"SHAPE_DEFINITION_REPRESENTATION({whole},{shape})")
+    data = "\n".join(f"#{i}={entity};" for i, entity in enumerate(entities, 1))
+    return (
+        "ISO-10303-21;\nHEADER;\nFILE_DESCRIPTION((''),'2;1');\n"
+        "FILE_NAME('','2026-01-01T00:00:00',(''),(''),'','','');\n"
+        "FILE_SCHEMA(('AUTOMOTIVE_DESIGN'));\nENDSEC;\n"
+        f"DATA;\n{data}\nENDSEC;\nEND-ISO-10303-21;\n"
+    )
+
+
+@pytest.mark.parametrize("suffix", CAD_SUFFIXES)
+@pytest.mark.parametrize(("unit", "millimetres"), [("mm", 1.0), ("m", 1000.0), ("inch", 25.4)])
+def test_step_files_come_in_millimetres(tmp_path, suffix, unit, millimetres):
+    pytest.importorskip("cascadio")
+    path = tmp_path / f"box{suffix}"
+    path.write_text(step_box(np.array([10.0, 20.0, 30.0]) / millimetres, unit))
+    part = load_part(path)
+    assert part.is_watertight
+    np.testing.assert_allclose(part.bounds, [[0, 0, 0], [10, 20, 30]], rtol=1e-5, atol=1e-5)
+    assert part.volume == pytest.approx(6000, rel=1e-5)
+
+
+@pytest.mark.parametrize("content", [b"", b"solid\n", step_box(np.ones(3), "mm")[:900].encode()])
+def test_garbage_as_step(tmp_path, content):
+    pytest.importorskip("cascadio")
+    (tmp_path / "bad.stp").write_bytes(content)
+    with pytest.raises(PartError, match=r"bad.stp: cannot be read \(not a STEP file, or without"):
+        load_part(tmp_path / "bad.stp")
+
+
+def test_step_files_where_their_reader_is_not_installed(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cascadio", None)
+    (tmp_path / "part.STEP").touch()
+    with pytest.raises(MissingReaderError, match=r"part.STEP: .* pip install 'flare-mesh\[cad\]'"):
+        load_part(tmp_path / "part.STEP")
+
+
+@pytest.mark.parametrize("suffix", SURFACES)
+@pytest.mark.parametrize("content", [b"", b"solid nothing\nendsolid\n", b"\x00\xff" * 500])
+def test_garbage(tmp_path, suffix, content):
+    path = tmp_path / f"bad{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(PartError, match=rf"bad{suffix}: "):
+        load_part(path)
+
+
+def test_nan_coordinates(tmp_path):
+    box = trimesh.creation.box((1.0, 1.0, 1.0))
+    vertices = box.vertices.copy()
+    vertices[3, 1] = np.nan
+    path = tmp_path / "nan.obj"
+    lines = [f"v {x} {y} {z}" for x, y, z in vertices]
+    lines += ["f " + " ".join(str(i + 1) for i in face) for face in box.faces]
+    path.write_text("\n".join(lines))
+    with pytest.raises(PartError, match=r"nan.obj: 1 vertices have NaN or infinite coordinates"):
+        load_part(path)
+
+
+def test_flat():
+    flat = trimesh.Trimesh([[0, 0, 0], [1, 0, 0], [0, 1, 0]], [[0, 1, 2]])
+    with pytest.raises(PartError, match=r"part: has no volume \(extents 1 x 1 x 0 mm\)"):
+        load_part(flat)
+
+
+def test_a_surface_and_its_reverse_enclose_nothing():
+    corners = [[0, 0, 0], [1, 0, 0.3], [1, 1, 0], [0, 1, 0.3]]
+    fan = np.array([[0, 1, 4], [1, 2, 4], [2, 3, 4], [3, 0, 4]])
+    back = np.where(fan == 4, 5, fan)[:, ::-1]
+    sheet = trimesh.Trimesh(
+        [*corners, [0.5, 0.5, 0], [0.5, 0.5, 0]], np.vstack([fan, back]), process=False
+    )
+    assert sheet.is_watertight
+    with pytest.raises(PartError, match="part: encloses no volume"):
+        load_part(sheet)
+
+
+def test_unfriendly_files_that_pyvista_ships():
+    examples = pytest.importorskip("pyvista.examples")
+    with pytest.warns(PartWarning, match=r"airplane.ply: is not watertight and has \d+ bodies"):
+        load_part(examples.planefile)
+    with pytest.warns(PartWarning, match=r"ant.ply: has 15 bodies"):
+        load_part(examples.antfile)

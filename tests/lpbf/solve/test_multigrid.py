@@ -1,0 +1,265 @@
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lpbf import HexMesh
+from lpbf.solve import bricks, kernels_torch, multigrid, node_stencil
+from lpbf.solve.conjugate_gradients import conjugate_gradients
+from lpbf.solve.multigrid import Multigrid
+
+
+@contextmanager
+def several_levels():
+    """Even on small shapes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(multigrid, "_COARSEST", 8)
+        yield
+
+
+@pytest.fixture
+def torch_kernels(monkeypatch):
+    for module in (bricks, multigrid, node_stencil):
+        monkeypatch.setattr(module, "kernels_numba", kernels_torch)
+
+
+def rows_of(mesh, rows=1):
+    """Ranges of cells of ``rows`` rows of voxels."""
+    k = mesh.cell_index[:, 2]
+    ends = np.unique(np.searchsorted(k, np.arange(0, k[-1] + rows + 1, rows)))
+    return list(zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True))
+
+
+def grown(mesh, stiffness, rows=10**6, **options):
+    with several_levels():
+        of = Multigrid(mesh.cell_index, stiffness, **options)
+    for start, stop in rows_of(mesh, rows):
+        of.grow(start, stop)
+    return of
+
+
+def inward(of, u):
+    """[size, 3] to the cycle's [3, N + 1]."""
+    out = torch.zeros(3, of.levels[0].u.shape[1], dtype=torch.float64)
+    out[:, : of.size] = torch.as_tensor(u).T
+    return out
+
+
+def outward(of, values):
+    return values[:, : of.size].T.numpy().copy()
+
+
+def free_of(of):
+    return of.levels[0].inverse[0, : of.size].numpy() > 0
+
+
+def dense_cycle(of):
+    """The cycle on the free nodes, [3 n, 3 n]."""
+    index = np.flatnonzero(np.repeat(free_of(of), 3))
+    columns = []
+    for dof in index:
+        unit = np.zeros((of.size, 3))
+        unit.flat[dof] = 1
+        columns.append(outward(of, of.cycle(inward(of, unit))).ravel())
+    full = np.stack(columns, axis=1)
+    assert (full[np.setdiff1d(np.arange(len(full)), index)] == 0).all()
+    return full[index], index
+
+
+def eigenvalues(of, mesh, stiffness, assembled, factor=None):
+    """Of M K; also checks that M is symmetric and positive definite."""
+    cycle, index = dense_cycle(of)
+    scale = np.abs(cycle).max()
+    np.testing.assert_allclose(cycle, cycle.T, atol=1e-11 * scale)
+    cycle = (cycle + cycle.T) / 2
+    values = np.linalg.eigvalsh(cycle)
+    assert values[0] > 0
+    matrix = assembled(mesh.cells, stiffness, mesh.num_nodes, factor).toarray()
+    root = np.linalg.cholesky(cycle)
+    return np.linalg.eigvalsh(root.T @ matrix[np.ix_(index, index)] @ root)
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.data())
+def test_cycle_is_symmetric_and_positive_definite_on_any_held_shape(
+    stiffness, assembled, held_masks, data
+):
+    mask = data.draw(held_masks(5, 3, 5))
+    mesh = HexMesh.from_mask(mask, 1.0)
+    values = eigenvalues(grown(mesh, stiffness), mesh, stiffness, assembled)
+    assert values[0] > 0.02
+    assert values[-1] < 1.5
+
+
+def test_table(stiffness, assembled, table):
+    of = grown(table, stiffness, rows=1)
+    assert len(of.levels) >= 3
+    values = eigenvalues(of, table, stiffness, assembled)
+    assert values[0] > 0.1
+    assert values[-1] < 1.2
+
+
+def test_a_soft_part_on_a_stiff_plate_and_powder(stiffness, assembled, table):
+    factor = np.where(table.cell_index[:, 2] < 2, 3.0, 1.0)
+    factor[table.cell_index[:, 0] == 4] = 1e-4
+    of = grown(table, stiffness, factor=factor)
+    values = eigenvalues(of, table, stiffness, assembled, factor)
+    assert values[0] > 0.01
+    assert values[-1] < 1.5
+
+
+def test_a_single_voxel(stiffness, assembled):
+    mesh = HexMesh.from_mask(np.ones((1, 1, 1)), 1.0)
+    values = eigenvalues(grown(mesh, stiffness), mesh, stiffness, assembled)
+    assert 0.3 < values[0] <= values[-1] < 1.2
+
+
+def interpolation(fine, coarse):
+    """Of the standing nodes of two levels, [3 n, 3 m] node by node."""
+    parents = fine.parents[: fine.size].long()
+    matrix = torch.zeros(fine.size, coarse.size, dtype=torch.float64)
+    matrix.scatter_add_(1, parents, torch.full(parents.shape, 1 / 8, dtype=torch.float64))
+    return torch.kron(matrix, torch.eye(3, dtype=torch.float64)).numpy()
+
+
+def check_coarse_operators(of, matrix):
+    for n, (fine, coarse) in enumerate(zip(of.levels[:-1], of.levels[1:], strict=True)):
+        p = interpolation(fine, coarse)
+        matrix = p.T @ matrix @ p
+        found = coarse.operator.dense(coarse.size).numpy()
+        np.testing.assert_allclose(
+            found, matrix, atol=1e-12 * np.abs(matrix).max(), err_msg=f"level {n + 1}"
+        )
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.data())
+def test_coarse_operators_are_galerkins_after_each_layer(stiffness, assembled, masks, data):
+    mesh = HexMesh.from_mask(data.draw(masks(5, 3, 6)), 1.0)
+    factor = np.random.default_rng(0).uniform(0.1, 2.0, mesh.num_cells)
+    rows = data.draw(st.integers(1, 3))
+    with several_levels():
+        of = Multigrid(mesh.cell_index, stiffness, factor)
+    for start, stop in rows_of(mesh, rows):
+        of.grow(start, stop)
+        top = mesh.cell_index[stop - 1, 2] + 1
+        assert of.size == (mesh.points[:, 2] <= top + 0.5).sum()
+        matrix = assembled(mesh.cells[:stop], stiffness, mesh.num_nodes, factor[:stop])
+        matrix = matrix.toarray()[: 3 * of.size, : 3 * of.size]
+        check_coarse_operators(of, matrix)
+        attached = np.zeros(of.size, dtype=bool)
+        attached[np.unique(mesh.cells[:stop])] = True
+        clamped = mesh.points[: of.size, 2] < 0.5
+        np.testing.assert_array_equal(free_of(of), attached & ~clamped)
+        blocks = matrix.reshape(of.size, 3, of.size, 3)
+        for node in np.flatnonzero(free_of(of)):
+            xx, yy, zz, xy, yz, xz = of.levels[0].inverse[:, node].tolist()
+            inverse = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+            np.testing.assert_allclose(inverse @ blocks[node, :, node], np.eye(3), atol=1e-9)
+
+
+def test_growth_in_steps_is_growth_at_once(stiffness, table):
+    generator = torch.Generator().manual_seed(0)
+    force = torch.randn(table.num_nodes, 3, generator=generator, dtype=torch.float64)
+    once = grown(table, stiffness)
+    for rows in (1, 2, 4):
+        with several_levels():
+            steps = Multigrid(table.cell_index, stiffness)
+        for start, stop in rows_of(table, rows):
+            steps.grow(start, stop)
+            steps.cycle(inward(steps, force[: steps.size]))  # as in a build
+        for mine, other in zip(steps.levels[1:], once.levels[1:], strict=True):
+            torch.testing.assert_close(mine.operator.values, other.operator.values)
+            torch.testing.assert_close(mine.inverse, other.inverse)
+        found = outward(steps, steps.cycle(inward(steps, force)))
+        expected = outward(once, once.cycle(inward(once, force)))
+        # The power method's estimate remembers the layers.
+        np.testing.assert_allclose(found, expected, atol=0.02 * np.abs(expected).max())
+
+
+# A few above what it takes: a broken cycle takes several times as many.
+LIMITS = {"cube": 20, "wall": 50, "column": 20, "hollow": 35, "lattice": 60}
+
+
+def iterations(mesh, stiffness, rows=10**6):
+    of = Multigrid(mesh.cell_index, stiffness)
+    for start, stop in rows_of(mesh, rows):
+        of.grow(start, stop)
+    generator = torch.Generator().manual_seed(0)
+    force = torch.randn(of.size, 3, generator=generator, dtype=torch.float64)
+    right = inward(of, force * torch.from_numpy(free_of(of))[:, None])
+    free = torch.from_numpy(np.append(free_of(of), False))
+
+    def operator(u):
+        out = torch.zeros_like(u)
+        of.bricks.multiply(u, out, of.size)
+        return out * free
+
+    _, count, norm = conjugate_gradients(
+        operator, of.cycle, right, None, target=1e-8 * float(right.norm()), max_iterations=300
+    )
+    assert norm <= 1e-8 * float(right.norm())
+    return count
+
+
+def test_iterations_do_not_grow_with_the_mesh(stiffness):
+    counts = [iterations(HexMesh.from_mask(np.ones((n, n, n)), 1.0), stiffness) for n in (8, 16)]
+    odd = iterations(HexMesh.from_mask(np.ones((13, 11, 9)), 1.0), stiffness, rows=3)
+    assert max(*counts, odd) <= LIMITS["cube"]
+    assert counts[1] <= counts[0] + 4
+
+
+def hollow():
+    mask = np.ones((14, 14, 14), dtype=bool)
+    mask[2:-2, 2:-2, 3:-2] = False
+    mask[6, 6, 1:] = True
+    mask[::5, ::5, 8:] = False
+    return mask
+
+
+def lattice():
+    mask = np.zeros((13, 13, 12), dtype=bool)
+    mask[::4, ::4] = True
+    mask[::4, :, ::4] = mask[:, ::4, ::4] = True
+    return mask
+
+
+@pytest.mark.parametrize(
+    ("name", "mask"),
+    [
+        ("wall", np.ones((1, 20, 20))),
+        ("column", np.ones((1, 1, 30))),
+        ("hollow", hollow()),
+        ("lattice", lattice()),
+    ],
+)
+def test_iterations_of_slender_and_hollow_parts(stiffness, name, mask):
+    assert iterations(HexMesh.from_mask(mask, 1.0), stiffness) <= LIMITS[name]
+
+
+def test_kernels_give_the_same_cycle(stiffness, table, torch_kernels, monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    force = torch.randn(table.num_nodes, 3, generator=generator, dtype=torch.float64)
+    of = grown(table, stiffness, rows=2)
+    assert of.bricks.kernels is kernels_torch
+    found = outward(of, of.cycle(inward(of, force)))
+    monkeypatch.undo()
+    of = grown(table, stiffness, rows=2)
+    assert of.bricks.kernels is not kernels_torch
+    expected = outward(of, of.cycle(inward(of, force)))
+    np.testing.assert_allclose(found, expected, atol=1e-12 * np.abs(expected).max())
+
+
+def test_a_floating_part(stiffness, assembled, table):
+    """The cycle is positive where the stiffness is, and iterations find the strain."""
+    of = grown(table, stiffness, clamped=False)
+    assert free_of(of).all()
+    rng = np.random.default_rng(0)
+    first, second = (rng.normal(size=(of.size, 3)) for _ in range(2))
+    image = outward(of, of.cycle(inward(of, first)))
+    other = outward(of, of.cycle(inward(of, second)))
+    assert (image * second).sum() == pytest.approx((other * first).sum(), rel=1e-9)
+    assert (image * first).sum() > 0
