@@ -19,10 +19,11 @@ from flare_mesh.commands.training_options import (
     check_trainer,
 )
 from flare_mesh.files import check_folder
+from flare_mesh.surrogate.checkpoint import read_checkpoint
 from flare_mesh.surrogate.load import load_surrogate
 from flare_mesh.training.best_checkpoint import BestCheckpoint
 from flare_mesh.training.build import check_model
-from flare_mesh.training.checkpoint_io import AtomicCheckpointIO, read_checkpoint
+from flare_mesh.training.checkpoint_io import AtomicCheckpointIO
 from flare_mesh.training.data_module import FieldDataModule
 from flare_mesh.training.final_validation import FinalValidation
 from flare_mesh.training.last_checkpoint import LastCheckpoint

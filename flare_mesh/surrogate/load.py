@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from flare_mesh.surrogate.checkpoint import read_checkpoint
 from flare_mesh.surrogate.surrogate import FILE, Surrogate, describe_load_error
 
 _CHECKPOINTS = ("checkpoints/best.ckpt", "checkpoints/last.ckpt")
@@ -46,9 +47,6 @@ def load_surrogate(path: str | Path, *, ema: bool = False) -> Surrogate:
 
 
 def _of_checkpoint(path: Path, ema: bool) -> Surrogate:
-    # It loads Lightning, which takes seconds.
-    from flare_mesh.training.checkpoint_io import read_checkpoint
-
     found, header = read_checkpoint(path), None
     try:
         header = json.loads(found["flare_mesh"]["surrogate"])

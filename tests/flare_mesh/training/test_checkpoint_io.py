@@ -5,7 +5,8 @@ import resource
 import pytest
 import torch
 
-from flare_mesh.training.checkpoint_io import AtomicCheckpointIO, read_checkpoint
+from flare_mesh.surrogate.checkpoint import read_checkpoint
+from flare_mesh.training.checkpoint_io import AtomicCheckpointIO
 
 STATE = {"state_dict": {"a": torch.arange(24.0)}, "epoch": 3, "names": ["x", None, 1.5]}
 
