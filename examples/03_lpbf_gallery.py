@@ -12,8 +12,7 @@ import torch
 
 from flare_mesh import MeshData
 from flare_mesh.visualize import plot_gallery
-from lpbf import Process, simulate
-from lpbf.core import voxelize
+from lpbf import Process, simulate, voxelize
 from lpbf.core.parts import procedural_part
 
 # Family and seed of each.

@@ -30,7 +30,7 @@ def surface_displacement(
         surface: Of the part, mm.
         pitch: Edge length of the voxels, mm.
         simulator: Gives the displacement of the voxels' nodes.
-        islands: Of :func:`lpbf.core.voxelize`.
+        islands: Of :func:`lpbf.voxelize`.
     """
     mesh = voxelize(surface, pitch, islands=islands)
     low, high = np.asarray(surface.bounds)

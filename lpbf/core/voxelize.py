@@ -63,7 +63,7 @@ def voxelize(
         raise PartError(
             f"{name}: {_box(extents)} mm is larger than the build volume of "
             f"{_box(build_volume)} mm; turn or scale the part (or pass build_volume= "
-            f"to lpbf.core.voxelize)"
+            f"to lpbf.voxelize)"
         )
     with np.errstate(over="ignore"):
         shape = np.maximum(np.rint(extents / sizes), 1)

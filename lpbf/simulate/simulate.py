@@ -60,7 +60,7 @@ def simulate(
             no such device.
     """
     if not isinstance(mesh, HexMesh):
-        raise TypeError(f"expected a HexMesh (got {mesh!r:.80}); make one with lpbf.core.voxelize")
+        raise TypeError(f"expected a HexMesh (got {mesh!r:.80}); make one with lpbf.voxelize")
     if process is None:
         process = Process()
     if not isinstance(process, Process):

@@ -72,7 +72,7 @@ class PartReader:
             raise ValueError(f"{file}: give a pitch; the training data do not tell theirs")
         process = process_of(info)
         islands = self.islands or ("powder" if process.islands == "powder" else "drop")
-        hexes = lpbf.core.voxelize(file, pitch, islands=islands)
+        hexes = lpbf.voxelize(file, pitch, islands=islands)
         mesh = MeshData(
             pos=torch.from_numpy(hexes.points).float(), hexahedron=torch.from_numpy(hexes.cells)
         )

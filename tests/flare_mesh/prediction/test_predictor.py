@@ -13,8 +13,7 @@ from flare_mesh.io import read_mesh
 from flare_mesh.prediction import OutsideTrainingRangeWarning, Predictor
 from flare_mesh.testing import random_graph
 from flare_mesh.training import FieldDataModule, build_module
-from lpbf import simulate
-from lpbf.core import voxelize
+from lpbf import simulate, voxelize
 from lpbf.surrogate.parts import process_of
 
 TINY = {"hidden_channels": 8, "num_layers": 1, "heads": 2, "num_latents": 3}
@@ -460,7 +459,7 @@ def test_large_meshes_go_in_pieces_and_small_ones_together(monkeypatch):
         case.y = torch.randn(len(case.pos), 3)
     surrogate.fit_normalizers(cases)
     whole = [surrogate(case).detach() for case in cases]
-    monkeypatch.setattr("flare_mesh.surrogate._CHUNK_SIZE", 16)
+    monkeypatch.setattr("flare_mesh.surrogate.surrogate._CHUNK_SIZE", 16)
     for fields, expected in zip(surrogate.predict_prepared(cases), whole, strict=True):
         torch.testing.assert_close(fields["u"], expected)
     torch.testing.assert_close(surrogate.predict(cases[2])["u"], whole[2])

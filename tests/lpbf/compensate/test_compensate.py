@@ -5,10 +5,9 @@ import pytest
 import trimesh
 from numpy.testing import assert_allclose
 
-from lpbf import PartError, PartWarning, Process, simulate
+from lpbf import PartError, PartWarning, Process, simulate, voxelize
 from lpbf.compensate import compensate
 from lpbf.compensate.surface_displacement import surface_displacement
-from lpbf.core import voxelize
 
 STRETCH = np.array([0.02, -0.03, 0.01])
 

@@ -6,9 +6,8 @@ import pytest
 import trimesh
 
 from flare_mesh.io import write_mesh
-from lpbf import Process, simulate
+from lpbf import Process, simulate, voxelize
 from lpbf.compensate.__main__ import main
-from lpbf.core import voxelize
 
 
 @pytest.fixture

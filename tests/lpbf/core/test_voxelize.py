@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from lpbf import IslandError, PartError, PartWarning
-from lpbf.core import voxelize
+from lpbf import IslandError, PartError, PartWarning, voxelize
 
 
 def volume(mesh):

@@ -11,8 +11,7 @@ import trimesh
 
 from flare_mesh.cases.mesh_cases import series_steps
 from flare_mesh.io import read_mesh
-from lpbf import Process, SolverError, simulate
-from lpbf.core import voxelize
+from lpbf import Process, SolverError, simulate, voxelize
 from lpbf.core.base_plate import BasePlate
 from lpbf.core.heat import Heat
 from lpbf.simulate.__main__ import main

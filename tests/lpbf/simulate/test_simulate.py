@@ -74,7 +74,7 @@ def test_bad_input():
     mask[0, 0, 0] = False
     with pytest.raises(ValueError, match="must rest on the plate"):
         simulate(HexMesh.from_mask(mask, 1.0))
-    with pytest.raises(TypeError, match="expected a HexMesh .*lpbf.core.voxelize"):
+    with pytest.raises(TypeError, match="expected a HexMesh .*lpbf.voxelize"):
         simulate("part.stl")
     for process in ("316L", {}):
         with pytest.raises(TypeError, match="expected a Process .*Process.preset"):
