@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
-from flare_mesh.datasets.crc32c import masked_crc32c
 from flare_mesh.io.processed import keep_npy
 
 _HEAD, _TAIL = 12, 4
@@ -71,7 +71,7 @@ class TFRecordFile:
         start, size, checked = (int(value) for value in self._index[number])
         payload = memoryview(self._mapped)[start : start + size]
         if not checked:
-            if masked_crc32c(payload) != self._uint32(start + size):
+            if _masked_crc32c(bytes(payload)) != self._uint32(start + size):
                 raise ValueError(
                     f"{self.path}, record {number}: wrong checksum of its {size:,} bytes; the "
                     f"file is damaged, download it anew"
@@ -86,7 +86,7 @@ class TFRecordFile:
             if at + _HEAD > end:
                 raise ValueError(f"{name}: the file ends within its length; download it anew")
             (size,) = struct.unpack_from("<Q", self._mapped, at)
-            if masked_crc32c(self._mapped[at : at + 8]) != self._uint32(at + 8):
+            if _masked_crc32c(self._mapped[at : at + 8]) != self._uint32(at + 8):
                 raise ValueError(
                     f"{name}: wrong checksum of its length; not a TFRecord file, or a damaged one"
                 )
@@ -113,6 +113,12 @@ class TFRecordFile:
 
     def _uint32(self, at: int) -> int:
         return struct.unpack_from("<I", self._mapped, at)[0]
+
+
+def _masked_crc32c(data: bytes) -> int:
+    """CRC32C, rotated and shifted as TFRecord files store it."""
+    crc = google_crc32c.value(data)
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def parse_example(payload: memoryview) -> dict[str, memoryview]:

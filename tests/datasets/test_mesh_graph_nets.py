@@ -164,7 +164,7 @@ def test_only_touched_frames_are_copied(made, tmp_path, monkeypatch):
     def never(*args):
         raise AssertionError("the whole record was read again")
 
-    monkeypatch.setattr("flare_mesh.datasets.tfrecord.masked_crc32c", never)
+    monkeypatch.setattr("flare_mesh.datasets.tfrecord._masked_crc32c", never)
     assert data_set[3].y.shape == (7, 2)
 
 

@@ -53,7 +53,7 @@ def test_index_and_checks_are_kept(path, tmp_path, monkeypatch):
     def never(*args):
         raise AssertionError("read again")
 
-    monkeypatch.setattr("flare_mesh.datasets.tfrecord.masked_crc32c", never)
+    monkeypatch.setattr("flare_mesh.datasets.tfrecord._masked_crc32c", never)
     file = TFRecordFile(path, tmp_path / "processed")
     assert values(file, 2) == [2, 2, 2]
     with pytest.raises(AssertionError):
