@@ -107,6 +107,7 @@ def read_mesh(
     path: str | Path,
     *,
     fields: Collection[str] | None = None,
+    optional: Collection[str] = (),
     dtype: torch.dtype | None = torch.float32,
     edges: bool = True,
     max_bytes: int = MAX_BYTES,
@@ -118,6 +119,7 @@ def read_mesh(
     Args:
         path: The file.
         fields: Node and cell fields to take, by name; None for all.
+        optional: More fields to take where the file has them.
         dtype: Of coordinates and real fields, float32 by default; None keeps that of the file.
         edges: Whether to add ``edge_index`` from the cells.
         max_bytes: Limit of what the file may declare.
@@ -136,7 +138,12 @@ def read_mesh(
         mesh = _read(path, max_bytes)
     except Exception as error:
         raise ValueError(f"{path}: cannot be read as a mesh ({reason_of(error)})") from error
-    options: dict[str, Any] = {"fields": fields, "dtype": dtype, "edges": edges}
+    options: dict[str, Any] = {
+        "fields": fields,
+        "optional": optional,
+        "dtype": dtype,
+        "edges": edges,
+    }
     try:
         if isinstance(mesh, meshio.Mesh):
             return from_meshio(mesh, **options)

@@ -23,6 +23,7 @@ def assemble(
     case_fields: Mapping[str, NDArray[Any]],
     *,
     fields: Collection[str] | None,
+    optional: Collection[str],
     dtype: torch.dtype | None,
     edges: bool,
 ) -> MeshData:
@@ -36,6 +37,7 @@ def assemble(
         cell_fields: [E, ...] by name.
         case_fields: [1, C] by name; left out where a node field has the same name.
         fields: The fields to take, by name, of all three kinds; None for all.
+        optional: More fields to take where they are given.
         dtype: Of coordinates and real fields; None keeps that of the arrays.
         edges: Whether to add ``edge_index``.
 
@@ -74,7 +76,7 @@ def assemble(
         ("case", 1, "", case_fields),
     ):
         for name, values in given.items():
-            if fields is not None and name not in fields:
+            if fields is not None and name not in fields and name not in optional:
                 continue
             on_cells = prefix + name in ("cell_index", "cell_type")
             if on_cells or (not prefix and (name in RESERVED or name.startswith(CELL_PREFIX))):

@@ -18,6 +18,7 @@ def from_meshio(
     mesh: meshio.Mesh,
     *,
     fields: Collection[str] | None = None,
+    optional: Collection[str] = (),
     dtype: torch.dtype | None = torch.float32,
     edges: bool = True,
 ) -> MeshData:
@@ -28,6 +29,7 @@ def from_meshio(
     Args:
         mesh: The mesh.
         fields: The fields to take, by name; None for all.
+        optional: More fields to take where the mesh has them.
         dtype: Of coordinates and real fields; None keeps that of the mesh.
         edges: Whether to add ``edge_index`` from the cells.
 
@@ -66,6 +68,7 @@ def from_meshio(
         cell_fields,
         {},
         fields=fields,
+        optional=optional,
         dtype=dtype,
         edges=edges,
     )

@@ -29,6 +29,7 @@ def from_pyvista(
     mesh: "pyvista.DataSet",
     *,
     fields: Collection[str] | None = None,
+    optional: Collection[str] = (),
     dtype: torch.dtype | None = torch.float32,
     edges: bool = True,
 ) -> MeshData:
@@ -36,19 +37,14 @@ def from_pyvista(
 
     Grids become quads or hexahedra. Arguments and errors are those of :meth:`MeshData.from_meshio`.
     """
-    data = from_vtk_arrays(vtk_arrays(mesh), fields=fields, dtype=dtype, edges=edges)
+    options = {"fields": fields, "optional": optional, "dtype": dtype, "edges": edges}
+    data = from_vtk_arrays(vtk_arrays(mesh), **options)
     if vtk_has_other_order():
         data.cell_index = swap_wedges(data.cell_index, data.cell_type)
     return data
 
 
-def from_vtk_arrays(
-    arrays: Mapping[str, NDArray[Any]],
-    *,
-    fields: Collection[str] | None,
-    dtype: torch.dtype | None,
-    edges: bool,
-) -> MeshData:
+def from_vtk_arrays(arrays: Mapping[str, NDArray[Any]], **options: Any) -> MeshData:
     """The mesh of :func:`~flare_mesh.mesh.vtk_arrays.vtk_arrays`."""
     index, types = _plain_cells(arrays["index"], arrays["offset"], arrays["types"])
     given = {
@@ -67,9 +63,7 @@ def from_vtk_arrays(
         given["node:"],
         given["cell:"],
         given["case:"],
-        fields=fields,
-        dtype=dtype,
-        edges=edges,
+        **options,
     )
     if units is not None:
         data.units = _read_units(units)

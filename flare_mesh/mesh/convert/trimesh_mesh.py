@@ -18,6 +18,7 @@ def from_trimesh(
     mesh: "trimesh.Trimesh",
     *,
     fields: Collection[str] | None = None,
+    optional: Collection[str] = (),
     dtype: torch.dtype | None = torch.float32,
     edges: bool = True,
 ) -> MeshData:
@@ -34,6 +35,7 @@ def from_trimesh(
         {name: np.asarray(values) for name, values in mesh.face_attributes.items()},
         {},
         fields=fields,
+        optional=optional,
         dtype=dtype,
         edges=edges,
     )

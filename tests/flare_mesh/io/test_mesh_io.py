@@ -257,3 +257,12 @@ def test_reason_that_meshio_gives(tmp_path):
     (tmp_path / "m.xdmf").write_text('<Xdmf Version="9"/>')
     with pytest.raises(ValueError, match="Unknown XDMF version 9"):
         read_mesh(tmp_path / "m.xdmf")
+
+
+def test_optional_fields(tmp_path):
+    write_mesh(tmp_path / "m.vtu", mesh_for(".vtu"))
+    every = read_mesh(tmp_path / "m.vtu")
+    name = next(iter(every.node_fields))
+    mesh = read_mesh(tmp_path / "m.vtu", fields=[], optional=[name, "nothing"])
+    assert mesh.node_fields.keys() == {name}
+    assert not mesh.cell_fields
