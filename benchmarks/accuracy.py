@@ -136,8 +136,8 @@ def open_data(given: argparse.Namespace, name: str, root: Path, seed: int) -> Fi
 
 
 def build(given: argparse.Namespace, kind: str, data: FieldDataModule) -> Surrogate:
-    about = data.describe()
-    channels = {"in_channels": about.in_channels, "out_channels": sum(about.fields.values())}
+    about = data.recipe()
+    channels = {"in_channels": about.in_channels, "out_channels": sum(about.targets.values())}
     sizes = {**given.sizes, "pos_dim": about.pos_dim}
     if kind == "authors":
         model: FieldModel = Authors(given.authors, **channels, **sizes)
@@ -145,7 +145,7 @@ def build(given: argparse.Namespace, kind: str, data: FieldDataModule) -> Surrog
         queries = "synthesized" if kind == "synthesized" else "fixed"
         model = FLAREOperator(**channels, **sizes, queries=queries)
     return Surrogate(
-        model, about.fields, inputs=about.inputs, normalizers={"pos": "identity"}
+        model, about.targets, inputs=about.model_inputs, normalizers={"pos": "identity"}
     )  # x and y: mean and standard deviation
 
 
@@ -158,7 +158,7 @@ def train(given: argparse.Namespace, name: str, kind: str, root: Path, seed: int
         loss=SETS[name]["loss"],
         optimizer=OptimizerConfig(lr=given.lr, decay_latents=True),
         schedule=ScheduleConfig(),
-        grid_shape=data.describe().grid_shape,
+        grid_shape=data.recipe().grid_shape,
         seed=seed,
     )
     curve = Curve()

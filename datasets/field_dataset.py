@@ -1,4 +1,4 @@
-"""What all data sets of fields on meshes have in common."""
+"""Base class of the data sets of fields on meshes."""
 
 import logging
 from abc import ABC, abstractmethod
@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
-from torch import Tensor
 from torch_geometric.data import Dataset
 
+from flare_mesh.cases.recipe import CaseRecipe, stack_fields
+from flare_mesh.data.time_window import TimeWindow
 from flare_mesh.mesh import MeshData
 
 _log = logging.getLogger(__name__)
@@ -78,6 +78,29 @@ class FieldDataset(Dataset, ABC):
         """Nothing is downloaded unasked: sets of terabytes are among them."""
         return False
 
+    def info(self) -> dict[str, Any]:
+        """How the data were made, as JSON, for the surrogates that are trained on them."""
+        return {}
+
+    def recipe(self) -> CaseRecipe:
+        """How the cases were read, and which fields they have.
+
+        By default plain mesh files are predicted, with edges for models that need them.
+        """
+        window = getattr(self, "window", None)
+        if isinstance(window, TimeWindow):
+            window = window.num_in, window.num_out
+        return CaseRecipe(
+            dataset=type(self).__name__,
+            inputs=self.input_channels,
+            targets=self.target_channels,
+            units=dict(self.UNITS),
+            window=window,
+            edges=True,
+            grid_shape=self.grid_shape,
+            info=self.info(),
+        )
+
     @property
     def input_channels(self) -> dict[str, int]:
         """Names and channels of the fields in ``x``, in their order."""
@@ -116,8 +139,11 @@ class FieldDataset(Dataset, ABC):
         data = self.read(idx)
         case = self.cases[idx]
         # Both before either is set: a field may be called x or y itself.
-        y = self._side_by_side(data, self.targets, case)
-        data.x = self._side_by_side(data, self.inputs, case) if self.inputs else None
+        try:
+            y = stack_fields(data, self.target_channels)
+            data.x = stack_fields(data, self.input_channels) if self.inputs else None
+        except ValueError as error:
+            raise ValueError(f"{self.root}, case '{case}': {error}") from error
         data.y = y
         data.case_id = case
         if self.UNITS and not data.units:
@@ -132,21 +158,6 @@ class FieldDataset(Dataset, ABC):
                     f"mend the case, or leave it out by skip_bad=True"
                 )
         return data
-
-    def _side_by_side(self, data: MeshData, names: Sequence[str], case: str) -> Tensor:
-        nodes = len(data.pos)
-        parts = []
-        for name in names:
-            field, channels = data[name], self.FIELDS[name]
-            if field.dim() != 2 or field.shape[0] not in (1, nodes) or field.shape[1] != channels:
-                raise ValueError(
-                    f"{self.root}, case '{case}': expected '{name}' of shape [{nodes}, {channels}] "
-                    f"(got {list(field.shape)})"
-                )
-            parts.append(field.expand(nodes, channels))
-        if len(parts) == 1:
-            return parts[0].contiguous()
-        return torch.from_numpy(np.concatenate([part.numpy() for part in parts], axis=1))
 
     def _is_good(self, index: int) -> bool:
         try:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -9,7 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from flare_mesh.cases.recipe import CaseRecipe
 from flare_mesh.datasets.field_dataset import FieldDataset
+from flare_mesh.files import read_json_object
 from flare_mesh.io.arrays import MAX_BYTES, read_npz
 from flare_mesh.mesh import MeshData, check_node_numbers
 from flare_mesh.mesh.cell_storage import VTK_CODES
@@ -105,6 +108,18 @@ class LPBF(FieldDataset):
         from flare_mesh.io.download import download_hub
 
         download_hub("vedantpuri/LPBF_FLARE", root)
+
+    def info(self) -> dict[str, Any]:
+        """Pitch, process and other settings of a generated set; empty for the published one.
+
+        Raises:
+            ValueError: If ``settings.json`` is damaged.
+        """
+        return read_json_object(Path(self.root) / "settings.json")
+
+    def recipe(self) -> CaseRecipe:
+        """The recipe of mesh files, read by the source plug-in of CAD parts."""
+        return replace(super().recipe(), source="lpbf")
 
     def path(self, index: int) -> Path:
         """The file of a case."""

@@ -4,6 +4,7 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from rich.progress import track
 from torch.utils.data import DataLoader, Dataset
 
 from flare_mesh.cases.case_scalars import NameScalars, TableScalars
-from flare_mesh.cases.mesh_cache import MeshCache, Recipe
+from flare_mesh.cases.mesh_cache import MeshCache
 from flare_mesh.cases.mesh_cases import MeshCase, MeshStep, find_mesh_cases
+from flare_mesh.cases.recipe import ALLOWED, CaseRecipe
 from flare_mesh.data.splits import FRACTIONS, split_names
 from flare_mesh.data.time_window import TimeWindow
 from flare_mesh.datasets.field_dataset import FieldDataset
@@ -89,7 +91,7 @@ class MeshFolder(FieldDataset):
         units: Mapping[str, str] | None = None,
         edges: bool = False,
         weights: bool = False,
-        allow: str | Sequence[str] = ("duplicate_nodes", "unused_nodes"),
+        allow: str | Sequence[str] = ALLOWED,
         skip_bad: bool = False,
         cache: str | Path | None = None,
         workers: int = 0,
@@ -118,8 +120,15 @@ class MeshFolder(FieldDataset):
         self.asked = asked
         self.scalars: dict[str, dict[str, float]] = {}
         found = [self._with_scalars(case, sources) for case in found]
-        recipe = Recipe(fields, on, edges, weights, _names(allow), max_bytes)
-        self.store = MeshCache(kept, root, recipe)
+        recipe = CaseRecipe(
+            on=on,
+            edges=edges,
+            weights=weights,
+            allow=_names(allow),
+            name_pattern=name_pattern,
+            table=None if table is None else str(table),
+        )
+        self.store = MeshCache(kept, root, recipe, fields, max_bytes=max_bytes)
         found, channels = self._make(found, workers)
         channels |= {name: 1 for name in asked if name in given}
         windows: dict[str, TimeWindow] = {}
@@ -149,6 +158,17 @@ class MeshFolder(FieldDataset):
             inputs = [f"{name}_in" for name in inputs]
             targets = [f"{name}_out" for name in targets]
         super().__init__(root, case_names, inputs=inputs, targets=targets, transform=transform)
+
+    def recipe(self) -> CaseRecipe:
+        """How a mesh file of the folder becomes a case, and which fields it has."""
+        return replace(
+            self.store.recipe,
+            dataset="MeshFolder",
+            inputs=self.input_channels,
+            targets=self.target_channels,
+            units=dict(self.UNITS),
+            window=self.window,
+        )
 
     def read(self, index: int) -> MeshData:
         case, start = self.items[index]
@@ -246,7 +266,7 @@ class MeshFolder(FieldDataset):
             if case.error is None
         )
         channels: dict[str, int] = {}
-        for name in self.store.recipe.fields:
+        for name in self.store.fields:
             votes: Counter[int] = Counter()
             for pairs, count in counts.items():
                 votes[dict(pairs)[name]] += count

@@ -39,16 +39,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(command: str, args: list[str]) -> int:
     from jsonargparse import ArgumentError
 
+    from flare_mesh.cases.source_plugins import SourceError
     from flare_mesh.commands.parser_message import parser_message
     from flare_mesh.training.interrupted import InterruptedTraining
-    from lpbf import SolverError
 
     try:
         if command in _TRAINING:
             _train([command, *_expand(command, args)])
         else:
             _call(command, args)
-    except (ValueError, OSError, SolverError, ImportError) as error:
+    except (ValueError, OSError, SourceError, ImportError) as error:
         text = str(error)
         if "Union subtypes" in text:  # from within an option's class
             text = parser_message(text)

@@ -1,10 +1,12 @@
 """Files that appear whole or not at all."""
 
+import json
 import os
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 def check_folder(path: str | Path) -> None:
@@ -18,6 +20,24 @@ def check_folder(path: str | Path) -> None:
             if not parent.is_dir():
                 raise NotADirectoryError(f"{path}: {parent} is a file, not a folder")
             return
+
+
+def read_json_object(path: str | Path) -> dict[str, Any]:
+    """The JSON object in a file; empty if there is no such file.
+
+    Raises:
+        ValueError: If the file is damaged.
+    """
+    file = Path(path)
+    if not file.is_file():
+        return {}
+    try:
+        found = json.loads(file.read_text())
+    except ValueError as error:
+        raise ValueError(f"{file}: damaged ({error}); restore it or make it again") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{file}: damaged (not a JSON object); restore it or make it again")
+    return found
 
 
 def is_whole(path: str | Path) -> bool:

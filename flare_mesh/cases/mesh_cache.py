@@ -5,133 +5,21 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import meshio
 import numpy as np
 import torch
 
 from flare_mesh.cases.mesh_cases import MeshStep, path_below
+from flare_mesh.cases.recipe import CaseRecipe
 from flare_mesh.files import atomic_path
-from flare_mesh.io import read_mesh
 from flare_mesh.io.arrays import MAX_BYTES, read_npz
-from flare_mesh.io.mesh_formats import check_mesh_file
 from flare_mesh.io.mesh_references import REFERENCING_SUFFIXES, inside, referenced_files
 from flare_mesh.mesh import MeshData
-from flare_mesh.mesh.cell_storage import VTK_CODES
-from flare_mesh.mesh.checks import check_mesh
-from flare_mesh.mesh.convert import from_meshio
-from flare_mesh.mesh.geometry import highest_cells
 
 # Another one, another cache: to be raised when what is kept for a recipe changes.
-_FORMAT = 2
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a mesh file is made into a case.
-
-    Attributes:
-        fields: Fields to keep.
-        on: ``"nodes"``, or ``"cells"`` for the centres of the cells as points.
-        edges: Whether to keep ``edge_index``.
-        weights: Whether to keep ``weight``, each point's share of length, area or volume.
-        allow: What :func:`~flare_mesh.mesh.checks.check_mesh` lets pass.
-        max_bytes: Limit of what a file may declare.
-    """
-
-    fields: tuple[str, ...]
-    on: str = "nodes"
-    edges: bool = False
-    weights: bool = False
-    allow: tuple[str, ...] = ()
-    max_bytes: int = MAX_BYTES
-
-    def make(self, step: MeshStep) -> MeshData:
-        """Reads, checks and reduces a mesh.
-
-        Raises:
-            ValueError: If the file cannot be used; names the file.
-        """
-        options: dict[str, Any] = {"fields": self.fields, "edges": False}
-        try:
-            if step.number is None:
-                mesh = read_mesh(Path(step.file), max_bytes=self.max_bytes, **options)
-            else:
-                mesh = read_xdmf_step(Path(step.file), step.number, self.max_bytes, options)
-            if mesh.num_cells:
-                check_mesh(mesh.pos, mesh.cells, allow=self.allow)
-            case = self._on_cells(mesh) if self.on == "cells" else self._on_nodes(mesh)
-            for name in self.fields:
-                bad = int((~case[name].isfinite()).sum())
-                if bad:
-                    raise ValueError(f"{bad} values of '{name}' are NaN or infinite")
-            return case
-        # Readers raise what they like.
-        except Exception as error:
-            reason = str(error) or type(error).__name__
-            named = reason.startswith(step.file)
-            raise ValueError(reason if named else f"{step.file}: {reason}") from error
-
-    def _on_nodes(self, mesh: MeshData) -> MeshData:
-        out = MeshData(mesh.pos)
-        out.cell_index, out.cell_type = mesh.cell_index, mesh.cell_type
-        for name in self.fields:
-            if name in mesh:
-                out[name] = _columns(mesh[name])
-            else:
-                out[name] = _columns(mesh.cell_to_node(mesh.cell_fields[name].float()))
-        if self.edges:
-            out.edge_index = mesh.edges()
-        if self.weights:
-            out.weight = mesh.node_weights
-        return out
-
-    def _on_cells(self, mesh: MeshData) -> MeshData:
-        solid = of_highest_dimension(mesh)
-        out = MeshData(solid.centroids)
-        for name in self.fields:
-            if name in mesh.cell_fields:
-                values = solid.cell_fields[name]
-            else:
-                values = mesh[name]
-                if name not in mesh.case_fields:
-                    values = solid.node_to_cell(values.float())
-            out[name] = _columns(values)
-        if self.weights:
-            out.weight = solid.measures.abs()
-        return out
-
-
-def of_highest_dimension(mesh: MeshData) -> MeshData:
-    """The mesh without its boundary, where that has cells too."""
-    codes = torch.tensor([VTK_CODES[kind] for kind in highest_cells(mesh.cells)])
-    return mesh.select_cells(torch.isin(mesh.cell_type, codes.to(mesh.cell_type.dtype)))
-
-
-def _columns(values: torch.Tensor) -> torch.Tensor:
-    """A field as [N, C] of float32, whatever it is in the file."""
-    return values.reshape(len(values), -1).float()
-
-
-def read_xdmf_step(file: Path, index: int, max_bytes: int, options: dict[str, Any]) -> MeshData:
-    """One time step of an XDMF file; ``options`` are those of :func:`read_mesh`."""
-    check_mesh_file(file, max_bytes=max_bytes)
-    try:
-        with meshio.xdmf.TimeSeriesReader(file) as reader:
-            points: Any
-            cell_data: Any
-            points, cells = reader.read_points_cells()
-            _, point_data, cell_data = reader.read_data(index)
-        mesh = meshio.Mesh(points, cells, point_data=point_data, cell_data=cell_data)
-    except (Exception, SystemExit) as error:
-        raise ValueError(f"{file}: step {index} cannot be read ({error})") from error
-    try:
-        return from_meshio(mesh, **options)
-    except ValueError as error:
-        raise ValueError(f"{file}, step {index}: {error}") from error
+_FORMAT = 3
 
 
 class MeshCache:
@@ -140,16 +28,30 @@ class MeshCache:
     Several sets, such as the splits of one folder, and several processes may share the folder.
 
     Args:
-        folder: Where the files go.
-        root: Folder of the sources.
-        recipe: How they are made.
+        folder: Folder of the cached files.
+        root: Folder of the mesh files.
+        recipe: How a mesh file becomes a case.
+        fields: The fields to cache.
+        max_bytes: Limit of the size that a file may declare.
     """
 
-    def __init__(self, folder: Path, root: Path, recipe: Recipe) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        root: Path,
+        recipe: CaseRecipe,
+        fields: Sequence[str],
+        *,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
         self.folder = folder
         self.root = root
         self.recipe = recipe
-        made_by = {"format": _FORMAT, **asdict(recipe)}
+        self.fields = tuple(fields)
+        self.max_bytes = max_bytes
+        keys = ("on", "edges", "weights", "allow")
+        made_by: dict[str, Any] = {key: getattr(recipe, key) for key in keys}
+        made_by |= {"format": _FORMAT, "fields": fields, "max_bytes": max_bytes}
         if not folder.resolve().is_relative_to(root.resolve()):
             # Other roots may have files of the same names.
             made_by["root"] = str(root.resolve())
@@ -189,25 +91,28 @@ class MeshCache:
         return state
 
     def make(self, step: MeshStep) -> dict[str, Any]:
-        """Reads a mesh and keeps it.
+        """Read a mesh and cache its case.
 
         Returns:
             ``channels`` by field and ``nodes``, or the ``error``.
         """
         try:
-            mesh = self.recipe.make(step)
-        except ValueError as error:
-            return {"error": str(error)}
+            mesh = self.recipe.read(step, self.fields, max_bytes=self.max_bytes)
+            mesh = self.recipe.case(mesh, self.fields)
+        # Readers raise errors of any type.
+        except Exception as error:
+            reason = str(error) or type(error).__name__
+            return {"error": reason if reason.startswith(step.file) else f"{step.file}: {reason}"}
         arrays = {array: mesh[name].numpy() for name, array in self._arrays().items()}
         with atomic_path(self.file(step)) as temporary:
             np.savez(temporary, allow_pickle=False, **arrays)
-        channels = {name: mesh[name].shape[1] for name in self.recipe.fields}
+        channels = {name: mesh[name].shape[1] for name in self.fields}
         return {"channels": channels, "nodes": len(mesh.pos)}
 
     def read(self, step: MeshStep) -> MeshData:
         """Reads a mesh that is kept; makes it again if its file is damaged."""
         names = self._arrays()
-        max_bytes = self.recipe.max_bytes
+        max_bytes = self.max_bytes
         try:
             arrays = read_npz(self.file(step), names.values(), max_bytes=max_bytes)
         except (ValueError, FileNotFoundError):
@@ -225,7 +130,7 @@ class MeshCache:
         own = ["pos", "cell_index", "cell_type"]
         own += ["edge_index"] * self.recipe.edges + ["weight"] * self.recipe.weights
         return {name: name for name in own} | {
-            name: f"field_{number}" for number, name in enumerate(self.recipe.fields)
+            name: f"field_{number}" for number, name in enumerate(self.fields)
         }
 
     def update(

@@ -1,6 +1,5 @@
 """Which files of a folder make which cases."""
 
-import mmap
 import os
 import re
 import xml.etree.ElementTree as ElementTree
@@ -12,11 +11,11 @@ from typing import NamedTuple
 
 from flare_mesh.io.mesh_formats import READABLE_SUFFIXES, check_mesh_file
 from flare_mesh.io.mesh_references import XDMF_SUFFIXES, inside, referenced_files
+from flare_mesh.io.xdmf_series import is_xdmf_series, xdmf_times
 
 _NUMBERED = re.compile(r"^(.*?)[._-]*(\d+)$")
 # Files that are made of others, which are no cases of their own.
 _CONTAINERS = (".pvtu", ".vtm")
-_TEMPORAL = re.compile(rb"""CollectionType\s*=\s*["']temporal""", re.IGNORECASE)
 _ALL = "**/*"
 
 
@@ -147,17 +146,8 @@ def _single(root: Path, files: list[str]) -> list[MeshCase]:
     return [
         MeshCase(_name(root, file), (MeshStep(file),))
         for file in files
-        if _suffix(file) not in XDMF_SUFFIXES or not _is_temporal(file)
+        if _suffix(file) not in XDMF_SUFFIXES or not is_xdmf_series(Path(file))
     ]
-
-
-def _is_temporal(file: str) -> bool:
-    """Whether an XDMF file, which may hold its arrays as text, has a collection of times."""
-    try:
-        with open(file, "rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as text:
-            return _TEMPORAL.search(text) is not None
-    except (OSError, ValueError):  # empty, or not to be read: reading it as a mesh tells
-        return False
 
 
 def _trajectories(root: Path, files: list[str], collections: list[str]) -> list[MeshCase]:
@@ -202,7 +192,7 @@ def series_steps(file: Path) -> tuple[MeshStep, ...]:
     """
     if file.suffix.lower() == ".pvd":
         return _collected(file.parent, file)
-    return tuple(MeshStep(str(file), i, time) for i, time in enumerate(_xdmf_times(file)))
+    return tuple(MeshStep(str(file), i, time) for i, time in enumerate(xdmf_times(file)))
 
 
 def _collected(root: Path, file: Path) -> tuple[MeshStep, ...]:
@@ -224,23 +214,3 @@ def _collected(root: Path, file: Path) -> tuple[MeshStep, ...]:
         inside(root, below, file)
         steps.append(MeshStep(str(root / below), None, time))
     return tuple(steps)
-
-
-def _xdmf_times(file: Path) -> list[float]:
-    """Times of a temporal collection; none if the file is a single mesh."""
-    check_mesh_file(file)
-    try:
-        tree = ElementTree.parse(file)
-    except ElementTree.ParseError as error:
-        raise ValueError(f"{file}: not a whole XDMF file ({error})") from error
-    for grid in tree.iter("Grid"):
-        if grid.get("CollectionType", "").lower() == "temporal":
-            times = [step.find("Time") for step in grid.findall("Grid")]
-            try:
-                return [
-                    float(t.get("Value", i)) if t is not None else float(i)
-                    for i, t in enumerate(times)
-                ]
-            except ValueError as error:
-                raise ValueError(f"{file}: a time is not a number ({error})") from error
-    return []

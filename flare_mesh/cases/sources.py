@@ -1,4 +1,4 @@
-"""Which meshes a prediction is asked for."""
+"""Files that a prediction is made for."""
 
 import os
 from collections.abc import Collection, Sequence
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flare_mesh.cases.mesh_cases import MeshStep, find_mesh_cases, series_steps
-from flare_mesh.cases.mesh_reading import MeshReading
+from flare_mesh.cases.recipe import CaseRecipe
+from flare_mesh.cases.source_plugins import find_source_plugin
 from flare_mesh.io.mesh_formats import READABLE_SUFFIXES
-from lpbf.core.part import PART_SUFFIXES
 
 SERIES_SUFFIXES = (".pvd", ".xdmf", ".xmf")
 
@@ -18,10 +18,10 @@ class MeshSource:
     """A mesh, or the steps of a time series, in files.
 
     Attributes:
-        name: Path below the folder that was asked for, without the suffix; of a single file, its
-            name. Name patterns and tables know the case by it.
+        name: Path below the searched folder without the suffix, or the name of a single file. Name
+            patterns and tables refer to the case by it.
         root: Folder that ``name`` is below.
-        steps: One step, or those of the series in order of time.
+        steps: One step, or the steps of a series in order of time.
     """
 
     name: str
@@ -30,31 +30,32 @@ class MeshSource:
 
     @property
     def file(self) -> Path:
-        """The first file, by which messages call the source."""
+        """The first file, which messages name."""
         return Path(self.steps[0].file)
 
 
 def find_sources(
-    paths: Sequence[str | Path], reading: MeshReading, *, leave_out: Collection[Path] = ()
+    paths: Sequence[str | Path], recipe: CaseRecipe, *, leave_out: Collection[Path] = ()
 ) -> list[MeshSource]:
-    """The meshes in files and folders, those of a folder sorted by name.
+    """The meshes in files and folders, sorted by name within a folder.
 
     Args:
         paths: Files, and folders that are searched with their sub-folders.
-        reading: Of the model: one of time series takes series, one of LPBF takes parts too.
+        recipe: The model's: with a window, time series are searched for, and with a source
+            plug-in, its files too.
         leave_out: Folders that are not searched.
 
     Raises:
-        FileNotFoundError: If there is no such file, or nothing to predict in a folder.
-        ValueError: If two of them have the same name, or a file cannot be used.
+        FileNotFoundError: If a file does not exist, or a folder has nothing to predict.
+        ValueError: If two sources have the same name, or a file cannot be used.
     """
     found: list[MeshSource] = []
     for given in paths:
         path = Path(given)
         if path.is_dir():
-            found += _in_folder(path, reading, leave_out)
+            found += _in_folder(path, recipe, leave_out)
         elif path.exists():
-            found.append(MeshSource(path.stem, path.parent, _steps(path, reading)))
+            found.append(MeshSource(path.stem, path.parent, _steps(path, recipe)))
         else:
             raise FileNotFoundError(f"{path}: no such file; give a mesh file or a folder of them")
     first: dict[str, MeshSource] = {}
@@ -62,27 +63,29 @@ def find_sources(
         other = first.setdefault(source.name, source)
         if other is not source:
             raise ValueError(
-                f"{source.file}: has the name of {other.file}, '{source.name}'; predict one of "
-                f"them by itself"
+                f"{source.file}: has the same name as {other.file}, '{source.name}'; predict one "
+                f"of them by itself"
             )
     return found
 
 
-def _in_folder(root: Path, reading: MeshReading, leave_out: Collection[Path]) -> list[MeshSource]:
-    if reading.dataset == "lpbf":
-        files = _files(root, (*PART_SUFFIXES, *READABLE_SUFFIXES), leave_out)
+def _in_folder(root: Path, recipe: CaseRecipe, leave_out: Collection[Path]) -> list[MeshSource]:
+    if recipe.source:
+        suffixes = (*find_source_plugin(recipe.source).suffixes, *READABLE_SUFFIXES)
+        files = _files(root, suffixes, leave_out)
         if not files:
             raise FileNotFoundError(
-                f"{root}: no parts ({', '.join(PART_SUFFIXES)}) or mesh files in it"
+                f"{root}: no files to predict in it; expected names that end in "
+                f"{', '.join(suffixes)}"
             )
         return [
             MeshSource(file.relative_to(root).with_suffix("").as_posix(), root, _single(file))
             for file in files
         ]
-    cases = find_mesh_cases(root, series=reading.window is not None, leave_out=leave_out)
+    cases = find_mesh_cases(root, series=recipe.window is not None, leave_out=leave_out)
     for case in cases:
         if case.error is not None:
-            raise ValueError(f"{case.error}; mend or remove the file")
+            raise ValueError(f"{case.error}; repair or remove the file")
     return [MeshSource(case.name, root, case.steps) for case in cases]
 
 
@@ -107,7 +110,7 @@ def _single(path: Path) -> tuple[MeshStep, ...]:
     return (MeshStep(str(path)),)
 
 
-def _steps(path: Path, reading: MeshReading) -> tuple[MeshStep, ...]:
-    if reading.window is None or path.suffix.lower() not in SERIES_SUFFIXES:
+def _steps(path: Path, recipe: CaseRecipe) -> tuple[MeshStep, ...]:
+    if recipe.window is None or path.suffix.lower() not in SERIES_SUFFIXES:
         return _single(path)
     return series_steps(path) or _single(path)

@@ -1,7 +1,7 @@
 """``flare-mesh predict``: from mesh files or CAD parts to files with the predicted fields."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 
 def predict(
@@ -16,34 +16,30 @@ def predict(
     suffix: str | None = None,
     skip_bad: bool = False,
     ema: bool = False,
-    pitch: float | None = None,
-    simulate: bool = False,
-    islands: Literal["drop", "refuse", "powder"] | None = None,
     picture: str | None = None,
+    **options: Any,
 ) -> None:
-    """Predicts the fields of mesh files, time series, or CAD parts.
+    """Predict the fields of mesh files, time series, or CAD parts.
 
-    Fields of a mesh file that bear a predicted field's name are its truth: the error is told, and
-    written beside the prediction.
+    A field of a mesh file with the name of a predicted field is its truth: the error is printed,
+    and written beside the prediction.
 
     Args:
         model: Folder or checkpoint (.ckpt) of a run, or a folder with a surrogate.safetensors.
         input: A mesh file, several, or a folder of them; for a model of time series a .pvd or XDMF
-            file, or a folder; for a model of LPBF also surfaces (STL and others in mm, 3MF, STEP).
-        out: Mesh file to write, such as part.vtu; or a folder, for files of the inputs' names.
+            file, or a folder; for a model of CAD parts also surfaces (STL and others in mm, 3MF,
+            STEP).
+        out: Mesh file to write, such as part.vtu; or a folder, for files with the inputs' names.
         device: cpu, cuda, or auto for CUDA where there is such a device.
         batch_size: Small meshes that are predicted together.
-        num_steps: Steps to go through a time series; as many as in training by default.
+        num_steps: Time steps to predict; as many as in training by default.
         values: Numbers of the whole mesh that the model takes, such as '{"load": 70}'.
         table: CSV file of such numbers, whose first column names the meshes.
-        suffix: Of the files in a folder; .vtu by default, .pvd for time series.
+        suffix: Suffix of the files in a folder; .vtu by default, .pvd for time series.
         skip_bad: Warn of meshes that cannot be used, and go on.
         ema: Take the averaged weights.
-        pitch: Voxel edge in mm for a surface; by default that of the training data.
-        simulate: Also simulate a surface.
-        islands: "drop" voxels that nothing holds when they are built, "refuse" such a part, or hold
-            them by "powder"; by default powder if the training data had it, else drop.
         picture: Picture of a predicted displacement to write, such as part.png.
+        options: Options of the model's source plug-in.
     """
     from flare_mesh.cases.sources import find_sources
     from flare_mesh.devices import find_device
@@ -60,13 +56,11 @@ def predict(
         num_steps=num_steps,
         values=values,
         table=table,
-        pitch=pitch,
-        simulate=simulate,
-        islands=islands,
+        **options,
     )
     paths = [input] if isinstance(input, str) else input
-    sources = find_sources(paths, predictor.reading, leave_out=[Path(out)])
-    series = predictor.reading.window is not None
+    sources = find_sources(paths, predictor.recipe, leave_out=[Path(out)])
+    series = predictor.recipe.window is not None
     one_file = len(paths) == 1 and len(sources) == 1
     targets = output_paths(
         out, sources, suffix=suffix or (".pvd" if series else ".vtu"), one_file=one_file

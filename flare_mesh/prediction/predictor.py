@@ -5,11 +5,13 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from torch_geometric.data import Data
 
 from flare_mesh.cases.case_reader import CaseReader, PredictionCase
-from flare_mesh.cases.mesh_reading import MeshReading
+from flare_mesh.cases.recipe import CaseRecipe
+from flare_mesh.cases.source_plugins import build_source
 from flare_mesh.cases.sources import MeshSource, find_sources
 from flare_mesh.devices import find_device
 from flare_mesh.mesh import MeshData
@@ -28,23 +30,21 @@ class OutsideTrainingRangeWarning(UserWarning):
 
 
 class Predictor:
-    """Predicts the fields of meshes, several small ones in a pass.
+    """Predicts the fields of meshes, several small ones in one batch.
 
     Args:
         surrogate: A trained surrogate, or what :func:`load_surrogate` reads one from.
         device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for CUDA where there is such a device; None
             leaves a surrogate where it is, and is ``"auto"`` for one that is loaded.
-        batch_size: Meshes in a pass, at most; large ones go alone.
-        num_steps: Steps to go through a time series; as many as in training by default.
+        batch_size: Meshes in a batch, at most; large ones go alone.
+        num_steps: Time steps to predict; as many as in training by default.
         values: Numbers of the whole mesh that are inputs, by name.
         table: CSV file of such numbers, whose first column names the meshes.
-        pitch: For LPBF: voxel edge of a part in mm; None takes that of the training data.
-        simulate: For LPBF: simulates a part as well, by the process of the training data.
-        islands: For LPBF: ``"drop"`` or ``"refuse"`` voxels that nothing holds, or hold them by
-            ``"powder"``; None takes powder if the training data had it, else drops.
+        options: Options of the model's source plug-in, if it has one; see
+            :mod:`flare_mesh.cases.source_plugins`.
 
     Raises:
-        FileNotFoundError: If there is no surrogate.
+        FileNotFoundError: If the surrogate does not exist.
         ValueError: If an option does not fit the surrogate, or there is no such device.
     """
 
@@ -57,9 +57,7 @@ class Predictor:
         num_steps: int | None = None,
         values: Mapping[str, float] | None = None,
         table: str | Path | None = None,
-        pitch: float | None = None,
-        simulate: bool = False,
-        islands: str | None = None,
+        **options: Any,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1 (got {batch_size})")
@@ -70,38 +68,34 @@ class Predictor:
         self.surrogate = surrogate if where is None else surrogate.to(where)
         self.batch_size = batch_size
         self.num_steps = num_steps
-        self.reading = reading = MeshReading.of_info(surrogate.info, surrogate.inputs)
+        self.recipe = recipe = CaseRecipe.from_info(
+            surrogate.info, surrogate.inputs, surrogate.fields
+        )
         if num_steps is not None and (surrogate.rollout is None or num_steps < 1):
             raise ValueError(
-                f"num_steps: expected at least 1, for a model that goes through a time series step "
-                f"by step (got {num_steps})"
+                f"num_steps: expected at least 1, for a model that predicts a time series step by "
+                f"step (got {num_steps})"
             )
-        if reading.dataset == "lpbf":
-            from lpbf.surrogate.parts import PartReader
-
-            reader = CaseReader(surrogate, reading, values=values, table=table)
-            self._reader = PartReader(reader, pitch=pitch, simulate=simulate, islands=islands)
-        elif pitch is not None or simulate or islands is not None:
-            raise ValueError(
-                f"pitch, simulate and islands are for models of LPBF parts (this one was trained "
-                f"on '{reading.dataset}')"
-            )
-        else:
-            self._reader = CaseReader(surrogate, reading, values=values, table=table)
+        self._reader = CaseReader(surrogate, recipe, values=values, table=table)
+        self._source = build_source(recipe.source, options)
 
     def read(self, source: MeshSource | Data) -> PredictionCase:
-        """Reads a mesh, and warns where it lies outside of the range of the training data.
+        """Read a mesh, and warn where it is outside of the range of the training data.
 
         Raises:
             FileNotFoundError: If a file does not exist.
-            SolverError: If a simulation does not converge.
+            SourceError: If a source plug-in fails, such as a simulation that does not converge.
             ValueError: If the mesh cannot be used, or lacks an input.
         """
+        plugin, reader = self._source, self._reader
         if isinstance(source, MeshSource):
-            case = self._reader.read(source)
+            case = reader.read(source) if plugin is None else plugin.read(source, reader)
         else:
             mesh = source if isinstance(source, MeshData) else MeshData(**source.to_dict())
-            case = self._reader.case("mesh", mesh)
+            if plugin is None:
+                case = reader.case("mesh", mesh)
+            else:
+                case = plugin.case("mesh", mesh, reader)
         try:
             case = replace(case, data=self.surrogate.prepare(case.data))
         except (KeyError, AttributeError, TypeError, IndexError) as error:
@@ -156,7 +150,7 @@ class Predictor:
         fields = [{name: field.cpu() for name, field in one.items()} for one in found]
         seconds = (time.perf_counter() - start) / len(cases)
         return [
-            Prediction.of(self.surrogate, self.reading, case, predicted, seconds)
+            Prediction.of(self.surrogate, self.recipe, case, predicted, seconds)
             for case, predicted in zip(cases, fields, strict=True)
         ]
 
@@ -209,27 +203,25 @@ def predict(
     num_steps: int | None = None,
     values: Mapping[str, float] | None = None,
     table: str | Path | None = None,
-    pitch: float | None = None,
-    simulate: bool = False,
-    islands: str | None = None,
+    **options: Any,
 ) -> Prediction:
-    """Predicts the fields of a mesh, or of a CAD part::
+    """Predict the fields of a mesh::
 
-        prediction = predict("runs/lpbf", "bracket.stl")
-        prediction.save("bracket.vtu")
+        prediction = predict("runs/plates", "plate.vtu")
+        prediction.save("predicted.vtu")
 
     Args:
         surrogate: A trained surrogate, or a run's folder or checkpoint; see
             :func:`load_surrogate`.
         source: A mesh file of any readable format with the fields that the model takes, a time
             series (``.pvd``, XDMF, or a folder of numbered files) for a model of time series, a
-            mesh in memory, or for a model of LPBF parts a surface in mm, which is voxelised.
-            Fields that bear a predicted field's name are its truth.
+            mesh in memory, or a file of the model's source plug-in, such as a CAD part. Fields
+            with the name of a predicted field are its truth.
         device: This and the other arguments as in :class:`Predictor`.
 
     Raises:
         FileNotFoundError: If a file does not exist.
-        SolverError: If a simulation does not converge.
+        SourceError: If a source plug-in fails, such as a simulation that does not converge.
         ValueError: If a file cannot be used, lacks an input, or an option does not fit.
     """
     predictor = Predictor(
@@ -238,12 +230,10 @@ def predict(
         num_steps=num_steps,
         values=values,
         table=table,
-        pitch=pitch,
-        simulate=simulate,
-        islands=islands,
+        **options,
     )
     if not isinstance(source, Data):
-        found = find_sources([source], predictor.reading)
+        found = find_sources([source], predictor.recipe)
         if len(found) != 1:
             raise ValueError(
                 f"{source}: expected one mesh or time series (got {len(found)}); go through "

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from flare_mesh.cases.case_reader import PredictionCase
-from flare_mesh.cases.mesh_reading import MeshReading
+from flare_mesh.cases.recipe import CaseRecipe
 from flare_mesh.io import write_mesh
 from flare_mesh.io.time_collection import write_time_collection
 from flare_mesh.mesh import MeshData
@@ -47,7 +47,7 @@ class Prediction:
     def of(
         cls,
         surrogate: Surrogate,
-        reading: MeshReading,
+        recipe: CaseRecipe,
         case: PredictionCase,
         predicted: dict[str, Tensor],
         seconds: float,
@@ -56,15 +56,15 @@ class Prediction:
 
         Args:
             surrogate: What predicted it.
-            reading: How its training cases were read.
+            recipe: How its training cases were read.
             case: The case.
             predicted: The fields on the CPU, as :meth:`Surrogate.predict` names them.
             seconds: Wall time.
         """
         times: tuple[float, ...] = ()
         end = ""
-        if reading.window is not None:
-            num_in, num_out = reading.window
+        if recipe.window is not None:
+            num_in, num_out = recipe.window
             name, channels = next(iter(surrogate.fields.items()))
             times = _times(case.times, num_in, predicted[name].shape[1] // (channels // num_out))
             end = "_out"
@@ -79,7 +79,7 @@ class Prediction:
                 if name in case.truth
             },
             {short[name]: unit for name, unit in surrogate.units.items() if name in short},
-            reading.on == "cells",
+            recipe.on == "cells",
             times,
             seconds,
             case.simulate_seconds,

@@ -1,6 +1,5 @@
 from .build import build_module as build_module
 from .data_module import FieldDataModule as FieldDataModule
-from .description import DataDescription as DataDescription
 from .losses import FieldLoss as FieldLoss
 from .losses import LossConfig as LossConfig
 from .metrics import relative_l2 as relative_l2

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from flare_mesh.cases.recipe import CaseRecipe
 from flare_mesh.choices import nearest
 from flare_mesh.models import build, model_options
 from flare_mesh.surrogate.load import load_surrogate
 from flare_mesh.surrogate.rollout import Rollout
 from flare_mesh.surrogate.surrogate import Surrogate
 from flare_mesh.training.checkpoint_check import describe_differences
-from flare_mesh.training.description import DataDescription
 from flare_mesh.training.losses import LossConfig
 from flare_mesh.training.module import FieldModule
 from flare_mesh.training.optimizers import OptimizerConfig
@@ -36,8 +36,8 @@ def build_module(
     """A model by name, made for some data.
 
     Args:
-        data: A :class:`FieldDataModule`, which is asked to describe itself, or a
-            :class:`DataDescription`; the command line takes its own ``data``.
+        data: A :class:`FieldDataModule`, or the :class:`~flare_mesh.cases.CaseRecipe` of some
+            cases; the command line takes its own ``data``.
         name: One of :data:`flare_mesh.models.MODELS`.
         options: Options of the model beside its channels, such as ``num_latents``.
         normalizers: Of ``pos``, ``x`` and ``y``: ``unit_gaussian`` (the default), ``unit_cube``,
@@ -59,18 +59,18 @@ def build_module(
     """
     options = dict(options or {})
     check_model(name, options)
-    description = data if isinstance(data, DataDescription) else data.describe()
-    series = _rollout(description) if rollout is not None else None
-    step = description.fields if series is None else series.step_fields
+    recipe = data if isinstance(data, CaseRecipe) else data.recipe()
+    series = _rollout(recipe) if rollout is not None else None
+    step = recipe.targets if series is None else series.step_fields
     found = {
-        "pos_dim": description.pos_dim,
-        "in_channels": description.in_channels,
+        "pos_dim": recipe.pos_dim,
+        "in_channels": recipe.in_channels,
         "out_channels": sum(step.values()),
     }
     for key, value in found.items():
         if options.pop(key, value) != value:
             raise ValueError(
-                f"model.options.{key}: the data set '{description.name}' has {value}; leave it out"
+                f"model.options.{key}: the data set '{recipe.dataset}' has {value}; leave it out"
             )
     try:
         model = build(name, **found, **options)
@@ -78,13 +78,13 @@ def build_module(
         raise ValueError(f"model.options {options}: {error}") from error
     surrogate = Surrogate(
         model,
-        description.fields,
-        inputs=description.inputs,
-        units=description.units,
-        features=description.features,
+        recipe.targets,
+        inputs=recipe.model_inputs,
+        units=recipe.units,
+        features=recipe.features,
         normalizers=normalizers,
         rollout=series,
-        info=description.info,
+        info={**recipe.info, "recipe": recipe.to_dict()},
     )
     if weights is not None:
         _start_from(surrogate, weights)
@@ -95,7 +95,7 @@ def build_module(
         schedule=schedule,
         ema=ema,
         rollout=rollout,
-        grid_shape=description.grid_shape,
+        grid_shape=recipe.grid_shape,
         compile=compile,
         shards=shards,
         seed=seed,
@@ -122,10 +122,10 @@ def check_model(name: str, options: Mapping[str, Any]) -> None:
             )
 
 
-def _rollout(description: DataDescription) -> Rollout:
-    if description.window is None:
+def _rollout(recipe: CaseRecipe) -> Rollout:
+    if recipe.window is None:
         raise ValueError(
-            f"model.rollout: the data set '{description.name}' has no time series; leave it out, "
+            f"model.rollout: the data set '{recipe.dataset}' has no time series; leave it out, "
             f"or set data.options.window=[n_in, n_out]"
         )
-    return Rollout(description.inputs, description.fields, *description.window)
+    return Rollout(recipe.model_inputs, recipe.targets, *recipe.window)

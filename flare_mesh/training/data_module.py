@@ -4,13 +4,14 @@ import os
 import re
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning import LightningDataModule
 
-from flare_mesh.cases.mesh_reading import MeshReading
+from flare_mesh.cases.recipe import CaseRecipe
 from flare_mesh.data.splits import split_names
 from flare_mesh.data.transforms.resolver import TransformSpec, build_transforms
 from flare_mesh.datasets import FieldDataset
@@ -18,8 +19,6 @@ from flare_mesh.datasets.registry import build, check_options
 from flare_mesh.training.case_loader import CaseLoader
 from flare_mesh.training.case_sampler import CaseSampler
 from flare_mesh.training.cases import Cases, case_names
-from flare_mesh.training.description import DataDescription
-from lpbf.dataset.settings import read_settings
 
 
 class FieldDataModule(LightningDataModule):
@@ -188,37 +187,21 @@ class FieldDataModule(LightningDataModule):
             )
         return dataset, found
 
-    def describe(self) -> DataDescription:
-        """Names, channels and dimensions, from the first training case.
+    def recipe(self) -> CaseRecipe:
+        """How the training cases were read; dimensions and channels are those of the first case.
 
         Raises:
             FileNotFoundError: If files are missing.
         """
         cases = self.cases("train")
-        dataset, first = cases.dataset, cases[0]
+        first = cases[0]
         pos, x = first.pos, first.x
         assert isinstance(pos, torch.Tensor)
-        inputs = dict(dataset.input_channels)
-        in_channels = 0 if x is None else x.shape[1]
-        window = getattr(dataset, "window", None)
-        if window is not None and not isinstance(window, tuple):
-            window = window.num_in, window.num_out
-        reading = MeshReading.of_dataset(self.set_name, self.options["train"], inputs, window)
-        return DataDescription(
-            name=self.set_name,
+        return replace(
+            cases.dataset.recipe(),
             pos_dim=pos.shape[1],
-            in_channels=in_channels,
-            inputs=inputs if sum(inputs.values()) == in_channels else {},
-            fields=dict(dataset.target_channels),
-            units=dict(dataset.UNITS),
-            window=window,
-            grid_shape=dataset.grid_shape,
+            in_channels=0 if x is None else x.shape[1],
             features=self.features,
-            # How generated parts were made: a prediction takes pitch and process from it.
-            info={
-                **(read_settings(self.root) if self.set_name == "lpbf" else {}),
-                "reading": reading.to_dict(),
-            },
         )
 
     def case_ids(self) -> dict[str, list[str]]:

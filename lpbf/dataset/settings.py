@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from flare_mesh.files import read_json_object
 from lpbf.core.process import Process
 from lpbf.core.voxelize import MAX_VOXELS
 from lpbf.dataset.orientations import ORIENTATIONS
@@ -144,13 +145,4 @@ def read_settings(root: Path) -> dict[str, Any]:
     Raises:
         ValueError: If ``settings.json`` is damaged.
     """
-    record = root / "settings.json"
-    if not record.is_file():
-        return {}
-    try:
-        settings = json.loads(record.read_text())
-    except ValueError as error:
-        raise ValueError(f"{record}: damaged ({error}); restore it or make the set anew") from error
-    if not isinstance(settings, dict):
-        raise ValueError(f"{record}: damaged (not an object); restore it or make the set anew")
-    return settings
+    return read_json_object(root / "settings.json")

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from flare_mesh.cases import CaseRecipe
 from flare_mesh.cli import main
 from flare_mesh.commands.train import FieldCLI
 from flare_mesh.configs import config_names, config_path
-from flare_mesh.training import DataDescription, FieldDataModule
+from flare_mesh.training import FieldDataModule
 from flare_mesh.training.build import check_model
 
 # Parameters of the models.
@@ -99,16 +100,16 @@ def test_the_model_has_the_published_size(cli, monkeypatch, name):
     data = options.fit.data
     pos_dim, inputs, fields = SHAPES[data.name]
     assert data.options.get("targets", [*fields]) == [*fields]
-    description = DataDescription(
-        name=data.name,
+    recipe = CaseRecipe(
+        dataset=data.name,
         pos_dim=pos_dim,
         in_channels=sum(inputs.values()),
         inputs=inputs,
-        fields=fields,
+        targets=fields,
         grid_shape=(85, 85),
     )
     # No data are opened.
-    monkeypatch.setattr(FieldDataModule, "describe", lambda self: description)
+    monkeypatch.setattr(FieldDataModule, "recipe", lambda self: recipe)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Lightning's call, which jsonargparse is renaming.
         module = cli.parser.instantiate_classes(options).fit.model

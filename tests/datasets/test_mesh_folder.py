@@ -68,11 +68,11 @@ def test_batches_in_workers_and_transforms(root):
 def test_is_read_again_only_if_it_changed(root, monkeypatch):
     MeshFolder(root, None, targets=["wind"], workers=2)
     read = []
-    import flare_mesh.cases.mesh_cache as mesh_cache
+    import flare_mesh.cases.recipe as recipe
 
-    real = mesh_cache.read_mesh
+    real = recipe.read_mesh
     monkeypatch.setattr(
-        mesh_cache, "read_mesh", lambda path, **k: read.append(path.name) or real(path, **k)
+        recipe, "read_mesh", lambda path, **k: read.append(path.name) or real(path, **k)
     )
     again = MeshFolder(root, None, targets=["wind"])
     assert not read

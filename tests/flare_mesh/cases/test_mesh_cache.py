@@ -5,10 +5,11 @@ import pytest
 import pyvista
 import torch
 
-import flare_mesh.cases.mesh_cache as mesh_cache
+import flare_mesh.cases.recipe as recipe
 from flare_mesh import MeshData
-from flare_mesh.cases.mesh_cache import MeshCache, Recipe
+from flare_mesh.cases.mesh_cache import MeshCache
 from flare_mesh.cases.mesh_cases import MeshStep
+from flare_mesh.cases.recipe import CaseRecipe
 from flare_mesh.datasets import MeshFolder
 from flare_mesh.io import write_mesh
 
@@ -33,9 +34,9 @@ def root(tmp_path):
 def read(monkeypatch):
     """Names of the files that are read."""
     files = []
-    real = mesh_cache.read_mesh
+    real = recipe.read_mesh
     monkeypatch.setattr(
-        mesh_cache, "read_mesh", lambda path, **k: files.append(path.name) or real(path, **k)
+        recipe, "read_mesh", lambda path, **k: files.append(path.name) or real(path, **k)
     )
     return files
 
@@ -56,7 +57,7 @@ def test_splits_share_what_is_kept(root, read):
 
 def test_two_processes_keep_each_others_entries(root):
     steps = [MeshStep(str(root / f"{number}.vtu")) for number in range(4)]
-    first, second = (MeshCache(root / "processed", root, Recipe(("u",))) for _ in range(2))
+    first, second = (MeshCache(root / "processed", root, CaseRecipe(), ["u"]) for _ in range(2))
 
     def while_another_works(stale):
         second.update(steps[2:], lambda others: [second.make(step) for step in others])
@@ -71,7 +72,7 @@ def test_errors_are_not_kept(root, monkeypatch):
         raise ImportError("no reader")
 
     with monkeypatch.context() as context:
-        context.setattr(mesh_cache, "read_mesh", fails)
+        context.setattr(recipe, "read_mesh", fails)
         with pytest.raises(ValueError, match=r"0\.vtu: no reader"):
             MeshFolder(root, None, targets=["u"])
     assert len(MeshFolder(root, None, targets=["u"])) == 10
@@ -82,7 +83,7 @@ def test_steps_of_one_file(tmp_path, monkeypatch):
     root.mkdir()
     (root / "a.xdmf").write_text("<Xdmf/>")
     steps = [MeshStep(str(root / "a.xdmf"), number) for number in range(3)]
-    cache = MeshCache(tmp_path / "kept", root, Recipe(("u",)))
+    cache = MeshCache(tmp_path / "kept", root, CaseRecipe(), ["u"])
     looked = []
     real = cache.state
     monkeypatch.setattr(cache, "state", lambda step: looked.append(step) or real(step))
@@ -148,10 +149,10 @@ def test_names_of_fields(tmp_path, name):
 
 
 def test_size_limit_holds_for_what_is_kept(root):
-    cache = MeshCache(root / "processed", root, Recipe(("u",), max_bytes=1 << 20))
+    cache = MeshCache(root / "processed", root, CaseRecipe(), ["u"], max_bytes=1 << 20)
     step = MeshStep(str(root / "0.vtu"))
     cache.make(step)
-    cache.recipe = Recipe(("u",), max_bytes=100)
+    cache.max_bytes = 100
     with pytest.raises(ValueError, match="more than the limit"):
         cache.read(step)
 

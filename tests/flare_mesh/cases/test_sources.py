@@ -1,11 +1,11 @@
 import pytest
 
-from flare_mesh.cases.mesh_reading import MeshReading
+from flare_mesh.cases.recipe import CaseRecipe
 from flare_mesh.cases.sources import find_sources
 from flare_mesh.prediction.outputs import output_paths
 
-PLAIN, PARTS = MeshReading("mesh_folder"), MeshReading("lpbf")
-SERIES = MeshReading("mesh_folder", {"T_in": 1}, window=(1, 1))
+PLAIN, PARTS = CaseRecipe(), CaseRecipe(source="lpbf")
+SERIES = CaseRecipe(inputs={"T_in": 1}, window=(1, 1))
 
 
 def touch(root, *names):
@@ -28,12 +28,12 @@ def test_files_of_a_folder(tmp_path):
         FileNotFoundError, match="z.vtu: no such file; give a mesh file or a folder"
     ):
         find_sources([tmp_path / "z.vtu"], PLAIN)
-    with pytest.raises(ValueError, match=r"out/b.vtu: has the name of .*b.vtu, 'b'"):
+    with pytest.raises(ValueError, match=r"out/b.vtu: has the same name as .*b.vtu, 'b'"):
         find_sources([tmp_path / "b.vtu", out], PLAIN)
     (tmp_path / "empty").mkdir()
-    for reading in (PLAIN, PARTS):
+    for recipe in (PLAIN, PARTS):
         with pytest.raises(FileNotFoundError, match="empty: no "):
-            find_sources([tmp_path / "empty"], reading)
+            find_sources([tmp_path / "empty"], recipe)
 
 
 def test_steps_of_series(tmp_path):

@@ -14,7 +14,7 @@ from flare_mesh.prediction import OutsideTrainingRangeWarning, Predictor
 from flare_mesh.testing import random_graph
 from flare_mesh.training import FieldDataModule, build_module
 from lpbf import simulate, voxelize
-from lpbf.surrogate.parts import process_of
+from lpbf.surrogate.part_source import process_of
 
 TINY = {"hidden_channels": 8, "num_layers": 1, "heads": 2, "num_latents": 3}
 ignore_range = pytest.mark.filterwarnings(
@@ -144,15 +144,15 @@ def test_numbers_of_the_case_by_value_table_or_name(plates, tmp_path):
     )
     surrogate, _ = surrogate_of(plates, {**NODES, "name_pattern": None, "table": "loads.csv"})
     file = plates / "train/p0_load1.5.vtu"
-    with pytest.raises(ValueError, match=r"no field load, which the model takes; it has \['stiff"):
+    with pytest.raises(ValueError, match=r"no field \['load'\]; it has .*'stiffness'.*by values"):
         predict(surrogate, file)  # its folder has no such table
     by_table = predict(surrogate, file, table=plates / "loads.csv")
     by_value = predict(surrogate, file, values={"load": 1.5})
     assert torch.equal(by_value.predicted["u"], by_table.predicted["u"])
-    with pytest.raises(ValueError, match=r"the model takes \['load', .* not \['lod'\]"):
+    with pytest.raises(ValueError, match=r"the model takes \['load', .*got \['lod'\]"):
         predict(surrogate, file, values={"lod": 1.5})
     predictor = Predictor(surrogate)
-    found = find_sources([plates], predictor.reading)
+    found = find_sources([plates], predictor.recipe)
     assert [source.name for source in found][:1] == ["train/p0_load1.5"]
     torch.testing.assert_close(predictor.read(found[0]).data.x, by_x(file, 1.5))
 
@@ -167,7 +167,7 @@ def by_x(file, load):
 def test_batches_give_what_each_mesh_gives(plates):
     surrogate, _ = surrogate_of(plates, NODES)
     predictor = Predictor(surrogate, batch_size=3)
-    sources = find_sources([plates], predictor.reading)
+    sources = find_sources([plates], predictor.recipe)
     found = list(predictor.run(sources))
     assert [source for source, _ in found] == sources
     for source, prediction in found:
@@ -221,27 +221,30 @@ def test_bad_meshes(plates, tmp_path):
     surrogate, _ = surrogate_of(plates, NODES)
     file = tmp_path / "a_load2.0.vtu"
     write_plate(file, 4, 5, thickness=np.ones((20, 2)))
-    with pytest.raises(ValueError, match=r"expected 'thickness' with 1 components \(got 2\)"):
+    with pytest.raises(
+        ValueError, match=r"expected 'thickness' of shape \[20, 1\] \(got \[20, 2\]\)"
+    ):
         predict(surrogate, file)
     write_plate(file, 4, 5, thickness=np.r_[np.nan, np.ones(19)])
     with pytest.raises(ValueError, match=r"load2.0.vtu: 1 values of 'thickness' are NaN"):
         predict(surrogate, file)
     grid(4, 5).write(file)
     with pytest.raises(
-        ValueError, match=r"load2.0.vtu: no field stiffness, thickness, which .* it has \[\]"
+        ValueError,
+        match=r"load2.0.vtu: no field \['stiffness', 'thickness'\]; it has the node fields \[\].*by values",
     ):
         predict(surrogate, file)
     file.write_bytes((plates / "train/p0_load1.5.vtu").read_bytes()[:900])
     with pytest.raises(ValueError, match=r"load2.0.vtu: cannot be read as a mesh"):
         predict(surrogate, file)
-    with pytest.raises(ValueError, match="for models of LPBF parts"):
+    with pytest.raises(ValueError, match="simulate: the model was trained on mesh files"):
         predict(surrogate, file, simulate=True)
-    with pytest.raises(ValueError, match="num_steps: expected at least 1, for a model that goes"):
+    with pytest.raises(ValueError, match="num_steps: expected at least 1, for a model that predicts"):
         predict(surrogate, file, num_steps=3)
     with pytest.raises(ValueError, match="expected one mesh or time series .got 4."):
         predict(surrogate, plates)
     predictor = Predictor(surrogate)
-    sources = find_sources([file, plates / "train/p0_load1.5.vtu"], predictor.reading)
+    sources = find_sources([file, plates / "train/p0_load1.5.vtu"], predictor.recipe)
     with pytest.warns(UserWarning, match=r"left out: .*a_load2.0.vtu: cannot be read"):
         assert len(list(predictor.run(sources, skip_bad=True))) == 1
     with (
@@ -439,7 +442,7 @@ def test_bad_parts(lpbf_surrogate, part, tmp_path):
         predict(lpbf_surrogate, tmp_path / "stray.vtu")
     flat = {"displacement": result.displacement[:, :2]}
     meshio.Mesh(result.points, cells, point_data=flat).write(tmp_path / "two.vtu")
-    with pytest.raises(ValueError, match="'displacement' with 3 components .got 2."):
+    with pytest.raises(ValueError, match=r"'displacement' of shape \[120, 3\] \(got \[120, 2\]"):
         predict(lpbf_surrogate, tmp_path / "two.vtu")
     broken = np.where(np.arange(len(result.points))[:, None] == 5, np.nan, result.points)
     meshio.Mesh(broken, cells).write(tmp_path / "nan.vtu")

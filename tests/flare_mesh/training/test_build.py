@@ -1,26 +1,27 @@
 import pytest
 
+from flare_mesh.cases import CaseRecipe
 from flare_mesh.surrogate.training_range import TrainingRange
-from flare_mesh.training import DataDescription, RolloutConfig, build_module
+from flare_mesh.training import RolloutConfig, build_module
 
 SMALL = {"hidden_channels": 8, "heads": 2, "num_layers": 1, "num_latents": 2}
 
 
-def description(**options):
+def recipe(**options):
     values = {
-        "name": "plates",
+        "dataset": "plates",
         "pos_dim": 2,
         "in_channels": 1,
         "inputs": {"load": 1},
-        "fields": {"stress": 3, "strain": 3},
+        "targets": {"stress": 3, "strain": 3},
         "units": {"stress": "MPa"},
         **options,
     }
-    return DataDescription(**values)
+    return CaseRecipe(**values)
 
 
 def test_the_model_fits_the_data():
-    module = build_module(description(), options=SMALL, normalizers={"y": "identity"})
+    module = build_module(recipe(), options=SMALL, normalizers={"y": "identity"})
     config = module.surrogate.model.config
     assert [config[key] for key in ("pos_dim", "in_channels", "out_channels")] == [2, 1, 6]
     assert (module.surrogate.inputs, module.surrogate.units) == ({"load": 1}, {"stress": "MPa"})
@@ -28,8 +29,8 @@ def test_the_model_fits_the_data():
 
 
 def test_a_series_is_predicted_step_by_step():
-    series = description(
-        inputs={"u_in": 4, "wall": 1}, in_channels=5, fields={"u_out": 6}, window=(2, 3)
+    series = recipe(
+        inputs={"u_in": 4, "wall": 1}, in_channels=5, targets={"u_out": 6}, window=(2, 3)
     )
     module = build_module(series, options=SMALL, rollout=RolloutConfig())
     assert module.surrogate.model.config["out_channels"] == 2
@@ -54,25 +55,25 @@ def test_a_series_is_predicted_step_by_step():
 )
 def test_what_does_not_fit_is_named(options, message):
     with pytest.raises(ValueError, match=message):
-        build_module(description(), **options)
+        build_module(recipe(), **options)
 
 
 def test_a_past_must_be_there():
     with pytest.raises(ValueError, match="expected the past of 'v_out' as an input 'v_in'"):
         build_module(
-            description(inputs={"u_in": 2}, in_channels=2, fields={"v_out": 2}, window=(2, 2)),
+            recipe(inputs={"u_in": 2}, in_channels=2, targets={"v_out": 2}, window=(2, 2)),
             rollout=RolloutConfig(),
         )
 
 
 def test_training_starts_from_the_weights_of_another_run(tmp_path):
-    first = build_module(description(), options=SMALL).surrogate
+    first = build_module(recipe(), options=SMALL).surrogate
     first.training_range = TrainingRange((1, 2), [(0.0, 1.0)] * 2, [(1.0, 1.0)] * 2, [(0.0, 1.0)])
     first.y_mean.fill_(3.0)
     first.save(tmp_path)
-    second = build_module(description(), options=SMALL, weights=str(tmp_path)).surrogate
+    second = build_module(recipe(), options=SMALL, weights=str(tmp_path)).surrogate
     for name, value in first.state_dict().items():
         assert value.equal(second.state_dict()[name])
     assert second.training_range == first.training_range
     with pytest.raises(ValueError, match=r"another model \(model.num_latents: 3, there 2"):
-        build_module(description(), options={**SMALL, "num_latents": 3}, weights=str(tmp_path))
+        build_module(recipe(), options={**SMALL, "num_latents": 3}, weights=str(tmp_path))

@@ -112,7 +112,7 @@ def test_too_few_cases(points):
     with pytest.raises(ValueError, match="8 cases do not fill one batch of 9 on 1 processes"):
         data.train_dataloader()
     with pytest.raises(FileNotFoundError):
-        point_data(points / "none").describe()
+        point_data(points / "none").recipe()
 
 
 def test_options_of_each_role(points):
@@ -121,23 +121,23 @@ def test_options_of_each_role(points):
     sizes = {stage: {len(case.pos) for case in data.cases(stage)} for stage in ("train", "val")}
     assert sizes == {"train": {2}, "val": {3}}
     other = point_data(points, test_options={"targets": ["load"], "inputs": ["heat"]})
-    other.describe()
+    other.recipe()
     with pytest.raises(ValueError, match=r"the inputs to test on are {'heat': 1}, those of train"):
         other.cases("test")
 
 
-def test_description(points, lpbf_root):
-    found = point_data(points).describe()
-    assert (found.name, found.pos_dim, found.in_channels) == ("point_folder", 2, 2)
-    assert (found.inputs, found.fields) == ({"load": 2}, {"heat": 1})
+def test_recipe(points, lpbf_root):
+    found = point_data(points).recipe()
+    assert (found.dataset, found.pos_dim, found.in_channels) == ("PointFolder", 2, 2)
+    assert (found.inputs, found.targets) == ({"load": 2}, {"heat": 1})
     assert found.window is None
     assert found.grid_shape is None
-    found = point_data(points, options={"targets": ["heat", "load"]}).describe()
+    found = point_data(points, options={"targets": ["heat", "load"]}).recipe()
     assert (found.in_channels, found.inputs) == (0, {})
-    assert found.fields == {"heat": 1, "load": 2}
-    found = FieldDataModule("lpbf", str(lpbf_root), features=["build_features"]).describe()
+    assert found.targets == {"heat": 1, "load": 2}
+    found = FieldDataModule("lpbf", str(lpbf_root), features=["build_features"]).recipe()
     assert (found.in_channels, found.inputs, found.features) == (14, {}, ["build_features"])
-    assert found.fields == {"displacement": 3, "von_mises": 1}
+    assert found.targets == {"displacement": 3, "von_mises": 1}
     assert found.units["displacement"] == "mm"
     assert found.info["pitch"] == 4.0
 
@@ -172,7 +172,7 @@ def test_points_that_are_drawn_come_again_in_a_run_that_is_resumed(points):
     torch.manual_seed(0)
     expected = batches(data[0], 3)
     torch.manual_seed(1)
-    data[1].describe()
+    data[1].recipe()
     for ours, theirs in zip(batches(data[1], 3), expected, strict=True):
         assert torch.equal(ours.pos, theirs.pos)
     assert not torch.equal(batches(data[1], 4)[0].pos, expected[0].pos)

@@ -1,0 +1,228 @@
+"""How a mesh file becomes a case, for training and prediction alike."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flare_mesh.cases.mesh_cases import MeshStep
+from flare_mesh.data.transforms.resolver import TransformSpec
+from flare_mesh.io import read_mesh
+from flare_mesh.io.arrays import MAX_BYTES
+from flare_mesh.io.xdmf_series import read_xdmf_step
+from flare_mesh.mesh import MeshData, check_mesh
+from flare_mesh.mesh.cell_storage import VTK_CODES
+from flare_mesh.mesh.geometry import highest_cells
+
+ALLOWED = ("duplicate_nodes", "unused_nodes")
+"""Mesh faults that are accepted by default."""
+
+
+@dataclass(frozen=True)
+class CaseRecipe:
+    """How a mesh file becomes a case, and which fields the case has.
+
+    A data set gives its recipe (:meth:`flare_mesh.datasets.FieldDataset.recipe`), training builds
+    the model from it, and the surrogate stores it, so that prediction reads a file exactly as
+    training did.
+
+    Attributes:
+        dataset: Name of the data set; empty if unknown.
+        source: Name of the source plug-in that reads the files, see
+            :class:`~flare_mesh.cases.source_plugins.SourcePlugin`; empty for mesh files.
+        inputs: Channels of each field in x, before ``features``.
+        targets: Channels of each field in y.
+        units: Unit of each field.
+        window: Time steps in x and in y of a time series, or None.
+        on: ``"nodes"``, or ``"cells"`` for the cell centroids as points.
+        edges: Whether a case may have ``edge_index``.
+        weights: Whether a case has ``weight``, each point's quadrature weight.
+        allow: Mesh faults to accept, see :func:`~flare_mesh.mesh.checks.check_mesh`.
+        name_pattern: Regular expression for numbers in the names of cases.
+        table: CSV file of such numbers, below the folder of the cases unless absolute.
+        pos_dim: Dimension of the coordinates.
+        in_channels: Channels of x after ``features``.
+        features: Transforms that make the model's input.
+        grid_shape: Nodes along each axis of a structured grid, or None.
+        info: How the data were made, see :meth:`flare_mesh.datasets.FieldDataset.info`.
+    """
+
+    dataset: str = ""
+    source: str = ""
+    inputs: Mapping[str, int] = field(default_factory=dict)
+    targets: Mapping[str, int] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+    window: tuple[int, int] | None = None
+    on: str = "nodes"
+    edges: bool = False
+    weights: bool = False
+    allow: tuple[str, ...] = ALLOWED
+    name_pattern: str | None = None
+    table: str | None = None
+    pos_dim: int = 3
+    in_channels: int = 0
+    features: Sequence[TransformSpec] = ()
+    grid_shape: tuple[int, ...] | None = None
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+    def read(
+        self,
+        step: MeshStep,
+        required: Collection[str],
+        optional: Collection[str] = (),
+        *,
+        max_bytes: int = MAX_BYTES,
+    ) -> MeshData:
+        """Read and check the mesh of a file or time step, with the named fields.
+
+        Args:
+            step: The file or time step.
+            required: Fields that it must have.
+            optional: Fields to take where it has them.
+            max_bytes: Limit of the size that the file may declare.
+
+        Raises:
+            ValueError: If the file cannot be used or lacks a field; names the file.
+        """
+        file = Path(step.file)
+        options: dict[str, Any] = {"fields": required, "optional": optional, "edges": False}
+        if step.number is None:
+            mesh = read_mesh(file, max_bytes=max_bytes, **options)
+        else:
+            mesh = read_xdmf_step(file, step.number, max_bytes=max_bytes, **options)
+        try:
+            return self.check(mesh)
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from error
+
+    def check(self, mesh: MeshData) -> MeshData:
+        """The mesh, if it has no fault; for cell fields without the cells of its boundary.
+
+        Raises:
+            ValueError: If it has a fault, or no cells where cell fields are needed.
+        """
+        if mesh.num_cells:
+            check_mesh(mesh.pos, mesh.cells, allow=self.allow)
+        if self.on == "nodes":
+            return mesh
+        if not mesh.num_cells:
+            raise ValueError(
+                "the model needs cell fields, but the mesh has no cells; give a mesh with cells"
+            )
+        codes = torch.tensor([VTK_CODES[kind] for kind in highest_cells(mesh.cells)])
+        return mesh.select_cells(torch.isin(mesh.cell_type, codes.to(mesh.cell_type.dtype)))
+
+    def case(self, mesh: MeshData, names: Collection[str]) -> MeshData:
+        """Points of a checked mesh with fields as float32 [N, C], or [1, C] of the whole case.
+
+        Node fields are averaged to the cells for ``on="cells"``, and cell fields to the nodes
+        otherwise.
+
+        Args:
+            mesh: From :meth:`check`.
+            names: Fields to take.
+
+        Raises:
+            ValueError: If there are no points, or a field has NaN or infinite values.
+        """
+        on_cells = self.on == "cells"
+        case = MeshData(mesh.centroids if on_cells else mesh.pos)
+        if not len(case.pos):
+            raise ValueError("expected a mesh with points (got none)")
+        if not on_cells:
+            case.cell_index, case.cell_type = mesh.cell_index, mesh.cell_type
+            if self.edges:
+                case.edge_index = mesh.edges()
+        if self.weights:
+            case.weight = mesh.measures.abs() if on_cells else mesh.node_weights
+        for name in names:
+            values = _values(mesh, name, on_cells)
+            values = values.reshape(len(values), -1).float()
+            bad = int((~values.isfinite()).sum())
+            if bad:
+                raise ValueError(f"{bad} values of '{name}' are NaN or infinite")
+            case[name] = values
+        return case
+
+    @property
+    def model_inputs(self) -> dict[str, int]:
+        """Channels of each field in the model's x; empty where ``features`` make x."""
+        return dict(self.inputs) if sum(self.inputs.values()) == self.in_channels else {}
+
+    def to_dict(self) -> dict[str, Any]:
+        """All but ``info``, as JSON stores it."""
+        values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "info"}
+        return json.loads(json.dumps(values, default=dict))
+
+    @classmethod
+    def from_info(
+        cls, info: Mapping[str, Any], inputs: Mapping[str, int], targets: Mapping[str, int]
+    ) -> Self:
+        """The recipe in a surrogate's ``info``; plain mesh files where there is none.
+
+        Args:
+            info: The surrogate's.
+            inputs: The surrogate's, for one without a recipe.
+            targets: The surrogate's fields, likewise.
+
+        Raises:
+            ValueError: If the recipe is damaged, or from an older version.
+        """
+        if "reading" in info:
+            raise ValueError("the surrogate was saved by an older version; train it again")
+        try:
+            known = dict(info.get("recipe", {"inputs": inputs, "targets": targets, "edges": True}))
+            for name, convert in (("window", int), ("grid_shape", int), ("allow", str)):
+                if known.get(name) is not None:
+                    known[name] = tuple(map(convert, known[name]))
+            for name in ("inputs", "targets"):
+                known[name] = {str(key): int(size) for key, size in known[name].items()}
+            found = cls(**known, info=info)
+            sizes = [*found.inputs.values(), *found.targets.values(), *(found.window or ())]
+            if (
+                found.on not in ("nodes", "cells")
+                or min([1, *sizes]) < 1
+                or len(found.window or (1, 1)) != 2
+            ):
+                raise ValueError(f"got {known}")
+        except (TypeError, ValueError, AttributeError, KeyError) as error:
+            raise ValueError(f"the surrogate's recipe is damaged ({error})") from error
+        return found
+
+
+def _values(mesh: MeshData, name: str, on_cells: bool) -> Tensor:
+    """A field at the points, [N, ...], or of the whole case, [1, C]."""
+    if not on_cells:
+        return mesh[name] if name in mesh else mesh.cell_to_node(mesh.cell_fields[name].float())
+    if name in mesh.cell_fields:
+        return mesh.cell_fields[name]
+    return mesh[name] if name in mesh.case_fields else mesh.node_to_cell(mesh[name].float())
+
+
+def stack_fields(case: MeshData, sizes: Mapping[str, int]) -> Tensor:
+    """The named fields of a case side by side, [N, C]; whole-case fields [1, C] are repeated.
+
+    Args:
+        case: Has the fields by name.
+        sizes: Channels of each field, in order.
+
+    Raises:
+        ValueError: If a field has another shape.
+    """
+    nodes, parts = len(case.pos), []
+    for name, channels in sizes.items():
+        values = case[name]
+        if values.dim() != 2 or values.shape[0] not in (1, nodes) or values.shape[1] != channels:
+            raise ValueError(
+                f"expected '{name}' of shape [{nodes}, {channels}] (got {list(values.shape)})"
+            )
+        parts.append(values.expand(nodes, channels))
+    if len(parts) == 1:
+        return parts[0].contiguous()
+    # NumPy's concatenation, since torch would wake all of its threads in each worker.
+    return torch.from_numpy(np.concatenate([part.numpy() for part in parts], axis=1))

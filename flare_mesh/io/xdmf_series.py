@@ -1,0 +1,84 @@
+"""Time steps of an XDMF file."""
+
+import mmap
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import meshio
+
+from flare_mesh.io.arrays import MAX_BYTES
+from flare_mesh.io.mesh_formats import check_mesh_file
+from flare_mesh.mesh import MeshData
+from flare_mesh.mesh.convert import from_meshio
+
+_TEMPORAL = re.compile(rb"""CollectionType\s*=\s*["']temporal""", re.IGNORECASE)
+
+
+def is_xdmf_series(file: Path) -> bool:
+    """Whether an XDMF file, which may hold its arrays as text, has a collection of time steps."""
+    try:
+        with file.open("rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as text:
+            return _TEMPORAL.search(text) is not None
+    except (OSError, ValueError):  # empty or unreadable: the error appears when it is read
+        return False
+
+
+def xdmf_times(file: Path) -> list[float]:
+    """Time of each step, or its number; none if the file is a single mesh.
+
+    Raises:
+        ValueError: If the file is damaged.
+    """
+    if not is_xdmf_series(file):
+        return []
+    times = [step.find("Time") for step in _open(file, MAX_BYTES).collection]
+    try:
+        return [
+            float(time.get("Value", i)) if time is not None else float(i)
+            for i, time in enumerate(times)
+        ]
+    except ValueError as error:
+        raise ValueError(f"{file}: a time is not a number ({error})") from error
+
+
+def read_xdmf_step(
+    file: Path, number: int, *, max_bytes: int = MAX_BYTES, **options: Any
+) -> MeshData:
+    """One time step; ``options`` are those of :func:`~flare_mesh.io.read_mesh`.
+
+    Raises:
+        ValueError: If the step cannot be read.
+    """
+    reader = _open(file, max_bytes)
+    try:
+        points: Any
+        cell_data: Any
+        points, cells = reader.read_points_cells()
+        _, point_data, cell_data = reader.read_data(number)
+        mesh = meshio.Mesh(points, cells, point_data=point_data, cell_data=cell_data)
+    except (Exception, SystemExit) as error:
+        raise ValueError(f"{file}: step {number} cannot be read ({error})") from error
+    finally:
+        reader.__exit__()  # closes the HDF5 files; another process may write to them
+        reader.hdf5_files.clear()
+    try:
+        return from_meshio(mesh, **options)
+    except ValueError as error:
+        raise ValueError(f"{file}, step {number}: {error}") from error
+
+
+def _open(file: Path, max_bytes: int) -> meshio.xdmf.TimeSeriesReader:
+    stat = file.stat()
+    return _parse(file, max_bytes, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _parse(file: Path, max_bytes: int, *state: int) -> meshio.xdmf.TimeSeriesReader:
+    """The parsed file, until its ``state`` changes: a series is parsed once, not once a step."""
+    check_mesh_file(file, max_bytes=max_bytes)
+    try:
+        return meshio.xdmf.TimeSeriesReader(file)
+    except (Exception, SystemExit) as error:
+        raise ValueError(f"{file}: not a whole XDMF time series ({error!r})") from error
