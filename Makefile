@@ -20,6 +20,7 @@ test-all: .venv/ready
 lint: .venv/ready-dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	$(PY) .ci/lint_imports.py
 
 types: .venv/ready-dev dist/built
 	rm -rf build/typed

@@ -24,6 +24,13 @@ def test_every_package_is_listed():
     assert "datasets" not in settings["packages"]
 
 
+def test_import_contract():
+    """The layers of .importlinter, which `make lint` prints in full."""
+    script = ROOT / ".ci" / "lint_imports.py"
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def imported_by(statement):
     code = f"{statement}; import sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

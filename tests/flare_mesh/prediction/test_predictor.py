@@ -231,7 +231,7 @@ def test_bad_meshes(plates, tmp_path):
     grid(4, 5).write(file)
     with pytest.raises(
         ValueError,
-        match=r"load2.0.vtu: no field \['stiffness', 'thickness'\]; it has the node fields \[\].*by values",
+        match=r"load2.0.vtu: no field \['stiffness', 'thickness'\]; .*by values",
     ):
         predict(surrogate, file)
     file.write_bytes((plates / "train/p0_load1.5.vtu").read_bytes()[:900])
@@ -239,7 +239,7 @@ def test_bad_meshes(plates, tmp_path):
         predict(surrogate, file)
     with pytest.raises(ValueError, match="simulate: the model was trained on mesh files"):
         predict(surrogate, file, simulate=True)
-    with pytest.raises(ValueError, match="num_steps: expected at least 1, for a model that predicts"):
+    with pytest.raises(ValueError, match="num_steps: expected at least 1, for a model"):
         predict(surrogate, file, num_steps=3)
     with pytest.raises(ValueError, match="expected one mesh or time series .got 4."):
         predict(surrogate, plates)
