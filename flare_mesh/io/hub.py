@@ -91,15 +91,15 @@ class HubMixin(ABC):
             modules: Further arguments of ``load``.
 
         Raises:
-            ImportError: If ``huggingface_hub`` is not installed.
+            ImportError: If it is not a folder, and ``huggingface_hub`` is not installed.
             ConnectionError: If it is not a folder, and the hub does not give it.
             FileNotFoundError: If a file is missing.
             ValueError: If the files are not those of this class.
         """
-        hub = _hub()
         name = str(pretrained_model_name_or_path)
         if Path(name).is_dir():
             return cls.load(name, **modules)
+        hub = _hub()
         try:
             folder = hub.snapshot_download(
                 name,

@@ -154,11 +154,13 @@ def test_without_the_package(model, tmp_path, monkeypatch):
     for call in (
         lambda: model.save_pretrained(tmp_path),
         lambda: model.push_to_hub("me/field"),
-        lambda: FLAREOperator.from_pretrained(tmp_path),
+        lambda: FLAREOperator.from_pretrained("me/field"),
     ):
         with pytest.raises(ImportError, match=r'pip install "flare-mesh\[hub\]"'):
             call()
     assert not list(tmp_path.iterdir())
+    model.save(tmp_path)
+    assert_same(FLAREOperator.from_pretrained(tmp_path), model)
 
 
 def test_any_class_with_files_of_its_own(tmp_path):
