@@ -1,9 +1,11 @@
-"""Devices by name."""
+"""Devices: by name, and how much memory was used."""
+
+import sys
 
 import torch
 
 
-def find_device(name: str) -> torch.device:
+def find_device(name: str | torch.device) -> torch.device:
     """``"cpu"``, ``"cuda"`` or ``"cuda:1"``, or with ``"auto"`` a CUDA device where there is one.
 
     Raises:
@@ -28,3 +30,17 @@ def find_device(name: str) -> torch.device:
             f"devices"
         )
     return device
+
+
+def peak_memory(device: torch.device | None = None) -> int:
+    """Largest memory used so far, bytes: by tensors on a CUDA device, else by this process."""
+    if device is not None and device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

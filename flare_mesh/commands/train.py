@@ -18,6 +18,7 @@ from flare_mesh.commands.training_options import (
     check_normalizers,
     check_trainer,
 )
+from flare_mesh.devices import peak_memory
 from flare_mesh.files import check_folder
 from flare_mesh.surrogate.checkpoint import read_checkpoint
 from flare_mesh.surrogate.load import load_surrogate
@@ -30,7 +31,6 @@ from flare_mesh.training.last_checkpoint import LastCheckpoint
 from flare_mesh.training.print_progress import PrintProgress
 from flare_mesh.training.run_folder import (
     RunFolder,
-    peak_memory,
     write_csv,
     write_json,
     written_files,

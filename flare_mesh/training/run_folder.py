@@ -7,7 +7,6 @@ import json
 import os
 import platform
 import re
-import resource
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -170,14 +169,6 @@ def environment(trainer: Trainer) -> dict[str, Any]:
         "command": sys.argv,
         "resumed": trainer.ckpt_path is not None,
     }
-
-
-def peak_memory(device: torch.device) -> int:
-    """Largest memory so far in bytes: of the device's tensors, or of the process on a CPU."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _version(package: str) -> str | None:

@@ -1,6 +1,5 @@
 """What a simulation cost and how well it converged."""
 
-import sys
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -89,11 +88,3 @@ def _row(name: str, of: StepReport | Report) -> tuple[str, ...]:
         f"{of.newton_iterations}",
         f"{of.seconds:.2f}",
     )
-
-
-def peak_memory() -> int:
-    """Largest resident memory of this process so far, bytes."""
-    import resource  # not on Windows
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from flare_mesh.devices import find_device
 from flare_mesh.files import atomic_path, check_folder
 from lpbf.core.base_plate import BasePlate
-from lpbf.core.device import check_device
 from lpbf.core.errors import PartWarning, SolverError, name_file
 from lpbf.core.heat import Heat
 from lpbf.core.mesh import HexMesh
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         _check_outputs(args)
-        check_device(args.device)
+        find_device(args.device)
         process = _process(args)
         mesh, warned = _voxels(args, process)
         print(f"{args.part}: {describe_mesh(mesh, process)}", flush=True)
@@ -106,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--base-plate", type=float, metavar="MM", help="thickness of an elastic plate")
     add("--heat", action=switch, help="transient conduction; details by --process")
     group = parser.add_argument_group("solver")
-    group.add_argument("--device", default="cpu", help="cpu or cuda")
+    group.add_argument("--device", default="cpu", help="cpu, cuda or auto (default: %(default)s)")
     return parser
 
 

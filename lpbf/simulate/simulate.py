@@ -7,11 +7,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lpbf.core.device import check_device
+from flare_mesh.devices import find_device, peak_memory
 from lpbf.core.material import get_material
 from lpbf.core.mesh import HexMesh
 from lpbf.core.process import Process
-from lpbf.core.report import Report, StepReport, peak_memory
+from lpbf.core.report import Report, StepReport
 from lpbf.core.result import LayerState, Result
 from lpbf.core.threads import threads_for
 from lpbf.heat.simulate_heat import HeatResult, simulate_heat
@@ -67,7 +67,7 @@ def simulate(
         raise TypeError(f"expected a Process (got {process!r:.80}); see Process.preset")
     if not 0 < tolerance < 1:
         raise ValueError(f"expected 0 < tolerance < 1 (got {tolerance})")
-    check_device(device)
+    device = find_device(device)
     with threads_for(mesh.num_cells):
         return _simulate(mesh, process, history, device, tolerance)
 

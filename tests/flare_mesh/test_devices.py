@@ -1,11 +1,14 @@
+import sys
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from flare_mesh.devices import find_device
+from flare_mesh.devices import find_device, peak_memory
 
 
 def test_devices_by_name(monkeypatch):
-    assert find_device("cpu") == torch.device("cpu")
+    assert find_device("cpu") == find_device(torch.device("cpu")) == torch.device("cpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert find_device("auto") == torch.device("cpu")
     with pytest.raises(ValueError, match="'cuda' asks for CUDA, which this machine or this build"):
@@ -22,3 +25,16 @@ def test_devices_by_name(monkeypatch):
 def test_other_names(name):
     with pytest.raises(ValueError, match=f"expected 'cpu', 'cuda' or 'auto' .got '{name}'."):
         find_device(name)
+
+
+def test_peak_memory_of_this_process(monkeypatch):
+    block = bytearray(64 << 20)
+    before = peak_memory()
+    block[:] = b"x" * len(block)
+    assert 64e6 < before <= peak_memory(torch.device("cpu")) < 1e12
+    # Windows has no module `resource`; psutil says there what the system knows.
+    monkeypatch.setattr("sys.platform", "win32")
+    monkeypatch.setitem(sys.modules, "resource", None)
+    process = SimpleNamespace(memory_info=lambda: SimpleNamespace(peak_wset=123))
+    monkeypatch.setitem(sys.modules, "psutil", SimpleNamespace(Process=lambda: process))
+    assert peak_memory() == 123
