@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lpbf.convert.check_geometry import check_geometry
+from flare_mesh.io.vtk_process import reason_of
+from flare_mesh.mesh import check_node_numbers
 from lpbf.convert.converted_case import ConvertedCase
 from lpbf.convert.ensight_case import EnsightCase, Variable, read_ensight_case
 
@@ -62,10 +63,14 @@ def read_netfabb(
     case = read_ensight_case(path)
     chosen = {name: _choose(case, name, (fields or {}).get(name)) for name in _FIELDS}
     for file in sorted(case.path.parent.glob(case.geometry)):
-        check_geometry(file)
+        _check_header(file)
     grid, time = _read_grid(case, chosen, step, part)
     columns = {name: np.asarray(grid.point_data[v.name]) for name, v in chosen.items()}
     points, cells = np.asarray(grid.points), np.asarray(grid.cells).reshape(-1, 9)[:, 1:]
+    try:  # VTK takes the numbers as they are
+        check_node_numbers("hexahedron", cells, len(points))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; export it again") from error
     if plate == "drop":
         above = (points[:, 2] > -1e-3)[cells].all(axis=1)
         if not above.any():
@@ -78,6 +83,20 @@ def read_netfabb(
         **{name: values[nodes] for name, values in columns.items()},
         metadata={"source": "Netfabb", "file": case.path.name, "time": time, "plate": plate},
     )
+
+
+def _check_header(path: Path) -> None:
+    """Checks the first six lines of a binary geometry file, without which VTK's reader crashes.
+
+    Raises:
+        ValueError: If they are cut off or something else.
+    """
+    with path.open("rb") as file:
+        head = file.read(6 * 80)
+    if len(head) < 6 * 80 or b"node id" not in head or b"element id" not in head:
+        raise ValueError(
+            f"{path}: expected the header of an EnSight Gold binary geometry; export it again"
+        )
 
 
 def _choose(case: EnsightCase, field: str, name: str | None) -> Variable:
@@ -118,9 +137,8 @@ def _read_grid(
             time = _set_time(case, reader, chosen["displacement"], step)
             blocks = reader.read()
     except RuntimeError as error:  # what VTK reports
-        lines = [line for line in str(error).splitlines() if line.strip()] or ["no reason given"]
         raise ValueError(
-            f"{case.path}: its files cannot be read ({lines[0].strip()}); one is missing or cut off"
+            f"{case.path}: its files cannot be read ({reason_of(error)}); one is missing or cut off"
         ) from error
     parts = {str(name).strip(): block for name, block in zip(blocks.keys(), blocks, strict=True)}
     parts = {name: block for name, block in parts.items() if block is not None and block.n_cells}
