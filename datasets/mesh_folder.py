@@ -103,7 +103,7 @@ class MeshFolder(FieldDataset):
         if on == "cells" and edges:
             raise ValueError("MeshFolder: edges join nodes; take on='nodes', or add KNNEdges")
         if window is not None:
-            TimeWindow.of(2, (1, 1), mode, "MeshFolder")  # for the mode
+            TimeWindow.from_trajectory(2, (1, 1), mode, "MeshFolder")  # for the mode
         root = Path(root)
         inputs, targets = _names(inputs), _names(targets)
         asked = tuple(dict.fromkeys([*inputs, *targets]))
@@ -322,7 +322,9 @@ def _with_windows(
         if case.error is None:
             try:
                 place = f"{root}, '{case.name}'"
-                windows[case.name] = TimeWindow.of(len(case.steps), window, mode, place)
+                windows[case.name] = TimeWindow.from_trajectory(
+                    len(case.steps), window, mode, place
+                )
             except ValueError as error:
                 cases[number] = case._replace(error=str(error))
     lengths = Counter(fitting.num_out for fitting in windows.values())

@@ -53,7 +53,7 @@ class _MeshGraphNets(FieldDataset):
         path = find_file(root, f"{self.SOURCE}/meta.json", self.ADDRESS)
         self._features, self._steps, self.time_step = _read_meta(path, self.STATES)
         default = (1, None if mode == "rollout" else 1)
-        self._places = TimeWindow.of(self._steps, window or default, mode, name)
+        self._places = TimeWindow.from_trajectory(self._steps, window or default, mode, name)
         records = find_file(root, f"{self.SOURCE}/{split}.tfrecord", self.ADDRESS)
         self._records = TFRecordFile(records, Path(root, "processed", self.SOURCE))
         self.FIELDS = {"node_type": _NODE_TYPES}

@@ -112,7 +112,7 @@ class NavierStokes(ArrayDataset):
         trajectories = self.SPLITS["flare"].cases(
             split, total, num_train=num_train, num_test=num_test, place=str(source)
         )
-        self.window = TimeWindow.of(steps, window, mode, str(source))
+        self.window = TimeWindow.from_trajectory(steps, window, mode, str(source))
         self._parts = [(row, start) for row in trajectories for start in self.window.starts]
         self.time_step = _time_step(source)
         if not 1 <= stride < min(rows, columns):

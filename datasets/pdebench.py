@@ -181,7 +181,7 @@ class PDEBench(FieldDataset):
         if not chosen:
             return None
         steps = min(self._layout.fields[name].steps or 0 for name in chosen)
-        return TimeWindow.of(-(-steps // self.time_stride), window, mode, str(path))
+        return TimeWindow.from_trajectory(-(-steps // self.time_stride), window, mode, str(path))
 
     def _channels(self) -> dict[str, int]:
         """Channels of the state and of the fields that do not change."""

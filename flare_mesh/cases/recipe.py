@@ -17,7 +17,7 @@ from flare_mesh.io.arrays import MAX_BYTES
 from flare_mesh.io.xdmf_series import read_xdmf_step
 from flare_mesh.mesh import MeshData, check_mesh
 from flare_mesh.mesh.cell_storage import VTK_CODES
-from flare_mesh.mesh.geometry import highest_cells
+from flare_mesh.mesh.geometry import top_dimensional_cells
 
 ALLOWED = ("duplicate_nodes", "unused_nodes")
 """Mesh faults that are accepted by default."""
@@ -114,8 +114,8 @@ class CaseRecipe:
             raise ValueError(
                 "the model needs cell fields, but the mesh has no cells; give a mesh with cells"
             )
-        codes = torch.tensor([VTK_CODES[kind] for kind in highest_cells(mesh.cells)])
-        return mesh.select_cells(torch.isin(mesh.cell_type, codes.to(mesh.cell_type.dtype)))
+        codes = torch.tensor([VTK_CODES[kind] for kind in top_dimensional_cells(mesh.cells)])
+        return mesh.cell_subgraph(torch.isin(mesh.cell_type, codes.to(mesh.cell_type.dtype)))
 
     def case(self, mesh: MeshData, names: Collection[str]) -> MeshData:
         """Points of a checked mesh with fields as float32 [N, C], or [1, C] of the whole case.
@@ -139,7 +139,7 @@ class CaseRecipe:
             if self.edges:
                 case.edge_index = mesh.edges()
         if self.weights:
-            case.weight = mesh.measures.abs() if on_cells else mesh.node_weights
+            case.weight = mesh.measures.abs() if on_cells else mesh.quadrature_weights
         for name in names:
             values = _values(mesh, name, on_cells)
             values = values.reshape(len(values), -1).float()

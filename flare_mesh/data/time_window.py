@@ -18,7 +18,7 @@ class TimeWindow:
     starts: range
 
     @classmethod
-    def of(
+    def from_trajectory(
         cls, steps: int, window: tuple[int, int | None], mode: str, place: str = ""
     ) -> "TimeWindow":
         """The windows of a trajectory.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from flare_mesh.io.arrays import MAX_BYTES, check_size
 from flare_mesh.io.vtk_stream import ArrayStream
 from flare_mesh.mesh.cells import check_node_numbers
-from flare_mesh.mesh.vtk_ghosts import without_ghosts
+from flare_mesh.mesh.vtk_arrays import drop_ghost_cells
 
 # Possessive, and none of it crosses a "<": no file makes the search take more than linear time.
 _TAG = re.compile(
@@ -130,7 +130,7 @@ class VTKXMLFile:
         for name, values in self.read_all("FieldData").items():
             if values.size:
                 arrays["case:" + name] = values.reshape(1, -1)
-        return without_ghosts(arrays)
+        return drop_ghost_cells(arrays)
 
     def _poly_cells(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         indices, ends, types = [_EMPTY], [_EMPTY], [_EMPTY]

@@ -8,7 +8,7 @@ from .cells import edges_of_cells as edges_of_cells
 from .checks import check_mesh as check_mesh
 from .geometry import cell_centroids as cell_centroids
 from .geometry import cell_measures as cell_measures
-from .geometry import node_weights as node_weights
+from .geometry import quadrature_weights as quadrature_weights
 from .mesh_data import MeshData as MeshData
 from .normals import face_normals as face_normals
 from .normals import node_normals as node_normals

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from flare_mesh.mesh.cells import CELL_NODES, CELL_TYPES, check_cells
-from flare_mesh.mesh.geometry import highest_cells
+from flare_mesh.mesh.geometry import top_dimensional_cells
 
 
 class BoundaryFaces(NamedTuple):
@@ -42,7 +42,7 @@ def boundary_faces(cells: Mapping[str, Tensor]) -> BoundaryFaces:
     """
     num_nodes = 1 + max((int(nodes.max()) for nodes in cells.values() if nodes.numel()), default=-1)
     check_cells(cells, num_nodes)
-    highest = highest_cells(cells)
+    highest = top_dimensional_cells(cells)
     found: dict[str, list[tuple[Tensor, Tensor]]] = {}
     start = 0
     for kind, nodes in cells.items():

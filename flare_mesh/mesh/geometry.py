@@ -65,7 +65,7 @@ def cell_centroids(pos: Tensor, cells: Mapping[str, Tensor]) -> dict[str, Tensor
     return centroids
 
 
-def node_weights(pos: Tensor, cells: Mapping[str, Tensor]) -> Tensor:
+def quadrature_weights(pos: Tensor, cells: Mapping[str, Tensor]) -> Tensor:
     """Each node's share of the length, area or volume: the lumped mass of a density of 1.
 
     First order: the row sums of the mass matrix, the integrals of the shape functions, with which
@@ -89,7 +89,7 @@ def node_weights(pos: Tensor, cells: Mapping[str, Tensor]) -> Tensor:
         ValueError: If there are no cells, or they are no cells of a mesh with these nodes.
     """
     weights = torch.zeros(len(pos), dtype=torch.float64, device=pos.device)
-    for kind, nodes in highest_cells(checked_cells(pos, cells)).items():
+    for kind, nodes in top_dimensional_cells(checked_cells(pos, cells)).items():
         if CELL_TYPES[kind].order == 1:
             share = integrate(pos, nodes, kind, _shape, absolute=True)
         else:
@@ -102,7 +102,7 @@ def node_weights(pos: Tensor, cells: Mapping[str, Tensor]) -> Tensor:
     return weights.to(pos.dtype)
 
 
-def highest_cells(cells: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def top_dimensional_cells(cells: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The cells of the highest dimension that occurs.
 
     Raises:

@@ -20,7 +20,12 @@ from flare_mesh.mesh.cell_storage import (
 )
 from flare_mesh.mesh.cells import CELL_TYPES, check_node_numbers, edges_of_cells
 from flare_mesh.mesh.checks import check_mesh
-from flare_mesh.mesh.geometry import cell_centroids, cell_measures, highest_cells, node_weights
+from flare_mesh.mesh.geometry import (
+    cell_centroids,
+    cell_measures,
+    quadrature_weights,
+    top_dimensional_cells,
+)
 from flare_mesh.mesh.mesh_storage import CELL_PREFIX, MeshStorage, is_cell_field
 from flare_mesh.mesh.normals import node_normals
 from flare_mesh.mesh.transfer import cell_to_node, node_to_cell
@@ -81,12 +86,12 @@ class MeshData(Data):
         return key in self._store
 
     def __cat_dim__(self, key: str, value: Any, *args: Any, **kwargs: Any) -> Any:
-        return 0 if self._is_field(key, value) else super().__cat_dim__(key, value, *args, **kwargs)
+        return 0 if self._is_value(key, value) else super().__cat_dim__(key, value, *args, **kwargs)
 
     def __inc__(self, key: str, value: Any, *args: Any, **kwargs: Any) -> Any:
-        return 0 if self._is_field(key, value) else super().__inc__(key, value, *args, **kwargs)
+        return 0 if self._is_value(key, value) else super().__inc__(key, value, *args, **kwargs)
 
-    def _is_field(self, key: str, value: Any) -> bool:
+    def _is_value(self, key: str, value: Any) -> bool:
         """Whether these are values, which PyG would take for node numbers by the name alone.
 
         It looks for "index" and "batch" in a name, as in ``refractive_index``.
@@ -175,14 +180,14 @@ class MeshData(Data):
         return in_cell_order(torch.cat([self.pos[:0], *centroids]), self.cell_type)
 
     @property
-    def node_weights(self) -> Tensor:
+    def quadrature_weights(self) -> Tensor:
         """Each node's share of length, area or volume (lumped mass), [N]."""
-        return node_weights(self.pos, self.cells)
+        return quadrature_weights(self.pos, self.cells)
 
     @property
     def node_normals(self) -> Tensor:
         """Unit normals at the nodes of the boundary, or of a surface mesh, [N, d]; zero inside."""
-        cells = highest_cells(self.cells)
+        cells = top_dimensional_cells(self.cells)
         solid = CELL_TYPES[next(iter(cells))].dim == self.pos.shape[1]
         return node_normals(self.pos, boundary_faces(cells).faces if solid else cells)
 
@@ -227,19 +232,19 @@ class MeshData(Data):
         number[subset] = torch.arange(len(subset), device=number.device)
         sizes = cell_sizes(self.cell_type)
         cell = torch.arange(len(sizes), device=sizes.device).repeat_interleave(sizes)
-        kept = torch.ones_like(sizes, dtype=torch.bool)
-        kept[cell[number[self.cell_index] < 0]] = False
-        out: Any = super(MeshData, self.select_cells(kept)).subgraph(subset)
+        whole = torch.ones_like(sizes, dtype=torch.bool)
+        whole[cell[number[self.cell_index] < 0]] = False
+        out: Any = super(MeshData, self.cell_subgraph(whole)).subgraph(subset)
         out.cell_index = number[out.cell_index]
         return out
 
-    def select_cells(self, kept: Tensor) -> "MeshData":
-        """All nodes, and the cells that the mask ``kept`` [E] names, with their fields."""
+    def cell_subgraph(self, mask: Tensor) -> "MeshData":
+        """All nodes, and the cells where ``mask`` [E] is true, with their fields."""
         out = self.__copy__()
-        out.cell_index = self.cell_index[kept.repeat_interleave(cell_sizes(self.cell_type))]
-        out.cell_type = self.cell_type[kept]
+        out.cell_index = self.cell_index[mask.repeat_interleave(cell_sizes(self.cell_type))]
+        out.cell_type = self.cell_type[mask]
         for name, values in self.cell_fields.items():
-            out[CELL_PREFIX + name] = values[kept]
+            out[CELL_PREFIX + name] = values[mask]
         return out
 
     def to_graph(self) -> Data:

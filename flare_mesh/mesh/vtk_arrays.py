@@ -5,11 +5,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flare_mesh.mesh.vtk_ghosts import without_ghosts
+_DUPLICATE_CELL = 1
 
 
 def vtk_arrays(mesh: Any) -> dict[str, NDArray[Any]]:
-    """The arrays of a PyVista mesh without ghost cells."""
+    """The arrays of a PyVista mesh, without ghost cells.
+
+    Keys are ``points`` [N, 3], ``index`` (the nodes of all cells), ``offset`` [E + 1], ``types``
+    [E], and ``node:``, ``cell:`` or ``case:`` followed by the name of a field.
+    """
     from vtkmodules.util.numpy_support import vtk_to_numpy
 
     grid = mesh.cast_to_unstructured_grid()
@@ -29,4 +33,41 @@ def vtk_arrays(mesh: Any) -> dict[str, NDArray[Any]]:
         values = np.asarray(mesh.field_data[name])
         if values.dtype.kind in "biuf" and values.size:
             arrays["case:" + name] = values.reshape(1, -1)
-    return without_ghosts(arrays)
+    return drop_ghost_cells(arrays)
+
+
+def drop_ghost_cells(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The arrays of :func:`vtk_arrays` without the cells that partitions duplicate.
+
+    Removes cells with VTK's flag ``DUPLICATECELL`` in ``vtkGhostType``, and nodes that only these
+    cells have, with their fields; ``vtkGhostType`` is not a field.
+
+    Raises:
+        ValueError: If the flags or the node numbers do not fit the cells.
+    """
+    arrays = dict(arrays)
+    arrays.pop("node:vtkGhostType", None)
+    flags = arrays.pop("cell:vtkGhostType", None)
+    if flags is None:
+        return arrays
+    points, index, offset = (arrays[name] for name in ("points", "index", "offset"))
+    if flags.shape != arrays["types"].shape or len(offset) != len(flags) + 1:
+        raise ValueError(f"expected {len(offset) - 1} values of vtkGhostType (got {flags.size})")
+    cells = (flags.astype(np.int64) & _DUPLICATE_CELL) == 0
+    if cells.all():
+        return arrays
+    sizes = np.diff(offset)
+    if len(index) and not 0 <= index.min() <= index.max() < len(points):
+        raise ValueError(f"expected node numbers from 0 to {len(points) - 1} in its cells")
+    index = index[np.repeat(cells, sizes)]
+    nodes = np.ones(len(points), dtype=bool)
+    nodes[arrays["index"]] = False
+    nodes[index] = True
+    for name, values in arrays.items():
+        if name.startswith("cell:") or name == "types":
+            arrays[name] = values[cells]
+        elif name.startswith("node:") or name == "points":
+            arrays[name] = values[nodes]
+    arrays["index"] = (np.cumsum(nodes) - 1)[index]
+    arrays["offset"] = np.concatenate([[0], np.cumsum(sizes[cells])])
+    return arrays

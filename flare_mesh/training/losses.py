@@ -110,7 +110,7 @@ class FieldLoss:
         if "weight" not in data:
             raise ValueError(
                 "FieldLoss: 'node_weights' needs data with 'weight' [N]; add it with the transform "
-                "flare_mesh.data.transforms.NodeWeights, or leave 'node_weights' out"
+                "flare_mesh.data.transforms.QuadratureWeights, or leave 'node_weights' out"
             )
         return data.weight
 

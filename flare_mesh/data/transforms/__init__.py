@@ -12,12 +12,12 @@ from flare_mesh.data.transforms.build_features import BuildFeatures
 from flare_mesh.data.transforms.from_reference_frame import FromReferenceFrame
 from flare_mesh.data.transforms.knn_edges import KNNEdges
 from flare_mesh.data.transforms.mesh_edges import MeshEdges
-from flare_mesh.data.transforms.node_weights import NodeWeights
+from flare_mesh.data.transforms.quadrature_weights import QuadratureWeights
 from flare_mesh.data.transforms.radius_edges import RadiusEdges
 from flare_mesh.data.transforms.random_nodes import RandomNodes
-from flare_mesh.data.transforms.random_quarter_turn import RandomQuarterTurn
 from flare_mesh.data.transforms.random_reflection import RandomReflection
 from flare_mesh.data.transforms.random_rotation import RandomRotation
+from flare_mesh.data.transforms.random_square_symmetry import RandomSquareSymmetry
 from flare_mesh.data.transforms.signed_distance import SignedDistance
 from flare_mesh.data.transforms.surface_normals import SurfaceNormals
 from flare_mesh.data.transforms.to_reference_frame import ToReferenceFrame
@@ -28,12 +28,12 @@ __all__ = [
     "FromReferenceFrame",
     "KNNEdges",
     "MeshEdges",
-    "NodeWeights",
+    "QuadratureWeights",
     "RadiusEdges",
     "RandomNodes",
-    "RandomQuarterTurn",
     "RandomReflection",
     "RandomRotation",
+    "RandomSquareSymmetry",
     "SignedDistance",
     "SurfaceNormals",
     "ToReferenceFrame",

@@ -56,7 +56,7 @@ def node_field(data: Data, field: str, name: str) -> Tensor:
     return values
 
 
-def node_weights(data: Data, name: str) -> Tensor | None:
+def optional_weight(data: Data, name: str) -> Tensor | None:
     """The shares of volume or area ``weight`` [N], or None if the data has none.
 
     Raises:

@@ -7,7 +7,7 @@ from torch_geometric.data import Data
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
-from flare_mesh.data.transforms.checks import check_single, node_weights
+from flare_mesh.data.transforms.checks import check_single, optional_weight
 
 
 @functional_transform("random_nodes")
@@ -61,7 +61,7 @@ class RandomNodes(BaseTransform):
     def forward(self, data: Data) -> Data:
         check_single(data, "RandomNodes")
         total = data.num_nodes or 0
-        weight = node_weights(data, "RandomNodes")
+        weight = optional_weight(data, "RandomNodes")
         if self.by == "weight":
             if weight is None:
                 raise ValueError(

@@ -8,8 +8,8 @@ from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from flare_mesh.data.transforms.checks import AXES, columns_of, positions
-from flare_mesh.data.transforms.mirror_cells import mirror_cells
 from flare_mesh.data.transforms.orthogonal import apply_orthogonal
+from flare_mesh.data.transforms.reflect_cells import reflect_cells
 
 
 @functional_transform("random_reflection")
@@ -65,5 +65,5 @@ class RandomReflection(BaseTransform):
         matrix = torch.diag(1.0 - 2.0 * mirrored.double())
         apply_orthogonal(data, matrix, self.vectors, self.tensors, "RandomReflection")
         if int(mirrored.sum()) % 2:
-            mirror_cells(data)
+            reflect_cells(data)
         return data

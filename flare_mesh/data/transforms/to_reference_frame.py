@@ -12,7 +12,7 @@ from flare_mesh.data.transforms.checks import (
     check_single,
     columns_of,
     node_field,
-    node_weights,
+    optional_weight,
     positions,
 )
 from flare_mesh.data.transforms.orthogonal import apply_orthogonal
@@ -89,7 +89,7 @@ class ToReferenceFrame(BaseTransform):
         if not len(pos):
             raise ValueError(f"{name}: expected at least one node (got none)")
         exact = pos.double()
-        weight = node_weights(data, name)
+        weight = optional_weight(data, name)
         share = exact.new_ones(len(exact)) if weight is None else weight.double()
         share = share / share.sum()
         centroid = share @ exact

@@ -34,7 +34,7 @@ def config(lpbf_root, tmp_path):
             "name": "lpbf",
             "root": str(lpbf_root),
             "features": ["build_features"],
-            "augment": [{"random_nodes": {"num_nodes": 20}}, "random_quarter_turn"],
+            "augment": [{"random_nodes": {"num_nodes": 20}}, "random_square_symmetry"],
             "batch_size": 2,
             "val_split": 0.2,
         },
@@ -331,7 +331,7 @@ def test_two_processes_train_like_one(config, tmp_path, shards):
     """Each takes half of the cases of a batch, or half of the nodes of each case."""
     one, two = tmp_path / "one", tmp_path / "two"
     quick = ["--trainer.max_epochs=2", "--trainer.logger=false", "--data.val_split=0.5"]
-    arguments = ["fit", "--config", config, *quick, "--data.augment=[random_quarter_turn]"]
+    arguments = ["fit", "--config", config, *quick, "--data.augment=[random_square_symmetry]"]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     several = [
         *("--out", two, "--trainer.devices=2", "--trainer.strategy=ddp"),

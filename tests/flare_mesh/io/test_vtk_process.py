@@ -2,7 +2,6 @@ import multiprocessing
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import pytest
 
 from flare_mesh.io import vtk_process
@@ -91,10 +90,3 @@ def test_reason(tmp_path):
         read_in_child(path)
     assert ".cxx" not in str(told.value)
     assert len(str(told.value)) > 10
-
-
-def test_ghost_flags_that_do_not_fit():
-    arrays = {"points": np.zeros((3, 3)), "index": np.arange(3), "offset": np.array([0, 3])}
-    arrays |= {"types": np.array([5]), "cell:vtkGhostType": np.ones(2, np.uint8)}
-    with pytest.raises(ValueError, match="expected 1 values of vtkGhostType"):
-        vtk_process.without_ghosts(arrays)

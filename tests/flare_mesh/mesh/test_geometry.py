@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from flare_mesh.mesh import isoparametric
 from flare_mesh.mesh.cells import CELL_TYPES
-from flare_mesh.mesh.geometry import cell_centroids, cell_measures, node_weights
+from flare_mesh.mesh.geometry import cell_centroids, cell_measures, quadrature_weights
 from flare_mesh.mesh.isoparametric import integrate
 from flare_mesh.testing import mixed_mesh, unit_mesh
 
@@ -59,10 +59,10 @@ def test_affine_images(kind, seed, beyond):
     middle = (before[:, None] * centres).sum(0)
     torch.testing.assert_close(middle, torch.full((dim,), 0.5).double())
 
-    weights = node_weights(pos, cells)
+    weights = quadrature_weights(pos, cells)
     assert bool((weights > 0).all())
     torch.testing.assert_close(weights.sum(), torch.tensor(1.0).double())
-    torch.testing.assert_close(node_weights(image, cells), weights * scale.abs())
+    torch.testing.assert_close(quadrature_weights(image, cells), weights * scale.abs())
 
 
 @pytest.mark.parametrize("kind", LINEAR)
@@ -93,7 +93,7 @@ def test_curved_cells(kind):
     torch.testing.assert_close(measures.sum(), density.sum())
     moment = (measures[:, None] * cell_centroids(image, cells)[kind]).sum(0)
     torch.testing.assert_close(moment, density @ bend(grid)[0])
-    weights = node_weights(image, cells)
+    weights = quadrature_weights(image, cells)
     assert bool((weights > 0).all())
     torch.testing.assert_close(weights.sum(), density.sum())
 
@@ -128,10 +128,10 @@ def test_linear_fields_are_integrated_exactly(kind, seed):
     exact = (measures * (1 + centres @ slope)).sum()
     if kind == "quad":  # warped: the quadrature of its area is not exact
         torch.testing.assert_close(
-            node_weights(pos, cells) @ (1 + pos @ slope), exact, rtol=1e-6, atol=0
+            quadrature_weights(pos, cells) @ (1 + pos @ slope), exact, rtol=1e-6, atol=0
         )
     else:
-        torch.testing.assert_close(node_weights(pos, cells) @ (1 + pos @ slope), exact)
+        torch.testing.assert_close(quadrature_weights(pos, cells) @ (1 + pos @ slope), exact)
 
 
 def test_linear_fields_in_closed_form():
@@ -139,7 +139,7 @@ def test_linear_fields_in_closed_form():
     pos, cells = unit_mesh("pyramid")
     pos[8] = torch.tensor([0.3, 0.6, 0.45])
     slope = torch.tensor([1.0, -2.0, 3.0]).double()
-    assert float(node_weights(pos, cells) @ (1 + pos @ slope)) == pytest.approx(1 + 1.0)
+    assert float(quadrature_weights(pos, cells) @ (1 + pos @ slope)) == pytest.approx(1 + 1.0)
     centre = cell_centroids(pos, cells)["pyramid"][0]
     base = pos[cells["pyramid"][0, :4]].mean(0)
     torch.testing.assert_close(centre, 0.75 * base + 0.25 * pos[8])
@@ -159,7 +159,7 @@ def test_linear_fields_in_closed_form():
 def test_published_shares_of_second_order(kind, corner, middle, centre):
     cell = CELL_TYPES[kind]
     pos = torch.tensor(cell.reference).double()
-    weights = node_weights(pos, {kind: torch.arange(cell.num_nodes)[None]})
+    weights = quadrature_weights(pos, {kind: torch.arange(cell.num_nodes)[None]})
     weights = weights / weights.sum()
     corners = CELL_TYPES[cell.linear].num_nodes
     assert weights[:corners].tolist() == pytest.approx([corner] * corners)
@@ -198,7 +198,7 @@ def test_mixed_mesh(order):
     measures = cell_measures(pos, cells)
     volumes = torch.tensor([1, 1 / 3, 1 / 2, 1 / 12]).double()
     torch.testing.assert_close(torch.cat(list(measures.values())), volumes)
-    weights = node_weights(pos, cells)
+    weights = quadrature_weights(pos, cells)
     assert bool((weights > 0).all())
     torch.testing.assert_close(weights.sum(), volumes.sum())
 
@@ -206,7 +206,7 @@ def test_mixed_mesh(order):
 def test_the_surface_of_a_solid_has_no_weight():
     pos, cells = unit_mesh("tetra")
     more = {"triangle": torch.tensor([[0, 1, 2]]), **cells, "quad": torch.empty(0, 4).long()}
-    assert torch.equal(node_weights(pos, more), node_weights(pos, cells))
+    assert torch.equal(quadrature_weights(pos, more), quadrature_weights(pos, cells))
     assert list(cell_measures(pos, more)) == ["triangle", "tetra", "quad"]
     assert cell_measures(pos, more)["quad"].shape == (0,)
     assert cell_centroids(pos, more)["quad"].shape == (0, 3)
@@ -214,18 +214,18 @@ def test_the_surface_of_a_solid_has_no_weight():
 
 def test_nodes_of_no_cell_and_vertices():
     pos = torch.tensor([[0.0], [1.0], [3.0]])
-    weights = node_weights(pos, {"line": torch.tensor([[1, 0]])})
+    weights = quadrature_weights(pos, {"line": torch.tensor([[1, 0]])})
     assert weights.tolist() == [0.5, 0.5, 0.0]
     assert cell_measures(pos, {"line": torch.tensor([[1, 0]])})["line"].tolist() == [-1.0]
     vertices = {"vertex": torch.tensor([[2], [0]])}
-    assert node_weights(pos, vertices).tolist() == [1.0, 0.0, 1.0]
+    assert quadrature_weights(pos, vertices).tolist() == [1.0, 0.0, 1.0]
     assert cell_centroids(pos, vertices)["vertex"].tolist() == [[3.0], [0.0]]
 
 
 @pytest.mark.parametrize("kind", ["triangle", "triangle6"])
 def test_a_cell_without_measure_has_no_weight(kind):
     pos, cells = unit_mesh(kind)
-    flat = node_weights(pos * torch.tensor([1.0, 0.0]), cells)
+    flat = quadrature_weights(pos * torch.tensor([1.0, 0.0]), cells)
     assert torch.equal(flat, torch.zeros(len(pos)).double())
 
 
@@ -233,14 +233,14 @@ def test_a_cell_without_measure_has_no_weight(kind):
 def test_computed_in_float64_and_returned_in_the_dtype(dtype):
     pos, cells = unit_mesh("hexahedron")
     pos = (pos * 3 + 0.2).to(dtype)
-    for function in (node_weights, lambda *args: cell_measures(*args)["hexahedron"]):
+    for function in (quadrature_weights, lambda *args: cell_measures(*args)["hexahedron"]):
         result = function(pos, cells)
         assert result.dtype == dtype
         assert torch.equal(result, function(pos.double(), cells).to(dtype))
     assert cell_centroids(pos, cells)["hexahedron"].dtype == dtype
     assert torch.equal(
-        node_weights(pos, {k: v.to(torch.uint8) for k, v in cells.items()}),
-        node_weights(pos, cells),
+        quadrature_weights(pos, {k: v.to(torch.uint8) for k, v in cells.items()}),
+        quadrature_weights(pos, cells),
     )
 
 
@@ -256,9 +256,9 @@ def test_small_cells_far_from_the_origin():
 @pytest.mark.parametrize("kind", ["hexahedron", "triangle6"])
 def test_chunks_do_not_matter(kind, monkeypatch):
     pos, cells = unit_mesh(kind, pos_dim=3)
-    whole = [*cell_measures(pos, cells).values(), node_weights(pos, cells)]
+    whole = [*cell_measures(pos, cells).values(), quadrature_weights(pos, cells)]
     monkeypatch.setattr(isoparametric, "_CHUNK", 1)
-    chunks = [*cell_measures(pos, cells).values(), node_weights(pos, cells)]
+    chunks = [*cell_measures(pos, cells).values(), quadrature_weights(pos, cells)]
     torch.testing.assert_close(whole, chunks)
 
 
@@ -268,7 +268,7 @@ def test_differentiable(kind):
     cells = {kind: cells[kind][:1]}
     pos = (pos + 0.05 * torch.sin(17 * pos.flip(1))).requires_grad_()
     for function in (
-        lambda pos: node_weights(pos, cells),
+        lambda pos: quadrature_weights(pos, cells),
         lambda pos: cell_measures(pos, cells)[kind],
         lambda pos: cell_centroids(pos, cells)[kind],
     ):
@@ -281,7 +281,9 @@ def test_differentiable(kind):
 def test_on_a_gpu(kind):
     pos, cells = unit_mesh(kind, pos_dim=3)
     there = {key: nodes.cuda() for key, nodes in cells.items()}
-    torch.testing.assert_close(node_weights(pos.cuda(), there).cpu(), node_weights(pos, cells))
+    torch.testing.assert_close(
+        quadrature_weights(pos.cuda(), there).cpu(), quadrature_weights(pos, cells)
+    )
     ours, theirs = cell_centroids(pos, cells)[kind], cell_centroids(pos.cuda(), there)[kind]
     torch.testing.assert_close(theirs.cpu(), ours)
 
@@ -289,12 +291,12 @@ def test_on_a_gpu(kind):
 def test_errors():
     pos, cells = unit_mesh("tetra")
     with pytest.raises(ValueError, match="expected a mesh with cells"):
-        node_weights(pos, {"tetra": cells["tetra"][:0]})
+        quadrature_weights(pos, {"tetra": cells["tetra"][:0]})
     with pytest.raises(ValueError, match=r"of 3 dimensions for 'tetra' \(got 'pos' of .*\[8, 2\]"):
         cell_measures(pos[:, :2], cells)
     with pytest.raises(ValueError, match=r"\[N, 1\], \[N, 2\] or \[N, 3\] \(got \[8\]"):
-        node_weights(pos[:, 0], cells)
+        quadrature_weights(pos[:, 0], cells)
     with pytest.raises(ValueError, match="real coordinates 'pos'.*int64"):
-        node_weights(pos.long(), cells)
+        quadrature_weights(pos.long(), cells)
     with pytest.raises(ValueError, match=r"from 0 to 6 in 'tetra' \(got 0 to 7\)"):
         cell_centroids(pos[:7], cells)

@@ -325,7 +325,7 @@ def test_geometry_in_the_order_of_the_cells():
 
 def test_weights_normals_and_boundary():
     data = block(2, 2, 1)
-    assert float(data.node_weights.sum()) == pytest.approx(4.0)
+    assert float(data.quadrature_weights.sum()) == pytest.approx(4.0)
     surface = data.boundary()
     assert surface.quad.shape == (16, 4)
     assert float(surface.measures.sum()) == pytest.approx(16.0)

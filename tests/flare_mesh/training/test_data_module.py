@@ -152,7 +152,7 @@ def batches(data, epoch=0):
 def test_in_memory_or_not(lpbf_root, more):
     options = {
         "features": ["build_features"],
-        "augment": [{"random_nodes": {"num_nodes": 20}}, "random_quarter_turn"],
+        "augment": [{"random_nodes": {"num_nodes": 20}}, "random_square_symmetry"],
         "batch_size": 2,
         "seed": 4,
     }

@@ -42,7 +42,7 @@ def run(root, out, *, keep=False, resume=None, num_workers=0, seed_before=0):
         features=["build_features"],
         augment=[
             {"random_nodes": {"num_nodes": 20}},
-            "random_quarter_turn",
+            "random_square_symmetry",
             {"add_noise": {"std": {"x": 0.01}}},
         ],
         val_split=0.2,

@@ -13,10 +13,10 @@ CASES = {
     "FromReferenceFrame": lambda: transforms.FromReferenceFrame(vectors={"u": (0,)}),
     "KNNEdges": lambda: transforms.KNNEdges(3),
     "MeshEdges": lambda: transforms.MeshEdges(),
-    "NodeWeights": lambda: transforms.NodeWeights(),
+    "QuadratureWeights": lambda: transforms.QuadratureWeights(),
     "RadiusEdges": lambda: transforms.RadiusEdges(0.8),
     "RandomNodes": lambda: transforms.RandomNodes(5),
-    "RandomQuarterTurn": lambda: transforms.RandomQuarterTurn({"pos": (0,), "u": (0,)}, {}),
+    "RandomSquareSymmetry": lambda: transforms.RandomSquareSymmetry({"pos": (0,), "u": (0,)}, {}),
     "RandomReflection": lambda: transforms.RandomReflection(
         vectors={"u": (0,)}, tensors={"s": (0,)}
     ),
@@ -36,7 +36,7 @@ SINGLE = (
     "SurfaceNormals",
     "ToReferenceFrame",
 )
-NEEDS_CELLS = ("MeshEdges", "NodeWeights", "SignedDistance", "SurfaceNormals")
+NEEDS_CELLS = ("MeshEdges", "QuadratureWeights", "SignedDistance", "SurfaceNormals")
 
 
 @pytest.fixture

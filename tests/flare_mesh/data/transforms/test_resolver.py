@@ -12,7 +12,7 @@ from flare_mesh.data.transforms.resolver import build_transform, build_transform
 def test_every_transform_has_a_name():
     names = transform_names()
     assert {found.__name__ for found in names.values()} == set(transforms.__all__)
-    assert {"knn_edges", "random_quarter_turn", "build_features"} <= names.keys()
+    assert {"knn_edges", "random_square_symmetry", "build_features"} <= names.keys()
 
 
 @pytest.mark.parametrize("name", transform_names())

@@ -9,11 +9,11 @@ from torch_geometric.transforms import BaseTransform
 
 from flare_mesh.data.transforms.build_features import BuildFeatures
 from flare_mesh.data.transforms.checks import node_field
-from flare_mesh.data.transforms.mirror_cells import mirror_cells
+from flare_mesh.data.transforms.reflect_cells import reflect_cells
 
 
-@functional_transform("random_quarter_turn")
-class RandomQuarterTurn(BaseTransform):
+@functional_transform("random_square_symmetry")
+class RandomSquareSymmetry(BaseTransform):
     """A random symmetry of the square about the z axis, applied to positions and fields alike.
 
     Of the eight turns by 90 degrees and mirrorings, one is drawn at each access. It maps a valid
@@ -44,18 +44,18 @@ class RandomQuarterTurn(BaseTransform):
         swap, flip_x, flip_y = torch.randint(2, (3,)).tolist()
         sign = torch.tensor([1.0 - 2.0 * flip_x, 1.0 - 2.0 * flip_y])
         for name in {*self.vectors, *self.sizes}:
-            old = node_field(data, name, "RandomQuarterTurn")
+            old = node_field(data, name, "RandomSquareSymmetry")
             new = old.clone()
             for pairs, factor in ((self.vectors, sign), (self.sizes, torch.ones(2))):
                 for first in pairs.get(name, ()):
                     if old.dim() != 2 or first + 2 > old.shape[1]:
                         raise ValueError(
-                            f"RandomQuarterTurn: expected '{name}' to have columns {first} to "
+                            f"RandomSquareSymmetry: expected '{name}' to have columns {first} to "
                             f"{first + 1} (got shape {list(old.shape)})"
                         )
                     columns = [first + 1, first] if swap else [first, first + 1]
                     new[:, first : first + 2] = old[:, columns] * factor.to(old)
             data[name] = new
         if (swap + flip_x + flip_y) % 2:
-            mirror_cells(data)
+            reflect_cells(data)
         return data

@@ -10,7 +10,7 @@ from flare_mesh.mesh.cells import CELL_TYPES
 
 
 @cache
-def mirrored_order(kind: str) -> tuple[int, ...]:
+def reflected_order(kind: str) -> tuple[int, ...]:
     """The order in which a cell's nodes are listed after a mirroring, so that its measure and the
     side of its normal stay what they were.
 
@@ -24,7 +24,7 @@ def mirrored_order(kind: str) -> tuple[int, ...]:
     return tuple(place[point[1::-1] + point[2:]] for point in reference)
 
 
-def mirror_cells(data: Data) -> None:
+def reflect_cells(data: Data) -> None:
     """Lists the nodes of all cells, and of PyG's ``face`` [3, F], the other way round."""
     if isinstance(data.face, torch.Tensor):
         data.face = data.face[[0, 2, 1]]
@@ -34,7 +34,7 @@ def mirror_cells(data: Data) -> None:
     starts = cell_sizes(codes).cumsum(0) - cell_sizes(codes)
     mirrored = index.clone()
     for kind in types_of(codes):
-        order = torch.tensor(mirrored_order(kind), device=index.device)
+        order = torch.tensor(reflected_order(kind), device=index.device)
         first = starts[codes == VTK_CODES[kind]][:, None]
         places = torch.arange(len(order), device=index.device)
         mirrored[first + places] = index[first + order]

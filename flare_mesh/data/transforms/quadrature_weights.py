@@ -7,8 +7,8 @@ from torch_geometric.transforms import BaseTransform
 from flare_mesh.mesh.mesh_data import MeshData
 
 
-@functional_transform("node_weights")
-class NodeWeights(BaseTransform):
+@functional_transform("quadrature_weights")
+class QuadratureWeights(BaseTransform):
     """Adds ``weight`` [N], each node's share of length, area or volume (lumped mass).
 
     With it the models' averages over nodes become integrals over the mesh, which refinement does
@@ -30,7 +30,7 @@ class NodeWeights(BaseTransform):
     def forward(self, data: Data) -> Data:
         if not isinstance(data, MeshData):
             raise ValueError(
-                f"NodeWeights: expected a MeshData with cells (got {type(data).__name__})"
+                f"QuadratureWeights: expected a MeshData with cells (got {type(data).__name__})"
             )
-        data[self.name] = data.node_weights
+        data[self.name] = data.quadrature_weights
         return data

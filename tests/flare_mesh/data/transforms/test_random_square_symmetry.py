@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
-from flare_mesh.data.transforms import BuildFeatures, RandomQuarterTurn
+from flare_mesh.data.transforms import BuildFeatures, RandomSquareSymmetry
 from flare_mesh.mesh.geometry import cell_measures
 from lpbf import HexMesh, simulate
 
@@ -13,7 +13,7 @@ def test_turned_part_has_the_features_and_the_distortion_of_the_turned_part(tee,
     seen = set()
     for seed in range(24):
         torch.manual_seed(seed)
-        turned = RandomQuarterTurn()(case.clone())
+        turned = RandomSquareSymmetry()(case.clone())
         seen.add(tuple(turned.pos[-1].tolist()) + tuple(turned.pos[0].tolist()))
         index = np.rint((turned.pos[tee.cells].mean(1).numpy() - 1) / 2)
         shift = index[:, :2].min(0)
@@ -32,7 +32,7 @@ def test_a_turn_leaves_the_case_itself_alone(tee, data_of):
     before = case.clone()
     for seed in range(8):
         torch.manual_seed(seed)
-        RandomQuarterTurn()(case.clone())
+        RandomSquareSymmetry()(case.clone())
     assert torch.equal(case.pos, before.pos)
     assert torch.equal(case.x, before.x)
 
@@ -41,7 +41,7 @@ def test_cells_are_not_inside_out(tee, data_of):
     data = data_of(tee)
     for seed in range(16):
         torch.manual_seed(seed)
-        turned = RandomQuarterTurn({"pos": (0,)}, {})(data)
+        turned = RandomSquareSymmetry({"pos": (0,)}, {})(data)
         volumes = cell_measures(turned.pos, turned.cells)["hexahedron"]
         torch.testing.assert_close(volumes, torch.full((len(tee.cells),), 8.0))
 
@@ -56,17 +56,17 @@ def test_missing_and_narrow_fields(tee, data_of):
     ):
         data = case.clone()
         data[field] = values
-        with pytest.raises(ValueError, match=f"RandomQuarterTurn: {message}"):
-            RandomQuarterTurn()(data)
+        with pytest.raises(ValueError, match=f"RandomSquareSymmetry: {message}"):
+            RandomSquareSymmetry()(data)
 
 
 def test_precision_is_kept():
     pos = torch.rand(5, 3, dtype=torch.float64)
-    turned = RandomQuarterTurn({"pos": (0,)}, {})(Data(pos=pos)).pos
+    turned = RandomSquareSymmetry({"pos": (0,)}, {})(Data(pos=pos)).pos
     assert turned.dtype == torch.float64
     assert torch.equal(turned[:, :2].abs().sum(1), pos[:, :2].sum(1))
 
 
 def test_fields_on_another_device():
     pos = torch.empty(5, 3, device="meta")
-    assert RandomQuarterTurn({"pos": (0,)}, {})(Data(pos=pos)).pos.device == pos.device
+    assert RandomSquareSymmetry({"pos": (0,)}, {})(Data(pos=pos)).pos.device == pos.device
