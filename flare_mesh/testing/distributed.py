@@ -1,5 +1,7 @@
 """Several processes on one machine, for tests of what is spread over a process group."""
 
+import gc
+import importlib
 import importlib.util
 import inspect
 import sys
@@ -64,6 +66,10 @@ def _process(
 ) -> None:
     torch.set_num_threads(1)
     function = _load(*source)
+    # The functions of this module (torch.compile imports it) have the default group as a default
+    # argument. Imported with a group in place, they would keep it, and gloo's threads, alive to
+    # the end, and a gloo thread that releases a tensor while the interpreter shuts down aborts.
+    importlib.import_module("torch.distributed.nn")
     dist.init_process_group(
         "gloo",
         init_method=meeting,
@@ -75,6 +81,7 @@ def _process(
     # fail as well, and theirs might be the error that is reported.
     function(rank, world_size, *args)
     dist.barrier()  # none leaves while another still talks to it
+    gc.collect()  # reference cycles, say of a caught error's traceback, may hold the group
     dist.destroy_process_group()
 
 
