@@ -3,7 +3,7 @@
 from lpbf.core.base_plate import BasePlate
 from lpbf.core.errors import IslandError, PartError, PartWarning, SolverError
 from lpbf.core.heat import Heat
-from lpbf.core.islands import Island, drop_islands
+from lpbf.core.islands import Island, find_unsupported
 from lpbf.core.material import Material
 from lpbf.core.materials import MATERIALS
 from lpbf.core.mesh import HexMesh
@@ -36,7 +36,7 @@ __all__ = [
     "SolverError",
     "StepReport",
     "Table",
-    "drop_islands",
+    "find_unsupported",
     "simulate",
     "voxelize",
 ]

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from flare_mesh.workers import WorkerLostError
+from lpbf.core.islands import ISLANDS
 from lpbf.core.part import PART_SUFFIXES
 from lpbf.core.process import Process
 from lpbf.dataset.catalog import count_rejections
 from lpbf.dataset.generate import generate
-from lpbf.dataset.settings import ISLANDS, Settings
+from lpbf.dataset.settings import Settings
 
 __all__ = ["generate", "main"]
 

@@ -13,6 +13,7 @@ from lpbf.compensate.compensation import Compensation, Iteration
 from lpbf.compensate.subdivide import subdivide
 from lpbf.compensate.surface_displacement import Pitch, surface_displacement
 from lpbf.core.errors import PartWarning
+from lpbf.core.islands import choose_islands
 from lpbf.core.mesh import HexMesh
 from lpbf.core.part import load_part
 from lpbf.core.process import Process
@@ -84,7 +85,7 @@ def compensate(
             return _checked(displacement(mesh), mesh)
         return simulate(mesh, process).displacement
 
-    islands = "powder" if process is not None and process.islands == "powder" else "drop"
+    islands = choose_islands(None, (process or Process()).islands)
     nominal = prepare(part, pitch)
     moved, best = nominal, nominal
     iterations: list[Iteration] = []

@@ -10,7 +10,7 @@ class PartError(ValueError):
 
 
 class IslandError(PartError):
-    """Voxels that nothing holds when their layer is built."""
+    """Voxels that nothing supports when their layer is built."""
 
 
 class SolverError(RuntimeError):

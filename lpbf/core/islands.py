@@ -1,17 +1,23 @@
-"""Voxels that nothing holds at the time when their layer is built."""
+"""Voxels that nothing supports when their layer is built."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from lpbf.core.checks import check_choice
+from lpbf.core.errors import IslandError, PartWarning
 from lpbf.core.mesh import HexMesh
+
+ISLANDS = ("drop", "refuse", "powder")
+"""Treatments of unsupported voxels: drop them, refuse the part, or support them by powder."""
 
 
 @dataclass(frozen=True)
 class Island:
-    """A connected patch of one voxel layer that starts in the powder.
+    """A connected patch of unsupported voxels in one layer.
 
     Attributes:
         layer: Index of the voxel layer, from 0 at the plate.
@@ -30,28 +36,80 @@ class Island:
         )
 
 
-def drop_islands(mesh: HexMesh) -> tuple[NDArray[np.bool_], list[Island]]:
-    """The voxels that are held all through the build, and the islands among the others.
+def find_unsupported(mesh: HexMesh) -> tuple[NDArray[np.bool_], list[Island]]:
+    """Find the voxels that nothing supports when their layer is built.
 
-    Built upwards, a patch of a layer (voxels that share faces) is held if any of its voxels lies
-    on the plate or on a held voxel. A patch that shares only an edge or a corner with held
-    voxels could swing, and counts as an island.
+    A patch of a layer (voxels that share faces) is supported if one of its voxels lies on the plate
+    or on a supported voxel. A patch that shares only an edge or a corner with supported voxels is
+    a mechanism, and counts as unsupported.
 
     Returns:
-        The held voxels, bool [nx, ny, nz], and the islands from the plate upwards.
+        The unsupported voxels, bool [nx, ny, nz], and their patches from the plate upwards.
     """
-    held = mesh.mask.copy()
+    supported = mesh.mask.copy()
     islands = []
-    for k in range(1, held.shape[2]):
-        patches, count = ndimage.label(held[:, :, k])  # pyright: ignore[reportGeneralTypeIssues]
+    for k in range(1, supported.shape[2]):
+        patches, count = ndimage.label(  # pyright: ignore[reportGeneralTypeIssues]
+            supported[:, :, k]
+        )
         if not count:
             continue
-        touching = np.unique(patches[held[:, :, k - 1]])
+        touching = np.unique(patches[supported[:, :, k - 1]])
         for patch in np.setdiff1d(np.arange(1, count + 1), touching):
             where = patches == patch
             index = np.array([*(axis.mean() for axis in np.nonzero(where)), k])
             center = (index + 0.5) * np.array(mesh.spacing) + np.array(mesh.origin)
             x, y, z = center.tolist()
             islands.append(Island(k, int(where.sum()), (x, y, z)))
-            held[:, :, k][where] = False
-    return held, islands
+            supported[:, :, k][where] = False
+    return mesh.mask & ~supported, islands
+
+
+def check_islands(islands: str) -> str:
+    """Return a treatment of unsupported voxels, if it is one of :data:`ISLANDS`.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    return check_choice("islands", islands, ISLANDS)
+
+
+def choose_islands(islands: str | None, process_islands: str) -> str:
+    """Return the given treatment; by default powder if the process has it, else drop.
+
+    Raises:
+        ValueError: If it is not one of :data:`ISLANDS`.
+    """
+    if islands is None:
+        return "powder" if process_islands == "powder" else "drop"
+    return check_islands(islands)
+
+
+def treat_islands(mesh: HexMesh, islands: str, name: str = "the mesh") -> HexMesh:
+    """Return the mesh without its unsupported voxels; with them if powder supports them.
+
+    Args:
+        mesh: The part.
+        islands: One of :data:`ISLANDS`; ``"drop"`` warns.
+        name: The part's name, for messages.
+
+    Raises:
+        IslandError: If there are unsupported voxels and they are refused.
+    """
+    if check_islands(islands) == "powder":
+        return mesh
+    unsupported, found = find_unsupported(mesh)
+    if not found:
+        return mesh
+    listed = "; ".join(map(str, found[:3])) + ("; ..." if len(found) > 3 else "")
+    if islands == "refuse":
+        raise IslandError(
+            f"{name}: {len(found)} islands are unsupported when built: {listed}; rotate the part, "
+            f"add supports, or choose islands='drop' or 'powder'"
+        )
+    warnings.warn(
+        f"{name}: dropped {len(found)} islands that are unsupported when built: {listed}",
+        PartWarning,
+        stacklevel=3,
+    )
+    return HexMesh.from_mask(mesh.mask & ~unsupported, mesh.spacing, mesh.origin)

@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 from lpbf.core.base_plate import BasePlate
 from lpbf.core.checks import check_bool, check_choice, check_number
 from lpbf.core.heat import Heat
+from lpbf.core.islands import check_islands
 from lpbf.core.material import TABLE_PROPERTIES, Material, get_material
 from lpbf.core.plain import from_plain, to_plain
 from lpbf.core.scan import Scan, get_scan
 from lpbf.core.table import Table
 from lpbf.core.yaml_file import read_yaml, write_yaml
-
-ISLANDS = ("refuse", "powder")
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,9 @@ class Process:
             Where much flows, one is 2 to 7 % off in the displacement after the release, four 1 to
             2 %; in single nodes' stresses about twice that.
         release: Whether the part is cut from the plate at the end.
-        islands: Voxels that nothing holds when their layer is built are ``"refuse"``\\ d, or stand
-            in ``"powder"`` of negligible stiffness.
+        islands: Treatment of voxels that nothing supports when their layer is built: ``"drop"``
+            them with a warning, ``"refuse"`` the part, or support them by ``"powder"`` of
+            negligible stiffness.
         base_plate: An elastic plate; None clamps the part's bottom.
         heat: Parameters of the conduction model; None leaves the model isothermal.
         incompatible_modes: Whether the bricks have incompatible modes, which bend rightly; False
@@ -98,7 +98,7 @@ class Process:
             object.__setattr__(self, name, value)
         for name in ("plasticity", "release", "incompatible_modes"):
             check_bool(owner, name, getattr(self, name))
-        check_choice("islands", self.islands, ISLANDS)
+        check_islands(self.islands)
         for name, kind in (("base_plate", BasePlate), ("heat", Heat)):
             value = getattr(self, name)
             if value is not None and not isinstance(value, kind):

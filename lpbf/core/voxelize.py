@@ -1,15 +1,14 @@
 """A closed surface in, a hexahedral mesh on the build plate out."""
 
 import math
-import warnings
 from pathlib import Path
 
 import numpy as np
 import trimesh
 from numpy.typing import NDArray
 
-from lpbf.core.errors import IslandError, PartError, PartWarning
-from lpbf.core.islands import drop_islands
+from lpbf.core.errors import PartError
+from lpbf.core.islands import check_islands, treat_islands
 from lpbf.core.mesh import HexMesh
 from lpbf.core.part import load_part, part_name
 
@@ -37,9 +36,9 @@ def voxelize(
     Args:
         part: A surface in mm, or the path of a file (:data:`lpbf.core.part.PART_SUFFIXES`).
         pitch: Edge length of the voxels in mm, one or (x, y, z).
-        islands: What to do with voxels that nothing holds when their layer is built: ``"drop"``
-            them with a warning, ``"refuse"`` the part, or keep them for a
-            :class:`lpbf.Process` that lets them stand in ``"powder"``.
+        islands: Treatment of voxels that nothing supports when their layer is built: ``"drop"``
+            them with a warning, ``"refuse"`` the part, or leave them to the ``"powder"`` of the
+            :class:`lpbf.Process`.
         max_voxels: Limit on the voxels of the part's bounding box.
         build_volume: Largest extents that the machine can build, mm.
 
@@ -47,10 +46,9 @@ def voxelize(
         FileNotFoundError: If the file does not exist.
         PartError: If the file or surface is unusable, larger than the build volume, or the pitch
             gives no or too many voxels.
-        IslandError: If ``islands="refuse"`` and there are some.
+        IslandError: If ``islands="refuse"`` and there are unsupported voxels.
     """
-    if islands not in ("drop", "refuse", "powder"):
-        raise ValueError(f"unknown islands='{islands}'; choose 'drop', 'refuse' or 'powder'")
+    check_islands(islands)
     surface = load_part(part)
     name = part_name(surface)
     sizes = np.asarray(pitch, dtype=np.float64)
@@ -93,25 +91,7 @@ def voxelize(
         :, :, int(mask.any(axis=(0, 1)).argmax()) :
     ]  # rests on the plate, whatever was thin
     spacing = (float(sizes[0]), float(sizes[1]), float(sizes[2]))
-    mesh = HexMesh.from_mask(mask, spacing, origin)
-
-    if islands == "powder":
-        return mesh
-    held, found = drop_islands(mesh)
-    if not found:
-        return mesh
-    listed = "; ".join(map(str, found[:3])) + ("; ..." if len(found) > 3 else "")
-    if islands == "refuse":
-        raise IslandError(
-            f"{name}: {len(found)} islands that nothing holds when they are built: {listed}; turn "
-            f"the part, add supports, or drop them with islands='drop'"
-        )
-    warnings.warn(
-        f"{name}: dropped {len(found)} islands that nothing holds when they are built: {listed}",
-        PartWarning,
-        stacklevel=2,
-    )
-    return HexMesh.from_mask(held, spacing, origin)
+    return treat_islands(HexMesh.from_mask(mask, spacing, origin), islands, name)
 
 
 def _box(sizes) -> str:

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from flare_mesh.files import read_json_object
+from lpbf.core.islands import choose_islands
 from lpbf.core.process import Process
 from lpbf.core.voxelize import MAX_VOXELS
 from lpbf.dataset.orientations import ORIENTATIONS
-
-ISLANDS = ("drop", "refuse", "powder")
 
 
 @dataclass(frozen=True)
@@ -27,9 +26,9 @@ class Settings:
         max_nodes: Parts with more nodes are rejected.
         max_displacement: Parts with a larger nodal displacement in mm are rejected; None keeps all.
         max_aspect_ratio: Largest ratio of two edges of a voxel.
-        islands: Voxels that nothing holds when their layer is built are ``"drop"``\\ ped, a reason
-            to ``"refuse"`` the part, or stand in ``"powder"``, which makes the process one with
-            powder; None takes powder if the process has it, else drops them.
+        islands: Treatment of unsupported voxels, here and in ``process``: ``"drop"`` them,
+            ``"refuse"`` the part, or support them by ``"powder"``; None takes powder if the process
+            has it, else drop.
         test_fraction: Share of the parts that go to ``test/``, with all their orientations.
         orientations: Cases that each part gives: itself, and turned to others of the 24
             orientations along the axes.
@@ -81,11 +80,6 @@ class Settings:
                 self.scale,
             ),
             (self.seed >= 0, "a seed >= 0", self.seed),
-            (
-                self.islands is None or self.islands in ISLANDS,
-                "islands 'drop', 'refuse' or 'powder'",
-                repr(self.islands),
-            ),
         ]
         for fine, expected, got in checks:
             if not fine:
@@ -97,10 +91,9 @@ class Settings:
                 f"change the pitch or the limit"
             )
         self.process.voxels_per_layer(self.spacing[2])  # raises where they do not fit
-        islands = self.islands or ("powder" if self.process.islands == "powder" else "drop")
-        stands_in = "powder" if islands == "powder" else "refuse"
+        islands = choose_islands(self.islands, self.process.islands)
         object.__setattr__(self, "islands", islands)
-        object.__setattr__(self, "process", replace(self.process, islands=stands_in))
+        object.__setattr__(self, "process", replace(self.process, islands=islands))
 
     @property
     def spacing(self) -> tuple[float, float, float]:

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lpbf.core.element import Brick, brick
-from lpbf.core.errors import IslandError
-from lpbf.core.islands import drop_islands
+from lpbf.core.islands import find_unsupported, treat_islands
 from lpbf.core.material import get_material
 from lpbf.core.mesh import HexMesh
 from lpbf.core.process import Process
@@ -85,25 +84,20 @@ def make_build(mesh: HexMesh, process: Process) -> Build:
     """Sorts a part into the layers of a process, and adds its plate and powder.
 
     Raises:
-        IslandError: If the mesh has voxels that nothing holds when their layer is built, and the
-            process has no powder to hold them.
+        IslandError: If the mesh has unsupported voxels and the process refuses them.
         ValueError: If the layer height does not fit the voxels, or no voxel rests on the plate.
     """
     if not mesh.mask[:, :, 0].any():
         raise ValueError(
             "the lowest row of the mesh has no voxels; the part must rest on the plate"
         )
+    mesh = treat_islands(mesh, process.islands)
     rows = process.voxels_per_layer(mesh.spacing[2])
     kinds = np.full(mesh.mask.shape, -1, dtype=np.int8)
     kinds[mesh.mask] = PART
-    held, found = drop_islands(mesh)
-    if found and process.islands == "refuse":
-        raise IslandError(
-            f"{len(found)} islands that nothing holds when they are built, the first: {found[0]}; "
-            f"remove them with lpbf.drop_islands, or set the process's islands to 'powder'"
-        )
-    if found:
-        kinds[_powder_below(mesh.mask & ~held, mesh.mask)] = POWDER
+    if process.islands == "powder":
+        unsupported, _ = find_unsupported(mesh)
+        kinds[_powder_below(unsupported, mesh.mask)] = POWDER
     material = get_material(process.material)
     factors = np.array([1.0, 1.0, POWDER_STIFFNESS])
     origin, plate_rows = np.array(mesh.origin), 0

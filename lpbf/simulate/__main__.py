@@ -19,6 +19,7 @@ from flare_mesh.files import atomic_path, check_folder
 from lpbf.core.base_plate import BasePlate
 from lpbf.core.errors import PartWarning, SolverError, name_file
 from lpbf.core.heat import Heat
+from lpbf.core.islands import ISLANDS
 from lpbf.core.mesh import HexMesh
 from lpbf.core.part import PART_SUFFIXES, load_part
 from lpbf.core.presets import PRESETS
@@ -84,8 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument("--pitch-z", type=float, help="voxel height, mm; by default as --pitch")
     group.add_argument(
         "--islands",
-        choices=("drop", "refuse", "powder"),
-        help="what becomes of voxels that nothing holds; by default what the process says",
+        choices=ISLANDS,
+        help="what becomes of unsupported voxels; by default what the process says",
     )
     group = parser.add_argument_group("process, by default that of lpbf.Process()")
     source = group.add_mutually_exclusive_group()
@@ -138,7 +139,7 @@ def _process(args: argparse.Namespace) -> Process:
         process = Process.preset(args.preset)
     changes: dict[str, Any] = {name: getattr(args, name) for name in _FIELDS}
     if args.islands is not None:
-        changes["islands"] = "powder" if args.islands == "powder" else "refuse"
+        changes["islands"] = args.islands
     if args.base_plate is not None:
         plate = process.base_plate or BasePlate()
         changes["base_plate"] = replace(plate, thickness=args.base_plate)
@@ -155,7 +156,6 @@ def _process(args: argparse.Namespace) -> Process:
 
 
 def _voxels(args: argparse.Namespace, process: Process) -> tuple[HexMesh, list[str]]:
-    islands = args.islands or process.islands
     for option, size in (("--pitch", args.pitch), ("--pitch-z", args.pitch_z)):
         if size is not None and not 0 < size < math.inf:
             raise ValueError(f"{option}: expected a size > 0 mm (got {size})")
@@ -170,7 +170,7 @@ def _voxels(args: argparse.Namespace, process: Process) -> tuple[HexMesh, list[s
             if height is not None:
                 pitch = height / max(1, round(height / pitch))
         sizes = (pitch, pitch, pitch if args.pitch_z is None else args.pitch_z)
-        mesh = voxelize(part, sizes, islands=islands)
+        mesh = voxelize(part, sizes, islands=process.islands)
     warned = list(dict.fromkeys(str(w.message) for w in caught))
     for warning in warned:
         print(f"warning: {warning}", file=sys.stderr)

@@ -52,8 +52,7 @@ def simulate(
             drift.
 
     Raises:
-        IslandError: If the mesh has voxels that nothing holds when their layer is built, and the
-            process has no powder for them.
+        IslandError: If the mesh has unsupported voxels and the process refuses them.
         SolverError: If the equilibrium or the temperature of a layer is not found.
         TypeError: If the mesh or the process is something else.
         ValueError: If the process does not fit the mesh, the tolerance is not positive, or there is
@@ -77,6 +76,7 @@ def _simulate(
 ) -> Result:
     began = time.perf_counter()
     build = make_build(mesh, process)
+    mesh = build.part  # without its islands, if they are dropped
     material = get_material(process.material)
     heat, reports = None, []
     if process.heat is not None:

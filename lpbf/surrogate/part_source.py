@@ -12,6 +12,7 @@ from flare_mesh.cases.case_reader import CaseReader, PredictionCase
 from flare_mesh.cases.source_plugins import SourceError
 from flare_mesh.cases.sources import MeshSource
 from flare_mesh.mesh import MeshData
+from lpbf.core.islands import choose_islands
 from lpbf.core.part import PART_SUFFIXES
 
 
@@ -65,14 +66,14 @@ class PartSource:
         if pitch is None:
             raise ValueError(f"{file}: the pitch of the training data is unknown; give a pitch")
         process = process_of(info)
-        islands = self.islands or ("powder" if process.islands == "powder" else "drop")
+        islands = choose_islands(self.islands, process.islands)
         hexes = lpbf.voxelize(file, pitch, islands=islands)
         mesh = MeshData(
             pos=torch.from_numpy(hexes.points).float(), hexahedron=torch.from_numpy(hexes.cells)
         )
         if not self.simulate:
             return _on_plate(reader.case(str(file), mesh))
-        process = replace(process, islands="powder" if islands == "powder" else "refuse")
+        process = replace(process, islands=islands)
         # A first run on two cells compiles the loops, so that the time is the part's alone.
         lpbf.simulate(lpbf.HexMesh.from_mask([[[True, True]]], pitch), process)
         try:

@@ -287,7 +287,7 @@ def test_process_from_a_file_and_from_options(tmp_path, inline):
     options = ("--num-parts", "1", "--process", str(file), "--scan-rotation", "90", "--no-release")
     assert main(arguments_of(tmp_path / "set", *options)) == 0
     found = Process.from_dict(read_settings(tmp_path / "set")["process"])
-    assert found == Process(scan_rotation=90.0, temperature=30.0)
+    assert found == Process(scan_rotation=90.0, temperature=30.0, islands="drop")
     with np.load(tmp_path / "set/train/part_000000.npz") as case:
         assert (case["temp"] == 30.0).all()
 
@@ -304,7 +304,7 @@ def test_islands_in_powder_by_option_and_by_file(tmp_path, inline):
     assert found == {
         "option": ("powder", "powder"),
         "file": ("powder", "powder"),
-        "neither": ("drop", "refuse"),
+        "neither": ("drop", "drop"),
     }
 
 

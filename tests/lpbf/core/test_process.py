@@ -129,7 +129,7 @@ def test_layers_of_several_voxels():
         ({"incompatible_modes": None}, "incompatible_modes to be True or False"),
         ({"powder_layers": 0}, "whole number 1 <= powder_layers <= 10000 .got 0"),
         ({"powder_layers": 2.0}, "whole number 1 <= powder_layers"),
-        ({"islands": "drop"}, r"unknown islands 'drop'; choose from .'refuse', 'powder'"),
+        ({"islands": "keep"}, r"unknown islands 'keep'; choose from .'drop', 'refuse', 'powder'"),
         ({"base_plate": 20.0}, "base_plate as a BasePlate or None .got 20.0"),
         ({"heat": True}, "heat as a Heat or None .got True"),
     ],

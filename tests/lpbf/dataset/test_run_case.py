@@ -112,7 +112,7 @@ def test_islands_are_a_kind_of_rejection(tmp_path):
     case = Case("hook", "test", tmp_path / "hook.stl", "hook.stl")
     kind, reason = rejection(case, replace(SMALL, islands="refuse"), tmp_path)
     assert kind == "islands"
-    assert reason.startswith("hook.stl: 2 islands that nothing holds")
+    assert reason.startswith("hook.stl: 2 islands are unsupported")
     nodes = {}
     for islands in ("drop", "powder"):
         metadata = run_case(case, replace(SMALL, islands=islands), tmp_path).entry["metadata"]

@@ -28,7 +28,7 @@ def test_settings_as_json_hold_the_process(tmp_path):
         ({"scale": (2.0, 1.0)}, "a range of scales with 0 < low <= high"),
         ({"max_displacement": 0.0}, "a displacement limit > 0 mm"),
         ({"max_displacement": float("nan")}, "a displacement limit > 0 mm"),
-        ({"islands": "keep"}, "expected islands 'drop', 'refuse' or 'powder' .got 'keep'"),
+        ({"islands": "keep"}, "unknown islands 'keep'; choose from .'drop', 'refuse', 'powder'"),
         ({"process": Process(layer_height=3.0)}, "layer_height = 3.0 mm is not a multiple"),
     ],
 )
@@ -37,13 +37,13 @@ def test_bad_settings(options, message):
         Settings(**options)
 
 
-@pytest.mark.parametrize("process", ["refuse", "powder"])
+@pytest.mark.parametrize("process", ["drop", "refuse", "powder"])
 @pytest.mark.parametrize("islands", ["drop", "refuse", "powder", None])
 def test_islands_of_the_settings_and_of_the_process_are_the_same(islands, process):
     settings = Settings(islands=islands, process=Process(islands=process))
-    expected = islands or {"refuse": "drop", "powder": "powder"}[process]
+    expected = islands or ("powder" if process == "powder" else "drop")
     assert settings.islands == expected
-    assert settings.process.islands == ("powder" if expected == "powder" else "refuse")
+    assert settings.process.islands == expected
 
 
 def test_aspect_ratio_at_its_limit():

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lpbf import HexMesh, IslandError, Process
+from lpbf import HexMesh, IslandError, PartWarning, Process, find_unsupported
 from lpbf.core.base_plate import BasePlate
 from lpbf.mechanics.build import CLAMPED, PART, PLATE, POWDER, POWDER_STIFFNESS, make_build
 
@@ -164,8 +164,18 @@ def test_without_islands_powder_changes_nothing(steel, table):
     assert (build.kind == PART).all()
 
 
+def test_dropped_islands_are_no_part_of_the_build(steel):
+    mesh = HexMesh.from_mask(overhangs(), 1.0)
+    with pytest.warns(PartWarning, match="the mesh: dropped 6 islands"):
+        build = make_build(mesh, Process(material=steel, islands="drop"))
+    unsupported, islands = find_unsupported(mesh)
+    assert len(islands) == 6
+    np.testing.assert_array_equal(build.part.mask, mesh.mask & ~unsupported)
+    assert build.mesh is build.part
+
+
 def test_what_cannot_be_built(steel, table):
-    with pytest.raises(IslandError, match=r"6 islands .*drop_islands.*'powder'"):
+    with pytest.raises(IslandError, match="the mesh: 6 islands are unsupported .*'powder'"):
         make_build(HexMesh.from_mask(overhangs(), 1.0), Process(material=steel))
     floating = np.zeros((2, 2, 3))
     floating[:, :, 1:] = 1

@@ -69,7 +69,7 @@ def test_save(tmp_path):
 def test_bad_input():
     mask = np.zeros((2, 1, 2), dtype=bool)
     mask[0, 0, 0] = mask[1, 0, 1] = True
-    with pytest.raises(IslandError, match="1 islands that nothing holds .*drop_islands"):
+    with pytest.raises(IslandError, match="1 islands are unsupported .*islands='drop'"):
         simulate(HexMesh.from_mask(mask, 1.0))
     mask[0, 0, 0] = False
     with pytest.raises(ValueError, match="must rest on the plate"):
