@@ -12,16 +12,17 @@ from numpy.typing import NDArray
 from flare_mesh.io.arrays import (
     HDF5_ERRORS,
     MAX_BYTES,
+    check_size,
     hdf5_dataset,
     open_hdf5,
     read_hdf5,
 )
-from flare_mesh.io.mat5 import list_mat5, read_mat5
 from flare_mesh.io.processed import keep_npy_file
+from flare_mesh.io.reader_process import read_in_child
 
 _BLOCK_BYTES = 1 << 30
-# Text is stored as numbers too.
-_CLASSES = {
+# Text is stored as numbers too, in the class "char".
+NUMERIC_CLASSES = {
     "double",
     "single",
     "logical",
@@ -52,13 +53,16 @@ class MatFile:
         if not self.path.is_file():
             raise FileNotFoundError(f"{path}: no such file")
         self.shapes: dict[str, tuple[int, ...]]
-        if h5py.is_hdf5(self.path):
-            self._arrays = None
+        self._is_hdf5 = h5py.is_hdf5(self.path)
+        if self._is_hdf5:
             with open_hdf5(self.path) as file:
                 self.shapes = {name: ds.shape[::-1] for name, ds in _numeric(file)}
-        else:
-            self._arrays = list_mat5(self.path)
-            self.shapes = {name: array.shape for name, array in self._arrays.items()}
+            return
+        try:
+            shapes = read_in_child("mat_shapes", self.path)
+        except ValueError as error:
+            raise ValueError(f"{self.path}: not a whole MAT file ({error})") from error
+        self.shapes = {name: tuple(shape.tolist()) for name, shape in shapes.items()}
 
     def read(
         self, name: str, selection: Any = (), *, max_bytes: int = MAX_BYTES
@@ -73,8 +77,13 @@ class MatFile:
                 would be in memory.
         """
         shape = self.shape(name)
-        if self._arrays is not None:
-            whole = read_mat5(self.path, self._arrays[name], np.float32, max_bytes=max_bytes)
+        if not self._is_hdf5:
+            place = f"{self.path}, '{name}'"
+            check_size(place, shape, np.dtype(np.float32), max_bytes)
+            try:
+                whole = read_in_child("mat_array", self.path, name=name)[name]
+            except ValueError as error:
+                raise ValueError(f"{place}: cannot be read ({error})") from error
             return whole[selection]
         with open_hdf5(self.path) as file:
             chosen = selection if isinstance(selection, tuple) else (selection,)
@@ -96,7 +105,7 @@ class MatFile:
     def rows(self, name: str) -> Iterator[NDArray]:
         """An array in pieces along its first axis, which together are read once or a few times."""
         shape = self.shape(name)
-        if self._arrays is not None:
+        if not self._is_hdf5:
             whole = self.read(name)
             yield from (whole[first : first + 64] for first in range(0, shape[0], 64))
             return
@@ -125,7 +134,7 @@ def _numeric(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
             empty = "MATLAB_empty" in dataset.attrs or not dataset.ndim
         except HDF5_ERRORS:
             continue
-        if (kind.decode() if isinstance(kind, bytes) else kind) in _CLASSES and not empty:
+        if (kind.decode() if isinstance(kind, bytes) else kind) in NUMERIC_CLASSES and not empty:
             yield name, dataset
 
 

@@ -20,7 +20,7 @@ from flare_mesh.io.mesh_formats import (
     check_writable,
 )
 from flare_mesh.io.mesh_writing import GMSH_TAG, check_field, writable_mesh
-from flare_mesh.io.vtk_process import read_in_child, reason_of
+from flare_mesh.io.reader_process import read_in_child, reason_of
 from flare_mesh.io.vtk_xml import UnsupportedVTKError, VTKXMLFile
 
 if TYPE_CHECKING:
@@ -158,9 +158,9 @@ def _read(path: Path, max_bytes: int) -> Any:
         try:
             return VTKXMLFile(path, max_bytes=max_bytes).mesh_arrays()
         except UnsupportedVTKError:
-            return read_in_child(path)
+            return read_in_child("vtk", path)
     if suffix in VTK_SUFFIXES:
-        return read_in_child(path)
+        return read_in_child("vtk", path)
     try:
         mesh = _read_meshio(path)
     except Exception:

@@ -142,13 +142,17 @@ def test_what_is_not_an_array_of_real_numbers_is_not_listed(tmp_path, arrays):
         "cells": np.array([[1], "b"], dtype=object),
         "structure": {"a": 1.0},
         "sparse": eye_array(3).tocsc(),
-        "complex": np.ones((2, 2)) * 1j,
     }
     savemat(tmp_path / "a.mat", {**others, **arrays})
     file = MatFile(tmp_path / "a.mat")
     assert set(file.shapes) == set(arrays)
     with pytest.raises(ValueError, match=r"a\.mat: no array 'sol' of real .* \['a', 'k', 'one'"):
         file.read("sol")
+
+    # SciPy does not list whether an array is complex.
+    savemat(tmp_path / "c.mat", {"complex": np.ones((2, 2)) * 1j})
+    with pytest.raises(ValueError, match=r"c\.mat, 'complex': .* real numbers \(got complex128"):
+        MatFile(tmp_path / "c.mat").read("complex")
 
     write_v73(tmp_path / "b.mat", arrays)
     with h5py.File(tmp_path / "b.mat", "r+") as other:
@@ -214,7 +218,7 @@ def test_damaged_values_do_not_pass_zlibs_checksum(tmp_path):
     packed[200] ^= 1
     content = struct.pack("<II", 15, len(packed)) + packed
     (tmp_path / "a.mat").write_bytes(header() + content)
-    with pytest.raises(ValueError, match=r"a\.mat, 'u': damaged"):
+    with pytest.raises(ValueError, match=r"a\.mat.* \(Error -3 .*incorrect data check"):
         MatFile(tmp_path / "a.mat").read("u")
 
 
@@ -238,7 +242,7 @@ def test_checksum_that_is_not_read_with_the_values(tmp_path, count):
     packed[-1] ^= 1
     content = struct.pack("<II", 15, len(packed)) + packed
     (tmp_path / "a.mat").write_bytes(header() + content)
-    with pytest.raises(ValueError, match=r"a\.mat, 'u': damaged"):
+    with pytest.raises(ValueError, match=r"a\.mat.* \(Error -3 .*incorrect data check"):
         MatFile(tmp_path / "a.mat").read("u")
 
 
@@ -250,7 +254,7 @@ def test_sizes_that_are_only_declared(tmp_path):
         MatFile(tmp_path / "a.mat").read("u")
     huge[32:40] = struct.pack("<2i", 100, 100)
     (tmp_path / "a.mat").write_bytes(header() + huge)
-    with pytest.raises(ValueError, match=r"damaged \(expected 10,000 values \(got 4\)\)"):
+    with pytest.raises(ValueError, match=r"'u': cannot be read \(.*size 4 into shape \(100,100\)"):
         MatFile(tmp_path / "a.mat").read("u")
 
 

@@ -5,7 +5,7 @@ import pyvista
 import torch
 
 from flare_mesh import MeshData
-from flare_mesh.io import read_mesh, vtk_process, write_mesh
+from flare_mesh.io import read_mesh, reader_process, write_mesh
 from flare_mesh.io.mesh_formats import WRITABLE_SUFFIXES
 
 
@@ -142,9 +142,9 @@ def test_reader_that_is_killed(tmp_path, monkeypatch):
     """VTK may end its process on a damaged file; that file is bad, and the next is read."""
     write_mesh(tmp_path / "m.vtk", mesh_for(".vtk"))
     read_mesh(tmp_path / "m.vtk")
-    child = vtk_process._running()
+    child = reader_process._running()
     child.kill()
-    monkeypatch.setattr(vtk_process, "_running", lambda: child)
+    monkeypatch.setattr(reader_process, "_running", lambda: child)
     with pytest.raises(ValueError, match=r"m\.vtk: cannot be read as a mesh \(.*crash"):
         read_mesh(tmp_path / "m.vtk")
     monkeypatch.undo()

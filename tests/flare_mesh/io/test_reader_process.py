@@ -1,11 +1,12 @@
+import json
 import multiprocessing
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from flare_mesh.io import vtk_process
-from flare_mesh.io.vtk_process import read_in_child, reason_of
+from flare_mesh.io import reader_process
+from flare_mesh.io.reader_process import read_in_child, reason_of
 
 pyvista = pytest.importorskip("pyvista")
 
@@ -21,28 +22,29 @@ def files(tmp_path):
 
 
 def sizes(paths):
-    return [len(read_in_child(path)["points"]) for path in paths]
+    return [len(read_in_child("vtk", path)["points"]) for path in paths]
 
 
 def test_interrupt_between_request_and_answer(files, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    read_in_child(files[0])
-    monkeypatch.setattr(vtk_process, "_take", interrupted)
+    read_in_child("vtk", files[0])
+    monkeypatch.setattr(reader_process, "_take", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        read_in_child(files[0])
+        read_in_child("vtk", files[0])
     monkeypatch.undo()
     assert sizes(files[1:]) == [3, 4, 5]
 
 
 def test_answer_to_another_request(files):
-    read_in_child(files[0])
-    child = vtk_process._running()
-    path = bytes(files[0])
-    child.stdin.write(vtk_process._REQUEST.pack(10**6, len(path)) + path)
+    read_in_child("vtk", files[0])
+    child = reader_process._running()
+    request = {"number": 10**6, "reader": "vtk", "path": str(files[0]), "options": {}}
+    text = json.dumps(request).encode()
+    child.stdin.write(reader_process._SIZE.pack(len(text)) + text)
     with pytest.raises(ValueError, match="crash"):
-        read_in_child(files[1])
+        read_in_child("vtk", files[1])
     assert sizes(files) == [2, 3, 4, 5]
 
 
@@ -67,10 +69,10 @@ def test_newline_in_a_name(files, tmp_path):
 @pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
 def test_forked_process(files):
     """It has a child of its own, also if the parent was reading when it was forked."""
-    read_in_child(files[0])
+    read_in_child("vtk", files[0])
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
-    with vtk_process._lock:
+    with reader_process._lock:
         worker = context.Process(target=lambda: queue.put(sizes(files)))
         worker.start()
         assert queue.get(timeout=60) == [2, 3, 4, 5]
@@ -87,6 +89,6 @@ def test_reason(tmp_path):
     path = tmp_path / "a.vtk"
     path.write_text("nonsense")
     with pytest.raises(ValueError) as told:
-        read_in_child(path)
+        read_in_child("vtk", path)
     assert ".cxx" not in str(told.value)
     assert len(str(told.value)) > 10
