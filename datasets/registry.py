@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from flare_mesh import datasets
-from flare_mesh.choices import nearest
+from flare_mesh import choices, datasets
 from flare_mesh.datasets.field_dataset import FieldDataset
 
 DATASETS = {
@@ -36,18 +35,14 @@ def check_options(name: str, options: dict[str, Any]) -> type[FieldDataset]:
         ValueError: If there is no such set or option; names the nearest. If one name is given
             where a list of names is expected.
     """
-    if name not in DATASETS:
-        raise ValueError(f"unknown data set '{name}'; {nearest(name, DATASETS)}")
+    choices.check_choice("unknown data set", name, DATASETS)
     found: type[FieldDataset] = getattr(datasets, DATASETS[name])
     parameters = inspect.signature(found).parameters
     known = parameters.keys() - {"root", "split", "transform"}
-    for option in options:
-        if option not in known:
-            raise ValueError(
-                f"the data set '{name}' has no option '{option}'; {nearest(option, known)}"
-            )
-        value, of_names = options[option], parameters[option].annotation
-        if isinstance(value, str) and of_names in (Sequence[str], Sequence[str] | None):
+    choices.check_options(f"the data set '{name}'", options, known)
+    for option, value in options.items():
+        names = (Sequence[str], Sequence[str] | None)
+        if isinstance(value, str) and parameters[option].annotation in names:
             raise ValueError(
                 f"the data set '{name}', {option}: expected a list of names (got '{value}'); write "
                 f"[{value}]"

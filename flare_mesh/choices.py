@@ -1,13 +1,43 @@
-"""Things that are chosen by name: what the nearest name is when there is none of that one."""
+"""Clear errors for unknown choices and options."""
 
 import difflib
 from collections.abc import Iterable
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """What to tell somebody who asked for ``name``: the nearest known one, or all of them."""
+def check_choice(what: str, value: object, choices: Iterable[str]) -> None:
+    """Refuse a value that is not among the choices.
+
+    Args:
+        what: Beginning of the message, such as "Darcy: unknown split".
+        value: The value given.
+        choices: The known values.
+
+    Raises:
+        ValueError: If the value is unknown; names the nearest choice, or all of them.
+    """
+    if value not in choices:
+        raise ValueError(f"{what} '{value}'; {nearest(value, choices)}")
+
+
+def check_options(what: str, options: Iterable[object], known: Iterable[str]) -> None:
+    """Refuse names of options that are unknown.
+
+    Args:
+        what: Beginning of the message, such as "the transform 'random_nodes'".
+        options: Names of the options given.
+        known: Names of the known options.
+
+    Raises:
+        ValueError: If an option is unknown; names the nearest one, or all of them.
+    """
+    for option in options:
+        check_choice(f"{what} has no option", option, known)
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """Advice for an unknown name: the nearest known one, or all of them."""
     known = sorted(known)
-    # MeshFolder, mesh-folder and mesh_folder are one.
+    # MeshFolder, mesh-folder and mesh_folder are one name.
     plain = {_plain(one): one for one in known}
     near = difflib.get_close_matches(_plain(name), plain, 1)
     return f"did you mean '{plain[near[0]]}'?" if near else f"choose from {known}"

@@ -1,11 +1,11 @@
 """Cells of any mix of types in two flat tensors, as VTK keeps them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor
 
-from flare_mesh.mesh.cells import CELL_NODES
+from flare_mesh.mesh.cells import CELL_NODES, reflected_order
 
 VTK_CODES = {
     "vertex": 1,
@@ -105,6 +105,25 @@ def unpack_cells(cell_index: Tensor, cell_type: Tensor) -> dict[str, Tensor]:
         columns = torch.arange(CELL_NODES[kind], device=first.device)
         cells[kind] = cell_index[first[:, None] + columns]
     return cells
+
+
+def reflect_cells(
+    cell_index: Tensor, cell_type: Tensor, kinds: Collection[str] | None = None
+) -> Tensor:
+    """``cell_index`` with the cells of ``kinds`` in :func:`~flare_mesh.mesh.cells.reflected_order`.
+
+    Args:
+        cell_index: Nodes of all cells.
+        cell_type: VTK number of each cell's type, [E].
+        kinds: Types of cells to reorder; None for all.
+    """
+    starts, reflected = cell_starts(cell_type)[:-1], cell_index.clone()
+    for kind in types_of(cell_type) if kinds is None else kinds:
+        order = torch.tensor(reflected_order(kind), device=cell_index.device)
+        first = starts[cell_type == VTK_CODES[kind]][:, None]
+        columns = torch.arange(len(order), device=cell_index.device)
+        reflected[first + columns] = cell_index[first + order]
+    return reflected
 
 
 def by_type(values: Tensor, cell_type: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -152,6 +153,30 @@ CELL_NODES = {name: cell.num_nodes for name, cell in CELL_TYPES.items()}
 
 CELL_EDGES = {name: cell.edges for name, cell in CELL_TYPES.items()}
 """Edges of each cell type as pairs of its nodes, in VTK's node order."""
+
+FACE_SIMPLICES: dict[str, tuple[tuple[int, ...], ...]] = {
+    "line": ((0, 1),),
+    "line3": ((0, 2), (2, 1)),
+    "triangle": ((0, 1, 2),),
+    "quad": ((0, 1, 2), (0, 2, 3)),
+    "triangle6": ((0, 3, 5), (3, 1, 4), (5, 4, 2), (3, 4, 5)),
+    "quad8": ((0, 4, 7), (4, 1, 5), (5, 2, 6), (6, 3, 7), (4, 5, 6), (4, 6, 7)),
+    "quad9": tuple((a, b, 8) for a, b in CELL_EDGES["quad9"][:8]),
+}
+"""Lines or triangles that approximate each type of face, through its middle nodes."""
+
+
+@cache
+def reflected_order(kind: str) -> tuple[int, ...]:
+    """Node order that keeps the orientation of a cell whose coordinates are reflected.
+
+    It swaps the first two reference coordinates of the cell; of a line it reverses the only one.
+    """
+    reference = CELL_TYPES[kind].reference
+    place = {point: number for number, point in enumerate(reference)}
+    if CELL_TYPES[kind].dim == 1:
+        return tuple(place[(1 - point[0],)] for point in reference)
+    return tuple(place[point[1::-1] + point[2:]] for point in reference)
 
 
 def check_node_numbers(name: str, index: Any, num_nodes: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from flare_mesh.choices import nearest
+from flare_mesh.choices import check_options
 from flare_mesh.models.field_model import FieldModel
 from flare_mesh.models.flare_operator import FLAREOperator
 from flare_mesh.models.gnot import GNOT
@@ -59,12 +59,7 @@ def build(name: str, *, in_channels: int, out_channels: int, **options: Any) -> 
     Raises:
         ValueError: If there is no such model, or it has no such option; names the nearest.
     """
-    known = model_options(name)
-    for option in options:
-        if option not in known:
-            raise ValueError(
-                f"the model '{name}' has no option '{option}'; {nearest(option, known)}"
-            )
+    check_options(f"the model '{name}'", options, model_options(name))
     return _model(name)(in_channels, out_channels, **options)  # pyright: ignore[reportCallIssue]
 
 

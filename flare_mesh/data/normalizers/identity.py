@@ -1,4 +1,4 @@
-"""Values as they are."""
+"""Normaliser that changes nothing."""
 
 from collections.abc import Iterable
 from typing import Self
@@ -10,21 +10,21 @@ from flare_mesh.data.normalizers.statistics import FieldStatistics
 
 
 class IdentityNormalizer(Normalizer):
-    """Leaves values as they are, in the place of a normaliser that changes them.
+    """Returns values unchanged.
 
     Args:
         channels: Number of channels C.
-        groups: As the other normalisers take them.
+        groups: Accepted as by the other normalisers, without effect.
 
     Shapes:
         [..., C] in and out.
     """
 
     def fit(self, fields: Iterable[Tensor], weights: Iterable[Tensor] | None = None) -> Self:
-        """There is nothing to fit: the fields are not read."""
+        """Return the normaliser as it is; the fields are not read."""
         return self
 
-    def _use(self, statistics: FieldStatistics) -> None:
+    def _set_statistics(self, statistics: FieldStatistics) -> None:
         pass
 
     def forward(self, field: Tensor) -> Tensor:

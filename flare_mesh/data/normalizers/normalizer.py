@@ -1,4 +1,4 @@
-"""What all normalisers share."""
+"""Base classes of the normalisers."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -11,17 +11,13 @@ from flare_mesh.data.normalizers.statistics import FieldStatistics
 
 
 class Normalizer(nn.Module, ABC):
-    """Shifts and scales channels by statistics of the training split.
-
-    The statistics are buffers: they move with the module and are saved with it. What is computed
-    with them is affine, channel by channel, so it holds for [N, C] as for [..., C].
+    """Base of the normalisers: an invertible map of each channel.
 
     Args:
         channels: Number of channels C.
-        groups: Numbers of channels that belong together, in their order, as ``[3, 1]`` for a
-            vector and a scalar side by side; None for C scalars. The channels of a group share one
-            scale, so that lengths and angles of a vector survive, and a turned field is scaled as
-            the field itself.
+        groups: Sizes of the groups of consecutive channels that share one scale, such as
+            ``[3, 1]`` for a vector and a scalar; None for C scalars. A shared scale preserves the
+            angles and relative lengths of a vector, and commutes with rotations.
 
     Raises:
         ValueError: If the groups do not add up to the channels.
@@ -40,14 +36,13 @@ class Normalizer(nn.Module, ABC):
         self.groups = tuple(groups)
 
     def fit(self, fields: Iterable[Tensor], weights: Iterable[Tensor] | None = None) -> Self:
-        """Fits the statistics over all nodes of all ``fields`` [N, C], in one pass.
+        """Fit the statistics over all nodes of all ``fields`` [N, C], in one pass.
 
-        A case is in memory only while it is read. A channel (or group) that does not vary keeps
-        its scale.
+        Holds one case in memory at a time. A constant channel (or group) is not scaled.
 
         Args:
-            fields: One tensor a case.
-            weights: Weights [N] of each case's nodes, as many as fields; None weighs all alike.
+            fields: One tensor per case.
+            weights: Weights [N] of the nodes of each case; None for equal weights.
 
         Raises:
             ValueError: If there is no node, a value is not finite, or shapes do not fit.
@@ -55,10 +50,10 @@ class Normalizer(nn.Module, ABC):
         return self.set_statistics(FieldStatistics.gather(fields, self.channels, weights))
 
     def set_statistics(self, statistics: FieldStatistics) -> Self:
-        """Takes statistics that were gathered elsewhere, for example merged from shards.
+        """Use statistics that were gathered elsewhere, for example merged from shards.
 
         Raises:
-            ValueError: If they are those of no node, or of another number of channels.
+            ValueError: If they have no node, or another number of channels.
         """
         if len(statistics.mean) != self.channels:
             raise ValueError(
@@ -69,49 +64,73 @@ class Normalizer(nn.Module, ABC):
             raise ValueError(
                 "expected at least one node to fit the normaliser (got none, or no weight)"
             )
-        self._use(statistics)
+        self._set_statistics(statistics)
         return self
 
     @abstractmethod
-    def _use(self, statistics: FieldStatistics) -> None: ...
-
-    def _per_group(self, values: Tensor, reduce: Any) -> Tensor:
-        """Reduces values [C] over each group and gives every channel its group's result."""
-        parts = values.split(self.groups)
-        return torch.cat([reduce(part).expand(len(part)) for part in parts]) if parts else values
+    def _set_statistics(self, statistics: FieldStatistics) -> None: ...
 
     @abstractmethod
     def forward(self, field: Tensor) -> Tensor:
-        """Physical values to normalised ones."""
+        """Normalised values of physical ones."""
 
     @abstractmethod
     def inverse(self, field: Tensor) -> Tensor:
-        """Normalised values to physical ones."""
+        """Physical values of normalised ones."""
 
     def extra_repr(self) -> str:
         grouped = any(size > 1 for size in self.groups)
         return f"{self.channels}" + (f", groups={list(self.groups)}" if grouped else "")
 
 
-def store(buffer: Tensor, values: Tensor, name: str) -> None:
-    """Copies statistics into a buffer.
+class AffineNormalizer(Normalizer):
+    """Base of the normalisers ``(field - shift) / scale``.
 
-    Raises:
-        ValueError: If they do not fit its precision.
+    ``shift`` [C] and ``scale`` [C] are buffers in float32: they move and are saved with the module.
     """
-    buffer.copy_(values)
-    if not bool(buffer.isfinite().all()):
-        raise ValueError(f"{name}: the statistics {values.tolist()} do not fit {buffer.dtype}")
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, channels: int, *, groups: Sequence[int] | None = None) -> None:
+        super().__init__(channels, groups=groups)
+        self.register_buffer("shift", torch.zeros(channels))
+        self.register_buffer("scale", torch.ones(channels))
+
+    def forward(self, field: Tensor) -> Tensor:
+        return (field - self.shift) / self.scale
+
+    def inverse(self, field: Tensor) -> Tensor:
+        return field * self.scale + self.shift
+
+    def _store(self, shift: Tensor, scale: Tensor) -> None:
+        for buffer, values in ((self.shift, shift), (self.scale, scale)):
+            buffer.copy_(values)
+            if not bool(buffer.isfinite().all()):
+                raise ValueError(
+                    f"{type(self).__name__}: the statistics {values.tolist()} do not fit "
+                    f"{buffer.dtype}"
+                )
+
+    def _per_group(self, values: Tensor, reduce: Any) -> Tensor:
+        """Reduce values [C] over each group, and expand the results to the channels."""
+        parts = values.split(self.groups)
+        return torch.cat([reduce(part).expand(len(part)) for part in parts]) if parts else values
+
+    def _smallest_scale(self, magnitude: Tensor) -> Tensor:
+        """Scale [C] below which values of this magnitude vary by rounding alone."""
+        tiny = torch.finfo(self.scale.dtype).tiny
+        return (1e-7 * self._per_group(magnitude, torch.amax)).clamp(min=tiny)
 
 
-def given(name: str, **values: Sequence[float] | Tensor) -> list[Tensor]:
-    """Statistics that a user gives, as float64 tensors [C].
+def parse_statistics(name: str, **values: Sequence[float] | Tensor) -> list[Tensor]:
+    """Statistics given by a user, as float64 tensors [C].
 
     Raises:
-        ValueError: If they are not equally long, or not finite.
+        ValueError: If their lengths differ, or they are not finite.
     """
     rows = [torch.as_tensor(row, dtype=torch.float64).reshape(-1) for row in values.values()]
     if len({len(row) for row in rows}) > 1 or not all(bool(r.isfinite().all()) for r in rows):
         got = {key: row.tolist() for key, row in zip(values, rows, strict=True)}
-        raise ValueError(f"{name}: expected finite statistics, one a channel (got {got})")
+        raise ValueError(f"{name}: expected finite statistics, one per channel (got {got})")
     return rows

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
+from flare_mesh.choices import check_choice, check_options
 from flare_mesh.data.normalizers.fixed import FixedNormalizer
 from flare_mesh.data.normalizers.identity import IdentityNormalizer
 from flare_mesh.data.normalizers.normalizer import Normalizer
@@ -26,18 +27,19 @@ def build_normalizer(
     groups: Sequence[int] | None = None,
     **options: Any,
 ) -> Normalizer:
-    """A normaliser of ``channels`` by its name, by its class, or itself.
+    """Build a normaliser of ``channels`` by its name or class.
 
     Args:
         normalizer: ``"unit_gaussian"``, ``"unit_cube"``, ``"fixed"``, ``"identity"``, a class, or
-            an instance, which is returned as it is.
+            an instance, which is returned unchanged.
         channels: Number of channels C.
-        groups: Numbers of channels that share a scale; see :class:`Normalizer`.
-        options: Further options of the class, as ``limits``.
+        groups: Sizes of the groups of channels that share a scale; see
+            :class:`~flare_mesh.data.normalizers.normalizer.Normalizer`.
+        options: Further options of the class, such as ``limits``.
 
     Raises:
-        ValueError: If the name is unknown, an instance has another number of channels, options are
-            given for an instance, or the class does not take one of them.
+        ValueError: If the name or an option is unknown, an instance has another number of
+            channels, or options are given with an instance.
     """
     if isinstance(normalizer, Normalizer):
         if normalizer.channels != channels:
@@ -46,20 +48,14 @@ def build_normalizer(
             )
         if groups is not None or options:
             raise ValueError(
-                f"expected no options beside a finished {type(normalizer).__name__}; give its class"
+                f"expected no options with an instance of {type(normalizer).__name__}; give its "
+                f"class"
             )
         return normalizer
     if isinstance(normalizer, str):
-        if normalizer not in NORMALIZERS:
-            raise ValueError(
-                f"unknown normaliser '{normalizer}'; choose from {sorted(NORMALIZERS)}"
-            )
+        check_choice("unknown normaliser", normalizer, NORMALIZERS)
         normalizer = NORMALIZERS[normalizer]
     known = inspect.signature(normalizer).parameters
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
-        for option in options.keys() - known.keys():
-            others = [name for name in known if name != "channels"]
-            raise ValueError(
-                f"{normalizer.__name__}: expected options among {others} (got '{option}')"
-            )
+        check_options(f"the normaliser {normalizer.__name__}", options, known.keys() - {"channels"})
     return normalizer(channels, groups=groups, **options)

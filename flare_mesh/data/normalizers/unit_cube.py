@@ -1,4 +1,4 @@
-"""Between given limits, 0 and 1."""
+"""Min-max normalisation."""
 
 from collections.abc import Sequence
 from typing import Self
@@ -6,24 +6,23 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from flare_mesh.data.normalizers.normalizer import Normalizer, given, store
+from flare_mesh.data.normalizers.normalizer import AffineNormalizer, parse_statistics
 from flare_mesh.data.normalizers.statistics import FieldStatistics
 
 
-class UnitCubeNormalizer(Normalizer):
-    """Maps each channel's smallest value to 0 and its largest to 1 (min-max), or to ``limits``.
+class UnitCubeNormalizer(AffineNormalizer):
+    """Maps the minimum of each channel to 0 and its maximum to 1 (min-max), or to ``limits``.
 
-    ``(field - shift) / scale``. The channels of a group share the scale of the widest, and the
-    narrower ones lie in the middle of the limits: a box of positions keeps its proportions, and
-    turns about its middle commute with the normalisation. Values beyond the bounds map beyond the
-    limits.
-
-    The statistics are buffers in float32: they move and are saved with the module.
+    ``(field - shift) / scale``. The channels of a group share the scale of the widest one, and the
+    narrower ones are centred within the limits: a box of positions keeps its proportions, and
+    rotations about its centre commute with the normalisation. Values beyond the bounds map beyond
+    the limits.
 
     Args:
         channels: Number of channels C.
-        groups: Numbers of channels that share a scale; see :class:`Normalizer`.
-        limits: What the bounds are mapped to, as (-1, 1), or the (0, 1000) of sine embeddings.
+        groups: Sizes of the groups of channels that share a scale; see
+            :class:`~flare_mesh.data.normalizers.normalizer.Normalizer`.
+        limits: Images of minimum and maximum, such as (-1, 1), or (0, 1000) for sine embeddings.
 
     Shapes:
         [..., C] in and out.
@@ -31,9 +30,6 @@ class UnitCubeNormalizer(Normalizer):
     Raises:
         ValueError: If the groups do not add up to the channels, or the limits do not rise.
     """
-
-    shift: Tensor
-    scale: Tensor
 
     def __init__(
         self,
@@ -46,8 +42,6 @@ class UnitCubeNormalizer(Normalizer):
         if not limits[0] < limits[1]:
             raise ValueError(f"UnitCubeNormalizer: expected limits that rise (got {limits})")
         self.limits = limits
-        self.register_buffer("shift", torch.zeros(channels))
-        self.register_buffer("scale", torch.ones(channels))
 
     @classmethod
     def from_bounds(
@@ -58,42 +52,31 @@ class UnitCubeNormalizer(Normalizer):
         groups: Sequence[int] | None = None,
         limits: tuple[float, float] = (0.0, 1.0),
     ) -> Self:
-        """The normaliser of a published recipe: smallest and largest value of each channel.
+        """Normaliser with given minima and maxima, one per channel.
 
         Raises:
-            ValueError: If they are not equally many and finite, or a channel's do not rise.
+            ValueError: If their numbers differ, one is not finite, or a minimum is not below its
+                maximum.
         """
-        low, high = given(cls.__name__, minimum=minimum, maximum=maximum)
+        low, high = parse_statistics(cls.__name__, minimum=minimum, maximum=maximum)
         if not bool((low < high).all()):
             raise ValueError(
                 f"{cls.__name__}: expected minima below the maxima (got {low.tolist()} and "
                 f"{high.tolist()})"
             )
         normalizer = cls(len(low), groups=groups, limits=limits)
-        normalizer._use_bounds(low, high)
+        normalizer._set_bounds(low, high)
         return normalizer
 
-    def _use(self, statistics: FieldStatistics) -> None:
-        self._use_bounds(statistics.minimum, statistics.maximum)
+    def _set_statistics(self, statistics: FieldStatistics) -> None:
+        self._set_bounds(statistics.minimum, statistics.maximum)
 
-    def _use_bounds(self, low: Tensor, high: Tensor) -> None:
+    def _set_bounds(self, low: Tensor, high: Tensor) -> None:
         start, stop = self.limits
         extent = self._per_group(high - low, torch.amax)
-        # What is below is rounding, of the values or of the buffer.
-        tiny = torch.finfo(self.scale.dtype).tiny
-        largest = torch.maximum(low.abs(), high.abs())
-        floor = (1e-7 * self._per_group(largest, torch.amax)).clamp(min=tiny)
-        scale = torch.where(extent > floor, extent / (stop - start), 1.0)
-        # Middle to middle; written so that the bounds of a channel alone are met exactly.
+        varies = extent > self._smallest_scale(torch.maximum(low.abs(), high.abs()))
+        scale = torch.where(varies, extent / (stop - start), 1.0)
+        # Centre to centre, in a form that maps the bounds of a single channel exactly.
         spare = (extent - (high - low)) / 2
-        shift = torch.where(
-            extent > floor, low - spare - start * scale, low - (start + stop) / 2 * scale
-        )
-        store(self.shift, shift, type(self).__name__)
-        store(self.scale, scale, type(self).__name__)
-
-    def forward(self, field: Tensor) -> Tensor:
-        return (field - self.shift) / self.scale
-
-    def inverse(self, field: Tensor) -> Tensor:
-        return field * self.scale + self.shift
+        shift = torch.where(varies, low - spare - start * scale, low - (start + stop) / 2 * scale)
+        self._store(shift, scale)

@@ -1,4 +1,4 @@
-"""Random mirrorings."""
+"""Random reflections."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,23 +9,22 @@ from torch_geometric.transforms import BaseTransform
 
 from flare_mesh.data.transforms.checks import AXES, columns_of, positions
 from flare_mesh.data.transforms.orthogonal import apply_orthogonal
-from flare_mesh.data.transforms.reflect_cells import reflect_cells
 
 
 @functional_transform("random_reflection")
 class RandomReflection(BaseTransform):
-    """Mirrors each of some axes with probability 1/2: positions, vectors and symmetric tensors.
+    """Reflect random axes, each with probability 1/2: positions, vectors and symmetric tensors.
 
-    Drawn anew at each access; the mirrors go through the origin. It maps a valid case to a valid
-    case only if the physics has that symmetry. An odd number of mirrors turns cells inside out:
-    their nodes are then listed the other way round. All meshes of a batch are mirrored together.
-    Make edge attributes afterwards.
+    The axes are drawn at each access, and the reflection planes contain the origin. The result is
+    a valid case only if the physics has that symmetry. Nodes of cells are reordered where the
+    number of reflected axes is odd, so that no cell is inverted. All meshes of a batch are
+    reflected together. Compute edge attributes afterwards.
 
     Args:
-        axes: Axes that may change sign, as ``"xy"``; None for all.
-        vectors: First of the columns of each vector, by field: ``{"y": (0,)}``. Vectors that
-            themselves come from a cross product, as the vorticity, change otherwise; do not name
-            them. The positions are mirrored always.
+        axes: Axes that may change sign, such as ``"xy"``; None for all.
+        vectors: First of the columns of each vector, by field: ``{"y": (0,)}``. Leave out
+            pseudovectors, such as the vorticity, which reflect differently. The positions are
+            always reflected.
         tensors: First of the columns of each symmetric tensor, by field, its components in the
             order xx, yy, zz, xy, yz, xz (flat: xx, yy, xy).
         generator: Source of the numbers, without loader workers (each would draw the same); None
@@ -58,12 +57,10 @@ class RandomReflection(BaseTransform):
         axes = AXES[:dim] if self.axes is None else self.axes
         if not set(axes) <= set(AXES[:dim]):
             raise ValueError(f"RandomReflection: positions [N, {dim}] have no axes '{axes}'")
-        mirrored = torch.randint(2, (dim,), generator=self.generator).bool()
-        mirrored &= torch.tensor([axis in axes for axis in AXES[:dim]])
-        if not bool(mirrored.any()):
+        reflected = torch.randint(2, (dim,), generator=self.generator).bool()
+        reflected &= torch.tensor([axis in axes for axis in AXES[:dim]])
+        if not bool(reflected.any()):
             return data
-        matrix = torch.diag(1.0 - 2.0 * mirrored.double())
+        matrix = torch.diag(1.0 - 2.0 * reflected.double())
         apply_orthogonal(data, matrix, self.vectors, self.tensors, "RandomReflection")
-        if int(mirrored.sum()) % 2:
-            reflect_cells(data)
         return data

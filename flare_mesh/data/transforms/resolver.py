@@ -1,12 +1,13 @@
-"""Transforms by name, for configurations and saved surrogates."""
+"""Builds transforms by name, for configurations and saved surrogates."""
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch_geometric.transforms import BaseTransform, Compose
 
-from flare_mesh.choices import nearest
+from flare_mesh.choices import check_choice, check_options
 from flare_mesh.data import transforms
 
 TransformSpec = str | Mapping[str, Mapping[str, Any]]
@@ -14,23 +15,19 @@ TransformSpec = str | Mapping[str, Mapping[str, Any]]
 
 
 def transform_names() -> dict[str, type[BaseTransform]]:
-    """The transforms by name: ``random_nodes`` for ``RandomNodes``."""
-    names = {}
-    for name in transforms.__all__:
-        found = getattr(transforms, name)
-        if isinstance(found, type) and issubclass(found, BaseTransform):
-            names[_snake(name)] = found
-    return names
+    """Classes of the transforms by name: ``random_nodes`` for ``RandomNodes``."""
+    snake = re.compile("(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+    return {snake.sub("_", name).lower(): getattr(transforms, name) for name in transforms.__all__}
 
 
 def build_transform(spec: TransformSpec) -> BaseTransform:
-    """One transform of :mod:`flare_mesh.data.transforms` by its name.
+    """Build a transform of :mod:`flare_mesh.data.transforms` by its name.
 
     Args:
         spec: ``"build_features"``, or ``{"random_nodes": {"num_nodes": 256}}``.
 
     Raises:
-        ValueError: If there is no such transform or option; names the nearest.
+        ValueError: If the name or an option is unknown; names the nearest.
     """
     if isinstance(spec, str):
         name, options = spec, {}
@@ -40,18 +37,12 @@ def build_transform(spec: TransformSpec) -> BaseTransform:
     else:
         raise ValueError(f"expected a transform's name, or name: {{options}} (got {spec!r})")
     known = transform_names()
-    if name not in known:
-        raise ValueError(f"unknown transform '{name}'; {nearest(name, known)}")
+    check_choice("unknown transform", name, known)
     if not isinstance(options, Mapping):
         raise ValueError(
             f"the transform '{name}': expected a mapping of its options (got {options!r})"
         )
-    parameters = inspect.signature(known[name]).parameters
-    for option in options:
-        if option not in parameters:
-            raise ValueError(
-                f"the transform '{name}' has no option '{option}'; {nearest(option, parameters)}"
-            )
+    check_options(f"the transform '{name}'", options, inspect.signature(known[name]).parameters)
     try:
         return known[name](**options)
     except TypeError as error:
@@ -59,7 +50,7 @@ def build_transform(spec: TransformSpec) -> BaseTransform:
 
 
 def build_transforms(specs: Sequence[TransformSpec]) -> Callable[[Any], Any] | None:
-    """Several transforms, one after another; None for none.
+    """Compose several transforms; None for an empty list.
 
     Raises:
         ValueError: As :func:`build_transform`.
@@ -68,12 +59,3 @@ def build_transforms(specs: Sequence[TransformSpec]) -> Callable[[Any], Any] | N
         raise ValueError(f"expected a list of transforms (got {specs!r})")
     built = [build_transform(spec) for spec in specs]
     return Compose(built) if built else None
-
-
-def _snake(name: str) -> str:
-    """``KNNEdges`` to ``knn_edges``, as functional transforms are named."""
-    out = ""
-    for before, letter, after in zip(" " + name, name, name[1:] + " ", strict=False):
-        starts = letter.isupper() and (before.islower() or after.islower())
-        out += ("_" if starts and out else "") + letter.lower()
-    return out

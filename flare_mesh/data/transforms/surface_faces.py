@@ -1,4 +1,4 @@
-"""The surface of a mesh, as faces by type, as triangles and as lines."""
+"""Faces, triangles and lines of the surface of a mesh."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,32 +7,18 @@ from torch_geometric.data import Data
 
 from flare_mesh.data.transforms.checks import positions
 from flare_mesh.mesh.boundary import boundary_faces
-from flare_mesh.mesh.cells import CELL_TYPES
+from flare_mesh.mesh.cells import CELL_TYPES, FACE_SIMPLICES
 from flare_mesh.mesh.mesh_data import MeshData
-
-# Local nodes of the lines or triangles that a face is cut into; those with middle nodes through
-# them.
-_CUTS: dict[str, tuple[tuple[int, ...], ...]] = {
-    "line": ((0, 1),),
-    "line3": ((0, 2), (2, 1)),
-    "triangle": ((0, 1, 2),),
-    "quad": ((0, 1, 2), (0, 2, 3)),
-    "triangle6": ((0, 3, 5), (3, 1, 4), (5, 4, 2), (3, 4, 5)),
-    "quad8": ((0, 4, 7), (4, 1, 5), (5, 2, 6), (6, 3, 7), (4, 5, 6), (4, 6, 7)),
-    "quad9": tuple(
-        (a, b, 8) for a, b in ((0, 4), (4, 1), (1, 5), (5, 2), (2, 6), (6, 3), (3, 7), (7, 0))
-    ),
-}
 
 
 def surface_faces(data: Data, name: str) -> dict[str, Tensor]:
-    """Faces [F, nodes] by type: a solid's boundary, or the cells of a surface themselves.
+    """Faces [F, nodes] by type: the boundary of a solid, or the cells of a surface.
 
-    In the plane, of ``pos`` [N, 2], that is the boundary of an area, or the lines of a curve.
+    In the plane, with ``pos`` [N, 2], the boundary of an area, or the lines of a curve.
 
     Args:
         data: The mesh.
-        name: Of the transform, for messages.
+        name: The transform's name, for messages.
 
     Raises:
         ValueError: If the data has no cells, or none that has or is a surface.
@@ -53,12 +39,11 @@ def surface_faces(data: Data, name: str) -> dict[str, Tensor]:
 def surface_simplices(data: Data, name: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Points [N, d] and triangles [F, 3] of the surface of a mesh; in the plane, lines [F, 2].
 
-    Quads are cut in two; curved faces, of the second order, into the triangles of their nodes, and
-    curved lines in two.
+    Quads become two triangles; second-order faces and lines are split at their middle nodes.
 
     Args:
         data: The mesh, ``pos`` [N, d].
-        name: Of the transform, for messages.
+        name: The transform's name, for messages.
 
     Raises:
         ValueError: If the data has no cells, or none that has or is a surface.
@@ -66,7 +51,7 @@ def surface_simplices(data: Data, name: str) -> tuple[NDArray[np.float64], NDArr
     pos = positions(data, name)
     corners = pos.shape[1]
     simplices = [
-        nodes.numpy(force=True)[:, np.array(_CUTS[kind])].reshape(-1, corners)
+        nodes.numpy(force=True)[:, np.array(FACE_SIMPLICES[kind])].reshape(-1, corners)
         for kind, nodes in surface_faces(data, name).items()
     ]
     points = pos.detach().double().numpy(force=True)

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from flare_mesh.mesh.cell_storage import VTK_CODES, cell_starts
+from flare_mesh.mesh.cell_storage import VTK_CODES, cell_starts, reflect_cells
 from flare_mesh.mesh.convert.assemble import as_array, assemble, points_3d
-from flare_mesh.mesh.convert.wedges import swap_wedges, vtk_has_other_order
+from flare_mesh.mesh.convert.wedges import vtk_has_other_order
 from flare_mesh.mesh.mesh_data import MeshData
 from flare_mesh.mesh.vtk_arrays import vtk_arrays
 
@@ -40,7 +40,7 @@ def from_pyvista(
     options = {"fields": fields, "optional": optional, "dtype": dtype, "edges": edges}
     data = from_vtk_arrays(vtk_arrays(mesh), **options)
     if vtk_has_other_order():
-        data.cell_index = swap_wedges(data.cell_index, data.cell_type)
+        data.cell_index = reflect_cells(data.cell_index, data.cell_type, ["wedge"])
     return data
 
 
@@ -119,7 +119,7 @@ def to_pyvista(data: MeshData) -> "pyvista.UnstructuredGrid":
         raise ValueError("VTK has no cells of type 'pyramid14'")
     index = data.cell_index.cpu()
     if vtk_has_other_order():
-        index = swap_wedges(index, data.cell_type.cpu())
+        index = reflect_cells(index, data.cell_type.cpu(), ["wedge"])
     starts = cell_starts(data.cell_type).numpy(force=True)
     # VTK's old layout: each cell is its number of nodes, then the nodes.
     cells = np.insert(index.numpy(), starts[:-1], np.diff(starts))

@@ -3,7 +3,7 @@ import pytest
 from vtkmodules.vtkCommonDataModel import vtkGenericCell
 
 from flare_mesh.mesh import CELL_EDGES, CELL_NODES, edges_of_cells
-from flare_mesh.mesh.cells import CELL_TYPES, check_cells
+from flare_mesh.mesh.cells import CELL_TYPES, check_cells, reflected_order
 
 VTK_TYPES = {
     **{"vertex": 1, "line": 3, "triangle": 5, "quad": 9, "tetra": 10, "hexahedron": 12},
@@ -163,3 +163,35 @@ def test_check_cells():
         check_cells({"triangle": np.array([[0.0, 1.0, 2.0]])}, 3)
     with pytest.raises(ValueError, match=r"from 0 to 1 in 'triangle' \(got 0 to 2\)"):
         check_cells(good, 2)
+
+
+def test_reflected_orders_of_the_first_order():
+    assert reflected_order("triangle") == (0, 2, 1)
+    assert reflected_order("quad") == (0, 3, 2, 1)
+    assert reflected_order("tetra") == (0, 2, 1, 3)
+    assert reflected_order("hexahedron") == (0, 3, 2, 1, 4, 7, 6, 5)
+    assert reflected_order("wedge") == (0, 2, 1, 3, 5, 4)
+    assert reflected_order("pyramid") == (0, 3, 2, 1, 4)
+    assert reflected_order("line3") == (1, 0, 2)
+    assert reflected_order("vertex") == (0,)
+
+
+@pytest.mark.parametrize("kind", CELL_TYPES)
+def test_reflected_cells_have_the_same_edges_and_reversed_faces(kind):
+    cell, order = CELL_TYPES[kind], reflected_order(kind)
+    assert sorted(order) == list(range(cell.num_nodes))
+    edges = {frozenset(edge) for edge in cell.edges}
+    assert {frozenset(order[i] for i in edge) for edge in edges} == edges
+    corners = {"line": 2, "line3": 2, "vertex": 1}
+
+    def turns(faces):
+        out = set()
+        for name, nodes in faces:
+            ring = nodes[: corners.get(name, 4 if "quad" in name else 3)]
+            first = ring.index(min(ring))
+            out.add(ring[first:] + ring[:first])
+        return out
+
+    if cell.dim > 1:
+        new = turns((name, tuple(order[i] for i in nodes)) for name, nodes in cell.faces)
+        assert new == {ring[:1] + ring[:0:-1] for ring in turns(cell.faces)}

@@ -69,7 +69,7 @@ def test_noise_is_on_the_past_alone(surrogate, case):
     unroll(surrogate, case, RolloutConfig(noise=0.1))
     change = seen[0] - case.x
     assert torch.equal(change[:, 2:], torch.zeros(6, 2))
-    assert 0.03 < float((change[:, :2] / surrogate.x_normalizer.std[:2]).std()) < 0.3
+    assert 0.03 < float((change[:, :2] / surrogate.x_normalizer.scale[:2]).std()) < 0.3
 
 
 def test_bad_options():

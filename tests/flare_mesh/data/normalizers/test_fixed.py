@@ -28,7 +28,7 @@ def test_the_figures_are_saved_with_the_model():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"shift": [1.0]}, "finite statistics, one a channel"),
+        ({"shift": [1.0]}, "finite statistics, one per channel"),
         ({"shift": [1.0], "scale": [1.0]}, "of 2 channels"),
         ({"scale": [1.0, 0.0]}, "positive scales"),
         ({"scale": [1.0, float("nan")]}, "finite"),

@@ -26,11 +26,11 @@ def test_bad_choices():
     for normalizer in ("unit_gaussian", UnitGaussianNormalizer):
         with pytest.raises(
             ValueError,
-            match=r"UnitGaussianNormalizer: expected options among \['groups', 'center'\] \(got",
+            match=r"Normalizer has no option 'limits'; choose from \['center', 'groups'\]",
         ):
             build_normalizer(normalizer, 2, limits=(0, 1))
     made = UnitGaussianNormalizer(3)
     with pytest.raises(ValueError, match=r"a normaliser of 2 channels \(got 3\)"):
         build_normalizer(made, 2)
-    with pytest.raises(ValueError, match="no options beside a finished UnitGaussianNormalizer"):
+    with pytest.raises(ValueError, match="no options with an instance of UnitGaussianNormalizer"):
         build_normalizer(made, 3, groups=[3])

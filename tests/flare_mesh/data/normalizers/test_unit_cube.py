@@ -43,7 +43,7 @@ def test_bad_bounds():
         UnitCubeNormalizer(2, limits=(1, 0))
     with pytest.raises(ValueError, match="minima below the maxima"):
         UnitCubeNormalizer.from_bounds([0.0, 1.0], [1.0, 1.0])
-    with pytest.raises(ValueError, match="one a channel"):
+    with pytest.raises(ValueError, match="one per channel"):
         UnitCubeNormalizer.from_bounds([0.0], [1.0, 2.0])
     with pytest.raises(ValueError, match="finite"):
         UnitCubeNormalizer.from_bounds([0.0], [torch.inf])

@@ -9,9 +9,9 @@ def test_statistics_of_pieces_are_those_of_the_whole():
     pieces = [torch.randn(n, 3) * torch.tensor([1.0, 5.0, 0.01]) + 100 for n in (1, 50, 0, 7)]
     normalizer = UnitGaussianNormalizer(3).fit(pieces)
     whole = torch.cat(pieces).double()
-    torch.testing.assert_close(normalizer.mean.double(), whole.mean(0), rtol=1e-6, atol=0)
+    torch.testing.assert_close(normalizer.shift.double(), whole.mean(0), rtol=1e-6, atol=0)
     torch.testing.assert_close(
-        normalizer.std.double(), whole.std(0, unbiased=False), rtol=1e-5, atol=0
+        normalizer.scale.double(), whole.std(0, unbiased=False), rtol=1e-5, atol=0
     )
 
 
@@ -32,7 +32,7 @@ def test_saved_with_the_module():
     fitted = UnitGaussianNormalizer(2).fit([torch.randn(5, 2)])
     again = UnitGaussianNormalizer(2)
     again.load_state_dict(fitted.state_dict())
-    assert torch.equal(again.mean, fitted.mean)
+    assert torch.equal(again.shift, fitted.shift)
 
 
 def test_bad_values():
@@ -47,8 +47,8 @@ def test_bad_values():
 def test_a_group_shares_the_root_of_its_mean_variance():
     values = torch.tensor([[1.0, 2.0, 0.0], [-1.0, 8.0, 4.0]])
     normalizer = UnitGaussianNormalizer(3, groups=[2, 1]).fit([values])
-    assert normalizer.mean.tolist() == [0.0, 5.0, 2.0]
-    assert normalizer.std.tolist() == pytest.approx([5**0.5, 5**0.5, 2.0])
+    assert normalizer.shift.tolist() == [0.0, 5.0, 2.0]
+    assert normalizer.scale.tolist() == pytest.approx([5**0.5, 5**0.5, 2.0])
 
 
 def test_uncentred_scaling_commutes_with_every_turn():
@@ -58,8 +58,8 @@ def test_uncentred_scaling_commutes_with_every_turn():
     plain, turned = (
         UnitGaussianNormalizer(2, **options).double().fit([v]) for v in (values, values @ turn.T)
     )
-    assert plain.mean.tolist() == [0, 0]
-    torch.testing.assert_close(turned.std, plain.std)
+    assert plain.shift.tolist() == [0, 0]
+    torch.testing.assert_close(turned.scale, plain.scale)
     torch.testing.assert_close(plain(values @ turn.T), plain(values) @ turn.T)
     assert float(plain(values).square().mean()) == pytest.approx(1.0)
 
@@ -68,8 +68,8 @@ def test_node_weights():
     values = torch.tensor([[0.0], [4.0], [9.0]])
     weighted = UnitGaussianNormalizer(1).fit([values], [torch.tensor([3.0, 1.0, 0.0])])
     repeated = UnitGaussianNormalizer(1).fit([values[[0, 0, 0, 1]]])
-    assert torch.equal(weighted.mean, repeated.mean)
-    assert torch.equal(weighted.std, repeated.std)
+    assert torch.equal(weighted.shift, repeated.shift)
+    assert torch.equal(weighted.scale, repeated.scale)
 
 
 def test_published_statistics():
@@ -77,12 +77,12 @@ def test_published_statistics():
     assert normalizer(torch.tensor([[12.2644]])).item() == pytest.approx(1.0)
     with pytest.raises(ValueError, match="positive deviations"):
         UnitGaussianNormalizer.from_statistics([0.0], [0.0])
-    with pytest.raises(ValueError, match="one a channel"):
+    with pytest.raises(ValueError, match="one per channel"):
         UnitGaussianNormalizer.from_statistics([0.0, 1.0], [1.0])
 
 
 def test_rounding_of_a_large_constant_is_no_variation():
     values = torch.full((1000, 1), 0.1, dtype=torch.float64).split(7)
-    assert UnitGaussianNormalizer(1).fit(values).std.item() == 1.0
+    assert UnitGaussianNormalizer(1).fit(values).scale.item() == 1.0
     minute = torch.tensor([[0.0], [1e-60]], dtype=torch.float64)
-    assert UnitGaussianNormalizer(1).fit([minute]).std.item() == 1.0
+    assert UnitGaussianNormalizer(1).fit([minute]).scale.item() == 1.0

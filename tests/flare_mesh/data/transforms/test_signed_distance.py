@@ -103,7 +103,7 @@ def test_surfaces_that_have_no_inside():
         sdf(opened, at)
     faces = box.faces.copy()
     faces[0] = faces[0, ::-1]
-    with pytest.raises(ValueError, match="turned the same way"):
+    with pytest.raises(ValueError, match="consistently oriented"):
         sdf(trimesh.Trimesh(box.vertices, faces, process=False), at)
     with pytest.raises(ValueError, match=r"surface of triangles \(got none\)"):
         sdf(trimesh.Trimesh(), at)
