@@ -18,9 +18,9 @@ import lpbf.generate
 DATA, RUN = Path("data/demo"), Path("runs/demo")
 
 GENERATE = f"--out {DATA} --num-parts 400 --pitch 2.5 --size 24 50 --workers 2 --seed 0 --resume"
-FIT = f"fit --config lpbf_cpu --data.root {DATA} --out {RUN} --overwrite true"
+FIT = f"fit --config lpbf_cpu --data.root {DATA} --out {RUN} --overwrite"
 PREDICT = (
-    f"predict --model {RUN} --input {shlex.quote(examples.nutfile)} --simulate true "
+    f"predict --model {RUN} --input {shlex.quote(examples.nutfile)} --simulate "
     f"--out {RUN}/nut.vtu --picture {RUN}/nut.png"
 )
 

@@ -108,10 +108,14 @@ def _call(command: str, args: list[str]) -> None:
     """One of the commands that are plain functions."""
     from importlib import import_module
 
-    from jsonargparse import auto_cli
+    from flare_mesh.commands.parser import CommandParser
 
-    function = getattr(import_module(f"flare_mesh.commands.{command}"), command)
-    auto_cli(function, args=_lists(args), as_positional=False, exit_on_error=False)
+    module = import_module(f"flare_mesh.commands.{command}")
+    function = getattr(module, command)
+    parser = CommandParser(command, function)
+    if hasattr(module, "add_options"):
+        module.add_options(parser)
+    function(**parser.parse(_lists(args)))
 
 
 def _lists(args: list[str]) -> list[str]:

@@ -32,7 +32,7 @@ def finish_run(folder: Path, config: dict[str, Any], overwrite: bool = False) ->
     if not same and folder.exists() and not overwrite:
         raise ValueError(
             f"{folder}: holds a run of another configuration; choose another --out, or replace "
-            f"such runs by --overwrite true"
+            f"such runs by --overwrite"
         )
     if same and (folder / "summary.json").is_file():
         return ""
@@ -40,7 +40,7 @@ def finish_run(folder: Path, config: dict[str, Any], overwrite: bool = False) ->
         return _fit(folder, ["--resume", str(folder)])
     (folder / "summary.json").unlink(missing_ok=True)
     write_text(asked, text)
-    return _fit(folder, ["--config", str(asked), "--overwrite", "true"])
+    return _fit(folder, ["--config", str(asked), "--overwrite"])
 
 
 def _fit(folder: Path, options: list[str]) -> str:

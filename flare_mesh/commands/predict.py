@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from flare_mesh.cases.source_plugins import source_plugins
+from flare_mesh.commands.parser import CommandParser
+
 
 def predict(
     model: str,
@@ -81,6 +84,13 @@ def predict(
         for name, found in errors.items():
             mean = sum(found) / len(found)
             print(f"mean relative L2 error of {name} over {len(found)} meshes: {mean:.4f}")
+
+
+def add_options(parser: CommandParser) -> None:
+    """Add the options of the installed source plug-ins to the command's own."""
+    for plugin in source_plugins().values():
+        known = {action.dest for action in parser._actions}
+        parser.add_class_arguments(plugin, as_group=False, skip=known)
 
 
 def _report(prediction: Any, target: Path) -> dict[str, float]:

@@ -89,7 +89,7 @@ class FieldCLI(TrainingOptions):
         if path is not None:
             if path == str(self.folder / LAST) and not Path(path).is_file():
                 raise FileNotFoundError(
-                    f"{path}: no checkpoint there; begin the run anew by --overwrite true"
+                    f"{path}: no checkpoint there; begin the run anew by --overwrite"
                 )
             read_checkpoint(path)
         elif self.subcommand == "fit" and not options.overwrite:
@@ -100,7 +100,7 @@ class FieldCLI(TrainingOptions):
             if found:
                 raise ValueError(
                     f"{self.folder}: holds a run already ({found[0]}); go on with --resume "
-                    f"{self.folder}, choose another --out, or replace it by --overwrite true"
+                    f"{self.folder}, choose another --out, or replace it by --overwrite"
                 )
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:

@@ -10,6 +10,7 @@ from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from flare_mesh.commands.option_check import check_arguments, check_config_file, prefixes
+from flare_mesh.commands.parser import SWITCH
 from flare_mesh.training.build import build_module
 from flare_mesh.training.data_module import FieldDataModule
 
@@ -55,7 +56,7 @@ class TrainingOptions(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--out", type=str, default="runs/run", help="Folder of the run.")
         parser.add_argument(
-            "--overwrite", type=bool, default=False, help="Replace a run that is there already."
+            "--overwrite", action=SWITCH, help="Replace the run that the folder holds."
         )
         parser.add_argument(
             "--keep",
@@ -82,7 +83,7 @@ class TrainingOptions(LightningCLI):
             known = {name for name in actions if not name.endswith((".help", "==SUPPRESS=="))}
             # Groups such as 'model.optimizer' are named by what is in them.
             known -= {group for name in known for group in prefixes(name)}
-            check_arguments(args[1:], {*known, "help", "print_config"})
+            check_arguments(args[1:], {*known, "help", "print_config", "no-overwrite"})
             for option, value in itertools.pairwise(args):
                 if option in ("-c", "--config"):
                     check_config_file(value, known)

@@ -119,11 +119,11 @@ def test_a_run_that_is_replaced_leaves_nothing_behind(config, tmp_path, capsys):
 
     # What fails before training replaces nothing.
     before = files()
-    assert main([*fit, "--overwrite=true", "--model.schedule.name=linear"]) == 2
-    assert main([*fit, "--overwrite=true", "--data.root=nowhere"]) == 2
+    assert main([*fit, "--overwrite", "--model.schedule.name=linear"]) == 2
+    assert main([*fit, "--overwrite", "--data.root=nowhere"]) == 2
     assert files() == before
     # Without validation cases there is no best epoch, whatever there was.
-    again = [*fit, "--overwrite=true", "--data.val_split=null", "--model.ema=null"]
+    again = [*fit, "--overwrite", "--data.val_split=null", "--model.ema=null"]
     assert main([*again, "--model.schedule.name=constant"]) == 0
     assert "kept the last epoch" in capsys.readouterr().out
     left = {name for name in files() if not name.startswith("events/")}
@@ -221,7 +221,7 @@ def test_a_refused_resume_leaves_the_run_as_it_was(config, tmp_path, capsys):
     # Nothing to go on from.
     (run / "checkpoints" / "last.ckpt").unlink()
     assert main(["fit", "--resume", str(run)]) == 2
-    assert "begin the run anew by --overwrite true" in capsys.readouterr().err
+    assert "begin the run anew by --overwrite" in capsys.readouterr().err
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -1,0 +1,61 @@
+"""Parser of the commands that are plain functions."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from jsonargparse import ActionConfigFile, ActionYesNo, ArgumentParser
+
+from flare_mesh.commands.option_check import check_arguments
+
+SWITCH = ActionYesNo(no_prefix="no-")
+"""Action of a boolean option: ``--simulate`` switches it on, ``--no-simulate`` off."""
+
+
+class CommandParser(ArgumentParser):
+    """Parser of ``flare-mesh COMMAND`` with the parameters of a function as options.
+
+    A parameter ``skip_bad: bool`` becomes the switches ``--skip-bad`` and ``--no-skip-bad``. More
+    options can be added in the same style, by ``add_argument`` or ``add_class_arguments``. Options
+    may also be written with underscores, as in a configuration file.
+
+    Args:
+        command: Name of the command.
+        function: Function whose annotated parameters and docstring describe the options.
+    """
+
+    def __init__(self, command: str, function: Callable[..., Any]) -> None:
+        super().__init__(
+            prog=f"flare-mesh {command}", print_config="--print-config", exit_on_error=False
+        )
+        self.add_argument("--config", action=ActionConfigFile, help="YAML file with options.")
+        self.add_function_arguments(function, as_group=False)
+
+    def add_argument(self, *names: str, **options: Any) -> Any:
+        names = tuple(name.replace("_", "-") for name in names)
+        if options.get("type") is bool:
+            options = {**options, "action": SWITCH}
+            del options["type"]
+        return super().add_argument(*names, **options)
+
+    def parse(self, args: Sequence[str]) -> dict[str, Any]:
+        """Values of the options that differ from their defaults, by parameter name.
+
+        Raises:
+            ValueError: If an option is unknown.
+            ArgumentError: If a value has another type, or a required option is missing.
+        """
+        args = [_with_dashes(arg) for arg in args]
+        names = (name for action in self._actions for name in action.option_strings)
+        check_arguments(args, {name.removeprefix("--") for name in names})
+        values, defaults = self.parse_args(args).as_dict(), self.get_defaults().as_dict()
+        return {
+            name: value
+            for name, value in values.items()
+            if name != "config" and value != defaults[name]
+        }
+
+
+def _with_dashes(arg: str) -> str:
+    name = re.match(r"--[\w-]+", arg)
+    return arg if name is None else name[0].replace("_", "-") + arg[name.end() :]
