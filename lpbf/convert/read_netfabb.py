@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flare_mesh.io.vtk_process import reason_of
+from flare_mesh.io.reader_process import reason_of
 from flare_mesh.mesh import check_node_numbers
 from lpbf.convert.converted_case import ConvertedCase
 from lpbf.convert.ensight_case import EnsightCase, Variable, read_ensight_case
