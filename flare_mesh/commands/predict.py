@@ -1,7 +1,11 @@
 """``flare-mesh predict``: from mesh files or CAD parts to files with the predicted fields."""
 
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flare_mesh.commands.parser import CommandParser
 
 from flare_mesh.cases.source_plugins import source_plugins
 from flare_mesh.commands.parser import CommandParser
@@ -44,12 +48,19 @@ def predict(
         picture: Picture of a predicted displacement to write, such as part.png.
         options: Options of the model's source plug-in.
     """
+    from flare_mesh.cases.source_plugins import source_plugins
     from flare_mesh.cases.sources import find_sources
     from flare_mesh.devices import find_device
     from flare_mesh.prediction import Predictor
     from flare_mesh.prediction.outputs import output_paths
     from flare_mesh.surrogate.load import load_surrogate
 
+    defaults = {
+        option.name: option.default
+        for plugin in source_plugins().values()
+        for option in fields(plugin)  # pyright: ignore[reportArgumentType]
+    }
+    options = {key: value for key, value in options.items() if value != defaults.get(key)}
     find_device(device)
     surrogate = load_surrogate(model, ema=ema)
     predictor = Predictor(
@@ -91,6 +102,14 @@ def add_options(parser: CommandParser) -> None:
     for plugin in source_plugins().values():
         known = {action.dest for action in parser._actions}
         parser.add_class_arguments(plugin, as_group=False, skip=known)
+
+
+def add_options(parser: "CommandParser") -> None:
+    """Add the options of the source plug-ins that are installed."""
+    from flare_mesh.cases.source_plugins import source_plugins
+
+    for plugin in source_plugins().values():
+        parser.add_class_arguments(plugin, as_group=False)
 
 
 def _report(prediction: Any, target: Path) -> dict[str, float]:
