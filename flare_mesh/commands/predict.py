@@ -2,10 +2,7 @@
 
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from flare_mesh.commands.parser import CommandParser
+from typing import Any
 
 from flare_mesh.cases.source_plugins import source_plugins
 from flare_mesh.commands.parser import CommandParser
@@ -48,7 +45,6 @@ def predict(
         picture: Picture of a predicted displacement to write, such as part.png.
         options: Options of the model's source plug-in.
     """
-    from flare_mesh.cases.source_plugins import source_plugins
     from flare_mesh.cases.sources import find_sources
     from flare_mesh.devices import find_device
     from flare_mesh.prediction import Predictor
@@ -102,14 +98,6 @@ def add_options(parser: CommandParser) -> None:
     for plugin in source_plugins().values():
         known = {action.dest for action in parser._actions}
         parser.add_class_arguments(plugin, as_group=False, skip=known)
-
-
-def add_options(parser: "CommandParser") -> None:
-    """Add the options of the source plug-ins that are installed."""
-    from flare_mesh.cases.source_plugins import source_plugins
-
-    for plugin in source_plugins().values():
-        parser.add_class_arguments(plugin, as_group=False)
 
 
 def _report(prediction: Any, target: Path) -> dict[str, float]:
