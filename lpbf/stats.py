@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flare_mesh.files import atomic_path, check_folder
+from lpbf.core.command import run_command
 from lpbf.dataset.statistics import PUBLISHED, SUMMARY, read_statistics, table_rows
 
 # What the figure shows, and whether its axis is logarithmic.
@@ -93,23 +94,20 @@ def _number(value: float | None) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; returns the exit code: 0, 2 (bad input), 130 (Ctrl-C)."""
+    """Print the table; see :func:`lpbf.core.command.run_command` for the exit codes."""
     parser = argparse.ArgumentParser(prog="python -m lpbf.stats", description=__doc__)
     parser.add_argument("folders", nargs="+", metavar="DIR", help="data sets")
     parser.add_argument("--figure", metavar="FILE.png", help="histograms to draw")
     options = parser.parse_args(argv)
-    try:
-        if options.figure is not None:
-            check_folder(options.figure)
-        sets = {str(Path(folder)): read_statistics(folder) for folder in options.folders}
-        if options.figure is not None:
-            write_figure(sets, options.figure)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    return run_command(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.figure is not None:
+        check_folder(options.figure)
+    sets = {str(Path(folder)): read_statistics(folder) for folder in options.folders}
+    if options.figure is not None:
+        write_figure(sets, options.figure)
     table = Table("", "data set", *(("count", *SUMMARY)))
     for column in table.columns[2:]:
         column.justify = "right"
@@ -120,8 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             table.add_section()
         table.add_row("" if quantity == last else quantity, name, *cells)
         last = quantity
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    console.print(table)
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
     return 0
 
 

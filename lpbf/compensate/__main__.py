@@ -1,28 +1,33 @@
-"""Pre-deforms a part so that it is printed as designed: ``python -m lpbf.compensate``."""
+"""Pre-deform a part so that it is printed as designed: ``python -m lpbf.compensate``."""
 
 import argparse
 import json
 import sys
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 
-from flare_mesh.files import atomic_path, check_folder
+from flare_mesh.files import atomic_path
 from lpbf.compensate.compensate import compensate
 from lpbf.compensate.compensate_once import compensate_once
 from lpbf.compensate.compensation import Compensation, Iteration
-from lpbf.core.errors import PartWarning, SolverError, name_file
+from lpbf.core.command import (
+    PROCESS_OPTIONS,
+    add_pitch,
+    add_process,
+    check_output,
+    read_process,
+    run_command,
+)
+from lpbf.core.errors import PartWarning, name_file
 from lpbf.core.part import PART_SUFFIXES
-from lpbf.core.process import Process
 
 _SUFFIXES = (".stl", ".ply", ".obj", ".off")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; returns the exit code.
+    """Compensate a part; see :func:`lpbf.core.command.run_command` for the exit codes.
 
-    0: within the tolerance (with --displacement: written); 1: the best surface is written but is
-    not within the tolerance, or a simulation failed; 2: bad input, nothing is written; 130: Ctrl-C.
+    Code 1 also says that the best surface is written but not within the tolerance.
     """
     parser = argparse.ArgumentParser(
         prog="python -m lpbf.compensate",
@@ -33,40 +38,64 @@ def main(argv: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("part", help=f"surface file in mm ({', '.join(PART_SUFFIXES)})")
     add("--out", required=True, help=f"the surface to print ({', '.join(_SUFFIXES)})")
-    add("--pitch", type=float, default=1.0, help="voxel edge, mm (default: %(default)s)")
-    add("--process", help="YAML file of the process (default: Ti-6Al-4V)")
-    add("--tolerance", type=float, default=0.05, help="largest error, mm (default: %(default)s)")
+    add("--report", metavar="FILE.json", help="write the errors of the iterations")
+    add_pitch(parser, 1.0)
+    text = "largest error that is accepted (default: %(default)s)"
+    add("--tolerance", type=float, metavar="MM", default=0.05, help=text)
     add("--max-iterations", type=int, default=10, help="corrections (default: %(default)s)")
-    add("--relaxation", type=float, default=1.0, help="share corrected at a time, 0 to 1")
-    add(
-        "--displacement",
-        help="mesh file with the part's predicted or simulated 'displacement' at its voxels' "
-        "nodes: corrects by it once, without a simulation",
+    text = "share of the error corrected per iteration, 0 to 1 (default: %(default)s)"
+    add("--relaxation", type=float, default=1.0, help=text)
+    text = (
+        "mesh file with the field 'displacement' at the nodes of the part's voxels, predicted or "
+        "simulated: correct by it once, without a simulation"
     )
-    add("--report", help="JSON file for the errors of the iterations")
+    add("--displacement", metavar="FILE", help=text)
+    add_process(parser)
     options = parser.parse_args(argv)
-    try:
+    simulated = (*PROCESS_OPTIONS, "tolerance", "max_iterations", "relaxation")
+    given = [name for name in simulated if getattr(options, name) != parser.get_default(name)]
+    return run_command(
+        lambda: _run(options, given),
+        interrupted="interrupted; nothing is written",
+        less_memory="use a coarser --pitch",
+    )
+
+
+def _run(options: argparse.Namespace, given: list[str]) -> int:
+    if options.displacement is not None and given:
+        raise ValueError(
+            f"--displacement: nothing is simulated, so --{given[0].replace('_', '-')} has no "
+            f"effect; leave one of them out"
+        )
+    check_output(options.out, "--out", _SUFFIXES, options.part)
+    if options.report is not None:
+        check_output(options.report, "--report", (".json",), options.part)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", PartWarning)
         if options.displacement is not None:
-            names = ("process", "tolerance", "max_iterations", "relaxation")
-            given = [name for name in names if getattr(options, name) != parser.get_default(name)]
-            if given:
-                raise ValueError(
-                    f"--displacement: nothing is simulated, so --{given[0].replace('_', '-')} does "
-                    f"nothing; leave one of them out"
-                )
-        result = _run(options)
-    except SolverError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except MemoryError:
-        print("error: out of memory; use a coarser --pitch", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; nothing is written", file=sys.stderr)
-        return 130
+            result = compensate_once(options.part, options.displacement, pitch=options.pitch)
+        else:
+            result = compensate(
+                options.part,
+                read_process(vars(options)),
+                pitch=options.pitch,
+                tolerance=options.tolerance,
+                max_iterations=options.max_iterations,
+                relaxation=options.relaxation,
+                on_iteration=_print_iteration,
+            )
+    for warning in caught:
+        print(f"warning: {warning.message}", file=sys.stderr)
+    with name_file(options.out), atomic_path(options.out) as temporary:
+        result.surface.export(temporary)
+    if options.report is not None:
+        with name_file(options.report), atomic_path(options.report) as temporary:
+            temporary.write_text(json.dumps(result.to_dict(), indent=1))
+    return _print_result(options, result)
+
+
+def _print_result(options: argparse.Namespace, result: Compensation) -> int:
+    """Print the error that was reached; return the exit code."""
     if result.best is None:
         print(f"wrote {options.out}, corrected once; its distortion is not simulated")
         return 0
@@ -84,48 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1
 
 
-def _run(options: argparse.Namespace) -> Compensation:
-    out = Path(options.out)
-    if out.suffix.lower() not in _SUFFIXES:
-        raise ValueError(
-            f"{out}: expected a file of type {', '.join(_SUFFIXES)} (got '{out.suffix}')"
-        )
-    report = Path(options.report) if options.report else None
-    if report is not None and report.suffix.lower() != ".json":
-        raise ValueError(f"{report}: expected a .json file for --report (got '{report.suffix}')")
-    for path in (out, report):
-        if path is not None:
-            check_folder(path)
-            if path.is_dir():
-                raise IsADirectoryError(f"{path}: is a folder; choose another name")
-    if out.resolve() == Path(options.part).resolve():
-        raise ValueError(f"{out}: would overwrite the part; choose another --out")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", PartWarning)
-        if options.displacement is not None:
-            result = compensate_once(options.part, options.displacement, pitch=options.pitch)
-        else:
-            process = Process.from_yaml(options.process) if options.process else None
-            result = compensate(
-                options.part,
-                process,
-                pitch=options.pitch,
-                tolerance=options.tolerance,
-                max_iterations=options.max_iterations,
-                relaxation=options.relaxation,
-                on_iteration=_tell,
-            )
-    for warning in caught:
-        print(f"warning: {warning.message}", file=sys.stderr)
-    with name_file(out), atomic_path(out) as temporary:
-        result.surface.export(temporary)
-    if report is not None:
-        with name_file(report), atomic_path(report) as temporary:
-            temporary.write_text(json.dumps(result.to_dict(), indent=1))
-    return result
-
-
-def _tell(iteration: Iteration) -> None:
+def _print_iteration(iteration: Iteration) -> None:
     name = "as designed" if iteration.number == 0 else f"iteration {iteration.number}"
     plate = f", plate {iteration.plate_error:.4f} mm" if iteration.plate_error > 0 else ""
     print(

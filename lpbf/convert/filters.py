@@ -15,14 +15,14 @@ class Filters:
         max_nodes: Nodes.
         max_edges: Edges, each in both directions.
         max_aspect_ratio: Longest over shortest edge of any hexahedron.
-        max_displacement: Largest vertical displacement, mm.
+        max_displacement_z: Largest |z displacement|, mm.
         max_von_mises: Largest von Mises stress, MPa.
     """
 
     max_nodes: float = 50_000
     max_edges: float = 250_000
     max_aspect_ratio: float = 3.0
-    max_displacement: float = 1.0
+    max_displacement_z: float = 1.0
     max_von_mises: float = 2000.0
 
     def __post_init__(self) -> None:
@@ -41,7 +41,11 @@ class Filters:
             ("num_nodes", self.max_nodes, "nodes"),
             ("num_edges", self.max_edges, "edges"),
             ("max_aspect_ratio", self.max_aspect_ratio, "as the largest aspect ratio"),
-            ("max_displacement_z_mm", self.max_displacement, "mm as the largest z displacement"),
+            (
+                "max_displacement_z_mm",
+                self.max_displacement_z,
+                "mm as the largest z displacement",
+            ),
             ("max_von_mises_mpa", self.max_von_mises, "MPa as the largest von Mises stress"),
         ):
             if found[key] > limit * (1 + 1e-5):  # the files hold float32

@@ -33,21 +33,6 @@ _UNITS_KEY = "field_units"
 _COMPONENTS = {"principal_stress": ("I", "II", "III")}
 
 
-def check_result_path(path: str | Path) -> None:
-    """Refuses a file that cannot hold a result, before any work is spent on it.
-
-    Raises:
-        ValueError: If its format cannot.
-        NotADirectoryError: If a file stands where its folder should.
-    """
-    if Path(path).suffix.lower() not in RESULT_SUFFIXES:
-        raise ValueError(
-            f"{path}: expected a file of type {', '.join(RESULT_SUFFIXES)} for hexahedra and "
-            f"their fields; choose .vtu"
-        )
-    check_folder(path)
-
-
 def write_hexahedra(
     path: str | Path,
     points: NDArray[Any],
@@ -68,8 +53,14 @@ def write_hexahedra(
         ValueError: If the format cannot hold them.
         OSError: If the file cannot be written.
     """
-    check_result_path(path)
-    if Path(path).suffix.lower() != ".vtu":
+    suffix = Path(path).suffix.lower()
+    if suffix not in RESULT_SUFFIXES:
+        raise ValueError(
+            f"{path}: expected a file of type {', '.join(RESULT_SUFFIXES)} (got '{suffix}'); "
+            f"choose .vtu"
+        )
+    check_folder(path)
+    if suffix != ".vtu":
         import meshio
 
         block: dict[str, Any] = {"hexahedron": cells}

@@ -310,7 +310,7 @@ def test_islands_in_powder_by_option_and_by_file(tmp_path, inline):
 
 def test_orientations_scales_and_three_edges_of_a_voxel(tmp_path, inline, capsys):
     options = ("--num-parts", "2", "--orientations", "2", "--scale", "0.9", "1.1")
-    assert main(arguments_of(tmp_path / "set", *options, "--pitch", "4", "4", "2")) == 0
+    assert main(arguments_of(tmp_path / "set", *options, "--pitch", "4,4,2")) == 0
     printed = capsys.readouterr().out
     entries = json.loads((tmp_path / "set/index.json").read_text())
     assert printed.startswith(f"{len(entries)} cases in {tmp_path / 'set'}, ")

@@ -26,7 +26,7 @@ def results(tmp_path, write_case, ensight, grown):
 
 def test_a_data_set(results, tmp_path, grown, capsys):
     out = tmp_path / "out"
-    options = ["--test-fraction", "0", "--max-displacement", "0.05", "--workers", "1"]
+    options = ["--test-fraction", "0", "--max-displacement-z", "0.05", "--workers", "1"]
     assert main(["netfabb", str(results), "--out", str(out), *options]) == 0
     assert "1 cases in" in capsys.readouterr().out
     lines = [json.loads(line) for line in (out / "rejected.jsonl").read_text().splitlines()]

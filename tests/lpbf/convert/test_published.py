@@ -84,7 +84,7 @@ def test_limits_and_damage(published, tmp_path):
     ):
         assert reason in rejected[f"train/{name}.npz"]
     out = tmp_path / "small"
-    limit = ["--max-displacement", "0.05"]
+    limit = ["--max-displacement-z", "0.05"]
     assert main(["published", str(published), "--out", str(out), *limit]) == 0
     assert [entry["case_id"] for entry in json.loads((out / "index.json").read_text())] == [
         "case00003_c",

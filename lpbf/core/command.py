@@ -1,0 +1,169 @@
+"""Options and exit codes that the commands share."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from flare_mesh.files import check_folder
+from lpbf.core.base_plate import BasePlate
+from lpbf.core.errors import SolverError
+from lpbf.core.heat import Heat
+from lpbf.core.islands import ISLANDS
+from lpbf.core.presets import PRESETS
+from lpbf.core.process import Process
+from lpbf.core.scan import SCANS
+
+_FIELDS = (
+    *("material", "layer_height", "inherent_strain", "scan_rotation", "scan_angle"),
+    *("powder_layers", "temperature", "plasticity", "release"),
+)
+PROCESS_OPTIONS = ("process", "preset", *_FIELDS, "scan", "base_plate", "heat")
+"""Names of the options that :func:`add_process` adds."""
+
+
+def run_command(
+    command: Callable[[], int], *, interrupted: str = "interrupted", less_memory: str = ""
+) -> int:
+    """Run a command and return its exit code; errors are one line on the standard error.
+
+    The code is 1 if a solver fails or the memory is exhausted, 2 for bad input, 130 for Ctrl-C.
+
+    Args:
+        command: Returns the exit code if there is no error.
+        interrupted: Message for Ctrl-C.
+        less_memory: Advice for exhausted memory.
+    """
+    try:
+        return command()
+    except (ValueError, OSError, ImportError) as error:
+        code, message = 2, f"error: {error}"
+    except SolverError as error:
+        code, message = 1, f"error: {error}"
+    except (MemoryError, torch.OutOfMemoryError):
+        code, message = 1, f"error: out of memory{less_memory and '; ' + less_memory}"
+    except KeyboardInterrupt:
+        code, message = 130, interrupted
+    print(message, file=sys.stderr)
+    return code
+
+
+def check_output(path: str, option: str, suffixes: Sequence[str], part: str) -> None:
+    """Refuse a file that cannot be written, before any work is spent on it.
+
+    Args:
+        path: The file.
+        option: Names the file on the command line.
+        suffixes: Types that the file can have.
+        part: The part's file, which is not overwritten.
+
+    Raises:
+        ValueError: If it is of another type, a folder, or the part.
+        OSError: If its folder cannot be written to.
+    """
+    file = Path(path)
+    if file.suffix.lower() not in suffixes:
+        raise ValueError(
+            f"{file}: expected a file of type {', '.join(suffixes)} for {option} "
+            f"(got '{file.suffix}')"
+        )
+    check_folder(file)
+    if file.is_dir():
+        raise IsADirectoryError(f"{file}: is a folder; choose another {option}")
+    if file.resolve() == Path(part).resolve():
+        raise ValueError(f"{file}: would overwrite the part; choose another {option}")
+    folder = next(parent for parent in file.resolve().parents if parent.exists())
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f"{file}: cannot write into {folder}; choose another {option}")
+
+
+def pitch(text: str) -> float | tuple[float, float, float]:
+    """Parse the edge of a voxel, ``"2"``, or its three edges, ``"2,2,1"``."""
+    x, *others = (float(edge) for edge in text.split(","))
+    if not others:
+        return x
+    y, z = others
+    return x, y, z
+
+
+def add_pitch(parser: Any, default: Any = None, otherwise: str = "%(default)s") -> None:
+    """Add ``--pitch``.
+
+    Args:
+        parser: A parser or group.
+        default: Voxel edge, mm.
+        otherwise: The default in words.
+    """
+    text = f"voxel edge in mm, or three as X,Y,Z (default: {otherwise})"
+    parser.add_argument("--pitch", type=pitch, metavar="MM", default=default, help=text)
+
+
+def add_islands(parser: Any, otherwise: str) -> None:
+    """Add ``--islands``; ``otherwise`` is the default in words."""
+    text = f"unsupported voxels: drop them, refuse the part, or add powder (default: {otherwise})"
+    parser.add_argument("--islands", choices=ISLANDS, help=text)
+
+
+def add_workers(parser: Any) -> None:
+    """Add ``--workers``; None stands for one per core."""
+    text = "processes on this machine (default: one per core)"
+    parser.add_argument("--workers", type=int, metavar="N", help=text)
+
+
+def add_test_fraction(parser: Any, default: float = 0.2) -> None:
+    """Add ``--test-fraction``."""
+    text = "share of the parts in test/ (default: %(default)s)"
+    parser.add_argument("--test-fraction", type=float, default=default, help=text)
+
+
+def add_process(parser: argparse.ArgumentParser) -> None:
+    """Add the options of :data:`PROCESS_OPTIONS`, for :func:`read_process`."""
+    group = parser.add_argument_group("process (default: lpbf.Process())")
+    source = group.add_mutually_exclusive_group()
+    source.add_argument("--process", metavar="FILE.yaml", help="file of Process.to_yaml")
+    source.add_argument("--preset", choices=PRESETS, help="process by the name of a material")
+    add = group.add_argument
+    add("--material", metavar="NAME", help="name of the material")
+    add("--layer-height", type=float, metavar="MM", help="a multiple of the voxel height")
+    text = "along the scan vectors, across them, and in the build direction"
+    add("--inherent-strain", type=float, nargs=3, metavar=("EXX", "EYY", "EZZ"), help=text)
+    add("--scan", choices=SCANS, help="scan strategy")
+    add("--scan-rotation", type=float, metavar="DEG", help="degrees per powder layer")
+    add("--scan-angle", type=float, metavar="DEG", help="angle of the first layer in degrees")
+    add("--powder-layers", type=int, metavar="N", help="powder layers in a simulated layer")
+    add("--temperature", type=float, metavar="C", help="ambient temperature")
+    flag: Any = argparse.BooleanOptionalAction
+    add("--plasticity", action=flag, help="whether the material yields")
+    add("--release", action=flag, help="whether the part is cut from the plate at the end")
+    add("--base-plate", type=float, metavar="MM", help="thickness of an elastic plate")
+    add("--heat", action=flag, help="whether heat conduction is simulated; details by --process")
+
+
+def read_process(options: Mapping[str, Any]) -> Process:
+    """Return the process of the options of :data:`PROCESS_OPTIONS`.
+
+    Raises:
+        FileNotFoundError: If its file does not exist.
+        ValueError: If a value does not fit.
+    """
+    process = Process()
+    if options["process"] is not None:
+        process = Process.from_yaml(options["process"])
+    elif options["preset"] is not None:
+        process = Process.preset(options["preset"])
+    changes = {name: options[name] for name in _FIELDS if options[name] is not None}
+    if options["base_plate"] is not None:
+        plate = process.base_plate or BasePlate()
+        changes["base_plate"] = replace(plate, thickness=options["base_plate"])
+    if options["heat"] is not None:
+        changes["heat"] = (process.heat or Heat()) if options["heat"] else None
+    process = replace(process, **changes)
+    if options["scan"] is None:
+        return process
+    angles = {name: changes[name] for name in ("scan_rotation", "scan_angle") if name in changes}
+    return replace(process.with_scan(options["scan"]), **angles)
