@@ -1,29 +1,27 @@
-"""Tasks in processes of one thread each."""
+"""Tasks in worker processes of one thread each."""
 
 import os
 import signal
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import chain
+from contextlib import ExitStack, contextmanager
+from itertools import islice
 from multiprocessing import get_context, parent_process
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 Task = tuple[Any, ...]
 THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-"""Environment variables that hold the numerical libraries to a number of threads."""
+"""Environment variables that limit the threads of numerical libraries."""
 
 
 class WorkerLostError(BrokenProcessPool):
-    """Tasks whose worker died each time; those of the others that were begun are done.
+    """Tasks whose worker died at each try; all other tasks that were begun are done.
 
     Attributes:
-        tasks: Their arguments.
+        tasks: Arguments of these tasks.
     """
 
     def __init__(self, tasks: list[Task]) -> None:
@@ -34,112 +32,81 @@ class WorkerLostError(BrokenProcessPool):
 def run_tasks(
     function: Callable[..., T], tasks: Iterable[tuple[Any, ...]], workers: int
 ) -> Iterator[T]:
-    """Yields ``function(*task)`` of each task, as they finish.
+    """Yield ``function(*task)`` of each task, in the order in which they finish.
 
-    Also one worker is a process of its own with one thread, so that the rounding does not depend on
-    their number. The workers end with this process, even if it is killed. If a worker dies, the
-    tasks that were under way are tried again, and those under way when it happens once more are
-    tried alone; then the others go on.
+    Each worker is a process with one thread, even if there is only one worker: so rounding does not
+    depend on the number of workers. The workers end with this process, even if it is killed. If a
+    worker dies, its task is tried once more, while no other task runs; then the others continue.
 
     Args:
-        function: Of a module, as are the types of its arguments.
-        tasks: Arguments; taken as they are needed.
-        workers: Processes.
+        function: Function of a module, as are the types of its arguments.
+        tasks: Arguments of each call; taken from the iterable as workers become idle.
+        workers: Number of processes.
 
     Raises:
-        WorkerLostError: At the end, if tasks killed their worker also when alone; at once, if
-            two did before any task was done, as where no process can be started.
+        WorkerLostError: At the end, if workers died at both tries of a task; at once, if that
+            happened to two tasks before any was done, as where no process can be started.
     """
-    fresh = (_Try(task) for task in tasks)
-    again: deque[_Try] = deque()
-    alone: deque[_Try] = deque()
+    remaining = iter(tasks)
+    again: list[Task] = []
     lost: list[Task] = []
+    running: dict[Future[T], tuple[Task, bool, ProcessPoolExecutor]] = {}
     done = 0
-    while True:
-        single = bool(alone)
-        todo = iter([alone.popleft()]) if single else chain(_drain(again), fresh)
-        interrupted: list[_Try] = []
-        for result in _run(function, todo, 1 if single else workers, interrupted):
-            done += 1
-            yield result
-        if not single and not interrupted and not alone:
-            break
-        for attempt in interrupted:
-            attempt.deaths += 1
-            if attempt.deaths == 1:
-                again.append(attempt)
-            elif attempt.deaths == 2:
-                alone.append(attempt)
-            else:
-                lost.append(attempt.task)
-        if len(lost) > 1 and not done:
-            break
+    with _one_thread(), ExitStack() as stack:
+        # A pool for each worker: when it dies, it takes no other task with it.
+        idle = [stack.enter_context(_start_worker()) for _ in range(workers)]
+        while len(lost) < 2 or done:
+            alone = bool(again) and not running
+            # No new task starts until all that must be tried again have been.
+            count = 0 if again else len(idle)
+            for task in [again.pop()] if alone else islice(remaining, count):
+                worker = idle.pop()
+                try:
+                    future = worker.submit(function, *task)
+                except BrokenProcessPool:  # it died while idle
+                    worker = stack.enter_context(_start_worker())
+                    future = worker.submit(function, *task)
+                running[future] = task, alone, worker
+            if not running:
+                break
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                task, was_alone, worker = running.pop(future)
+                try:
+                    result = future.result()
+                except BrokenProcessPool:
+                    (lost if was_alone else again).append(task)
+                    idle.append(stack.enter_context(_start_worker()))
+                else:
+                    done += 1
+                    idle.append(worker)
+                    yield result
     if lost:
         raise WorkerLostError(lost)
 
 
-@dataclass
-class _Try:
-    task: Task
-    deaths: int = 0
-
-
-def _drain(attempts: deque[_Try]) -> Iterator[_Try]:
-    while attempts:
-        yield attempts.popleft()
-
-
-def _run(
-    function: Callable[..., T], todo: Iterator[_Try], workers: int, interrupted: list[_Try]
-) -> Iterator[T]:
-    """Runs tasks until there are none or a worker dies; adds those that it left unfinished."""
-    # A new interpreter reads the limits before any library does; a forked one, or one of a server
-    # that runs already, may have its threads.
-    with (
-        _one_thread(),
-        ProcessPoolExecutor(workers, get_context("spawn"), initializer=_end_with_parent) as pool,
-    ):
-        running: dict[Future[T], _Try] = {}
-        try:
-            while True:
-                # One more than they work on keeps them busy; more would be more to do again.
-                while not interrupted and len(running) < 2 * workers:
-                    attempt = next(todo, None)
-                    if attempt is None:
-                        break
-                    try:
-                        running[pool.submit(function, *attempt.task)] = attempt
-                    except BrokenProcessPool:
-                        interrupted.append(attempt)
-                if not running:
-                    return
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    attempt = running.pop(future)
-                    try:
-                        result = future.result()
-                    except BrokenProcessPool:
-                        interrupted.append(attempt)
-                    else:
-                        yield result
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+def _start_worker() -> ProcessPoolExecutor:
+    # A new interpreter reads the limits before any library does; a forked one, or one from a
+    # server that runs already, may have its threads.
+    return ProcessPoolExecutor(1, get_context("spawn"), initializer=_end_with_parent)
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """For the numerical libraries of processes that are started within."""
+    """Limit the numerical libraries of processes that start in this context to one thread."""
     before = {name: os.environ.get(name) for name in THREAD_LIMITS}
     os.environ.update(dict.fromkeys(THREAD_LIMITS, "1"))
     try:
         yield
     finally:
-        os.environ.update({name: value for name, value in before.items() if value is not None})
-        for name in [name for name, value in before.items() if value is None]:
-            del os.environ[name]
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _end_with_parent() -> None:
-    signal.signal(signal.SIGINT, lambda *_: os._exit(1))  # Ctrl-C, which the parent reports
+    signal.signal(signal.SIGINT, lambda *_: os._exit(1))  # the parent reports Ctrl-C
     parent = parent_process()
     assert parent is not None
 

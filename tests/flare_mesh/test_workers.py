@@ -104,6 +104,31 @@ def test_tasks_of_a_worker_that_was_killed_are_done_again(tmp_path):
     assert (tmp_path / "died").exists()
 
 
+def die_beside_others(folder, number):
+    """Kills its process at the first try of task 1, while tasks 0 and 2 run."""
+    running = folder / f"{number}.running"
+    running.touch()
+    with (folder / f"{number}.tries").open("a") as tries:
+        tries.write("x")
+    deadline = time.monotonic() + 60
+    while len(list(folder.glob("[012].tries"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    found = sorted(folder.glob("*.running"))
+    if number == 1 and len((folder / "1.tries").read_text()) == 1:
+        os.kill(os.getpid(), 9)
+    time.sleep(0.3 if number < 3 else 0)
+    running.unlink()
+    return number, found == [running]
+
+
+def test_a_task_whose_worker_died_is_tried_alone_and_no_other_is_repeated(tmp_path):
+    alone = dict(run_tasks(die_beside_others, [(tmp_path, i) for i in range(12)], 3))
+    assert sorted(alone) == list(range(12))
+    assert alone[1]
+    tries = {int(path.stem): len(path.read_text()) for path in tmp_path.glob("*.tries")}
+    assert tries == {**dict.fromkeys(range(12), 1), 1: 2}
+
+
 def die_of_some(number):
     if number in (2, 7):
         os.kill(os.getpid(), 9)
