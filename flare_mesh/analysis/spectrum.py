@@ -10,7 +10,7 @@ from torch import Tensor
 from flare_mesh.nn.graphs import Graphs
 from flare_mesh.nn.streaming import pieces
 from flare_mesh.ops import checks
-from flare_mesh.ops.layout import flat, log_weights
+from flare_mesh.ops.layout import flatten_nodes, log_weights
 from flare_mesh.ops.precision import sum_dtype, wide
 
 # Numbers in each of the few work arrays that hold the scores of a piece of the nodes.
@@ -78,9 +78,9 @@ def mixing_spectrum(
 def spectrum_of(query: Tensor, key: Tensor, graphs: Graphs, scale: float) -> Tensor:
     """:func:`mixing_spectrum` on flat tensors, unchecked; query [B, H, M, D], key [N, H, D]."""
     eigenvalues = query.new_zeros(query.shape[:3], dtype=torch.float64)
-    for graph, (start, end) in enumerate(pairwise(graphs.layout.ptr.tolist())):
-        log_weight = None if graphs.log_weight is None else graphs.log_weight[start:end]
-        gram = _gram(query[graph].double(), key[start:end], log_weight, scale)
+    for graph, (start, stop) in enumerate(pairwise(graphs.layout.offsets)):
+        log_weight = None if graphs.log_weight is None else graphs.log_weight[start:stop]
+        gram = _gram(query[graph].double(), key[start:stop], log_weight, scale)
         eigenvalues[graph] = torch.linalg.eigvalsh(gram).flip(-1)
     return eigenvalues.clamp(0.0, 1.0)  # rounding
 
@@ -169,11 +169,11 @@ def maps_of(query: Tensor, key: Tensor, graphs: Graphs, scale: float) -> list[At
     """:func:`attention_maps` on flat tensors, unchecked; query [B, H, M, D], key [N, H, D]."""
     query, key = query.to(sum_dtype(key)), wide(key)
     maps = []
-    for graph, (start, end) in enumerate(pairwise(graphs.layout.ptr.tolist())):
-        scores = scale * query[graph] @ key[start:end].permute(1, 2, 0)  # [H, M, N]
+    for graph, (start, stop) in enumerate(pairwise(graphs.layout.offsets)):
+        scores = scale * query[graph] @ key[start:stop].permute(1, 2, 0)  # [H, M, N]
         decode = scores.mT.softmax(-1)
         if graphs.log_weight is not None:
-            scores = scores + graphs.log_weight[start:end].to(scores.dtype)
+            scores = scores + graphs.log_weight[start:stop].to(scores.dtype)
         maps.append(AttentionMaps(scores.softmax(-1), decode))
     return maps
 
@@ -182,9 +182,9 @@ def _checked_and_flat(
     query: Tensor, key: Tensor, ptr: Tensor | None, weight: Tensor | None
 ) -> tuple[Tensor, Tensor, Graphs]:
     """Checked queries [B, H, M, D] and keys [N, H, D] of either layout."""
-    count = checks.check_layout(key, ptr, None, weight)
-    checks.check_latents("query", query, key, count, shared=True)
-    checks.check_same("query", query, key)
+    layout = checks.checked_layout(query, key, ptr, None, weight)
     checks.check_finite(query=query, key=key)
-    query, (key,), layout = flat(query, (key,), ptr, None)
+    if ptr is None:
+        (key,) = flatten_nodes((key,), None)
+    query = query.expand(layout.num_graphs, *query.shape[-3:])
     return query, key, Graphs(layout, log_weights(weight, None))

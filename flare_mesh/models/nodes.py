@@ -57,12 +57,9 @@ def read_nodes(
         x, pos = data.x, data.pos
         if batch is None and ptr is None:
             batch = data.batch
-            stated = data.ptr if batch is not None and "ptr" in data else None
-            # Offsets are out of date where nodes were taken out of a batch.
-            current = stated is not None and (
-                torch.compiler.is_compiling() or int(stated[-1]) == data.num_nodes
-            )
-            ptr = stated if current else None
+            # The number of graphs alone: offsets are out of date in a subgraph of a batch.
+            if batch is not None and batch_size is None and "ptr" in data:
+                batch_size = len(data.ptr) - 1
         if weight is None and "weight" in data:
             weight = data.weight
         if edge_index is None and model.uses_edges:

@@ -10,7 +10,6 @@ from torch.utils.checkpoint import checkpoint
 from flare_mesh.models.field_model import FieldModel
 from flare_mesh.models.nodes import read_nodes
 from flare_mesh.nn.mixing_block import MixingBlock
-from flare_mesh.nn.packing import Packing
 from flare_mesh.nn.slice_attention import SliceAttention
 
 
@@ -68,11 +67,10 @@ class SliceModel(FieldModel):
         within a graph matter.
         """
         nodes = read_nodes(self, x, pos, batch, ptr, weight, edge_index, batch_size)
-        packing = Packing(nodes.graphs)
         h = self.embed(nodes.features()) + self.placeholder
         for block in self.blocks:
             if self.checkpointing and torch.is_grad_enabled():
-                h = checkpoint(block, h, packing, use_reentrant=False)
+                h = checkpoint(block, h, nodes.graphs, use_reentrant=False)
             else:
-                h = block(h, packing)
+                h = block(h, nodes.graphs)
         return self.head(self.norm(h))

@@ -10,7 +10,6 @@ from flare_mesh.models.field_model import FieldModel
 from flare_mesh.models.nodes import read_nodes
 from flare_mesh.nn import ResidualMLP
 from flare_mesh.nn.mixing_block import MixingBlock
-from flare_mesh.nn.packing import Packing
 from flare_mesh.nn.resolver import build_norm
 from flare_mesh.nn.self_attention import SelfAttention
 
@@ -106,11 +105,10 @@ class Transformer(FieldModel):
         the scores.
         """
         nodes = read_nodes(self, x, pos, batch, ptr, weight, edge_index, batch_size)
-        packing = Packing(nodes.graphs)
         h = self.embed(nodes.features())
         for block in self.blocks:
             if self.checkpointing and torch.is_grad_enabled():
-                h = checkpoint(block, h, packing, use_reentrant=False)
+                h = checkpoint(block, h, nodes.graphs, use_reentrant=False)
             else:
-                h = block(h, packing)
+                h = block(h, nodes.graphs)
         return self.head(self.norm(h))

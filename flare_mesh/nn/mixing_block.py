@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from flare_mesh.nn.packing import Packing
+from flare_mesh.nn.graphs import Graphs
 from flare_mesh.nn.resolver import build_norm
 
 
@@ -11,7 +11,7 @@ class MixingBlock(nn.Module):
 
     Args:
         channels: Channels C.
-        attention: Takes nodes [N, C] and a :class:`~flare_mesh.nn.packing.Packing`.
+        attention: Takes nodes [N, C] and a their :class:`~flare_mesh.nn.graphs.Graphs`.
         mlp_ratio: Width of the hidden layer over C.
         norm: ``"layer"`` or ``"rms"``.
 
@@ -38,6 +38,6 @@ class MixingBlock(nn.Module):
             nn.Linear(channels, hidden), nn.GELU(), nn.Linear(hidden, channels)
         )
 
-    def forward(self, x: Tensor, packing: Packing) -> Tensor:
-        x = x + self.attention(self.norm1(x), packing)
+    def forward(self, x: Tensor, graphs: Graphs) -> Tensor:
+        x = x + self.attention(self.norm1(x), graphs)
         return x + self.mlp(self.norm2(x))

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from flare_mesh.nn.packing import Packing
-from flare_mesh.ops.sdpa import _encode_group
+from flare_mesh.nn.graphs import Graphs
+from flare_mesh.ops.sdpa import biased_attention
 
 
 class SelfAttention(nn.Module):
@@ -38,15 +38,15 @@ class SelfAttention(nn.Module):
         self.project = nn.Linear(channels, 3 * channels)
         self.out = nn.Linear(channels, channels)
 
-    def forward(self, x: Tensor, packing: Packing) -> Tensor:
-        """Mixes the nodes of each graph."""
+    def forward(self, x: Tensor, graphs: Graphs) -> Tensor:
         projected = self.project(x).unflatten(-1, (3, self.heads, -1)).unbind(-3)
-        return self.out(packing.map(self._attend, *projected).flatten(-2))
+        packing, log_weight = graphs.layout.packing, graphs.log_weight
+        return self.out(packing.map(self._attend, *projected, log_weight=log_weight).flatten(-2))
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
         """[B, L, H, D] of all."""
         q, k, v = (t.transpose(1, 2) for t in (query, key, value))
         # Autocast would round the logarithms of weights to half precision.
         with torch.autocast(query.device.type, enabled=False):
-            mixed = _encode_group(q, k, v, bias, q.shape[-1] ** -0.5)
+            mixed = biased_attention(q, k, v, bias, q.shape[-1] ** -0.5)
         return mixed.transpose(1, 2).to(value.dtype)

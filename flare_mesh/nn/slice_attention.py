@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, scaled_dot_product_attention
 
-from flare_mesh.nn.packing import Packing
-from flare_mesh.ops.layout import MASKED
+from flare_mesh.nn.graphs import Graphs
+from flare_mesh.ops.packing import MASKED
 from flare_mesh.ops.precision import wide
 
 _EPSILON = 1e-5  # of the authors' code: keeps slices without members finite
@@ -75,12 +75,12 @@ class SliceAttention(nn.Module, ABC):
         """Noise of the shape of the scores, or None."""
         return None
 
-    def forward(self, x: Tensor, packing: Packing) -> Tensor:
-        """Mixes the nodes of each graph."""
+    def forward(self, x: Tensor, graphs: Graphs) -> Tensor:
         projected = self.project(x)
         values = self.node_values(x, projected)
         nodes = (t.unflatten(-1, (self.heads, -1)) for t in (projected, values))
-        return self.out(packing.map(self._mix, *nodes).flatten(-2))
+        packing, log_weight = graphs.layout.packing, graphs.log_weight
+        return self.out(packing.map(self._mix, *nodes, log_weight=log_weight).flatten(-2))
 
     def _mix(self, projected: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
         """[B, L, H, D] of all."""

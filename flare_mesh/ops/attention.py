@@ -4,11 +4,7 @@ import torch
 from torch import Tensor
 
 from flare_mesh.ops import backends, checks
-from flare_mesh.ops.layout import Layout, flat, log_weights, unflatten
-
-
-def _checked() -> bool:
-    return not torch.compiler.is_compiling()
+from flare_mesh.ops.layout import Layout, flatten_nodes, log_weights, unflatten
 
 
 def flare_attention(
@@ -55,8 +51,8 @@ def flare_attention(
         ValueError: If shapes, dtypes, devices, ``ptr``, ``mask`` or ``weight`` do not fit, or the
             backend is unknown. Compiled code skips these checks.
     """
-    given = _checked_and_flat(query, key, value, ptr, mask, weight, scale, check_finite)
-    mixed = backends.mix(*given, scale=scale, backend=backend)
+    flat = _flatten(query, key, value, ptr, mask, weight, scale, check_finite)
+    mixed = backends.mix(*flat, scale=scale, backend=backend)
     return _like_input(mixed, ptr, mask, key)
 
 
@@ -99,8 +95,8 @@ def flare_encode(
     Raises:
         ValueError: As :func:`flare_attention`.
     """
-    given = _checked_and_flat(query, key, value, ptr, mask, weight, scale, check_finite)
-    return backends.encode(*given, scale=scale, backend=backend)
+    flat = _flatten(query, key, value, ptr, mask, weight, scale, check_finite)
+    return backends.encode(*flat, scale=scale, backend=backend)
 
 
 def flare_decode(
@@ -138,22 +134,21 @@ def flare_decode(
     Raises:
         ValueError: As :func:`flare_attention`.
     """
-    if _checked():
-        graphs = checks.check_layout(key, ptr, mask, None)
-        checks.check_latents("query", query, key, graphs, shared=True)
-        checks.check_same("query", query, key)
-        checks.check_latents("latent", latent, key, graphs, shared=False)
+    layout = checks.checked_layout(query, key, ptr, mask, None)
+    if not torch.compiler.is_compiling():
+        checks.check_scale(scale)
+        checks.check_latents("latent", latent, key, layout.num_graphs)
         if not latent.is_floating_point() or latent.device != key.device:
             checks.fail("'latent'", f"of a floating-point dtype on {key.device}",
                         f"{latent.dtype} on {latent.device}")  # fmt: skip
         if latent.shape[-2] != query.shape[-2]:
             checks.fail("'latent'", f"to hold the {query.shape[-2]} latents of 'query'",
                         list(latent.shape))  # fmt: skip
-        checks.check_scale(scale)
-    flat_query, (flat_key,), layout = flat(query, (key,), ptr, mask)
-    if check_finite and _checked():
+    flat_key = key if ptr is not None else flatten_nodes((key,), mask)[0]
+    if check_finite and not torch.compiler.is_compiling():
         checks.check_finite(query=query, key=flat_key, latent=latent)
-    mixed = backends.decode(flat_query, flat_key, latent, layout, scale=scale, backend=backend)
+    query = query.expand(layout.num_graphs, *query.shape[-3:])
+    mixed = backends.decode(query, flat_key, latent, layout, scale=scale, backend=backend)
     return _like_input(mixed, ptr, mask, key)
 
 
@@ -180,7 +175,7 @@ def flare_merge(latents: Tensor, logsumexps: Tensor, dim: int = 0) -> tuple[Tens
     return (share.unsqueeze(-1) * latents).sum(dim), total
 
 
-def _checked_and_flat(
+def _flatten(
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -190,23 +185,20 @@ def _checked_and_flat(
     scale: float,
     check_finite: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Layout, Tensor | None]:
-    """What the backends encode: queries, keys, values, layout and log weights."""
-    if _checked():
-        graphs = checks.check_layout(key, ptr, mask, weight)
-        _check_value_and_query(query, key, value, graphs)
+    """Checked input of the backends: query, key, value, layout and log weights."""
+    layout = checks.checked_layout(query, key, ptr, mask, weight)
+    checking = not torch.compiler.is_compiling()
+    if checking:
         checks.check_scale(scale)
-    flat_query, (flat_key, flat_value), layout = flat(query, (key, value), ptr, mask)
-    if check_finite and _checked():
-        checks.check_finite(query=query, key=flat_key, value=flat_value)
-    return flat_query, flat_key, flat_value, layout, log_weights(weight, mask)
-
-
-def _check_value_and_query(query: Tensor, key: Tensor, value: Tensor, graphs: int) -> None:
-    if value.shape != key.shape:
-        checks.fail("'value'", f"of the shape of 'key', {list(key.shape)}", list(value.shape))
-    checks.check_same("value", value, key)
-    checks.check_same("query", query, key)
-    checks.check_latents("query", query, key, graphs, shared=True)
+        if value.shape != key.shape:
+            checks.fail("'value'", f"of the shape of 'key', {list(key.shape)}", list(value.shape))
+        checks.check_same("value", value, key)
+    if ptr is None:
+        key, value = flatten_nodes((key, value), mask)
+    if check_finite and checking:
+        checks.check_finite(query=query, key=key, value=value)
+    query = query.expand(layout.num_graphs, *query.shape[-3:])
+    return query, key, value, layout, log_weights(weight, mask)
 
 
 def _like_input(mixed: Tensor, ptr: Tensor | None, mask: Tensor | None, key: Tensor) -> Tensor:

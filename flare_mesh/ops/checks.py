@@ -1,58 +1,76 @@
-"""What the mixer's public functions expect of their input; the errors say what was got."""
+"""Checks of the mixer's input, at the public functions and modules."""
 
 from typing import NoReturn
 
 import torch
 from torch import Tensor
 
+from flare_mesh.ops.layout import Layout, equal_layout
+
 
 def fail(name: str, expected: str, got: object) -> NoReturn:
-    """Raises the one kind of error that bad input gets."""
+    """Raise the error of all these checks."""
     raise ValueError(f"flare_mesh: expected {name} {expected} (got {got})")
 
 
-def check_layout(
-    key: Tensor, ptr: Tensor | None, mask: Tensor | None, weight: Tensor | None
-) -> int:
-    """Checks node tensors against ``key``, [N, H, D] with ``ptr`` or [B, H, N, D] without.
+def checked_layout(
+    query: Tensor, key: Tensor, ptr: Tensor | None, mask: Tensor | None, weight: Tensor | None
+) -> Layout:
+    """Layout of the nodes of ``key``, [N, H, D] with ``ptr`` or [B, H, N, D] without.
 
-    Returns:
-        Number of graphs.
+    Compiled code skips the checks.
+
+    Raises:
+        ValueError: If a shape, dtype or device does not fit the others, or a value is impossible.
     """
-    layout, dims = ("[N, H, D]", 3) if ptr is not None else ("[B, H, N, D]", 4)
+    if torch.compiler.is_compiling():
+        if ptr is not None:
+            return Layout(ptr)
+        return equal_layout(key.shape[0], key.shape[2], key.device)
+    expected, dims = ("[N, H, D]", 3) if ptr is not None else ("[B, H, N, D]", 4)
     if key.dim() != dims:
-        fail(f"'key' {'with' if ptr is not None else 'without'} 'ptr'", layout, list(key.shape))
+        fail(f"'key' {'with' if ptr is not None else 'without'} 'ptr'", expected, list(key.shape))
     if not key.is_floating_point():
         fail("'key'", "of a floating-point dtype", key.dtype)
     if ptr is not None:
         if mask is not None:
             raise ValueError("flare_mesh: 'mask' belongs to dense input; got it with 'ptr'")
-        node_shape = (len(key),)
-        graphs = check_ptr(ptr, len(key), key.device)
+        layout = ragged_layout(ptr, len(key), key.device)
+        check_mask_and_weight(None, weight, (len(key),), key.device)
     else:
         graphs, _, nodes, _ = key.shape
-        node_shape = (graphs, nodes)
-    check_mask_and_weight(mask, weight, node_shape, key.device)
-    return graphs
+        layout = equal_layout(graphs, nodes, key.device)
+        check_mask_and_weight(mask, weight, (graphs, nodes), key.device)
+    check_latents("query", query, key, layout.num_graphs, shared=True)
+    check_same("query", query, key)
+    return layout
 
 
-def check_ptr(ptr: Tensor, nodes: int, device: torch.device) -> int:
-    """Checks offsets of graphs for the kernels; returns the number of graphs."""
+def ragged_layout(ptr: Tensor, nodes: int, device: torch.device) -> Layout:
+    """Layout with these offsets of the graphs, checked unless the code is being compiled."""
+    if torch.compiler.is_compiling():
+        return Layout(ptr)
     if ptr.dtype != torch.int64:
         fail("'ptr'", "of dtype int64 and shape [B + 1]", f"{ptr.dtype} {list(ptr.shape)}")
     if ptr.device != device:
         fail("'ptr'", f"on the device of the nodes, {device}", ptr.device)
-    return len(check_offsets(ptr, nodes)) - 1
+    check_ptr(ptr)
+    offsets = ptr.tolist()
+    check_offsets(offsets, nodes)
+    return Layout(ptr, offsets=offsets)
 
 
-def check_offsets(ptr: Tensor, nodes: int) -> list[int]:
-    """Checks offsets of graphs, any integers on any device; returns them as a list."""
+def check_ptr(ptr: Tensor) -> None:
+    """Check the shape of offsets of graphs, integers of any size."""
     if ptr.dim() != 1 or ptr.numel() < 1 or ptr.is_floating_point():
         fail("'ptr'", "to be integers of shape [B + 1]", f"{ptr.dtype} {list(ptr.shape)}")
-    bounds = ptr.tolist()
-    if bounds[0] != 0 or bounds[-1] != nodes or bounds != sorted(bounds):
-        fail("'ptr'", f"to rise from 0 to N = {nodes}", bounds if len(bounds) < 9 else "...")
-    return bounds
+
+
+def check_offsets(offsets: list[int], nodes: int) -> None:
+    """Check the values of offsets of graphs."""
+    if offsets[0] != 0 or offsets[-1] != nodes or offsets != sorted(offsets):
+        got = offsets if len(offsets) < 9 else "..."
+        fail("'ptr'", f"to rise from 0 to N = {nodes}", got)
 
 
 def check_mask_and_weight(
@@ -73,14 +91,18 @@ def check_mask_and_weight(
     if weight is not None:
         if not weight.is_floating_point():
             fail("'weight'", "of a floating-point dtype", weight.dtype)
-        seen = weight if mask is None else weight[mask]
-        if not bool(((seen > 0) & seen.isfinite()).all()):
-            bad = seen[~((seen > 0) & seen.isfinite())]
-            fail("'weight'", "to be positive and finite", f"{len(bad)} others, {float(bad[0])}")
+        bad = ~((weight > 0) & weight.isfinite())
+        if mask is not None:
+            bad &= mask
+        if bool(bad.any()):
+            found = weight[bad]
+            fail("'weight'", "to be positive and finite", f"{len(found)} others, {float(found[0])}")
 
 
-def check_latents(name: str, tensor: Tensor, like: Tensor, graphs: int, shared: bool) -> None:
-    """Checks a [B, H, M, D] tensor ([H, M, D] too if ``shared``) against the heads of ``like``."""
+def check_latents(
+    name: str, tensor: Tensor, like: Tensor, graphs: int, *, shared: bool = False
+) -> None:
+    """Check a [B, H, M, D] tensor ([H, M, D] too if ``shared``) against the heads of ``like``."""
     heads, channels = like.shape[-2 if like.dim() == 3 else 1], like.shape[-1]
     shape = (heads, tensor.shape[-2] if tensor.dim() > 1 else 0, channels)
     fits = tuple(tensor.shape) == (graphs, *shape)

@@ -1,35 +1,59 @@
 """The flat layout that all backends compute in: the nodes of all graphs, one after another."""
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
+from flare_mesh.ops.packing import MASKED, GraphGroup, Packing, pack_graphs
 from flare_mesh.ops.precision import wide
 
-# Added to the encode logits of masked nodes. Finite, so that no NaN arises where nothing else is.
-MASKED = -1e30
 
+class Layout:
+    """Offsets of the graphs of a batch, their host copy, and the packing that follows from them.
 
-class Layout(NamedTuple):
-    """Which nodes belong to which graph.
+    Host copy and packing are made at first use and cached: on a GPU, a whole forward pass waits
+    for ``ptr`` once.
 
-    Attributes:
+    Args:
         ptr: Offsets of the graphs, int64 [B + 1].
-        equal: Nodes of each graph where all have as many: known without reading ``ptr``.
+        equal: Nodes of each graph where all have the same number; ``ptr`` is then never read.
+        offsets: Host copy of ``ptr`` where there is one already.
     """
 
-    ptr: Tensor
-    equal: int | None = None
+    def __init__(
+        self, ptr: Tensor, *, equal: int | None = None, offsets: list[int] | None = None
+    ) -> None:
+        self.ptr = ptr
+        self.equal = equal
+        self._offsets = offsets
+        self._packing: Packing | None = None
 
     @property
     def num_graphs(self) -> int:
         return self.ptr.shape[0] - 1
 
+    @property
+    def offsets(self) -> list[int]:
+        """Host copy of ``ptr``."""
+        if self._offsets is None and self.equal is not None:
+            self._offsets = [graph * self.equal for graph in range(self.num_graphs + 1)]
+        elif self._offsets is None:
+            self._offsets = self.ptr.tolist()
+        return self._offsets
+
+    @property
+    def packing(self) -> Packing:
+        """The graphs in groups of similar size."""
+        if self._packing is None and self.equal is not None:
+            every = GraphGroup(self.num_graphs, slice(None), slice(None))
+            self._packing = Packing([every] if self.equal and self.num_graphs else [])
+        elif self._packing is None:
+            self._packing = pack_graphs(self.ptr, self.offsets)
+        return self._packing
+
 
 def equal_layout(graphs: int, nodes: int, device: torch.device) -> Layout:
     """Layout of ``graphs`` graphs of ``nodes`` nodes each."""
-    return Layout(torch.arange(graphs + 1, device=device) * nodes, nodes)
+    return Layout(torch.arange(graphs + 1, device=device) * nodes, equal=nodes)
 
 
 def log_weights(weight: Tensor | None, mask: Tensor | None) -> Tensor | None:
@@ -39,30 +63,17 @@ def log_weights(weight: Tensor | None, mask: Tensor | None) -> Tensor | None:
     if weight is None:
         log_weight = torch.zeros(mask.shape, device=mask.device)
     else:
-        # A positive stand-in under the mask keeps log and its gradient free of NaN.
+        # A positive number under the mask: log and its gradient stay free of NaN.
         log_weight = wide(weight.masked_fill(~mask, 1.0)).log()
     return log_weight.masked_fill(~mask, MASKED).flatten()
 
 
-def flat(
-    query: Tensor, nodes: tuple[Tensor, ...], ptr: Tensor | None, mask: Tensor | None
-) -> tuple[Tensor, tuple[Tensor, ...], Layout]:
-    """Queries [B, H, M, D] and node tensors [N, H, D] of flat (with ``ptr``) or dense input."""
-    key = nodes[0]
-    if ptr is not None:
-        layout = Layout(ptr)
-    else:
-        layout = equal_layout(key.shape[0], key.shape[2], key.device)
-        if mask is not None:
-            # No weight however small would stop NaN or inf held by a padded key or value.
-            nodes = tuple(t.masked_fill(~mask[:, None, :, None], 0.0) for t in nodes)
-        nodes = tuple(flatten(t) for t in nodes)
-    return query.expand(layout.num_graphs, *query.shape[-3:]), nodes, layout
-
-
-def flatten(dense: Tensor) -> Tensor:
-    """[B, H, N, D] to [B N, H, D]; free where the memory lies as [B, N, H, D]."""
-    return dense.transpose(1, 2).flatten(0, 1)
+def flatten_nodes(nodes: tuple[Tensor, ...], mask: Tensor | None) -> tuple[Tensor, ...]:
+    """Dense node tensors [B, H, N, D] as flat ones [B N, H, D], 0 at masked nodes."""
+    if mask is not None:
+        # No weight however small would stop NaN or inf in a padded key or value.
+        nodes = tuple(t.masked_fill(~mask[:, None, :, None], 0.0) for t in nodes)
+    return tuple(t.transpose(1, 2).flatten(0, 1) for t in nodes)
 
 
 def unflatten(flat: Tensor, graphs: int, nodes: int) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flare_mesh.ops.checks import check_offsets
+from flare_mesh.ops.checks import check_offsets, check_ptr
 
 
 def radius_graph(
@@ -49,14 +49,16 @@ def radius_graph(
         raise ValueError(f"radius_graph: expected 'max_neighbors' >= 1 (got {max_neighbors})")
     if ptr is None:
         ptr = torch.tensor([0, len(pos)], device=pos.device)
-    bounds = check_offsets(ptr, len(pos))
+    check_ptr(ptr)
+    offsets = ptr.tolist()
+    check_offsets(offsets, len(pos))
     if pos.device.type != "cpu":
         return _search_by_extension(pos.detach(), radius, ptr, max_neighbors)
     points = pos.detach().double().numpy()
     search = torch.compiler.disable(_search_by_tree)  # it would trace NumPy as torch
     parts = [
         start + search(points[start:stop], radius, max_neighbors)  # pyright: ignore[reportCallIssue]
-        for start, stop in pairwise(bounds)
+        for start, stop in pairwise(offsets)
         if stop - start > 1
     ]
     return torch.from_numpy(np.concatenate([np.empty((2, 0), np.int64), *parts], axis=1))

@@ -24,11 +24,11 @@ def encode(
     query, key, value = wide(query), wide(key), wide(value)
     latents = [query.new_zeros(0, *query.shape[1:])]
     sums = [query.new_zeros(0, *query.shape[1:3])]
-    for graph, (start, end) in enumerate(pairwise(layout.ptr.tolist())):
-        scores = scale * query[graph] @ key[start:end].permute(1, 2, 0)  # [H, M, N]
+    for graph, (start, stop) in enumerate(pairwise(layout.offsets)):
+        scores = scale * query[graph] @ key[start:stop].permute(1, 2, 0)  # [H, M, N]
         if log_weight is not None:
-            scores = scores + log_weight[start:end].to(scores.dtype)
-        latents.append((torch.softmax(scores, dim=-1) @ value[start:end].transpose(0, 1))[None])
+            scores = scores + log_weight[start:stop].to(scores.dtype)
+        latents.append((torch.softmax(scores, dim=-1) @ value[start:stop].transpose(0, 1))[None])
         sums.append(torch.logsumexp(scores, dim=-1)[None])
     return torch.cat(latents), torch.cat(sums)
 
@@ -38,7 +38,7 @@ def decode(query: Tensor, key: Tensor, latent: Tensor, layout: Layout, scale: fl
     dtype = key.dtype
     query, key, latent = wide(query), wide(key), latent.to(sum_dtype(key))
     parts = [key[:0]]
-    for graph, (start, end) in enumerate(pairwise(layout.ptr.tolist())):
-        scores = scale * key[start:end].transpose(0, 1) @ query[graph].transpose(-1, -2)
+    for graph, (start, stop) in enumerate(pairwise(layout.offsets)):
+        scores = scale * key[start:stop].transpose(0, 1) @ query[graph].transpose(-1, -2)
         parts.append((torch.softmax(scores, dim=-1) @ latent[graph]).transpose(0, 1))
     return torch.cat(parts).to(dtype)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from flare_mesh.nn.encoders.point_encoder import PointEncoder
 from flare_mesh.nn.residual_mlp import ResidualMLP
-from flare_mesh.ops.checks import check_offsets
+from flare_mesh.ops.checks import check_offsets, check_ptr
 from flare_mesh.ops.radius_graph import radius_graph
 
 
@@ -134,19 +134,24 @@ def _check_edges(edge_index: Tensor, num_nodes: int, ptr: Tensor | None) -> None
         )
     if not edge_index.numel():
         return
-    least, most = (int(bound) for bound in edge_index.aminmax())
+    crosses = torch.zeros(edge_index.shape[1], dtype=torch.bool, device=edge_index.device)
+    if ptr is not None:
+        check_ptr(ptr)
+        source, target = torch.searchsorted(ptr.to(edge_index.dtype), edge_index, right=True)
+        crosses = source != target
+    # All values are read at once: each read waits for the device.
+    values = [torch.stack(edge_index.aminmax()), crosses.any()[None]]
+    least, most, crossing, *offsets = torch.cat(values if ptr is None else [*values, ptr]).tolist()
     if least < 0 or most >= num_nodes:
         raise ValueError(
             f"GraphEncoder: expected node numbers from 0 to {num_nodes - 1} in 'edge_index' "
             f"(got {least} to {most})"
         )
     if ptr is not None:
-        check_offsets(ptr, num_nodes)
-        graph = torch.arange(len(ptr) - 1, device=ptr.device).repeat_interleave(ptr.diff())
-        source, target = graph[edge_index]
-        if bool((source != target).any()):
-            edge = edge_index[:, (source != target).nonzero()[0, 0]].tolist()
-            raise ValueError(
-                "GraphEncoder: expected the edges of each graph to stay within it (got an edge "
-                f"from node {edge[0]} to node {edge[1]} of another graph)"
-            )
+        check_offsets(offsets, num_nodes)
+    if crossing:
+        source, target = edge_index[:, crosses.nonzero()[0, 0]].tolist()
+        raise ValueError(
+            "GraphEncoder: expected the edges of each graph to stay within it (got an edge "
+            f"from node {source} to node {target} of another graph)"
+        )

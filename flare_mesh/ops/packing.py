@@ -1,0 +1,169 @@
+"""Graphs of a flat batch as dense tensors, for operators that take all nodes of a graph at once."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+# Added to the encode logits of masked nodes. Finite, so that no NaN arises where nothing else is.
+MASKED = -1e30
+
+# The largest graph of a group has at most this many times the nodes of the smallest: few calls
+# for many small graphs, little padding for graphs of unequal size.
+_SIZE_RATIO = 1.25
+
+
+@dataclass
+class GraphGroup:
+    """Graphs of similar size, side by side in one dense tensor.
+
+    Attributes:
+        count: Number G of graphs.
+        graphs: Index of the graphs in the batch, [G].
+        nodes: Index of their nodes, [G, L]; a slice where nothing has to be copied.
+        valid: Which rows are nodes and not padding, [G, L]; None without padding.
+    """
+
+    count: int
+    graphs: Tensor | slice
+    nodes: Tensor | slice
+    valid: Tensor | None = None
+
+    def pack(self, flat: Tensor) -> Tensor:
+        """[N, ...] to [G, L, ...]."""
+        if isinstance(self.nodes, slice):
+            return flat[self.nodes].unflatten(0, (self.count, -1))
+        return flat.index_select(0, self.nodes.flatten()).unflatten(0, self.nodes.shape)
+
+    def bias(self, log_weight: Tensor | None) -> Tensor | None:
+        """Log weights [G, L], :data:`MASKED` at padding; None where all would be 0."""
+        if self.valid is None:
+            return None if log_weight is None else self.pack(log_weight)
+        if log_weight is None:
+            packed = torch.zeros(self.valid.shape, device=self.valid.device)
+        else:
+            packed = self.pack(log_weight)
+        return packed.masked_fill(~self.valid, MASKED)
+
+
+class Packing:
+    """The graphs of a batch in groups of similar size; at most a fifth of a tensor is padding.
+
+    Args:
+        groups: The groups; none for a batch without nodes.
+        node_row: Row of each node in the groups' tensors, one after another, [N]; None where the
+            rows are the nodes in their order.
+        graph_row: Place of each graph in the groups, [B], the number of all for a graph without
+            nodes; None where the places are the graphs in their order.
+    """
+
+    def __init__(
+        self,
+        groups: list[GraphGroup],
+        node_row: Tensor | None = None,
+        graph_row: Tensor | None = None,
+    ) -> None:
+        self.groups = groups
+        self._node_row = node_row
+        self._graph_row = graph_row
+
+    def unpack_nodes(self, packed: Sequence[Tensor]) -> Tensor:
+        """Tensors [G, L, ...] of the groups to one [N, ...]."""
+        rows = _join([part.flatten(0, 1) for part in packed])
+        return rows if self._node_row is None else rows.index_select(0, self._node_row)
+
+    def unpack_graphs(self, packed: Sequence[Tensor]) -> Tensor:
+        """Tensors [G, ...] of the groups to one [B, ...]; 0 for a graph without nodes."""
+        if self._graph_row is None:
+            return _join(packed)
+        empty = packed[0].new_zeros(1, *packed[0].shape[1:])
+        return torch.cat([*packed, empty]).index_select(0, self._graph_row)
+
+    def map(
+        self, function: Callable[..., Tensor], *nodes: Tensor, log_weight: Tensor | None = None
+    ) -> Tensor:
+        """Apply a function of whole graphs to flat tensors.
+
+        Args:
+            function: Takes the packed tensors [G, L, ...] and the ``bias`` [G, L] or None of
+                :meth:`GraphGroup.bias`; returns [G, L, ...]. Its values at padding are dropped.
+            nodes: Tensors [N, ...].
+            log_weight: Log weights of the nodes, [N], or None.
+
+        Returns:
+            [N, ...].
+        """
+        if not self.groups:  # no nodes, but the function's parameters need a gradient
+            return function(*(t[None] for t in nodes), None)[0]
+        packed = [
+            function(*(group.pack(t) for t in nodes), group.bias(log_weight))
+            for group in self.groups
+        ]
+        return self.unpack_nodes(packed)
+
+
+def pack_graphs(ptr: Tensor, offsets: list[int]) -> Packing:
+    """Group the graphs of a ragged batch by size; nothing here waits for the device.
+
+    Args:
+        ptr: Offsets of the graphs [B + 1].
+        offsets: Host copy of ``ptr``.
+    """
+    nodes, graphs = offsets[-1], len(offsets) - 1
+    sizes = [stop - start for start, stop in pairwise(offsets)]
+    members = _group_by_size(sizes)
+    order = [graph for group in members for graph in group]
+    first_row, graph_row = offsets[:-1], [len(order)] * graphs
+    row = 0
+    for group in members:
+        for graph in group:
+            first_row[graph], row = row, row + sizes[group[-1]]
+    for place, graph in enumerate(order):
+        graph_row[graph] = place
+
+    def on_device(numbers: list[int]) -> Tensor:
+        return torch.tensor(numbers, device=ptr.device)
+
+    node_row = None
+    if first_row != offsets[:-1]:
+        shift = on_device(first_row) - ptr[:-1]
+        shift = shift.repeat_interleave(ptr.diff(), output_size=nodes)
+        node_row = torch.arange(nodes, device=ptr.device) + shift
+    return Packing(
+        [_group(ptr, offsets, group) for group in members],
+        node_row,
+        None if order == list(range(graphs)) else on_device(graph_row),
+    )
+
+
+def _group_by_size(sizes: list[int]) -> list[list[int]]:
+    """Numbers of the non-empty graphs, grouped by similar size, from small to large."""
+    groups: list[list[int]] = []
+    for graph in sorted((g for g, size in enumerate(sizes) if size), key=sizes.__getitem__):
+        if groups and sizes[graph] <= _SIZE_RATIO * sizes[groups[-1][0]]:
+            groups[-1].append(graph)
+        else:
+            groups.append([graph])
+    return groups
+
+
+def _group(ptr: Tensor, offsets: list[int], graphs: list[int]) -> GraphGroup:
+    first, last = graphs[0], graphs[-1]
+    longest = offsets[last + 1] - offsets[last]
+    equal = offsets[first + 1] - offsets[first] == longest
+    if equal and last - first == len(graphs) - 1:  # neighbours, as sorting does not swap equals
+        nodes = slice(offsets[first], offsets[last + 1])
+        return GraphGroup(len(graphs), slice(first, last + 1), nodes)
+    index = torch.tensor(graphs, device=ptr.device)
+    start, size = ptr[index], ptr.diff()[index]
+    row = torch.arange(longest, device=ptr.device)
+    valid = row < size[:, None]
+    # A padded row holds the graph's first node, which exists; the mask takes it out again.
+    nodes = start[:, None] + row * valid
+    return GraphGroup(len(graphs), index, nodes, None if equal else valid)
+
+
+def _join(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
