@@ -43,7 +43,7 @@ def test_a_series_is_predicted_step_by_step():
     ("options", "message"),
     [
         ({"name": "flair"}, "unknown model 'flair'"),
-        ({"options": {"head": 2}}, "model.options.head: .* did you mean 'heads'"),
+        ({"options": {"head": 2}}, "model.options: .* no option 'head'; did you mean 'heads'"),
         ({"options": {"pos_dim": 3}}, "pos_dim: the data set 'plates' has 2; leave it out"),
         ({"options": {"in_channels": 2}}, "in_channels: the data set 'plates' has 1"),
         ({"options": {"heads": 3}}, "divisible by 'heads'"),
