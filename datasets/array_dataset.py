@@ -1,4 +1,4 @@
-"""Base of the data sets that are stored in a few large arrays."""
+"""What the data sets of a few large arrays have in common."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flare_mesh.choices import check_choice
-from flare_mesh.data.splits import PublishedSplit
 from flare_mesh.datasets.field_dataset import FieldDataset
+from flare_mesh.datasets.published_split import PublishedSplit
 from flare_mesh.io.arrays import open_npy
 
 
@@ -21,7 +20,7 @@ class ArrayDataset(FieldDataset):
 
     Args:
         root: Folder of the data set.
-        files: Path of each npy file, by a name that the subclass chooses.
+        files: Path of each npy file, by a name of the subclass's choice.
         cases: Names of the cases.
         inputs: Names of the fields that make up ``x``.
         targets: Names of the fields that make up ``y``.
@@ -37,9 +36,9 @@ class ArrayDataset(FieldDataset):
         root: str | Path,
         files: Mapping[str, Path],
         cases: Sequence[str],
+        *,
         inputs: Sequence[str],
         targets: Sequence[str],
-        *,
         transform: Callable[[Any], Any] | None = None,
         skip_bad: bool = False,
     ) -> None:
@@ -52,11 +51,6 @@ class ArrayDataset(FieldDataset):
     def __getstate__(self) -> dict[str, Any]:
         # A pickled memory map is a copy of the whole file.
         return {**self.__dict__, "_open": {}}
-
-    @property
-    def field_names(self) -> list[str]:
-        """Names of the inputs and targets, each once."""
-        return [*dict.fromkeys((*self.inputs, *self.targets))]
 
     def array(self, name: str) -> np.memmap:
         """The array of a file, memory-mapped."""
@@ -71,12 +65,15 @@ class ArrayDataset(FieldDataset):
         Raises:
             ValueError: If there is no such convention.
         """
-        check_choice(f"{cls.__name__}: unknown convention", convention, cls.SPLITS)
+        if convention not in cls.SPLITS:
+            raise ValueError(
+                f"{cls.__name__}: unknown convention '{convention}'; choose from {[*cls.SPLITS]}"
+            )
         return cls.SPLITS[convention]
 
 
 def open_numbers(path: Path, shape: Sequence[int | None] | None = None) -> np.memmap:
-    """Memory-map an npy file of real numbers.
+    """A memory-mapped npy file of real numbers.
 
     Args:
         path: The file.
@@ -94,7 +91,7 @@ def open_numbers(path: Path, shape: Sequence[int | None] | None = None) -> np.me
 
 
 def check_shape(place: str, got: Sequence[int], expected: Sequence[int | None]) -> None:
-    """Refuse an array of another shape; None in ``expected`` allows any size.
+    """Refuses an array of another shape; None in ``expected`` stands for any size.
 
     Raises:
         ValueError: If it has another number of axes, another size, or no values at all.
@@ -109,7 +106,7 @@ def check_shape(place: str, got: Sequence[int], expected: Sequence[int | None]) 
 
 
 def as_tensor(values: np.ndarray) -> Tensor:
-    """A contiguous copy in single precision."""
-    # Overflow becomes infinity, which FieldDataset refuses with the name of the case.
+    """A copy in single precision, in the order in which the array ravels."""
+    # What is too large becomes infinite, which FieldDataset refuses and names.
     with np.errstate(over="ignore"):
         return torch.from_numpy(np.array(values, dtype=np.float32, order="C"))

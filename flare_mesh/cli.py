@@ -1,12 +1,13 @@
 """The command line, ``flare-mesh``."""
 
 import json
+import os
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from flare_mesh.choices import check_choice
+from flare_mesh.choices import nearest
 
 _TRAINING = ("fit", "validate", "test")
 _COMMANDS = {
@@ -26,6 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("usage: flare-mesh COMMAND [OPTIONS]; COMMAND --help lists its options\n")
         print("\n".join(f"  {name:<10} {text}" for name, text in _COMMANDS.items()))
         return 0 if args else 2
+    if args[0] not in _COMMANDS:
+        print(f"error: unknown command '{args[0]}'; {nearest(args[0], _COMMANDS)}", file=sys.stderr)
+        return 2
     # Lightning starts further processes by the arguments of this one.
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
@@ -36,25 +40,25 @@ def _run(command: str, args: list[str]) -> int:
     from jsonargparse import ArgumentError
 
     from flare_mesh.cases.source_plugins import SourceError
-    from flare_mesh.commands.parser import one_line
-    from flare_mesh.devices import is_out_of_memory
+    from flare_mesh.commands.parser_message import parser_message
     from flare_mesh.training.interrupted import InterruptedTraining
 
     try:
-        check_choice("unknown command", command, _COMMANDS)
         if command in _TRAINING:
             _train([command, *_expand(command, args)])
         else:
             _call(command, args)
-    except (ValueError, OSError, SourceError, ImportError, ArgumentError) as error:
+    except (ValueError, OSError, SourceError, ImportError) as error:
         text = str(error)
-        # The parser raises a ValueError where it makes an option's class.
-        if isinstance(error, ArgumentError) or "Union subtypes" in text:
-            text = one_line(text)
+        if "Union subtypes" in text:  # from within an option's class
+            text = parser_message(text)
         print(f"error: {text}", file=sys.stderr)
         return 2
+    except ArgumentError as error:
+        print(f"error: {parser_message(str(error))}", file=sys.stderr)
+        return 2
     except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
+        if not _is_out_of_memory(error):
             raise
         print(f"error: out of memory ({_first_line(error)}); {_LESS_MEMORY}", file=sys.stderr)
         return 2
@@ -87,6 +91,13 @@ _LESS_MEMORY = (
     "lower data.batch_size or data.max_nodes, draw fewer nodes (data.augment: random_nodes), set "
     "model.options.checkpointing=true, or trainer.precision=bf16-mixed"
 )
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    import torch
+
+    told = "out of memory" in str(error) or "can't allocate memory" in str(error)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or told
 
 
 def _first_line(error: BaseException) -> str:
@@ -122,8 +133,6 @@ def _lists(args: list[str]) -> list[str]:
 
 def _expand(command: str, args: list[str]) -> list[str]:
     """``--run FOLDER`` and ``--resume FOLDER`` as the options they stand for; named configs."""
-    from flare_mesh.configs import find_config
-
     out: list[str] = []
     named: Path | None = None
     position = 0
@@ -144,7 +153,7 @@ def _expand(command: str, args: list[str]) -> list[str]:
             if name == "--resume":
                 out += ["--ckpt_path", "last"]
         elif name in ("--config", "-c"):
-            out += ["--config", str(find_config(value))]
+            out += ["--config", _config_file(value)]
         else:
             out.append(args[position - 1])
     if named is not None:
@@ -152,6 +161,19 @@ def _expand(command: str, args: list[str]) -> list[str]:
             raise ValueError("--out: --run and --resume name the folder; leave it out")
         out += ["--out", str(named)]  # over that of another configuration
     return out
+
+
+def _config_file(name: str) -> str:
+    """A configuration's file: a path, or the name of one that comes with the package."""
+    if Path(name).is_file():
+        return name
+    from flare_mesh.configs import config_names, config_path
+
+    if os.sep not in name and Path(name).suffix == "" and name in config_names():
+        return str(config_path(name))
+    raise FileNotFoundError(
+        f"{name}: no such configuration; {nearest(name, config_names())} Or give a file's path"
+    )
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:

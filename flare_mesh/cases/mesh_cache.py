@@ -15,7 +15,8 @@ from flare_mesh.cases.mesh_cases import MeshStep, path_below
 from flare_mesh.cases.recipe import CaseRecipe
 from flare_mesh.files import atomic_path
 from flare_mesh.io.arrays import MAX_BYTES, read_npz
-from flare_mesh.io.mesh_references import REFERENCING_SUFFIXES, inside, referenced_files
+from flare_mesh.io.external_references import referenced_files, resolve_below
+from flare_mesh.io.mesh_formats import REFERENCING_SUFFIXES
 from flare_mesh.mesh import MeshData
 
 # Another one, another cache: to be raised when what is kept for a recipe changes.
@@ -84,7 +85,7 @@ class MeshCache:
         if step.file.lower().endswith(REFERENCING_SUFFIXES):
             source = Path(step.file)
             for name in referenced_files(source):
-                file = inside(source.parent, name, source)
+                file = resolve_below(source.parent, name, source)
                 if file.exists():
                     stat = file.stat()
                     state += [stat.st_size, stat.st_mtime_ns]

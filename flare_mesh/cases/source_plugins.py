@@ -10,7 +10,7 @@ from dataclasses import fields
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from flare_mesh.choices import check_options
+from flare_mesh.choices import nearest
 
 if TYPE_CHECKING:
     from flare_mesh.cases.case_reader import CaseReader, PredictionCase
@@ -79,14 +79,16 @@ def build_source(name: str, options: Mapping[str, Any]) -> SourcePlugin | None:
     Raises:
         ValueError: If there is no such plug-in or option.
     """
-    if not name:
-        for option in options:
+    plugin = find_source_plugin(name) if name else None
+    known = [option.name for option in fields(plugin)] if plugin is not None else []  # pyright: ignore[reportArgumentType]
+    for option in options:
+        if plugin is None:
             raise ValueError(
                 f"{option}: the model was trained on mesh files, which take no such option; leave "
                 f"it out"
             )
-        return None
-    plugin = find_source_plugin(name)
-    known = [option.name for option in fields(plugin)]  # pyright: ignore[reportArgumentType]
-    check_options(f"the source '{name}'", options, known)
-    return plugin(**options)
+        if option not in known:
+            raise ValueError(
+                f"{option}: the source '{name}' has no such option; {nearest(option, known)}"
+            )
+    return None if plugin is None else plugin(**options)

@@ -13,7 +13,7 @@ from flare_mesh.cases.case_reader import CaseReader, PredictionCase
 from flare_mesh.cases.recipe import CaseRecipe
 from flare_mesh.cases.source_plugins import build_source
 from flare_mesh.cases.sources import MeshSource, find_sources
-from flare_mesh.devices import find_device, is_out_of_memory
+from flare_mesh.devices import find_device
 from flare_mesh.mesh import MeshData
 from flare_mesh.prediction.result import Prediction
 from flare_mesh.surrogate.load import load_surrogate
@@ -140,7 +140,7 @@ class Predictor:
                 [case.data for case in cases], num_steps=self.num_steps
             )
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
+            if not _is_out_of_memory(error):
                 raise
             nodes = sum(len(case.data.pos) for case in cases)
             raise ValueError(
@@ -241,3 +241,8 @@ def predict(
             )
         source = found[0]  # pyright: ignore[reportAssignmentType]
     return predictor.predict([predictor.read(source)])[0]  # pyright: ignore[reportArgumentType]
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    told = "out of memory" in str(error) or "can't allocate memory" in str(error)
+    return told or isinstance(error, MemoryError)

@@ -26,8 +26,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
         fused: Of AdamW.
 
     Attributes:
-        param_groups: Muon's group, then AdamW's. All have a ``momentum``, which a schedule may
-            cycle; for AdamW it is the first of ``betas``.
+        param_groups: The matrices' group, which alone has a ``momentum``, then AdamW's.
 
     Raises:
         ImportError: If this torch has no Muon.
@@ -67,9 +66,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
             adjust_lr_fn="match_rms_adamw",
         )
         adamw = torch.optim.AdamW(groups, lr=lr, betas=betas, eps=eps, fused=fused)
-        for group in adamw.param_groups:
-            group["momentum"] = betas[0]
-        super().__init__([*muon.param_groups, *adamw.param_groups], {"momentum": momentum})
+        super().__init__([*muon.param_groups, *adamw.param_groups], {})
         self._link()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -77,9 +74,9 @@ class MuonWithAdamW(torch.optim.Optimizer):
         self._link()
 
     def _link(self) -> None:
-        """Let both optimisers work on the groups and the state of this one."""
-        muon = [group for group in self.param_groups if "betas" not in group]
-        adamw = [group for group in self.param_groups if "betas" in group]
+        """Lets both work on this optimiser's groups and state."""
+        muon = [group for group in self.param_groups if "momentum" in group]
+        adamw = [group for group in self.param_groups if "momentum" not in group]
         self._parts = (torch.optim.Muon(muon), torch.optim.AdamW(adamw))
         for part in self._parts:
             part.state = self.state
@@ -92,8 +89,6 @@ class MuonWithAdamW(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for group in self._parts[1].param_groups:
-            group["betas"] = (group["momentum"], group["betas"][1])
         for part in self._parts:
             part.step()
         return loss

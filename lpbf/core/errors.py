@@ -1,4 +1,4 @@
-"""Errors and warnings about parts and simulations."""
+"""What can be wrong with a part or a simulation, as the user's input."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class PartError(ValueError):
-    """A part cannot be simulated: the message names it, the reason and the remedy."""
+    """A part that cannot be simulated: the message names it, the reason and the remedy."""
 
 
 class IslandError(PartError):
@@ -14,21 +14,21 @@ class IslandError(PartError):
 
 
 class SolverError(RuntimeError):
-    """A solver did not converge: the message names the layer and the residual."""
+    """A solver that did not converge: the message names the layer and the residual."""
 
 
 class PartWarning(UserWarning):
-    """A part is simulated, but not exactly as its file says."""
+    """A part that is simulated, but not exactly as its file says."""
 
 
 @contextmanager
 def name_file(path: str | Path) -> Iterator[None]:
-    """Name the file in an OSError; the system does not, for instance when a disk is full."""
+    """Names the file in an error of the system, which tells of a full disk without it."""
     try:
         yield
     except OSError as error:
         if error.strerror is None:
-            raise  # not from the system
+            raise  # an error of ours
         raise OSError(
             f"{path}: cannot be written ({error.strerror}); choose another place"
         ) from error

@@ -108,5 +108,5 @@ def test_wrong_options(tmp_path, arrays):
         Elasticity(tmp_path, targets=["sigma"])
     with pytest.raises(ValueError, match=r"unknown convention 'x'; choose from \['flare', 'lno'\]"):
         Elasticity(tmp_path, convention="x")
-    with pytest.raises(ValueError, match="unknown split 'val'; choose from"):
+    with pytest.raises(ValueError, match="unknown split 'val'; choose 'train' or 'test'"):
         Elasticity(tmp_path, "val")

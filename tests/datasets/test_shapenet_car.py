@@ -162,9 +162,9 @@ def test_batches(written, workers):
 
 def test_options(written, tmp_path):
     root, _ = written
-    with pytest.raises(ValueError, match="unknown split 'val'; choose from"):
+    with pytest.raises(ValueError, match="unknown split 'val'; choose 'train' or 'test'"):
         ShapeNetCar(root, "val")
-    with pytest.raises(ValueError, match="unknown convention 'geo'; choose from .*'upt'"):
+    with pytest.raises(ValueError, match="unknown convention 'geo'; choose 'flare', 'upt'"):
         ShapeNetCar(root, convention="geo")
     with pytest.raises(ValueError, match=r"unknown targets \['velocity'\]; choose from"):
         ShapeNetCar(root, targets=["velocity"])
@@ -196,13 +196,13 @@ def test_damaged_cases(tmp_path, capfd):
     np.save(folder / "g/press.npy", np.arange(11.0))
     data_set = ShapeNetCar(tmp_path, "train", convention="transolver")
     expected = (
-        r"a/quadpress_smpl.vtk: expected one scalar on its points, .* file is truncated",
+        r"a/quadpress_smpl.vtk: expected one scalar on its points, .* it is truncated",
         r"b/quadpress_smpl.vtk: not a whole VTK file",
         r"c/press.npy: expected 11 pressures, .* \(got \[7\] of float64\)",
         r"d/quadpress_smpl.vtk: expected node numbers from 0 to 10 in 'quad' \(got 1 to 99\)",
         r"e/quadpress_smpl.vtk: expected .* type quad \(got points \[8, 3\] and \['triangle'\]\)",
         r"case 'param1/f': 1 values of 'y' are NaN",
-        r"g/press.npy: not the pressure in quadpress_smpl.vtk; the files belong",
+        r"g/press.npy: not the pressure in quadpress_smpl.vtk; of another case",
     )
     for index, message in enumerate(expected):
         with pytest.raises(ValueError, match=message):
@@ -234,7 +234,7 @@ def test_download(tmp_path, monkeypatch, written):
                 archive.add(source, f"param{number}")
 
     monkeypatch.setattr("flare_mesh.io.download.download_file", download_file)
-    monkeypatch.setattr("flare_mesh.io.download.extract_zip", extract_zip)
+    monkeypatch.setattr("flare_mesh.io.archives.extract_zip", extract_zip)
     ShapeNetCar.download(tmp_path / "car", max_bytes=10**6)
     assert called == [ShapeNetCar.ADDRESS, ("mlcfd_data.zip", 10**6)]
     assert not [*tmp_path.rglob("*.tar.gz"), *tmp_path.rglob("*.zip")]
@@ -254,7 +254,7 @@ def test_interrupted_download(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "flare_mesh.io.download.download_file", lambda url, path: path.write_text("")
     )
-    monkeypatch.setattr("flare_mesh.io.download.extract_zip", extract_zip)
+    monkeypatch.setattr("flare_mesh.io.archives.extract_zip", extract_zip)
     with pytest.raises(ValueError, match="cannot be unpacked"):
         ShapeNetCar.download(tmp_path)
     assert (tmp_path / "mlcfd_data.zip").exists()

@@ -1,17 +1,14 @@
-"""Asynchronous copy of a scalar from a device to the host."""
+"""A number on a device that is read when it is there."""
 
 import torch
 from torch import Tensor
 
 
-class AsyncScalar:
-    """Host copy of a scalar, started on construction and awaited by :meth:`read`.
+class LateValue:
+    """A copy of a number to the host, begun now and read later.
 
-    Reading waits for the work that the device was given before the copy, not for later work: the
-    loss of a step can be read while its backward pass still runs.
-
-    Args:
-        value: Tensor with one element.
+    Reading waits for what the device had to do before the copy, not for what came after: a step's
+    loss is there while its backward still runs.
     """
 
     def __init__(self, value: Tensor) -> None:
@@ -26,7 +23,7 @@ class AsyncScalar:
             self._value = value
 
     def read(self) -> float:
-        """Wait for the copy and return the number."""
+        """The number."""
         if self._event is not None:
             self._event.synchronize()
         return self._value.item()
