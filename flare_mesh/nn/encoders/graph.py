@@ -137,7 +137,9 @@ def _check_edges(edge_index: Tensor, num_nodes: int, ptr: Tensor | None) -> None
     crosses = torch.zeros(edge_index.shape[1], dtype=torch.bool, device=edge_index.device)
     if ptr is not None:
         check_ptr(ptr)
-        source, target = torch.searchsorted(ptr.to(edge_index.dtype), edge_index, right=True)
+        source, target = torch.searchsorted(
+            ptr.to(edge_index.dtype), edge_index.contiguous(), right=True
+        )
         crosses = source != target
     # All values are read at once: each read waits for the device.
     values = [torch.stack(edge_index.aminmax()), crosses.any()[None]]
