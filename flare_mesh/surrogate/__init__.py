@@ -1,4 +1,4 @@
-"""A trained model as one object: weights, normalisers, names, units, range, files."""
+"""Trained models as objects of weights, normalisers, names, units and training range."""
 
 import lazy_loader
 

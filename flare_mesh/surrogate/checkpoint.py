@@ -1,4 +1,4 @@
-"""Checkpoints of a run, read without running code from them."""
+"""Checkpoints of a run, read without running their code."""
 
 from pathlib import Path
 from typing import Any
@@ -9,27 +9,27 @@ from flare_mesh.files import is_whole
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """A checkpoint of a run, on the CPU; no code is run from it.
+    """Read a checkpoint of a run, on the CPU; no code in it is run.
 
     Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If it is damaged, or holds anything else than tensors and plain values.
+        FileNotFoundError: If it does not exist.
+        ValueError: If it is damaged, or contains anything but tensors and plain values.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no checkpoint there")
-    with Path(path).open("rb"):  # says so if it may not be read
+        raise FileNotFoundError(f"{path}: no such checkpoint")
+    with Path(path).open("rb"):  # raises PermissionError if it is not readable
         pass
-    if not is_whole(path):  # torch does not look at the checksums
-        raise ValueError(f"{path}: damaged, or not a checkpoint of flare-mesh; take another")
+    if not is_whole(path):  # torch ignores the checksums
+        raise ValueError(f"{path}: damaged, or not a checkpoint of flare-mesh; give another")
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # hostile files end in errors of a dozen types
-        # Without torch's advice to run the file's code.
+    except Exception as error:  # hostile files end in errors of many types
+        # Without torch's advice to run the code in the file.
         lines = [line for line in str(error).splitlines() if line and "weights_only" not in line]
         reason = lines[0].strip()[:200] if lines else type(error).__name__
         raise ValueError(
-            f"{path}: damaged, or not a checkpoint of flare-mesh ({reason}); take another"
+            f"{path}: damaged, or not a checkpoint of flare-mesh ({reason}); give another"
         ) from error
     if not isinstance(found, dict) or "state_dict" not in found:
-        raise ValueError(f"{path}: not a checkpoint of flare-mesh; take one of a run's folder")
+        raise ValueError(f"{path}: not a checkpoint of flare-mesh; give one from a run's folder")
     return found

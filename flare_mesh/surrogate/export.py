@@ -1,4 +1,4 @@
-"""Trained models as files that other programs run: torch's exported programs and ONNX."""
+"""Export of trained models to files for other programs: ``torch.export`` and ONNX."""
 
 import copy
 import io
@@ -20,38 +20,39 @@ from flare_mesh.files import atomic_path, check_folder
 from flare_mesh.models.field_model import FieldModel
 from flare_mesh.surrogate.surrogate import Surrogate
 
-_EXAMPLE = 24  # nodes that a model is traced with
-_SIZES = (1, 2, 7, 600)  # nodes that a written file is tried with
-_TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-6}  # of the largest value of the field
-_MOST = 2**31 - 2**24  # bytes: an ONNX file is one protobuf message, at most 2 GiB
+_EXAMPLE = 24  # nodes of the mesh that a model is traced with
+_SIZES = (1, 2, 7, 600)  # nodes of the meshes that a written file is tested with
+_TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-6}  # relative to the field's largest value
+_MAX_BYTES = 2**31 - 2**24  # an ONNX file is one protobuf message, at most 2 GiB
 
 
 def export_program(
     model: FieldModel | Surrogate, path: str | Path, *, weight: bool = False
 ) -> None:
-    """Writes a ``.pt2`` file by ``torch.export``: one mesh of any size, run by torch alone.
+    """Export a model by ``torch.export`` to a ``.pt2`` file, which torch alone can run.
 
-    ``torch.export.load(path).module()(pos=pos, x=x)`` gives the field. The program computes on the
-    CPU and in evaluation mode. Before the file is put in place it is loaded again and compared to
-    the model on several sizes of mesh, to 1e-4 of the field's largest value (1e-6 in float64).
+    ``torch.export.load(path).module()(pos=pos, x=x)`` computes the field on one mesh of any size,
+    on the CPU and in evaluation mode. The file is loaded and compared with the model on meshes of
+    several sizes, to 1e-4 of the field's largest value (1e-6 in float64), before it is moved to
+    ``path``.
 
-    ``torch.export.load`` may unpickle parts of the file: load only what you or someone you trust
-    has written. Models to share are better saved by ``model.save``, which holds no code.
+    ``torch.export.load`` may unpickle parts of the file: load only files that you or someone you
+    trust has written. To share a model, prefer ``model.save``, which writes no code.
 
     Args:
-        model: A model, or a surrogate. The surrogate's file takes coordinates and features in
-            physical units, with what its ``features`` make of a mesh in x, and gives physical
-            fields; of a time series, the next step.
+        model: A model or a surrogate. The program of a surrogate maps coordinates and features in
+            physical units, after its ``features``, to physical fields; for a time series, to the
+            next step.
         path: File to write, ``.pt2``.
-        weight: Gives the program the weights of the nodes as an input.
+        weight: Adds the quadrature weights of the nodes as an input.
 
     Shapes:
-        ``x`` [N, in_channels], left out for a model without features; ``pos`` [N, pos_dim];
-        ``weight`` [N], if asked for; ``edge_index`` [2, E] int64, for a model that looks at
-        edges; output [N, out_channels]. All by name.
+        Inputs by name: ``x`` [N, in_channels], unless the model has no features; ``pos``
+        [N, pos_dim]; ``weight`` [N], if set; ``edge_index`` [2, E] int64, if the model uses
+        edges. Output [N, out_channels].
 
     Raises:
-        ValueError: If the model cannot be exported, or the file's result is another.
+        ValueError: If the model cannot be exported, or the results of the file differ.
     """
     target = _target(path, ".pt2")
     field = _Field(model)
@@ -69,28 +70,28 @@ def export_onnx(
     weight: bool = False,
     opset: int | None = None,
 ) -> None:
-    """Writes an ONNX file: one mesh of any size, run by ONNX Runtime and others.
+    """Export a model to an ONNX file, for ONNX Runtime and others, on one mesh of any size.
 
-    The inputs are called as the arguments of the model, the output ``field``. Before the file is
-    put in place it is run in ONNX Runtime and compared to the model on several sizes of mesh, to
-    1e-4 of the field's largest value (1e-6 in float64).
+    The inputs have the names of the model's arguments; the output is called ``field``. The file is
+    run in ONNX Runtime and compared with the model on meshes of several sizes, to 1e-4 of the
+    field's largest value (1e-6 in float64), before it is moved to ``path``.
 
     Args:
-        model: As for :func:`export_program`.
+        model: As in :func:`export_program`.
         path: File to write, ``.onnx``.
-        weight: Gives the graph the weights of the nodes as an input.
-        opset: Version of ONNX's operators, 18 or later; by default that which torch writes best.
+        weight: As in :func:`export_program`.
+        opset: Version of the ONNX operators, at least 18; by default torch's choice.
 
     Shapes:
-        As :func:`export_program`.
+        As in :func:`export_program`.
 
     Raises:
         ImportError: If onnx, onnxscript or onnxruntime is not installed.
-        ValueError: If the model cannot be exported, or the file's result is another.
+        ValueError: If the model cannot be exported, or the results of the file differ.
     """
     try:
         import onnxruntime
-        import onnxscript  # noqa: F401  torch's exporter is built on it
+        import onnxscript  # noqa: F401  needed by torch's exporter
     except ImportError as error:
         raise ImportError(
             "exporting to ONNX needs onnx, onnxscript and onnxruntime: pip install "
@@ -101,15 +102,15 @@ def export_onnx(
         raise ValueError(f"export_onnx: expected 'opset' >= 18 (got {opset})")
     field = _Field(model)
     size = sum(t.numel() * t.element_size() for t in field.state_dict().values())
-    if size > _MOST:
+    if size > _MAX_BYTES:
         raise ValueError(
-            f"{field.name}: its weights take {size / 2**30:.1f} GiB, and an ONNX file holds less "
-            "than 2; export it to .pt2"
+            f"{field.name}: expected weights of less than 2 GiB for an ONNX file (got "
+            f"{size / 2**30:.1f} GiB); export to .pt2"
         )
     program = _trace(field, weight)
     names = list(_example(field, 1, weight))
     with atomic_path(target) as temporary:
-        with _reasons(field, "ONNX has no operators for it"), _quiet():
+        with _export_errors(field, "ONNX has no operators for it"), _quiet():
             written = torch.onnx.export(
                 program,
                 dynamo=True,
@@ -133,7 +134,7 @@ def export_onnx(
 
 
 class _Field(nn.Module):
-    """A copy of a model that computes in torch's own operators, and all its inputs by name."""
+    """A copy of a model with torch's own operators only, and with all inputs by name."""
 
     def __init__(self, model: FieldModel | Surrogate) -> None:
         super().__init__()
@@ -156,7 +157,7 @@ class _Field(nn.Module):
             )
         for module in self.model.modules():
             if isinstance(getattr(module, "backend", None), str):
-                setattr(module, "backend", "sdpa")  # noqa: B010  no attribute of every module
+                setattr(module, "backend", "sdpa")  # noqa: B010  not declared by nn.Module
         self.requires_grad_(False).to("cpu", self.dtype).eval()
 
     def forward(
@@ -180,7 +181,7 @@ def _target(path: str | Path, suffix: str) -> Path:
 
 
 def _example(field: _Field, nodes: int, weight: bool) -> dict[str, Tensor]:
-    """Inputs of a mesh of random points, in the range of the training data."""
+    """Inputs on random points, in the range of the training data."""
     generator = torch.Generator().manual_seed(nodes)
     inputs = {}
     for key, normalizer in (("x", field.x_normalizer), ("pos", field.pos_normalizer)):
@@ -200,50 +201,51 @@ def _trace(field: _Field, weight: bool) -> ExportedProgram:
     inputs = _example(field, _EXAMPLE, weight)
     nodes, edges = Dim("nodes", min=1), Dim("edges", min=1)
     shapes = {key: {1: edges} if key == "edge_index" else {0: nodes} for key in inputs}
-    with _reasons(field, "what it computes depends on values or on the number of nodes"), _quiet():
+    with _export_errors(field, "its program depends on values or on the number of nodes"), _quiet():
         program = torch.export.export(field, (), kwargs=inputs, dynamic_shapes=shapes, strict=False)
-    # What runs without autocast stands in graphs of its own.
+    # Regions without autocast are graphs of their own.
     graphs = [m.graph for m in program.graph_module.modules() if isinstance(m, GraphModule)]
     for node in (node for graph in graphs for node in graph.nodes):
         if isinstance(node.target, torch._ops.OpOverload) and node.target.namespace != "aten":
             raise ValueError(
-                f"{field.name}: cannot be exported: it calls {node.target}, which is not torch's "
-                "own"
+                f"{field.name}: cannot be exported: it calls {node.target}, which is not an "
+                f"operator of torch"
             )
     return program
 
 
 def _compare(field: _Field, weight: bool, run: Callable[[dict[str, Tensor]], Tensor]) -> None:
-    """Refuses a written file whose results are not those of the model."""
+    """Raise a ValueError if the results of the written file differ from the model's."""
     for nodes in _SIZES:
         inputs = _example(field, nodes, weight)
-        want = field(**inputs)
-        with _reasons(field, f"the written file does not run on {nodes} nodes"):
-            got = run(inputs).reshape(want.shape)
-        error, most = float((got - want).abs().max()), float(want.abs().max())
-        if not error <= _TOLERANCE[field.dtype] * most:
+        expected = field(**inputs)
+        with _export_errors(field, f"the written file does not run on {nodes} nodes"):
+            got = run(inputs).reshape(expected.shape)
+        error, largest = float((got - expected).abs().max()), float(expected.abs().max())
+        if not error <= _TOLERANCE[field.dtype] * largest:
             raise ValueError(
                 f"{field.name}: cannot be exported: on {nodes} nodes the written file differs by "
-                f"{error:.1e} where values reach {most:.1e} (expected at most "
-                f"{_TOLERANCE[field.dtype]:.0e} of that)"
+                f"{error:.1e} (expected at most {_TOLERANCE[field.dtype]:.0e} of the largest "
+                f"value, {largest:.1e})"
             )
 
 
 @contextmanager
-def _reasons(field: _Field, what: str) -> Iterator[None]:
+def _export_errors(field: _Field, problem: str) -> Iterator[None]:
+    """Turn every error of torch's exporters and of the runtimes into one ValueError."""
     try:
         yield
-    except Exception as error:  # the tracers and runtimes raise a dozen types of their own
+    except Exception as error:
         first: BaseException = error
-        while first.__cause__ is not None:  # the exporter wraps it in pages about itself
+        while first.__cause__ is not None:  # the exporter wraps it in pages of its own
             first = first.__cause__
         reason = textwrap.shorten(str(first), 200)
-        raise ValueError(f"{field.name}: cannot be exported: {what} ({reason})") from error
+        raise ValueError(f"{field.name}: cannot be exported: {problem} ({reason})") from error
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps back what torch's exporters tell about themselves: whole graphs, deprecations."""
+    """Suppress the output of torch's exporters, such as whole graphs and deprecations."""
     logger: Any = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

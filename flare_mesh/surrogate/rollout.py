@@ -1,4 +1,4 @@
-"""Time series that a model goes through step by step."""
+"""Time series that a model predicts step by step."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -10,18 +10,21 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Rollout:
-    """Which channels of x are the past of which predicted fields.
+    """Autoregressive prediction: one step of all fields from the previous ``num_in`` steps in x.
 
-    A set of time series names the past of a field ``<field>_in`` and its future ``<field>_out``
-    (:class:`~flare_mesh.datasets.MeshFolder`, :class:`~flare_mesh.datasets.NavierStokes`), step by
-    step: channel t C + c. The model predicts one step of all fields from x; the step becomes the
-    latest of the past, and the oldest is dropped. Inputs that are no past stay as they are.
+    A data set of time series calls the past of a field ``<field>_in`` and its future
+    ``<field>_out`` (:class:`~flare_mesh.datasets.MeshFolder`,
+    :class:`~flare_mesh.datasets.NavierStokes`), step by step: channel t C + c. Each predicted step
+    is appended to the past, whose oldest step is dropped. Other inputs are constant in time.
 
     Attributes:
-        inputs: Channels of each field in x, in their order.
-        fields: Channels of each field in y, in their order.
+        inputs: Channels of each field in x, in order.
+        fields: Channels of each field in y, in order.
         num_in: Steps in x.
         num_out: Steps in y.
+
+    Raises:
+        ValueError: If a field in y has no past in x, or the channels do not match the steps.
     """
 
     inputs: Mapping[str, int]
@@ -41,7 +44,7 @@ class Rollout:
                 raise ValueError(
                     f"rollout: expected the past of '{name}' as an input '{past}', and "
                     f"{self.num_out} steps of '{name}' (got inputs {dict(self.inputs)} and fields "
-                    f"{dict(self.fields)}); choose inputs and targets alike"
+                    f"{dict(self.fields)}); choose the same inputs and targets"
                 )
             if self.inputs[past] != self.num_in * self.step_fields[name]:
                 raise ValueError(
@@ -51,17 +54,17 @@ class Rollout:
 
     @property
     def step_fields(self) -> dict[str, int]:
-        """Channels of one step of each field, which the model predicts side by side."""
+        """Channels of each field in one step, in the order of the model's output."""
         return {name: channels // self.num_out for name, channels in self.fields.items()}
 
     @property
     def past(self) -> list[bool]:
-        """Of each channel of x, whether it is the past of a predicted field."""
+        """Whether each channel of x is the past of a predicted field."""
         known = {_past_of(name) for name in self.fields}
         return [name in known for name, size in self.inputs.items() for _ in range(size)]
 
     def advance(self, x: Tensor, step: Tensor) -> Tensor:
-        """x [N, C_in] for the next step, after ``step`` [N, C_step]."""
+        """Append ``step`` [N, C_step] to the past in x [N, C_in], and drop the oldest step."""
         parts = dict(zip(self.inputs, x.split(list(self.inputs.values()), 1), strict=True))
         steps = zip(self.step_fields, step.split(list(self.step_fields.values()), 1), strict=True)
         for name, latest in steps:
@@ -70,27 +73,25 @@ class Rollout:
         return torch.cat(list(parts.values()), 1)
 
     def split(self, y: Tensor) -> list[Tensor]:
-        """The steps [N, C_step] of y [N, C_out]."""
-        fields = y.split([size * self._steps_of(y) for size in self.step_fields.values()], 1)
-        sizes = self.step_fields.values()
-        steps = zip(*(f.split(c, 1) for f, c in zip(fields, sizes, strict=True)), strict=True)
+        """Split y [N, C_out] into its steps [N, C_step]."""
+        fields = zip(self.split_fields(y).values(), self.step_fields.values(), strict=True)
+        steps = zip(*(field.split(size, 1) for field, size in fields), strict=True)
         return [torch.cat(step, 1) for step in steps]
 
     def join(self, steps: Sequence[Tensor]) -> Tensor:
-        """y of any number of steps [N, C_step]; the inverse of :meth:`split`."""
+        """Join any number of steps [N, C_step] to y; the inverse of :meth:`split`."""
         sizes = list(self.step_fields.values())
         parts = zip(*(step.split(sizes, 1) for step in steps), strict=True)
         return torch.cat([torch.cat(series, 1) for series in parts], 1)
 
-    def fields_of(self, num_steps: int) -> dict[str, int]:
-        """Channels of each field over that many steps."""
-        return {name: size * num_steps for name, size in self.step_fields.items()}
-
-    def _steps_of(self, y: Tensor) -> int:
-        return y.shape[1] // sum(self.step_fields.values())
+    def split_fields(self, y: Tensor) -> dict[str, Tensor]:
+        """Split y [N, C_out] of any number of steps by field."""
+        num_steps = y.shape[1] // sum(self.step_fields.values())
+        sizes = [size * num_steps for size in self.step_fields.values()]
+        return dict(zip(self.fields, y.split(sizes, 1), strict=True))
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The attributes, in types of JSON."""
         return asdict(self)
 
 

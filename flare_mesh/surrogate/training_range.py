@@ -1,4 +1,4 @@
-"""What a model has been trained on, and what lies outside."""
+"""Range of the training cases, to warn of cases outside it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,10 +15,10 @@ class TrainingRange:
     """Smallest and largest values over the training cases.
 
     Attributes:
-        num_nodes: Nodes of a case.
-        pos: Of each coordinate.
-        extent: Of a case's size along each axis.
-        x: Of each input channel.
+        num_nodes: Bounds of the number of nodes of a case.
+        pos: Bounds of each coordinate.
+        extent: Bounds of the size of a case along each axis.
+        x: Bounds of each input channel.
     """
 
     num_nodes: Bounds
@@ -27,8 +27,8 @@ class TrainingRange:
     x: Sequence[Bounds] = ()
 
     @classmethod
-    def of(cls, data: Data) -> Self:
-        """The range of a single case with ``pos`` and maybe ``x``."""
+    def from_case(cls, data: Data) -> Self:
+        """The range of a single case with ``pos`` and possibly ``x``."""
         assert data.pos is not None
         pos, x = data.pos.numpy(), None if data.x is None else data.x.numpy()
         low, high = pos.min(0), pos.max(0)
@@ -39,35 +39,34 @@ class TrainingRange:
 
     @classmethod
     def merge(cls, ranges: Iterable["TrainingRange"]) -> Self:
-        """The range of all of them."""
-        every = list(ranges)
-        parts = {}
+        """The range of the cases of all ``ranges``."""
+        ranges, parts = list(ranges), {}
         for key in ("pos", "extent", "x"):
-            rows = np.array([getattr(one, key) for one in every])  # [cases, channels, 2]
+            rows = np.array([getattr(one, key) for one in ranges])  # [ranges, channels, 2]
             parts[key] = _bounds(rows[..., 0].min(0), rows[..., 1].max(0)) if rows.size else []
-        nodes = np.array([one.num_nodes for one in every])
+        nodes = np.array([one.num_nodes for one in ranges])
         return cls((int(nodes[:, 0].min()), int(nodes[:, 1].max())), **parts)
 
     def differences(
         self, data: Data, names: Sequence[str] = (), *, slack: float = 0.05
     ) -> list[str]:
-        """What of a case lies outside, one sentence each.
+        """Describe the properties of a case outside the range, one phrase each.
 
         Args:
             data: The case, on the CPU.
             names: Names of the input channels.
-            slack: Share of a range by which it may be left.
+            slack: Tolerance of each range, relative to its width.
 
         Raises:
             ValueError: If the case has other dimensions or channels.
         """
-        case = type(self).of(data)
+        case = type(self).from_case(data)
         for what, known, got in (("dimensions", self.pos, case.pos), ("channels", self.x, case.x)):
             if len(known) != len(got):
                 raise ValueError(f"expected {len(known)} {what}, as in training (got {len(got)})")
         found = []
         low, high = self.num_nodes
-        # Twice the nodes on a mesh of the same size is another resolution, not more of the same.
+        # Beyond a factor of two, the mesh has another resolution than in training.
         if case.num_nodes[0] > 2 * high or 2 * case.num_nodes[0] < low:
             found.append(f"{case.num_nodes[0]:,} nodes, trained on {low:,} to {high:,}")
         labels = {
@@ -77,25 +76,25 @@ class TrainingRange:
         }
         if len(names) == len(self.x):
             labels["x"] = [*names]
-        # A channel that does not vary still has its rounding; so has a flat mesh in its plane.
+        # Constant channels and the plane of flat meshes still have rounding errors.
         reach = max(max(map(abs, bounds)) for bounds in self.pos)
         for key, titles in labels.items():
             for title, known, got in zip(
                 titles, getattr(self, key), getattr(case, key), strict=True
             ):
                 scale = max(map(abs, known)) if key == "x" else reach
-                room = max(slack * (known[1] - known[0]), 1e-5 * scale)
-                if got[0] < known[0] - room or got[1] > known[1] + room:
+                margin = max(slack * (known[1] - known[0]), 1e-5 * scale)
+                if got[0] < known[0] - margin or got[1] > known[1] + margin:
                     found.append(f"{title} {_span(got)}, trained on {_span(known)}")
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The attributes, in types of JSON."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Reads what :meth:`to_dict` made."""
+        """Restore a range from :meth:`to_dict`."""
         pairs = {key: [tuple(pair) for pair in values[key]] for key in ("pos", "extent", "x")}
         return cls(tuple(values["num_nodes"]), **pairs)
 

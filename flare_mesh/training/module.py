@@ -17,7 +17,7 @@ from torch_geometric.data import Data
 
 from flare_mesh.surrogate.load import load_surrogate
 from flare_mesh.surrogate.surrogate import Surrogate
-from flare_mesh.surrogate.training_range import TrainingRange
+from flare_mesh.surrogate.training_statistics import TrainingStatistics
 from flare_mesh.training.checkpoint_check import describe_differences
 from flare_mesh.training.error_sums import ErrorSums, summed
 from flare_mesh.training.graph_sums import graph_sums
@@ -154,12 +154,7 @@ class FieldModule(LightningModule):
         if world > 1:
             parts = [parts[0]] * world
             torch.distributed.all_gather_object(parts, parts[rank])
-        statistics = {
-            key: first.merge(*(part[0][key] for part in parts[1:]))
-            for key, first in parts[0][0].items()
-        }
-        ranges = [part[1] for part in parts if part[1] is not None]
-        self.surrogate.set_statistics(statistics, TrainingRange.merge(ranges))
+        self.surrogate.set_statistics(TrainingStatistics.merge(parts))
 
     def _nonzero(self, case: Data) -> Data:
         """A training case whose relative loss exists."""

@@ -51,7 +51,7 @@ def random_inputs(n, model, *, weight=False, dtype=torch.float32):
 
 @torch.no_grad()
 def assert_same(path, model, *, weight=False, dtype=torch.float32):
-    """The file gives what the model gives, with whatever backend it computes."""
+    """The file and the model give the same fields, with any backend of the model."""
     program = run(path)
     for n in SIZES:
         inputs = random_inputs(n, model, weight=weight, dtype=dtype)
@@ -61,15 +61,15 @@ def assert_same(path, model, *, weight=False, dtype=torch.float32):
         assert (got - want).norm() <= 1e-4 * want.norm()
 
 
-def spread(model, std=0.3):
-    """Weights that are large enough for a wrong result to be seen."""
+def with_large_weights(model, std=0.3):
+    """Make the weights large enough to reveal a wrong result."""
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=std)
     return model
 
 
 def test_a_program_of_torch_alone(tmp_path):
-    model = spread(FLAREOperator(2, 3, **TINY))
+    model = with_large_weights(FLAREOperator(2, 3, **TINY))
     before = model.blocks[0].attention.backend
     export_program(model, tmp_path / "field.pt2", weight=True)
     assert model.training
@@ -86,7 +86,7 @@ def test_a_program_of_torch_alone(tmp_path):
 
 def test_onnx(tmp_path):
     pytest.importorskip("onnxscript")
-    model = spread(FLAREOperator(0, 3, **TINY, queries="synthesized"))
+    model = with_large_weights(FLAREOperator(0, 3, **TINY, queries="synthesized"))
     export_onnx(model, tmp_path / "field.onnx")
     session = onnx_session(tmp_path / "field.onnx")
     assert [i.name for i in session.get_inputs()] == ["pos"]
@@ -99,7 +99,7 @@ def test_onnx(tmp_path):
 
 def physical_surrogate():
     torch.manual_seed(0)
-    surrogate = Surrogate(spread(FLAREOperator(2, 3, **TINY)), {"u": 3})
+    surrogate = Surrogate(with_large_weights(FLAREOperator(2, 3, **TINY)), {"u": 3})
     cases = [random_graph(50, 2, seed=seed) for seed in range(2)]
     for case in cases:
         case.pos = case.pos * 20 + 100
@@ -110,7 +110,7 @@ def physical_surrogate():
 
 
 @torch.no_grad()
-def test_a_surrogates_file_takes_and_gives_physical_values(tmp_path):
+def test_the_file_of_a_surrogate_is_in_physical_units(tmp_path):
     surrogate, case = physical_surrogate()
     export_program(surrogate, tmp_path / "field.pt2")
     got = run(tmp_path / "field.pt2")(x=case.x, pos=case.pos)
@@ -121,15 +121,15 @@ def test_a_surrogates_file_takes_and_gives_physical_values(tmp_path):
 
 def test_neighbour_searches_are_refused(tmp_path, capfd):
     model = FLAREOperator(0, 1, **TINY, encoder="graph", encoder_options={"radius": 0.5})
-    with pytest.raises(ValueError, match="FLAREOperator: cannot be exported: what it computes"):
+    with pytest.raises(ValueError, match="FLAREOperator: cannot be exported: its program depends"):
         export_program(model, tmp_path / "field.pt2")
     assert not list(tmp_path.iterdir())
-    assert len(capfd.readouterr().err) < 500  # torch tells the whole graph otherwise
+    assert len(capfd.readouterr().err) < 500  # otherwise torch prints the whole graph
 
 
-def test_wrong_results_do_not_become_files(tmp_path):
+def test_a_program_with_wrong_results_is_not_written(tmp_path):
     class Counts(FLAREOperator):
-        """Adds the number of nodes, which its trace takes for a constant."""
+        """Adds the number of nodes, which is a constant in its trace."""
 
         def forward(self, x, pos=None, *args, **options):
             nodes = 24 if torch.compiler.is_compiling() else len(pos)
@@ -179,8 +179,10 @@ def test_bad_input(tmp_path, monkeypatch):
         export_onnx(model, tmp_path / "field.onnx", opset=11)
     with pytest.raises(ValueError, match=r"expected a file name that ends in \.onnx"):
         export_onnx(model, tmp_path / "field.pt2")
-    monkeypatch.setattr("flare_mesh.surrogate.export._MOST", 10)
-    with pytest.raises(ValueError, match="an ONNX file holds less than 2; export it to .pt2"):
+    monkeypatch.setattr("flare_mesh.surrogate.export._MAX_BYTES", 10)
+    with pytest.raises(
+        ValueError, match="expected weights of less than 2 GiB for an ONNX file .*; export to .pt2"
+    ):
         export_onnx(model, tmp_path / "field.onnx")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ImportError, match=r'pip install "flare-mesh\[export\]"'):
@@ -201,7 +203,7 @@ def test_bad_input(tmp_path, monkeypatch):
 @pytest.mark.parametrize("suffix", [".pt2", ".onnx"])
 def test_variants(tmp_path, options, suffix):
     torch.manual_seed(0)
-    model = spread(FLAREOperator(2, 3, **(TINY | {"num_layers": 2} | options)), 0.2)
+    model = with_large_weights(FLAREOperator(2, 3, **(TINY | {"num_layers": 2} | options)), 0.2)
     write(model, tmp_path / f"field{suffix}", weight=True)
     assert_same(tmp_path / f"field{suffix}", model, weight=True)
 
@@ -218,7 +220,7 @@ def write(model, path, **options):
 @pytest.mark.parametrize("opset", [18, 21, 23])
 def test_opsets(tmp_path, opset):
     onnx = pytest.importorskip("onnx")
-    model = spread(FLAREOperator(2, 3, **TINY))
+    model = with_large_weights(FLAREOperator(2, 3, **TINY))
     export_onnx(model, tmp_path / "field.onnx", opset=opset)
     imported = onnx.load(tmp_path / "field.onnx").opset_import
     assert [entry.version for entry in imported if entry.domain == ""] == [opset]
@@ -228,7 +230,7 @@ def test_opsets(tmp_path, opset):
 @pytest.mark.slow
 def test_double_precision(tmp_path):
     pytest.importorskip("onnxscript")
-    model = spread(FLAREOperator(2, 3, **TINY)).double()
+    model = with_large_weights(FLAREOperator(2, 3, **TINY)).double()
     export_onnx(model, tmp_path / "field.onnx", weight=True)
     assert_same(tmp_path / "field.onnx", model, weight=True, dtype=torch.float64)
 

@@ -51,7 +51,7 @@ def test_folder_file_and_checkpoint_of_a_run(module, tmp_path):
 def test_averaged_weights(module, tmp_path):
     surrogate, run = module.surrogate, tmp_path / "run"
     surrogate.save(run)
-    with pytest.raises(FileNotFoundError, match=r"no averaged weights there; train with model.ema"):
+    with pytest.raises(FileNotFoundError, match=r"no averaged weights; train with model.ema"):
         load_surrogate(run, ema=True)
     last = checkpoint(run / "checkpoints/last.ckpt", module)
     surrogate.model = module.ema.module
@@ -61,20 +61,20 @@ def test_averaged_weights(module, tmp_path):
         assert torch.equal(predicted(found), expected)
     assert not torch.equal(predicted(load_surrogate(last)), expected)
     module.ema = None
-    with pytest.raises(ValueError, match=r"last.ckpt: no averaged weights in it"):
+    with pytest.raises(ValueError, match=r"last.ckpt: no averaged weights; train"):
         load_surrogate(checkpoint(last, module), ema=True)
 
 
-def test_what_is_no_surrogate(module, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"nowhere: no trained surrogate there"):
+def test_paths_without_a_surrogate(module, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere: no trained surrogate in it"):
         load_surrogate(tmp_path / "nowhere")
-    with pytest.raises(FileNotFoundError, match=r"none.ckpt: no checkpoint there"):
+    with pytest.raises(FileNotFoundError, match=r"none.ckpt: no such checkpoint"):
         load_surrogate(tmp_path / "none.ckpt")
     (tmp_path / "a.stl").write_text("solid")
     with pytest.raises(ValueError, match=r"a.stl: expected a run's folder or checkpoint"):
         load_surrogate(tmp_path / "a.stl")
     checkpoint(tmp_path / "run/checkpoints/last.ckpt", module)
-    with pytest.raises(FileNotFoundError, match=r"not ended; take its checkpoint, .*last.ckpt"):
+    with pytest.raises(FileNotFoundError, match=r"not ended; give its checkpoint, .*last.ckpt"):
         load_surrogate(tmp_path / "run")
 
 

@@ -42,17 +42,18 @@ def test_order_of_a_series_is_step_by_step_in_each_field():
 
 @given(st.integers(1, 4), st.integers(1, 5), st.integers(1, 3), st.integers(1, 7))
 def test_join_is_the_inverse_of_split(num_in, num_out, velocity, steps):
-    """Also of other numbers of steps than those trained on."""
+    """For any number of steps, not only that of training."""
     series = rollout(num_in, num_out, velocity)
     y = torch.arange(2.0 * steps * (1 + velocity)).reshape(2, -1)
     parts = series.split(y)
     assert len(parts) == steps
     assert torch.equal(series.join(parts), y)
-    assert series.fields_of(steps) == {"T_out": steps, "velocity_out": velocity * steps}
+    sizes = {name: field.shape[1] for name, field in series.split_fields(y).items()}
+    assert sizes == {"T_out": steps, "velocity_out": velocity * steps}
 
 
-def test_a_walk_of_known_steps_rebuilds_the_series():
-    """Fed with the truth, x runs through all windows of the series."""
+def test_advancing_by_the_true_steps_restores_the_series():
+    """x is each window of the series in turn."""
     series, values = Rollout({"T_in": 2}, {"T_out": 1}, 2, 1), torch.arange(6.0)[None]
     x = values[:, :2]
     for t in range(2, 6):
@@ -65,7 +66,7 @@ def test_json_and_back():
     assert Rollout(**json.loads(json.dumps(series.to_dict()))) == series
 
 
-def test_what_does_not_fit():
+def test_options_that_do_not_match():
     with pytest.raises(ValueError, match="expected the past of 'T_out' as an input 'T_in'"):
         Rollout({"velocity_in": 1}, {"T_out": 1}, 1, 1)
     with pytest.raises(ValueError, match="and 2 steps of 'T_out'"):

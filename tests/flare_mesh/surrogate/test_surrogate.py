@@ -17,7 +17,7 @@ def surrogate(**options):
     return Surrogate(model, {"displacement": 3, "von_mises": 1}, **options)
 
 
-def test_works_in_physical_units():
+def test_predicts_in_physical_units():
     s = surrogate()
     cases = [random_graph(20, 2, seed=i) for i in range(3)]
     for case in cases:
@@ -43,13 +43,13 @@ def test_save_and_load(tmp_path):
 
 def test_bad_options():
     model = FLAREOperator(0, 4, hidden_channels=8, num_layers=1, heads=2, num_latents=3)
-    with pytest.raises(ValueError, match="do not add up to the model's 4 output channels"):
+    with pytest.raises(ValueError, match="expected fields with 4 channels in total"):
         Surrogate(model, {"displacement": 3})
     with pytest.raises(ValueError, match="unknown transform 'knn_edge'; did you mean 'knn_edges'"):
         Surrogate(model, {"u": 4}, features=["knn_edge"])
-    with pytest.raises(ValueError, match=r"no normaliser of \['z'\]; choose from"):
+    with pytest.raises(ValueError, match=r"no normaliser for \['z'\]; choose from"):
         Surrogate(model, {"u": 4}, normalizers={"z": "identity"})
-    with pytest.raises(ValueError, match="the normaliser of 'y', 'gauss': unknown normaliser"):
+    with pytest.raises(ValueError, match="normaliser of 'y', 'gauss': unknown normaliser"):
         Surrogate(model, {"u": 4}, normalizers={"y": "gauss"})
 
 
@@ -61,7 +61,7 @@ def test_saving_replaces_the_file_in_one_step(tmp_path):
 
 
 def test_damaged_files(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no trained surrogate there"):
+    with pytest.raises(FileNotFoundError, match="no trained surrogate in it"):
         Surrogate.load(tmp_path)
     file = tmp_path / "surrogate.safetensors"
     surrogate().save(tmp_path)
@@ -70,14 +70,14 @@ def test_damaged_files(tmp_path):
     with pytest.raises(ValueError, match="surrogate.safetensors: cannot be loaded as a surrogate"):
         Surrogate.load(tmp_path)
     file.write_bytes(whole.replace(b'von_mises\\": 1', b'von_mises\\": 2'))
-    with pytest.raises(ValueError, match="do not add up to the model's 4 output channels"):
+    with pytest.raises(ValueError, match="expected fields with 4 channels in total"):
         Surrogate.load(tmp_path)
     save_file({"weight": torch.zeros(1)}, file)
     with pytest.raises(ValueError, match="cannot be loaded as a surrogate"):
         Surrogate.load(tmp_path)
 
 
-def test_all_options_survive_saving(tmp_path):
+def test_all_options_are_saved(tmp_path):
     torch.manual_seed(0)
     model = FLAREOperator(3, 1, hidden_channels=8, num_layers=1, heads=2, num_latents=3)
     rollout = Rollout({"T_in": 2, "k": 1}, {"T_out": 3}, 2, 3)
@@ -103,7 +103,7 @@ def test_all_options_survive_saving(tmp_path):
     torch.testing.assert_close(again.y_mean, case.y.mean()[None])
 
 
-def test_a_series_is_gone_through_step_by_step():
+def test_a_time_series_is_predicted_step_by_step():
     torch.manual_seed(0)
     model = FLAREOperator(2, 1, hidden_channels=8, num_layers=1, heads=2, num_latents=3)
     s = Surrogate(
@@ -155,17 +155,17 @@ def test_hostile_headers_are_refused(tmp_path, change):
         Surrogate.load(tmp_path)
 
 
-def test_a_flipped_bit_is_seen(tmp_path):
+def test_a_flipped_bit_is_detected(tmp_path):
     file = tmp_path / "surrogate.safetensors"
     surrogate().save(tmp_path)
     whole = bytearray(file.read_bytes())
     whole[-7] ^= 64
     file.write_bytes(whole)
-    with pytest.raises(ValueError, match="damaged: the weights do not have their checksum"):
+    with pytest.raises(ValueError, match="damaged: the weights do not match their checksum"):
         Surrogate.load(tmp_path)
 
 
-def test_predicting_leaves_the_mode_as_it_was():
+def test_prediction_restores_the_training_mode():
     s = surrogate().train()
     s.predict(random_graph(5, 2))
     assert s.training

@@ -17,12 +17,12 @@ UNIT = case([[0.0, 0.0], [2.0, 1.0], [1.0, 0.5]], [[10.0], [30.0], [20.0]])
 
 
 def test_bounds_of_one_case_and_of_several():
-    one = TrainingRange.of(UNIT)
+    one = TrainingRange.from_case(UNIT)
     assert one.num_nodes == (3, 3)
     assert list(one.pos) == [(0.0, 2.0), (0.0, 1.0)]
     assert list(one.extent) == [(2.0, 2.0), (1.0, 1.0)]
     assert list(one.x) == [(10.0, 30.0)]
-    other = TrainingRange.of(case([[-4.0, 0.0], [-3.0, 5.0]], [[0.0], [1.0]]))
+    other = TrainingRange.from_case(case([[-4.0, 0.0], [-3.0, 5.0]], [[0.0], [1.0]]))
     both = TrainingRange.merge([one, other])
     assert both.num_nodes == (2, 3)
     assert list(both.pos) == [(-4.0, 2.0), (0.0, 5.0)]
@@ -31,17 +31,17 @@ def test_bounds_of_one_case_and_of_several():
     assert TrainingRange.merge([other, one]) == both
 
 
-def test_what_lies_inside_is_not_told():
-    known = TrainingRange.of(UNIT)
+def test_cases_inside_the_range_have_no_differences():
+    known = TrainingRange.from_case(UNIT)
     assert known.differences(UNIT) == []
-    # A share of the range may be left.
+    # A case may exceed the range by a small share of it.
     assert known.differences(case([[0.0, 0.0], [2.05, 1.0]], [[9.5], [30.9]])) == [
         "size along x 2.05, trained on 2"
     ]
 
 
-def test_what_lies_outside_is_told_by_name():
-    known = TrainingRange.of(UNIT)
+def test_differences_are_named():
+    known = TrainingRange.from_case(UNIT)
     far = case([[0.0, 0.0], [2.0, 1.0], [1.0, 0.5]], [[10.0], [70.0], [20.0]])
     assert known.differences(far, ["load"]) == ["load 10 to 70, trained on 10 to 30"]
     assert known.differences(far) == ["input channel 0 10 to 70, trained on 10 to 30"]
@@ -51,15 +51,15 @@ def test_what_lies_outside_is_told_by_name():
     assert known.differences(many) == ["7 nodes, trained on 3 to 3"]
 
 
-def test_names_of_inputs_that_are_not_the_channels_are_left_aside():
-    known = TrainingRange.of(case([[0.0], [1.0]]))
+def test_names_are_ignored_unless_there_is_one_per_channel():
+    known = TrainingRange.from_case(case([[0.0], [1.0]]))
     assert known.differences(case([[0.0], [1.0]]), ["made", "of", "features"]) == []
 
 
-def test_rounding_of_what_never_varies_is_no_difference():
-    """A plane at z = 20, as another program writes it."""
+def test_rounding_of_constant_values_is_no_difference():
+    """A plane at z = 20, with the rounding errors of another program."""
     flat = [[0.0, 0.0, 20.0], [2.0, 0.0, 20.0], [0.0, 3.0, 20.0]]
-    known = TrainingRange.of(case(flat, [[5.0]] * 3))
+    known = TrainingRange.from_case(case(flat, [[5.0]] * 3))
     again = case(flat, [[5.0 + 2e-6]] * 3)
     again.pos[1, 2] += 4e-6
     again.pos[:, 0] += 1e-6
@@ -72,19 +72,19 @@ def test_rounding_of_what_never_varies_is_no_difference():
 def test_a_training_case_is_never_outside(points):
     data = case([list(point) for point in points])
     other = case([[1.0, 2.0]] * len(points))
-    known = TrainingRange.merge([TrainingRange.of(data), TrainingRange.of(other)])
+    known = TrainingRange.merge([TrainingRange.from_case(data), TrainingRange.from_case(other)])
     assert known.differences(data) == []
 
 
 def test_json_and_back():
-    known = TrainingRange.of(UNIT)
+    known = TrainingRange.from_case(UNIT)
     again = TrainingRange.from_dict(json.loads(json.dumps(known.to_dict())))
     assert again.differences(UNIT) == []
     assert (again.num_nodes, list(again.x)) == (known.num_nodes, list(known.x))
 
 
 def test_another_dimension_or_other_channels():
-    known = TrainingRange.of(UNIT)
+    known = TrainingRange.from_case(UNIT)
     with pytest.raises(ValueError, match=r"expected 2 dimensions, as in training \(got 3\)"):
         known.differences(case([[0.0, 0.0, 0.0]], [[1.0]]))
     with pytest.raises(ValueError, match=r"expected 1 channels, as in training \(got 0\)"):

@@ -49,7 +49,7 @@ def test_a_series_is_predicted_step_by_step():
         ({"options": {"heads": 3}}, "divisible by 'heads'"),
         ({"options": {"heads": "many"}}, r"model.options \{'heads': 'many'\}"),
         ({"rollout": RolloutConfig()}, "no time series; leave it out"),
-        ({"normalizers": {"z": "identity"}}, "no normaliser of"),
+        ({"normalizers": {"z": "identity"}}, "no normaliser for"),
         ({"normalizers": {"y": "gauss"}}, "normaliser of 'y'.*unknown normaliser 'gauss'"),
     ],
 )

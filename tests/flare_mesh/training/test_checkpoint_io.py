@@ -74,10 +74,10 @@ def test_no_code_is_run_from_a_file(path, tmp_path):
 def test_not_a_checkpoint(path, tmp_path):
     for other in ({"a": 1}, [STATE], torch.ones(2)):
         torch.save(other, path)
-        with pytest.raises(ValueError, match="last.ckpt: not a checkpoint of flare-mesh; take one"):
+        with pytest.raises(ValueError, match="last.ckpt: not a checkpoint of flare-mesh; give one"):
             read_checkpoint(path)
     for missing in (tmp_path, tmp_path / "none.ckpt"):
-        with pytest.raises(FileNotFoundError, match="no checkpoint there"):
+        with pytest.raises(FileNotFoundError, match="no such checkpoint"):
             read_checkpoint(missing)
 
 

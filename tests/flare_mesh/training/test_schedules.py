@@ -27,27 +27,41 @@ def values(optimizer, schedule, steps):
     return torch.tensor(rows, dtype=torch.float64)
 
 
+def expected(config, total, peak_rate):
+    """Learning rates and momentum in closed form of the step."""
+    start = 1 / config.div_factor
+    end, peak, last = start / config.final_div_factor, config.pct_start * total - 1, total - 1
+    steps = torch.arange(total, dtype=torch.float64)
+    up, down = steps / peak, (steps - peak) / (last - peak)
+    warm_up = up if config.name == "cosine" else (1 - (torch.pi * up).cos()) / 2
+    decay = (1 + (torch.pi * down).cos()) / 2
+    rising = steps < peak
+    factor = torch.where(rising, start + (1 - start) * warm_up, end + (1 - end) * decay)
+    momentum = torch.full_like(steps, 0.9)
+    if config.name == "one_cycle" and config.cycle_momentum:
+        momentum = 0.95 - 0.1 * torch.where(rising, warm_up, decay)
+    return torch.stack([peak_rate * factor, momentum], dim=1)
+
+
 @given(
+    name=st.sampled_from(["one_cycle", "cosine"]),
     total=st.integers(2, 60),
-    pct=st.floats(0.0, 1.0),
+    pct=st.floats(0.0, 1.0, exclude_max=True),
     div=st.floats(1.0, 1e5),
     final=st.floats(0.1, 1e5),
     cycle=st.booleans(),
 )
-def test_one_cycle_is_that_of_torch(total, pct, div, final, cycle):
-    warm = pct * total - 1
-    if not 0.01 < warm < total - 1.01:  # torch divides by zero, or has another start
+def test_learning_rates_and_momentum(name, total, pct, div, final, cycle):
+    if not 0.01 < pct * total - 1 < total - 1.01:
         return
-    options = {"pct_start": pct, "div_factor": div, "final_div_factor": final}
-    ours, theirs = adamw(1e-3, 0.5), adamw(1e-3, 0.5)
-    schedule = build_schedule(ours, ScheduleConfig(cycle_momentum=cycle, **options), total)
-    peaks = [1e-3, 0.5]
-    reference = torch.optim.lr_scheduler.OneCycleLR(
-        theirs, peaks, total, cycle_momentum=cycle, **options
-    )
-    torch.testing.assert_close(
-        values(ours, schedule, total), values(theirs, reference, total), rtol=1e-9, atol=0
-    )
+    options = {"cycle_momentum": cycle} if name == "one_cycle" else {}
+    config = ScheduleConfig(name, pct, div, final, **options)
+    optimizer = adamw(1e-3, 0.5)
+    found = values(optimizer, build_schedule(optimizer, config, total), total)
+    for group, rate in enumerate((1e-3, 0.5)):
+        torch.testing.assert_close(
+            found[:, group], expected(config, total, rate), rtol=1e-9, atol=1e-15
+        )
 
 
 def test_the_published_schedule():
@@ -61,7 +75,7 @@ def test_the_published_schedule():
 
 
 @pytest.mark.parametrize("name", ["one_cycle", "cosine", "constant"])
-@pytest.mark.parametrize("pct_start", [0.0, 0.1, 1.0])
+@pytest.mark.parametrize("pct_start", [0.0, 0.1, 0.5])
 @pytest.mark.parametrize("total", [1, 2, 3, 5, 10, 20])
 def test_any_number_of_steps(name, pct_start, total):
     options = {} if name == "constant" else {"pct_start": pct_start}
@@ -69,23 +83,8 @@ def test_any_number_of_steps(name, pct_start, total):
     schedule = build_schedule(optimizer, ScheduleConfig(name=name, **options), total)
     rates = values(optimizer, schedule, total)[:, 0, 0]
     assert bool(((rates > 0) & (rates <= 0.1 + 1e-12)).all())
-    # The peak is reached, but where it falls between two steps.
+    # The peak may fall between two steps.
     assert rates.max() > 0.05
-    last = optimizer.param_groups[0]["lr"]
-    values(optimizer, schedule, 3)
-    assert optimizer.param_groups[0]["lr"] == last  # more steps than were foreseen
-
-
-def test_cosine():
-    optimizer = adamw(0.2, 0.1)
-    config = ScheduleConfig(name="cosine", pct_start=0.3, div_factor=10, final_div_factor=5)
-    rows = values(optimizer, build_schedule(optimizer, config, 20), 20)
-    assert bool((rows[..., 1] == 0.9).all())
-    torch.testing.assert_close(rows[:, 0, 0], 2 * rows[:, 1, 0])
-    going = torch.arange(20, dtype=torch.float64)
-    up = 0.02 + 0.18 * going / 5
-    down = 0.004 + 0.196 * (1 + (torch.pi * (going - 5) / 14).cos()) / 2
-    torch.testing.assert_close(rows[:, 0, 0], torch.where(going < 5, up, down))
 
 
 def network():
@@ -112,13 +111,6 @@ def test_momentum_of_other_optimizers(name):
     assert momentum == pytest.approx([0.85] * len(momentum))
 
 
-def test_optimizers_without_momentum():
-    optimizer = torch.optim.Adagrad([nn.Parameter(torch.zeros(1))], lr=0.1)
-    schedule = build_schedule(optimizer, ScheduleConfig(), 10)
-    assert schedule.get_last_lr() == pytest.approx([0.1])
-    assert not {"betas", "momentum"} & set(optimizer.param_groups[0])
-
-
 @pytest.mark.parametrize("config", [ScheduleConfig(), ScheduleConfig(name="cosine")])
 def test_state_goes_to_a_file_and_back(config, tmp_path):
     one = adamw(0.1, 0.2)
@@ -140,7 +132,7 @@ def test_state_goes_to_a_file_and_back(config, tmp_path):
     ("options", "message"),
     [
         ({"name": "step"}, r"unknown schedule 'step'; choose from \['one_cycle', 'cosine', 'const"),
-        ({"pct_start": 1.5}, r"expected 'pct_start' from 0 to 1 \(got 1.5\)"),
+        ({"pct_start": 1.0}, r"expected 'pct_start' from 0 to below 1 \(got 1.0\)"),
         ({"pct_start": float("nan")}, r"expected 'pct_start'"),
         ({"div_factor": 0.0}, r"expected 'div_factor' > 0 \(got 0.0\)"),
         ({"final_div_factor": -1.0}, r"expected 'final_div_factor' > 0"),

@@ -1,0 +1,58 @@
+"""The file of a surrogate: weights, JSON header and checksum, without code."""
+
+import hashlib
+import json
+import textwrap
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from flare_mesh._version import __version__
+from flare_mesh.files import atomic_path
+
+FILE = "surrogate.safetensors"
+"""Name of the file in its folder."""
+
+
+def write_surrogate_file(file: Path, header: Mapping[str, Any], state: dict[str, Tensor]) -> None:
+    """Write a header and weights."""
+    metadata = {"surrogate": json.dumps(header), "sha256": checksum(state)}
+    with atomic_path(file) as temporary:
+        save_file(state, temporary, metadata=metadata)
+
+
+@contextmanager
+def loading(path: Path) -> Iterator[dict[str, Any]]:
+    """Turn every error of loading a surrogate into one ValueError that names ``path``.
+
+    Yields:
+        A dictionary to put the header into, so that the message can name the version that wrote
+        the file.
+    """
+    header: dict[str, Any] = {}
+    try:
+        yield header
+    except Exception as error:  # damaged and foreign files end in errors of many types
+        # torch lists every weight that differs.
+        reason = textwrap.shorten(str(error), 300) or type(error).__name__
+        if isinstance(error, KeyError):
+            reason = f"no {reason} in its header"
+        version = header.get("version", __version__)
+        if version != __version__:
+            reason += f" (written by flare-mesh {version}, this is {__version__})"
+        raise ValueError(f"{path}: cannot be loaded as a surrogate: {reason}") from error
+
+
+def checksum(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 of all weights; safetensors has no checksum, so that a flipped bit is not noticed."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        digest.update(name.encode())
+        values = state[name].detach().cpu().contiguous().reshape(-1)
+        digest.update(values.view(torch.uint8).numpy().data)
+    return digest.hexdigest()
