@@ -2,16 +2,16 @@
 
 from typing import ClassVar
 
+from flare_mesh.data.splits import PublishedSplit
 from flare_mesh.datasets.curvilinear import CurvilinearDataset
-from flare_mesh.datasets.published_split import PublishedSplit
 
 
 class Airfoil(CurvilinearDataset):
-    """Transonic inviscid flow around airfoils, of Geo-FNO (arXiv 2207.05209).
+    """Transonic inviscid flow around airfoils, from Geo-FNO (arXiv 2207.05209).
 
-    Steady Euler equations at Mach 0.8 and no angle of attack, around NACA-0012 with a random
-    outline, on a C-grid of 221 x 51 nodes that ends at a distance of 40 chords. Publishers of the
-    files state no licence.
+    Steady Euler equations at Mach 0.8 and zero angle of attack around randomly deformed NACA-0012
+    airfoils, on a C-grid of 221 x 51 nodes that extends to 40 chords. The files are published
+    without a licence.
 
     .. list-table::
         :header-rows: 1
@@ -27,18 +27,17 @@ class Airfoil(CurvilinearDataset):
           - last 200
 
     FLARE standardises the Mach number (mean and standard deviation over all training points) and
-    leaves the coordinates as they are.
+    does not normalise the coordinates.
 
     Files: ``airfoil/naca/NACA_Cylinder_{X,Y,Q}.npy`` of shapes [S, 221, 51] and [S, 5, 221, 51].
     Grids of another size are read too.
 
-    Fields, without dimension (density and pressure of the oncoming flow are 1): ``density`` [N, 1],
-    ``velocity`` [N, 2], ``pressure`` [N, 1], ``mach`` [N, 1]. ``pos`` [N, 2] in chords, ``quad``
-    [E, 4]. The nodes of the cut behind the airfoil, from which the grid's first axis starts and
-    where it ends, are there twice.
+    Fields, dimensionless (free-stream density and pressure are 1): ``density`` [N, 1], ``velocity``
+    [N, 2], ``pressure`` [N, 1], ``mach`` [N, 1]. ``pos`` [N, 2] in chords, ``quad`` [E, 4]. The
+    grid has two nodes at each point of the wake cut, where its first axis starts and ends.
 
-    The options are those of :class:`~flare_mesh.datasets.curvilinear.CurvilinearDataset`; the
-    target is ``mach`` by default.
+    Options: see :class:`~flare_mesh.datasets.curvilinear.CurvilinearDataset`. The default target is
+    ``mach``.
     """
 
     FILE = "airfoil/naca/NACA_Cylinder_{}.npy"

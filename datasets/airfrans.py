@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from flare_mesh.choices import check_choice
 from flare_mesh.datasets.field_dataset import FieldDataset, find_file
-from flare_mesh.datasets.same_points import place_in
-from flare_mesh.io.array_cache import cached_npz
+from flare_mesh.datasets.match_points import match_points
+from flare_mesh.io.processed import keep_npz
 from flare_mesh.io.vtk_xml import VTKXMLFile
 from flare_mesh.mesh import MeshData, check_node_numbers
 
@@ -25,34 +26,35 @@ _MAX_MANIFEST = 10 * 2**20
 class AirfRANS(FieldDataset):
     """Steady incompressible RANS flow around 1,000 NACA aerofoils (arXiv 2212.07564).
 
-    ``<case>/<case>_internal.vtu`` and ``<case>_aerofoil.vtp`` beside ``manifest.json``, which lists
-    the cases of each task; ODbL 1.0. The fields are those of the ``airfrans`` package and of
-    :class:`torch_geometric.datasets.AirfRANS`, under the names below. PyG's set is one file of all
-    clouds, without their cells, which is loaded whole (some 9 GB); this one reads the authors'
-    files, one case at a time, with the mesh.
+    Files: ``<case>/<case>_internal.vtu`` and ``<case>/<case>_aerofoil.vtp`` beside
+    ``manifest.json``, which lists the cases of each task. Licence: ODbL 1.0. The fields are the
+    same as in the ``airfrans`` package and in :class:`torch_geometric.datasets.AirfRANS`. PyG's set
+    loads one file of all point clouds without cells (about 9 GB) into memory; this class reads the
+    authors' files, one case at a time, with the mesh.
 
-    - ``inlet_velocity``: the speed and angle of attack in the case's name, as a vector;
-    - ``distance`` to the aerofoil, positive in the fluid (``-implicit_distance`` of the file);
-    - ``normals`` of the aerofoil on its nodes, elsewhere zero, with the sign that the file and the
-      ``airfrans`` package have; the code of the paper's experiments flips it;
-    - ``velocity``, ``pressure`` (by the density), ``turbulent_viscosity`` (kinematic).
+    - ``inlet_velocity`` [N, 2], ``inlet_speed`` [N, 1] (m/s) and ``angle_of_attack`` [N, 1]
+      (degrees), from the name of the case;
+    - ``distance`` [N, 1] from the aerofoil, m, positive in the fluid (``-implicit_distance``);
+    - ``normals`` [N, 2] of the aerofoil at its nodes, zero elsewhere, with the sign of the file and
+      of the ``airfrans`` package; the code of the paper's experiments has the opposite sign;
+    - ``velocity`` [N, 2], m/s; ``pressure`` [N, 1] divided by the density, m^2/s^2;
+      ``turbulent_viscosity`` [N, 1], kinematic, m^2/s.
 
-    ``surf`` [N] tells the nodes on the aerofoil: those with a horizontal velocity of exactly 0.
-    Published normalisation: mean and standard deviation of all inputs, coordinates included, and
-    targets.
+    ``surf`` [N] marks the nodes on the aerofoil, whose horizontal velocity is exactly 0. Published
+    normalisation: mean and standard deviation of all inputs, coordinates included, and targets.
 
     .. list-table::
         :header-rows: 1
 
         * - task
           - train / test
-          - what is tested
+          - test cases
         * - full
           - 800 / 200
           - interpolation
         * - scarce
           - 200 / 200
-          - the test cases of ``full``
+          - as in ``full``
         * - reynolds
           - 504 / 496
           - Reynolds numbers below 3 and above 5 million
@@ -60,11 +62,11 @@ class AirfRANS(FieldDataset):
           - 804 / 196
           - angles of attack below -2.5 and above 12.5 degrees
 
-    About 180,000 nodes and quads a case, in two dimensions. Each case is decoded once and kept in
-    ``root/processed`` (9 MB).
+    About 180,000 nodes and quads per case, in two dimensions. Each case is decoded once and cached
+    in ``root/processed`` (9 MB).
 
     Args:
-        root: Folder with ``manifest.json`` and the cases, or the one above it.
+        root: Folder with ``manifest.json`` and the cases, or its parent.
         split: ``"train"`` or ``"test"``.
         task: ``"full"``, ``"scarce"``, ``"reynolds"`` or ``"aoa"``.
         inputs: Fields of ``x``.
@@ -116,20 +118,15 @@ class AirfRANS(FieldDataset):
         transform: Callable[[Any], Any] | None = None,
         skip_bad: bool = False,
     ) -> None:
-        if split not in ("train", "test"):
-            raise ValueError(f"AirfRANS: unknown split '{split}'; choose 'train' or 'test'")
-        if task not in self.STATS:
-            raise ValueError(f"AirfRANS: unknown task '{task}'; choose from {[*self.STATS]}")
+        check_choice("AirfRANS: unknown split", split, ("train", "test"))
+        check_choice("AirfRANS: unknown task", task, self.STATS)
         self.task, self.split = task, split
         manifest = find_file(root, "Dataset/manifest.json", self.ADDRESS)
         self.folder = manifest.parent
+        same_test = split == "test" and task == "scarce"
+        cases = _cases(manifest, "full_test" if same_test else f"{task}_{split}")
         super().__init__(
-            root,
-            _cases(manifest, f"{'full' if split == 'test' and task == 'scarce' else task}_{split}"),
-            inputs=inputs,
-            targets=targets,
-            transform=transform,
-            skip_bad=skip_bad,
+            root, cases, inputs=inputs, targets=targets, transform=transform, skip_bad=skip_bad
         )
 
     def read(self, index: int) -> MeshData:
@@ -139,10 +136,10 @@ class AirfRANS(FieldDataset):
         files = [folder / f"{case}_internal.vtu", folder / f"{case}_aerofoil.vtp"]
         for file in files:
             if not file.is_file():
-                raise FileNotFoundError(f"{file}: not there; get it from {self.ADDRESS}")
+                raise FileNotFoundError(f"{file}: no such file; get it from {self.ADDRESS}")
         target = Path(self.processed_dir, "airfrans", f"{case}.npz")
         names = ["pos", "quad", "surf", *_STORED]
-        arrays = cached_npz(target, files, lambda: _read_case(*files), names)
+        arrays = keep_npz(target, files, lambda: _read_case(*files), names)
         check_node_numbers("quad", arrays["quad"], len(arrays["pos"]))
         data = MeshData(
             pos=torch.from_numpy(np.array(arrays["pos"])),
@@ -163,7 +160,7 @@ class AirfRANS(FieldDataset):
         except ValueError as error:
             raise ValueError(
                 f"{self.folder}, case '{case}': expected the speed and the angle of attack as the "
-                f"third and fourth part of its name, between underscores"
+                f"third and fourth part of its name, separated by underscores"
             ) from error
         return speed, angle
 
@@ -171,26 +168,23 @@ class AirfRANS(FieldDataset):
     def download(  # pyright: ignore[reportIncompatibleMethodOverride]
         cls, root: str | Path, *, max_bytes: int = 100 * 2**30
     ) -> None:
-        """Downloads (9.3 GB) and unpacks the set below ``root``; the archive is removed.
-
-        Nothing is done where all files of the set are there.
+        """Download (9.3 GB) and unpack the set below ``root``, unless it is complete.
 
         Args:
             root: Folder for ``Dataset``.
-            max_bytes: Bytes that the archive may unpack to.
+            max_bytes: Limit of the unpacked size.
         """
-        from flare_mesh.io.archives import extract_zip
-        from flare_mesh.io.download import download_file
+        from flare_mesh.io.download import download_file, extract_zip
 
         archive = Path(root, "Dataset.zip")
-        if not archive.exists() and _is_whole(Path(root, "Dataset")):
+        if not archive.exists() and _is_complete(Path(root, "Dataset")):
             return
         download_file(cls.ADDRESS, archive)
         extract_zip(archive, Path(root), max_bytes=max_bytes)
         archive.unlink()
 
 
-def _is_whole(folder: Path) -> bool:
+def _is_complete(folder: Path) -> bool:
     manifest = folder / "manifest.json"
     if not manifest.is_file():
         return False
@@ -200,27 +194,30 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _cases(manifest: Path, key: str) -> list[str]:
-    """The cases of a split; their names become paths, so they must be plain."""
+    """The cases of a split, with names that are safe as paths."""
     if manifest.stat().st_size > _MAX_MANIFEST:
-        raise ValueError(f"{manifest}: larger than {_MAX_MANIFEST:,} bytes; not a manifest")
+        raise ValueError(
+            f"{manifest}: expected a manifest of at most {_MAX_MANIFEST:,} bytes (got a larger "
+            f"file); download it again"
+        )
     try:
         content = json.loads(manifest.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{manifest}: not a JSON file ({error}); download it anew") from error
+        raise ValueError(f"{manifest}: not a JSON file ({error}); download it again") from error
     if not isinstance(content, dict) or key not in content:
         have = sorted(content) if isinstance(content, dict) else type(content).__name__
-        raise ValueError(f"{manifest}: no list '{key}'; it has {have}")
+        raise ValueError(f"{manifest}: expected a list '{key}' (got {have})")
     cases = content[key]
     good = isinstance(cases, list) and all(
         isinstance(case, str) and re.fullmatch(r"[A-Za-z0-9][\w.+-]*", case) for case in cases
     )
     if not good or not cases:
-        raise ValueError(f"{manifest}: expected a list of names of cases under '{key}'")
+        raise ValueError(f"{manifest}: expected '{key}' to be a list of case names")
     return cases
 
 
 def _read_case(internal: Path, aerofoil: Path) -> dict[str, NDArray[Any]]:
-    """What is kept of a case."""
+    """The arrays of a case that are cached."""
     mesh, wall = VTKXMLFile(internal), VTKXMLFile(aerofoil)
     for file, kind in ((mesh, "UnstructuredGrid"), (wall, "PolyData")):
         if file.kind != kind:
@@ -252,13 +249,13 @@ def _quads(internal: VTKXMLFile) -> NDArray[Any]:
 def _normals(
     points: NDArray[Any], surf: NDArray[np.bool_], aerofoil: VTKXMLFile
 ) -> NDArray[np.float32]:
-    """Normals [N, 2] of the aerofoil at those of its points that the nodes coincide with."""
+    """Normals [N, 2] at the nodes of the aerofoil, zero elsewhere."""
     normals = np.zeros(points.shape, dtype=np.float32)
-    place = place_in(points[surf], aerofoil.points()[:, :2])
-    if (place < 0).any():
+    row = match_points(points[surf], aerofoil.points()[:, :2])
+    if (row < 0).any():
         raise ValueError(
-            f"{aerofoil.path}: {int((place < 0).sum())} of {len(place)} nodes on the aerofoil are "
-            f"not in it; the two files are of different cases"
+            f"{aerofoil.path}: {int((row < 0).sum())} of {len(row)} nodes on the aerofoil are not "
+            f"in it; the two files belong to different cases"
         )
-    normals[surf] = aerofoil.read("PointData", "Normals", 3)[place, :2]
+    normals[surf] = aerofoil.read("PointData", "Normals", 3)[row, :2]
     return normals

@@ -1,4 +1,4 @@
-"""What the data sets of a few large arrays have in common."""
+"""Base of the data sets that are stored in a few large arrays."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flare_mesh.choices import check_choice
+from flare_mesh.data.splits import PublishedSplit
 from flare_mesh.datasets.field_dataset import FieldDataset
-from flare_mesh.datasets.published_split import PublishedSplit
 from flare_mesh.io.arrays import open_npy
 
 
@@ -20,7 +21,7 @@ class ArrayDataset(FieldDataset):
 
     Args:
         root: Folder of the data set.
-        files: Path of each npy file, by a name of the subclass's choice.
+        files: Path of each npy file, by a name that the subclass chooses.
         cases: Names of the cases.
         inputs: Names of the fields that make up ``x``.
         targets: Names of the fields that make up ``y``.
@@ -36,9 +37,9 @@ class ArrayDataset(FieldDataset):
         root: str | Path,
         files: Mapping[str, Path],
         cases: Sequence[str],
-        *,
         inputs: Sequence[str],
         targets: Sequence[str],
+        *,
         transform: Callable[[Any], Any] | None = None,
         skip_bad: bool = False,
     ) -> None:
@@ -51,6 +52,11 @@ class ArrayDataset(FieldDataset):
     def __getstate__(self) -> dict[str, Any]:
         # A pickled memory map is a copy of the whole file.
         return {**self.__dict__, "_open": {}}
+
+    @property
+    def field_names(self) -> list[str]:
+        """Names of the inputs and targets, each once."""
+        return [*dict.fromkeys((*self.inputs, *self.targets))]
 
     def array(self, name: str) -> np.memmap:
         """The array of a file, memory-mapped."""
@@ -65,15 +71,12 @@ class ArrayDataset(FieldDataset):
         Raises:
             ValueError: If there is no such convention.
         """
-        if convention not in cls.SPLITS:
-            raise ValueError(
-                f"{cls.__name__}: unknown convention '{convention}'; choose from {[*cls.SPLITS]}"
-            )
+        check_choice(f"{cls.__name__}: unknown convention", convention, cls.SPLITS)
         return cls.SPLITS[convention]
 
 
 def open_numbers(path: Path, shape: Sequence[int | None] | None = None) -> np.memmap:
-    """A memory-mapped npy file of real numbers.
+    """Memory-map an npy file of real numbers.
 
     Args:
         path: The file.
@@ -91,7 +94,7 @@ def open_numbers(path: Path, shape: Sequence[int | None] | None = None) -> np.me
 
 
 def check_shape(place: str, got: Sequence[int], expected: Sequence[int | None]) -> None:
-    """Refuses an array of another shape; None in ``expected`` stands for any size.
+    """Refuse an array of another shape; None in ``expected`` allows any size.
 
     Raises:
         ValueError: If it has another number of axes, another size, or no values at all.
@@ -106,7 +109,7 @@ def check_shape(place: str, got: Sequence[int], expected: Sequence[int | None]) 
 
 
 def as_tensor(values: np.ndarray) -> Tensor:
-    """A copy in single precision, in the order in which the array ravels."""
-    # What is too large becomes infinite, which FieldDataset refuses and names.
+    """A contiguous copy in single precision."""
+    # Overflow becomes infinity, which FieldDataset refuses with the name of the case.
     with np.errstate(over="ignore"):
         return torch.from_numpy(np.array(values, dtype=np.float32, order="C"))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flare_mesh.datasets.same_points import place_in
+from flare_mesh.datasets.match_points import match_points
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,9 @@ class Car:
 def merge_surface_and_volume(
     car: Car, points: NDArray[Any], hexahedra: NDArray[Any], velocity: NDArray[Any]
 ) -> dict[str, NDArray[Any]]:
-    """The nodes of Transolver's car design task: volume points off the surface, then the surface.
+    """Nodes of Transolver's car design task: volume points off the surface, then surface points.
 
-    Points are the same if their coordinates are equal to the last bit, as the two files have them.
+    Points of the two files are the same if their coordinates are exactly equal.
 
     Args:
         car: The surface.
@@ -37,16 +37,16 @@ def merge_surface_and_volume(
     """
     from scipy.spatial import KDTree
 
-    on_surface = place_in(points, car.points)
+    on_surface = match_points(points, car.points)
     outside = on_surface < 0
     num_outside = int(outside.sum())
     number = np.where(outside, np.cumsum(outside) - 1, num_outside + on_surface)
 
-    away = points[outside].astype(np.float64)
-    distance, nearest = KDTree(car.points).query(away)
-    direction = (away - car.points[nearest]) / (distance[:, None] + 1e-8)
+    off_surface = points[outside].astype(np.float64)
+    distance, nearest = KDTree(car.points).query(off_surface)
+    direction = (off_surface - car.points[nearest]) / (distance[:, None] + 1e-8)
 
-    in_volume = place_in(car.points, points)
+    in_volume = match_points(car.points, points)
     surface_velocity = np.where(in_volume[:, None] >= 0, velocity[in_volume], 0.0)
     zeros, count = np.zeros(num_outside), len(car.points)
     nodes = {
@@ -68,9 +68,9 @@ def merge_surface_and_volume(
 
 
 def vertex_normals(car: Car) -> NDArray[np.float64]:
-    """Unit normals [P, 3], outwards: the mean over the adjacent quads; zero where there is none.
+    """Outward unit normals [P, 3]: means over the adjacent quads; zero at points without quads.
 
-    The orientation of the quads is made consistent by VTK's ``vtkPolyDataNormals``.
+    VTK's ``vtkPolyDataNormals`` makes the orientation of the quads consistent.
     """
     import pyvista
 

@@ -1,4 +1,4 @@
-"""Steady flows on structured grids that follow the body."""
+"""Base of the steady flows on body-fitted structured grids."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,17 +11,17 @@ from flare_mesh.mesh import MeshData
 
 
 class CurvilinearDataset(ArrayDataset):
-    """Base of the sets of Geo-FNO with files X and Y [S, rows, columns], Q [S, C, rows, columns].
+    """Base of Geo-FNO's sets with files X and Y [S, rows, columns], Q [S, C, rows, columns].
 
     Args:
         root: Folder of the files.
         split: ``"train"`` or ``"test"``.
         inputs: Fields of ``x``; the published inputs are the coordinates alone.
         targets: Fields of ``y``; the published target by default.
-        convention: ``"flare"`` or ``"lno"``, which published split.
-        num_train: Cases to train with, instead of the published number. A smaller set is divided
-            in the published proportion by default.
-        num_test: Cases to test with, likewise.
+        convention: ``"flare"`` or ``"lno"``, the published split to use.
+        num_train: Training cases, instead of the published number. A smaller set is divided in the
+            published proportion by default.
+        num_test: Test cases, likewise.
         transform: Applied to each case on access, as in PyG.
         skip_bad: Leaves out cases that cannot be used.
 
@@ -31,7 +31,7 @@ class CurvilinearDataset(ArrayDataset):
     """
 
     FILE: ClassVar[str] = ""
-    """Path of the files, with a blank for X, Y and Q."""
+    """Path of the files, with a placeholder for X, Y and Q."""
     CHANNELS: ClassVar[Mapping[str, slice]] = {}
     """Channels of Q that make up each field."""
     TARGET: ClassVar[str] = ""
@@ -66,14 +66,10 @@ class CurvilinearDataset(ArrayDataset):
         )
         self.grid_shape = tuple(shape)
         self._cells: dict[str, Any] | None = None
+        targets = (self.TARGET,) if targets is None else targets
+        cases = [f"{row:04d}" for row in self._rows]
         super().__init__(
-            root,
-            files,
-            [f"{row:04d}" for row in self._rows],
-            inputs=inputs,
-            targets=(self.TARGET,) if targets is None else targets,
-            transform=transform,
-            skip_bad=skip_bad,
+            root, files, cases, inputs, targets, transform=transform, skip_bad=skip_bad
         )
 
     @property
@@ -81,7 +77,7 @@ class CurvilinearDataset(ArrayDataset):
         """The quads that all cases share, counterclockwise in the first one."""
         if self._cells is None:
             x, y = self.array("X")[0], self.array("Y")[0]
-            self._cells = grid_cells(x.shape, mirrored=is_left_handed(x, y))
+            self._cells = grid_cells(x.shape, left_handed=is_left_handed(x, y))
         return self._cells
 
     def read(self, index: int) -> MeshData:
@@ -89,7 +85,7 @@ class CurvilinearDataset(ArrayDataset):
         x, y = (as_tensor(self.array(name)[row]).ravel() for name in "XY")
         data = MeshData(pos=x.new_empty(len(x), 2), **self.cells)
         data.pos[:, 0], data.pos[:, 1] = x, y
-        for name in dict.fromkeys((*self.inputs, *self.targets)):
+        for name in self.field_names:
             values = as_tensor(self.array("Q")[row, self.CHANNELS[name]])
             data[name] = values.flatten(1).T.contiguous()
         return data

@@ -1,24 +1,24 @@
-"""Flow through a porous medium of two kinds."""
+"""Darcy flow through a two-phase porous medium."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
+from flare_mesh.choices import check_choice
+from flare_mesh.data.splits import PublishedSplit
 from flare_mesh.datasets.array_dataset import ArrayDataset, as_tensor, check_shape, open_numbers
 from flare_mesh.datasets.find_one import find_one
-from flare_mesh.datasets.grid import grid_cells, grid_positions
-from flare_mesh.datasets.published_split import PublishedSplit
+from flare_mesh.datasets.grid import grid_cells, grid_positions, unit_axes
 from flare_mesh.io.mat import mat_to_npy
 from flare_mesh.mesh import MeshData
 
 
 class Darcy(ArrayDataset):
-    """Darcy's flow through a medium of two permeabilities, of FNO (arXiv 2010.08895).
+    """Darcy flow through a two-phase porous medium, from FNO (arXiv 2010.08895).
 
-    -div(a grad u) = 1 on the unit square, u = 0 on its border; the coefficient a is 12 where a
-    Gaussian random field is positive and 3 elsewhere. Publishers of the files state no licence.
+    -div(a grad u) = 1 on the unit square, u = 0 on its boundary; the coefficient a is 12 where a
+    Gaussian random field is positive and 3 elsewhere. The files are published without a stated
+    licence.
 
     .. list-table::
         :header-rows: 1
@@ -36,16 +36,16 @@ class Darcy(ArrayDataset):
           - 1,024 of smooth1
           - 1,024 of smooth2
 
-    Results of the two are not comparable. FLARE standardises coefficient and solution (mean and
-    standard deviation over all training points).
+    Results of the two conventions are not comparable. FLARE standardises coefficient and solution
+    (mean and standard deviation over all training points).
 
     Files: ``piececonst_r421_N1024_smooth1.mat`` (train) and ``..._smooth2.mat`` (test), or of
-    another size, with ``coeff`` and ``sol`` [S, 421, 421]; in ``root`` or at most two folders
+    another size, with ``coeff`` and ``sol`` [S, 421, 421]; in ``root`` or at most four folders
     below. They are converted once, into ``processed/`` below ``root``.
 
-    Fields, without dimension: ``coeff`` [N, 1], ``sol`` [N, 1]. ``pos`` [N, 2], from 0 to 1 as the
-    published codes have it (FNO's program has the values at the centres of 421 x 421 cells), x
-    along the last axis of the arrays; ``quad`` [E, 4].
+    Fields, dimensionless: ``coeff`` [N, 1], ``sol`` [N, 1]. ``pos`` [N, 2] from 0 to 1 with x along
+    the last axis of the arrays, as in the published codes (FNO's generator computes the values at
+    the centres of 421 x 421 cells); ``quad`` [E, 4].
 
     Args:
         root: Folder of the files.
@@ -53,10 +53,10 @@ class Darcy(ArrayDataset):
         inputs: Fields of ``x``. With the coordinates, this is the published input [x, y, coeff].
         targets: Fields of ``y``.
         convention: ``"flare"`` or ``"lno"``.
-        resolution: Nodes along a side in the files, where there are several of them.
-        stride: Every how manieth node is taken; by default as the convention does.
-        num_train: Cases to train with; by default the published number, or all if there are fewer.
-        num_test: Cases to test with, likewise.
+        resolution: Nodes along a side in the file, if there are files of several resolutions.
+        stride: Step between the nodes that are taken; by default that of the convention.
+        num_train: Training cases; by default the published number, or all if there are fewer.
+        num_test: Test cases, likewise.
         transform: Applied to each case on access, as in PyG.
         skip_bad: Leaves out cases that cannot be used.
 
@@ -88,8 +88,7 @@ class Darcy(ArrayDataset):
         skip_bad: bool = False,
     ) -> None:
         published = self.published_split(convention)
-        if split not in ("train", "test"):
-            raise ValueError(f"Darcy: unknown split '{split}'; choose 'train' or 'test'")
+        check_choice("Darcy: unknown split", split, ("train", "test"))
         source = find_one(
             root,
             (f"piececonst_r{resolution or '*'}_N*_smooth{1 if split == 'train' else 2}.mat",),
@@ -101,13 +100,9 @@ class Darcy(ArrayDataset):
         coeff, sol = (open_numbers(files[name]).shape for name in ("coeff", "sol"))
         check_shape(f"{source}, 'coeff'", coeff, (None, None, None))
         check_shape(f"{source}, 'sol'", sol, coeff)
-        total, rows, columns = coeff
+        total, *shape = coeff
         self.stride = self._STRIDES[convention] if stride is None else stride
-        if not 1 <= self.stride < min(rows, columns):
-            raise ValueError(
-                f"{source}: expected a stride from 1 to {min(rows, columns) - 1} for a grid of "
-                f"{rows} x {columns} nodes (got {self.stride})"
-            )
+        axes = unit_axes(shape, self.stride, str(source))
         count, usual = {
             "train": (num_train, published.num_train),
             "test": (num_test, published.num_test),
@@ -118,23 +113,17 @@ class Darcy(ArrayDataset):
             raise ValueError(
                 f"{source}: expected num_{split} from 1 to its {total} cases (got {count})"
             )
-        lines = [np.arange(0, nodes, self.stride) / (nodes - 1) for nodes in (rows, columns)]
-        self._pos = grid_positions(*lines).flip(1)
-        self.grid_shape = tuple(len(line) for line in lines)
-        self._cells: dict[str, Any] = grid_cells(self.grid_shape, mirrored=True)
+        self._pos = grid_positions(*axes).flip(1)
+        self.grid_shape = tuple(len(axis) for axis in axes)
+        self._cells: dict[str, Any] = grid_cells(self.grid_shape, left_handed=True)
+        cases = [f"{row:04d}" for row in range(count)]
         super().__init__(
-            root,
-            files,
-            [f"{row:04d}" for row in range(count)],
-            inputs=inputs,
-            targets=targets,
-            transform=transform,
-            skip_bad=skip_bad,
+            root, files, cases, inputs, targets, transform=transform, skip_bad=skip_bad
         )
 
     def read(self, index: int) -> MeshData:
         data = MeshData(pos=self._pos.clone(), **self._cells)
-        for name in dict.fromkeys((*self.inputs, *self.targets)):
+        for name in self.field_names:
             values = self.array(name)[index, :: self.stride, :: self.stride]
             data[name] = as_tensor(values).reshape(-1, 1)
         return data

@@ -1,76 +1,82 @@
 """Flow around road cars."""
 
+import json
 import logging
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from flare_mesh.datasets.drivaerml_runs import ABUPT, listed_runs, runs_of
+from flare_mesh.choices import check_choice
+from flare_mesh.datasets.array_dataset import as_tensor
+from flare_mesh.datasets.drivaerml_surface import ROW, read_surface
 from flare_mesh.datasets.field_dataset import FieldDataset
-from flare_mesh.datasets.surface_cells import surface_cells
-from flare_mesh.io.archives import extract_tar
-from flare_mesh.io.array_cache import cached_npy
 from flare_mesh.io.arrays import read_npz
-from flare_mesh.io.vtk_xml import VTKXMLFile
+from flare_mesh.io.extract_tar import extract_tar
+from flare_mesh.io.processed import keep_npy
 from flare_mesh.mesh import MeshData
 
 _log = logging.getLogger(__name__)
 
-_ROW = np.dtype(
-    [
-        ("pos", "<f4", 3),
-        ("normals", "<f4", 3),
-        ("area", "<f4", (1,)),
-        ("pressure", "<f4", (1,)),
-        ("wall_shear_stress", "<f4", 3),
-        ("source_cell", "<i4"),
-    ]
-)
+# Runs that are not published, and the validation and test runs of the convention "abupt".
+# fmt: off
+_HIDDEN = {167, 211, 218, 221, 248, 282, 291, 295, 316, 325, 329, 364, 370, 376, 403, 473}
+_VAL = {
+    4, 22, 56, 109, 150, 165, 177, 191, 228, 234, 241, 247, 252, 253, 260, 271, 275, 298, 303, 311,
+    321, 324, 328, 341, 352, 366, 380, 390, 401, 423, 441, 447, 454, 487,
+}
+_TEST = {
+    11, 12, 19, 20, 24, 26, 29, 41, 55, 59, 108, 124, 127, 133, 142, 158, 173, 180, 187, 188, 197,
+    199, 203, 205, 207, 208, 210, 215, 222, 226, 258, 263, 280, 284, 290, 322, 337, 350, 354, 363,
+    372, 382, 387, 405, 410, 424, 428, 429, 436, 472,
+}
+# fmt: on
+_ABUPT = {"train": {*range(1, 501)} - _HIDDEN - _VAL - _TEST, "val": _VAL, "test": _TEST}
 
 
 class DrivAerML(FieldDataset):
     """Time-averaged flow on the surface of 484 DrivAer notchback cars (arXiv 2408.11969).
 
-    Hybrid RANS-LES at 38.889 m/s, CC-BY-SA 4.0. The nodes are the centres of the surface's cells.
-    ``root`` may be either of
+    Hybrid RANS-LES at 38.889 m/s. Licence: CC-BY-SA 4.0. The nodes are the centres of the surface
+    cells. ``root`` holds one of
 
     - the FLARE authors' sample, ``{train,test}/run_i.npz`` with ``surface_mesh_centers`` [n, 3] and
-      ``surface_fields`` [n, 4], for 10k, 40k ... 1m points, drawn once (``download``);
-    - the original files ``run_i/boundary_i.vtp`` with some 8.8 million cells each; there are
-      ``normals`` and ``area``, too. A file is decoded once, which takes a minute and 2 GB of
-      memory, and kept in ``root/processed`` with its cells in a random order (0.4 GB): any run of
-      rows is then a random sample, and costs one short read. ``source_cell`` [N] is each node's
-      cell in the original file.
+      ``surface_fields`` [n, 4] of 10k, 40k ... 1m points drawn once (``download``);
+    - the original files ``run_i/boundary_i.vtp`` with about 8.8 million cells each. A file is
+      decoded once, which takes a minute and 2 GB of memory, and cached in ``root/processed`` with
+      its cells in a random order (0.4 GB), so that consecutive rows are a random sample and cost
+      one short read. ``source_cell`` [N] is the cell of each node in the original file.
 
-    Published normalisation of FLARE: ``pos`` from (-0.9425, -1.1314, -0.3176) .. (4.1325, 1.1317,
-    1.2445) to 0..1, pressure with mean -229.845718 and standard deviation 269.598572.
+    Fields: ``pressure`` [N, 1] and ``wall_shear_stress`` [N, 3], both divided by the density,
+    m^2/s^2; from the original files also ``normals`` [N, 3] and ``area`` [N, 1], m^2. Published
+    normalisation of FLARE: ``pos`` from (-0.9425, -1.1314, -0.3176) .. (4.1325, 1.1317, 1.2445) to
+    0..1, pressure with mean -229.845718 and standard deviation 269.598572.
 
     .. list-table::
         :header-rows: 1
 
         * - convention
           - train / val / test
-          - which
+          - runs
         * - flare (arXiv 2508.12594)
           - 387 / - / 97
-          - the sample's folders; for original files ``root/train_test_splits.json``, lists of
-            numbers under ``train`` and ``test``
+          - the folders of the sample; for original files ``root/train_test_splits.json`` with
+            lists of run numbers under ``train`` and ``test``
         * - abupt (arXiv 2502.09692)
           - 400 / 34 / 50
-          - listed here; FLARE++ leaves out run 45, so 399
+          - listed here; FLARE++ leaves out run 45 (399 training runs)
 
-    Of a split, the runs that are there are used; a smaller number than the published one is logged.
+    Missing runs of a split are left out with a logged warning.
 
     Args:
         root: Folder of the data set.
         split: ``"train"``, ``"test"``, or ``"val"`` of ``"abupt"``.
         convention: ``"flare"`` or ``"abupt"``.
-        num_points: Nodes of each case, drawn at random; all by default.
-        seed: Draws the same nodes of a case at each access. By default they are drawn anew.
+        num_points: Nodes to draw at random from each case; all by default.
+        seed: Draws the same nodes of a case at each access; by default others each time.
         inputs: Fields of ``x``.
         targets: Fields of ``y``.
         transform: Applied to each case on access, as in PyG.
@@ -105,47 +111,36 @@ class DrivAerML(FieldDataset):
         transform: Callable[[Any], Any] | None = None,
         skip_bad: bool = False,
     ) -> None:
-        if convention not in self.STATS:
-            raise ValueError(
-                f"DrivAerML: unknown convention '{convention}'; choose from {[*self.STATS]}"
-            )
-        splits = [name for name in self.STATS[convention] if name != "nodes"]
-        if split not in splits:
-            raise ValueError(
-                f"DrivAerML: unknown split '{split}' of convention '{convention}'; choose from "
-                f"{splits}"
-            )
+        check_choice("DrivAerML: unknown convention", convention, self.STATS)
+        splits = self.STATS[convention].keys() - {"nodes"}
+        check_choice(f"DrivAerML: convention '{convention}' has no split", split, splits)
         if num_points is not None and num_points < 1:
             raise ValueError(f"DrivAerML: expected num_points of at least 1 (got {num_points})")
         self.convention, self.split = convention, split
         self.num_points, self.seed = num_points, seed
         folder = Path(root)
-        sampled = runs_of(folder.glob("*/run_*.npz"))
+        sampled = _find_runs(folder.glob("*/run_*.npz"))
         self.sampled = bool(sampled)
-        self._files = sampled or runs_of(folder.glob("run_*/boundary_*.vtp"))
+        self._files = sampled or _find_runs(folder.glob("run_*/boundary_*.vtp"))
         if not self._files:
             raise FileNotFoundError(
                 f"{root}: neither {{train,test}}/run_*.npz (from {self.SAMPLE_ADDRESS}) nor "
                 f"run_*/boundary_*.vtp (from {self.ADDRESS}) there"
             )
         self.FIELDS = self._SAMPLED if self.sampled else self._ORIGINAL
-        self._numbers = self._of_split(folder)
+        self._numbers = self._list_runs(folder)
+        cases = [f"run_{number}" for number in self._numbers]
         super().__init__(
-            root,
-            [f"run_{number}" for number in self._numbers],
-            inputs=inputs,
-            targets=targets,
-            transform=transform,
-            skip_bad=skip_bad,
+            root, cases, inputs=inputs, targets=targets, transform=transform, skip_bad=skip_bad
         )
 
-    def _of_split(self, root: Path) -> list[int]:
+    def _list_runs(self, root: Path) -> list[int]:
         if self.convention == "abupt":
-            wanted = ABUPT[self.split]
+            wanted = _ABUPT[self.split]
         elif self.sampled:
             wanted = {i for i, path in self._files.items() if path.parent.name == self.split}
         else:
-            wanted = listed_runs(root, self.split, self.SAMPLE_ADDRESS)
+            wanted = _listed_runs(root, self.split, self.SAMPLE_ADDRESS)
         numbers = sorted(wanted & self._files.keys())
         published = self.STATS[self.convention][self.split]
         if not numbers:
@@ -168,13 +163,13 @@ class DrivAerML(FieldDataset):
         if self.sampled:
             return self._read_sample(path, index)
         target = Path(self.processed_dir, "drivaerml", f"{self.cases[index]}.npy")
-        rows = cached_npy(target, [path], lambda: _decode(path))
-        if rows.dtype != _ROW or rows.ndim != 1:
-            raise ValueError(f"{target.parent}: damaged; remove it, its files are made anew")
+        rows = keep_npy(target, [path], lambda: read_surface(path))
+        if rows.dtype != ROW or rows.ndim != 1:
+            raise ValueError(f"{target.parent}: damaged; remove it to have it made again")
         part = np.concatenate([rows[block] for block in self._choose(len(rows), index, path)])
-        data = MeshData(pos=_tensor(part["pos"]))
+        data = MeshData(pos=as_tensor(part["pos"]))
         for name in self.FIELDS:
-            data[name] = _tensor(part[name])
+            data[name] = as_tensor(part[name])
         data.source_cell = torch.from_numpy(part["source_cell"].astype(np.int64))
         return data
 
@@ -190,13 +185,13 @@ class DrivAerML(FieldDataset):
         chosen = self._choose(count, index, path)
         pos, values = (np.concatenate([a[b] for b in chosen]) for a in (centers, fields))
         return MeshData(
-            pos=_tensor(pos),
-            pressure=_tensor(values[:, :1]),
-            wall_shear_stress=_tensor(values[:, 1:]),
+            pos=as_tensor(pos),
+            pressure=as_tensor(values[:, :1]),
+            wall_shear_stress=as_tensor(values[:, 1:]),
         )
 
     def _choose(self, count: int, index: int, path: Path) -> list[slice]:
-        """Consecutive rows from a random one on, around the end: the rows are in random order."""
+        """Consecutive rows from a random start, around the end: the rows are in random order."""
         size = count if self.num_points is None else self.num_points
         if size > count:
             raise ValueError(f"{path}: {count:,} nodes are fewer than num_points = {size:,}")
@@ -217,16 +212,17 @@ class DrivAerML(FieldDataset):
         runs: Iterable[int] | None = None,
         max_bytes: int = 64 * 2**30,
     ) -> Path:
-        """Downloads the sample, or original files, and returns the folder to read them from.
-
-        A sample that is there is not downloaded again.
+        """Download the sample, unless it is complete, or original files.
 
         Args:
             root: Folder for the data set.
             points: Points of the sample: ``"10k"``, ``"40k"``, ``"100k"``, ``"200k"``, ``"300k"``,
                 ``"400k"``, ``"500k"`` or ``"1m"``.
-            runs: Numbers of the runs whose original files (0.7 GB each) are downloaded instead.
-            max_bytes: Bytes that the sample may unpack to.
+            runs: Numbers of the runs whose original files (0.7 GB each) to download instead.
+            max_bytes: Limit of the sample's unpacked size.
+
+        Returns:
+            The folder to read the data set from.
         """
         from flare_mesh.io.download import download_hub
 
@@ -239,7 +235,7 @@ class DrivAerML(FieldDataset):
             raise ValueError(f"DrivAerML: no sample of '{points}' points; try '40k'")
         name = f"drivaerml_surface_presampled_{points}"
         folder, archive = root / name, root / f"{name}.tar.gz"
-        # The archive is removed last: without it, the sample is whole.
+        # The archive is removed last: without it the sample is complete.
         if archive.exists() or not folder.is_dir():
             if not archive.exists():
                 download_hub("vedantpuri/PDESurrogates", root, patterns=[archive.name])
@@ -248,28 +244,25 @@ class DrivAerML(FieldDataset):
         return folder
 
 
-def _decode(path: Path) -> NDArray[Any]:
-    """All cells of an original file, in a random order."""
-    file = VTKXMLFile(path)
-    if file.kind != "PolyData":
-        raise ValueError(f"{path}: expected a PolyData (got a {file.kind})")
-    nodes, ends = file.cells("Polys")
-    if not len(ends) or len(ends) != file.num_cells:
-        raise ValueError(f"{path}: expected polygons only ({len(ends)} of {file.num_cells} are)")
+def _find_runs(paths: Iterable[Path]) -> dict[int, Path]:
+    """Files by the number of their run."""
+    matches = ((re.fullmatch(r"(?:run|boundary)_(\d{1,6})", p.stem), p) for p in sorted(paths))
+    return {int(match[1]): path for match, path in matches if match}
+
+
+def _listed_runs(root: Path, split: str, address: str) -> set[int]:
+    """Runs of a split of the convention "flare", from ``train_test_splits.json`` in ``root``."""
+    path = root / "train_test_splits.json"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{root}: no train_test_splits.json, which lists the runs of convention 'flare'; list "
+            f"the names in the folders train and test of the sample from {address} there, or use "
+            f"convention='abupt'"
+        )
     try:
-        geometry = surface_cells(file.points(), nodes, ends)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-    del nodes, ends
-    order = np.random.default_rng(0).permutation(len(geometry))
-    rows = np.empty(len(geometry), dtype=_ROW)
-    for name, part in (("pos", slice(0, 3)), ("normals", slice(3, 6)), ("area", slice(6, 7))):
-        rows[name] = geometry[order, part]
-    rows["pressure"][:, 0] = file.read("CellData", "pMeanTrim")[order]
-    rows["wall_shear_stress"] = file.read("CellData", "wallShearStressMeanTrim", 3)[order]
-    rows["source_cell"] = order
-    return rows
-
-
-def _tensor(array: NDArray[Any]) -> torch.Tensor:
-    return torch.from_numpy(np.array(array, dtype=np.float32))
+        runs = json.loads(path.read_text(encoding="utf-8"))[split]
+        return {int(run) for run in runs}
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ValueError(
+            f"{path}: expected lists of the runs' numbers under 'train' and 'test' ({error})"
+        ) from error

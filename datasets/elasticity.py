@@ -4,18 +4,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from flare_mesh.data.splits import PublishedSplit
 from flare_mesh.datasets.array_dataset import ArrayDataset, as_tensor, open_numbers
 from flare_mesh.datasets.field_dataset import find_file
-from flare_mesh.datasets.published_split import PublishedSplit
 from flare_mesh.mesh import MeshData
 
 
 class Elasticity(ArrayDataset):
-    """Stress in unit cells with a void, under tension, of Geo-FNO (arXiv 2207.05209).
+    """Stress in unit cells with a void under tension, from Geo-FNO (arXiv 2207.05209).
 
-    A cell [0, 1]^2 of an incompressible Rivlin-Saunders material, clamped below and pulled above,
-    with a void of random shape in the middle. Each cell has its own 972 points, without a mesh.
-    Publishers of the files state no licence.
+    A cell [0, 1]^2 of an incompressible Rivlin-Saunders material with a void of random shape at
+    its centre, clamped at the bottom and loaded by a traction at the top. Each cell has its own
+    972 points, without a mesh. The files are published without a stated licence.
 
     .. list-table::
         :header-rows: 1
@@ -30,16 +30,16 @@ class Elasticity(ArrayDataset):
           - first 1,000
           - last 1,000
 
-    FLARE standardises the stress (mean and standard deviation over all training points) and leaves
-    the coordinates as they are.
+    FLARE standardises the stress (mean and standard deviation over all training points) and does
+    not normalise the coordinates.
 
-    Files: ``elasticity/Meshes/Random_UnitCell_{sigma,XY}_10.npy``, of shapes [972, S] and
-    [972, 2, S], and ``_rr_10.npy`` [42, S] and ``_theta_10.npy`` [S, 10] where these fields are
-    asked for. The folder may be given as ``root`` at any of its levels.
+    Files: ``elasticity/Meshes/Random_UnitCell_{sigma,XY}_10.npy`` of shapes [972, S] and
+    [972, 2, S], and, if these fields are used, ``_rr_10.npy`` [42, S] and ``_theta_10.npy``
+    [S, 10]. ``root`` may be any folder on that path.
 
-    Fields: ``stress`` [N, 1]; ``radius`` [1, 42], of the void at even angles from 0 to 2 pi; and
-    ``theta`` [1, 10], the coefficients that the void was made from. ``pos`` [N, 2]. The unit of
-    stress is not published.
+    Fields: ``stress`` [N, 1], whose unit is not published; ``radius`` [1, 42], the radius of the
+    void at equally spaced angles from 0 to 2 pi; ``theta`` [1, 10], the coefficients of the void's
+    shape. ``pos`` [N, 2].
 
     Args:
         root: Folder of the files.
@@ -47,9 +47,9 @@ class Elasticity(ArrayDataset):
         inputs: Fields of ``x``; the published inputs are the coordinates alone.
         targets: Fields of ``y``.
         convention: ``"flare"`` or ``"lno"``.
-        num_train: Cases to train with, instead of the published number. A smaller set is divided
-            in the published proportion by default.
-        num_test: Cases to test with, likewise.
+        num_train: Training cases, instead of the published number. A smaller set is divided in the
+            published proportion by default.
+        num_test: Test cases, likewise.
         transform: Applied to each case on access, as in PyG.
         skip_bad: Leaves out cases that cannot be used.
 
@@ -94,20 +94,15 @@ class Elasticity(ArrayDataset):
         self._rows = published.cases(
             split, total, num_train=num_train, num_test=num_test, place=str(files["pos"])
         )
+        cases = [f"{row:04d}" for row in self._rows]
         super().__init__(
-            root,
-            files,
-            [f"{row:04d}" for row in self._rows],
-            inputs=inputs,
-            targets=targets,
-            transform=transform,
-            skip_bad=skip_bad,
+            root, files, cases, inputs, targets, transform=transform, skip_bad=skip_bad
         )
 
     def read(self, index: int) -> MeshData:
         row = self._rows[index]
         data = MeshData(pos=as_tensor(self.array("pos")[:, :, row]))
-        for name in dict.fromkeys((*self.inputs, *self.targets)):
+        for name in self.field_names:
             if name == "stress":
                 data[name] = as_tensor(self.array(name)[:, row, None])
             elif name == "radius":

@@ -1,4 +1,4 @@
-"""Base class of the data sets of fields on meshes."""
+"""Base class of data sets of fields on meshes."""
 
 import logging
 from abc import ABC, abstractmethod
@@ -17,35 +17,35 @@ _log = logging.getLogger(__name__)
 
 
 class FieldDataset(Dataset, ABC):
-    """Base of the data sets: named fields on meshes, one case read at a time.
+    """Base class of data sets: named fields on meshes, with one case read at a time.
 
-    A subclass lists its cases and reads one; this class puts the named ``inputs`` side by side as
-    ``x`` [N, C_in] (None if there are none) and the ``targets`` as ``y`` [N, C_out], checks that
-    all values are finite, and names the case as ``case_id``. A field with a single row belongs to
-    the whole case: as an input it is repeated on every node.
+    A subclass lists its cases and reads one; this class stacks the ``inputs`` side by side to
+    ``x`` [N, C_in] (None without inputs) and the ``targets`` to ``y`` [N, C_out], checks that all
+    values are finite, and stores the name of the case as ``case_id``. A field [1, C] belongs to
+    the whole case and is repeated at every node of ``x``.
 
     Args:
-        root: Folder that holds the files.
-        cases: Names of the cases, in their order.
-        inputs: Names of the fields that make up ``x``.
-        targets: Names of the fields that make up ``y``.
+        root: Folder of the files.
+        cases: Names of the cases, in order.
+        inputs: Names of the fields in ``x``.
+        targets: Names of the fields in ``y``.
         transform: Applied to each case on access, as in PyG.
-        skip_bad: Reads all cases once, logs those that cannot be used, and leaves them out. By
+        skip_bad: Reads all cases once, and logs and leaves out those that cannot be used. By
             default the first access to such a case raises.
 
     Raises:
-        ValueError: If an input or target is not a field of the set, or no case is left.
+        ValueError: If an input or target is not a field of the data set, or no case is left.
     """
 
     FIELDS: Mapping[str, int] = {}
     """Channels of each field that can be an input or a target."""
     UNITS: Mapping[str, str] = {}
-    """Unit of each field; "1" for one without dimension."""
+    """Unit of each field; "1" if it is dimensionless."""
     ADDRESS: ClassVar[str] = ""
-    """Where a person finds the files."""
+    """Web page of the files."""
     grid_shape: tuple[int, ...] | None = None
-    """Nodes along each axis of the structured grid that all cases share as they are read, with
-    nodes numbered row by row; None where there is no such grid."""
+    """Nodes along each axis of the structured grid of all cases, with nodes numbered row by row;
+    None without such a grid."""
 
     def __init__(
         self,
@@ -75,17 +75,17 @@ class FieldDataset(Dataset, ABC):
 
     @property
     def has_download(self) -> bool:
-        """Nothing is downloaded unasked: sets of terabytes are among them."""
+        """False: PyG downloads automatically, but some data sets have terabytes."""
         return False
 
     def info(self) -> dict[str, Any]:
-        """How the data were made, as JSON, for the surrogates that are trained on them."""
+        """Origin of the data in types of JSON, which is saved with surrogates trained on them."""
         return {}
 
     def recipe(self) -> CaseRecipe:
-        """How the cases were read, and which fields they have.
+        """The recipe by which prediction reads mesh files for a model trained on these cases.
 
-        By default plain mesh files are predicted, with edges for models that need them.
+        By default that of plain mesh files, with edges for models that need them.
         """
         window = getattr(self, "window", None)
         if isinstance(window, TimeWindow):
@@ -103,33 +103,33 @@ class FieldDataset(Dataset, ABC):
 
     @property
     def input_channels(self) -> dict[str, int]:
-        """Names and channels of the fields in ``x``, in their order."""
+        """Channels of each field in ``x``, by name, in order."""
         return {name: self.FIELDS[name] for name in self.inputs}
 
     @property
     def target_channels(self) -> dict[str, int]:
-        """Names and channels of the fields in ``y``, in their order."""
+        """Channels of each field in ``y``, by name, in order."""
         return {name: self.FIELDS[name] for name in self.targets}
 
     def len(self) -> int:
         return len(self.cases)
 
-    # PyG's takes no folder, and is called unasked.
+    # PyG's method has no root, and is called automatically.
     @classmethod
     def download(cls, root: str | Path) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Gets the published files, where they have a public address that needs no account.
+        """Download the published files, if they have a public address that needs no account.
 
         Raises:
-            NotImplementedError: If they have none; says where a person finds them.
+            NotImplementedError: If they have none; the message names their web page.
         """
         raise NotImplementedError(
-            f"{cls.__name__}: cannot be downloaded by a program; get it from {cls.ADDRESS} and put "
-            f"it into {root}"
+            f"{cls.__name__}: cannot be downloaded automatically; get it from {cls.ADDRESS} and "
+            f"put it into {root}"
         )
 
     @abstractmethod
     def read(self, index: int) -> MeshData:
-        """One case with its coordinates, cells or edges, and fields, before ``x`` and ``y``.
+        """Read a case with its coordinates, cells or edges, and fields, without ``x`` and ``y``.
 
         Raises:
             ValueError: If its files cannot be used; the message begins with their path.
@@ -138,7 +138,7 @@ class FieldDataset(Dataset, ABC):
     def get(self, idx: int) -> MeshData:
         data = self.read(idx)
         case = self.cases[idx]
-        # Both before either is set: a field may be called x or y itself.
+        # Both before either is set, since a field may be called x or y.
         try:
             y = stack_fields(data, self.target_channels)
             data.x = stack_fields(data, self.input_channels) if self.inputs else None
@@ -149,13 +149,13 @@ class FieldDataset(Dataset, ABC):
         if self.UNITS and not data.units:
             data.units = {name: self.UNITS[name] for name in self.FIELDS if name in self.UNITS}
         for name in ("pos", "x", "y"):
-            # By NumPy: torch would wake all of its threads for it, in each worker.
+            # With NumPy, since torch would start all of its threads in each worker.
             finite = np.isfinite(data[name].numpy()) if name in data else np.True_
             if not finite.all():
                 bad = int((~finite).sum())
                 raise ValueError(
                     f"{self.root}, case '{case}': {bad} values of '{name}' are NaN or infinite; "
-                    f"mend the case, or leave it out by skip_bad=True"
+                    f"repair the case, or leave it out by skip_bad=True"
                 )
         return data
 
@@ -169,13 +169,13 @@ class FieldDataset(Dataset, ABC):
 
 
 def find_file(root: str | Path, name: str, address: str) -> Path:
-    """The file ``name``, a path as the authors lay it out, below ``root``.
+    """Find the file with the path ``name``, in the authors' layout, below ``root``.
 
-    ``root`` may be any folder on that path: for ``elasticity/Meshes/a.npy`` the files
-    ``root/elasticity/Meshes/a.npy``, ``root/Meshes/a.npy`` and ``root/a.npy`` are looked for.
+    ``root`` may be any folder of that path: for ``elasticity/Meshes/a.npy`` the file may be
+    ``root/elasticity/Meshes/a.npy``, ``root/Meshes/a.npy`` or ``root/a.npy``.
 
     Raises:
-        FileNotFoundError: If there is none; says where to get it and where it is expected.
+        FileNotFoundError: If it does not exist; the message names its web page and its path.
     """
     parts = Path(name).parts
     for first in range(len(parts)):
@@ -183,5 +183,5 @@ def find_file(root: str | Path, name: str, address: str) -> Path:
         if candidate.exists():
             return candidate
     raise FileNotFoundError(
-        f"{Path(root, name)}: not there; get it from {address} and put it there"
+        f"{Path(root, name)}: no such file; get it from {address} and put it there"
     )

@@ -1,21 +1,21 @@
-"""Files found by what their names have in common."""
+"""Search for the file of a data set by a pattern of its name."""
 
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
 
 def find_one(root: str | Path, patterns: Sequence[str], address: str, hint: str) -> Path:
-    """The one file below ``root``, at most four folders down, whose name fits a pattern.
+    """The only file below ``root``, at most four folders deep, whose name matches a pattern.
 
     Args:
-        root: Folder to look in.
-        patterns: As the shell's.
-        address: Where a person finds the files.
-        hint: How to choose, if there are several.
+        root: Folder to search.
+        patterns: Patterns of the shell.
+        address: Where a person finds the files, for messages.
+        hint: How to choose among several files, for messages.
 
     Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If there are several, or a pattern leads out of ``root``.
+        FileNotFoundError: If no file matches.
+        ValueError: If several files match, or a pattern leads out of ``root``.
     """
     root = Path(root)
     for pattern in patterns:
@@ -36,5 +36,5 @@ def find_one(root: str | Path, patterns: Sequence[str], address: str, hint: str)
         )
     if len(found) > 1:
         names = [str(path.relative_to(root)) for path in found]
-        raise ValueError(f"{root}: several files fit, {names}; {hint}")
+        raise ValueError(f"{root}: several files match, {names}; {hint}")
     return found[0]

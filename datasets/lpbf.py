@@ -21,13 +21,13 @@ from flare_mesh.mesh.cell_storage import VTK_CODES
 class LPBF(FieldDataset):
     """Parts built by laser powder bed fusion, in the layout of LPBF_FLARE (arXiv 2508.12594).
 
-    Reads what ``python -m lpbf.generate`` writes as well as the published set (MIT licence,
-    Ti-6Al-4V, Autodesk Netfabb on Fusion 360 geometries): ``{train,test}/<case>.npz``. Nothing is
-    unpickled; only the arrays named below are read, one case at a time.
+    The published data set (MIT licence, Ti-6Al-4V, Autodesk Netfabb on Fusion 360 geometries) or
+    one written by ``python -m lpbf.generate``: ``{train,test}/<case>.npz``. Only the arrays below
+    are read, one case at a time and without unpickling.
 
     Each case is a :class:`~flare_mesh.MeshData` with ``pos`` [N, 3] mm, ``edge_index``,
-    ``hexahedron`` [E, 8], the fields, ``case_id``, and the ``targets`` side by side as ``y``. The
-    published task is the z displacement from positions alone, positions over (30, 30, 60) mm.
+    ``hexahedron`` [E, 8] and the fields. The published task is the z displacement from the
+    positions alone, which are divided by (30, 30, 60) mm.
 
     ==============  ========  ====  ===================
     field           channels  unit  in the file
@@ -51,7 +51,7 @@ class LPBF(FieldDataset):
         targets: Fields of ``y``.
         transform: Applied to each case on access, as in PyG.
         skip_bad: Leaves out cases that cannot be used, see :class:`FieldDataset`.
-        max_bytes: Limit of what an array may declare.
+        max_bytes: Limit of the size that an array may declare.
 
     Raises:
         FileNotFoundError: If the split's folder is missing or empty.
@@ -87,9 +87,9 @@ class LPBF(FieldDataset):
         cases = sorted(n[:-4] for n in names if n.endswith(".npz") and not n.startswith("."))
         if not cases:
             raise FileNotFoundError(
-                f"{self.folder}: no cases (*.npz) there; make some with `python -m lpbf.generate "
-                f"--out {root}` (more parts or a larger --test-fraction, if the other split has "
-                f"some), or get the published set by LPBF.download({str(root)!r})"
+                f"{self.folder}: no cases (*.npz); generate some with `python -m lpbf.generate "
+                f"--out {root}` (with more parts or a larger --test-fraction if the other split "
+                f"has cases), or get the published data set by LPBF.download({str(root)!r})"
             )
         self.split = split
         self.max_bytes = max_bytes
@@ -99,7 +99,7 @@ class LPBF(FieldDataset):
 
     @classmethod
     def download(cls, root: str | Path) -> None:
-        """Gets the published set from the Hugging Face hub; goes on where an attempt stopped.
+        """Download the published data set from the Hugging Face hub, or resume a download.
 
         Raises:
             ImportError: If ``huggingface_hub`` is not installed.
@@ -110,7 +110,7 @@ class LPBF(FieldDataset):
         download_hub("vedantpuri/LPBF_FLARE", root)
 
     def info(self) -> dict[str, Any]:
-        """Pitch, process and other settings of a generated set; empty for the published one.
+        """Pitch, process and other settings of a generated data set; empty for the published one.
 
         Raises:
             ValueError: If ``settings.json`` is damaged.
@@ -118,7 +118,7 @@ class LPBF(FieldDataset):
         return read_json_object(Path(self.root) / "settings.json")
 
     def recipe(self) -> CaseRecipe:
-        """The recipe of mesh files, read by the source plug-in of CAD parts."""
+        """The recipe of mesh files and CAD parts, which the source plug-in ``lpbf`` reads."""
         return replace(super().recipe(), source="lpbf")
 
     def path(self, index: int) -> Path:

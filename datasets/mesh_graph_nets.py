@@ -1,4 +1,4 @@
-"""Flows that change in time, on triangles: the data of MeshGraphNets."""
+"""Time-dependent flows on triangle meshes: the data of MeshGraphNets."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from flare_mesh.choices import check_choice
 from flare_mesh.data.time_window import TimeWindow
+from flare_mesh.datasets.array_dataset import as_tensor
 from flare_mesh.datasets.field_dataset import FieldDataset, find_file
 from flare_mesh.datasets.tfrecord import TFRecordFile, parse_example
 from flare_mesh.mesh import MeshData, check_node_numbers
@@ -25,14 +27,14 @@ def _units(states: Mapping[str, str]) -> dict[str, str]:
 
 
 class _MeshGraphNets(FieldDataset):
-    """What CylinderFlow and AirfoilFlow share."""
+    """Base of CylinderFlow and AirfoilFlow."""
 
     SOURCE: ClassVar[str] = ""
-    """Name of the set in the authors' storage."""
+    """The set's folder in the authors' storage."""
     STATES: ClassVar[Mapping[str, int]] = {}
-    """Channels of each field that changes in time."""
+    """Channels of each time-dependent field."""
     PREDICTED: ClassVar[tuple[str, ...]] = ()
-    """Fields that the authors' model is fed with and predicts the increments of."""
+    """Inputs of the authors' model, whose increments it predicts."""
 
     def __init__(
         self,
@@ -47,20 +49,19 @@ class _MeshGraphNets(FieldDataset):
         skip_bad: bool = False,
     ) -> None:
         name = type(self).__name__
-        if split not in _SPLITS:
-            raise ValueError(f"{name}: unknown split '{split}'; choose from {[*_SPLITS]}")
+        check_choice(f"{name}: unknown split", split, _SPLITS)
         self.split, self.mode = split, mode
         path = find_file(root, f"{self.SOURCE}/meta.json", self.ADDRESS)
         self._features, self._steps, self.time_step = _read_meta(path, self.STATES)
         default = (1, None if mode == "rollout" else 1)
-        self._places = TimeWindow.from_trajectory(self._steps, window or default, mode, name)
+        self._windows = TimeWindow.from_trajectory(self._steps, window or default, mode, name)
         records = find_file(root, f"{self.SOURCE}/{split}.tfrecord", self.ADDRESS)
         self._records = TFRecordFile(records, Path(root, "processed", self.SOURCE))
         self.FIELDS = {"node_type": _NODE_TYPES}
         for state, channels in self.STATES.items():
-            self.FIELDS[f"{state}_in"] = self._places.num_in * channels
-            self.FIELDS[f"{state}_out"] = self._places.num_out * channels
-            self.FIELDS[f"{state}_increment"] = self._places.num_out * channels
+            self.FIELDS[f"{state}_in"] = self._windows.num_in * channels
+            self.FIELDS[f"{state}_out"] = self._windows.num_out * channels
+            self.FIELDS[f"{state}_increment"] = self._windows.num_out * channels
         if inputs is None:
             inputs = ["node_type", *(f"{state}_in" for state in self.PREDICTED)]
         if targets is None:
@@ -69,14 +70,14 @@ class _MeshGraphNets(FieldDataset):
         cases = [
             case
             for number in range(len(self._records))
-            for case in self._places.names(f"{split}_{number:04d}")
+            for case in self._windows.names(f"{split}_{number:04d}")
         ]
         super().__init__(
             root, cases, inputs=inputs, targets=targets, transform=transform, skip_bad=skip_bad
         )
 
     def read(self, index: int) -> MeshData:
-        number, start = divmod(index, len(self._places.starts))
+        number, start = divmod(index, len(self._windows.starts))
         place = f"{self._records.path}, record {number}"
         payload = self._records[number]
         try:
@@ -91,7 +92,7 @@ class _MeshGraphNets(FieldDataset):
                 )
             check_node_numbers("cells", triangles, len(pos))
             if not ((types >= 0) & (types < _NODE_TYPES)).all():
-                raise ValueError(f"'node_type' is not always from 0 to {_NODE_TYPES - 1}")
+                raise ValueError(f"expected 'node_type' from 0 to {_NODE_TYPES - 1}")
             states = {
                 name: self._array(features, name)
                 for name in self.STATES
@@ -107,16 +108,16 @@ class _MeshGraphNets(FieldDataset):
             raise ValueError(f"{place}: {error}") from error
 
         data = MeshData(
-            pos=torch.from_numpy(np.array(pos, dtype=np.float32)),
+            pos=as_tensor(pos),
             triangle=torch.from_numpy(triangles.astype(np.int64)),
         )
         kinds = torch.from_numpy(types.astype(np.int64))
         data.node_type = torch.nn.functional.one_hot(kinds, _NODE_TYPES).float()
         data.loss_mask = (kinds == 0) | (kinds == 5)
-        now = start + self._places.num_in
+        now = start + self._windows.num_in
         for name, values in states.items():
-            known, later = values[start:now], values[now : now + self._places.num_out]
-            before = values[now - 1 : now - 1 + self._places.num_out]
+            known, later = values[start:now], values[now : now + self._windows.num_out]
+            before = values[now - 1 : now - 1 + self._windows.num_out]
             data[f"{name}_in"] = _time_major(known)
             data[f"{name}_out"] = _time_major(later)
             data[f"{name}_increment"] = _time_major(later - before)
@@ -124,13 +125,13 @@ class _MeshGraphNets(FieldDataset):
 
     def _array(self, features: dict[str, memoryview], name: str) -> NDArray[Any]:
         if name not in features:
-            raise ValueError(f"no feature '{name}'; it has {sorted(features)}")
+            raise ValueError(f"expected a feature '{name}' (got {sorted(features)})")
         dtype, shape = self._features[name]
         try:
             return np.frombuffer(features[name], dtype).reshape(shape)
         except ValueError as error:
             raise ValueError(
-                f"expected '{name}' of shape {list(shape)} and type {dtype}, as meta.json says "
+                f"expected '{name}' of shape {list(shape)} and type {dtype}, as in meta.json "
                 f"(got {len(features[name]):,} bytes)"
             ) from error
 
@@ -138,11 +139,11 @@ class _MeshGraphNets(FieldDataset):
     def download(  # pyright: ignore[reportIncompatibleMethodOverride]
         cls, root: str | Path, *, splits: Iterable[str] = _SPLITS
     ) -> None:
-        """Downloads ``meta.json`` and the records of ``splits`` below ``root``.
+        """Download ``meta.json`` and the records of ``splits`` below ``root``.
 
         Args:
-            root: Folder for the set's own folder.
-            splits: Of ``"train"``, ``"valid"`` and ``"test"``.
+            root: Parent of the set's folder.
+            splits: Some of ``"train"``, ``"valid"`` and ``"test"``.
         """
         from flare_mesh.io.download import download_file
 
@@ -151,19 +152,20 @@ class _MeshGraphNets(FieldDataset):
 
 
 class CylinderFlow(_MeshGraphNets):
-    """Vortex streets behind cylinders: incompressible flow, MeshGraphNets (arXiv 2010.03409).
+    """Vortex streets behind cylinders, from MeshGraphNets (arXiv 2010.03409): incompressible flow.
 
-    ``cylinder_flow/meta.json`` and ``{train,valid,test}.tfrecord``, a record a trajectory of 600
-    states, 0.01 s apart, on a mesh of its own. A case is a step of a trajectory: the state of now,
-    and the next. The published target is the increment of the velocity, normalised by its mean and
-    standard deviation over the training set, as are the inputs; the published training adds noise
-    (standard deviation 0.02) to the velocity of normal nodes and leaves out a trajectory's first
-    state.
+    Files: ``cylinder_flow/meta.json`` and ``{train,valid,test}.tfrecord``, with one record per
+    trajectory of 600 states, 0.01 s apart, on its own mesh. A case is a step of a trajectory: the
+    current state and the next. The published target is the increment of the velocity, normalised
+    by its mean and standard deviation over the training set, as are the inputs; the published
+    training adds noise (standard deviation 0.02) to the velocity of normal nodes and leaves out
+    the first state of each trajectory.
 
-    ``node_type`` is one-hot: 0 normal, 1 obstacle, 2 airfoil, 3 handle, 4 inflow, 5 outflow, 6
-    wall. ``loss_mask`` [N] tells the nodes whose error counts, and which a rollout updates: types
-    0 and 5. ``<state>_in``, ``<state>_out`` and ``<state>_increment`` (from one state to the next)
-    are of the window, time-major: channel t C + c.
+    Fields: ``velocity`` (2 channels, m/s) and ``pressure`` (1, Pa), each as ``<state>_in``,
+    ``<state>_out`` and ``<state>_increment`` (from one state to the next) over the steps of the
+    window, with component c of step t in channel t C + c; ``node_type`` [N, 9], one-hot: 0 normal,
+    1 obstacle, 2 airfoil, 3 handle, 4 inflow, 5 outflow, 6 wall. ``loss_mask`` [N] marks the nodes
+    of types 0 and 5, whose error counts and which a rollout updates.
 
     .. list-table::
         :header-rows: 1
@@ -180,12 +182,12 @@ class CylinderFlow(_MeshGraphNets):
           - velocity, pressure
 
     Args:
-        root: Folder of ``cylinder_flow``, or that folder.
+        root: ``cylinder_flow`` or its parent.
         split: ``"train"``, ``"valid"`` or ``"test"``.
-        mode: ``"windows"`` for a case at each time step, ``"rollout"`` for one a trajectory.
-        window: States that are known, and states to predict; None for all that follow. By default
+        mode: ``"windows"`` for a case at each time step, ``"rollout"`` for one per trajectory.
+        window: Known states, and states to predict; None for all states that follow. By default
             (1, 1), in rollouts (1, None).
-        inputs: Fields of ``x``; by default the node type and the states that are predicted.
+        inputs: Fields of ``x``; by default the node type and the predicted states.
         targets: Fields of ``y``; by default the increments of the predicted states, in rollouts
             the states.
         transform: Applied to each case on access, as in PyG.
@@ -208,11 +210,12 @@ class CylinderFlow(_MeshGraphNets):
 
 
 class AirfoilFlow(_MeshGraphNets):
-    """Transonic flow around aerofoils: compressible, MeshGraphNets (arXiv 2010.03409).
+    """Transonic flow around aerofoils, from MeshGraphNets (arXiv 2010.03409): compressible flow.
 
-    As :class:`CylinderFlow`, with 601 states, a density, and the node types 0, 2 (aerofoil) and 4
-    (inflow); ``time_step`` is what ``meta.json`` says, 0.0002 s. Density and velocity are predicted
-    by default; the paper's model also predicts the pressure, ``pressure_out``.
+    Files, options and fields are those of :class:`CylinderFlow`, in the folder ``airfoil``, with
+    601 states, 0.0002 s apart; a field ``density`` (1 channel, kg/m^3); and the node types 0, 2
+    (aerofoil) and 4 (inflow). Density and velocity are predicted by default; the paper's model
+    also predicts the pressure, ``pressure_out``.
 
     .. list-table::
         :header-rows: 1
@@ -227,20 +230,6 @@ class AirfoilFlow(_MeshGraphNets):
           - about 5,200
           - triangles
           - velocity, density, pressure
-
-    Args:
-        root: Folder of ``airfoil``, or that folder.
-        split: ``"train"``, ``"valid"`` or ``"test"``.
-        mode: As for :class:`CylinderFlow`.
-        window: As for :class:`CylinderFlow`.
-        inputs: As for :class:`CylinderFlow`.
-        targets: As for :class:`CylinderFlow`.
-        transform: Applied to each case on access, as in PyG.
-        skip_bad: Leaves out cases that cannot be used.
-
-    Raises:
-        FileNotFoundError: If a file is missing.
-        ValueError: If an option is unknown or a file is damaged; the message names the record.
     """
 
     SOURCE = "airfoil"
@@ -253,17 +242,18 @@ class AirfoilFlow(_MeshGraphNets):
 
 def _time_major(values: NDArray[Any]) -> torch.Tensor:
     """[T, N, C] as [N, T * C], a copy."""
-    steps, nodes, channels = values.shape
-    rows = values.transpose(1, 0, 2).reshape(nodes, steps * channels)
-    return torch.from_numpy(np.array(rows, dtype=np.float32))
+    return as_tensor(values.transpose(1, 0, 2)).flatten(1)
 
 
 def _read_meta(
     path: Path, states: Mapping[str, int]
 ) -> tuple[dict[str, tuple[np.dtype, tuple[int, ...]]], int, float]:
-    """Type and shape of each feature, states of a trajectory, and the seconds between two."""
+    """Type and shape of each feature, states per trajectory, and seconds between two states."""
     if path.stat().st_size > _MAX_META:
-        raise ValueError(f"{path}: larger than {_MAX_META:,} bytes; not a description of a set")
+        raise ValueError(
+            f"{path}: expected a description of at most {_MAX_META:,} bytes (got a larger file); "
+            f"download it again"
+        )
     try:
         meta = json.loads(path.read_text(encoding="utf-8"))
         features = {}
@@ -279,7 +269,7 @@ def _read_meta(
         steps, seconds = int(meta["trajectory_length"]), float(meta["dt"])
         for name in states:
             if features[name][1][0] not in (steps, -1):
-                raise ValueError(f"'{name}' has not trajectory_length = {steps} states")
+                raise ValueError(f"'{name}' does not have trajectory_length = {steps} states")
         return features, steps, seconds
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         text = f"no {error}" if isinstance(error, KeyError) else str(error)

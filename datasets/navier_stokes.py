@@ -4,23 +4,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
+from flare_mesh.data.splits import PublishedSplit
 from flare_mesh.data.time_window import TimeWindow
 from flare_mesh.datasets.array_dataset import ArrayDataset, as_tensor, check_shape, open_numbers
 from flare_mesh.datasets.find_one import find_one
-from flare_mesh.datasets.grid import grid_cells, grid_positions
-from flare_mesh.datasets.published_split import PublishedSplit
+from flare_mesh.datasets.grid import grid_cells, grid_positions, unit_axes
 from flare_mesh.io.mat import MatFile, mat_to_npy
 from flare_mesh.mesh import MeshData
 
 
 class NavierStokes(ArrayDataset):
-    """Vorticity of forced flow in the periodic unit square, of FNO (arXiv 2010.08895).
+    """Vorticity of forced flow in the periodic unit square, from FNO (arXiv 2010.08895).
 
     Incompressible Navier-Stokes equations with the forcing 0.1 (sin 2 pi (x + y) + cos 2 pi
-    (x + y)), the vorticity stored at t = 1, 2, ...; Transolver's set has the viscosity 1e-5 and 20
-    steps. Publishers of the files state no licence.
+    (x + y)); the vorticity is stored at t = 1, 2, ... Transolver's set has the viscosity 1e-5 and
+    20 steps. The files are published without a stated licence.
 
     .. list-table::
         :header-rows: 1
@@ -34,39 +32,40 @@ class NavierStokes(ArrayDataset):
           - first 10 steps
           - last 10 steps
 
-    The published models predict one step at a time, each from ten, with their own predictions in
-    place of the past (``window=(10, 1)``, ``mode="windows"`` makes such cases to train with); no
-    values are normalised.
+    The published models predict one step from the ten before it, and are rolled out on their own
+    predictions (``window=(10, 1)`` and ``mode="windows"`` make such training cases); no values are
+    normalised.
 
     File: ``NavierStokes_V1e-5_N1200_T20.mat`` with ``u`` [S, 64, 64, T], ``a`` [S, 64, 64] and
     mostly ``t`` [T], or another of FNO's (``ns_V1e-3_N5000_T50.mat``, ``ns_V1e-4_N10000_T30.mat``,
-    ``ns_data_V1e-4_N20_T50_R256test.mat``), in ``root`` or at most two folders below. It is
+    ``ns_data_V1e-4_N20_T50_R256test.mat``), in ``root`` or at most four folders below. It is
     converted once, into ``processed/`` below ``root``.
 
-    Fields, without dimension: ``vorticity_in`` [N, n_in] and ``vorticity_out`` [N, n_out], a
-    channel a step; ``vorticity_0`` [N, 1], at t = 0. ``pos`` [N, 2], x along the third axis of
-    ``u``; ``quad`` [E, 4], without those that would close the periodic square.
+    Fields, dimensionless: ``vorticity_in`` [N, n_in] and ``vorticity_out`` [N, n_out], one channel
+    per step; ``vorticity_0`` [N, 1] at t = 0. ``pos`` [N, 2], x along the third axis of ``u``;
+    ``quad`` [E, 4], without the cells that would connect opposite sides of the periodic square.
 
     Args:
         root: Folder of the file.
         split: ``"train"`` or ``"test"``.
         inputs: Fields of ``x``.
         targets: Fields of ``y``.
-        file: Name of the file, or a pattern that fits it, where there are several.
-        window: Steps in the input, n_in, and in the target, n_out; None for all that follow.
-        mode: ``"rollout"``: one case a trajectory, from its first step on. ``"windows"``: a case at
-            each step from which a window fits.
-        stride: Every how manieth node is taken along each axis.
-        periodic: Puts the nodes where the solver has them, at 0, 1/64, ..., 63/64. By default they
-            are at 0, 1/63, ..., 1, as the published codes have it.
-        num_train: Trajectories to train with, instead of the published number. A smaller set is
-            divided in the published proportion by default.
-        num_test: Trajectories to test with, likewise.
+        file: Name or pattern of the file, if there are several.
+        window: Steps in the input, n_in, and in the target, n_out; None for all steps after the
+            input.
+        mode: ``"rollout"`` for one case per trajectory, from its first step; ``"windows"`` for a
+            case at each step where a window fits.
+        stride: Step between the nodes that are taken along each axis.
+        periodic: Places the nodes as in the solver, at 0, 1/64, ..., 63/64. By default they are at
+            0, 1/63, ..., 1, as in the published codes.
+        num_train: Training trajectories, instead of the published number. A smaller set is divided
+            in the published proportion by default.
+        num_test: Test trajectories, likewise.
         transform: Applied to each case on access, as in PyG.
         skip_bad: Leaves out cases that cannot be used.
 
     Attributes:
-        time_step: Time between two steps, without dimension: from ``t``, or 1 where it is missing.
+        time_step: Time between two steps, dimensionless: from ``t``, or 1 without ``t``.
 
     Raises:
         FileNotFoundError: If the file is missing.
@@ -104,43 +103,30 @@ class NavierStokes(ArrayDataset):
         files = {"u": mat_to_npy(source, "u", folder)}
         shape = open_numbers(files["u"]).shape
         check_shape(f"{source}, 'u'", shape, (None, None, None, None))
-        total, rows, columns, steps = shape
+        total, *grid, steps = shape
         if "vorticity_0" in (*inputs, *targets):
             files["a"] = mat_to_npy(source, "a", folder)
             initial = open_numbers(files["a"]).shape
-            check_shape(f"{source}, 'a'", initial, (total, rows, columns))
+            check_shape(f"{source}, 'a'", initial, (total, *grid))
         trajectories = self.SPLITS["flare"].cases(
             split, total, num_train=num_train, num_test=num_test, place=str(source)
         )
         self.window = TimeWindow.from_trajectory(steps, window, mode, str(source))
         self._parts = [(row, start) for row in trajectories for start in self.window.starts]
         self.time_step = _time_step(source)
-        if not 1 <= stride < min(rows, columns):
-            raise ValueError(
-                f"{source}: expected a stride from 1 to {min(rows, columns) - 1} for a grid of "
-                f"{rows} x {columns} nodes (got {stride})"
-            )
         self.stride = stride
-        lines = [
-            np.arange(0, count, stride) / (count if periodic else count - 1)
-            for count in (rows, columns)
-        ]
-        self._pos = grid_positions(*lines).flip(1)
-        self.grid_shape = tuple(len(line) for line in lines)
-        self._cells: dict[str, Any] = grid_cells(self.grid_shape, mirrored=True)
+        axes = unit_axes(grid, stride, str(source), periodic=periodic)
+        self._pos = grid_positions(*axes).flip(1)
+        self.grid_shape = tuple(len(axis) for axis in axes)
+        self._cells: dict[str, Any] = grid_cells(self.grid_shape, left_handed=True)
         self.FIELDS = {  # pyright: ignore[reportAttributeAccessIssue]
             "vorticity_in": self.window.num_in,
             "vorticity_out": self.window.num_out,
             "vorticity_0": 1,
         }
+        cases = [name for row in trajectories for name in self.window.names(f"{row:04d}")]
         super().__init__(
-            root,
-            files,
-            [name for row in trajectories for name in self.window.names(f"{row:04d}")],
-            inputs=inputs,
-            targets=targets,
-            transform=transform,
-            skip_bad=skip_bad,
+            root, files, cases, inputs, targets, transform=transform, skip_bad=skip_bad
         )
 
     def read(self, index: int) -> MeshData:
@@ -149,7 +135,7 @@ class NavierStokes(ArrayDataset):
         steps = {"vorticity_in": slice(start, middle), "vorticity_out": slice(middle, end)}
         data = MeshData(pos=self._pos.clone(), **self._cells)
         every = slice(None, None, self.stride)
-        for name in dict.fromkeys((*self.inputs, *self.targets)):
+        for name in self.field_names:
             if name == "vorticity_0":
                 values = self.array("a")[row, every, every]
             else:
@@ -159,7 +145,7 @@ class NavierStokes(ArrayDataset):
 
 
 def _time_step(source: Path) -> float:
-    """From the times in the file; where it has none, the published step."""
+    """Time step from the times in the file; without times, the published one."""
     file = MatFile(source)
     times = file.read("t").ravel() if "t" in file.shapes else ()
     return float(times[1] - times[0]) if len(times) > 1 else 1.0

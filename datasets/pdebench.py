@@ -1,4 +1,4 @@
-"""Solutions of partial differential equations on grids of one to three dimensions."""
+"""PDEBench: solutions of partial differential equations on grids of one to three dimensions."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from flare_mesh.choices import check_choice
 from flare_mesh.data.time_window import TimeWindow
 from flare_mesh.datasets.field_dataset import FieldDataset, find_file
 from flare_mesh.datasets.find_one import find_one
 from flare_mesh.datasets.grid import grid_cells, grid_positions
 from flare_mesh.datasets.pdebench_files import PDEBENCH_FILES
 from flare_mesh.datasets.pdebench_layout import open_pdebench
-from flare_mesh.datasets.pdebench_split import pdebench_split
 from flare_mesh.mesh import MeshData
 
 _BLOCK = 4096
@@ -22,7 +22,7 @@ _ORDER = ("density", "pressure", "Vx", "Vy", "Vz")
 
 
 class PDEBench(FieldDataset):
-    """A file of PDEBench (arXiv 2210.07182; CC BY 4.0).
+    """A file of PDEBench (arXiv 2210.07182). Licence: CC BY 4.0.
 
     .. list-table::
         :header-rows: 1
@@ -68,35 +68,36 @@ class PDEBench(FieldDataset):
           - 100
           - 21
 
-    The layout is told by the content: one array a field, with or without time, or one group a
-    sample. The incompressible flows (``ns_incom_*``) are stored without coordinates and are not
-    read. All is without dimension, and PDEBench normalises nothing.
+    The content of the file determines its layout: one array per field, with or without time, or
+    one group per sample. The incompressible flows (``ns_incom_*``) are stored without coordinates
+    and are not supported. All fields are dimensionless, and PDEBench does not normalise them.
 
-    Of a set that changes in time, ``state_in`` [N, n_in C] and ``state_out`` [N, n_out C] hold the
-    chosen fields with channel t C + c, and ``x`` and ``y`` begin with them; fields that do not
-    change follow. ``pos`` [N, d]; ``line``, ``quad`` or ``hexahedron`` [E, 2^d].
+    If fields are time-dependent, ``state_in`` [N, n_in C] and ``state_out`` [N, n_out C] hold the
+    chosen ones, with step t of component c in channel t C + c. ``x`` and ``y`` begin with them;
+    constant fields follow. ``pos`` [N, d]; ``line``, ``quad`` or ``hexahedron`` [E, 2^d].
 
     Args:
-        root: Folder of the file, at any level of its path in PDEBench.
+        root: Folder of the file, or any folder on its path in PDEBench.
         split: ``"train"`` or ``"test"``.
-        file: Name of the file, where there are several.
-        inputs: Names of fields. By default all that change in time, or all but ``tensor``.
-        targets: Names of fields. By default all that change in time, or ``tensor``.
-        window: Steps in the input, n_in, and in the target, n_out; None for all that follow, as
-            PDEBench evaluates. It trains by predicting one step at a time.
-        mode: ``"rollout"``: one case a sample, from its first step on. ``"windows"``: a case at
-            each step from which a window fits.
-        stride: Every how manieth node is taken along each axis (PDEBench: 4 in one dimension, 2 in
-            more, 1 in ``1D_diff-sorp``, ``2D_diff-react`` and ``2D_rdb``).
-        time_stride: Every how manieth step is taken (PDEBench: 5 in one dimension, else 1).
-        convention: ``"pdebench"`` tests with the first samples of a file of arrays and with the
-            last of a file of groups; ``"transolver"`` with the last of both.
-        test_fraction: Share of the samples to test with.
+        file: Name of the file, if there are several.
+        inputs: Names of fields. By default all time-dependent ones, or all but ``tensor``.
+        targets: Names of fields. By default all time-dependent ones, or ``tensor``.
+        window: Steps in the input, n_in, and in the target, n_out; None for all steps after the
+            input, as in PDEBench's evaluation. Its training predicts one step at a time.
+        mode: ``"rollout"`` for one case per sample, from its first step; ``"windows"`` for a case
+            at each step where a window fits.
+        stride: Step between the nodes that are taken along each axis (PDEBench: 4 in one
+            dimension, 2 in more, 1 in ``1D_diff-sorp``, ``2D_diff-react`` and ``2D_rdb``).
+        time_stride: Step between the time steps that are taken (PDEBench: 5 in one dimension,
+            otherwise 1).
+        convention: ``"pdebench"`` tests on the first samples of a file of arrays and on the last
+            of a file of groups; ``"transolver"`` on the last of both.
+        test_fraction: Share of the test samples.
         transform: Applied to each case on access, as in PyG.
         skip_bad: Leaves out cases that cannot be used.
 
     Attributes:
-        time_step: Time between two steps; None where the file has no times.
+        time_step: Time between two steps; None if the file has no times.
 
     Raises:
         FileNotFoundError: If the file is missing.
@@ -130,33 +131,28 @@ class PDEBench(FieldDataset):
         self._layout = open_pdebench(path)
         self.stride, self.time_stride = stride, time_stride
         known = self._layout.fields
-        changing = [name for name, field in known.items() if field.steps is not None]
-        changing = sorted(changing, key=lambda name: (*_ORDER, name).index(name))
+        transient = [name for name, field in known.items() if field.steps is not None]
+        transient = sorted(transient, key=lambda name: (*_ORDER, name).index(name))
         if inputs is None:
-            inputs = changing or [name for name in known if name != "tensor"]
+            inputs = transient or [name for name in known if name != "tensor"]
         if targets is None:
-            targets = changing or ["tensor"]
+            targets = transient or ["tensor"]
         for role, names in (("inputs", inputs), ("targets", targets)):
             unknown = [name for name in names if name not in known]
             if unknown:
                 raise ValueError(f"{path}: unknown {role} {unknown}; choose from {[*known]}")
         self._state = {
-            "state_in": [name for name in inputs if name in changing],
-            "state_out": [name for name in targets if name in changing],
+            "state_in": [name for name in inputs if name in transient],
+            "state_out": [name for name in targets if name in transient],
         }
         self.window = self._window(window, mode, path)
         self.FIELDS = self._channels()  # pyright: ignore[reportAttributeAccessIssue]
         self.UNITS = dict.fromkeys(self.FIELDS, "1")  # pyright: ignore[reportAttributeAccessIssue]
         step = self._layout.time_step
         self.time_step = None if step is None else step * time_stride
-        samples = pdebench_split(
-            split,
-            len(self._layout.samples),
-            convention=convention,
-            test_fraction=test_fraction,
-            test_first=self._layout.test_first,
-            place=str(path),
-        )
+        check_choice("PDEBench: unknown convention", convention, ("pdebench", "transolver"))
+        test_first = self._layout.test_first and convention == "pdebench"
+        samples = _split(path, split, len(self._layout.samples), test_fraction, test_first)
         starts = self.window.starts if self.window else range(1)
         self._parts = [(sample, start) for sample in samples for start in starts]
         axes = [axis[::stride] for axis in self._layout.axes]
@@ -166,17 +162,13 @@ class PDEBench(FieldDataset):
         cases = [self._layout.samples[sample] for sample in samples]
         if self.window:
             cases = [case for sample in cases for case in self.window.names(sample)]
+        inputs, targets = self._fields("state_in", inputs), self._fields("state_out", targets)
         super().__init__(
-            root,
-            cases,
-            inputs=self._fields("state_in", inputs),
-            targets=self._fields("state_out", targets),
-            transform=transform,
-            skip_bad=skip_bad,
+            root, cases, inputs=inputs, targets=targets, transform=transform, skip_bad=skip_bad
         )
 
     def _window(self, window: tuple[int, int | None], mode: str, path: Path) -> TimeWindow | None:
-        """The windows of a sample; None if none of the chosen fields changes in time."""
+        """The windows of a sample; None if no chosen field is time-dependent."""
         chosen = [name for names in self._state.values() for name in names]
         if not chosen:
             return None
@@ -184,7 +176,7 @@ class PDEBench(FieldDataset):
         return TimeWindow.from_trajectory(-(-steps // self.time_stride), window, mode, str(path))
 
     def _channels(self) -> dict[str, int]:
-        """Channels of the state and of the fields that do not change."""
+        """Channels of the state and of the constant fields."""
         known = self._layout.fields
         channels = {name: field.channels for name, field in known.items() if field.steps is None}
         if self.window:
@@ -194,7 +186,7 @@ class PDEBench(FieldDataset):
         return {name: count for name, count in channels.items() if count}
 
     def _fields(self, role: str, names: Sequence[str]) -> list[str]:
-        """``names`` with the state in place of the fields that change."""
+        """``names`` with the state in place of the time-dependent fields."""
         state = self._state[role]
         return [*([role] if state else []), *(name for name in names if name not in state)]
 
@@ -215,11 +207,11 @@ class PDEBench(FieldDataset):
         return data
 
     def _channels_last(self, parts: list[NDArray]) -> torch.Tensor:
-        """Values [T, *grid, C] of several fields side by side as [N, T * sum of C]."""
+        """Concatenate values [T, *grid, C] of several fields to [N, T * sum of C]."""
         nodes = len(self._pos)
         flat = [part.reshape(len(part), nodes, -1) for part in parts]
         values = np.empty((nodes, len(parts[0]), sum(part.shape[2] for part in flat)), np.float32)
-        # In blocks that stay in the cache: four times faster. Overflow is refused by FieldDataset.
+        # Blocks that fit into the cache are four times faster. FieldDataset refuses overflow.
         with np.errstate(over="ignore"):
             for first in range(0, nodes, _BLOCK):
                 block, channel = slice(first, first + _BLOCK), 0
@@ -233,26 +225,44 @@ class PDEBench(FieldDataset):
     def download(  # pyright: ignore[reportIncompatibleMethodOverride]
         cls, root: str | Path, file: str
     ) -> Path:
-        """Downloads a published file from DaRUS, which asks for no account.
+        """Download a published file from DaRUS; no account is needed.
 
         Args:
-            root: Folder below which it goes, where PDEBench has it.
+            root: Folder below which the file gets its path in PDEBench.
             file: Name of the file, such as ``"2D_DarcyFlow_beta1.0_Train.hdf5"``.
 
         Returns:
             The file's path.
 
         Raises:
-            ValueError: If there is no such file, or what arrives is not what was published.
+            ValueError: If there is no such file, or its checksum is not the published one.
         """
         from flare_mesh.io.download import download_file
 
-        if file not in PDEBENCH_FILES:
-            raise ValueError(f"PDEBench: unknown file '{file}'; choose from {[*PDEBENCH_FILES]}")
+        check_choice("PDEBench: unknown file", file, PDEBENCH_FILES)
         published = PDEBENCH_FILES[file]
         path = Path(root, published.path)
         download_file(published.url, path, md5=published.md5)
         return path
+
+
+def _split(path: Path, split: str, total: int, test_fraction: float, test_first: bool) -> range:
+    """Samples of a split."""
+    check_choice(f"{path}: unknown split", split, ("train", "test"))
+    if not 0 <= test_fraction <= 1:
+        raise ValueError(f"{path}: expected test_fraction from 0 to 1 (got {test_fraction})")
+    if test_first:
+        border = int(total * test_fraction)
+        chosen = range(border) if split == "test" else range(border, total)
+    else:
+        border = int(total * (1 - test_fraction))  # rounded as in PDEBench
+        chosen = range(border, total) if split == "test" else range(border)
+    if not chosen:
+        raise ValueError(
+            f"{path}: none of {total} samples is left to {split} with; test_fraction is "
+            f"{test_fraction}"
+        )
+    return chosen
 
 
 def _find(root: str | Path, file: str | None, address: str) -> Path:

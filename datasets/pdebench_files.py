@@ -1,12 +1,12 @@
-"""Where the files of PDEBench are.
+"""Addresses and checksums of PDEBench's files.
 
-Of the list that its authors publish with their code, all but the 274 of the incompressible flows,
-which have a layout of their own.
+The list that its authors publish with their code, without the 274 files of the incompressible
+flows, whose layout is not supported.
 """
 
 from dataclasses import dataclass
 
-# Of each file the number at DaRUS, the MD5, and the name; the folder stands before its files.
+# Folders, each followed by its files: number at DaRUS, MD5 and name.
 _TABLE = """\
 1D/Advection/Train
 255672 b4be2fc3383f737c76033073e6d2ccfb 1D_Advection_Sols_beta0.1.hdf5
@@ -137,8 +137,8 @@ class PDEBenchFile:
     """A published file.
 
     Attributes:
-        path: Folder, as the authors lay it out, and name.
-        url: Address, for which no account is needed.
+        path: The authors' folder, and name.
+        url: Address; no account is needed.
         md5: Checksum.
     """
 

@@ -21,7 +21,7 @@ class PDEField:
 
     Attributes:
         channels: Values at a node and time.
-        steps: Time steps; None for a field that does not change.
+        steps: Time steps; None for a constant field.
     """
 
     channels: int
@@ -29,15 +29,15 @@ class PDEField:
 
 
 class PDELayout(ABC):
-    """What a file of PDEBench holds, whatever its layout.
+    """Content of a file of PDEBench, independent of its layout.
 
     Attributes:
         reader: The file.
         samples: Names of the samples.
         axes: Coordinates along each axis of the grid.
         fields: The fields by name.
-        time_step: Between two stored steps, in the file's unit; None where it has no times.
-        test_first: Whether PDEBench tests with the first samples rather than the last.
+        time_step: Time between two stored steps, in the file's unit; None if it has no times.
+        test_first: Whether PDEBench tests on the first samples rather than the last.
     """
 
     samples: list[str]
@@ -51,9 +51,9 @@ class PDELayout(ABC):
 
     @abstractmethod
     def read(self, sample: int, name: str, steps: slice, stride: int) -> NDArray:
-        """Values [steps, *grid, channels] of a field, of every ``stride``-th node.
+        """Values [steps, *grid, channels] of a field at every ``stride``-th node.
 
-        For a field that does not change, ``steps`` is not regarded, and it has one.
+        A constant field has one step, whatever ``steps`` is.
         """
 
     def _times(self, name: str) -> float | None:
@@ -65,12 +65,12 @@ class PDELayout(ABC):
         return self.reader.read(name)
 
     def _nodes(self, stride: int) -> tuple[slice, ...]:
-        # HDF5 gathers single values slowly: the last axis is thinned out in memory.
+        # HDF5 reads single values slowly: the stride along the last axis is applied in memory.
         return (slice(None, None, stride),) * (len(self.axes) - 1) + (slice(None),)
 
 
 class FlatLayout(PDELayout):
-    """One array a field, [S, T, *grid] or [S, *grid], beside ``x-coordinate`` and so on."""
+    """One array per field, [S, T, *grid] or [S, *grid], beside ``x-coordinate`` and so on."""
 
     test_first = True
 
@@ -93,7 +93,7 @@ class FlatLayout(PDELayout):
             expected = (total, *grid) if steps is None else (total, None, *grid)
             check_shape(f"{reader.path}, '{name}'", shape, expected)
             total = shape[0]
-            # A single step is no course of time: so is Darcy's solution stored.
+            # Darcy's steady solution is stored as a single step.
             self.fields[name] = PDEField(1, steps if steps != 1 else None)
         if total is None:
             raise ValueError(f"{reader.path}: no fields; it has {keys}")
@@ -111,7 +111,7 @@ class FlatLayout(PDELayout):
 
 
 class GroupedLayout(PDELayout):
-    """One group a sample, with ``data`` [T, *grid, channels] and ``grid/x`` and so on."""
+    """One group per sample, with ``data`` [T, *grid, channels] and ``grid/x`` and so on."""
 
     test_first = False
 
@@ -131,13 +131,13 @@ class GroupedLayout(PDELayout):
     def read(self, sample: int, name: str, steps: slice, stride: int) -> NDArray:
         place = f"{self.samples[sample]}/{name}"
         check_shape(f"{self.reader.path}, '{place}'", self.reader.dataset(place).shape, self._shape)
-        # The last axis is that of the channels.
+        # The last axis holds the channels.
         nodes = (slice(None, None, stride),) * len(self.axes)
         return self.reader.read(place, (steps, *nodes))
 
 
 def open_pdebench(path: Path) -> PDELayout:
-    """The layout of a file, told by its content; values of fields are not read.
+    """Recognise the layout of a file, without reading values of fields.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -157,8 +157,8 @@ def open_pdebench(path: Path) -> PDELayout:
     finally:
         reader.close()
     raise ValueError(
-        f"{path}: expected 'x-coordinate' beside arrays of fields, or nothing but a group for each "
-        f"sample with 'data' and 'grid' (got {keys[:8]})"
+        f"{path}: expected 'x-coordinate' beside arrays of fields, or only groups, one per sample, "
+        f"with 'data' and 'grid' (got {keys[:8]})"
     )
 
 

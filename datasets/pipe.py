@@ -2,16 +2,16 @@
 
 from typing import ClassVar
 
+from flare_mesh.data.splits import PublishedSplit
 from flare_mesh.datasets.curvilinear import CurvilinearDataset
-from flare_mesh.datasets.published_split import PublishedSplit
 
 
 class Pipe(CurvilinearDataset):
-    """Flow through bent pipes, of Geo-FNO (arXiv 2207.05209).
+    """Flow through bent pipes, from Geo-FNO (arXiv 2207.05209).
 
     Steady incompressible Navier-Stokes equations in two dimensions, viscosity 0.005, in a channel
-    of length 10 and width 1 with a random centre line; parabolic inflow of peak velocity 1, no slip
-    at the walls, free outflow. Publishers of the files state no licence.
+    of length 10 and width 1 with a random centre line; parabolic inflow of peak velocity 1, no-slip
+    walls, free outflow. The files are published without a stated licence.
 
     .. list-table::
         :header-rows: 1
@@ -32,11 +32,11 @@ class Pipe(CurvilinearDataset):
     Files: ``pipe/Pipe_{X,Y,Q}.npy`` of shapes [S, 129, 129] and [S, 3, 129, 129]. Grids of another
     size are read too.
 
-    Fields, without dimension: ``velocity_x`` [N, 1], ``velocity_y`` [N, 1], ``pressure`` [N, 1].
+    Fields, dimensionless: ``velocity_x`` [N, 1], ``velocity_y`` [N, 1], ``pressure`` [N, 1].
     ``pos`` [N, 2], ``quad`` [E, 4].
 
-    The options are those of :class:`~flare_mesh.datasets.curvilinear.CurvilinearDataset`; the
-    target is ``velocity_x`` by default.
+    Options: see :class:`~flare_mesh.datasets.curvilinear.CurvilinearDataset`. The default target is
+    ``velocity_x``.
     """
 
     FILE = "pipe/Pipe_{}.npy"

@@ -1,4 +1,4 @@
-"""Forging of a block under a die of any shape."""
+"""Plastic forging of a block by a die of random shape."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -7,20 +7,21 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
+from flare_mesh.choices import check_choice
+from flare_mesh.data.splits import PublishedSplit
 from flare_mesh.datasets.array_dataset import ArrayDataset, as_tensor, check_shape, open_numbers
 from flare_mesh.datasets.find_one import find_one
 from flare_mesh.datasets.grid import grid_cells, grid_positions
-from flare_mesh.datasets.published_split import PublishedSplit
 from flare_mesh.io.mat import mat_to_npy
 from flare_mesh.mesh import MeshData
 
 
 class Plasticity(ArrayDataset):
-    """A block under a die, with large plastic deformation, of Geo-FNO (arXiv 2207.05209).
+    """Plastic forging of a block by a die of random shape, from Geo-FNO (arXiv 2207.05209).
 
-    A block of 50 mm x 15 mm, clamped below, elastic (200 GPa, 0.3) and perfectly plastic from
-    70 MPa on, is forged by a rigid die without friction that comes down with 3 m/s. Publishers of
-    the file state no licence.
+    A block of 50 mm x 15 mm, clamped at the bottom, elastic (200 GPa, 0.3) and perfectly plastic
+    at 70 MPa, is forged by a rigid frictionless die that moves down with 3 m/s. The file is
+    published without a stated licence.
 
     .. list-table::
         :header-rows: 1
@@ -36,31 +37,31 @@ class Plasticity(ArrayDataset):
           - last 87
 
     The published codes standardise the die (mean and standard deviation over all training points)
-    and leave the target as it is.
+    and do not normalise the target.
 
-    File: ``plas_N987_T20.mat``, or another ``plas_N*_T*.mat``, in ``root`` or at most two folders
+    File: ``plas_N987_T20.mat``, or another ``plas_N*_T*.mat``, in ``root`` or at most four folders
     below, with ``input`` [S, 101] and ``output`` [S, 101, 31, 20, 4]. It is converted once, into
     ``processed/`` below ``root``.
 
-    Fields: ``die`` [N, 1], the die's height above the node, which does not change along the second
-    axis of the grid; ``deformation`` of T time steps, [N, 4 T] with channel 4 t + c: c = 0, 1 the
-    coordinates of the node at that time, c = 2, 3 its displacement; ``coordinates`` and
-    ``displacement`` [N, 2 T], the halves of it; and ``time`` [1, 1] from 0 at the first step to 1
-    at the last. ``pos`` [N, 2] is the undeformed grid scaled to the unit square, x along the die,
-    as the published input is; ``quad`` [E, 4]. Lengths are in millimetres.
+    Fields, lengths in millimetres: ``die`` [N, 1], the height of the die above the node, constant
+    along the second axis of the grid; ``deformation`` [N, 4 T] over T time steps, in channel
+    4 t + c the coordinates (c = 0, 1) and the displacement (c = 2, 3) of the node at step t;
+    ``coordinates`` and ``displacement`` [N, 2 T], the two halves of it; and ``time`` [1, 1], 0 at
+    the first step and 1 at the last. ``pos`` [N, 2] is the undeformed grid scaled to the unit
+    square, x along the die, as in the published input; ``quad`` [E, 4].
 
     Args:
         root: Folder of the file.
         split: ``"train"`` or ``"test"``.
-        inputs: Fields of ``x``; by default the published ones: the die, and the time if each step
-            is a case.
+        inputs: Fields of ``x``; by default the published ones: the die, and the time with
+            ``mode="steps"``.
         targets: Fields of ``y``.
-        mode: ``"trajectory"``: a case is one block, its T = 20 steps side by side. ``"steps"``: a
-            case is one block at one step (T = 1), as Transolver trains.
+        mode: ``"trajectory"`` for a case per block, with its T = 20 steps side by side;
+            ``"steps"`` for a case per block and step (T = 1), as in Transolver's training.
         convention: ``"flare"`` or ``"lno"``.
-        num_train: Blocks to train with, instead of the published number. A smaller set is divided
-            in the published proportion by default.
-        num_test: Blocks to test with, likewise.
+        num_train: Training blocks, instead of the published number. A smaller set is divided in
+            the published proportion by default.
+        num_test: Test blocks, likewise.
         transform: Applied to each case on access, as in PyG.
         skip_bad: Leaves out cases that cannot be used.
 
@@ -105,8 +106,7 @@ class Plasticity(ArrayDataset):
         transform: Callable[[Any], Any] | None = None,
         skip_bad: bool = False,
     ) -> None:
-        if mode not in ("trajectory", "steps"):
-            raise ValueError(f"Plasticity: unknown mode '{mode}'; choose 'trajectory' or 'steps'")
+        check_choice("Plasticity: unknown mode", mode, ("trajectory", "steps"))
         published = self.published_split(convention)
         source = find_one(root, ("plas_N*_T*.mat",), self.ADDRESS, "leave one of them there")
         folder = Path(root) / "processed"
@@ -117,7 +117,7 @@ class Plasticity(ArrayDataset):
         rows = published.cases(
             split, shape[0], num_train=num_train, num_test=num_test, place=str(source)
         )
-        # One row and the steps of it that make a case.
+        # Row and time steps of each case.
         self._parts: list[tuple[int, slice]]
         if mode == "steps":
             self._parts = [(row, slice(t, t + 1)) for row in rows for t in range(shape[3])]
@@ -140,20 +140,14 @@ class Plasticity(ArrayDataset):
         self._pos = grid_positions(np.linspace(0, 1, nx), np.linspace(0, 1, ny))
         self._cells: dict[str, Any] = grid_cells((nx, ny))
         super().__init__(
-            root,
-            files,
-            names,
-            inputs=inputs,
-            targets=targets,
-            transform=transform,
-            skip_bad=skip_bad,
+            root, files, names, inputs, targets, transform=transform, skip_bad=skip_bad
         )
 
     def read(self, index: int) -> MeshData:
         row, steps = self._parts[index]
         nx, ny = self.array("output").shape[1:3]
         data = MeshData(pos=self._pos.clone(), **self._cells)
-        for name in dict.fromkeys((*self.inputs, *self.targets)):
+        for name in self.field_names:
             if name == "die":
                 data[name] = as_tensor(self.array("input")[row]).repeat_interleave(ny)[:, None]
             elif name == "time":

@@ -1,6 +1,7 @@
-"""One case of points: an HDF5 file, or a folder of npy files."""
+"""Cases of points in a folder: HDF5 files, or folders of npy files."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -8,14 +9,14 @@ from typing import Any
 import h5py
 from numpy.typing import NDArray
 
+from flare_mesh.data.splits import split_names
 from flare_mesh.io.arrays import HDF5_ERRORS, hdf5_dataset, open_hdf5, open_npy
 
-SUFFIXES = (".h5", ".hdf5")
-"""Ends of the names of cases that are HDF5 files."""
+_SUFFIXES = (".h5", ".hdf5")
 
 
 class PointCase:
-    """The named arrays of a case, each opened when it is asked for, and none of them read.
+    """The named arrays of a case, each opened on demand and none of them read.
 
     Args:
         path: Path of the case.
@@ -27,10 +28,11 @@ class PointCase:
         self._file = file
 
     def array(self, name: str) -> NDArray[Any] | h5py.Dataset:
-        """An array of real numbers, on the disk.
+        """An array of real numbers, which stays on the disk.
 
         Args:
-            name: Path of a data set in the file, or of an npy file in the folder, without its end.
+            name: Path of a data set in the file, or of an npy file in the folder, without its
+                suffix.
 
         Raises:
             ValueError: If it is missing or holds something else.
@@ -46,7 +48,7 @@ class PointCase:
         return array
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shapes of all arrays that can be used, by name."""
+        """The shapes of all usable arrays, by name."""
         names = self._npy_names() if self._file is None else self._hdf5_names(self._file)
         shapes = {}
         for name in names:
@@ -69,14 +71,80 @@ class PointCase:
 
 @contextmanager
 def open_case(path: Path) -> Iterator[PointCase]:
-    """Opens a case.
+    """Open a case.
 
     Raises:
-        FileNotFoundError: If it is not there any more.
-        ValueError: If it is a file, and not a whole HDF5 file.
+        FileNotFoundError: If it does not exist.
+        ValueError: If it is a file, and not a complete HDF5 file.
     """
     if path.is_dir():
         yield PointCase(path)
     else:
         with open_hdf5(path) as file:
             yield PointCase(path, file)
+
+
+def find_cases(
+    root: str | Path, split: str, *, fractions: Mapping[str, float] | None = None, seed: int = 0
+) -> tuple[Path, dict[str, str]]:
+    """The folder of a split's cases, and their files by name in sorted order; opens no file.
+
+    The folder is ``root/split`` if ``root`` has folders of splits: at least one that is called
+    ``split``, ``"train"`` or ``"test"``. Otherwise :func:`~flare_mesh.data.splits.split_names`
+    divides the cases in ``root``. Names that begin with a dot are ignored.
+
+    Args:
+        root: Folder of the cases, or of a folder for each split.
+        split: Name of the split.
+        fractions: Share of each split, if they have no folders.
+        seed: Seed of the split, likewise.
+
+    Raises:
+        FileNotFoundError: If there is no such folder, or no case in it.
+        ValueError: If two cases have the same name, ``fractions`` are given although the splits
+            have folders, or there are too few cases.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root}: no such folder")
+    divided = any((root / name).is_dir() for name in (split, "train", "test"))
+    folder = root / split if divided else root
+    if divided and fractions is not None:
+        raise ValueError(
+            f"{root}: its splits have folders already; leave out 'fractions', or give the path of "
+            f"a folder with cases alone"
+        )
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder, while other splits have one")
+    cases = _list_cases(folder)
+    if not cases:
+        raise FileNotFoundError(
+            f"{folder}: no cases there; expected files <case>.h5 or <case>.hdf5, or folders <case>"
+        )
+    if divided:
+        return folder, dict(sorted(cases.items()))
+    try:
+        names = split_names([*cases], split, fractions, seed=seed)
+    except ValueError as error:
+        raise ValueError(f"{root}: {error}") from error
+    if not names:
+        raise ValueError(f"{root}: {len(cases)} cases are too few to have one in split '{split}'")
+    return folder, {name: cases[name] for name in names}
+
+
+def _list_cases(folder: Path) -> dict[str, str]:
+    cases: dict[str, str] = {}
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name, suffix = os.path.splitext(entry.name)
+            if entry.is_dir():
+                name = entry.name
+            elif suffix not in _SUFFIXES:
+                continue
+            if entry.name.startswith("."):
+                continue
+            if name in cases:
+                both = sorted([cases[name], entry.name])
+                raise ValueError(f"{folder}: {both} are cases of the same name; rename one")
+            cases[name] = entry.name
+    return cases

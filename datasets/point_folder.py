@@ -1,4 +1,4 @@
-"""A folder of cases that need not fit into memory."""
+"""A folder of point clouds that need not fit into memory."""
 
 import math
 import zlib
@@ -13,21 +13,19 @@ from numpy.typing import NDArray
 
 from flare_mesh.datasets.array_dataset import as_tensor
 from flare_mesh.datasets.field_dataset import FieldDataset
-from flare_mesh.datasets.find_cases import find_cases
-from flare_mesh.datasets.point_case import SUFFIXES, PointCase, open_case
+from flare_mesh.datasets.point_case import PointCase, find_cases, open_case
 from flare_mesh.io.arrays import check_size, read_hdf5
-from flare_mesh.io.row_reading import read_rows
-from flare_mesh.io.row_sampling import sample_rows
+from flare_mesh.io.rows import read_rows, sample_rows
 from flare_mesh.mesh import MeshData
 from flare_mesh.mesh.cell_storage import VTK_CODES
 
 
 class PointFolder(FieldDataset):
-    """Cases of any size in a folder, of which a random part is read at each access.
+    """Point clouds of any size in a folder, of which a random part is read at each access.
 
     A case is either an HDF5 file ``<case>.h5`` (or ``.hdf5``) or a folder ``<case>`` of npy files.
-    Its arrays go by their paths: ``"pressure"`` or ``"fields/pressure"`` is a data set in the file,
-    or ``pressure.npy`` or ``fields/pressure.npy`` in the folder.
+    Its arrays are named by their paths: ``"fields/pressure"`` is a data set in the file, or
+    ``fields/pressure.npy`` in the folder.
 
     .. list-table::
         :header-rows: 1
@@ -37,54 +35,54 @@ class PointFolder(FieldDataset):
           - becomes
         * - ``pos``
           - [N, d], d = 1, 2, 3
-          - ``pos`` [n, d]; coordinates far from the origin lose digits in single precision
+          - ``pos`` [n, d], in single precision, which loses digits far from the origin
         * - a field
           - [N] or [N, ...]
-          - [n, C], C being the product of the other sizes
-        * - a field of the case
+          - [n, C], with C the product of the other sizes
+        * - a case field
           - [] or [1, ...]
           - [1, C]
         * - ``weight``
           - [N] or [N, 1]
-          - ``weight`` [n], times N / n
+          - ``weight`` [n], scaled by N / n
 
-    The weights, shares of volume or area, then have no bias: sums over the n points that were drawn
-    have the sums over all N as their mean. Their own sum is that of all weights on the average,
-    not in each draw, which would take to read all of them.
+    Sums with the scaled quadrature weights over the n drawn points are unbiased estimates of the
+    sums over all N. The sum of the weights is preserved on average, not in each draw, since that
+    would require reading all of them.
 
-    Files that suit large cases are npy and HDF5 without compression: to draw 16,384 points of a
-    hundred million reads 65 MB of the 1.2 GB of their coordinates. In compressed HDF5 nearly every
-    chunk holds one of so many points; there, take ``method="blocks"``.
+    Suitable formats for large cases are npy and uncompressed HDF5: drawing 16,384 of a hundred
+    million points reads 65 MB of the 1.2 GB of coordinates. In compressed HDF5 nearly every chunk
+    holds one of so many points; use ``method="blocks"``.
 
-    A case's channels must be those of the first case; nothing else is known of the other cases
-    until they are read. Units are those of the files.
+    All cases must have the channels of the first one, and are not checked before they are read.
+    Units are those of the files.
 
     Args:
-        root: Folder of the cases; or of folders ``train``, ``test`` and so on with cases in them.
-        split: Which of these folders. Where there are none, the cases are divided by a checksum of
-            their names, and it is one of ``fractions``.
+        root: Folder of the cases, or of folders ``train``, ``test`` and so on with cases in them.
+        split: Name of the split: one of these folders or, without folders, one of ``fractions``,
+            which divide the cases by a checksum of their names.
         inputs: Names of the fields that make up ``x``.
         targets: Names of the fields that make up ``y``.
         pos: Path of the array of coordinates.
         weight: Path of the array of weights, if any.
-        arrays: Paths of the arrays of fields that have another name:
+        arrays: Paths of fields whose name differs from their path:
             ``{"pressure": "VTKHDF/PointData/p"}``.
-        num_points: Points to draw from each case, without replacement; a case that has no more is
-            taken whole. None for all points of each.
-        method: ``"uniform"`` or ``"blocks"``, see :func:`~flare_mesh.io.row_sampling.sample_rows`.
+        num_points: Points to draw from each case, without replacement; smaller cases are read
+            whole. None for all points.
+        method: ``"uniform"`` or ``"blocks"``, see :func:`~flare_mesh.io.rows.sample_rows`.
         num_blocks: Blocks that the points come from, for ``method="blocks"``.
         seed: Draws the same points of a case at each access, as for an evaluation. None draws
-            others each time, by torch's generator, which loaders seed in each worker.
+            others each time, with torch's generator, which loaders seed in each worker.
         fractions: Share of each split; by default 0.8 ``"train"`` and 0.2 ``"test"``.
-        split_seed: Another seed, another split.
+        split_seed: Seed of the split.
         transform: Applied to each case on access, as in PyG.
-        skip_bad: Leaves out cases that cannot be used; reads each once.
+        skip_bad: Reads each case once and leaves out those that cannot be used.
 
     Raises:
         FileNotFoundError: If there is no such folder, or no case in it.
         ValueError: If an option is wrong or the first case cannot be used; on access, if the case
-            misses an array, or arrays of it have different N, another shape than in the first
-            case, or NaN values. The message begins with its path.
+            lacks an array, its arrays have different N or another shape than in the first case, or
+            a value is NaN. The message begins with the case's path.
     """
 
     def __init__(
@@ -109,21 +107,15 @@ class PointFolder(FieldDataset):
         _check_names(inputs, targets)
         if num_points is not None and num_points < 1:
             raise ValueError(f"PointFolder: expected num_points of at least 1 (got {num_points})")
-        sample_rows(np.empty(1), 0, method=method, num_blocks=num_blocks)  # refuses wrong options
+        sample_rows(np.empty(1), 0, method=method, num_blocks=num_blocks)  # checks the options
         self.pos, self.weight, self.arrays = pos, weight, dict(arrays or {})
         self.num_points, self.method, self.num_blocks = num_points, method, num_blocks
         self.seed = seed
-        self._folder, self._files = find_cases(
-            root, split, suffixes=SUFFIXES, folders=True, fractions=fractions, seed=split_seed
-        )
+        self._folder, self._files = find_cases(root, split, fractions=fractions, seed=split_seed)
         self.FIELDS = self._find_fields([*inputs, *targets], skip_bad)
+        cases = [*self._files]
         super().__init__(
-            root,
-            [*self._files],
-            inputs=inputs,
-            targets=targets,
-            transform=transform,
-            skip_bad=skip_bad,
+            root, cases, inputs=inputs, targets=targets, transform=transform, skip_bad=skip_bad
         )
 
     def read(self, index: int) -> MeshData:
@@ -136,8 +128,8 @@ class PointFolder(FieldDataset):
             for name, found in channels.items():
                 if found != self.FIELDS[name]:
                     raise ValueError(
-                        f"{case.path}, '{name}': expected {self.FIELDS[name]} channels, as the "
-                        f"first case has (got shape {list(fields[name].shape)})"
+                        f"{case.path}, '{name}': expected {self.FIELDS[name]} channels, as in the "
+                        f"first case (got shape {list(fields[name].shape)})"
                     )
             on_points = {name for name, array in fields.items() if array.shape[:1] == (count,)}
             rows = self._draw(case_id, count, [pos, *(fields[name] for name in on_points)])
@@ -152,27 +144,27 @@ class PointFolder(FieldDataset):
     def _field(self, case: PointCase, name: str) -> NDArray[Any] | h5py.Dataset:
         return case.array(self.arrays.get(name, name))
 
-    def _find_fields(self, asked: Sequence[str], skip_bad: bool) -> dict[str, int]:
-        """Channels of all fields of the first case, or of the first that can be used."""
+    def _find_fields(self, required: Sequence[str], skip_bad: bool) -> dict[str, int]:
+        """Channels of all fields of the first case, or of the first usable one."""
         error: Exception | None = None
         for file in self._files.values():
             try:
                 with open_case(self._folder / file) as case:
-                    return self._fields_of(case, asked)
+                    return self._case_fields(case, required)
             except (ValueError, OSError) as found:
                 if not skip_bad:
                     raise
                 error = error or found
         raise ValueError(f"{self._folder}: no case can be used; the first one: {error}") from error
 
-    def _fields_of(self, case: PointCase, asked: Sequence[str]) -> dict[str, int]:
+    def _case_fields(self, case: PointCase, required: Sequence[str]) -> dict[str, int]:
         count = _num_points(case, self.pos, case.array(self.pos))
         fields = {
             name: math.prod(shape[1:])
             for name, shape in case.shapes().items()
             if name != self.pos and shape[:1] in ((), (1,), (count,)) and 0 not in shape
         }
-        for name in asked:
+        for name in required:
             fields[name] = _channels(case, name, self._field(case, name), count)
         if self.weight is not None:
             _check_weight(case, self.weight, case.array(self.weight), count)
@@ -189,7 +181,7 @@ class PointFolder(FieldDataset):
             number = zlib.crc32(f"{self.seed} {case_id}".encode())
             generator = torch.Generator().manual_seed(number)
         return sample_rows(
-            # Its blocks are the dearest to read.
+            # The array with the largest chunks, which cost most to read, determines the blocks.
             max(arrays, key=lambda array: (getattr(array, "chunks", None) or (0,))[0]),
             self.num_points,
             method=self.method,
@@ -199,7 +191,7 @@ class PointFolder(FieldDataset):
 
 
 def _check_names(inputs: Sequence[str], targets: Sequence[str]) -> None:
-    """Refuses names under which PyG or a mesh would take a field for something else."""
+    """Refuse names that have another meaning in PyG's data or in a mesh."""
     for role, names, other in (("input", inputs, "y"), ("target", targets, "x")):
         for name in names:
             if (
@@ -209,8 +201,8 @@ def _check_names(inputs: Sequence[str], targets: Sequence[str]) -> None:
                 or "batch" in name
             ):
                 raise ValueError(
-                    f"PointFolder: {role} '{name}' means something else in PyG's data; give it "
-                    f"another name, as by arrays={{'my_field': '{name}'}}"
+                    f"PointFolder: {role} '{name}' has another meaning in PyG's data; give it "
+                    f"another name, for example arrays={{'my_field': '{name}'}}"
                 )
 
 
@@ -228,7 +220,7 @@ def _channels(case: PointCase, name: str, array: NDArray[Any] | h5py.Dataset, co
     shape = array.shape
     if shape[:1] not in ((), (1,), (count,)) or 0 in shape:
         raise ValueError(
-            f"{case.path}, '{name}': expected {count:,} rows, as the coordinates have, or a single "
+            f"{case.path}, '{name}': expected {count:,} rows, as in the coordinates, or a single "
             f"one (got shape {list(shape)})"
         )
     return math.prod(shape[1:])
@@ -237,7 +229,7 @@ def _channels(case: PointCase, name: str, array: NDArray[Any] | h5py.Dataset, co
 def _read(
     case: PointCase, array: NDArray[Any] | h5py.Dataset, rows: NDArray[np.int64] | None
 ) -> NDArray[Any]:
-    """The given rows, or the whole array, which may stay on the disk."""
+    """The given rows, or the whole array, which may be a memory map."""
     if rows is not None:
         return read_rows(array, rows)
     if isinstance(array, h5py.Dataset):

@@ -1,4 +1,4 @@
-"""Data sets by name, for configurations and the command line."""
+"""Registry of the data sets, for configurations and the command line."""
 
 import inspect
 from collections.abc import Sequence
@@ -29,11 +29,11 @@ DATASETS = {
 
 
 def check_options(name: str, options: dict[str, Any]) -> type[FieldDataset]:
-    """The class of a data set that has these options.
+    """Check the options of a data set, and return its class.
 
     Raises:
-        ValueError: If there is no such set or option; names the nearest. If one name is given
-            where a list of names is expected.
+        ValueError: If the data set or an option is unknown, or a single name is given where a list
+            of names is expected.
     """
     choices.check_choice("unknown data set", name, DATASETS)
     found: type[FieldDataset] = getattr(datasets, DATASETS[name])
@@ -51,11 +51,11 @@ def check_options(name: str, options: dict[str, Any]) -> type[FieldDataset]:
 
 
 def build(name: str, root: str | Path, split: str | None, **options: Any) -> FieldDataset:
-    """Opens one split of the data set called ``name``.
+    """Open a split of the data set ``name``.
 
     Raises:
         FileNotFoundError: If its files are missing.
-        ValueError: If there is no such set or option, or an option does not fit.
+        ValueError: If the data set or an option is unknown, or the value of an option is invalid.
     """
     found = check_options(name, options)
     for option, parameter in inspect.signature(found).parameters.items():

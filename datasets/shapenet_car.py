@@ -1,4 +1,4 @@
-"""Flow around cars of ShapeNet."""
+"""Flow around ShapeNet cars."""
 
 import contextlib
 import io
@@ -11,38 +11,40 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from flare_mesh.choices import check_choice
 from flare_mesh.datasets.car_nodes import Car, merge_surface_and_volume
 from flare_mesh.datasets.field_dataset import FieldDataset, find_file
-from flare_mesh.io.archives import extract_tar
-from flare_mesh.io.array_cache import cached_npz
 from flare_mesh.io.arrays import open_npy
+from flare_mesh.io.extract_tar import extract_tar
+from flare_mesh.io.processed import keep_npz
 from flare_mesh.mesh import MeshData, check_node_numbers
 
 _log = logging.getLogger(__name__)
 
 
 class ShapeNetCar(FieldDataset):
-    """Wind around 889 car shapes of ShapeNet at 20 m/s (Umetani & Bickel, 2018).
+    """Air flow around 889 ShapeNet cars at 20 m/s (Umetani & Bickel, 2018).
 
-    ``mlcfd_data/training_data/param{0..8}/<id>/`` holds ``quadpress_smpl.vtk`` (the car's surface),
-    ``press.npy`` (pressure on its vertices) and ``hexvelo_smpl.vtk`` (velocity around it). Four of
-    the 893 folders are empty and are left out, as all authors do: those without
-    ``quadpress_smpl.vtk`` or ``press.npy``. There are two conventions, whose results are not
-    comparable:
+    Files: ``mlcfd_data/training_data/param{0..8}/<id>/`` with ``quadpress_smpl.vtk`` (the car's
+    surface), ``press.npy`` (pressure at its vertices) and ``hexvelo_smpl.vtk`` (velocity around
+    it). Four of the 893 folders lack ``quadpress_smpl.vtk`` or ``press.npy`` and are left out, as
+    in all publications. Fields: ``pressure`` [N, 1], Pa; ``velocity`` [N, 3], m/s; ``sdf`` [N, 1],
+    m; ``normals`` [N, 3]. Results of the conventions are not comparable:
 
-    - ``"flare"`` (the same as ``"upt"``, arXiv 2402.12365): pressure on the vertices that quads
-      use. The cases in the order of folder and id; ``torch.randperm(889)`` with seed 0 takes 189
-      for testing. Published normalisation: ``pos`` from (-2, -1, -4.5)..(2, 4.5, 6) to 0..1,
+    - ``"flare"`` (identical to ``"upt"``, arXiv 2402.12365): pressure at the vertices of quads.
+      ``torch.randperm(889)`` with seed 0 selects 189 test cases from the cases in the order of
+      folder and id. Published normalisation: ``pos`` from (-2, -1, -4.5)..(2, 4.5, 6) to 0..1,
       pressure with mean -36.3099 and standard deviation 48.5743.
-    - ``"transolver"`` (arXiv 2402.02366): the volume's points that are not on the surface, then
-      all surface vertices; ``surf`` [N] tells which. ``sdf`` is the distance to the nearest surface
-      vertex and ``normals`` the direction away from it; on the surface, 0 and the mean of the
-      adjacent cells' normals. Velocity is zero on surface vertices that the volume lacks (about 73
-      %), pressure is zero off the surface. ``param0`` is the test split. Published normalisation:
-      mean and standard deviation of all inputs, coordinates included, and targets.
+    - ``"transolver"`` (arXiv 2402.02366): the points of the volume that are off the surface, then
+      all surface vertices, which ``surf`` [N] marks. Off the surface ``sdf`` is the distance from
+      the nearest surface vertex, ``normals`` the direction away from it, and the pressure zero. On
+      the surface ``sdf`` is zero and ``normals`` are means of the adjacent cells' normals; the
+      velocity is zero at surface vertices that are not in the volume's file (about 73 %).
+      ``param0`` is the test split. Published normalisation: mean and standard deviation of all
+      inputs, coordinates included, and targets.
 
-    A set of another size is split in the same proportions, and a warning is logged, since its
-    results cannot be compared.
+    A set of another size is split in the same proportions with a logged warning, since its results
+    are not comparable.
 
     .. list-table::
         :header-rows: 1
@@ -63,10 +65,10 @@ class ShapeNetCar(FieldDataset):
           - quads, hexahedra
           - sdf, normals -> velocity, pressure
 
-    Each case is read from its VTK files once and kept in ``root/processed``.
+    Each case is read from its VTK files once and cached in ``root/processed``.
 
     Args:
-        root: Folder of the data set, or any on the way to ``param0``.
+        root: Folder of the data set, or any folder on the path to ``param0``.
         split: ``"train"`` or ``"test"``.
         convention: ``"flare"``, ``"upt"`` or ``"transolver"``.
         inputs: Fields of ``x``; by default none, or ``("sdf", "normals")`` for ``"transolver"``.
@@ -106,25 +108,19 @@ class ShapeNetCar(FieldDataset):
         transform: Callable[[Any], Any] | None = None,
         skip_bad: bool = False,
     ) -> None:
-        if split not in ("train", "test"):
-            raise ValueError(f"ShapeNetCar: unknown split '{split}'; choose 'train' or 'test'")
-        if convention not in ("flare", "upt", "transolver"):
-            raise ValueError(
-                f"ShapeNetCar: unknown convention '{convention}'; choose 'flare', 'upt' or "
-                f"'transolver'"
-            )
+        check_choice("ShapeNetCar: unknown split", split, ("train", "test"))
+        conventions = ("flare", "upt", "transolver")
+        check_choice("ShapeNetCar: unknown convention", convention, conventions)
         self.convention = "transolver" if convention == "transolver" else "flare"
         self.split = split
         self.folder = find_file(root, "mlcfd_data/training_data/param0", self.ADDRESS).parent
         self.FIELDS = self._FIELDS[self.convention]
         default_inputs, default_targets = self._DEFAULTS[self.convention]
+        inputs = default_inputs if inputs is None else inputs
+        targets = default_targets if targets is None else targets
+        cases = self._split(self._list_cases())
         super().__init__(
-            root,
-            self._split(self._list_cases()),
-            inputs=default_inputs if inputs is None else inputs,
-            targets=default_targets if targets is None else targets,
-            transform=transform,
-            skip_bad=skip_bad,
+            root, cases, inputs=inputs, targets=targets, transform=transform, skip_bad=skip_bad
         )
 
     def _list_cases(self) -> list[str]:
@@ -133,8 +129,8 @@ class ShapeNetCar(FieldDataset):
             group = self.folder / f"param{number}"
             folders = sorted(p for p in group.glob("*") if p.is_dir() and "." not in p.name)
             for folder in folders:
-                whole = all((folder / f).is_file() for f in ("quadpress_smpl.vtk", "press.npy"))
-                (cases if whole else without).append(f"{group.name}/{folder.name}")
+                complete = all((folder / f).is_file() for f in ("quadpress_smpl.vtk", "press.npy"))
+                (cases if complete else without).append(f"{group.name}/{folder.name}")
         if without:
             _log.info("%s: no pressure in %s; left out", self.folder, ", ".join(without))
         if not cases:
@@ -154,13 +150,12 @@ class ShapeNetCar(FieldDataset):
                 self._CASES,
             )
         if self.convention == "transolver":
-            tested = {case for case in cases if case.startswith("param0/")}
+            test = {case for case in cases if case.startswith("param0/")}
         else:
-            # 189 of the published 889.
             share = max(1, round(count * self._TEST / self._CASES))
             order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
-            tested = {cases[int(i)] for i in order[:share]}
-        chosen = [case for case in cases if (case in tested) == (self.split == "test")]
+            test = {cases[int(i)] for i in order[:share]}
+        chosen = [case for case in cases if (case in test) == (self.split == "test")]
         if not chosen:
             raise ValueError(
                 f"{self.folder}: none of {count} cases is for split '{self.split}' of convention "
@@ -178,9 +173,9 @@ class ShapeNetCar(FieldDataset):
             make, names = self._surface_and_volume, [*names, "hexahedron", "surf"]
         for file in files:
             if not file.is_file():
-                raise FileNotFoundError(f"{file}: not there; get it from {self.ADDRESS}")
+                raise FileNotFoundError(f"{file}: no such file; get it from {self.ADDRESS}")
         target = Path(self.processed_dir, "shapenet_car", self.convention, f"{case}.npz")
-        arrays = cached_npz(target, files, lambda: make(*files), names)
+        arrays = keep_npz(target, files, lambda: make(*files), names)
         data = MeshData(pos=_tensor(arrays["pos"]))
         for kind in ("quad", "hexahedron"):
             if kind in arrays:
@@ -217,37 +212,38 @@ class ShapeNetCar(FieldDataset):
         values = open_npy(pressure)
         if values.size != len(points) or values.dtype.kind != "f":
             raise ValueError(
-                f"{pressure}: expected {len(points)} pressures, one a point of {surface.name} "
+                f"{pressure}: expected {len(points)} pressures, one per point of {surface.name} "
                 f"(got {list(values.shape)} of {values.dtype})"
             )
         scalars = [field for field in fields.values() if field.size == len(points)]
         if len(scalars) != 1:
             raise ValueError(
-                f"{surface}: expected one scalar on its points, the pressure (got {[*fields]}); if "
-                f"there is none, it is truncated"
+                f"{surface}: expected one scalar on its points, the pressure (got {[*fields]}); "
+                f"without one the file is truncated"
             )
         scale = float(np.abs(values).max(initial=0.0))
         if np.abs(scalars[0].ravel() - values.ravel()).max(initial=0.0) > 1e-3 * scale:
-            raise ValueError(f"{pressure}: not the pressure in {surface.name}; of another case")
+            raise ValueError(
+                f"{pressure}: not the pressure in {surface.name}; the files belong to different "
+                f"cases"
+            )
         return Car(points, quads, np.array(values, dtype=np.float32).reshape(-1))
 
     @classmethod
     def download(  # pyright: ignore[reportIncompatibleMethodOverride]
         cls, root: str | Path, *, max_bytes: int = 40 * 2**30
     ) -> None:
-        """Downloads (2 GB) and unpacks the set below ``root``; the archives are removed.
-
-        Nothing is done where the set is there and no archive, which are removed last.
+        """Download (2 GB) and unpack the set below ``root``, unless it is complete.
 
         Args:
             root: Folder for ``mlcfd_data``.
-            max_bytes: Bytes that each archive may unpack to.
+            max_bytes: Limit of the unpacked size of each archive.
         """
-        from flare_mesh.io.archives import extract_zip
-        from flare_mesh.io.download import download_file
+        from flare_mesh.io.download import download_file, extract_zip
 
         folder, archive = Path(root, "mlcfd_data"), Path(root, "mlcfd_data.zip")
         parts = [*folder.rglob("param?.tar.gz")]
+        # Archives are removed last: without them the set is complete.
         if (folder / "training_data/param0").is_dir() and not parts and not archive.exists():
             return
         download_file(cls.ADDRESS, archive)
@@ -260,16 +256,16 @@ class ShapeNetCar(FieldDataset):
 
 
 def _read_vtk(path: Path, kind: str) -> tuple[NDArray[Any], NDArray[Any], dict[str, NDArray[Any]]]:
-    """Points, cells and point data of a legacy VTK file with cells of one kind."""
+    """Points, cells and point data of a legacy VTK file with cells of one type."""
     import meshio
 
-    said = io.StringIO()
+    output = io.StringIO()
     try:
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
             mesh = meshio.read(path, file_format="vtk")
-    # The reader raises what it likes, SystemExit included.
+    # The reader may raise anything, even SystemExit.
     except (Exception, SystemExit) as error:
-        reason = said.getvalue() if isinstance(error, SystemExit) else str(error)
+        reason = output.getvalue() if isinstance(error, SystemExit) else str(error)
         reason = (reason.strip() or type(error).__name__).splitlines()[0]
         raise ValueError(f"{path}: not a whole VTK file ({reason})") from error
     points, cells = mesh.points, mesh.cells_dict

@@ -40,7 +40,8 @@ def _run(command: str, args: list[str]) -> int:
     from jsonargparse import ArgumentError
 
     from flare_mesh.cases.source_plugins import SourceError
-    from flare_mesh.commands.parser_message import parser_message
+    from flare_mesh.commands.parser import one_line
+    from flare_mesh.devices import is_out_of_memory
     from flare_mesh.training.interrupted import InterruptedTraining
 
     try:
@@ -48,17 +49,15 @@ def _run(command: str, args: list[str]) -> int:
             _train([command, *_expand(command, args)])
         else:
             _call(command, args)
-    except (ValueError, OSError, SourceError, ImportError) as error:
+    except (ValueError, OSError, SourceError, ImportError, ArgumentError) as error:
         text = str(error)
-        if "Union subtypes" in text:  # from within an option's class
-            text = parser_message(text)
+        # The parser raises a ValueError where it makes an option's class.
+        if isinstance(error, ArgumentError) or "Union subtypes" in text:
+            text = one_line(text)
         print(f"error: {text}", file=sys.stderr)
         return 2
-    except ArgumentError as error:
-        print(f"error: {parser_message(str(error))}", file=sys.stderr)
-        return 2
     except (RuntimeError, MemoryError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         print(f"error: out of memory ({_first_line(error)}); {_LESS_MEMORY}", file=sys.stderr)
         return 2
@@ -91,13 +90,6 @@ _LESS_MEMORY = (
     "lower data.batch_size or data.max_nodes, draw fewer nodes (data.augment: random_nodes), set "
     "model.options.checkpointing=true, or trainer.precision=bf16-mixed"
 )
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    import torch
-
-    told = "out of memory" in str(error) or "can't allocate memory" in str(error)
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or told
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""Devices: by name, and how much memory was used."""
+"""Devices by name, and their memory."""
 
 import sys
 
@@ -30,6 +30,15 @@ def find_device(name: str | torch.device) -> torch.device:
             f"devices"
         )
     return device
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the memory of a device or of the host was not enough."""
+    # On the CPU torch raises a plain RuntimeError.
+    text = str(error)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        "out of memory" in text or "can't allocate memory" in text
+    )
 
 
 def peak_memory(device: torch.device | None = None) -> int:

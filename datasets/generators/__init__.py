@@ -1,1 +1,1 @@
-"""Generators of published data sets, from their recipes."""
+"""Makes published data sets anew, from their recipes."""

@@ -1,4 +1,4 @@
-"""From mesh files to the cases of training and prediction."""
+"""From mesh files to the cases that a model is trained on or predicts."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Numbers that belong to a whole case: from a table, or from the names of files."""
+"""Numbers for a whole case, from a table or from its name."""
 
 import csv
 import math
@@ -13,11 +13,14 @@ _SUFFIXES = (*READABLE_SUFFIXES, ".pvd")
 
 
 class NameScalars:
-    """The named groups of a regular expression in the names of cases.
+    """Numbers in the names of cases, matched by the named groups of a regular expression.
 
     Args:
-        pattern: Such as ``r"u(?P<velocity>[\\d.]+)_a(?P<angle>-?[\\d.]+)"``; searched for anywhere
-            in a name.
+        pattern: The expression, such as ``r"u(?P<velocity>[\\d.]+)_a(?P<angle>-?[\\d.]+)"``; it
+            may match anywhere in a name.
+
+    Attributes:
+        columns: Names of the numbers.
 
     Raises:
         ValueError: If the pattern is not a regular expression, or has no named groups.
@@ -32,77 +35,83 @@ class NameScalars:
             raise ValueError(f"expected named groups, (?P<name>...), in the pattern '{pattern}'")
         self.columns = tuple(self.pattern.groupindex)
 
-    def of(self, name: str, columns: Iterable[str]) -> dict[str, float]:
-        """Some numbers of one case.
+    def values(self, case: str, columns: Iterable[str]) -> dict[str, float]:
+        """The named numbers of a case.
 
         Raises:
-            ValueError: If the pattern does not fit the name, or what it finds is not a number.
+            ValueError: If the pattern does not match the name, or a group is not a number.
         """
-        match = self.pattern.search(name)
+        match = self.pattern.search(case)
         if match is None:
             raise ValueError(
-                f"case '{name}': the pattern '{self.pattern.pattern}' does not fit its name"
+                f"case '{case}': its name does not match the pattern '{self.pattern.pattern}'"
             )
-        return {key: _number(match[key], f"case '{name}', '{key}'") for key in columns}
+        return {key: _number(match[key], f"case '{case}', '{key}'") for key in columns}
 
 
 class TableScalars:
-    """The rows of a CSV table with a heading, separated by commas, semicolons or tabs, in UTF-8.
+    """Numbers in a CSV table with a header, separated by commas, semicolons or tabs, in UTF-8.
 
-    The first column names the cases: by name, or by the last part of it, with or without the
+    The first column has the names of the cases, or the last part of them, with or without the
     suffix of a mesh file.
 
+    Args:
+        table: The file.
+
+    Attributes:
+        columns: Names of the numbers.
+
     Raises:
-        FileNotFoundError: If there is no such table.
-        ValueError: If it is not such a table, or two columns have one name.
+        FileNotFoundError: If the table does not exist.
+        ValueError: If the file is not such a table, or two columns have the same name.
     """
 
     def __init__(self, table: Path) -> None:
         self.table = table
-        heading, *rows = _rows(table)
-        self.columns = tuple(name for name in heading[1:] if name)
-        twice = sorted({name for name in self.columns if heading.count(name) > 1})
+        header, *rows = _rows(table)
+        self.columns = tuple(name for name in header[1:] if name)
+        twice = sorted({name for name in self.columns if header.count(name) > 1})
         if twice:
-            raise ValueError(f"{table}: has several columns {twice}; rename or remove some")
-        self.first = heading[0]
+            raise ValueError(f"{table}: several columns are called {twice}; rename or remove some")
+        self.first = header[0]
         self._rows: dict[str, list[dict[str, str]]] = defaultdict(list)
         for row in rows:
             name = row[0].strip()
             stem, dot, suffix = name.rpartition(".")
             if stem and dot + suffix.lower() in _SUFFIXES:
                 name = stem
-            self._rows[name].append(dict(zip(heading, row, strict=False)))
+            self._rows[name].append(dict(zip(header, row, strict=False)))
 
-    def of(self, name: str, columns: Iterable[str]) -> dict[str, float]:
-        """Some numbers of one case.
+    def values(self, case: str, columns: Iterable[str]) -> dict[str, float]:
+        """The named numbers of a case.
 
         Raises:
-            ValueError: If it has no row or several, or an entry is not a number.
+            ValueError: If the case has no row or several, or an entry is not a number.
         """
-        rows = self._rows.get(name) or self._rows.get(name.rsplit("/", 1)[-1]) or []
+        rows = self._rows.get(case) or self._rows.get(case.rsplit("/", 1)[-1]) or []
         if len(rows) != 1:
             found = "several rows" if rows else "no row"
-            raise ValueError(
-                f"{self.table}: {found} for case '{name}' in its column '{self.first}'"
-            )
+            raise ValueError(f"{self.table}: {found} for case '{case}' in column '{self.first}'")
         return {
-            key: _number(rows[0].get(key), f"{self.table}, '{name}', column '{key}'")
+            key: _number(rows[0].get(key), f"{self.table}, '{case}', column '{key}'")
             for key in columns
         }
 
 
 def _rows(table: Path) -> list[list[str]]:
-    """Heading and rows that are not empty."""
+    """The header and the rows that are not empty."""
     if not table.is_file():
         raise FileNotFoundError(f"{table}: no such table")
     try:
         text = table.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{table}: is not text in UTF-8; save it as CSV in UTF-8") from error
-    if "\0" in text:
-        raise ValueError(f"{table}: is not text in UTF-8; save it as CSV in UTF-8")
+        if "\0" in text:
+            raise ValueError("it has null bytes")
+    except ValueError as error:
+        raise ValueError(
+            f"{table}: not text in UTF-8 ({error}); save it as CSV in UTF-8"
+        ) from error
     lines = text.splitlines(keepends=True)
-    # The heading decides: numbers may have commas for points.
+    # From the header, since numbers may have decimal commas.
     separator = max(
         ",;\t", key=lambda mark: max(map(len, csv.reader(lines[:1], delimiter=mark)), default=0)
     )
@@ -111,7 +120,7 @@ def _rows(table: Path) -> list[list[str]]:
     except csv.Error as error:
         raise ValueError(f"{table}: cannot be read as CSV ({error})") from error
     if len(rows) < 2 or len(rows[0]) < 2:
-        raise ValueError(f"{table}: expected a heading, and rows of a case's name and numbers")
+        raise ValueError(f"{table}: expected a header, and rows of a case's name and its numbers")
     rows[0] = [name.strip() for name in rows[0]]
     return rows
 

@@ -1,38 +1,41 @@
-"""Meshes of a folder in the form in which they are read for training."""
+"""Cache of the cases that a folder of meshes gives."""
 
 import hashlib
 import json
 import os
+import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from rich.console import Console
+from rich.progress import track
+from torch.utils.data import DataLoader
 
-from flare_mesh.cases.mesh_cases import MeshStep, path_below
+from flare_mesh.cases.case_files import MeshStep, path_below
 from flare_mesh.cases.recipe import CaseRecipe
 from flare_mesh.files import atomic_path
 from flare_mesh.io.arrays import MAX_BYTES, read_npz
-from flare_mesh.io.external_references import referenced_files, resolve_below
-from flare_mesh.io.mesh_formats import REFERENCING_SUFFIXES
+from flare_mesh.io.mesh_references import REFERENCING_SUFFIXES, inside, referenced_files
 from flare_mesh.mesh import MeshData
 
-# Another one, another cache: to be raised when what is kept for a recipe changes.
+# Raise when the cached arrays of a recipe change, so that older caches are not used.
 _FORMAT = 3
 
 
 class MeshCache:
-    """One npz file for each mesh, uncompressed, made again when its source or recipe changes.
+    """Folder with one uncompressed npz file per mesh, updated when the mesh file or recipe changes.
 
-    Several sets, such as the splits of one folder, and several processes may share the folder.
+    Several data sets, such as the splits of one folder, and several processes may share it.
 
     Args:
         folder: Folder of the cached files.
         root: Folder of the mesh files.
-        recipe: How a mesh file becomes a case.
-        fields: The fields to cache.
+        recipe: Recipe of the cases.
+        fields: Fields to cache.
         max_bytes: Limit of the size that a file may declare.
     """
 
@@ -61,7 +64,7 @@ class MeshCache:
 
     @property
     def index_file(self) -> Path:
-        """What is known of each mesh."""
+        """JSON file with the entry of each cached mesh."""
         return self.folder / f"index-{self.tag}.json"
 
     def key(self, step: MeshStep) -> str:
@@ -70,121 +73,123 @@ class MeshCache:
         return name if step.number is None else f"{name}#{step.number}"
 
     def file(self, step: MeshStep) -> Path:
-        """Where the mesh is kept."""
+        """The cached file of a mesh."""
         return self.folder / self.tag / f"{self.key(step)}.npz"
 
     def state(self, step: MeshStep) -> list[int]:
-        """Size and time of the source, and of the files that it names.
+        """Sizes and modification times of the mesh file and of the files that it names.
 
         Raises:
-            ValueError: If it names files outside of its folder.
-            FileNotFoundError: If there is no such file.
+            ValueError: If it names files outside its folder.
+            FileNotFoundError: If the file does not exist.
         """
-        stat = os.stat(step.file)
-        state = [stat.st_size, stat.st_mtime_ns]
+        stats = [os.stat(step.file)]
         if step.file.lower().endswith(REFERENCING_SUFFIXES):
             source = Path(step.file)
-            for name in referenced_files(source):
-                file = resolve_below(source.parent, name, source)
-                if file.exists():
-                    stat = file.stat()
-                    state += [stat.st_size, stat.st_mtime_ns]
-        return state
+            files = [inside(source.parent, name, source) for name in referenced_files(source)]
+            stats += [file.stat() for file in files if file.exists()]
+        return [number for stat in stats for number in (stat.st_size, stat.st_mtime_ns)]
 
-    def make(self, step: MeshStep) -> dict[str, Any]:
+    def add(self, step: MeshStep) -> dict[str, Any]:
         """Read a mesh and cache its case.
 
         Returns:
-            ``channels`` by field and ``nodes``, or the ``error``.
+            The number of ``channels`` of each field, or the ``error``.
         """
         try:
             mesh = self.recipe.read(step, self.fields, max_bytes=self.max_bytes)
-            mesh = self.recipe.case(mesh, self.fields)
-        # Readers raise errors of any type.
-        except Exception as error:
+            case = self.recipe.make_case(mesh, self.fields)
+        except Exception as error:  # readers raise errors of many types
             reason = str(error) or type(error).__name__
             return {"error": reason if reason.startswith(step.file) else f"{step.file}: {reason}"}
-        arrays = {array: mesh[name].numpy() for name, array in self._arrays().items()}
+        arrays = {array: case[name].numpy() for name, array in self._arrays().items()}
         with atomic_path(self.file(step)) as temporary:
             np.savez(temporary, allow_pickle=False, **arrays)
-        channels = {name: mesh[name].shape[1] for name in self.fields}
-        return {"channels": channels, "nodes": len(mesh.pos)}
+        return {"channels": {name: case[name].shape[1] for name in self.fields}}
 
     def read(self, step: MeshStep) -> MeshData:
-        """Reads a mesh that is kept; makes it again if its file is damaged."""
+        """Read a cached case; cache it again if its file is damaged or missing.
+
+        Raises:
+            ValueError: If the file is damaged and the mesh cannot be read any more.
+        """
         names = self._arrays()
-        max_bytes = self.max_bytes
         try:
-            arrays = read_npz(self.file(step), names.values(), max_bytes=max_bytes)
+            arrays = read_npz(self.file(step), names.values(), max_bytes=self.max_bytes)
         except (ValueError, FileNotFoundError):
-            entry = self.make(step)
+            entry = self.add(step)
             if "error" in entry:
                 raise ValueError(entry["error"]) from None
-            arrays = read_npz(self.file(step), names.values(), max_bytes=max_bytes)
-        mesh = MeshData()
+            arrays = read_npz(self.file(step), names.values(), max_bytes=self.max_bytes)
+        case = MeshData()
         for name, array in names.items():
-            mesh[name] = torch.from_numpy(np.array(arrays[array]))
-        return mesh
+            case[name] = torch.from_numpy(np.array(arrays[array]))
+        return case
 
     def _arrays(self) -> dict[str, str]:
-        """Name of each tensor in the npz file: numbers for fields, which may be called anything."""
+        """Name of each tensor in the npz file; fields are numbered, since their names are free."""
         own = ["pos", "cell_index", "cell_type"]
         own += ["edge_index"] * self.recipe.edges + ["weight"] * self.recipe.weights
         return {name: name for name in own} | {
             name: f"field_{number}" for number, name in enumerate(self.fields)
         }
 
-    def update(
-        self,
-        steps: Sequence[MeshStep],
-        make_all: Callable[[Sequence[MeshStep]], Sequence[dict[str, Any]]],
-    ) -> dict[MeshStep, dict[str, Any]]:
-        """Makes what is missing or has changed, and removes what has no source any more.
+    def update(self, steps: Sequence[MeshStep], *, workers: int = 0) -> dict[MeshStep, Any]:
+        """Cache the meshes that are missing or changed, and remove those whose files are gone.
 
-        Errors are not kept: what failed is tried again the next time.
+        Errors are not cached: a mesh that cannot be read is tried again the next time.
 
         Args:
             steps: All meshes.
-            make_all: Calls :meth:`make` for each of some meshes.
+            workers: Worker processes.
 
         Returns:
-            The entry of each mesh.
+            The entry of each mesh, see :meth:`add`.
 
         Raises:
-            ValueError: If something is to be made and the folder cannot be written to.
+            ValueError: If there is a mesh to cache and the folder is not writable.
         """
-        known = self._index()
+        known = self._read_index()
         entries: dict[MeshStep, dict[str, Any]] = {}
-        states: dict[MeshStep, tuple[str, list[int]]] = {}
-        asked = set()
-        of_file: dict[str, list[int]] = {}  # the steps of one file have one state
+        stale: dict[MeshStep, list[int]] = {}
+        states: dict[str, list[int]] = {}  # by file, which may have many steps
         for step in steps:
-            key = self.key(step)
-            asked.add(key)
             try:
-                state = of_file.get(step.file) or self.state(step)
+                state = states.get(step.file) or self.state(step)
             except (ValueError, OSError) as error:
                 entries[step] = {"error": str(error)}
                 continue
-            of_file[step.file] = state
-            entry = known.get(key)
-            if entry is not None and entry.get("state") == state:
+            states[step.file] = state
+            entry = known.get(self.key(step), {})
+            if entry.get("state") == state:
                 entries[step] = entry
             else:
-                states[step] = key, state
+                stale[step] = state
         changed = {}
-        if states:
+        if stale:
             self._check_writable()
-            for step, entry in zip(states, make_all([*states]), strict=True):
-                key, state = states[step]
-                entries[step] = changed[key] = {**entry, "state": state}
-        gone = {key for key in known.keys() - asked if not self._has_source(key)}
-        # Tidying can wait for someone who may.
+            for step, entry in zip(stale, self._add_all([*stale], workers), strict=True):
+                entries[step] = changed[self.key(step)] = {**entry, "state": stale[step]}
+        others = known.keys() - {self.key(step) for step in steps}
+        gone = {key for key in others if not self._has_source(key)}
+        # Removal alone can wait for a process that may write to the folder.
         if changed or (gone and os.access(self.folder, os.W_OK)):
-            self._write(changed, gone)
+            self._write_index(changed, gone)
         return entries
 
-    def _index(self) -> dict[str, dict[str, Any]]:
+    def _add_all(self, steps: list[MeshStep], workers: int) -> list[dict[str, Any]]:
+        loader: Any = DataLoader(steps, batch_size=None, num_workers=workers, collate_fn=self.add)  # pyright: ignore[reportArgumentType]
+        return list(
+            track(
+                loader,
+                "reading meshes",
+                total=len(steps),
+                console=Console(stderr=True),
+                disable=not sys.stderr.isatty(),
+            )
+        )
+
+    def _read_index(self) -> dict[str, dict[str, Any]]:
         try:
             known = json.loads(self.index_file.read_bytes())
         except (OSError, ValueError, RecursionError):
@@ -195,12 +200,12 @@ class MeshCache:
         )
         return known if whole else {}
 
-    def _write(self, changed: dict[str, dict[str, Any]], gone: set[str]) -> None:
+    def _write_index(self, changed: dict[str, dict[str, Any]], gone: set[str]) -> None:
         for key in gone:
             if ".." not in key.split("/"):
                 Path(f"{self.folder / self.tag}/{key}.npz").unlink(missing_ok=True)
-        # Read anew: others may have added theirs in the meantime.
-        known = {key: entry for key, entry in self._index().items() if key not in gone}
+        # Read again, since other processes may have added entries in the meantime.
+        known = {key: entry for key, entry in self._read_index().items() if key not in gone}
         for key, entry in changed.items():
             known.pop(key, None)
             if "error" not in entry:
@@ -219,6 +224,6 @@ class MeshCache:
                 pass
         except OSError as error:
             raise ValueError(
-                f"{self.folder}: meshes cannot be kept there ({error.strerror}); pass cache=, a "
-                f"folder that can be written to"
+                f"{self.folder}: not writable as a cache of meshes ({error.strerror}); give a "
+                f"writable folder as 'cache'"
             ) from error

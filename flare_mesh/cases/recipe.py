@@ -1,4 +1,4 @@
-"""How a mesh file becomes a case, for training and prediction alike."""
+"""The recipe by which a mesh file becomes a case."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flare_mesh.cases.mesh_cases import MeshStep
+from flare_mesh.cases.case_files import MeshStep
 from flare_mesh.data.transforms.resolver import TransformSpec
 from flare_mesh.io import read_mesh
 from flare_mesh.io.arrays import MAX_BYTES
@@ -25,7 +25,7 @@ ALLOWED = ("duplicate_nodes", "unused_nodes")
 
 @dataclass(frozen=True)
 class CaseRecipe:
-    """How a mesh file becomes a case, and which fields the case has.
+    """Recipe by which a mesh file becomes a case, and the fields of the case.
 
     A data set gives its recipe (:meth:`flare_mesh.datasets.FieldDataset.recipe`), training builds
     the model from it, and the surrogate stores it, so that prediction reads a file exactly as
@@ -34,22 +34,22 @@ class CaseRecipe:
     Attributes:
         dataset: Name of the data set; empty if unknown.
         source: Name of the source plug-in that reads the files, see
-            :class:`~flare_mesh.cases.source_plugins.SourcePlugin`; empty for mesh files.
+            :class:`~flare_mesh.cases.SourcePlugin`; empty for mesh files.
         inputs: Channels of each field in x, before ``features``.
         targets: Channels of each field in y.
         units: Unit of each field.
         window: Time steps in x and in y of a time series, or None.
         on: ``"nodes"``, or ``"cells"`` for the cell centroids as points.
-        edges: Whether a case may have ``edge_index``.
-        weights: Whether a case has ``weight``, each point's quadrature weight.
+        edges: Whether a case has ``edge_index``, if the model uses it.
+        weights: Whether a case has ``weight``, the quadrature weight of each point.
         allow: Mesh faults to accept, see :func:`~flare_mesh.mesh.checks.check_mesh`.
-        name_pattern: Regular expression for numbers in the names of cases.
-        table: CSV file of such numbers, below the folder of the cases unless absolute.
+        name_pattern: Regular expression for numbers in the names of the cases.
+        table: CSV file of such numbers, absolute or relative to the folder of the cases.
         pos_dim: Dimension of the coordinates.
         in_channels: Channels of x after ``features``.
-        features: Transforms that make the model's input.
+        features: Transforms that compute the model's input.
         grid_shape: Nodes along each axis of a structured grid, or None.
-        info: How the data were made, see :meth:`flare_mesh.datasets.FieldDataset.info`.
+        info: Origin of the data, see :meth:`flare_mesh.datasets.FieldDataset.info`.
     """
 
     dataset: str = ""
@@ -82,8 +82,8 @@ class CaseRecipe:
 
         Args:
             step: The file or time step.
-            required: Fields that it must have.
-            optional: Fields to take where it has them.
+            required: Fields that the file must have.
+            optional: Fields to read if the file has them.
             max_bytes: Limit of the size that the file may declare.
 
         Raises:
@@ -101,10 +101,10 @@ class CaseRecipe:
             raise ValueError(f"{file}: {error}") from error
 
     def check(self, mesh: MeshData) -> MeshData:
-        """The mesh, if it has no fault; for cell fields without the cells of its boundary.
+        """Check a mesh; for ``on="cells"``, remove the cells of lower dimension.
 
         Raises:
-            ValueError: If it has a fault, or no cells where cell fields are needed.
+            ValueError: If the mesh has a fault, or no cells where cell fields are needed.
         """
         if mesh.num_cells:
             check_mesh(mesh.pos, mesh.cells, allow=self.allow)
@@ -117,15 +117,15 @@ class CaseRecipe:
         codes = torch.tensor([VTK_CODES[kind] for kind in top_dimensional_cells(mesh.cells)])
         return mesh.cell_subgraph(torch.isin(mesh.cell_type, codes.to(mesh.cell_type.dtype)))
 
-    def case(self, mesh: MeshData, names: Collection[str]) -> MeshData:
-        """Points of a checked mesh with fields as float32 [N, C], or [1, C] of the whole case.
+    def make_case(self, mesh: MeshData, names: Collection[str]) -> MeshData:
+        """Make a case of a checked mesh: points with fields as float32 [N, C], or [1, C].
 
         Node fields are averaged to the cells for ``on="cells"``, and cell fields to the nodes
-        otherwise.
+        otherwise. A field [1, C] belongs to the whole case.
 
         Args:
-            mesh: From :meth:`check`.
-            names: Fields to take.
+            mesh: A mesh returned by :meth:`check`.
+            names: Fields of the case.
 
         Raises:
             ValueError: If there are no points, or a field has NaN or infinite values.
@@ -151,11 +151,11 @@ class CaseRecipe:
 
     @property
     def model_inputs(self) -> dict[str, int]:
-        """Channels of each field in the model's x; empty where ``features`` make x."""
+        """Channels of each field in the model's x; empty if ``features`` compute x."""
         return dict(self.inputs) if sum(self.inputs.values()) == self.in_channels else {}
 
     def to_dict(self) -> dict[str, Any]:
-        """All but ``info``, as JSON stores it."""
+        """All attributes except ``info``, in types of JSON."""
         values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "info"}
         return json.loads(json.dumps(values, default=dict))
 
@@ -163,12 +163,12 @@ class CaseRecipe:
     def from_info(
         cls, info: Mapping[str, Any], inputs: Mapping[str, int], targets: Mapping[str, int]
     ) -> Self:
-        """The recipe in a surrogate's ``info``; plain mesh files where there is none.
+        """The recipe in the ``info`` of a surrogate; by default that of plain mesh files.
 
         Args:
-            info: The surrogate's.
-            inputs: The surrogate's, for one without a recipe.
-            targets: The surrogate's fields, likewise.
+            info: ``info`` of the surrogate.
+            inputs: ``inputs`` of the surrogate, used if it has no recipe.
+            targets: ``fields`` of the surrogate, used if it has no recipe.
 
         Raises:
             ValueError: If the recipe is damaged, or from an older version.
@@ -196,7 +196,7 @@ class CaseRecipe:
 
 
 def _values(mesh: MeshData, name: str, on_cells: bool) -> Tensor:
-    """A field at the points, [N, ...], or of the whole case, [1, C]."""
+    """A field at the points, [N, ...], or for the whole case, [1, C]."""
     if not on_cells:
         return mesh[name] if name in mesh else mesh.cell_to_node(mesh.cell_fields[name].float())
     if name in mesh.cell_fields:
@@ -205,14 +205,14 @@ def _values(mesh: MeshData, name: str, on_cells: bool) -> Tensor:
 
 
 def stack_fields(case: MeshData, sizes: Mapping[str, int]) -> Tensor:
-    """The named fields of a case side by side, [N, C]; whole-case fields [1, C] are repeated.
+    """Stack the named fields of a case side by side, [N, C]; fields [1, C] are repeated.
 
     Args:
-        case: Has the fields by name.
+        case: The points with the fields.
         sizes: Channels of each field, in order.
 
     Raises:
-        ValueError: If a field has another shape.
+        ValueError: If a field does not have N or 1 rows and its number of channels.
     """
     nodes, parts = len(case.pos), []
     for name, channels in sizes.items():
@@ -224,5 +224,5 @@ def stack_fields(case: MeshData, sizes: Mapping[str, int]) -> Tensor:
         parts.append(values.expand(nodes, channels))
     if len(parts) == 1:
         return parts[0].contiguous()
-    # NumPy's concatenation, since torch would wake all of its threads in each worker.
+    # With NumPy, since torch would start all of its threads in each worker.
     return torch.from_numpy(np.concatenate([part.numpy() for part in parts], axis=1))

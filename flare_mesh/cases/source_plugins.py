@@ -1,8 +1,8 @@
-"""Plug-ins that turn an application's own files into cases.
+"""Plug-ins by which an application makes prediction cases from files of its own.
 
-A package registers a :class:`SourcePlugin` as an entry point of the group ``flare_mesh.sources``,
-``lpbf`` for instance one that voxelises CAD parts. A data set names the plug-in in its recipe, and
-prediction with a model that was trained on that data set reads files by it.
+A package registers a :class:`SourcePlugin` as an entry point of the group ``flare_mesh.sources``;
+the simulator ``lpbf``, for instance, registers one that voxelises CAD parts. A data set names the
+plug-in in its recipe, and prediction with a model trained on that data set reads files by it.
 """
 
 from collections.abc import Mapping
@@ -10,36 +10,36 @@ from dataclasses import fields
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from flare_mesh.choices import nearest
+from flare_mesh.choices import check_options
 
 if TYPE_CHECKING:
+    from flare_mesh.cases.case_files import CaseFiles
     from flare_mesh.cases.case_reader import CaseReader, PredictionCase
-    from flare_mesh.cases.sources import MeshSource
     from flare_mesh.mesh import MeshData
 
 GROUP = "flare_mesh.sources"
-"""Group of the entry points."""
+"""Entry-point group of the plug-ins."""
 
 
 class SourceError(RuntimeError):
-    """A source that cannot make a case, such as a simulation that does not converge."""
+    """A source plug-in cannot make a case, for example because a simulation does not converge."""
 
 
 class SourcePlugin(Protocol):
-    """A dataclass whose fields are the options of a source, with their defaults.
+    """Interface of a source plug-in: a dataclass whose fields are its options, with defaults.
 
-    :func:`flare_mesh.predict` and ``flare-mesh predict`` take these options by name.
+    :func:`flare_mesh.predict` and ``flare-mesh predict`` accept the options by name.
     """
 
     suffixes: ClassVar[tuple[str, ...]]
-    """Suffixes of the files that it reads beside mesh files."""
+    """Suffixes of the files that the plug-in reads besides mesh files."""
 
-    def read(self, source: "MeshSource", reader: "CaseReader") -> "PredictionCase":
-        """The case of a file.
+    def read(self, files: "CaseFiles", reader: "CaseReader") -> "PredictionCase":
+        """Read the case of a file.
 
         Args:
-            source: The file, one of ``suffixes`` or a mesh file.
-            reader: Reads mesh files by the recipe of the model.
+            files: A file with one of ``suffixes``, or a mesh file.
+            reader: Reader of mesh files for the model.
 
         Raises:
             SourceError: If the case cannot be made.
@@ -47,8 +47,8 @@ class SourcePlugin(Protocol):
         """
         ...
 
-    def case(self, name: str, mesh: "MeshData", reader: "CaseReader") -> "PredictionCase":
-        """The case of a mesh in memory; arguments and errors as in :meth:`read`."""
+    def from_mesh(self, name: str, mesh: "MeshData", reader: "CaseReader") -> "PredictionCase":
+        """The case of a mesh in memory; ``name`` is its name in messages."""
         ...
 
 
@@ -58,37 +58,35 @@ def source_plugins() -> dict[str, type[SourcePlugin]]:
 
 
 def find_source_plugin(name: str) -> type[SourcePlugin]:
-    """The plug-in called ``name``.
+    """Find the plug-in ``name``.
 
     Raises:
-        ValueError: If no installed package has it.
+        ValueError: If no installed package provides it.
     """
     found = entry_points(group=GROUP, name=name)
     if not found:
         known = sorted(entry_points(group=GROUP).names)
         raise ValueError(
-            f"the model needs the source plug-in '{name}', and the installed packages have "
-            f"{known}; install the package that provides it"
+            f"expected the source plug-in '{name}', as in training (got {known}); install the "
+            f"package that provides it"
         )
     return next(iter(found)).load()
 
 
 def build_source(name: str, options: Mapping[str, Any]) -> SourcePlugin | None:
-    """The plug-in called ``name`` with its options; None for mesh files, which take no options.
+    """Build the plug-in ``name`` with its options; None for mesh files, which have no options.
 
     Raises:
-        ValueError: If there is no such plug-in or option.
+        ValueError: If the plug-in or an option does not exist.
     """
-    plugin = find_source_plugin(name) if name else None
-    known = [option.name for option in fields(plugin)] if plugin is not None else []  # pyright: ignore[reportArgumentType]
-    for option in options:
-        if plugin is None:
+    if not name:
+        if options:
             raise ValueError(
-                f"{option}: the model was trained on mesh files, which take no such option; leave "
-                f"it out"
+                f"{', '.join(options)}: the model was trained on mesh files, which have no such "
+                f"option; leave it out"
             )
-        if option not in known:
-            raise ValueError(
-                f"{option}: the source '{name}' has no such option; {nearest(option, known)}"
-            )
-    return None if plugin is None else plugin(**options)
+        return None
+    plugin = find_source_plugin(name)
+    known = [option.name for option in fields(plugin)]  # pyright: ignore[reportArgumentType]
+    check_options(f"the source plug-in '{name}'", options, known)
+    return plugin(**options)

@@ -1,4 +1,4 @@
-"""Parser of the commands that are plain functions."""
+"""Parser of the commands that are plain functions, and one-line messages of all parsers."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -59,3 +59,31 @@ class CommandParser(ArgumentParser):
 def _with_dashes(arg: str) -> str:
     name = re.match(r"--[\w-]+", arg)
     return arg if name is None else name[0].replace("_", "-") + arg[name.end() :]
+
+
+def one_line(message: str) -> str:
+    """A message of jsonargparse in one line.
+
+    For a union of types, jsonargparse lists why each of them refuses the value, and then the types
+    and the value. A reason from within a class, such as an unknown option, says most; without one,
+    all reasons are given.
+    """
+    place = re.match(r'\s*Parser key "(.+?)":', message)
+    union = re.search(r"Errors:\n(.+)\n *Given value type.+Given value: (.*)", message, re.DOTALL)
+    if union is not None:
+        reasons = [
+            text for text in re.split(r"\n? +- ", union[1]) if text and "NoneType" not in text
+        ]
+        specific = [text for text in reasons if not text.startswith("Expected")]
+        found = specific[0] if specific else f"{' or '.join(reasons)} (got {union[2]})"
+        message = f"{place[1]}: {found}" if place is not None else found
+    for pattern, text in (
+        (r'Parser key "(.+?)":', r"\1:"),
+        (r"<class '(?:\w+\.)*(\w+)'>", r"\1"),
+        (r"typing\.Literal(\[.*?\])", r"one of \1"),
+        (r" or Expected (an? )?", " or "),
+        (r"Expected (an? )?", "expected "),
+        (r"\. Got value: (.*)", r" (got \1)"),
+    ):
+        message = re.sub(pattern, text, message)
+    return " ".join(message.split())

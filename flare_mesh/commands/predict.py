@@ -45,7 +45,7 @@ def predict(
         picture: Picture of a predicted displacement to write, such as part.png.
         options: Options of the model's source plug-in.
     """
-    from flare_mesh.cases.sources import find_sources
+    from flare_mesh.cases.prediction_files import find_prediction_files
     from flare_mesh.devices import find_device
     from flare_mesh.prediction import Predictor
     from flare_mesh.prediction.outputs import output_paths
@@ -69,25 +69,25 @@ def predict(
         **options,
     )
     paths = [input] if isinstance(input, str) else input
-    sources = find_sources(paths, predictor.recipe, leave_out=[Path(out)])
+    cases = find_prediction_files(paths, predictor.recipe, leave_out=[Path(out)])
     series = predictor.recipe.window is not None
-    one_file = len(paths) == 1 and len(sources) == 1
+    one_file = len(paths) == 1 and len(cases) == 1
     targets = output_paths(
-        out, sources, suffix=suffix or (".pvd" if series else ".vtu"), one_file=one_file
+        out, cases, suffix=suffix or (".pvd" if series else ".vtu"), one_file=one_file
     )
     if picture is not None:
-        _check_picture(picture, surrogate.fields, len(sources))
+        _check_picture(picture, surrogate.fields, len(cases))
 
     errors: dict[str, list[float]] = {}
-    by_source = dict(zip(map(id, sources), targets, strict=True))
-    for source, prediction in predictor.run(sources, skip_bad=skip_bad):
-        target = by_source[id(source)]
+    target_of = dict(zip(cases, targets, strict=True))
+    for files, prediction in predictor.run(cases, skip_bad=skip_bad):
+        target = target_of[files]
         prediction.save(target)
         for name, error in _report(prediction, target).items():
             errors.setdefault(name, []).append(error)
         if picture is not None:
-            _draw(prediction, picture, source.file.name)
-    if len(sources) > 1:
+            _draw(prediction, picture, files.file.name)
+    if len(cases) > 1:
         for name, found in errors.items():
             mean = sum(found) / len(found)
             print(f"mean relative L2 error of {name} over {len(found)} meshes: {mean:.4f}")

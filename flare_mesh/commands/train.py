@@ -28,7 +28,7 @@ from flare_mesh.training.checkpoint_io import AtomicCheckpointIO
 from flare_mesh.training.data_module import FieldDataModule
 from flare_mesh.training.final_validation import FinalValidation
 from flare_mesh.training.last_checkpoint import LastCheckpoint
-from flare_mesh.training.print_progress import PrintProgress
+from flare_mesh.training.plain_progress import PlainProgress
 from flare_mesh.training.run_folder import (
     RunFolder,
     write_csv,
@@ -113,7 +113,7 @@ class FieldCLI(TrainingOptions):
         if shows and on_terminal:
             added.append(RichProgressBar())
         elif shows and fitting:
-            added.append(PrintProgress(self.run))
+            added.append(PlainProgress())
         kwargs["enable_progress_bar"] = shows and on_terminal
         kwargs["callbacks"] = [*_as_list(given["callbacks"]), *added]
         self._check_monitors(_as_list(given["callbacks"]))

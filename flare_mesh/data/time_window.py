@@ -1,16 +1,18 @@
-"""Which time steps of a trajectory make a case."""
+"""Windows of consecutive time steps."""
 
 from dataclasses import dataclass
+
+from flare_mesh.choices import check_choice
 
 
 @dataclass(frozen=True)
 class TimeWindow:
-    """Consecutive time steps: ``num_in`` that are known, then ``num_out`` to predict.
+    """Consecutive time steps of a trajectory: ``num_in`` known ones, then ``num_out`` to predict.
 
     Attributes:
         num_in: Steps in the input.
         num_out: Steps in the target.
-        starts: First steps of the windows that one trajectory has.
+        starts: First steps of the windows of a trajectory.
     """
 
     num_in: int
@@ -25,16 +27,15 @@ class TimeWindow:
 
         Args:
             steps: Stored time steps of the trajectory.
-            window: Steps in the input and in the target; None for all that follow.
-            mode: ``"rollout"`` for the one window at the beginning of the trajectory, or
+            window: Steps in the input and in the target; None for all steps after the input.
+            mode: ``"rollout"`` for one window at the beginning of the trajectory, or
                 ``"windows"`` for one at each step where it fits.
-            place: What a message begins with.
+            place: Beginning of messages.
 
         Raises:
             ValueError: If the mode is unknown or the window is longer than the trajectory.
         """
-        if mode not in ("rollout", "windows"):
-            raise ValueError(f"{place}: unknown mode '{mode}'; choose 'rollout' or 'windows'")
+        check_choice(f"{place}: unknown mode", mode, ("rollout", "windows"))
         if len(window) != 2:
             raise ValueError(
                 f"{place}: expected a window of two numbers, the steps in and the steps out (got "

@@ -1,4 +1,4 @@
-"""Time steps of an XDMF file."""
+"""Time series in XDMF files."""
 
 import mmap
 import re
@@ -9,7 +9,7 @@ from typing import Any
 import meshio
 
 from flare_mesh.io.arrays import MAX_BYTES
-from flare_mesh.io.mesh_file_check import check_mesh_file
+from flare_mesh.io.mesh_formats import check_mesh_file
 from flare_mesh.mesh import MeshData
 from flare_mesh.mesh.convert import from_meshio
 
@@ -17,16 +17,16 @@ _TEMPORAL = re.compile(rb"""CollectionType\s*=\s*["']temporal""", re.IGNORECASE)
 
 
 def is_xdmf_series(file: Path) -> bool:
-    """Whether an XDMF file, which may hold its arrays as text, has a collection of time steps."""
+    """Whether an XDMF file, which may be large, has a collection of time steps."""
     try:
         with file.open("rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as text:
             return _TEMPORAL.search(text) is not None
-    except (OSError, ValueError):  # empty or unreadable: the error appears when it is read
+    except (OSError, ValueError):  # empty or not readable, which read_mesh reports
         return False
 
 
 def xdmf_times(file: Path) -> list[float]:
-    """Time of each step, or its number; none if the file is a single mesh.
+    """Time of each step, or its number if it has no time; empty for a file of a single mesh.
 
     Raises:
         ValueError: If the file is damaged.
@@ -40,13 +40,13 @@ def xdmf_times(file: Path) -> list[float]:
             for i, time in enumerate(times)
         ]
     except ValueError as error:
-        raise ValueError(f"{file}: a time is not a number ({error})") from error
+        raise ValueError(f"{file}: expected numbers as times ({error}); repair it") from error
 
 
 def read_xdmf_step(
     file: Path, number: int, *, max_bytes: int = MAX_BYTES, **options: Any
 ) -> MeshData:
-    """One time step; ``options`` are those of :func:`~flare_mesh.io.read_mesh`.
+    """Read a time step, with the options of :func:`~flare_mesh.io.read_mesh`.
 
     Raises:
         ValueError: If the step cannot be read.
@@ -61,7 +61,7 @@ def read_xdmf_step(
     except (Exception, SystemExit) as error:
         raise ValueError(f"{file}: step {number} cannot be read ({error})") from error
     finally:
-        reader.__exit__()  # closes the HDF5 files; another process may write to them
+        reader.__exit__()  # closes the HDF5 files, which another process may write to
         reader.hdf5_files.clear()
     try:
         return from_meshio(mesh, **options)
@@ -76,9 +76,9 @@ def _open(file: Path, max_bytes: int) -> meshio.xdmf.TimeSeriesReader:
 
 @lru_cache(maxsize=1)
 def _parse(file: Path, max_bytes: int, *state: int) -> meshio.xdmf.TimeSeriesReader:
-    """The parsed file, until its ``state`` changes: a series is parsed once, not once a step."""
+    """The parsed file; cached until its ``state`` changes, since a series is read step by step."""
     check_mesh_file(file, max_bytes=max_bytes)
     try:
         return meshio.xdmf.TimeSeriesReader(file)
     except (Exception, SystemExit) as error:
-        raise ValueError(f"{file}: not a whole XDMF time series ({error!r})") from error
+        raise ValueError(f"{file}: damaged XDMF time series ({error!r})") from error

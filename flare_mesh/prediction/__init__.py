@@ -1,4 +1,4 @@
-"""From mesh files or CAD parts to predicted fields."""
+"""Prediction of fields on meshes, from files or in memory."""
 
 import lazy_loader
 

@@ -1,39 +1,40 @@
-"""Where predictions are written."""
+"""Paths of the predictions to write."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from flare_mesh.cases.sources import SERIES_SUFFIXES, MeshSource
+from flare_mesh.cases.case_files import CaseFiles
+from flare_mesh.cases.prediction_files import SERIES_SUFFIXES
 from flare_mesh.files import check_folder
 from flare_mesh.io import check_writable
 from flare_mesh.io.mesh_formats import WRITABLE_SUFFIXES
 
 
 def output_paths(
-    out: str | Path, sources: Sequence[MeshSource], *, suffix: str, one_file: bool
+    out: str | Path, cases: Sequence[CaseFiles], *, suffix: str, one_file: bool
 ) -> list[Path]:
-    """The file that the prediction of each source is written to, in the order of the sources.
+    """The path of each prediction, in the order of the cases.
 
     Args:
-        out: A mesh file for a single one, or a folder for files of the sources' names.
-        sources: What is predicted.
-        suffix: Of the files in a folder.
-        one_file: Whether a single file was asked for.
+        out: A mesh file for a single prediction, or a folder for files with the cases' names.
+        cases: Files of the predicted cases.
+        suffix: Suffix of the files in a folder.
+        one_file: Whether there is a single prediction, so that ``out`` may be a file.
 
     Raises:
-        ValueError: If an output is of an unknown format or is one of the inputs.
-        NotADirectoryError: If a file stands where a folder should.
+        ValueError: If the format of an output is unknown, or it would overwrite an input.
+        NotADirectoryError: If a file has the path of a folder.
     """
     out = Path(out)
     if one_file and out.suffix and not out.is_dir():
         found = [out]
     elif not out.is_dir() and out.suffix.lower() in (*WRITABLE_SUFFIXES, ".pvd"):
-        raise ValueError(f"{out}: expected a folder for the predictions of a folder or of several")
+        raise ValueError(f"{out}: expected a folder for several predictions (got a file name)")
     else:
-        found = [out / f"{source.name}{suffix}" for source in sources]
-    inputs = {Path(step.file).resolve() for source in sources for step in source.steps}
-    # Of a series also the file that lists its steps.
-    series = (source for source in sources if len(source.steps) > 1)
+        found = [out / f"{case.name}{suffix}" for case in cases]
+    inputs = {Path(step.file).resolve() for case in cases for step in case.steps}
+    # The file that lists the steps of a series is an input too.
+    series = (case for case in cases if len(case.steps) > 1)
     inputs |= {(s.root / f"{s.name}{end}").resolve() for s in series for end in SERIES_SUFFIXES}
     for path in found:
         if path.suffix.lower() == ".pvd":

@@ -1,4 +1,4 @@
-"""From mesh files or CAD parts to predicted fields, beside the truth where it is known."""
+"""Prediction of the fields of meshes by a trained surrogate."""
 
 import time
 import warnings
@@ -9,43 +9,44 @@ from typing import Any
 
 from torch_geometric.data import Data
 
+from flare_mesh.cases.case_files import CaseFiles
 from flare_mesh.cases.case_reader import CaseReader, PredictionCase
+from flare_mesh.cases.prediction_files import find_prediction_files
 from flare_mesh.cases.recipe import CaseRecipe
 from flare_mesh.cases.source_plugins import build_source
-from flare_mesh.cases.sources import MeshSource, find_sources
-from flare_mesh.devices import find_device
+from flare_mesh.devices import find_device, is_out_of_memory
 from flare_mesh.mesh import MeshData
 from flare_mesh.prediction.result import Prediction
 from flare_mesh.surrogate.load import load_surrogate
 from flare_mesh.surrogate.surrogate import Surrogate
 
-# Nodes that meshes share a pass up to: beyond, a mesh by itself fills the device.
-_NODES_OF_A_PASS = 16_384
-
-_SHOWN = 4
+# Largest number of nodes of a batch: a mesh with more fills the device on its own.
+_NODES_PER_BATCH = 16_384
+# Differences from the training range that a warning lists.
+_MAX_LISTED = 4
 
 
 class OutsideTrainingRangeWarning(UserWarning):
-    """A mesh is unlike those that the model was trained on."""
+    """A mesh is outside the range of the training cases."""
 
 
 class Predictor:
-    """Predicts the fields of meshes, several small ones in one batch.
+    """Predicts the fields of meshes, several small meshes per batch.
 
     Args:
-        surrogate: A trained surrogate, or what :func:`load_surrogate` reads one from.
-        device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for CUDA where there is such a device; None
-            leaves a surrogate where it is, and is ``"auto"`` for one that is loaded.
-        batch_size: Meshes in a batch, at most; large ones go alone.
-        num_steps: Time steps to predict; as many as in training by default.
-        values: Numbers of the whole mesh that are inputs, by name.
+        surrogate: A trained surrogate, or a path for :func:`load_surrogate`.
+        device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for CUDA if it is available. By default a
+            surrogate stays on its device, and a loaded one is moved to ``"auto"``.
+        batch_size: Largest number of meshes in a batch; a large mesh is a batch of its own.
+        num_steps: Time steps to predict; by default as many as in training.
+        values: Input numbers for the whole mesh, by name.
         table: CSV file of such numbers, whose first column names the meshes.
         options: Options of the model's source plug-in, if it has one; see
             :mod:`flare_mesh.cases.source_plugins`.
 
     Raises:
-        FileNotFoundError: If the surrogate does not exist.
-        ValueError: If an option does not fit the surrogate, or there is no such device.
+        FileNotFoundError: If the surrogate or the table does not exist.
+        ValueError: If an option does not apply to the surrogate, or the device does not exist.
     """
 
     def __init__(
@@ -73,35 +74,35 @@ class Predictor:
         )
         if num_steps is not None and (surrogate.rollout is None or num_steps < 1):
             raise ValueError(
-                f"num_steps: expected at least 1, for a model that predicts a time series step by "
+                f"num_steps: expected at least 1, and a model that predicts a time series step by "
                 f"step (got {num_steps})"
             )
         self._reader = CaseReader(surrogate, recipe, values=values, table=table)
         self._source = build_source(recipe.source, options)
 
-    def read(self, source: MeshSource | Data) -> PredictionCase:
-        """Read a mesh, and warn where it is outside of the range of the training data.
+    def read(self, source: CaseFiles | Data) -> PredictionCase:
+        """Read a mesh from files or memory, and warn if it is outside the training range.
 
         Raises:
             FileNotFoundError: If a file does not exist.
-            SourceError: If a source plug-in fails, such as a simulation that does not converge.
+            SourceError: If the source plug-in fails, for example if a simulation does not converge.
             ValueError: If the mesh cannot be used, or lacks an input.
         """
         plugin, reader = self._source, self._reader
-        if isinstance(source, MeshSource):
+        if isinstance(source, CaseFiles):
             case = reader.read(source) if plugin is None else plugin.read(source, reader)
         else:
             mesh = source if isinstance(source, MeshData) else MeshData(**source.to_dict())
             if plugin is None:
-                case = reader.case("mesh", mesh)
+                case = reader.from_mesh("mesh", mesh)
             else:
-                case = plugin.case("mesh", mesh, reader)
+                case = plugin.from_mesh("mesh", mesh, reader)
         try:
             case = replace(case, data=self.surrogate.prepare(case.data))
         except (KeyError, AttributeError, TypeError, IndexError) as error:
             raise ValueError(
-                f"{case.name}: the model's features {self.surrogate.features} cannot be made of "
-                f"it ({error})"
+                f"{case.name}: the model's features {self.surrogate.features} cannot be computed "
+                f"({error})"
             ) from error
         self._check(case)
         return case
@@ -111,8 +112,8 @@ class Predictor:
         channels = 0 if x is None else x.shape[-1]
         if channels != surrogate.x_normalizer.channels:
             raise ValueError(
-                f"{case.name}: the model takes {surrogate.x_normalizer.channels} features of a "
-                f"node (got {channels}); its inputs are {surrogate.inputs or surrogate.features}"
+                f"{case.name}: expected {surrogate.x_normalizer.channels} features per node (got "
+                f"{channels}); the model's inputs are {surrogate.inputs or surrogate.features}"
             )
         if surrogate.training_range is not None:
             names = [
@@ -122,17 +123,17 @@ class Predictor:
             ]
             found = surrogate.training_range.differences(case.data, names)
             if found:
-                shown = found[:_SHOWN]
-                if len(found) > len(shown):
-                    shown.append(f"and {len(found) - len(shown)} more")
-                message = f"{case.name}: outside of the training range: {'; '.join(shown)}"
+                listed = found[:_MAX_LISTED]
+                if len(found) > len(listed):
+                    listed.append(f"and {len(found) - len(listed)} more")
+                message = f"{case.name}: outside the training range: {'; '.join(listed)}"
                 warnings.warn(message, OutsideTrainingRangeWarning, stacklevel=3)
 
     def predict(self, cases: Sequence[PredictionCase]) -> list[Prediction]:
-        """Predicts the fields of some meshes in one pass.
+        """Predict the fields of some meshes in one batch.
 
         Raises:
-            ValueError: If memory does not suffice; says what to change.
+            ValueError: If there is not enough memory.
         """
         start = time.perf_counter()
         try:
@@ -140,35 +141,35 @@ class Predictor:
                 [case.data for case in cases], num_steps=self.num_steps
             )
         except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             nodes = sum(len(case.data.pos) for case in cases)
             raise ValueError(
-                f"{cases[0].name}: {nodes:,} nodes in a pass do not fit into the memory; lower "
-                f"batch_size, take device 'cpu', or a coarser mesh"
+                f"{cases[0].name}: not enough memory for a batch of {nodes:,} nodes; lower "
+                f"batch_size, or use device 'cpu' or a coarser mesh"
             ) from error
         fields = [{name: field.cpu() for name, field in one.items()} for one in found]
         seconds = (time.perf_counter() - start) / len(cases)
         return [
-            Prediction.of(self.surrogate, self.recipe, case, predicted, seconds)
+            Prediction.from_case(self.surrogate, self.recipe, case, predicted, seconds)
             for case, predicted in zip(cases, fields, strict=True)
         ]
 
     def run(
-        self, sources: Iterable[MeshSource], *, skip_bad: bool = False
-    ) -> Iterator[tuple[MeshSource, Prediction]]:
-        """Predicts one mesh after another, small ones that follow each other in one pass.
+        self, files: Iterable[CaseFiles], *, skip_bad: bool = False
+    ) -> Iterator[tuple[CaseFiles, Prediction]]:
+        """Predict meshes in batches, in their order.
 
         Args:
-            sources: The meshes; see :func:`find_sources`.
-            skip_bad: Warns of those that cannot be used, and goes on.
+            files: Files of each mesh; see :func:`find_prediction_files`.
+            skip_bad: Warns of a mesh that cannot be used, and continues.
 
         Raises:
-            ValueError: If a mesh cannot be used and ``skip_bad`` is not set, or none can be.
+            ValueError: If a mesh cannot be used and ``skip_bad`` is not set, or none can be used.
         """
-        waiting: list[tuple[MeshSource, PredictionCase]] = []
+        waiting: list[tuple[CaseFiles, PredictionCase]] = []
         nodes = bad = 0
-        for source in sources:
+        for source in files:
             try:
                 case = self.read(source)
             except (ValueError, OSError) as error:
@@ -178,7 +179,7 @@ class Predictor:
                 bad += 1
                 continue
             size = len(case.data.pos)
-            if waiting and (len(waiting) == self.batch_size or nodes + size > _NODES_OF_A_PASS):
+            if waiting and (len(waiting) == self.batch_size or nodes + size > _NODES_PER_BATCH):
                 yield from self._flush(waiting)
                 waiting, nodes = [], 0
             waiting.append((source, case))
@@ -189,8 +190,8 @@ class Predictor:
             raise ValueError(f"none of the {bad} meshes can be used")
 
     def _flush(
-        self, waiting: Sequence[tuple[MeshSource, PredictionCase]]
-    ) -> Iterator[tuple[MeshSource, Prediction]]:
+        self, waiting: Sequence[tuple[CaseFiles, PredictionCase]]
+    ) -> Iterator[tuple[CaseFiles, Prediction]]:
         found = self.predict([case for _, case in waiting])
         yield from zip((source for source, _ in waiting), found, strict=True)
 
@@ -213,16 +214,16 @@ def predict(
     Args:
         surrogate: A trained surrogate, or a run's folder or checkpoint; see
             :func:`load_surrogate`.
-        source: A mesh file of any readable format with the fields that the model takes, a time
-            series (``.pvd``, XDMF, or a folder of numbered files) for a model of time series, a
-            mesh in memory, or a file of the model's source plug-in, such as a CAD part. Fields
-            with the name of a predicted field are its truth.
-        device: This and the other arguments as in :class:`Predictor`.
+        source: A mesh in memory; a mesh file of any readable format with the model's input
+            fields; for a model of time series a ``.pvd`` or XDMF file or a folder of numbered
+            files; or a file for the model's source plug-in, such as a CAD part. Fields with the
+            name of a predicted field are its truth.
+        device: As in :class:`Predictor`, like the other arguments.
 
     Raises:
         FileNotFoundError: If a file does not exist.
-        SourceError: If a source plug-in fails, such as a simulation that does not converge.
-        ValueError: If a file cannot be used, lacks an input, or an option does not fit.
+        SourceError: If the source plug-in fails, for example if a simulation does not converge.
+        ValueError: If a file cannot be used or lacks an input, or an option does not apply.
     """
     predictor = Predictor(
         surrogate,
@@ -233,16 +234,11 @@ def predict(
         **options,
     )
     if not isinstance(source, Data):
-        found = find_sources([source], predictor.recipe)
+        found = find_prediction_files([source], predictor.recipe)
         if len(found) != 1:
             raise ValueError(
-                f"{source}: expected one mesh or time series (got {len(found)}); go through "
-                f"Predictor.run for several"
+                f"{source}: expected one mesh or time series (got {len(found)}); use Predictor.run "
+                f"for several"
             )
         source = found[0]  # pyright: ignore[reportAssignmentType]
     return predictor.predict([predictor.read(source)])[0]  # pyright: ignore[reportArgumentType]
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    told = "out of memory" in str(error) or "can't allocate memory" in str(error)
-    return told or isinstance(error, MemoryError)

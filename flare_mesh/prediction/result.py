@@ -1,4 +1,4 @@
-"""Predicted fields on a mesh, and how they are written."""
+"""Predicted fields on a mesh."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,19 +18,20 @@ from flare_mesh.surrogate.surrogate import Surrogate
 
 @dataclass(frozen=True)
 class Prediction:
-    """Fields on a mesh.
+    """Predicted fields on a mesh, and the true fields where they are known.
 
     Attributes:
         name: File of the mesh.
         mesh: Points and cells.
-        predicted: Fields by name, [N, channels]; of a time series [N, steps * channels], step by
-            step. N are the nodes, or the cells where the model was trained on those.
-        truth: The fields that are known; of a time series maybe of its first steps only.
+        predicted: Fields by name, [N, channels], or [N, steps * channels] step by step for a time
+            series. N is the number of nodes, or of cells if the model was trained on cells.
+        truth: True fields, as far as they are known; for a time series possibly only of the first
+            steps.
         units: Unit of each field.
-        on_cells: Whether the fields stand on cells.
-        times: Time of each predicted step; empty if it is no time series.
-        predict_seconds: Wall time from the mesh to the fields, or its share of that of a pass.
-        simulate_seconds: Wall time of the simulation on the same mesh; None if there was none.
+        on_cells: Whether the fields are cell fields.
+        times: Time of each predicted step; empty for a single mesh.
+        predict_seconds: Wall time of the prediction, or its share of the wall time of a batch.
+        simulate_seconds: Wall time of a simulation on the same mesh; None without a simulation.
     """
 
     name: str
@@ -44,7 +45,7 @@ class Prediction:
     simulate_seconds: float | None = None
 
     @classmethod
-    def of(
+    def from_case(
         cls,
         surrogate: Surrogate,
         recipe: CaseRecipe,
@@ -52,13 +53,13 @@ class Prediction:
         predicted: dict[str, Tensor],
         seconds: float,
     ) -> "Prediction":
-        """The prediction of a case.
+        """The prediction for a case.
 
         Args:
-            surrogate: What predicted it.
-            recipe: How its training cases were read.
+            surrogate: The trained model.
+            recipe: Recipe of its training cases.
             case: The case.
-            predicted: The fields on the CPU, as :meth:`Surrogate.predict` names them.
+            predicted: Result of :meth:`Surrogate.predict`, on the CPU.
             seconds: Wall time.
         """
         times: tuple[float, ...] = ()
@@ -87,7 +88,7 @@ class Prediction:
 
     @property
     def num_points(self) -> int:
-        """Number of nodes, or of cells where the fields stand on those."""
+        """Number of nodes, or of cells for cell fields."""
         return len(next(iter(self.predicted.values())))
 
     @property
@@ -102,24 +103,27 @@ class Prediction:
         return found
 
     def save(self, path: str | Path) -> None:
-        """Writes ``predicted_<field>``, and where the truth is known ``<field>`` and
-        ``error_<field>``, which is prediction minus truth.
+        """Write ``predicted_<field>``, and if the truth is known ``<field>`` and ``error_<field>``.
+
+        The error is the prediction minus the truth.
 
         Args:
-            path: ``.vtu`` or ``.vtk``, which hold units too, or ``.vtp``, ``.xdmf``, ``.ply``,
-                ``.msh``, as far as the format can hold the mesh. A time series of several steps
-                is a ``.pvd`` file, which ParaView opens, with a folder of ``.vtu`` files.
+            path: ``.vtu`` or ``.vtk``, which store units too, or ``.vtp``, ``.xdmf``, ``.ply``,
+                ``.msh``, if the format supports the mesh. A time series of several steps is
+                written as a ``.pvd`` file for ParaView, with a folder of ``.vtu`` files.
 
         Raises:
-            ValueError: If the format cannot hold the mesh or its fields.
+            ValueError: If the format does not support the mesh or its fields.
         """
         path, steps = Path(path), max(1, len(self.times))
         if path.suffix.lower() == ".pvd":
             if not self.times:
-                raise ValueError(f"{path}: .pvd is for time series (got a single mesh); take .vtu")
+                raise ValueError(
+                    f"{path}: expected a time series for .pvd (got a single mesh); use .vtu"
+                )
             write_time_collection(path, self.times, lambda file, step: self._write(file, step))
         elif steps > 1:
-            raise ValueError(f"{path}: a time series of {steps} steps is written as .pvd")
+            raise ValueError(f"{path}: expected .pvd for a time series of {steps} steps")
         else:
             self._write(path, 0)
 
@@ -128,15 +132,15 @@ class Prediction:
         out.cell_index, out.cell_type = self.mesh.cell_index, self.mesh.cell_type
         prefix = CELL_PREFIX if self.on_cells else ""
         units = {}
-        for name, (values, unit) in self._of_step(step).items():
+        for name, (values, unit) in self._step_fields(step).items():
             out[prefix + name] = values[:, 0] if values.shape[1] == 1 else values
             if unit is not None:
                 units[name] = unit
         out.units = units
         write_mesh(path, out)
 
-    def _of_step(self, step: int) -> dict[str, tuple[Tensor, str | None]]:
-        """Fields of one step by their name in a file, with their units."""
+    def _step_fields(self, step: int) -> dict[str, tuple[Tensor, str | None]]:
+        """Fields of one step by their name in the file, with their units."""
         found: dict[str, tuple[Tensor, str | None]] = {}
         for name, series in self.predicted.items():
             unit, channels = self.units.get(name), series.shape[1] // max(1, len(self.times))
@@ -150,9 +154,9 @@ class Prediction:
 
 
 def _times(known: tuple[float, ...], num_in: int, steps: int) -> tuple[float, ...]:
-    """Times of the steps that follow; beyond those that are known, at the last distance."""
+    """Times of the predicted steps, extrapolated by the last time step where unknown."""
     times = [*known]
-    distance = times[-1] - times[-2] if len(times) > 1 else 1.0
+    step = times[-1] - times[-2] if len(times) > 1 else 1.0
     while len(times) < num_in + steps:
-        times.append(times[-1] + distance)
+        times.append(times[-1] + step)
     return tuple(times[num_in : num_in + steps])

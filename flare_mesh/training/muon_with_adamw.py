@@ -26,7 +26,8 @@ class MuonWithAdamW(torch.optim.Optimizer):
         fused: Of AdamW.
 
     Attributes:
-        param_groups: The matrices' group, which alone has a ``momentum``, then AdamW's.
+        param_groups: Muon's group, then AdamW's. All have a ``momentum``, which a schedule may
+            cycle; for AdamW it is the first of ``betas``.
 
     Raises:
         ImportError: If this torch has no Muon.
@@ -66,7 +67,9 @@ class MuonWithAdamW(torch.optim.Optimizer):
             adjust_lr_fn="match_rms_adamw",
         )
         adamw = torch.optim.AdamW(groups, lr=lr, betas=betas, eps=eps, fused=fused)
-        super().__init__([*muon.param_groups, *adamw.param_groups], {})
+        for group in adamw.param_groups:
+            group["momentum"] = betas[0]
+        super().__init__([*muon.param_groups, *adamw.param_groups], {"momentum": momentum})
         self._link()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -74,9 +77,9 @@ class MuonWithAdamW(torch.optim.Optimizer):
         self._link()
 
     def _link(self) -> None:
-        """Lets both work on this optimiser's groups and state."""
-        muon = [group for group in self.param_groups if "momentum" in group]
-        adamw = [group for group in self.param_groups if "momentum" not in group]
+        """Let both optimisers work on the groups and the state of this one."""
+        muon = [group for group in self.param_groups if "betas" not in group]
+        adamw = [group for group in self.param_groups if "betas" in group]
         self._parts = (torch.optim.Muon(muon), torch.optim.AdamW(adamw))
         for part in self._parts:
             part.state = self.state
@@ -89,6 +92,8 @@ class MuonWithAdamW(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        for group in self._parts[1].param_groups:
+            group["betas"] = (group["momentum"], group["betas"][1])
         for part in self._parts:
             part.step()
         return loss

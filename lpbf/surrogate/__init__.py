@@ -1,4 +1,4 @@
-"""CAD parts as a source of prediction: the one package of the simulator that knows networks."""
+"""Prediction for CAD parts; the only package of the simulator that imports networks."""
 
 from lpbf.surrogate.part_source import PartSource
 

@@ -100,7 +100,7 @@ def test_batches_and_workers(tmp_path):
 
 def test_wrong_files(tmp_path):
     with pytest.raises(
-        FileNotFoundError, match=r"NACA_Cylinder_X.npy: not there; get it from http"
+        FileNotFoundError, match=r"NACA_Cylinder_X.npy: no such file; get it from http"
     ):
         Airfoil(tmp_path)
     arrays = write(tmp_path, Airfoil, 12)

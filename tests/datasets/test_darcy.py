@@ -78,7 +78,7 @@ def test_conventions_and_options(tmp_path):
 def test_several_resolutions(tmp_path):
     write(tmp_path)
     write(tmp_path, nodes=11)
-    with pytest.raises(ValueError, match="several files fit, .* choose by 'resolution'"):
+    with pytest.raises(ValueError, match="several files match, .* choose by 'resolution'"):
         Darcy(tmp_path)
     assert Darcy(tmp_path, resolution=11, stride=1)[0].num_nodes == 121
 

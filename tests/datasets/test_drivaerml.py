@@ -163,7 +163,7 @@ def test_decoded_once_and_mapped(original, monkeypatch):
     def never(*args, **kwargs):
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr("flare_mesh.datasets.drivaerml.VTKXMLFile", never)
+    monkeypatch.setattr("flare_mesh.datasets.drivaerml_surface.VTKXMLFile", never)
     text = pickle.dumps(data_set)
     assert len(text) < 5000
     assert torch.equal(pickle.loads(text)[0].pos, first.pos)
@@ -179,8 +179,8 @@ def test_batches(sample, workers):
 
 def test_bad_options(sample, tmp_path):
     for options, message in (
-        ({"convention": "geo"}, r"unknown convention 'geo'; choose from \['flare', 'abupt'\]"),
-        ({"split": "val"}, r"unknown split 'val' of convention 'flare'; choose from \['train'"),
+        ({"convention": "geo"}, r"unknown convention 'geo'; choose from \['abupt', 'flare'\]"),
+        ({"split": "val"}, r"convention 'flare' has no split 'val'; choose from \['test', 'train'"),
         ({"num_points": 0}, "expected num_points of at least 1"),
         ({"targets": ["area"]}, r"unknown targets \['area'\]"),
     ):

@@ -78,7 +78,9 @@ def test_batches_and_workers(tmp_path, arrays):
 def test_wrong_files(tmp_path, arrays):
     folder = tmp_path / "elasticity" / "Meshes"
     sigma = folder / "Random_UnitCell_sigma_10.npy"
-    with pytest.raises(FileNotFoundError, match=r"Random_UnitCell_XY_10.npy: not there; get it "):
+    with pytest.raises(
+        FileNotFoundError, match=r"Random_UnitCell_XY_10.npy: no such file; get it "
+    ):
         Elasticity(tmp_path / "nowhere")
     content = sigma.read_bytes()
     sigma.write_bytes(content[:-100])
@@ -108,5 +110,5 @@ def test_wrong_options(tmp_path, arrays):
         Elasticity(tmp_path, targets=["sigma"])
     with pytest.raises(ValueError, match=r"unknown convention 'x'; choose from \['flare', 'lno'\]"):
         Elasticity(tmp_path, convention="x")
-    with pytest.raises(ValueError, match="unknown split 'val'; choose 'train' or 'test'"):
+    with pytest.raises(ValueError, match="unknown split 'val'; choose from"):
         Elasticity(tmp_path, "val")

@@ -6,7 +6,7 @@ from flare_mesh.datasets import Darcy, FieldDataset
 
 
 class Odd(FieldDataset):
-    """Fields whose names are those of the item itself."""
+    """A data set with fields called x and y."""
 
     FIELDS = {"y": 1, "x": 1, "u": 2, "load": 1}
     UNITS = {"u": "mm"}
@@ -21,7 +21,7 @@ class Odd(FieldDataset):
         return MeshData(pos, **{key: value.clone() for key, value in fields.items()})
 
 
-def test_a_field_called_y_is_no_target(tmp_path):
+def test_a_field_called_y_is_not_the_target(tmp_path):
     case = Odd(tmp_path, inputs=["y", "load"], targets=["u"])[0]
     assert torch.equal(case.x, torch.tensor([[0.0, 1], [2, 1], [4, 1]]))
     assert torch.equal(case.y, case.u)
@@ -29,7 +29,7 @@ def test_a_field_called_y_is_no_target(tmp_path):
     assert Odd(tmp_path, inputs=[], targets=["x"])[0].x is None
     assert Odd(tmp_path, inputs=[], targets=["x"]).grid_shape is None
     alone = Odd(tmp_path, inputs=["load"], targets=["u"])[0]
-    alone.x.mul_(2)  # memory of its own
+    alone.x.mul_(2)  # not a view of the field
 
 
 def test_choices(tmp_path):
@@ -39,10 +39,10 @@ def test_choices(tmp_path):
         Odd(tmp_path, inputs=[], targets=[])
 
 
-def test_sets_that_a_program_cannot_get(tmp_path):
+def test_data_sets_that_cannot_be_downloaded(tmp_path):
     with pytest.raises(
         NotImplementedError, match=f"get it from a shelf and put it into {tmp_path}"
     ):
         Odd.download(tmp_path)
-    with pytest.raises(NotImplementedError, match="Darcy: cannot be downloaded by a program"):
+    with pytest.raises(NotImplementedError, match="Darcy: cannot be downloaded automatically"):
         Darcy.download(tmp_path)

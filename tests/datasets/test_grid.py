@@ -4,10 +4,11 @@ import torch
 
 from flare_mesh.datasets.grid import grid_cells, grid_positions, is_left_handed
 from flare_mesh.mesh.cells import CELL_TYPES
+from flare_mesh.mesh.geometry import cell_measures
 
 
 @pytest.mark.parametrize("shape", [(5,), (4, 3), (3, 4, 2)])
-def test_cells_are_the_reference_cell_moved(shape):
+def test_cells_are_translated_reference_cells(shape):
     pos = grid_positions(*(np.arange(size) for size in shape))
     ((kind, cells),) = grid_cells(shape).items()
     reference = torch.tensor(CELL_TYPES[kind].reference)
@@ -27,15 +28,16 @@ def test_numbering_is_that_of_a_raveled_array():
             np.testing.assert_allclose(pos[int(field[i, j])], [x[i], y[j]], rtol=1e-6)
 
 
-def test_mirrored_quads_turn_the_other_way():
-    pos = grid_positions(np.arange(3), np.arange(4)).flip(1)
-    quads = grid_cells((3, 4), mirrored=True)["quad"]
-    a, b, c = (pos[quads[:, i]] for i in range(3))
-    area = (b - a)[:, 0] * (c - b)[:, 1] - (b - a)[:, 1] * (c - b)[:, 0]
-    assert bool((area == 1).all())
-    with pytest.raises(ValueError, match=r"one to three axes, mirrored two \(got \[2, 2, 2\]\)"):
-        grid_cells((2, 2, 2), mirrored=True)
-    with pytest.raises(ValueError, match="one to three axes"):
+@pytest.mark.parametrize("shape", [(3, 4), (3, 4, 2)])
+def test_cells_of_left_handed_grids_have_positive_measures(shape):
+    pos = grid_positions(*(np.arange(size) for size in shape)).flip(1)
+    cells = grid_cells(shape, left_handed=True)
+    (measures,) = cell_measures(pos, cells).values()
+    torch.testing.assert_close(measures, torch.ones_like(measures))
+
+
+def test_too_many_axes():
+    with pytest.raises(ValueError, match=r"one to three axes \(got \[2, 2, 2, 2\]\)"):
         grid_cells((2, 2, 2, 2))
 
 

@@ -117,7 +117,7 @@ def test_bad_cases_are_left_out(tmp_path, caplog):
     write_published(tmp_path / "train/a.npz")
     write_published(tmp_path / "train/b.npz", disp=np.full((8, 3), np.nan))
     write_published(tmp_path / "train/c.npz")
-    with pytest.raises(ValueError, match=r"case 'b': 24 values of 'y' are NaN or infinite; mend"):
+    with pytest.raises(ValueError, match=r"case 'b': 24 values of 'y' are NaN or infinite; repair"):
         LPBF(tmp_path)[1]
     data_set = LPBF(tmp_path, skip_bad=True)
     assert [case.case_id for case in data_set] == ["a", "c"]

@@ -65,7 +65,7 @@ def test_batches_in_workers_and_transforms(root):
     assert len(pickle.loads(pickle.dumps(data))) == 10
 
 
-def test_is_read_again_only_if_it_changed(root, monkeypatch):
+def test_files_are_read_again_only_if_they_changed(root, monkeypatch):
     MeshFolder(root, None, targets=["wind"], workers=2)
     read = []
     import flare_mesh.cases.recipe as recipe
@@ -83,12 +83,12 @@ def test_is_read_again_only_if_it_changed(root, monkeypatch):
     assert read == [changed.name]
     assert len(again) == 9
     assert again[0].num_nodes == 64
-    # A damaged file of the cache is made again.
-    kept = next((root / "processed").glob("*/plate_u0.0_n0.vtu.npz"))
-    kept.write_bytes(kept.read_bytes()[:300])
+    # A damaged cached file is replaced.
+    cached = next((root / "processed").glob("*/plate_u0.0_n0.vtu.npz"))
+    cached.write_bytes(cached.read_bytes()[:300])
     assert again[0].num_nodes == 64
     assert len(read) == 2
-    # Another choice of fields is another cache.
+    # Other fields have a cache of their own.
     MeshFolder(root, None, targets=["stress"])
     assert len(read) == 2 + 9
     assert not list((root / "processed").rglob("*u4.5_n9*"))
@@ -102,7 +102,7 @@ def test_cells_as_points(root):
     torch.testing.assert_close(case.y[:, 0], expected.cell_stress)
     torch.testing.assert_close(case.x, 2 * expected.centroids)
     assert float(case.weight.sum()) == pytest.approx(1.0)
-    with pytest.raises(ValueError, match="edges join nodes"):
+    with pytest.raises(ValueError, match="edges connect nodes"):
         MeshFolder(root, targets=["stress"], on="cells", edges=True)
 
 
@@ -141,9 +141,9 @@ def test_folders_of_splits(tmp_path):
     train = MeshFolder(tmp_path, targets=["wind"])
     assert list(train.cases) == ["train/1", "train/2", "train/3"]
     assert list(MeshFolder(tmp_path, "test", targets=["wind"]).cases) == ["test/0"]
-    with pytest.raises(FileNotFoundError, match="has a folder 'train' but none 'val'"):
+    with pytest.raises(FileNotFoundError, match="has a folder 'train' but no folder 'val'"):
         MeshFolder(tmp_path, "val", targets=["wind"])
-    with pytest.raises(ValueError, match="leave out fractions"):
+    with pytest.raises(ValueError, match="leave out 'fractions'"):
         MeshFolder(tmp_path, targets=["wind"], fractions={"train": 1.0})
 
 
@@ -202,12 +202,12 @@ def test_collections(tmp_path):
     data = MeshFolder(tmp_path, None, inputs=["u"], targets=["u"], window=(2, 1))
     expect_windows(data, 4)
     assert data[1].time.tolist() == [1.0]
-    # Without a window each file is a case, and the collection none.
+    # Without a window each file is a case, but the collection is not.
     assert len(MeshFolder(tmp_path, None, targets=["u"])) == 4
 
 
 def test_xdmf_series(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # where meshio puts the heavy data
+    monkeypatch.chdir(tmp_path)  # where meshio writes the HDF5 file
     mesh = plate(2).to_meshio()
     with meshio.xdmf.TimeSeriesWriter(tmp_path / "run.xdmf") as writer:
         writer.write_points_cells(mesh.points, mesh.cells)
@@ -269,7 +269,7 @@ def test_bad_choices(root, tmp_path):
     with pytest.raises(FileNotFoundError, match="no such folder"):
         MeshFolder(tmp_path / "none", targets=["wind"])
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FileNotFoundError, match="no mesh files in it"):
+    with pytest.raises(FileNotFoundError, match="no mesh files; expected"):
         MeshFolder(tmp_path / "empty", targets=["wind"])
     with pytest.raises(FileNotFoundError, match="no time series"):
         MeshFolder(tmp_path / "empty", targets=["wind"], window=(1, 1))
@@ -277,13 +277,13 @@ def test_bad_choices(root, tmp_path):
         MeshFolder(root, "val", targets=["wind"])
     with pytest.raises(ValueError, match="at least one target"):
         MeshFolder(root, targets=[])
-    with pytest.raises(ValueError, match=r"pattern 'x\(\?P<a>\.\)' does not fit its name"):
+    with pytest.raises(ValueError, match=r"does not match the pattern 'x\(\?P<a>\.\)'"):
         MeshFolder(root, targets=["wind"], name_pattern="x(?P<a>.)")
     (root / "runs.csv").write_text("name,a\nplate_u0.0_n0,1\n")
     with pytest.raises(ValueError, match=r"runs\.csv: no row for case 'plate_u0\.5_n1'"):
         MeshFolder(root, None, targets=["wind"], table="runs.csv")
     write_mesh(root / "plate_u0.0_n0.vtk", plate(2))
-    with pytest.raises(ValueError, match="has the same name as"):
+    with pytest.raises(ValueError, match="makes a case of the same name"):
         MeshFolder(root, None, targets=["wind"])
 
 
@@ -318,7 +318,7 @@ def test_hostile_sizes(root):
         MeshFolder(root, None, targets=["wind"])
 
 
-def test_only_numbers_that_are_asked_for(root):
+def test_only_requested_numbers_are_read(root):
     rows = "".join(f"plate_u{n / 2}_n{n},{n},9,{100 + n},oops\n" for n in range(10))
     (root / "runs.csv").write_text("name,load,pos,wind,x\n" + rows)
     data = MeshFolder(root, None, inputs="load", targets="stress", table="runs.csv")
@@ -331,9 +331,9 @@ def test_only_numbers_that_are_asked_for(root):
 
 
 def test_options_that_do_not_fit(root):
-    with pytest.raises(ValueError, match="split=None takes everything"):
+    with pytest.raises(ValueError, match="split=None selects all cases"):
         MeshFolder(root, None, targets="wind", fractions={"train": 1.0})
-    with pytest.raises(ValueError, match=r"units of \['speed'\]"):
+    with pytest.raises(ValueError, match=r"got units of \['speed'\]"):
         MeshFolder(root, None, targets="wind", units={"speed": "m/s"})
     data = MeshFolder(root, None, targets="wind", units={"wind": "m/s"}, pattern="**/*.vtu")
     assert len(data) == 8

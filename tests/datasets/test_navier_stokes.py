@@ -80,7 +80,7 @@ def test_other_files(tmp_path, arrays):
     np.testing.assert_array_equal(data_set[2].x, arrays["u"][2].reshape(-1, STEPS)[:, :10])
     (tmp_path / "more").mkdir()
     savemat(tmp_path / "more" / NAME, {"u": -arrays["u"]})
-    with pytest.raises(ValueError, match=r"several files fit, .*more.NavierStokes.* by 'file'"):
+    with pytest.raises(ValueError, match=r"several files match, .*more.NavierStokes.* by 'file'"):
         NavierStokes(tmp_path)
     assert torch.equal(NavierStokes(tmp_path, file=NAME)[2].x, -data_set[2].x)
 

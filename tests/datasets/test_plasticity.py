@@ -125,5 +125,5 @@ def test_wrong_files(tmp_path, arrays):
     savemat(path, {**arrays, "input": arrays["input"][:, :-1]})
     with pytest.raises(ValueError, match=r"'input': expected .* \[12, 6\] \(got \[12, 5\]\)"):
         Plasticity(tmp_path)
-    with pytest.raises(ValueError, match="unknown mode 'x'; choose 'trajectory' or 'steps'"):
+    with pytest.raises(ValueError, match="unknown mode 'x'; choose from .*'trajectory'"):
         Plasticity(tmp_path, mode="x")

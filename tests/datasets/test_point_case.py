@@ -2,7 +2,10 @@ import h5py
 import numpy as np
 import pytest
 
-from flare_mesh.datasets.point_case import open_case
+from flare_mesh.data.splits import split_names
+from flare_mesh.datasets.point_case import find_cases, open_case
+
+NAMES = [f"case_{i}" for i in range(20)]
 
 
 def test_npy(tmp_path):
@@ -73,3 +76,53 @@ def test_damaged(tmp_path):
             messages.append(str(error))
     assert len(messages) > 20
     assert all(message.startswith(str(path)) for message in messages)
+
+
+def touch(folder, *names):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).touch()
+
+
+def test_divides_by_names(tmp_path):
+    touch(tmp_path, *(f"{name}.h5" for name in NAMES), "notes.txt", ".hidden.h5")
+    for split in ("train", "test"):
+        folder, files = find_cases(tmp_path, split)
+        assert folder == tmp_path
+        assert [*files] == split_names(NAMES, split)
+        assert [*files.values()] == [f"{name}.h5" for name in files]
+    fractions = {"train": 0.5, "val": 0.5}
+    files = find_cases(tmp_path, "val", fractions=fractions, seed=3)[1]
+    assert [*files] == split_names(NAMES, "val", fractions, seed=3)
+
+
+def test_folders_of_splits(tmp_path):
+    touch(tmp_path / "train", "b.h5", "a.hdf5", "c.txt")
+    touch(tmp_path / "val", "d.h5")
+    for name in ("e", ".f"):
+        (tmp_path / "train" / name).mkdir()
+    folder, files = find_cases(tmp_path, "train")
+    assert folder == tmp_path / "train"
+    assert list(files.items()) == [("a", "a.hdf5"), ("b", "b.h5"), ("e", "e")]
+    assert find_cases(tmp_path, "val")[1] == {"d": "d.h5"}
+    with pytest.raises(FileNotFoundError, match="test: no such folder, while other splits have"):
+        find_cases(tmp_path, "test")
+    with pytest.raises(ValueError, match="its splits have folders already; leave out 'fractions'"):
+        find_cases(tmp_path, "val", fractions={"val": 1.0})
+
+
+def test_cases_that_are_not_found(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere: no such folder"):
+        find_cases(tmp_path / "nowhere", "train")
+    with pytest.raises(
+        FileNotFoundError, match=r"no cases there; expected files <case>.h5 or .* folders <case>"
+    ):
+        find_cases(tmp_path, "train")
+    touch(tmp_path, "a.h5")
+    with pytest.raises(ValueError, match=r"unknown split 'val'; choose from \['test', 'train'\]"):
+        find_cases(tmp_path, "val")
+    with pytest.raises(ValueError, match="1 cases are too few to have one in split 'test'"):
+        find_cases(tmp_path, "test")
+    touch(tmp_path, "a.hdf5")
+    with pytest.raises(ValueError, match=r"\['a.h5', 'a.hdf5'\] are cases of the same name"):
+        find_cases(tmp_path, "train")

@@ -210,7 +210,7 @@ def test_x_and_y_are_names_of_arrays(tmp_path):
         ("target", "weight"),
         ("input", "batches"),
     ):
-        message = rf"{role} '{name}' means something else .* arrays={{'my_field': '{name}'}}"
+        message = rf"{role} '{name}' has another meaning .* arrays={{'my_field': '{name}'}}"
         with pytest.raises(ValueError, match=message):
             everything(tmp_path, **{"targets": ["y"], f"{role}s": [name]})
 
@@ -287,8 +287,8 @@ def test_wrong_cases(tmp_path, kind):
     for index, message in enumerate(
         (
             r"b(\.h5)?, 'row': not there; .* \[",
-            r"c(\.h5)?, 'row': expected 40 rows, as the coordinates have, .* \(got shape \[39\]\)",
-            r"d(\.h5)?, 'row': expected 1 channels, as the first case has \(got shape \[40, 2\]\)",
+            r"c(\.h5)?, 'row': expected 40 rows, as in the coordinates, .* \(got shape \[39\]\)",
+            r"d(\.h5)?, 'row': expected 1 channels, as in the first case \(got shape \[40, 2\]\)",
             "case 'e': 1 values of 'y' are NaN",
             r"f(\.h5)?, 'area': expected weights that are finite and not negative",
             r"g(\.h5)?, 'area': expected weights of shape \[40\] \(got \[1, 40\]\)",

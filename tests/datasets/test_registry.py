@@ -70,5 +70,5 @@ def test_missing_files(tmp_path):
         build("point_folder", tmp_path / "none", "train", targets=["heat"])
 
 
-def test_one_name_is_enough_where_a_data_set_takes_it():
+def test_a_single_name_where_a_data_set_accepts_it():
     check_options("mesh_folder", {"targets": "heat"})

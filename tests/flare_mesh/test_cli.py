@@ -43,12 +43,12 @@ def test_predict_a_folder_and_several_files(trained, part, tmp_path, capsys):
         p.relative_to(tmp_path / "out").as_posix() for p in tmp_path.glob("out/**/*.*")
     )
     assert written == ["a.vtu", "more/b.vtu", "part.vtu"]
-    # What is unlike the training parts takes one line.
-    told = capsys.readouterr().err.splitlines()
-    assert [line.startswith("warning: ") for line in told] == [True]
-    assert "more/b.ply: outside of the training range: " in told[0]
-    assert "size along y 60, trained on " in told[0]
-    # Predictions among the inputs are not predicted upon.
+    # One line warns of the differences from the training parts.
+    warned = capsys.readouterr().err.splitlines()
+    assert [line.startswith("warning: ") for line in warned] == [True]
+    assert "more/b.ply: outside the training range: " in warned[0]
+    assert "size along y 60, trained on " in warned[0]
+    # Predictions below the input folder are not inputs.
     assert main(["predict", *arguments, "--input", str(tmp_path), "--suffix", ".vtk"]) == 0
     assert len([*tmp_path.glob("out/in/**/*.vtk")]) == 3
 
@@ -72,25 +72,25 @@ def test_predict_leaves_nothing_behind_on_bad_input(trained, part, tmp_path, cap
     one = [*model, "--input", part]
     cases = [
         ([*model, "--input", "none.stl", "--out", "x.vtu"], "none.stl: no such file"),
-        ([*model, "--input", "empty", "--out", "out"], "empty: no files to predict in it"),
+        ([*model, "--input", "empty", "--out", "out"], "empty: no mesh files; expected names"),
         ([*model, "--input", "cut.vtu", "--out", "x.vtu"], "cut.vtu: cannot be read as a mesh"),
         ([*one, "--out", "x.what"], "expected a name that ends in .vtu or .vtk"),
-        ([*one, part, "--out", "out"], "has the same name as"),
-        ([*one, "cut.vtu", "--out", "x.vtu"], "x.vtu: expected a folder for the predictions"),
-        (["--model", "nowhere", *one[2:], "--out", "x.vtu"], "no trained surrogate there"),
+        ([*one, part, "--out", "out"], "the same name, "),
+        ([*one, "cut.vtu", "--out", "x.vtu"], "x.vtu: expected a folder for several predictions"),
+        (["--model", "nowhere", *one[2:], "--out", "x.vtu"], "no trained surrogate in it"),
         (["--model", part, *one[2:], "--out", "x.vtu"], "expected a run's folder or checkpoint"),
         ([*one, "--out", "x.vtu", "--pitch", "0.05"], "voxels, over the limit of"),
         ([*one, "--out", "x.vtu", "--picture", "x.gif"], "ends in .png"),
-        ([*one, "--out", "x.vtu", "--values", '{"load": 1}'], "values: the model takes [] (got"),
+        ([*one, "--out", "x.vtu", "--values", '{"load": 1}'], "the model's inputs [] (got"),
         ([*one, "--out", "x.vtp"], "cannot hold cells of type ['hexahedron']"),
-        ([*one, "--out", "x.pvd"], ".pvd is for time series"),
+        ([*one, "--out", "x.pvd"], "expected a time series for .pvd"),
         ([*one, "--out", "empty.vtu/x.vtu", "--batch_size", "0"], "batch_size: expected at least"),
         ([*one, "--out", "x.vtu", "--device", "tpu"], "device: expected 'cpu', 'cuda' or 'auto'"),
         ([*one, "--out", f"{part}/x.vtu"], "is a file, not a folder"),
         ([*one, "--out", part], "would overwrite an input"),
         ([*model, "--input", "cut.vtu", "--out", "cut.vtu"], "would overwrite an input"),
         ([*model, "--input", "cut.vtu", "--out", "."], "would overwrite an input"),
-        ([*one, "--out", "x.vtu", "--ema"], "no averaged weights there"),
+        ([*one, "--out", "x.vtu", "--ema"], "no averaged weights; train"),
     ]
     for arguments, message in cases:
         before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from flare_mesh.devices import find_device, peak_memory
+from flare_mesh.devices import find_device, is_out_of_memory, peak_memory
 
 
 def test_devices_by_name(monkeypatch):
@@ -38,3 +38,16 @@ def test_peak_memory_of_this_process(monkeypatch):
     process = SimpleNamespace(memory_info=lambda: SimpleNamespace(peak_wset=123))
     monkeypatch.setitem(sys.modules, "psutil", SimpleNamespace(Process=lambda: process))
     assert peak_memory() == 123
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("CUDA out of memory"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), True),
+        (RuntimeError("shapes do not match"), False),
+    ],
+)
+def test_out_of_memory(error, expected):
+    assert is_out_of_memory(error) is expected

@@ -4,7 +4,7 @@ from flare_mesh.cases.case_scalars import NameScalars, TableScalars
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_rows_of_cases(tmp_path, separator):
+def test_numbers_from_a_table(tmp_path, separator):
     table = tmp_path / "runs.csv"
     rows = [
         ["name ", " speed", "remark"],
@@ -17,22 +17,22 @@ def test_rows_of_cases(tmp_path, separator):
     scalars = TableScalars(table)
     assert scalars.columns == ("speed", "remark")
     for name, speed in (("plate_u2.5_n1", 1.5), ("train/plate_u2.0_n1", 2.0), ("plate_u2", 3.0)):
-        assert scalars.of(name, ["speed"]) == {"speed": speed}
-    # 'plate_u2.5_n1' is no 'plate_u2' with a suffix.
+        assert scalars.values(name, ["speed"]) == {"speed": speed}
+    # 'plate_u2.5_n1' is not 'plate_u2' with a suffix.
     with pytest.raises(ValueError, match=r"runs\.csv: no row for case 'plate_u2\.5'"):
-        scalars.of("plate_u2.5", ["speed"])
+        scalars.values("plate_u2.5", ["speed"])
     with pytest.raises(ValueError, match="'plate_u2', column 'remark': expected a number"):
-        scalars.of("plate_u2", ["remark"])
+        scalars.values("plate_u2", ["remark"])
 
 
-def test_full_names_come_first(tmp_path):
+def test_full_names_take_precedence(tmp_path):
     table = tmp_path / "runs.csv"
     table.write_text("name,a\ntrain/1,1\n1,2\n2,3\n2.vtu,4\n")
     scalars = TableScalars(table)
-    assert scalars.of("train/1", ["a"]) == {"a": 1.0}
-    assert scalars.of("test/1", ["a"]) == {"a": 2.0}
+    assert scalars.values("train/1", ["a"]) == {"a": 1.0}
+    assert scalars.values("test/1", ["a"]) == {"a": 2.0}
     with pytest.raises(ValueError, match="several rows for case 'test/2'"):
-        scalars.of("test/2", ["a"])
+        scalars.values("test/2", ["a"])
 
 
 @pytest.mark.parametrize(
@@ -41,13 +41,13 @@ def test_full_names_come_first(tmp_path):
         ("name,a\n1,ä\n".encode("latin-1"), "save it as CSV in UTF-8"),
         ("name,a\n1,2\n".encode("utf-16"), "save it as CSV in UTF-8"),
         ("name,a\n1,2\n".encode("utf-16-le"), "save it as CSV in UTF-8"),
-        (b"name,a,b, a\n1,2,3,4\n", r"several columns \['a'\]"),
-        (b"name\n1\n", "expected a heading"),
-        (b"name,a\n", "expected a heading"),
-        (b"", "expected a heading"),
+        (b"name,a,b, a\n1,2,3,4\n", r"several columns are called \['a'\]"),
+        (b"name\n1\n", "expected a header"),
+        (b"name,a\n", "expected a header"),
+        (b"", "expected a header"),
     ],
 )
-def test_tables_that_are_none(tmp_path, content, message):
+def test_files_that_are_not_tables(tmp_path, content, message):
     (tmp_path / "runs.csv").write_bytes(content)
     with pytest.raises(ValueError, match=r"runs\.csv: .*" + message):
         TableScalars(tmp_path / "runs.csv")
@@ -56,19 +56,19 @@ def test_tables_that_are_none(tmp_path, content, message):
 
 
 @pytest.mark.parametrize("text", ["", "nan", "inf", "1,5"])
-def test_what_is_no_number(tmp_path, text):
+def test_entries_that_are_not_numbers(tmp_path, text):
     (tmp_path / "runs.csv").write_text(f"name;a\n1;{text}\n")
     with pytest.raises(ValueError, match=rf"'1', column 'a': expected a number \(got '{text}'\)"):
-        TableScalars(tmp_path / "runs.csv").of("1", ["a"])
+        TableScalars(tmp_path / "runs.csv").values("1", ["a"])
 
 
-def test_names():
+def test_numbers_from_names():
     scalars = NameScalars(r"u(?P<u>-?[\d.]+)_(?P<kind>\w+)")
-    assert scalars.of("a/u-2.5_x", ["u"]) == {"u": -2.5}
+    assert scalars.values("a/u-2.5_x", ["u"]) == {"u": -2.5}
     with pytest.raises(ValueError, match="'kind': expected a number"):
-        scalars.of("u1_x", ["kind"])
-    with pytest.raises(ValueError, match="does not fit its name"):
-        scalars.of("v1", ["u"])
+        scalars.values("u1_x", ["kind"])
+    with pytest.raises(ValueError, match="does not match the pattern"):
+        scalars.values("v1", ["u"])
     with pytest.raises(ValueError, match="named groups"):
         NameScalars("u")
     with pytest.raises(ValueError, match="not a regular expression"):

@@ -7,8 +7,8 @@ import torch
 
 import flare_mesh.cases.recipe as recipe
 from flare_mesh import MeshData
+from flare_mesh.cases.case_files import MeshStep
 from flare_mesh.cases.mesh_cache import MeshCache
-from flare_mesh.cases.mesh_cases import MeshStep
 from flare_mesh.cases.recipe import CaseRecipe
 from flare_mesh.datasets import MeshFolder
 from flare_mesh.io import write_mesh
@@ -41,7 +41,7 @@ def read(monkeypatch):
     return files
 
 
-def test_splits_share_what_is_kept(root, read):
+def test_splits_share_a_cache(root, read):
     counts = []
     for split in ("train", "test", "train", "test", None):
         data = MeshFolder(root, split, targets=["u"])
@@ -55,19 +55,20 @@ def test_splits_share_what_is_kept(root, read):
     assert len([*(root / "processed").rglob("*.npz")]) == 9
 
 
-def test_two_processes_keep_each_others_entries(root):
+def test_two_processes_add_to_one_index(root, monkeypatch):
     steps = [MeshStep(str(root / f"{number}.vtu")) for number in range(4)]
     first, second = (MeshCache(root / "processed", root, CaseRecipe(), ["u"]) for _ in range(2))
 
-    def while_another_works(stale):
-        second.update(steps[2:], lambda others: [second.make(step) for step in others])
-        return [first.make(step) for step in stale]
+    def add_while_another_process_updates(step):
+        second.update(steps[2:])
+        return MeshCache.add(first, step)
 
-    first.update(steps[:2], while_another_works)
+    monkeypatch.setattr(first, "add", add_while_another_process_updates)
+    first.update(steps[:2])
     assert json.loads(first.index_file.read_text()).keys() == {f"{n}.vtu" for n in range(4)}
 
 
-def test_errors_are_not_kept(root, monkeypatch):
+def test_errors_are_not_cached(root, monkeypatch):
     def fails(path, **_):
         raise ImportError("no reader")
 
@@ -83,38 +84,35 @@ def test_steps_of_one_file(tmp_path, monkeypatch):
     root.mkdir()
     (root / "a.xdmf").write_text("<Xdmf/>")
     steps = [MeshStep(str(root / "a.xdmf"), number) for number in range(3)]
-    cache = MeshCache(tmp_path / "kept", root, CaseRecipe(), ["u"])
+    cache = MeshCache(tmp_path / "cache", root, CaseRecipe(), ["u"])
     looked = []
     real = cache.state
     monkeypatch.setattr(cache, "state", lambda step: looked.append(step) or real(step))
-
-    def make_all(stale):
-        return [{"channels": {"u": 1}, "nodes": 4} for _ in stale]
-
-    entries = cache.update(steps, make_all)
+    monkeypatch.setattr(cache, "add", lambda step: {"channels": {"u": 1}})
+    entries = cache.update(steps)
     assert ([*entries], len(looked)) == (steps, 1)
-    cache.update([], make_all)
+    cache.update([])
     assert len(json.loads(cache.index_file.read_text())) == 3
     (root / "a.xdmf").unlink()
-    cache.update([], make_all)
+    cache.update([])
     assert json.loads(cache.index_file.read_text()) == {}
 
 
 @pytest.mark.parametrize("text", ["[1, 2]", '{"0.vtu": 3}', '{"0.vtu": {}}', "{", "[" * 10**5])
-def test_damaged_index_is_made_again(root, read, text):
+def test_a_damaged_index_is_replaced(root, read, text):
     data = MeshFolder(root, None, targets=["u"])
     read.clear()
-    data.store.index_file.write_text(text)
+    data.cache.index_file.write_text(text)
     MeshFolder(root, None, targets=["u"])
     assert len(read) == 10
 
 
-def test_index_cannot_name_files_elsewhere(root, tmp_path):
+def test_an_index_cannot_name_files_outside_the_cache(root, tmp_path):
     data = MeshFolder(root, None, targets=["u"])
     (tmp_path / "mine.npz").touch()
-    known = json.loads(data.store.index_file.read_text())
+    known = json.loads(data.cache.index_file.read_text())
     known["../../../mine"] = known["0.vtu"]
-    data.store.index_file.write_text(json.dumps(known))
+    data.cache.index_file.write_text(json.dumps(known))
     MeshFolder(root, None, targets=["u"])
     assert (tmp_path / "mine.npz").exists()
 
@@ -122,21 +120,23 @@ def test_index_cannot_name_files_elsewhere(root, tmp_path):
 def test_two_roots_may_share_a_folder(root, tmp_path):
     write_mesh(tmp_path / "other" / "0.vtu", plate(30))
     mine, other = (
-        MeshFolder(folder, None, targets=["u"], cache=tmp_path / "kept")
+        MeshFolder(folder, None, targets=["u"], cache=tmp_path / "cache")
         for folder in (root, tmp_path / "other")
     )
     assert (mine[0].num_nodes, other[0].num_nodes) == (9, 961)
 
 
-def test_folder_that_cannot_be_written_to(root):
+def test_a_folder_that_is_not_writable(root):
     (root / "processed").write_text("a file")
-    with pytest.raises(ValueError, match=r"processed: meshes cannot be kept there .*pass cache="):
+    with pytest.raises(
+        ValueError, match=r"processed: not writable as a cache of meshes .*as 'cache'"
+    ):
         MeshFolder(root, None, targets=["u"])
 
 
 def test_nothing_is_written_outside_of_the_cache(root, tmp_path):
     before = {path.name for path in root.iterdir()}
-    data = MeshFolder(root, None, targets=["u"], cache=tmp_path / "kept")
+    data = MeshFolder(root, None, targets=["u"], cache=tmp_path / "cache")
     assert {path.name for path in root.iterdir()} == before
     assert torch.equal(data[0].y, plate(2).u)
 
@@ -148,10 +148,10 @@ def test_names_of_fields(tmp_path, name):
     assert case.y[:, 0].tolist() == [*range(9)]
 
 
-def test_size_limit_holds_for_what_is_kept(root):
+def test_the_size_limit_holds_for_cached_files(root):
     cache = MeshCache(root / "processed", root, CaseRecipe(), ["u"], max_bytes=1 << 20)
     step = MeshStep(str(root / "0.vtu"))
-    cache.make(step)
+    cache.add(step)
     cache.max_bytes = 100
     with pytest.raises(ValueError, match="more than the limit"):
         cache.read(step)

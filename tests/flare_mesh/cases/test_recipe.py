@@ -26,7 +26,7 @@ RECIPE = CaseRecipe(
 )
 
 
-def test_a_recipe_survives_as_json():
+def test_a_recipe_is_restored_from_json():
     info = json.loads(json.dumps({"pitch": 2.0, "recipe": RECIPE.to_dict()}))
     found = CaseRecipe.from_info(info, {}, {})
     assert found.info == info
@@ -45,7 +45,7 @@ def test_without_a_recipe_plain_mesh_files_are_read():
      {"inputs": {"k": "many"}}, {"inputs": {}}],
     ids=str,
 )  # fmt: skip
-def test_damaged(damage):
+def test_damaged_recipes_are_refused(damage):
     with pytest.raises(ValueError, match="the surrogate's recipe is damaged"):
         CaseRecipe.from_info({"recipe": damage}, {}, {})
 
@@ -61,7 +61,7 @@ def test_fields_at_nodes_or_cells():
     mesh.u = mesh.pos[:, 0].clone()
     mesh.cell_k = torch.arange(mesh.num_cells)
     mesh.load = torch.tensor([[5.0]])
-    nodes = CaseRecipe(weights=True).case(mesh, ["u", "k", "load"])
+    nodes = CaseRecipe(weights=True).make_case(mesh, ["u", "k", "load"])
     assert [tuple(nodes[name].shape) for name in ("u", "k", "load")] == [
         (len(mesh.pos), 1),
         (len(mesh.pos), 1),
@@ -69,7 +69,7 @@ def test_fields_at_nodes_or_cells():
     ]
     assert nodes.weight.sum() == pytest.approx(float(mesh.measures.sum()))
     recipe = CaseRecipe(on="cells", weights=True)
-    cells = recipe.case(recipe.check(mesh), ["u", "k", "load"])
+    cells = recipe.make_case(recipe.check(mesh), ["u", "k", "load"])
     assert torch.equal(cells.pos, mesh.centroids)
     torch.testing.assert_close(cells.u[:, 0], mesh.centroids[:, 0].float())
     x = stack_fields(cells, {"load": 1, "k": 1})
@@ -79,7 +79,7 @@ def test_fields_at_nodes_or_cells():
 def test_values_that_are_not_finite_are_refused():
     mesh = MeshData(torch.zeros(2, 3), u=torch.tensor([1.0, torch.nan]))
     with pytest.raises(ValueError, match="1 values of 'u' are NaN or infinite"):
-        CaseRecipe().case(mesh, ["u"])
+        CaseRecipe().make_case(mesh, ["u"])
     with pytest.raises(ValueError, match="needs cell fields, but the mesh has no cells"):
         CaseRecipe(on="cells").check(mesh)
     with pytest.raises(ValueError, match=r"expected 'u' of shape \[2, 3\] \(got \[2, 1\]"):

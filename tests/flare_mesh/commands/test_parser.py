@@ -1,7 +1,8 @@
 import pytest
 from jsonargparse import ArgumentError
 
-from flare_mesh.commands.parser import CommandParser
+from flare_mesh.cli import main
+from flare_mesh.commands.parser import CommandParser, one_line
 
 
 def command(model: str, batch_size: int = 8, skip_bad: bool = False, fast: bool = True) -> None:
@@ -56,3 +57,30 @@ def test_help(capsys):
     assert "usage: flare-mesh command " in printed
     assert "--skip-bad, --no-skip-bad" in printed
     assert "Meshes in one batch." in printed
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("model.rollout.noise=-1", "rollout.noise: expected at least 0 (got -1.0)"),
+        ("model.rollout.feedbak=truth", "Option 'feedbak' is not accepted"),
+        ("trainer.precision=99", "trainer.precision: expected one of [64, 32, 16] or one of"),
+        ("trainer.callbacks=[{class_path: lightning.pytorch.callbacks.Stop}]", "attribute 'Stop'"),
+        ("model.optimizer.lr=abc", "model.optimizer.lr: expected float (got abc)"),
+        ("data.augment=3", "data.augment: expected list (got 3)"),
+    ],
+)
+def test_wrong_values_in_one_line(tmp_path, capsys, option, message):
+    path = tmp_path / "config.yaml"
+    path.write_text(f"out: {tmp_path / 'run'}\n")
+    assert main(["fit", "--config", str(path), f"--{option}"]) == 2
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert len(printed.splitlines()) == 1
+    assert len(printed) < 250
+    assert not any(word in printed for word in ("Union", "NoneType", "<class", "Namespace"))
+
+
+def test_what_is_clear_stays():
+    assert one_line("x: expected 3") == "x: expected 3"
+    assert one_line('Parser key "a.b": wrong\nby far') == "a.b: wrong by far"

@@ -48,7 +48,7 @@ def test_a_run_leaves_all_that_is_needed(config, tmp_path, capsys):
     run = tmp_path / "run"
     assert main(["fit", "--config", str(config), "--data.num_workers=0"]) == 0
     printed = capsys.readouterr().out
-    assert "epoch 3/3: train loss" in printed
+    assert "epoch 3, step 9/9: train loss" in printed
     assert "kept the best epoch" in printed
     with (run / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))

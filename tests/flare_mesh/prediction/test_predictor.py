@@ -8,13 +8,12 @@ import torch
 import trimesh
 
 from flare_mesh import FLAREOperator, MeshData, Surrogate, predict
-from flare_mesh.cases.sources import find_sources
+from flare_mesh.cases.prediction_files import find_prediction_files
 from flare_mesh.io import read_mesh
 from flare_mesh.prediction import OutsideTrainingRangeWarning, Predictor
 from flare_mesh.testing import random_graph
 from flare_mesh.training import FieldDataModule, build_module
-from lpbf import simulate, voxelize
-from lpbf.surrogate.part_source import process_of
+from lpbf import Process, simulate, voxelize
 
 TINY = {"hidden_channels": 8, "num_layers": 1, "heads": 2, "num_latents": 3}
 ignore_range = pytest.mark.filterwarnings(
@@ -48,7 +47,7 @@ def write_plate(path, columns, rows, *, load=1.0, cells="quad", **fields):
 
 
 def surrogate_of(root, options, *, model=TINY, rollout=None, **data_options):
-    """As `flare-mesh fit` makes it, but for the training; and the cases it would see."""
+    """The surrogate that `flare-mesh fit` builds, without training, and its training cases."""
     data = FieldDataModule("mesh_folder", str(root), options=options, **data_options)
     torch.manual_seed(0)
     surrogate = build_module(data, "flare", options=dict(model), rollout=rollout).surrogate
@@ -130,7 +129,7 @@ def test_fields_on_cells_are_written_on_cells(plates, tmp_path):
 def test_numbers_of_the_case_by_value_table_or_name(plates, tmp_path):
     surrogate, _ = surrogate_of(plates, NODES)
     write_plate(tmp_path / "new.vtu", 4, 5, load=2.0)
-    with pytest.raises(ValueError, match="does not fit its name; or give load by values"):
+    with pytest.raises(ValueError, match="does not match the pattern .*; or give load by values"):
         predict(surrogate, tmp_path / "new.vtu")
     by_value = predict(surrogate, tmp_path / "new.vtu", values={"load": 2})
     (tmp_path / "new.vtu").rename(tmp_path / "new_load2.0.vtu")
@@ -149,10 +148,10 @@ def test_numbers_of_the_case_by_value_table_or_name(plates, tmp_path):
     by_table = predict(surrogate, file, table=plates / "loads.csv")
     by_value = predict(surrogate, file, values={"load": 1.5})
     assert torch.equal(by_value.predicted["u"], by_table.predicted["u"])
-    with pytest.raises(ValueError, match=r"the model takes \['load', .*got \['lod'\]"):
+    with pytest.raises(ValueError, match=r"model's inputs \['load', .*got \['lod'\]"):
         predict(surrogate, file, values={"lod": 1.5})
     predictor = Predictor(surrogate)
-    found = find_sources([plates], predictor.recipe)
+    found = find_prediction_files([plates], predictor.recipe)
     assert [source.name for source in found][:1] == ["train/p0_load1.5"]
     torch.testing.assert_close(predictor.read(found[0]).data.x, by_x(file, 1.5))
 
@@ -164,10 +163,10 @@ def by_x(file, load):
     return torch.cat([stiffness, mesh.thickness[:, None], torch.full((20, 1), load)], 1)
 
 
-def test_batches_give_what_each_mesh_gives(plates):
+def test_batches_give_the_prediction_of_each_mesh(plates):
     surrogate, _ = surrogate_of(plates, NODES)
     predictor = Predictor(surrogate, batch_size=3)
-    sources = find_sources([plates], predictor.recipe)
+    sources = find_prediction_files([plates], predictor.recipe)
     found = list(predictor.run(sources))
     assert [source for source, _ in found] == sources
     for source, prediction in found:
@@ -203,16 +202,16 @@ def test_a_cloud_of_points_in_the_plane(tmp_path):
         predict(surrogate, tmp_path / "solid.vtu")
 
 
-def test_warns_once_outside_of_the_training_range(plates, tmp_path):
+def test_warns_once_outside_the_training_range(plates, tmp_path):
     surrogate, _ = surrogate_of(plates, NODES)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         predict(surrogate, plates / "train/p2_load3.5.vtu")
     write_plate(tmp_path / "load9.0.vtu", 9, 9, load=9.0, thickness=np.full(81, 3.0))
-    with pytest.warns(OutsideTrainingRangeWarning) as told:
+    with pytest.warns(OutsideTrainingRangeWarning) as warned:
         predict(surrogate, tmp_path / "load9.0.vtu")
-    assert [str(one.message) for one in told] == [
-        f"{tmp_path / 'load9.0.vtu'}: outside of the training range: 81 nodes, trained on 20 to "
+    assert [str(one.message) for one in warned] == [
+        f"{tmp_path / 'load9.0.vtu'}: outside the training range: 81 nodes, trained on 20 to "
         f"30; thickness 3, trained on 1 to 2; load 9, trained on 1.5 to 4.5"
     ]
 
@@ -239,12 +238,12 @@ def test_bad_meshes(plates, tmp_path):
         predict(surrogate, file)
     with pytest.raises(ValueError, match="simulate: the model was trained on mesh files"):
         predict(surrogate, file, simulate=True)
-    with pytest.raises(ValueError, match="num_steps: expected at least 1, for a model"):
+    with pytest.raises(ValueError, match="num_steps: expected at least 1, and a model"):
         predict(surrogate, file, num_steps=3)
     with pytest.raises(ValueError, match="expected one mesh or time series .got 4."):
         predict(surrogate, plates)
     predictor = Predictor(surrogate)
-    sources = find_sources([file, plates / "train/p0_load1.5.vtu"], predictor.recipe)
+    sources = find_prediction_files([file, plates / "train/p0_load1.5.vtu"], predictor.recipe)
     with pytest.warns(UserWarning, match=r"left out: .*a_load2.0.vtu: cannot be read"):
         assert len(list(predictor.run(sources, skip_bad=True))) == 1
     with (
@@ -254,14 +253,14 @@ def test_bad_meshes(plates, tmp_path):
         list(predictor.run(sources[:1], skip_bad=True))
 
 
-def test_out_of_memory_is_told(plates, monkeypatch):
+def test_out_of_memory_is_reported(plates, monkeypatch):
     surrogate, _ = surrogate_of(plates, NODES)
 
     def fail(*args, **kwargs):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
 
     monkeypatch.setattr(surrogate.model, "forward", fail)
-    with pytest.raises(ValueError, match="20 nodes in a pass do not fit into the memory; lower"):
+    with pytest.raises(ValueError, match="not enough memory for a batch of 20 nodes; lower"):
         predict(surrogate, plates / "train/p0_load1.5.vtu")
 
 
@@ -295,7 +294,7 @@ def test_time_series(series, tmp_path, stepwise):
     torch.testing.assert_close(prediction.predicted["T"], expected)
     assert torch.equal(prediction.truth["T"], cases[1].y)
     assert prediction.times == (2.0, 3.0)
-    with pytest.raises(ValueError, match="a time series of 2 steps is written as .pvd"):
+    with pytest.raises(ValueError, match="expected .pvd for a time series of 2 steps"):
         prediction.save(tmp_path / "out.vtu")
     prediction.save(tmp_path / "out.pvd")
     second = read_mesh(tmp_path / "out/out_0001.vtu")
@@ -321,7 +320,7 @@ def test_more_steps_than_in_training(series, tmp_path):
     assert last.node_fields.keys() == {"predicted_T"}
     torch.testing.assert_close(last.predicted_T, expected[:, 6])
 
-    # The collection itself is a time series to go on from.
+    # The written collection is a time series that can be predicted further.
     (tmp_path / "more.pvd").write_text(
         '<VTKFile type="Collection"><Collection>'
         '<DataSet timestep="0.5" file="series/train/s0/step_0.vtu"/>'
@@ -331,7 +330,7 @@ def test_more_steps_than_in_training(series, tmp_path):
     prediction = predict(surrogate, tmp_path / "more.pvd")
     torch.testing.assert_close(prediction.predicted["T"], expected[:, :2])
     assert prediction.times == (1.0, 1.25)
-    with pytest.raises(ValueError, match=r"takes 2 steps of a time series \(got 1\)"):
+    with pytest.raises(ValueError, match=r"needs 2 steps of a time series \(got 1\)"):
         predict(surrogate, series / "train/s0/step_0.vtu")
     write_plate(series / "train/s0/step_1.vtu", 4, 4, T=np.zeros(16))
     with pytest.raises(
@@ -355,7 +354,7 @@ def part(tmp_path):
 @ignore_range
 def test_part_with_its_simulation(lpbf_surrogate, part, tmp_path):
     prediction = predict(lpbf_surrogate, part, simulate=True)
-    truth = simulate(voxelize(part, 4.0), process_of(lpbf_surrogate.info))
+    truth = simulate(voxelize(part, 4.0), Process.from_dict(lpbf_surrogate.info["process"]))
     np.testing.assert_allclose(
         prediction.truth["displacement"], truth.displacement, rtol=1e-5, atol=1e-9
     )
@@ -388,7 +387,7 @@ def test_without_simulation(lpbf_surrogate, part, tmp_path):
 
 @ignore_range
 @pytest.mark.filterwarnings("ignore::lpbf.PartWarning")
-def test_islands_are_held_by_powder_on_request_or_as_in_training(lpbf_surrogate, tmp_path):
+def test_islands_in_powder_on_request_or_as_in_training(lpbf_surrogate, tmp_path):
     foot = trimesh.creation.box((20.0, 12.0, 16.0))
     bar = trimesh.creation.box((12.0, 12.0, 8.0)).apply_translation((16.0, 0.0, 4.0))
     hook = trimesh.creation.box((4.0, 12.0, 4.0)).apply_translation((20.0, 0.0, -2.0))
@@ -399,7 +398,7 @@ def test_islands_are_held_by_powder_on_request_or_as_in_training(lpbf_surrogate,
     assert held.num_points > dropped.num_points
     truth = simulate(
         voxelize(part, 4.0, islands="powder"),
-        replace(process_of(lpbf_surrogate.info), islands="powder"),
+        replace(Process.from_dict(lpbf_surrogate.info["process"]), islands="powder"),
     )
     np.testing.assert_allclose(held.truth["displacement"], truth.displacement, rtol=1e-5, atol=1e-8)
     process = {**lpbf_surrogate.info["process"], "islands": "powder"}
@@ -408,8 +407,8 @@ def test_islands_are_held_by_powder_on_request_or_as_in_training(lpbf_surrogate,
 
 
 @ignore_range
-def test_mesh_file_gives_what_its_part_gives_wherever_it_stands(lpbf_surrogate, part, tmp_path):
-    result = simulate(voxelize(part, 4.0), process_of(lpbf_surrogate.info))
+def test_a_mesh_file_at_any_place_gives_the_prediction_of_its_part(lpbf_surrogate, part, tmp_path):
+    result = simulate(voxelize(part, 4.0), Process.from_dict(lpbf_surrogate.info["process"]))
     result.save(tmp_path / "mesh.vtu")
     mesh = meshio.read(tmp_path / "mesh.vtu")
     mesh.points += [10.0, 20.0, 30.0]
@@ -429,12 +428,12 @@ def test_bad_parts(lpbf_surrogate, part, tmp_path):
     meshio.Mesh(np.eye(3), [("triangle", [[0, 1, 2]])]).write(tmp_path / "flat.vtu")
     with pytest.raises(ValueError, match=r"flat.vtu: expected a mesh of hexahedra \(got \['tri"):
         predict(lpbf_surrogate, tmp_path / "flat.vtu")
-    with pytest.raises(ValueError, match="only a surface .* has a pitch and is simulated"):
+    with pytest.raises(ValueError, match="pitch and simulate apply only to a part"):
         predict(lpbf_surrogate, tmp_path / "flat.vtu", simulate=True)
-    with pytest.raises(ValueError, match="only a surface"):
+    with pytest.raises(ValueError, match="apply only to a part"):
         predict(lpbf_surrogate, tmp_path / "flat.vtu", pitch=1.0)
 
-    result = simulate(voxelize(part, 4.0), process_of(lpbf_surrogate.info))
+    result = simulate(voxelize(part, 4.0), Process.from_dict(lpbf_surrogate.info["process"]))
     cells = [("hexahedron", result.cells)]
     stray = meshio.Mesh(np.vstack([result.points, [[500.0] * 3]]), cells)
     stray.write(tmp_path / "stray.vtu")
@@ -453,8 +452,7 @@ def test_bad_parts(lpbf_surrogate, part, tmp_path):
         predict(lpbf_surrogate, part)
 
 
-def test_large_meshes_go_in_pieces_and_small_ones_together(monkeypatch):
-    """Predictions do not depend on how the nodes are divided."""
+def test_predictions_do_not_depend_on_chunks_and_batches(monkeypatch):
     torch.manual_seed(0)
     surrogate = Surrogate(FLAREOperator(2, 3, **TINY), {"u": 3})
     cases = [random_graph(n, 2, seed=n) for n in (7, 50, 120)]

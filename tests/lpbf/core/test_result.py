@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import pyvista
 
-from flare_mesh.cases.mesh_cases import series_steps
+from flare_mesh.cases.case_files import series_steps
 from flare_mesh.io import read_mesh
 from lpbf import HexMesh
 from lpbf.core.report import Report

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from flare_mesh.cases.mesh_cases import series_steps
+from flare_mesh.cases.case_files import series_steps
 from flare_mesh.io import read_mesh
 from lpbf import Process, SolverError, simulate, voxelize
 from lpbf.core.base_plate import BasePlate

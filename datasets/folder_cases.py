@@ -1,0 +1,98 @@
+"""Cases of a folder of meshes: those of a split, without those that cannot be used."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from flare_mesh.cases.case_files import CaseFiles, find_case_files
+from flare_mesh.data.splits import FRACTIONS, split_names
+
+_log = logging.getLogger(__name__)
+
+
+def find_split(
+    root: Path,
+    split: str | None,
+    *,
+    fractions: Mapping[str, float] | None = None,
+    seed: int = 0,
+    **options: Any,
+) -> list[CaseFiles]:
+    """Find the cases of a split.
+
+    They are in the sub-folder ``split`` if it exists; otherwise all cases below ``root`` are
+    divided by :func:`~flare_mesh.data.splits.split_names`.
+
+    Args:
+        root: Folder of the mesh files.
+        split: Name of the split; None for all cases.
+        fractions: Share of each split.
+        seed: Seed of the division.
+        options: Options of :func:`~flare_mesh.cases.case_files.find_case_files`.
+
+    Raises:
+        FileNotFoundError: If there are no cases.
+        ValueError: If ``fractions`` do not apply, or give the split no case.
+    """
+    if split is None and fractions is not None:
+        raise ValueError(f"{root}: split=None selects all cases; leave out 'fractions'")
+    if split is not None and (root / split).is_dir():
+        if fractions is not None:
+            raise ValueError(f"{root}: has a folder '{split}'; leave out 'fractions'")
+        cases = find_case_files(root / split, **options)
+        return [case._replace(name=f"{split}/{case.name}", root=root) for case in cases]
+    others = [name for name in fractions or FRACTIONS if (root / name).is_dir()]
+    if split is not None and others:
+        raise FileNotFoundError(f"{root}: has a folder '{others[0]}' but no folder '{split}'")
+    cases = find_case_files(root, **options)
+    if split is None:
+        return cases
+    names = [*dict.fromkeys(case.name for case in cases)]
+    chosen = set(split_names(names, split, fractions, seed=seed))
+    cases = [case for case in cases if case.name in chosen]
+    if not cases:
+        raise ValueError(f"{root}: the split '{split}' has no case; change 'fractions'")
+    return cases
+
+
+def check_cases(cases: Iterable[CaseFiles], check: Callable[[CaseFiles], None]) -> list[CaseFiles]:
+    """The cases, where each that ``check`` refuses with a ValueError has its ``error``."""
+    checked = []
+    for case in cases:
+        if case.error is None:
+            try:
+                check(case)
+            except ValueError as error:
+                case = case._replace(error=str(error))
+        checked.append(case)
+    return checked
+
+
+def usable_cases(root: Path, cases: list[CaseFiles], *, skip_bad: bool) -> list[CaseFiles]:
+    """The cases without an error.
+
+    Args:
+        root: Folder of the mesh files.
+        cases: All cases.
+        skip_bad: Log the cases with an error instead of raising.
+
+    Raises:
+        ValueError: If a case has an error and ``skip_bad`` is not set, or all have.
+    """
+    for case in cases:
+        if case.error is not None:
+            if not skip_bad:
+                raise ValueError(f"{case.error}; repair or remove the file, or pass skip_bad=True")
+            _log.warning("case '%s' is left out: %s", case.name, case.error)
+    usable = [case for case in cases if case.error is None]
+    if not usable:
+        raise ValueError(f"{root}: none of its {len(cases)} cases can be used")
+    return usable
+
+
+def most_common(values: Iterable[int]) -> int:
+    """The value that occurs most often; 0 if there are none."""
+    counts = Counter(values).most_common(1)
+    return counts[0][0] if counts else 0
