@@ -12,7 +12,7 @@ from lpbf.core.material import Material
 from lpbf.core.mesh import HexMesh
 from lpbf.core.table import as_table
 from lpbf.core.tensor_table import TensorTable
-from lpbf.solve.cell_stencil import Stencil
+from lpbf.solve.cell_stencil import CellStencil
 
 PLATE, POWDER, GAS = 0, 1, 2
 _STEPS = ((-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1))
@@ -29,19 +29,14 @@ class HeatFlow:
         surroundings: Temperature of plate, powder and gas, [3], C.
     """
 
-    matrix: Stencil
+    matrix: CellStencil
     losses: Tensor
     surroundings: Tensor
 
     def out(self, temperature: Tensor) -> Tensor:
-        """A T - b: heat that flows out of each cell, [n], W.
-
-        From differences, so that what neighbours exchange cancels to the last digit.
-        """
-        flow = (self.losses * (temperature - self.surroundings[:, None])).sum(0)
-        for link, cells in zip(self.matrix.links, self.matrix.neighbours, strict=True):
-            flow.addcmul_(link, temperature - temperature.index_select(0, cells))
-        return flow
+        """A T - b: heat that flows out of each cell, [n], W."""
+        lost = (self.losses * (temperature - self.surroundings[:, None])).sum(0)
+        return lost.add_(self.matrix.exchange(temperature))
 
     def lost(self, temperature: Tensor) -> Tensor:
         """Heat that the part loses to plate, powder and gas, [3], W."""
@@ -102,7 +97,7 @@ class Conduction:
         self._at_top = torch.from_numpy(row == top_row).to(device)
         self._layer = torch.from_numpy(cell_layer).to(device)
 
-    def stand(self, num_cells: int) -> None:
+    def activate(self, num_cells: int) -> None:
         """Lets the first cells stand, up to the last one of a layer."""
         neighbours = self._neighbours[:, :num_cells]
         self._linked = (neighbours >= 0) & (neighbours < num_cells)
@@ -128,7 +123,7 @@ class Conduction:
             else:
                 losses.append(torch.zeros_like(half))
         lost = torch.stack(losses)
-        matrix = Stencil(links.sum(0) + lost.sum(0), links, self._cells)
+        matrix = CellStencil(links.sum(0) + lost.sum(0), links, self._cells)
         return HeatFlow(matrix, lost, self._surroundings)
 
 

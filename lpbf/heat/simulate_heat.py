@@ -91,7 +91,7 @@ def simulate_heat(
     for layer, end in enumerate(ends):
         fresh = temperature.new_full((end - len(temperature),), hot)
         temperature = torch.cat([temperature, fresh])
-        conduction.stand(end)
+        conduction.activate(end)
         durations = heat.steps(heat.dwell_time)
         if layer == num_layers - 1 and heat.cooling_time > 0:
             durations += heat.steps(heat.cooling_time)

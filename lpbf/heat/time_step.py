@@ -9,7 +9,7 @@ from torch import Tensor
 from lpbf.core.errors import SolverError
 from lpbf.heat.conduction import HeatFlow
 from lpbf.heat.enthalpy import Enthalpy
-from lpbf.solve.jacobi_cg import conjugate_gradients
+from lpbf.solve.conjugate_gradients import conjugate_gradients
 
 # Of the residual by each of Newton's corrections.
 _REDUCTION = 1e-3
@@ -78,13 +78,12 @@ class TimeStepper:
             SolverError: If Newton's method or the conjugate gradients do not converge.
         """
         name = f"heat of layer {layer} at {time:.6g} s"
-        stored, _ = self.enthalpy(old)
+        stored, slope = self.enthalpy(old)
         # Rounding of temperatures and enthalpies bounds what can be reached near a steady state.
         content = self.volume * stored.abs() + time_step * flow.matrix.diagonal * old.abs()
         floor = 4 * torch.finfo(old.dtype).eps * float(content.sum())
-        temperature, newton_iterations, iterations = old, 0, 0
+        temperature, value, newton_iterations, iterations = old, stored, 0, 0
         while True:
-            value, slope = self.enthalpy(temperature)
             gain = self.volume * (value - stored)
             lost = time_step * flow.lost(temperature)
             residual = -gain - time_step * flow.out(temperature)
@@ -103,14 +102,22 @@ class TimeStepper:
             target = max(_REDUCTION * error, 0.3 * goal)
             capacity = slope * (self.volume / time_step)
             matrix = dataclasses.replace(flow.matrix, diagonal=capacity + flow.matrix.diagonal)
-            change, count = conjugate_gradients(
-                matrix,
+            change, count, rest = conjugate_gradients(
+                matrix.operator(),
+                matrix.preconditioner(),
                 residual / time_step,
-                target / time_step,
+                target=target / time_step,
                 max_iterations=self.max_iterations,
-                name=name,
+                order=1,
             )
+            if not rest <= target / time_step:
+                raise SolverError(
+                    f"{name}: the conjugate gradients did not converge in {count} iterations "
+                    f"(residual {rest * time_step / error:.2e} of the first one); take more "
+                    f"time_steps or a smaller growth"
+                )
             temperature = self.enthalpy.stop_at_melting(temperature, temperature + change)
+            value, slope = self.enthalpy(temperature)
             newton_iterations, iterations = newton_iterations + 1, iterations + count
         change, (plate, powder, gas) = float(gain.sum()), lost.tolist()
         imbalance = abs(change + plate + powder + gas)

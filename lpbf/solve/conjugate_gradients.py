@@ -1,57 +1,54 @@
 """Preconditioned conjugate gradients."""
 
-from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-Operator = Callable[[Tensor], Tensor]
+from lpbf.solve import kernels_numba, kernels_torch
+from lpbf.solve.linear_map import LinearMap
 
 
 def conjugate_gradients(
-    operator: Operator,
-    precondition: Operator,
+    operator: LinearMap,
+    precondition: LinearMap,
     force: Tensor,
-    start: Tensor | None,
+    start: Tensor | None = None,
     *,
     target: float,
     max_iterations: int,
+    order: Literal[1, 2] = 2,
 ) -> tuple[Tensor, int, float]:
-    """Solves A u = force for a symmetric positive (semi)definite A.
+    """Solve A u = force for a symmetric positive (semi)definite A.
 
-    The step's weight is Polak and Ribiere's, which forgives a preconditioner that is symmetric to
-    rounding only.
+    The direction's weight is Polak and Ribiere's, which tolerates a preconditioner that is
+    symmetric to rounding only.
 
     Args:
         operator: A u.
-        precondition: M r ~ A^-1 r; may return the same tensor in every call.
-        force: Any shape.
-        start: Where to begin, or None for zero.
+        precondition: M r ~ A^-1 r.
+        force: Right-hand side, of any shape.
+        start: Initial guess; None for zero.
         target: Residual norm to reach.
-        max_iterations: Stops there even if the target is not reached.
+        max_iterations: Limit of the iterations; it is no error if the target is not reached.
+        order: Norm of the residual: 2 is Euclid's, 1 the sum of the absolute values.
 
     Returns:
         The solution, the number of iterations, and the residual norm.
     """
+    kernels = kernels_numba if force.device.type == "cpu" else kernels_torch
     u = torch.zeros_like(force) if start is None else start.clone()
     residual = force.clone() if start is None else force - operator(u)
-    norm = float(residual.norm())
+    norm = float(torch.linalg.vector_norm(residual, order))
     direction = torch.zeros_like(force)
-    rho, alpha, iteration = 1.0, 0.0, 0
-    image = torch.zeros_like(force)
+    updates = kernels.Updates(u, residual, direction, order)
+    energy, step, iteration = 1.0, 0.0, 0
     while norm > target and iteration < max_iterations:
         z = precondition(residual)
-        previous, rho = rho, float(torch.vdot(residual.flatten(), z.flatten()))
-        # z (r - r_old) = -alpha z A p
-        beta = -alpha * float(torch.vdot(z.flatten(), image.flatten())) / previous
-        direction.mul_(beta).add_(z)
-        image = operator(direction)
-        curvature = float(torch.vdot(direction.flatten(), image.flatten()))
-        if not curvature > 0:
-            break  # not positive definite, or not finite
-        alpha = float(torch.vdot(residual.flatten(), direction.flatten())) / curvature
-        u.add_(direction, alpha=alpha)
-        residual.add_(image, alpha=-alpha)
-        norm = float(residual.norm())
-        iteration += 1
+        # Polak and Ribiere's z (r - r_old) is -step z A p.
+        energy = updates.direction(z, -step / energy)
+        step, reached = updates.solution(operator(direction))
+        if step == 0:
+            break  # A is not positive definite, or not finite
+        norm, iteration = reached, iteration + 1
     return u, iteration, norm

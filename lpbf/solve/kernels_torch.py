@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lpbf.solve.brick_modes import walsh
+from lpbf.solve.linear_map import LinearMap
 
 
 def multiply_bricks(
@@ -63,6 +64,55 @@ def restrict(force: Tensor, image: Tensor, children: Tensor, out: Tensor, size: 
 def prolong(coarse: Tensor, parents: Tensor, u: Tensor, size: int) -> None:
     """u += P coarse: the mean of eight ``parents`` [N, 8]."""
     u[:, :size] += coarse[:, parents[:size].long()].mean(dim=2)
+
+
+def cell_operator(diagonal: Tensor, links: Tensor, neighbours: Tensor) -> LinearMap:
+    """A x of a cell stencil."""
+
+    def multiply(x: Tensor) -> Tensor:
+        product = diagonal * x
+        for link, cells in zip(links, neighbours, strict=True):
+            product.addcmul_(link, x.index_select(0, cells), value=-1)
+        return product
+
+    return multiply
+
+
+def exchange_cells(x: Tensor, links: Tensor, neighbours: Tensor) -> Tensor:
+    """Sum over the neighbours of link (x - x_neighbour)."""
+    flow = torch.zeros_like(x)
+    for link, cells in zip(links, neighbours, strict=True):
+        flow.addcmul_(link, x - x.index_select(0, cells))
+    return flow
+
+
+def cell_preconditioner(diagonal: Tensor, links: Tensor, neighbours: Tensor) -> LinearMap:
+    """Jacobi's inverse diagonal."""
+    inverse = 1 / diagonal
+    return lambda residual: inverse * residual
+
+
+class Updates:
+    """The vector updates of conjugate gradients; see :mod:`lpbf.solve.cg_kernels`."""
+
+    def __init__(self, u: Tensor, residual: Tensor, direction: Tensor, order: int):
+        self._u, self._residual, self._direction = (t.view(-1) for t in (u, residual, direction))
+        self._image, self._order = self._direction, order
+
+    def direction(self, z: Tensor, ratio: float) -> float:
+        z = z.view(-1)
+        self._direction.mul_(ratio * torch.vdot(z, self._image)).add_(z)
+        return float(torch.vdot(z, self._residual))
+
+    def solution(self, image: Tensor) -> tuple[float, float]:
+        self._image = image.view(-1)
+        curvature = float(torch.vdot(self._direction, self._image))
+        if not curvature > 0:
+            return 0.0, 0.0
+        step = float(torch.vdot(self._direction, self._residual)) / curvature
+        self._u.add_(self._direction, alpha=step)
+        self._residual.add_(self._image, alpha=-step)
+        return step, float(torch.linalg.vector_norm(self._residual, self._order))
 
 
 @cache

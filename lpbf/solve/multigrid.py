@@ -11,7 +11,7 @@ from torch import Tensor
 from lpbf.solve import kernels_numba, kernels_torch
 from lpbf.solve.bricks import Bricks, by_corner
 from lpbf.solve.grid import Grid
-from lpbf.solve.node_stencil import Stencil
+from lpbf.solve.node_stencil import NodeStencil
 
 _COARSEST = 150  # nodes at most on the grid that is solved directly, where coarsening allows
 _DEGREE = 2  # of the smoother, before and after the coarse correction
@@ -105,7 +105,7 @@ class Multigrid:
         self.levels = [_Level(self.bricks, grid, self.device)]
         self.levels[0].largest = _largest_of_cell(matrix)
         self._family: list[tuple[Tensor, Tensor]] = []  # each cell's parent and place in it
-        self._stencils: list[Stencil] = []
+        self._stencils: list[NodeStencil] = []
         shrinks = True
         while shrinks:
             coarse, parent, place = grid.coarsened()
@@ -113,7 +113,7 @@ class Multigrid:
             fine.parents = self._tensor(grid.parents(coarse))
             fine.children = self._tensor(grid.children(coarse))
             self._family.append((self._tensor(parent), self._tensor(place)))
-            self._stencils.append(Stencil(coarse, self.device))
+            self._stencils.append(NodeStencil(coarse, self.device))
             self.levels.append(_Level(self._stencils[-1], coarse, self.device))
             shrinks = coarse.num_nodes > _COARSEST and len(coarse.cell_index) > 1
             grid = coarse

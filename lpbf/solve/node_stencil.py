@@ -8,7 +8,7 @@ from lpbf.solve import kernels_numba, kernels_torch
 from lpbf.solve.grid import Grid
 
 
-class Stencil:
+class NodeStencil:
     """The sum of cell matrices of a grid; starts at zero.
 
     Attributes:

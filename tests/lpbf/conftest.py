@@ -9,8 +9,10 @@ from scipy import sparse
 
 from lpbf import HexMesh, Material
 from lpbf.core.element import brick, isotropic_elasticity
+from lpbf.core.table import Table
 
 SPACING = (1.0, 1.3, 0.7)
+ELASTIC = {"youngs_modulus": 100e3, "poisson_ratio": 0.3}
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +23,36 @@ def spacing():
 @pytest.fixture(scope="session")
 def steel():
     return Material("steel", 200_000.0, 0.3, thermal_expansion=12e-6)
+
+
+@pytest.fixture(scope="session")
+def linear():
+    """Constant properties, no latent heat: alpha = 5e-6 m^2/s."""
+    return Material(
+        "linear",
+        **ELASTIC,
+        density=4000.0,
+        conductivity=10.0,
+        specific_heat=500.0,
+        solidus=1600.0,
+        liquidus=1650.0,
+        latent_heat=0.0,
+    )
+
+
+@pytest.fixture(scope="session")
+def alloy():
+    """Everything nonlinear, with jumps in c's slope and latent heat."""
+    return Material(
+        "alloy",
+        **ELASTIC,
+        density=4420.0,
+        conductivity=Table((20.0, 500.0, 1600.0), (6.0, 12.0, 28.0)),
+        specific_heat=Table((20.0, 900.0, 1000.0, 1700.0), (550.0, 700.0, 640.0, 800.0)),
+        solidus=1604.0,
+        liquidus=1650.0,
+        latent_heat=286e3,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lpbf.solve.conjugate_gradients import conjugate_gradients
+from lpbf.solve import conjugate_gradients as cg
+from lpbf.solve import kernels_torch
+
+
+@pytest.fixture(autouse=True, scope="module", params=["compiled", "torch"])
+def _kernels(request):
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "torch":
+            patch.setattr(cg, "kernels_numba", kernels_torch)
+        yield
 
 
 def problem(n, seed=0, condition=1e3):
@@ -15,14 +24,17 @@ def problem(n, seed=0, condition=1e3):
     return matrix, torch.randn(n, generator=generator, dtype=torch.float64)
 
 
-def solve(matrix, force, precondition=None, start=None, target=1e-9, max_iterations=1000):
-    return conjugate_gradients(
+def solve(
+    matrix, force, precondition=None, start=None, target=1e-9, max_iterations=1000, **options
+):
+    return cg.conjugate_gradients(
         lambda u: (matrix @ u.flatten()).view_as(u),
         precondition or torch.clone,
         force,
         start,
         target=target,
         max_iterations=max_iterations,
+        **options,
     )
 
 
@@ -45,6 +57,15 @@ def test_residual_is_the_true_one_and_arguments_stay():
     assert float((force - matrix @ u).norm()) == pytest.approx(norm, abs=1e-9)
     assert torch.equal(force, given_force)
     assert torch.equal(start, given_start)
+
+
+def test_sum_of_absolute_residuals():
+    matrix, force = problem(40)
+    u, _, norm = solve(matrix, force, target=1e-7, order=1)
+    assert norm <= 1e-7
+    assert float((force - matrix @ u).abs().sum()) == pytest.approx(norm, abs=1e-9)
+    _, iterations, norm = solve(matrix, force, target=float(force.abs().sum()), order=1)
+    assert (iterations, norm) == (0, float(force.abs().sum()))
 
 
 def test_a_perfect_preconditioner_needs_one_iteration():

@@ -8,7 +8,7 @@ from lpbf import HexMesh
 from lpbf.solve import kernels_torch, node_stencil
 from lpbf.solve.brick_modes import CORNER
 from lpbf.solve.grid import Grid
-from lpbf.solve.node_stencil import Stencil
+from lpbf.solve.node_stencil import NodeStencil
 
 CPU = torch.device("cpu")
 DOFS = (3 * CORNER[:, None] + np.arange(3)).ravel()  # corner bits -> VTK
@@ -58,7 +58,7 @@ def check(of, expected, size, rng):
 def test_sum_of_any_matrices(kernels, shape):
     rng = np.random.default_rng(0)
     mesh = HexMesh.from_mask(np.ones(shape), 1.0)
-    of = Stencil(Grid.of_cells(mesh.cell_index), CPU)
+    of = NodeStencil(Grid.of_cells(mesh.cell_index), CPU)
     assert (of.values == 0).all()
     matrices = symmetric(rng, mesh.num_cells)
     of.add_cells(torch.arange(mesh.num_cells), by_corner(matrices))
@@ -71,7 +71,7 @@ def test_cells_that_come_upwards_and_in_parts(masks, data):
     """A coarse cell gets a share of each of its two rows; its nodes above stand from the first."""
     mesh = HexMesh.from_mask(data.draw(masks(3, 2, 4)), 1.0)
     rng = np.random.default_rng(1)
-    of = Stencil(Grid.of_cells(mesh.cell_index), CPU)
+    of = NodeStencil(Grid.of_cells(mesh.cell_index), CPU)
     total = np.zeros((mesh.num_cells, 24, 24))
     for top in np.unique(mesh.cell_index[:, 2]):
         cells = np.flatnonzero(mesh.cell_index[:, 2] == top)
@@ -85,7 +85,7 @@ def test_cells_that_come_upwards_and_in_parts(masks, data):
 
 def test_both_kernels_and_any_number_of_threads_agree(threads):
     mesh = HexMesh.from_mask(np.ones((24, 22, 18)), 1.0)  # more nodes than a thread's piece
-    of = Stencil(Grid.of_cells(mesh.cell_index), CPU)
+    of = NodeStencil(Grid.of_cells(mesh.cell_index), CPU)
     generator = torch.Generator().manual_seed(2)
     of.values[:] = torch.rand(of.values.shape, generator=generator, dtype=torch.float64)
     u = torch.rand(3, mesh.num_nodes + 1, generator=generator, dtype=torch.float64)

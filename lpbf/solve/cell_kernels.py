@@ -1,0 +1,68 @@
+"""Loops over the cells of a :class:`lpbf.solve.cell_stencil.CellStencil`, compiled for the CPU.
+
+They run on one thread, so that the result does not depend on the number of threads.
+"""
+
+import numpy as np
+
+from flare_mesh.compiled.jit import jit
+
+# Share of the fill-in that is moved to the diagonal: without fill-in at all (0) the iterations grow
+# faster with the mesh, at 1 rounding may make a pivot zero.
+_MODIFIED = 0.97
+
+
+@jit
+def multiply(x, out, diagonal, links, neighbours):
+    """out = A x."""
+    for e in range(len(x)):
+        total = diagonal[e] * x[e]
+        total -= links[0, e] * x[neighbours[0, e]]
+        total -= links[1, e] * x[neighbours[1, e]]
+        total -= links[2, e] * x[neighbours[2, e]]
+        total -= links[3, e] * x[neighbours[3, e]]
+        total -= links[4, e] * x[neighbours[4, e]]
+        total -= links[5, e] * x[neighbours[5, e]]
+        out[e] = total
+
+
+@jit
+def exchange(x, out, links, neighbours):
+    """out = sum over the neighbours of link (x - x_neighbour)."""
+    for e in range(len(x)):
+        own = x[e]
+        total = links[0, e] * (own - x[neighbours[0, e]])
+        total += links[1, e] * (own - x[neighbours[1, e]])
+        total += links[2, e] * (own - x[neighbours[2, e]])
+        total += links[3, e] * (own - x[neighbours[3, e]])
+        total += links[4, e] * (own - x[neighbours[4, e]])
+        total += links[5, e] * (own - x[neighbours[5, e]])
+        out[e] = total
+
+
+@jit
+def factorize(diagonal, links, neighbours):
+    """Inverse pivots [n] of the modified incomplete Cholesky factorisation without fill-in."""
+    inverse = np.empty_like(diagonal)
+    for e in range(len(diagonal)):
+        pivot = diagonal[e]
+        for side in (0, 2, 4):  # the neighbours with lower numbers
+            link, other = links[side, e], neighbours[side, e]
+            if link > 0:
+                fill = links[1, other] + links[3, other] + links[5, other] - link
+                pivot -= link * (link + _MODIFIED * fill) * inverse[other]
+        inverse[e] = 1 / pivot
+    return inverse
+
+
+@jit
+def substitute(residual, z, inverse, links, neighbours):
+    """z = (L D L^T)^-1 residual: forward, then backward substitution."""
+    n = len(residual)
+    for e in range(n):
+        total = residual[e] + links[4, e] * z[neighbours[4, e]] + links[2, e] * z[neighbours[2, e]]
+        z[e] = (total + links[0, e] * z[neighbours[0, e]]) * inverse[e]
+    for i in range(n):
+        e = n - 1 - i
+        total = links[5, e] * z[neighbours[5, e]] + links[3, e] * z[neighbours[3, e]]
+        z[e] += (total + links[1, e] * z[neighbours[1, e]]) * inverse[e]
