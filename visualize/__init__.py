@@ -1,4 +1,4 @@
-"""Pictures of fields on meshes, by PyVista; installed as ``flare_mesh.visualize``."""
+"""PyVista plots of fields on meshes; installed as ``flare_mesh.visualize``."""
 
 from flare_mesh.visualize.distortion import plot_distortion
 from flare_mesh.visualize.gallery import plot_gallery

@@ -1,14 +1,11 @@
-"""Truth, prediction and error of a distorted part, side by side."""
+"""Simulated and predicted distortion of a part, and the error, side by side."""
 
-import os
-import sys
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
-from flare_mesh.files import atomic_path
 from flare_mesh.mesh import MeshData
+from flare_mesh.visualize.offscreen import check_displacement, offscreen_plotter
 
 # The largest displacement is drawn at this share of the part's diagonal.
 _VISIBLE = 0.05
@@ -23,18 +20,18 @@ def plot_distortion(
     exaggeration: float | None = None,
     title: str = "",
 ) -> float:
-    """Draws the deformed part coloured by the displacement's magnitude, off screen.
+    """Plot the deformed part coloured by the magnitude of the displacement.
 
-    With the simulated displacement three views stand side by side: simulated, predicted, and the
-    magnitude of their difference. Simulated and predicted share one colour scale and one
-    exaggeration; the error has its own scale, and is drawn on the simulated shape.
+    With a simulated displacement there are three views: simulated, predicted, and the magnitude of
+    their difference on the simulated shape. The first two share the colour scale and the
+    exaggeration.
 
     Args:
         mesh: Points and cells, mm.
         predicted: Displacement [N, 3], mm.
         simulated: Displacement [N, 3], mm, if known.
-        path: PNG to write.
-        exaggeration: Factor on the displacement; None makes the largest one visible.
+        path: PNG file to write.
+        exaggeration: Scale factor of the displacement; None makes the largest one visible.
         title: Name of the part.
 
     Returns:
@@ -44,82 +41,60 @@ def plot_distortion(
         ValueError: If a displacement does not have the shape [N, 3].
     """
     for name, field in (("predicted", predicted), ("simulated", simulated)):
-        if field is not None and tuple(field.shape) != (mesh.num_nodes, 3):
-            raise ValueError(
-                f"expected '{name}' of shape [{mesh.num_nodes}, 3] (got {list(field.shape)})"
-            )
-    if sys.platform == "linux" and not os.environ.get("DISPLAY"):
-        # Else VTK first looks for an X server, in vain and aloud.
-        os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
-    import pyvista
-
+        if field is not None:
+            check_displacement(name, mesh, field)
     shown = predicted if simulated is None else simulated
     if exaggeration is None:
         diagonal = float((mesh.pos.amax(0) - mesh.pos.amin(0)).norm())
         largest = float(shown.norm(dim=1).max())
         exaggeration = _VISIBLE * diagonal / largest if largest > 0 else 1.0
     top = max(float(field.norm(dim=1).max()) for field in (predicted, shown))
-    panels: list[tuple[str, Tensor, Tensor, str, float]] = []
-    if simulated is not None:
-        panels.append(("simulated", simulated, simulated, "displacement [mm]", top))
-    panels.append(("predicted", predicted, predicted, "displacement [mm]", top))
+    panels = [("predicted", predicted, predicted, "displacement [mm]", top)]
     if simulated is not None:
         error = predicted - simulated
-        relative = float(error.norm() / simulated.norm())
-        panels.append(
-            (
-                f"error (relative L2 {relative:.3f})",
-                simulated,
-                error,
-                "error [mm]",
-                float(error.norm(dim=1).max()),
-            )
-        )
+        name = f"error (relative L2 {float(error.norm() / simulated.norm()):.3f})"
+        panels.insert(0, ("simulated", simulated, simulated, "displacement [mm]", top))
+        panels.append((name, simulated, error, "error [mm]", float(error.norm(dim=1).max())))
 
     grid = mesh.to_pyvista()
-    plotter: Any = pyvista.Plotter(
-        off_screen=True, shape=(1, len(panels)), window_size=[640 * len(panels), 640], border=False
-    )
-    for column, (name, shape, colour, label, limit) in enumerate(panels):
-        plotter.subplot(0, column)
-        deformed = grid.copy()
-        deformed.points = (mesh.pos + exaggeration * shape).numpy(force=True)
-        plotter.add_mesh(
-            deformed,
-            scalars=colour.norm(dim=1).numpy(force=True),
-            clim=(0.0, limit),
-            cmap="inferno" if "error" in name else "viridis",
-            show_edges=True,
-            edge_opacity=0.15,
-            ambient=0.25,
-            scalar_bar_args={
-                "title": f"{label}{' ' * column}",  # PyVista merges bars of one title
-                "vertical": False,
-                "position_x": 0.15,
-                "position_y": 0.02,
-                "width": 0.7,
-                "height": 0.09,
-                "fmt": "%.3f",
-                "n_labels": 4,
-                "title_font_size": 18,
-                "label_font_size": 15,
-                "color": "black",
-            },
-        )
-        plotter.add_mesh(grid.extract_feature_edges(30), color="black", line_width=1, opacity=0.35)
-        plotter.add_text(name, font_size=13, color="black")
-        if column == 0:
-            caption = f"{title}  deformation x {exaggeration:.0f}".strip()
-            plotter.add_text(caption, position=(10, 575), font_size=9, color="black")
-    plotter.link_views()
-    plotter.view_isometric()
-    # Room for the colour bars below the part.
-    lift = 0.07 * grid.length
-    x, y, z = plotter.camera.focal_point
-    plotter.camera.focal_point = (x, y, z - lift)
-    plotter.camera.zoom(0.85)
-    plotter.set_background("white")
-    with atomic_path(path) as temporary:
-        plotter.screenshot(temporary)
-    plotter.close()
+    outline = grid.extract_feature_edges(30)
+    size = [640 * len(panels), 640]
+    with offscreen_plotter(path, shape=(1, len(panels)), window_size=size) as plotter:
+        for column, (name, shape, colour, label, limit) in enumerate(panels):
+            plotter.subplot(0, column)
+            deformed = grid.copy()
+            deformed.points = (mesh.pos + exaggeration * shape).numpy(force=True)
+            plotter.add_mesh(
+                deformed,
+                scalars=colour.norm(dim=1).numpy(force=True),
+                clim=(0.0, limit),
+                cmap="inferno" if "error" in name else "viridis",
+                show_edges=True,
+                edge_opacity=0.15,
+                ambient=0.25,
+                scalar_bar_args={
+                    "title": f"{label}{' ' * column}",  # PyVista merges bars of one title
+                    "vertical": False,
+                    "position_x": 0.15,
+                    "position_y": 0.02,
+                    "width": 0.7,
+                    "height": 0.09,
+                    "fmt": "%.3f",
+                    "n_labels": 4,
+                    "title_font_size": 18,
+                    "label_font_size": 15,
+                    "color": "black",
+                },
+            )
+            plotter.add_mesh(outline, color="black", line_width=1, opacity=0.35)
+            plotter.add_text(name, font_size=13, color="black")
+            if column == 0:
+                caption = f"{title}  deformation x {exaggeration:.0f}".strip()
+                plotter.add_text(caption, position=(10, 575), font_size=9, color="black")
+        plotter.link_views()
+        plotter.view_isometric()
+        # Room for the colour bars below the part.
+        x, y, z = plotter.camera.focal_point
+        plotter.camera.focal_point = (x, y, z - 0.07 * grid.length)
+        plotter.camera.zoom(0.85)
     return exaggeration

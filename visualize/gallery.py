@@ -1,7 +1,5 @@
 """Many distorted parts side by side, on one colour scale."""
 
-import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,10 +7,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from flare_mesh.files import atomic_path
 from flare_mesh.mesh import MeshData
+from flare_mesh.visualize.offscreen import check_displacement, offscreen_plotter
 
-# What most displacements stay below is drawn at this share of the parts' mean size.
+# The upper quantile of the displacements is drawn at this share of the parts' mean size.
 _VISIBLE = 0.13
 # Share of the nodes beyond each end of the colour scale, and beyond that displacement.
 _BEYOND = 0.003
@@ -29,17 +27,17 @@ def plot_gallery(
     title: str = "",
     panel: int = 560,
 ) -> float:
-    """Draws parts deformed and coloured by their z displacement, off screen.
+    """Plot deformed parts coloured by their z displacement.
 
-    All parts share one colour scale, one exaggeration, one direction of view and one scale of
-    length. A part's name and the range of its z displacement stand above it.
+    All parts share the colour scale, the exaggeration, the view direction and the scale of length.
+    The name of a part and the range of its z displacement are written above it.
 
     Args:
-        parts: Mesh, mm, and displacement [N, 3], mm, by the part's name.
-        path: PNG to write.
-        columns: Parts in a row.
-        exaggeration: Factor on the displacement; None makes the largest one visible.
-        title: A line above the colour scale.
+        parts: Mesh, mm, and displacement [N, 3], mm, by the name of the part.
+        path: PNG file to write.
+        columns: Parts per row.
+        exaggeration: Scale factor of the displacement; None makes the largest one visible.
+        title: Text above the colour scale.
         panel: Width of a part's picture, pixels.
 
     Returns:
@@ -51,16 +49,7 @@ def plot_gallery(
     if not parts:
         raise ValueError(f"{path}: expected at least one part (got none)")
     for name, (mesh, displacement) in parts.items():
-        if tuple(displacement.shape) != (mesh.num_nodes, 3):
-            raise ValueError(
-                f"expected the displacement of '{name}' of shape [{mesh.num_nodes}, 3] "
-                f"(got {list(displacement.shape)})"
-            )
-    if sys.platform == "linux" and not os.environ.get("DISPLAY"):
-        # Else VTK first looks for an X server, in vain and aloud.
-        os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
-    import pyvista
-
+        check_displacement(name, mesh, displacement)
     sizes = np.array([np.ptp(m.pos.numpy(force=True), axis=0) for m, _ in parts.values()])
     lift = np.concatenate([u[:, 2].numpy(force=True) for _, u in parts.values()])
     limits = np.quantile(lift, [_BEYOND, 1 - _BEYOND])
@@ -72,66 +61,58 @@ def plot_gallery(
 
     rows = -(-len(parts) // columns)
     bar = 0.24
-    panels: dict[str, Any] = {
+    layout = {
         "shape": (rows + 1, columns),
         "row_weights": [1.0] * rows + [bar],
         "groups": [(rows, slice(None))],
+        "window_size": [panel * columns, int(panel * (rows + bar))],
+        "lighting": "three lights",
     }
-    plotter: Any = pyvista.Plotter(
-        off_screen=True,
-        **panels,
-        window_size=[panel * columns, int(panel * (rows + bar))],
-        border=False,
-        lighting="three lights",
-    )
-    actor: Any = None
-    for number, (name, (mesh, displacement)) in enumerate(parts.items()):
-        plotter.subplot(*divmod(number, columns))
-        grid, u = mesh.to_pyvista(), displacement.numpy(force=True)
-        nominal = grid.extract_feature_edges(40)
-        center = np.array(grid.center)
-        grid.points = mesh.pos.numpy(force=True) + exaggeration * u
-        grid.point_data["displacement_z"] = u[:, 2]
-        actor = plotter.add_mesh(
-            grid,
-            scalars="displacement_z",
-            clim=limits,
-            cmap="turbo",
-            show_edges=True,
-            edge_opacity=0.18,
-            ambient=0.35,
-            diffuse=0.75,
-            show_scalar_bar=False,
-        )
-        plotter.add_mesh(nominal, color=_INK, line_width=1.5, opacity=0.22)
-        span = f"{u[:, 2].min():+.2f} to {u[:, 2].max():+.2f} mm"
-        for text, height, size in ((name, 0.925, 15), (span, 0.875, 12)):
-            plotter.add_text(
-                text, position=(0.05, height), viewport=True, font_size=size, color=_INK
+    with offscreen_plotter(path, **layout) as plotter:
+        actor: Any = None
+        for number, (name, (mesh, displacement)) in enumerate(parts.items()):
+            plotter.subplot(*divmod(number, columns))
+            grid, u = mesh.to_pyvista(), displacement.numpy(force=True)
+            nominal = grid.extract_feature_edges(40)
+            center = np.array(grid.center)
+            grid.points = mesh.pos.numpy(force=True) + exaggeration * u
+            grid.point_data["displacement_z"] = u[:, 2]
+            actor = plotter.add_mesh(
+                grid,
+                scalars="displacement_z",
+                clim=limits,
+                cmap="turbo",
+                show_edges=True,
+                edge_opacity=0.18,
+                ambient=0.35,
+                diffuse=0.75,
+                show_scalar_bar=False,
             )
-        plotter.camera.parallel_projection = True
-        plotter.camera.up = (0, 0, 1)
-        plotter.camera.focal_point = center + np.array([0, 0, 0.075]) * sizes.max()
-        plotter.camera.position = plotter.camera.focal_point + 4 * sizes.max() * _DIRECTION
-        plotter.camera.parallel_scale = 0.755 * sizes.max()
-    plotter.subplot(rows, 0)
-    caption = f"{title}   z displacement [mm], deformation x {exaggeration:g}".strip()
-    plotter.add_text(caption, position=(0.25, 0.72), viewport=True, font_size=15, color=_INK)
-    plotter.add_scalar_bar(
-        title="",
-        mapper=actor.mapper,
-        vertical=False,
-        position_x=0.25,
-        position_y=0.12,
-        width=0.5,
-        height=0.5,
-        fmt="%+.2f",
-        n_labels=7,
-        label_font_size=28,
-        color=_INK,
-    )
-    plotter.set_background("white", all_renderers=True)
-    with atomic_path(path) as temporary:
-        plotter.screenshot(temporary)
-    plotter.close()
+            plotter.add_mesh(nominal, color=_INK, line_width=1.5, opacity=0.22)
+            span = f"{u[:, 2].min():+.2f} to {u[:, 2].max():+.2f} mm"
+            for text, height, size in ((name, 0.925, 15), (span, 0.875, 12)):
+                plotter.add_text(
+                    text, position=(0.05, height), viewport=True, font_size=size, color=_INK
+                )
+            plotter.camera.parallel_projection = True
+            plotter.camera.up = (0, 0, 1)
+            plotter.camera.focal_point = center + np.array([0, 0, 0.075]) * sizes.max()
+            plotter.camera.position = plotter.camera.focal_point + 4 * sizes.max() * _DIRECTION
+            plotter.camera.parallel_scale = 0.755 * sizes.max()
+        plotter.subplot(rows, 0)
+        caption = f"{title}   z displacement [mm], deformation x {exaggeration:g}".strip()
+        plotter.add_text(caption, position=(0.25, 0.72), viewport=True, font_size=15, color=_INK)
+        plotter.add_scalar_bar(
+            title="",
+            mapper=actor.mapper,
+            vertical=False,
+            position_x=0.25,
+            position_y=0.12,
+            width=0.5,
+            height=0.5,
+            fmt="%+.2f",
+            n_labels=7,
+            label_font_size=28,
+            color=_INK,
+        )
     return exaggeration

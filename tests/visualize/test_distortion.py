@@ -40,7 +40,7 @@ def test_three_panels_show_what_they_claim(mesh, tmp_path):
 
 
 def test_prediction_alone(mesh, tmp_path):
-    plot_distortion(mesh, torch.zeros_like(mesh.pos), path=tmp_path / "p.png", title="still")
+    plot_distortion(mesh, torch.zeros_like(mesh.pos), path=tmp_path / "p.png", title="zero")
     assert pixels(tmp_path / "p.png").shape == (640, 640, 3)
 
 

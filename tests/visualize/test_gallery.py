@@ -38,9 +38,9 @@ def test_parts_share_one_scale(tmp_path):
     assert image[250:390, 210:390].min() == 1.0  # no fourth part
 
 
-def test_parts_that_stand_still(tmp_path):
-    still = {"still": part(0.0)}
-    assert plot_gallery(still, path=tmp_path / "g.png", exaggeration=3.0, panel=200) == 3.0
+def test_parts_without_displacement(tmp_path):
+    zero = {"zero": part(0.0)}
+    assert plot_gallery(zero, path=tmp_path / "g.png", exaggeration=3.0, panel=200) == 3.0
     assert pixels(tmp_path / "g.png").std() > 0.05
 
 
