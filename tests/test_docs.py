@@ -1,26 +1,52 @@
+"""Code and commands of the README and of the pages in docs."""
+
+import argparse
+import importlib
+import importlib.util
 import re
 import shlex
+import shutil
 import warnings
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
+import lightning
+import numpy as np
 import pytest
 import torch
+import trimesh
 import yaml
+from torch import distributed as dist
+from torch_geometric.data import Batch, Data
 
-from flare_mesh import MeshData
-from flare_mesh.cli import _expand
+import lpbf
+from flare_mesh import FLAREOperator, MeshData
+from flare_mesh.cli import _call, _expand
+from flare_mesh.commands.parser import CommandParser
 from flare_mesh.commands.train import FieldCLI
+from flare_mesh.configs import find_config
 from flare_mesh.io import read_mesh, write_mesh
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def blocks(page, language=""):
-    return re.findall(rf"```{language}\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
+    fences = re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
+    return [text for name, text in fences if name == language]
+
+
+class ShortTrainer(lightning.Trainer):
+    """One epoch, in silence."""
+
+    def __init__(self, max_epochs, **options):
+        quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+        super().__init__(max_epochs=1, accelerator="cpu", **quiet, **options)
 
 
 @pytest.fixture
 def results(tmp_path, monkeypatch):
+    """A folder of results, in the current folder."""
     monkeypatch.chdir(tmp_path)
     for number in range(5):
         data = MeshData(torch.eye(4, 3), tetra=torch.tensor([[3, 0, 1, 2]]))
@@ -31,29 +57,112 @@ def results(tmp_path, monkeypatch):
     return tmp_path
 
 
-def execute(code):
-    assert "max_epochs=50" in code
-    code = code.replace(
-        "max_epochs=50", "max_epochs=1, logger=False, accelerator='cpu', enable_progress_bar=False"
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        exec(code, {"__name__": "docs"})
+def tensors(nodes, **more):
+    """What the pages call the input of a model of two channels, and the points to evaluate at."""
+    x, pos = torch.randn(nodes, 2), torch.randn(nodes, 3)
+    return {"x": x, "pos": pos, "x_probe": torch.randn(7, 2), "pos_probe": torch.randn(7, 3)} | more
 
 
-def test_ten_lines_from_a_folder_to_a_trained_model(results):
-    training, predicting = blocks("data.md", "python")[:2]
-    assert len([line for line in training.splitlines() if line]) <= 12
-    execute(training + predicting)
-    assert (results / "run/surrogate.safetensors").is_file()
-    predicted = read_mesh(results / "predicted.vtu")
-    assert predicted.predicted_displacement.shape == (4, 3)
+def write_npy(path, shape):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, 1 + np.random.default_rng(0).random(shape))
 
 
-def test_training_in_python(results):
-    by_name, own_model = blocks("training.md", "python")
-    execute(by_name)
-    execute("from lightning import Trainer\n" + own_model)
+# One generator a page: before each of the page's blocks it yields the names that the block takes
+# from the reader, and it checks the result of the block before.
+
+
+def readme(names, folder, trained):
+    yield {}
+    assert names["fields"].shape == (1700, 3)
+    assert (folder / "my-model").is_dir()
+    yield tensors(50)
+    assert names["probes"].shape == (7, 3)
+    meshes = folder / "data/elasticity/Meshes"
+    for kind, shape in (("sigma", (9, 24)), ("XY", (9, 2, 24))):
+        write_npy(meshes / f"Random_UnitCell_{kind}_10.npy", shape)
+    yield {}
+    assert names["train"][0].y.shape == (4, 4)
+    assert names["public"][0].y.shape == (9, 1)
+    (folder / "runs").mkdir()
+    (folder / "runs/lpbf").symlink_to(trained[0])
+    trimesh.creation.box((12.0, 12.0, 4.0)).export(folder / "bracket.stl")
+    yield {}
+    assert "error_displacement" in read_mesh(folder / "bracket.vtu").node_fields
+    yield {}
+    assert "displacement" in read_mesh(folder / "bracket.vtu").node_fields
+
+
+def data(names, folder, trained):
+    yield {}
+    assert (folder / "run/surrogate.safetensors").is_file()
+    yield {}
+    assert read_mesh(folder / "predicted.vtu").predicted_displacement.shape == (4, 3)
+    mesh = lpbf.HexMesh.from_mask(np.ones((2, 2, 2), dtype=bool), (1.0, 1.0, 1.0))
+    part = MeshData(torch.tensor(mesh.points), hexahedron=torch.tensor(mesh.cells))
+    part.cell_stress = torch.rand(8, 6)
+    write_mesh(folder / "part.vtu", part)
+    yield {}
+    assert read_mesh(folder / "copy.vtu").weight.shape == (27,)
+    for name in range(9):
+        for kind, shape in (("pos", (9, 3)), ("pressure", (9,))):
+            write_npy(folder / f"clouds/{name}/{kind}.npy", shape)
+    yield {}
+    assert names["train"][0].y.shape == (9, 1)
+    yield {"train": [Data(y=torch.randn(20, 4))], "y": torch.randn(5, 4)}
+
+
+def lpbf_page(names, folder, trained):
+    yield {}
+    assert read_mesh("part.vtu").num_nodes == names["mesh"].num_nodes
+    assert Path("part.pvd").is_file()
+    assert Path("part/part_0000.vtu").is_file()
+    assert lpbf.Process.from_yaml("process.yaml") == names["process"]
+
+
+def mixer(names, folder, trained):
+    yield {}
+    torch.testing.assert_close(names["again"], names["mixed"])
+    yield tensors(1700, FLAREOperator=FLAREOperator)
+    torch.testing.assert_close(names["field"], names["model"](names["x"], names["pos"]))
+    dist.init_process_group("gloo", f"file://{folder}/group", rank=0, world_size=1)
+    try:
+        yield {"group": dist.group.WORLD}
+    finally:
+        dist.destroy_process_group()
+    graphs = [Data(x=torch.randn(n, 2), pos=torch.randn(n, 3)) for n in (5, 9)]
+    yield {"data": Batch.from_data_list(graphs)}
+    assert names["ranks"].shape == names["spectra"].shape[:3]
+
+
+def training(names, folder, trained):
+    yield {}
+    yield {}
+
+
+PREPARED = {
+    "README.md": readme,
+    "data.md": data,
+    "lpbf.md": lpbf_page,
+    "mixer.md": mixer,
+    "training.md": training,
+}
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.name
+)
+def test_code_runs(page, results, trained, monkeypatch):
+    monkeypatch.setattr(lightning, "Trainer", ShortTrainer)
+    names = {"__name__": "docs"}
+    prepared = PREPARED[page.name](names, results, trained)
+    for code in blocks(page, "python"):
+        names |= next(prepared)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            exec(compile(code, f"{page.name}: {code.splitlines()[0]}", "exec"), names)
+    with pytest.raises(StopIteration):  # as many blocks as are prepared
+        next(prepared)
 
 
 class ParseOnly(FieldCLI):
@@ -69,39 +178,115 @@ class ParseOnly(FieldCLI):
         pass
 
 
+def test_ten_lines_from_a_folder_to_a_trained_model():
+    code, _ = blocks(ROOT / "docs/data.md", "python")[:2]
+    assert len([line for line in code.splitlines() if line]) <= 12
+
+
+@pytest.fixture(scope="module")
+def cli():
+    return ParseOnly(["fit"])
+
+
+class UnderstoodError(Exception):
+    """Raised in place of running a command whose options were understood."""
+
+
+def understand(cli, monkeypatch, program, arguments):
+    """Parses the arguments of a command without running it; raises what the parser raises."""
+
+    def only(parse):
+        def parse_only(*args, **options):
+            parse(*args, **options)
+            raise UnderstoodError
+
+        return parse_only
+
+    if program == "make":
+        assert re.search(rf"^{arguments[0]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    elif arguments[0] in ("fit", "validate", "test"):
+        arguments = [arguments[0], *_expand(arguments[0], arguments[1:])]
+        cli.parse_arguments(cli.parser, arguments)
+    else:
+        for parser, name in ((argparse.ArgumentParser, "parse_args"), (CommandParser, "parse")):
+            monkeypatch.setattr(parser, name, only(getattr(parser, name)))
+        with suppress(UnderstoodError):
+            if program == "flare-mesh":
+                _call(arguments[0], arguments[1:])
+            package = importlib.util.find_spec(program).submodule_search_locations is not None
+            importlib.import_module(f"{program}.__main__" if package else program).main(arguments)
+            pytest.fail("the arguments were not parsed")
+
+
 def commands():
-    """Training commands of the pages, but for those that need a run or a file of the reader's."""
-    for page in ("training.md", "distribution.md", "reproducibility.md"):
+    """Commands of the pages: page, program or module, arguments."""
+    for page in PAGES:
         for block in blocks(page):
             for line in block.replace("\\\n", "").splitlines():
-                found = re.search(r"(?:flare-mesh|-m flare_mesh) (fit|validate|test) (--.*)", line)
-                if found and not re.search(r"--resume|--run|mine\.yaml|--config runs", line):
-                    yield found[1], shlex.split(found[2], comments=True)
+                for program in (r"(make|flare-mesh)", r"\S*(?:python|torchrun) .*?-m ([\w.]+)"):
+                    found = re.match(rf"(?:srun )?{program} (.*)", line)
+                    if found and "|" not in line:
+                        name = "flare-mesh" if found[1] == "flare_mesh" else found[1]
+                        yield page.name, name, found[2]
 
 
-def test_commands_are_understood():
-    found = list(commands())
-    assert len(found) >= 8
-    for command, arguments in found:
-        ParseOnly([command, *_expand(command, arguments)])
+COMMANDS = [*commands()]
 
 
-def test_configurations_are_understood(tmp_path):
-    found = [block for block in blocks("training.md", "yaml") if yaml.safe_load(block)]
+@pytest.mark.parametrize(("page", "program", "arguments"), COMMANDS)
+def test_commands_are_understood(cli, tmp_path, monkeypatch, page, program, arguments):
+    monkeypatch.chdir(tmp_path)
+    runs = (f"runs/{name}/config.yaml" for name in ("lpbf", "mesh_folder", "plates"))
+    for name in ("mine.yaml", *runs):  # files of the reader
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(find_config("mesh_folder_cpu"), tmp_path / name)
+    arguments = shlex.split(arguments, comments=True)
+    with suppress(SystemExit) if "--print_config" in arguments else nullcontext():
+        understand(cli, monkeypatch, program, arguments)
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments"),
+    [
+        ("flare-mesh", "fit --config lpbf_cpu --trainer.device 2"),
+        ("flare-mesh", "predict --model a --input b --out c --batch 1"),
+        ("lpbf.simulate", "part.stl --output part.vtu"),
+    ],
+)
+def test_unknown_options_are_found(cli, monkeypatch, capsys, program, arguments):
+    with pytest.raises((ValueError, SystemExit)):
+        understand(cli, monkeypatch, program, arguments.split())
+
+
+def test_all_commands_are_shown():
+    shown = {program for _, program, _ in COMMANDS}
+    modules = ("simulate", "compensate", "generate", "stats", "convert")
+    assert shown == {
+        "make",
+        "flare-mesh",
+        "flare_mesh.datasets.generate",
+        *(f"lpbf.{name}" for name in modules),
+    }
+
+
+def test_configurations_are_understood(cli, tmp_path):
+    page = ROOT / "docs/training.md"
+    found = [block for block in blocks(page, "yaml") if yaml.safe_load(block)]
     assert len(found) == 2
     for text in found:
         path = tmp_path / "part.yaml"
         path.write_text(text)
-        ParseOnly(
-            ["fit", *_expand("fit", ["--config", "navier_stokes_cpu"]), "--config", str(path)]
-        )
+        base = _expand("fit", ["--config", "navier_stokes_cpu"])
+        cli.parse_arguments(cli.parser, ["fit", *base, "--config", str(path)])
 
 
-def test_options_of_the_table_exist():
-    table = (DOCS / "training.md").read_text().split("| option |")[1].split("\n\n")[0]
+def test_options_of_the_table_exist(cli):
+    page = (ROOT / "docs/training.md").read_text()
+    table = page.split("| option |")[1].split("\n\n")[0]
     names = re.findall(r"`((?:trainer|model|data)\.[\w.]+)`", table)
     assert len(names) > 20
-    known = {**ParseOnly(["fit"]).options.as_flat().__dict__}
+    cli.parse_arguments(cli.parser, ["fit"])
+    known = {**cli.config.fit.as_flat().__dict__}
     for name in names:
         group = any(key.startswith(f"{name}.") for key in known)
         assert name in known or group or name.startswith("model.options."), name
