@@ -23,7 +23,8 @@ import h5py
 import numpy as np
 
 from flare_mesh.io.arrays import hdf5_dataset, open_hdf5, open_npy
-from flare_mesh.io.rows import read_rows, sample_rows
+from flare_mesh.io.row_reading import read_rows
+from flare_mesh.io.row_sampling import sample_rows
 
 CHUNKS = (65_536, 3)
 STORAGES: dict[str, dict[str, Any]] = {

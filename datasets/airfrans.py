@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from flare_mesh.choices import check_choice
 from flare_mesh.datasets.field_dataset import FieldDataset, find_file
 from flare_mesh.datasets.match_points import match_points
-from flare_mesh.io.processed import keep_npz
+from flare_mesh.io.array_cache import cached_npz
 from flare_mesh.io.vtk_xml import VTKXMLFile
 from flare_mesh.mesh import MeshData, check_node_numbers
 
@@ -139,7 +139,7 @@ class AirfRANS(FieldDataset):
                 raise FileNotFoundError(f"{file}: no such file; get it from {self.ADDRESS}")
         target = Path(self.processed_dir, "airfrans", f"{case}.npz")
         names = ["pos", "quad", "surf", *_STORED]
-        arrays = keep_npz(target, files, lambda: _read_case(*files), names)
+        arrays = cached_npz(target, files, lambda: _read_case(*files), names)
         check_node_numbers("quad", arrays["quad"], len(arrays["pos"]))
         data = MeshData(
             pos=torch.from_numpy(np.array(arrays["pos"])),
@@ -174,7 +174,8 @@ class AirfRANS(FieldDataset):
             root: Folder for ``Dataset``.
             max_bytes: Limit of the unpacked size.
         """
-        from flare_mesh.io.download import download_file, extract_zip
+        from flare_mesh.io.archives import extract_zip
+        from flare_mesh.io.download import download_file
 
         archive = Path(root, "Dataset.zip")
         if not archive.exists() and _is_complete(Path(root, "Dataset")):

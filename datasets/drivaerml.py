@@ -14,9 +14,9 @@ from flare_mesh.choices import check_choice
 from flare_mesh.datasets.array_dataset import as_tensor
 from flare_mesh.datasets.drivaerml_surface import ROW, read_surface
 from flare_mesh.datasets.field_dataset import FieldDataset
+from flare_mesh.io.archives import extract_tar
+from flare_mesh.io.array_cache import cached_npy
 from flare_mesh.io.arrays import read_npz
-from flare_mesh.io.extract_tar import extract_tar
-from flare_mesh.io.processed import keep_npy
 from flare_mesh.mesh import MeshData
 
 _log = logging.getLogger(__name__)
@@ -163,7 +163,7 @@ class DrivAerML(FieldDataset):
         if self.sampled:
             return self._read_sample(path, index)
         target = Path(self.processed_dir, "drivaerml", f"{self.cases[index]}.npy")
-        rows = keep_npy(target, [path], lambda: read_surface(path))
+        rows = cached_npy(target, [path], lambda: read_surface(path))
         if rows.dtype != ROW or rows.ndim != 1:
             raise ValueError(f"{target.parent}: damaged; remove it to have it made again")
         part = np.concatenate([rows[block] for block in self._choose(len(rows), index, path)])

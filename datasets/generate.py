@@ -1,25 +1,17 @@
-"""Makes a published data set anew from its recipe: ``python -m flare_mesh.datasets.generate``."""
+"""Generates a published data set from its recipe: ``python -m flare_mesh.datasets.generate``."""
 
 import argparse
-import inspect
 import os
 import sys
 from collections.abc import Sequence
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
 
+import docstring_parser
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import MofNCompleteColumn, Progress
 
 from flare_mesh.datasets.generators.recipe import Recipe, Sample
 from flare_mesh.datasets.generators.recipes import RECIPES
@@ -39,24 +31,27 @@ def generate(
     resume: bool = False,
     keep_samples: bool = False,
 ) -> list[Path]:
-    """Makes a data set in its published layout below ``out``; returns its files.
+    """Generate a data set in its published layout below ``out``.
 
-    Each sample becomes a file of its own in ``<name>_samples`` first, so that a run can be resumed;
-    ``<name>_settings.json`` holds the options, and the files' sizes once they are done. The content
+    Each sample is first written to its own file in ``<name>_samples``, so that a run can be
+    resumed; ``<name>_settings.json`` holds the options and the sizes of finished files. The content
     depends on the recipe alone, not on the workers or on interruptions, and a sample does not
-    depend on how many there are. Data sets of several recipes can share a folder.
+    depend on the number of samples. Data sets of several recipes can share a folder.
 
     Args:
-        recipe: What to make.
+        recipe: Recipe of the data set.
         out: Folder of the data set.
         workers: Processes, of one thread each.
-        resume: Go on with a data set that was begun with the same options. It may get more
-            samples than it has; its old files stay until the new ones are whole.
-        keep_samples: Leave the samples' files there, so that the data set can be extended later
-            without making them again.
+        resume: Continue a data set that was started with the same options. The number of samples
+            may grow; old files remain until the new ones are complete.
+        keep_samples: Keep the files of the samples, to extend the data set later without
+            computing them again.
+
+    Returns:
+        The files of the data set.
 
     Raises:
-        ValueError: If ``out`` already holds the data set and is not to be resumed, was begun with
+        ValueError: If ``out`` already holds the data set without ``resume``, was started with
             other options, or has more samples.
         RuntimeError: If a solver fails.
     """
@@ -86,7 +81,7 @@ def generate(
 
 
 def _complete(out: Path, done: dict[str, int], paths: Sequence[Path]) -> bool:
-    """Whether all files are there, with the sizes that they were finished with."""
+    """Whether all files exist with their recorded sizes."""
     return {out / name for name in done} == set(paths) and all(
         (out / name).is_file() and (out / name).stat().st_size == size
         for name, size in done.items()
@@ -94,26 +89,20 @@ def _complete(out: Path, done: dict[str, int], paths: Sequence[Path]) -> bool:
 
 
 def _remove_partials(*paths: Path) -> None:
-    """What a killed run left of files that it was writing."""
+    """Remove unfinished files of a killed run."""
     for path in paths:
         for partial in path.parent.glob(f".{path.stem}.*.partial{path.suffix}"):
             partial.unlink()
 
 
 def _make_samples(recipe: Recipe, folder: Path, workers: int) -> None:
-    """Makes the samples that are missing or damaged, under a progress bar."""
+    """Compute the missing or damaged samples, with a progress bar."""
     batches = recipe.batches()
     todo = [batch for batch in batches if not all(is_whole(folder / s.file) for s in batch)]
-    columns = (
-        TextColumn(recipe.name),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(elapsed_when_finished=False),
-    )
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
     total = sum(len(batch) for batch in batches)
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        bar = progress.add_task("", total=total, completed=total - sum(map(len, todo)))
+        bar = progress.add_task(recipe.name, total=total, completed=total - sum(map(len, todo)))
         tasks = [(recipe, batch, folder) for batch in todo]
         for count in run_tasks(_make_batch, tasks, workers) if tasks else ():
             progress.update(bar, advance=count)
@@ -131,30 +120,32 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="recipe", required=True)
     for name, recipe in RECIPES.items():
-        text = inspect.cleandoc(recipe.__doc__ or "").split("\n\nArgs:")[0]
+        docs = [docstring_parser.parse(base.__doc__ or "") for base in (Recipe, recipe)]
+        helps = {arg.arg_name: arg.description or "" for doc in docs for arg in doc.params}
         command = commands.add_parser(
             name,
-            description=text.replace("`", ""),
+            description=(docs[1].description or "").replace("`", ""),
             formatter_class=argparse.RawDescriptionHelpFormatter,
-            help=text.splitlines()[0],
+            help=docs[1].short_description,
             allow_abbrev=False,
         )
         add = command.add_argument
         add("--out", required=True, help="folder of the data set")
         for field in fields(recipe):
             kind: Any = next(iter(get_args(field.type)), field.type)  # of a type or None
-            text = field.metadata["help"]
+            text = " ".join(helps[field.name].replace("`", "").replace("%", "%%").split())
+            text = text.removesuffix(".")
             if field.default is not None:
                 text += f" (default: {field.default})"
             add("--" + field.name.replace("_", "-"), type=kind, default=field.default, help=text)
-        add("--workers", type=int, help="processes (default: one a core, one on a GPU)")
-        add("--resume", action="store_true", help="go on with a data set that was begun before")
-        add("--keep-samples", action="store_true", help="leave a file a sample there, to extend")
+        add("--workers", type=int, help="processes (default: one per core, one on a GPU)")
+        add("--resume", action="store_true", help="continue a data set that was started before")
+        add("--keep-samples", action="store_true", help="keep a file per sample, to extend the set")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; returns the exit code: 0, 1 (failed), 2 (bad input), 130 (Ctrl-C)."""
+    """Run the command; returns the exit code: 0, 1 (failed), 2 (bad input), 130 (Ctrl-C)."""
     options = vars(_parser().parse_args(argv))
     recipe_type = RECIPES[options.pop("recipe")]
     run = {key: options.pop(key) for key in ("out", "workers", "resume", "keep_samples")}
@@ -165,12 +156,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except RuntimeError as error:  # a process that died is one, too
-        reason = "a worker died (out of memory?)" if isinstance(error, BrokenProcessPool) else error
-        print(f"error: {reason}; go on with --resume", file=sys.stderr)
+    except RuntimeError as error:  # a solver failed, or a worker died
+        print(f"error: {error}; continue with --resume", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; go on with --resume", file=sys.stderr)
+        print("interrupted; continue with --resume", file=sys.stderr)
         return 130
     print(*paths, sep="\n")
     return 0

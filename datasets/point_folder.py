@@ -15,7 +15,8 @@ from flare_mesh.datasets.array_dataset import as_tensor
 from flare_mesh.datasets.field_dataset import FieldDataset
 from flare_mesh.datasets.point_case import PointCase, find_cases, open_case
 from flare_mesh.io.arrays import check_size, read_hdf5
-from flare_mesh.io.rows import read_rows, sample_rows
+from flare_mesh.io.row_reading import read_rows
+from flare_mesh.io.row_sampling import sample_rows
 from flare_mesh.mesh import MeshData
 from flare_mesh.mesh.cell_storage import VTK_CODES
 
@@ -69,7 +70,7 @@ class PointFolder(FieldDataset):
             ``{"pressure": "VTKHDF/PointData/p"}``.
         num_points: Points to draw from each case, without replacement; smaller cases are read
             whole. None for all points.
-        method: ``"uniform"`` or ``"blocks"``, see :func:`~flare_mesh.io.rows.sample_rows`.
+        method: ``"uniform"`` or ``"blocks"``, see :func:`~flare_mesh.io.row_sampling.sample_rows`.
         num_blocks: Blocks that the points come from, for ``method="blocks"``.
         seed: Draws the same points of a case at each access, as for an evaluation. None draws
             others each time, with torch's generator, which loaders seed in each worker.

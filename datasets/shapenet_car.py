@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from flare_mesh.choices import check_choice
 from flare_mesh.datasets.car_nodes import Car, merge_surface_and_volume
 from flare_mesh.datasets.field_dataset import FieldDataset, find_file
+from flare_mesh.io.archives import extract_tar
+from flare_mesh.io.array_cache import cached_npz
 from flare_mesh.io.arrays import open_npy
-from flare_mesh.io.extract_tar import extract_tar
-from flare_mesh.io.processed import keep_npz
 from flare_mesh.mesh import MeshData, check_node_numbers
 
 _log = logging.getLogger(__name__)
@@ -175,7 +175,7 @@ class ShapeNetCar(FieldDataset):
             if not file.is_file():
                 raise FileNotFoundError(f"{file}: no such file; get it from {self.ADDRESS}")
         target = Path(self.processed_dir, "shapenet_car", self.convention, f"{case}.npz")
-        arrays = keep_npz(target, files, lambda: make(*files), names)
+        arrays = cached_npz(target, files, lambda: make(*files), names)
         data = MeshData(pos=_tensor(arrays["pos"]))
         for kind in ("quad", "hexahedron"):
             if kind in arrays:
@@ -239,7 +239,8 @@ class ShapeNetCar(FieldDataset):
             root: Folder for ``mlcfd_data``.
             max_bytes: Limit of the unpacked size of each archive.
         """
-        from flare_mesh.io.download import download_file, extract_zip
+        from flare_mesh.io.archives import extract_zip
+        from flare_mesh.io.download import download_file
 
         folder, archive = Path(root, "mlcfd_data"), Path(root, "mlcfd_data.zip")
         parts = [*folder.rglob("param?.tar.gz")]

@@ -10,7 +10,7 @@ import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
-from flare_mesh.io.processed import keep_npy
+from flare_mesh.io.array_cache import cached_npy
 
 _HEAD, _TAIL = 12, 4
 
@@ -47,7 +47,7 @@ class TFRecordFile:
             self._mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         # Start and length of each payload, and whether its checksum was right.
         self._index: NDArray[np.int64] = self._check_index(
-            keep_npy(self.processed / f"{self.path.stem}-records.npy", [self.path], self._scan)
+            cached_npy(self.processed / f"{self.path.stem}-records.npy", [self.path], self._scan)
         )
         if isinstance(self._index, np.memmap):
             kept = self._index.filename

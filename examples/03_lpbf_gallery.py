@@ -13,7 +13,7 @@ import torch
 from flare_mesh import MeshData
 from flare_mesh.visualize import plot_gallery
 from lpbf import Process, simulate, voxelize
-from lpbf.core.parts import procedural_part
+from lpbf.core.procedural_part import procedural_part
 
 # Family and seed of each.
 PARTS = {

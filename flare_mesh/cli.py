@@ -1,13 +1,12 @@
 """The command line, ``flare-mesh``."""
 
 import json
-import os
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from flare_mesh.choices import nearest
+from flare_mesh.choices import check_choice
 
 _TRAINING = ("fit", "validate", "test")
 _COMMANDS = {
@@ -27,9 +26,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("usage: flare-mesh COMMAND [OPTIONS]; COMMAND --help lists its options\n")
         print("\n".join(f"  {name:<10} {text}" for name, text in _COMMANDS.items()))
         return 0 if args else 2
-    if args[0] not in _COMMANDS:
-        print(f"error: unknown command '{args[0]}'; {nearest(args[0], _COMMANDS)}", file=sys.stderr)
-        return 2
     # Lightning starts further processes by the arguments of this one.
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
@@ -45,6 +41,7 @@ def _run(command: str, args: list[str]) -> int:
     from flare_mesh.training.interrupted import InterruptedTraining
 
     try:
+        check_choice("unknown command", command, _COMMANDS)
         if command in _TRAINING:
             _train([command, *_expand(command, args)])
         else:
@@ -125,6 +122,8 @@ def _lists(args: list[str]) -> list[str]:
 
 def _expand(command: str, args: list[str]) -> list[str]:
     """``--run FOLDER`` and ``--resume FOLDER`` as the options they stand for; named configs."""
+    from flare_mesh.configs import find_config
+
     out: list[str] = []
     named: Path | None = None
     position = 0
@@ -145,7 +144,7 @@ def _expand(command: str, args: list[str]) -> list[str]:
             if name == "--resume":
                 out += ["--ckpt_path", "last"]
         elif name in ("--config", "-c"):
-            out += ["--config", _config_file(value)]
+            out += ["--config", str(find_config(value))]
         else:
             out.append(args[position - 1])
     if named is not None:
@@ -153,19 +152,6 @@ def _expand(command: str, args: list[str]) -> list[str]:
             raise ValueError("--out: --run and --resume name the folder; leave it out")
         out += ["--out", str(named)]  # over that of another configuration
     return out
-
-
-def _config_file(name: str) -> str:
-    """A configuration's file: a path, or the name of one that comes with the package."""
-    if Path(name).is_file():
-        return name
-    from flare_mesh.configs import config_names, config_path
-
-    if os.sep not in name and Path(name).suffix == "" and name in config_names():
-        return str(config_path(name))
-    raise FileNotFoundError(
-        f"{name}: no such configuration; {nearest(name, config_names())} Or give a file's path"
-    )
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:

@@ -1,1 +1,1 @@
-"""Makes published data sets anew, from their recipes."""
+"""Generators of published data sets, from their recipes."""

@@ -1,4 +1,4 @@
-"""Flow through a porous medium of two permeabilities."""
+"""Darcy flow through a two-phase porous medium."""
 
 from functools import lru_cache
 
@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 from scipy.interpolate import make_interp_spline
+from scipy.sparse.linalg import LinearOperator, cg
 
 from flare_mesh.datasets.generators.random_field import neumann_field
 
@@ -13,7 +14,7 @@ PERMEABLE, TIGHT = 12.0, 3.0
 
 
 def darcy_coefficient(rng: np.random.Generator, resolution: int) -> NDArray[np.float64]:
-    """Permeability of FNO's Darcy set: 12 where a Gaussian field is positive, 3 elsewhere.
+    """Random permeability of FNO's Darcy set: 12 where a Gaussian field is positive, 3 elsewhere.
 
     Shapes:
         Returns [resolution, resolution], at the centres of the cells.
@@ -22,12 +23,12 @@ def darcy_coefficient(rng: np.random.Generator, resolution: int) -> NDArray[np.f
 
 
 def solve_darcy(coefficient: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The pressure of FNO's Darcy set: -div(a grad u) = 1 on the unit square, u = 0 on its border.
+    """Pressure of FNO's Darcy set: -div(a grad u) = 1 on the unit square, u = 0 on its boundary.
 
-    As FNO's program does it: a is resampled from the centres of K x K cells to K x K nodes, u is
-    solved for at the nodes and resampled to the centres, both by cubic splines. So u is small but
-    not zero at the outermost of the centres; a overshoots where it jumps, and may even be negative
-    at single nodes, of which most are on the border.
+    Follows FNO's program: cubic splines resample a from the centres of K x K cells to K x K nodes,
+    and the nodal solution u back to the centres. Therefore u is small but not zero at the outermost
+    centres, and a overshoots at its jumps and may be negative at single nodes, mostly on the
+    boundary.
 
     Args:
         coefficient: Permeability a at the centres of the cells.
@@ -50,16 +51,16 @@ def solve_on_nodes(
     rtol: float = 1e-10,
     max_iterations: int = 500,
 ) -> NDArray[np.float64]:
-    """Solves -div(a grad u) = f on the unit square, u = 0 on its border, by finite differences.
+    """Solve -div(a grad u) = f on the unit square, u = 0 on its boundary, by finite differences.
 
-    Second order; between two nodes a is the mean of theirs. Conjugate gradients, preconditioned by
-    fast sine transforms: the number of iterations grows with the square root of max a / min a and
-    hardly with K.
+    Second order, with the mean of a between two nodes. The conjugate gradients are preconditioned
+    by fast sine transforms, so the number of iterations grows with the square root of
+    max a / min a and hardly with K.
 
     Args:
         coefficient: a at the nodes i / (K - 1).
         source: f at the nodes, or a number.
-        rtol: Residual at which it stops, relative to f.
+        rtol: Residual at which the iteration stops, relative to f.
         max_iterations: Limit of iterations.
 
     Shapes:
@@ -74,62 +75,51 @@ def solve_on_nodes(
     diagonal = down[1:] + down[:-1] + across[:, 1:] + across[:, :-1]
     down, across = down[1:-1], across[:, 1:-1]
 
-    def apply(u: NDArray[np.float64]) -> NDArray[np.float64]:
+    def apply(unknowns: NDArray[np.float64]) -> NDArray[np.float64]:
+        u = unknowns.reshape(diagonal.shape)
         result = diagonal * u
         result[1:] -= down * u[:-1]
         result[:-1] -= down * u[1:]
         result[:, 1:] -= across * u[:, :-1]
         result[:, :-1] -= across * u[:, 1:]
-        return result
+        return result.ravel()
 
     inverse = _inverse_laplacian(size - 2)
 
     def precondition(residual: NDArray[np.float64]) -> NDArray[np.float32]:
-        # In single precision: it only has to be near the inverse, and close to symmetric.
-        waves = np.asarray(fft.dstn(residual.astype(np.float32), type=1, norm="ortho"))
+        # Single precision suffices: it only has to approximate the inverse.
+        waves = np.asarray(
+            fft.dstn(residual.reshape(inverse.shape).astype(np.float32), 1, norm="ortho")
+        )
         waves *= inverse
-        return np.asarray(fft.dstn(waves, type=1, norm="ortho", overwrite_x=True))
+        return np.asarray(fft.dstn(waves, 1, norm="ortho", overwrite_x=True)).ravel()
 
-    right = np.broadcast_to(source, (size, size))[1:-1, 1:-1] / (size - 1) ** 2
+    square = (diagonal.size, diagonal.size)
+    operator = LinearOperator(square, matvec=apply, dtype=np.float64)
+    inexact = LinearOperator(square, matvec=precondition, dtype=np.float64)
+    right = (np.broadcast_to(source, (size, size))[1:-1, 1:-1] / (size - 1) ** 2).ravel()
+    solution, failed = cg(operator, right, rtol=rtol, maxiter=max_iterations, M=inexact)
+    if failed:
+        residual = np.linalg.norm(right - apply(solution)) / np.linalg.norm(right)
+        raise RuntimeError(
+            f"Darcy's equation on {size} x {size} nodes did not converge in {max_iterations} "
+            f"iterations (residual {residual:.1e})"
+        )
     result = np.zeros((size, size))
-    result[1:-1, 1:-1] = _conjugate_gradients(apply, precondition, right, rtol, max_iterations)
+    result[1:-1, 1:-1] = solution.reshape(diagonal.shape)
     return result
-
-
-def _conjugate_gradients(apply, precondition, right, rtol, max_iterations):
-    """Solves apply(x) = right; the preconditioner is applied inexactly."""
-    x = np.zeros_like(right)
-    residual = right.copy()
-    limit = rtol * np.linalg.norm(right)
-    direction, before = np.zeros_like(right), 1.0
-    for _ in range(max_iterations):
-        if np.linalg.norm(residual) <= limit:
-            return x
-        step = precondition(residual)
-        now = np.vdot(residual, step)
-        direction *= now / before
-        direction += step
-        image = apply(direction)
-        length = now / np.vdot(direction, image)
-        x += length * direction
-        residual -= length * image
-        before = now
-    raise RuntimeError(
-        f"Darcy's equation on {len(x)} x {len(x)} nodes did not converge in {max_iterations} "
-        f"iterations (residual {np.linalg.norm(residual) / np.linalg.norm(right):.1e})"
-    )
 
 
 @lru_cache(maxsize=4)
 def _inverse_laplacian(size: int) -> NDArray[np.float32]:
-    """Of the five-point stencil [-1, -1, 4, -1, -1], in the sines of ``size`` inner nodes."""
+    """Inverse eigenvalues of the five-point stencil [-1, -1, 4, -1, -1] on ``size`` inner nodes."""
     eigenvalues = 2 - 2 * np.cos(np.pi * np.arange(1, size + 1) / (size + 1))
     return (1 / (eigenvalues[:, None] + eigenvalues)).astype(np.float32)
 
 
 @lru_cache(maxsize=4)
 def _resampling(size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Matrices [K, K] of the cubic splines from centres to nodes and from nodes to centres."""
+    """Cubic spline matrices [K, K] from centres to nodes and from nodes to centres."""
     centers = (np.arange(size) + 0.5) / size
     nodes = np.linspace(0, 1, size)
     unit = np.eye(size)

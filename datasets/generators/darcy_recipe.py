@@ -1,4 +1,4 @@
-"""How FNO's Darcy set is made."""
+"""Recipe of FNO's Darcy set."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,33 +13,29 @@ from flare_mesh.datasets.generators.recipe import Recipe, Sample, Target, option
 
 @dataclass(frozen=True)
 class DarcyRecipe(Recipe):
-    """Darcy flow of FNO (arXiv 2010.08895), as its program makes it.
+    """Darcy flow of FNO (arXiv 2010.08895), generated as by FNO's program.
 
     Writes ``piececonst_r421_N1024_smooth1.mat`` (training) and ``..._smooth2.mat`` (test), with the
-    numbers that are asked for, both with ``coeff`` and ``sol`` [num, 421, 421].
+    chosen numbers of samples, both with ``coeff`` and ``sol`` [num, 421, 421].
 
-    -div(a grad u) = 1 on the unit square, u = 0 on its border; a is 12 where a Gaussian field
-    N(0, (-Laplace + 9)^-2) is positive, 3 elsewhere. Values are at the centres of the cells, where
-    the original's are, not on the border; see ``solve_darcy``.
+    -div(a grad u) = 1 on the unit square, u = 0 on its boundary; a is 12 where a Gaussian field
+    N(0, (-Laplace + 9)^-2) is positive, 3 elsewhere. As in the original, values are at the centres
+    of the cells, not on the boundary; see ``solve_darcy``.
 
     Args:
-        num_train: Samples in the training file; None for 1024.
-        num_test: Samples in the test file; None for 1024.
-        num: Samples in both, of which five in six are for training, as the 1000 and 200 that
-            models are compared on; instead of the other two.
+        num_train: Samples in the training file (default: 1024).
+        num_test: Samples in the test file (default: 1024).
+        num: Samples in both files, five in six for training (1000 and 200 are the published
+            benchmark); instead of num_train and num_test.
         resolution: Points along a side.
     """
 
     name: ClassVar = "darcy"
 
-    num_train: int | None = option(
-        None, "samples in the training file (default: 1024)", role="count"
-    )
-    num_test: int | None = option(None, "samples in the test file (default: 1024)", role="count")
-    num: int | None = option(
-        None, "samples in both files, five in six for training; instead of these", role="run"
-    )
-    resolution: int = option(421, "points along a side")
+    num_train: int | None = option(None, role="count")
+    num_test: int | None = option(None, role="count")
+    num: int | None = option(None, role="run")
+    resolution: int = option(421)
 
     def __post_init__(self) -> None:
         num = self.num
@@ -48,7 +44,7 @@ class DarcyRecipe(Recipe):
                 raise ValueError("expected either --num, or --num-train and --num-test (got both)")
             if num < 2:
                 raise ValueError(f"expected --num >= 2, for training and test (got {num})")
-            object.__setattr__(self, "num", None)  # said by the other two from here on
+            object.__setattr__(self, "num", None)  # replaced by the other two
         train, test = (1024, 1024) if num is None else (num * 5 // 6, num - num * 5 // 6)
         if self.num_train is None:
             object.__setattr__(self, "num_train", train)

@@ -1,4 +1,4 @@
-"""How Geo-FNO's elasticity set is made."""
+"""Recipe of Geo-FNO's elasticity set."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,27 +17,28 @@ from flare_mesh.datasets.generators.unit_cell import MODES, UnitCell
 
 @dataclass(frozen=True)
 class ElasticityRecipe(Recipe):
-    """Stress around a void in a hyperelastic cell, of Geo-FNO (arXiv 2207.05209).
+    """Stress around a void in a hyperelastic cell, from Geo-FNO (arXiv 2207.05209).
 
-    Writes ``elasticity/Meshes/Random_UnitCell_{sigma,XY,rr,theta}_10.npy``: von Mises' stress
-    ``sigma`` [972, num] at the points ``XY`` [972, 2, num], the void's radius ``rr`` [42, num] at
-    even angles from 0 to 2 pi, and its coefficients ``theta`` [num, 10].
+    Writes ``elasticity/Meshes/Random_UnitCell_{sigma,XY,rr,theta}_10.npy``: the von Mises stress
+    ``sigma`` [972, num] at the points ``XY`` [972, 2, num], the radius ``rr`` [42, num] of the void
+    at equally spaced angles from 0 to 2 pi, and its coefficients ``theta`` [num, 10].
 
-    Clamped below, pulled above by a traction of 100. As in the authors' finite element program, the
-    rubber is incompressible in plane stress, and the points are the Gauss points of quadratic
-    quadrilaterals, 108 of 9. How their mesh follows the void is not published: here its lines are
-    rays; see ``UnitCell``.
+    The cell is clamped at the bottom and loaded by a traction of 100 at the top. As in the authors'
+    finite element program, the rubber is incompressible in plane stress, and the points are the
+    9 Gauss points of each of 108 quadratic quadrilaterals. The authors do not publish how their
+    mesh follows the void; here its lines are rays; see ``UnitCell``.
 
     Args:
         num: Samples.
-        refine: Into how many each side of the 108 elements is divided before solving. The error of
-            the stress (root mean square) is about 3 % with 1, 0.5 % with 3, and 0.3 % with 5.
+        refine: Elements per side of each of the original 108 elements when solving. The
+            root-mean-square error of the stress is about 3 % with 1, 0.5 % with 3, and 0.3 % with
+            5.
     """
 
     name: ClassVar = "elasticity"
 
-    num: int = option(2000, "samples", role="count")
-    refine: int = option(5, "into how many parts the sides of the original's elements are divided")
+    num: int = option(2000, role="count")
+    refine: int = option(5)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -72,6 +73,6 @@ class ElasticityRecipe(Recipe):
 
 
 def _write_npy(path: Path, files: Sequence[Path], *, key: str, last: bool) -> None:
-    """Samples along the last axis, or the first."""
-    stack = np.concatenate(list(SampleStack(files, key).slabs()), axis=-1)
+    """Write the samples stacked along the last axis, or the first."""
+    stack = np.concatenate(list(SampleStack(files, key).chunks()), axis=-1)
     np.save(path, np.ascontiguousarray(np.moveaxis(stack, 0, -1) if last else stack))

@@ -1,4 +1,4 @@
-"""Writes MAT files of any size without holding them in memory."""
+"""Writer of MAT files of any size with little memory."""
 
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,24 +15,25 @@ _MAX_V5_BYTES = 2**31 - 1
 
 
 class _Whole:
-    """An array in memory, as a stack in one piece."""
+    """An array in memory with the interface of a stack."""
 
     def __init__(self, array: NDArray) -> None:
         self._array = array
         self.shape, self.dtype, self.nbytes = array.shape, array.dtype, array.nbytes
 
-    def slabs(self) -> Iterator[NDArray]:
+    def chunks(self) -> Iterator[NDArray]:
         yield np.asfortranarray(self._array)
 
 
 def write_mat(path: Path, arrays: Mapping[str, SampleStack | NDArray]) -> None:
-    """Writes arrays and stacks of samples as a MAT file of version 5, or 7.3 if one needs it.
+    """Write arrays and stacks of samples as a MAT file of version 5, or 7.3 if one needs it.
 
-    Version 5 holds at most 2 GB an array; version 7.3 is HDF5. The same arrays give the same bytes.
+    Version 5 holds at most 2 GB per array; version 7.3 is HDF5. The same arrays give the same
+    bytes.
 
     Args:
-        path: Where to write.
-        arrays: Of single or double precision, by their names in the file.
+        path: The file to write.
+        arrays: Arrays of single or double precision, by their names in the file.
     """
     stacks = {
         name: array if isinstance(array, SampleStack) else _Whole(array)
@@ -49,7 +50,7 @@ def mat_writer(*keys: str, **arrays: NDArray) -> Callable[[Path, Sequence[Path]]
 
     Args:
         keys: Names of the samples' arrays.
-        arrays: To write besides.
+        arrays: Further arrays to write.
     """
 
     def write(path: Path, files: Sequence[Path]) -> None:
@@ -77,8 +78,8 @@ def _write_v5(path: Path, stacks: Mapping[str, SampleStack | _Whole]) -> None:
             head += struct.pack("<II", code, stack.nbytes)
             padding = -stack.nbytes % 8
             file.write(struct.pack("<II", 14, len(head) + stack.nbytes + padding) + head)
-            for slab in stack.slabs():
-                file.write(slab.T.data)  # Fortran's order
+            for chunk in stack.chunks():
+                file.write(chunk.T.data)  # Fortran order
             file.write(bytes(padding))
 
 
@@ -91,8 +92,8 @@ def _write_v73(path: Path, stacks: Mapping[str, SampleStack | _Whole]) -> None:
             data = file.create_dataset(name, stack.shape[::-1], stack.dtype)
             data.attrs["MATLAB_class"] = np.bytes_(_CLASSES[stack.dtype.str[1:]])
             start = 0
-            for slab in stack.slabs():
-                data[start : start + slab.shape[-1]] = slab.T
-                start += slab.shape[-1]
+            for chunk in stack.chunks():
+                data[start : start + chunk.shape[-1]] = chunk.T
+                start += chunk.shape[-1]
     with path.open("r+b") as file:
         file.write(_header("MATLAB 7.3 MAT-file, written by flare_mesh", 0x0200))

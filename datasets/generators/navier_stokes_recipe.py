@@ -1,4 +1,4 @@
-"""How FNO's Navier-Stokes set is made."""
+"""Recipe of FNO's Navier-Stokes set."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from flare_mesh.choices import check_choice
 from flare_mesh.datasets.generators.mat_file import mat_writer
 from flare_mesh.datasets.generators.random_field import periodic_field
 from flare_mesh.datasets.generators.recipe import Recipe, Sample, Target, option
@@ -15,42 +16,40 @@ from flare_mesh.datasets.generators.recipe import Recipe, Sample, Target, option
 
 @dataclass(frozen=True)
 class NavierStokesRecipe(Recipe):
-    """Forced two-dimensional turbulence of FNO (arXiv 2010.08895).
+    """Forced two-dimensional turbulence, from FNO (arXiv 2010.08895).
 
-    Writes ``NavierStokes_V1e-5_N1200_T20.mat``, with the viscosity, number and time that are asked
-    for: vorticity ``a`` [num, 64, 64] at t = 0 and ``u`` [num, 64, 64, 20] at ``t`` = 1, 2, ...,
-    20, single precision.
+    Writes ``NavierStokes_V1e-5_N1200_T20.mat``, named after the chosen viscosity, number and time:
+    vorticity ``a`` [num, 64, 64] at t = 0 and ``u`` [num, 64, 64, 20] at ``t`` = 1, 2, ..., 20, in
+    single precision.
 
     Forcing 0.1 (sin 2 pi (x + y) + cos 2 pi (x + y)); every fourth point of a grid of 256 x 256 is
-    stored. By default the steps in time are of fourth order and in double precision, which is
-    nearer to the solution than FNO's first-order steps in single precision, and takes a tenth of
-    the time; see ``VorticityFlow``.
+    stored. By default the time steps are of fourth order and in double precision, which is closer
+    to the solution than FNO's first-order steps in single precision, and takes a tenth of the
+    time; see ``VorticityFlow``.
 
     Args:
         num: Samples.
         viscosity: Kinematic viscosity.
-        final_time: Last time that is stored.
-        resolution: Points along a side that are stored.
-        solver_resolution: Points along a side of the solver, a multiple of ``resolution``.
-        scheme: ``"rk4"``, or ``"euler"`` for FNO's.
-        dt: Step in time, of which 1 is a multiple; None for the scheme's.
-        device: ``"cpu"`` or ``"cuda"``.
-        batch_size: Samples that are computed together; None for 1 on a CPU, and 64 on a GPU.
+        final_time: Last stored time.
+        resolution: Stored points along a side.
+        solver_resolution: Points along a side of the solver, a multiple of the resolution.
+        scheme: ``rk4``, or ``euler`` for FNO's first order.
+        dt: Time step, of which 1 is a multiple (default: 5e-3 with rk4, 1e-4 with euler).
+        device: ``cpu`` or ``cuda``.
+        batch_size: Samples that are computed together (default: 1, or 64 on a GPU).
     """
 
     name: ClassVar = "navier-stokes"
 
-    num: int = option(1200, "samples", role="count")
-    viscosity: float = option(1e-5, "kinematic viscosity")
-    final_time: int = option(20, "last time that is stored")
-    resolution: int = option(64, "points along a side that are stored")
-    solver_resolution: int = option(256, "points along a side of the solver")
-    scheme: str = option("rk4", "'rk4', or 'euler' for the original's first order")
-    dt: float | None = option(None, "step in time (default: 5e-3 with rk4, 1e-4 with euler)")
-    device: str = option("cpu", "'cpu' or 'cuda'", role="run")
-    batch_size: int | None = option(
-        None, "samples that are computed together (default: 1, or 64 on a GPU)", role="run"
-    )
+    num: int = option(1200, role="count")
+    viscosity: float = option(1e-5)
+    final_time: int = option(20)
+    resolution: int = option(64)
+    solver_resolution: int = option(256)
+    scheme: str = option("rk4")
+    dt: float | None = option(None)
+    device: str = option("cpu", role="run")
+    batch_size: int | None = option(None, role="run")
 
     def __post_init__(self) -> None:
         import torch
@@ -58,8 +57,7 @@ class NavierStokesRecipe(Recipe):
         from flare_mesh.datasets.generators.vorticity import SCHEMES, count_steps
 
         super().__post_init__()
-        if self.scheme not in SCHEMES:
-            raise ValueError(f"unknown --scheme '{self.scheme}'; choose from {list(SCHEMES)}")
+        check_choice("unknown --scheme", self.scheme, SCHEMES)
         if self.dt is None:
             object.__setattr__(self, "dt", SCHEMES[self.scheme])
         assert self.dt is not None
@@ -80,8 +78,8 @@ class NavierStokesRecipe(Recipe):
                 self.batch_size,
             ),
         ]
-        for fine, expected, got in checks:
-            if not fine:
+        for valid, expected, got in checks:
+            if not valid:
                 raise ValueError(f"expected {expected} (got {got})")
         if self.device != "cpu" and not (
             self.device.split(":")[0] == "cuda" and torch.cuda.is_available()
@@ -90,7 +88,7 @@ class NavierStokesRecipe(Recipe):
 
     @property
     def batch(self) -> int:
-        # A single field stays within the cache of a CPU.
+        # A single field fits into the cache of a CPU.
         return self.batch_size or (1 if self.device == "cpu" else 64)
 
     def targets(self) -> list[Target]:

@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 
 class PlaneSolid:
-    """A solid of nine-node quadrilaterals under dead loads, in total Lagrangian form.
+    """Plane solid of nine-node quadrilaterals under dead loads, in total Lagrangian form.
 
-    Nodes are numbered as the degrees of freedom of scikit-fem's ``ElementQuad2``; every integral
-    is taken by 3 x 3 Gauss points.
+    Nodes are numbered as the degrees of freedom of scikit-fem's ``ElementQuad2``; integrals use
+    3 x 3 Gauss points.
 
     Args:
         mesh: Mesh of the undeformed solid.
-        material: Stress and tangent.
+        material: Material law.
 
     Attributes:
-        basis: scikit-fem's basis of one component of the displacement.
+        basis: scikit-fem's basis of one displacement component.
     """
 
     def __init__(self, mesh: "MeshQuad2", material: RivlinSaunders | None = None) -> None:
@@ -48,7 +48,7 @@ class PlaneSolid:
         return int(self.basis.N)
 
     def edge_force(self, facets: NDArray[np.integer], traction: tuple[float, float]) -> NDArray:
-        """Nodal forces [N, 2] of a uniform traction, per undeformed length, on boundary facets."""
+        """Nodal forces [N, 2] of a uniform traction per undeformed length on boundary facets."""
         from skfem import ElementQuad2, FacetBasis, LinearForm
 
         edge = FacetBasis(self.basis.mesh, ElementQuad2(), facets=facets, intorder=4)
@@ -56,7 +56,7 @@ class PlaneSolid:
         return shares[:, None] * np.asarray(traction)
 
     def internal_force(self, displacement: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Nodal forces [N, 2] that hold the solid in a displacement [N, 2]."""
+        """Internal nodal forces [N, 2] at a displacement [N, 2]."""
         deformation = self._deformation(displacement)
         stress = self.material.stress(_right_cauchy(deformation))
         return self._assemble_force(deformation, stress)
@@ -70,13 +70,13 @@ class PlaneSolid:
         rtol: float = 1e-9,
         max_iterations: int = 25,
     ) -> NDArray[np.float64]:
-        """The displacement under nodal forces, by Newton's method.
+        """Displacement under nodal forces, by Newton's method.
 
         Args:
             load: Nodal forces.
-            fixed: Nodes that keep the displacement they start from.
-            displacement: Where to start; zero by default.
-            rtol: Residual at which it stops, relative to the nodal forces within the solid.
+            fixed: Nodes whose initial displacement is prescribed.
+            displacement: Initial displacement; zero by default.
+            rtol: Residual at which the iteration stops, relative to the nodal forces.
             max_iterations: Limit of iterations.
 
         Shapes:
@@ -92,7 +92,7 @@ class PlaneSolid:
         for _ in range(max_iterations):
             deformation = self._deformation(result)
             if not (np.linalg.det(deformation) > 0).all():
-                break  # turned inside out
+                break  # inverted elements
             right_cauchy = _right_cauchy(deformation)
             stress = self.material.stress(right_cauchy)
             internal = self._assemble_force(deformation, stress)
@@ -102,7 +102,7 @@ class PlaneSolid:
                 return result
             matrix = self._stiffness(deformation, stress, self.material.tangent(right_cauchy))
             matrix = matrix[free][:, free].tocsc()
-            # Symmetric, so that the ordering and the pivots can be, too.
+            # The matrix is symmetric: symmetric ordering and pivots.
             factors = splu(
                 matrix,
                 permc_spec="MMD_AT_PLUS_A",
@@ -121,7 +121,7 @@ class PlaneSolid:
         cells: NDArray[np.integer],
         local: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """Von Mises' stress [P] at the local coordinates [P, 2] in [0, 1]^2 of ``cells`` [P]."""
+        """Von Mises stress [P] at the local coordinates [P, 2] in [0, 1]^2 of ``cells`` [P]."""
         points = local.T[:, :, None]
         gradients = np.stack(
             [
@@ -134,12 +134,12 @@ class PlaneSolid:
         return von_mises(deformation, self.material.stress(_right_cauchy(deformation)))
 
     def _deformation(self, displacement: NDArray[np.float64]) -> NDArray[np.float64]:
-        """F [E, 9, 2, 2] at the Gauss points."""
+        """Deformation gradient F [E, 9, 2, 2] at the Gauss points."""
         moved = np.swapaxes(displacement[self._nodes], 1, 2)[:, None]  # [E, 1, 2, 9]
         return np.eye(2) + moved @ self._gradients
 
     def _weighted(self, stress: NDArray[np.float64]) -> NDArray[np.float64]:
-        """S times the Gauss points' areas, [E, 9, 2, 2]."""
+        """Second Piola-Kirchhoff stress times the quadrature weights, [E, 9, 2, 2]."""
         return (self._weights[..., None] * stress)[..., SYMMETRIC]
 
     def _assemble_force(self, deformation, stress) -> NDArray[np.float64]:
@@ -152,11 +152,11 @@ class PlaneSolid:
         cells, points = self._weights.shape
         gx, gy = self._gradients[..., 0, None], self._gradients[..., 1, None]  # [E, 9, 9, 1]
         fx, fy = deformation[..., None, :, 0], deformation[..., None, :, 1]  # [E, 9, 1, 2]
-        # Strain by E11, E22, 2 E12 from the nodal displacements.
+        # Strain-displacement matrix of E11, E22, 2 E12.
         strain = np.stack([gx * fx, gy * fy, gx * fy + gy * fx], axis=2)
         strain = strain.reshape(cells, points, 3, 18)
-        turned = (self._weights[..., None, None] * tangent) @ strain
-        element = np.swapaxes(strain.reshape(cells, -1, 18), 1, 2) @ turned.reshape(cells, -1, 18)
+        stresses = (self._weights[..., None, None] * tangent) @ strain
+        element = np.swapaxes(strain.reshape(cells, -1, 18), 1, 2) @ stresses.reshape(cells, -1, 18)
         pulled = self._gradients @ self._weighted(stress)
         geometric = np.einsum("eqaj,eqbj->eab", self._gradients, pulled, optimize=True)
         for i in range(2):
@@ -172,7 +172,7 @@ def _gradient(fields: tuple["DiscreteField", ...]) -> NDArray[np.float64]:
 
 
 def _right_cauchy(deformation: NDArray[np.float64]) -> NDArray[np.float64]:
-    """C = F^T F as C11, C22, C12."""
+    """Right Cauchy-Green tensor C = F^T F as C11, C22, C12."""
     first, second = deformation[..., 0], deformation[..., 1]
     products = ((first, first), (second, second), (first, second))
     return np.stack([np.einsum("...i,...i->...", a, b) for a, b in products], axis=-1)

@@ -8,13 +8,13 @@ from scipy import fft
 def neumann_field(
     rng: np.random.Generator, size: int, *, alpha: float = 2.0, tau: float = 3.0
 ) -> NDArray[np.float64]:
-    """A sample of N(0, tau^(2 alpha - 2) (-Laplace + tau^2)^-alpha), zero normal derivative.
+    """Sample of N(0, tau^(2 alpha - 2) (-Laplace + tau^2)^-alpha) with zero normal derivative.
 
-    The constant mode is left out, as in FNO's generator (arXiv 2010.08895). Values at the centres
-    of the cells, (i + 1/2) / size. A finer grid shows the same sample with more modes.
+    Without the constant mode, as in FNO's generator (arXiv 2010.08895). Values at the centres of
+    the cells, (i + 1/2) / size. A finer grid gives the same sample with more modes.
 
     Args:
-        rng: Source of the coefficients.
+        rng: Random number generator.
         size: Cells along a side.
         alpha: Smoothness.
         tau: Inverse length scale.
@@ -32,14 +32,14 @@ def neumann_field(
 def periodic_field(
     rng: np.random.Generator, size: int, *, alpha: float = 2.5, tau: float = 7.0
 ) -> NDArray[np.float64]:
-    """A periodic sample of N(0, tau^(2 alpha - 2) (-Laplace + tau^2)^-alpha).
+    """Periodic sample of N(0, tau^(2 alpha - 2) (-Laplace + tau^2)^-alpha).
 
-    The constant mode is left out. The covariance is that of FNO's program (arXiv 2010.08895); its
-    text has the factor tau^((2 alpha - 2) / 2). Values at i / size. A finer grid shows the same
+    Without the constant mode. The covariance is that of FNO's program (arXiv 2010.08895); the
+    paper has the factor tau^((2 alpha - 2) / 2). Values at i / size. A finer grid gives the same
     sample with more modes.
 
     Args:
-        rng: Source of the coefficients.
+        rng: Random number generator.
         size: Points along a side.
         alpha: Smoothness.
         tau: Inverse length scale.
@@ -47,7 +47,7 @@ def periodic_field(
     Shapes:
         Returns [size, size].
     """
-    limit = (size - 1) // 2  # a mode of size / 2 would lack its partner
+    limit = (size - 1) // 2  # the mode size / 2 has no conjugate
     numbers = np.arange(-limit, limit + 1)
     first, second = (k.ravel() for k in np.meshgrid(numbers, numbers, indexing="ij"))
     spectrum = _spectrum(4 * np.pi**2 * (first**2 + second**2), alpha, tau, tau ** (alpha - 1))
@@ -60,7 +60,7 @@ def periodic_field(
 def _spectrum(
     eigenvalues: NDArray[np.floating], alpha: float, tau: float, scale: float
 ) -> NDArray[np.float64]:
-    """Standard deviations of the coefficients; none for the constant mode."""
+    """Standard deviations of the coefficients; zero for the constant mode."""
     return np.where(eigenvalues > 0, scale * (eigenvalues + tau**2) ** (-alpha / 2), 0)
 
 
@@ -69,7 +69,7 @@ def _normals(
 ) -> NDArray[np.float64]:
     """Two normal numbers for each pair of wave numbers, [2, len(first)].
 
-    They are drawn from the lowest pair of wave numbers up, so that a finer grid only adds some.
+    The order of the draws is that of the wave numbers, so that a finer grid only adds draws.
     """
     order = np.lexsort((second, first, np.maximum(abs(first), abs(second))))
     drawn = np.empty((len(first), 2))

@@ -1,4 +1,4 @@
-"""What a data set is made of: the base of all recipes."""
+"""Base class of the recipes of data sets."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ class Sample(NamedTuple):
 
     Attributes:
         split: 0 for the training file, 1 for the test file; 0 where one file holds both.
-        number: Its place in the file.
+        number: Its row in the file.
     """
 
     split: int
@@ -30,9 +30,9 @@ class Target(NamedTuple):
     """One file of a data set.
 
     Attributes:
-        path: Below the folder of the data set.
-        samples: What it holds, in this order.
-        write: Writes it to a path, from the files of its samples.
+        path: Path below the folder of the data set.
+        samples: Samples of the file, in order.
+        write: Writes the file to a path, from the files of its samples.
     """
 
     path: str
@@ -40,32 +40,30 @@ class Target(NamedTuple):
     write: Callable[[Path, Sequence[Path]], None]
 
 
-def option(default: Any, help: str, *, role: str = "content", **more: Any) -> Any:
-    """A field of a recipe, which is an option of the command.
+def option(default: Any, *, role: str = "content") -> Any:
+    """A field of a recipe and option of the command, described in the recipe's docstring.
 
     Args:
-        default: Its default.
-        help: What the command says of it.
-        role: ``"content"`` if it changes the samples; ``"count"`` if it only says how many there
-            are; ``"run"`` if it says how they are computed.
-        more: Arguments of ``argparse``.
+        default: Default value.
+        role: ``"content"`` if it changes the samples, ``"count"`` if it only changes their number,
+            ``"run"`` if it only changes how they are computed.
     """
-    return field(default=default, metadata={"help": help, "role": role, **more})
+    return field(default=default, metadata={"role": role})
 
 
 @dataclass(frozen=True)
 class Recipe(ABC):
-    """What decides the content of a data set.
+    """Options that determine the content of a data set.
 
-    A sample depends on the options of role ``"content"`` and on its place alone.
+    A sample depends on the options of role ``"content"`` and on its row alone.
 
     Args:
-        seed: Of all samples.
+        seed: Seed of all samples.
     """
 
     name: ClassVar[str]
 
-    seed: int = option(0, "of all samples")
+    seed: int = option(0)
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -75,7 +73,7 @@ class Recipe(ABC):
                 raise ValueError(f"expected --{f.replace('_', '-')} >= 1 (got {getattr(self, f)})")
 
     def counts(self) -> dict[str, int]:
-        """The options that only say how many samples there are."""
+        """The options that only change the number of samples."""
         return {name: getattr(self, name) for name in self._fields("count")}
 
     @abstractmethod
@@ -84,27 +82,27 @@ class Recipe(ABC):
 
     @abstractmethod
     def make(self, samples: Sequence[Sample]) -> Iterator[Mapping[str, NDArray]]:
-        """The arrays of each of the samples, which are made together.
+        """Compute the arrays of each sample of a batch.
 
         Raises:
-            ValueError: If the options do not allow it.
+            ValueError: If the solution is unstable with these options.
             RuntimeError: If a solver fails.
         """
 
     @property
     def batch(self) -> int:
-        """How many samples are made together."""
+        """Number of samples that are computed together."""
         return 1
 
     def batches(self) -> list[list[Sample]]:
-        """All samples, in batches that depend on their places only."""
+        """All samples, in batches that depend on their rows only."""
         found: dict[tuple[int, int], list[Sample]] = {}
         for sample in dict.fromkeys(s for target in self.targets() for s in target.samples):
             found.setdefault((sample.split, sample.number // self.batch), []).append(sample)
         return list(found.values())
 
     def rng(self, sample: Sample) -> np.random.Generator:
-        """The random numbers of a sample."""
+        """Random number generator of a sample."""
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=sample))
 
     def content(self) -> dict[str, Any]:

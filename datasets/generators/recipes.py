@@ -1,4 +1,4 @@
-"""Published data sets that can be made anew, by name."""
+"""Recipes of published data sets, by name."""
 
 from flare_mesh.datasets.generators.darcy_recipe import DarcyRecipe
 from flare_mesh.datasets.generators.elasticity_recipe import ElasticityRecipe

@@ -1,4 +1,4 @@
-"""The record of a data set: with which options it was begun, and what is done."""
+"""Record of a data set: the options that it was started with, and its finished files."""
 
 import json
 from pathlib import Path
@@ -11,19 +11,19 @@ from flare_mesh.files import atomic_path, check_folder
 def open_record(
     record: Path, recipe: Recipe, resume: bool, *, begun: bool
 ) -> tuple[dict[str, int], dict[str, int]]:
-    """Checks the folder that a record is in, and starts the record of a new data set.
+    """Check the folder of a record, and write the record of a new data set.
 
     Args:
         record: The record's file.
-        recipe: What is to be made.
-        resume: Whether a data set that was begun is to be gone on with.
+        recipe: Recipe of the data set.
+        resume: Whether a data set that was started may be continued.
         begun: Whether there are samples.
 
     Returns:
-        Sizes of the files that an earlier run finished, and how many samples they hold.
+        Sizes of the files that an earlier run finished, and their numbers of samples.
 
     Raises:
-        ValueError: If the folder is in use and not to be resumed, was begun with other options, or
+        ValueError: If the folder is in use without ``resume``, was started with other options, or
             holds a finished set of more samples; or if the record is damaged.
     """
     check_folder(record)
@@ -43,7 +43,7 @@ def open_record(
     differing = [key for key in wanted if settings.get(key) != wanted[key]]
     if differing:
         raise ValueError(
-            f"{out}: was begun with other options ("
+            f"{out}: was started with other options ("
             + ", ".join(f"{k} = {settings.get(k)}, now {wanted[k]}" for k in differing)
             + "); use the same ones or choose another --out"
         )
@@ -58,7 +58,7 @@ def open_record(
 
 
 def _read(record: Path) -> tuple[dict[str, Any], dict[str, int], dict[str, int]]:
-    """The options that a set was begun with; how many samples are finished, and files' sizes."""
+    """The options that a set was started with, its finished samples and sizes of files."""
     if not record.is_file():
         return {}, {}, {}
     try:
@@ -75,7 +75,7 @@ def _read(record: Path) -> tuple[dict[str, Any], dict[str, int], dict[str, int]]
 
 
 def write_record(record: Path, recipe: Recipe, files: dict[str, int]) -> None:
-    """Writes the options of a data set; once it is done, how many samples, and files' sizes."""
+    """Write the options of a data set; with ``files``, also its samples and sizes of files."""
     content = {
         "recipe": recipe.name,
         "settings": recipe.content(),

@@ -6,16 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 SYMMETRIC = np.array([[0, 2], [2, 1]])
-"""Where the components of a symmetric tensor stand among 11, 22, 12."""
+"""Indices of the components of a symmetric tensor among 11, 22, 12."""
 
 
 @dataclass(frozen=True)
 class RivlinSaunders:
-    """W = c1 (I1 - 3) + c2 (I2 - 3), incompressible, in plane stress (Pascon 2019).
+    """Rivlin-Saunders rubber W = c1 (I1 - 3) + c2 (I2 - 3) in plane stress (Pascon 2019).
 
-    The thickness follows the plane deformation, C33 = 1 / det C, and the pressure follows from
-    sigma33 = 0, so that the plane components of C are free. The initial shear modulus is
-    2 (c1 + c2).
+    Incompressibility gives the thickness, C33 = 1 / det C, and sigma33 = 0 the pressure, so that
+    the plane components of C are independent. The initial shear modulus is 2 (c1 + c2).
 
     Args:
         c1: First modulus, in the unit of the stress.
@@ -37,27 +36,27 @@ class RivlinSaunders:
         return 2 * (plain[..., None] * _UNIT + other[..., None] * inverse)
 
     def tangent(self, right_cauchy: NDArray[np.float64]) -> NDArray[np.float64]:
-        """dS / dE, where E = (C - 1) / 2, by E11, E22, 2 E12.
+        """Tangent dS / dE with E = (C - 1) / 2, by E11, E22, 2 E12.
 
         Shapes:
             right_cauchy [..., 3] as C11, C22, C12. Returns [..., 3, 3].
         """
         inverse, det, trace = _invariants(right_cauchy)
         i11, i22, i12 = np.moveaxis(inverse, -1, 0)
-        turned = np.empty((*det.shape, 3, 3))  # of C^-1 dE C^-1
-        turned[..., 0, 0] = i11**2
-        turned[..., 1, 1] = i22**2
-        turned[..., 0, 1] = turned[..., 1, 0] = i12**2
-        turned[..., 0, 2] = turned[..., 2, 0] = i11 * i12
-        turned[..., 1, 2] = turned[..., 2, 1] = i12 * i22
-        turned[..., 2, 2] = (i11 * i22 + i12**2) / 2
+        product = np.empty((*det.shape, 3, 3))  # of C^-1 dE C^-1
+        product[..., 0, 0] = i11**2
+        product[..., 1, 1] = i22**2
+        product[..., 0, 1] = product[..., 1, 0] = i12**2
+        product[..., 0, 2] = product[..., 2, 0] = i11 * i12
+        product[..., 1, 2] = product[..., 2, 1] = i12 * i22
+        product[..., 2, 2] = (i11 * i22 + i12**2) / 2
         mixed = _UNIT[:, None] * inverse[..., None, :]
         square = inverse[..., :, None] * inverse[..., None, :]
         rest = (self.c1 + self.c2 * trace) / det
         return 4 * (
             (self.c2 * det + rest)[..., None, None] * square
             - (self.c2 / det)[..., None, None] * (mixed + np.swapaxes(mixed, -1, -2))
-            - (self.c2 * det - rest)[..., None, None] * turned
+            - (self.c2 * det - rest)[..., None, None] * product
         )
 
 
@@ -74,7 +73,7 @@ def _invariants(right_cauchy):
 def von_mises(
     deformation: NDArray[np.float64], second_piola: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Von Mises' stress of the Cauchy stress F S F^T in plane stress.
+    """Von Mises stress of the Cauchy stress F S F^T in plane stress.
 
     Shapes:
         deformation F [..., 2, 2]; second_piola [..., 3] as S11, S22, S12. Returns [...].

@@ -1,4 +1,4 @@
-"""Samples as one file each, and stacks of them that are larger than the memory."""
+"""Samples in one file each, and stacks of samples that exceed the memory."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -8,22 +8,22 @@ from numpy.typing import NDArray
 
 from flare_mesh.files import atomic_path
 
-_TOGETHER = 64
+_FILES_AT_A_TIME = 64
 
 
 def write_sample(path: Path, arrays: Mapping[str, NDArray]) -> None:
-    """Writes the arrays of a sample, whole or not at all; the same arrays give the same bytes."""
+    """Write the arrays of a sample atomically; the same arrays give the same bytes."""
     with atomic_path(path) as temporary:
         np.savez(temporary, allow_pickle=False, **arrays)
 
 
 class SampleStack:
-    """One array of many samples, stacked along the first axis, and read by pieces.
+    """One array of many samples, stacked along the first axis and read in chunks.
 
     Args:
         files: The samples' files.
-        key: Name of the array in each of them.
-        max_bytes: Size of the pieces.
+        key: Name of the array in each file.
+        max_bytes: Size of the chunks.
 
     Attributes:
         shape: [samples, ...].
@@ -45,23 +45,23 @@ class SampleStack:
     def nbytes(self) -> int:
         return int(np.prod(self.shape)) * self.dtype.itemsize
 
-    def slabs(self) -> Iterator[NDArray]:
-        """Consecutive pieces along the last axis, [samples, ..., n], in Fortran's order.
+    def chunks(self) -> Iterator[NDArray]:
+        """Consecutive chunks along the last axis, [samples, ..., n], in Fortran order.
 
-        One after the other, they are the whole stack in Fortran's order.
+        Their concatenation is the whole stack in Fortran order.
         """
         last = self.shape[-1]
         width = max(1, self._max_bytes * last // self.nbytes)
         for start in range(0, last, width):
             stop = min(start + width, last)
-            slab = np.empty((*self.shape[:-1], stop - start), self.dtype, order="F")
-            # Several at once, so that neighbours in memory are written together.
-            for i in range(0, len(self._files), _TOGETHER):
-                files = self._files[i : i + _TOGETHER]
-                slab[i : i + _TOGETHER] = [
+            chunk = np.empty((*self.shape[:-1], stop - start), self.dtype, order="F")
+            # Several files at a time, so that adjacent memory is written together.
+            for i in range(0, len(self._files), _FILES_AT_A_TIME):
+                files = self._files[i : i + _FILES_AT_A_TIME]
+                chunk[i : i + _FILES_AT_A_TIME] = [
                     self._read(file, self.shape[1:])[..., start:stop] for file in files
                 ]
-            yield slab
+            yield chunk
 
     def _read(self, file: Path, shape: tuple[int, ...] | None = None) -> NDArray:
         with np.load(file, allow_pickle=False) as sample:

@@ -12,24 +12,25 @@ if TYPE_CHECKING:
     from skfem import MeshQuad2
 
 AROUND, ACROSS = 36, 3
-"""Elements around the void, and from the void to the border: 108 of 9 Gauss points, 972 points."""
+"""Elements around the void, and from the void to the boundary: 108 with 9 Gauss points each."""
 
 MODES = 5
-"""Waves around the void."""
+"""Fourier modes of the void's radius."""
 
 TRACTION = (0.0, 100.0)
-"""On the upper side, per undeformed length."""
+"""Traction on the upper side, per undeformed length."""
 
 
 @dataclass(frozen=True)
 class UnitCell:
     """The square [0, 1]^2 with a void r(phi) = 0.2 + 0.2 / (1 + exp(r~)) at its centre.
 
-    r~ ~ N(0, 4^2 (-Laplace + 3^2)^-1) on the angle, by the first five pairs of its Karhunen-Loève
-    expansion in sines and cosines of unit norm on [0, 2 pi] (Geo-FNO, arXiv 2207.05209).
+    r~ ~ N(0, 4^2 (-Laplace + 3^2)^-1) over the angle, with the first five pairs of its
+    Karhunen-Loève expansion in sines and cosines of unit norm on [0, 2 pi] (Geo-FNO, arXiv
+    2207.05209).
 
     Args:
-        theta: Coefficients [10] of variance 1: cosine and sine of phi, of 2 phi, ...
+        theta: Coefficients [10] of variance 1, of cos phi, sin phi, cos 2 phi, ...
 
     Raises:
         ValueError: If there are not 10 coefficients.
@@ -42,7 +43,7 @@ class UnitCell:
             raise ValueError(f"expected {2 * MODES} coefficients (got {np.shape(self.theta)})")
 
     def radius(self, angle: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The void's radius at angles phi, in [0.2, 0.4]."""
+        """Radius of the void at angles phi, in [0.2, 0.4]."""
         mode = np.arange(1, MODES + 1)
         deviation = 4 / np.sqrt((mode**2 + 9) * np.pi)
         phase = mode * np.asarray(angle)[..., None]
@@ -53,24 +54,26 @@ class UnitCell:
         """Points [..., 2] on rays from the centre.
 
         Args:
-            across: 0 on the void, 1 on the square's border.
-            around: From 0 to 4 along the border, anticlockwise from its lower right corner, a side
-                per unit.
+            across: 0 on the void, 1 on the square's boundary.
+            around: From 0 to 4 along the boundary, anticlockwise from its lower right corner, one
+                side per unit.
         """
         side, place = np.divmod(around, 1.0)
         place = place - 0.5
-        # The right side, turned by quarters.
+        # The right side, rotated by multiples of 90 degrees.
         x, y = np.full_like(place, 0.5), place
-        for turn in range(1, 4):
-            turned = side % 4 >= turn
-            x, y = np.where(turned, -y, x), np.where(turned, x, y)
+        for number in range(1, 4):
+            rotate = side % 4 >= number
+            x, y = np.where(rotate, -y, x), np.where(rotate, x, y)
         border = np.stack([x, y], axis=-1)
         inner = self.radius(np.arctan2(y, x)) / np.hypot(x, y)
         return 0.5 + border * (inner + (1 - inner) * across)[..., None]
 
     def mesh(self, refine: int = 1) -> "MeshQuad2":
-        """Quadratic elements, AROUND refine x ACROSS refine; cell i ACROSS refine + j is the
-        j-th outwards of the i-th ray."""
+        """Mesh of AROUND refine x ACROSS refine quadratic elements.
+
+        Cell i ACROSS refine + j is the j-th outward cell on the i-th ray.
+        """
         from skfem import Dofs, ElementQuad2, MeshQuad, MeshQuad2
 
         around, across = AROUND * refine, ACROSS * refine
@@ -87,7 +90,7 @@ class UnitCell:
         return MeshQuad2(points, corner)
 
     def solve(self, refine: int = 1) -> tuple[PlaneSolid, NDArray[np.float64]]:
-        """The solid and its displacement [N, 2], clamped below, under the traction above."""
+        """The solid and its displacement [N, 2], clamped at the bottom, loaded at the top."""
         solid = PlaneSolid(self.mesh(refine))
         top = solid.basis.mesh.facets_satisfying(
             lambda x: np.isclose(x[1], 1), boundaries_only=True
@@ -96,7 +99,7 @@ class UnitCell:
         return solid, solid.solve(solid.edge_force(top, TRACTION), clamped)
 
     def stress(self, refine: int = 1) -> NDArray[np.float64]:
-        """Von Mises' stress [972] at :meth:`points`, in the unit of the traction."""
+        """Von Mises stress [972] at :meth:`points`, in the unit of the traction."""
         solid, displacement = self.solve(refine)
         i, j, local = _gauss_points()
         i, j, local = i * refine, j * refine, local * refine
@@ -105,13 +108,13 @@ class UnitCell:
         return solid.von_mises(displacement, cells, local - inside)
 
     def points(self) -> NDArray[np.float64]:
-        """The 972 points [972, 2]: the Gauss points of the unrefined mesh."""
+        """Gauss points [972, 2] of the unrefined mesh."""
         i, j, local = _gauss_points()
         return self.position((j + local[:, 0]) / ACROSS, (i + local[:, 1]) * 4 / AROUND)
 
 
 def _gauss_points() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Row i around and j across of the elements, and local coordinates [972, 2] in them."""
+    """Element numbers i around and j across, and local coordinates [972, 2] in the elements."""
     place = 0.5 + np.sqrt(0.15) * np.arange(-1, 2)
     local = np.stack(np.meshgrid(place, place, indexing="ij"), axis=-1).reshape(9, 2)
     i, j = (np.repeat(index.ravel(), 9) for index in np.indices((AROUND, ACROSS)))

@@ -1,4 +1,4 @@
-"""Two-dimensional incompressible flow in the periodic unit square, by its vorticity."""
+"""Two-dimensional incompressible flow in the periodic unit square, in vorticity form."""
 
 import math
 from collections.abc import Iterator
@@ -6,12 +6,14 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from flare_mesh.choices import check_choice
+
 SCHEMES = {"rk4": 5e-3, "euler": 1e-4}
-"""Schemes for the advection, and their steps in time."""
+"""Time integration schemes, and their default time steps."""
 
 
 def count_steps(interval: float, dt: float) -> int:
-    """How many steps of ``dt`` an interval has.
+    """Number of steps of ``dt`` in an interval.
 
     Raises:
         ValueError: If it is not a whole number.
@@ -23,22 +25,23 @@ def count_steps(interval: float, dt: float) -> int:
 
 
 class VorticityFlow:
-    """dw/dt + u . grad w = nu Laplace w + f, div u = 0, on [0, 1]^2, pseudo-spectrally.
+    """Pseudo-spectral solver of dw/dt + u . grad w = nu Laplace w + f, div u = 0, on [0, 1]^2.
 
-    The advection is taken as d_x d_y (v^2 - u^2) + (d_xx - d_yy) u v (Basdevant 1983): two real
-    transforms each way. Wave numbers from a third of ``size`` up are left out, so that the products
-    are free of aliasing. The mean vorticity does not enter and stays.
+    The advection has the form d_x d_y (v^2 - u^2) + (d_xx - d_yy) u v (Basdevant 1983), with two
+    real transforms in each direction. Wave numbers of at least a third of ``size`` are cut off,
+    against aliasing. The mean vorticity has no influence and does not change.
 
-    Schemes: ``"rk4"``, fourth order, with the viscous term integrated exactly; ``"euler"``, that of
-    FNO's program (arXiv 2010.08895): explicit first order, the viscous term by Crank-Nicolson.
+    Schemes: ``"rk4"``, fourth order, with the viscous term integrated exactly; ``"euler"``, the
+    scheme of FNO's program (arXiv 2010.08895), explicit first order with a Crank-Nicolson viscous
+    term.
 
     Args:
         size: Points along a side.
         viscosity: nu.
         scheme: ``"rk4"`` or ``"euler"``.
-        dt: Step in time.
-        forcing: f at the points i / size [size, size]; None for none.
-        device: Where to compute; in double precision.
+        dt: Time step; None for the default of the scheme.
+        forcing: f at the points i / size [size, size]; None for zero.
+        device: Device of the computation, in double precision.
 
     Raises:
         ValueError: If the scheme is unknown.
@@ -54,25 +57,24 @@ class VorticityFlow:
         forcing: Tensor | None = None,
         device: str | torch.device = "cpu",
     ) -> None:
-        if scheme not in SCHEMES:
-            raise ValueError(f"unknown scheme '{scheme}'; choose from {list(SCHEMES)}")
+        check_choice("unknown scheme", scheme, SCHEMES)
         self.size = size
         self.dt = SCHEMES[scheme] if dt is None else dt
         self.device = torch.device(device)
         self._limit = (size - 1) // 3
         kx = torch.fft.fftfreq(size, 1 / size, dtype=torch.float64)[:, None]
         ky = torch.arange(self._limit + 1, dtype=torch.float64)
-        kept = (kx.abs() <= self._limit).double().expand(-1, self._limit + 1)
+        resolved = (kx.abs() <= self._limit).double().expand(-1, self._limit + 1)
         x, y = 2 * math.pi * kx, 2 * math.pi * ky
         laplacian = x**2 + y**2
         inverse = torch.where(laplacian > 0, 1 / laplacian, 0)
-        # Complex like what they multiply, so that nothing is converted at every step.
-        self._kept = self._factor(kept)
+        # Complex factors avoid a conversion at every step.
+        self._resolved = self._factor(resolved)
         self._velocity = self._factor(torch.stack([1j * y * inverse, -1j * x * inverse]))
-        self._advection = self._factor(torch.stack([x**2 - y**2, x * y]) * kept)
+        self._advection = self._factor(torch.stack([x**2 - y**2, x * y]) * resolved)
         self._forcing = None
         if forcing is not None:
-            self._forcing = self._to_waves(forcing.to(self.device)) * self._kept
+            self._forcing = self._to_waves(forcing.to(self.device)) * self._resolved
         if scheme == "euler":
             half = self.dt * viscosity * laplacian / 2
             self._old = self._factor((1 - half) / (1 + half))
@@ -92,26 +94,26 @@ class VorticityFlow:
         """The vorticity at ``interval``, 2 ``interval``, ..., ``times`` ``interval``.
 
         Args:
-            vorticity: At t = 0, at the points i / size; it is stripped of its high wave numbers.
-            times: How many times.
-            interval: Time between two of them, a multiple of the step.
+            vorticity: Initial vorticity at the points i / size; its high wave numbers are cut off.
+            times: Number of times.
+            interval: Time between two results, a multiple of the time step.
 
         Shapes:
             vorticity and each result [..., size, size].
 
         Raises:
-            ValueError: If the interval is not a multiple of the step, or the step is too large for
-                the scheme to be stable.
+            ValueError: If the interval is not a multiple of the time step, or the scheme is
+                unstable with this time step.
         """
         steps = count_steps(interval, self.dt)
-        waves = self._to_waves(vorticity.to(self.device)) * self._kept
+        waves = self._to_waves(vorticity.to(self.device)) * self._resolved
         for i in range(times):
             for _ in range(steps):
                 waves = self._step(waves)
             points = self._to_points(waves)
             if not points.isfinite().all():
                 raise ValueError(
-                    f"the flow grows without bound before t = {(i + 1) * interval:g} with "
+                    f"the solution is unstable before t = {(i + 1) * interval:g} with "
                     f"dt = {self.dt:g}; use a smaller dt"
                 )
             yield points
@@ -127,7 +129,7 @@ class VorticityFlow:
         return torch.fft.irfft(torch.fft.ifft(waves, dim=-2), n=self.size, dim=-1)
 
     def _change(self, waves: Tensor) -> Tensor:
-        """f - u . grad w."""
+        """Right-hand side f - u . grad w without the viscous term."""
         velocity = self._to_points(self._velocity * waves.unsqueeze(-3))
         u, v = velocity.unbind(-3)
         products = torch.empty_like(velocity)

@@ -9,8 +9,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from flare_mesh.io.mesh_formats import READABLE_SUFFIXES, check_mesh_file
-from flare_mesh.io.mesh_references import XDMF_SUFFIXES, inside, referenced_files
+from flare_mesh.io.external_references import referenced_files, resolve_below
+from flare_mesh.io.mesh_file_check import check_mesh_file
+from flare_mesh.io.mesh_formats import READABLE_SUFFIXES, XDMF_SUFFIXES
 from flare_mesh.io.xdmf_series import is_xdmf_series, xdmf_times
 
 _NUMBERED = re.compile(r"^(.*?)[._-]*(\d+)$")
@@ -140,7 +141,7 @@ def series_steps(file: Path, root: Path | None = None) -> tuple[MeshStep, ...]:
     steps = []
     for time, name in sorted(found):
         below = os.path.relpath(file.parent / name, root)
-        inside(root, below, file)
+        resolve_below(root, below, file)
         steps.append(MeshStep(str(root / below), None, time))
     return tuple(steps)
 
@@ -183,7 +184,9 @@ def _without_pieces(root: Path, files: list[str]) -> tuple[list[str], list[CaseF
             path = Path(file)
             try:
                 check_mesh_file(path)
-                pieces |= {inside(path.parent, name, path) for name in referenced_files(path)}
+                pieces |= {
+                    resolve_below(path.parent, name, path) for name in referenced_files(path)
+                }
             except (ValueError, OSError) as error:
                 damaged[file] = CaseFiles(_name(root, file), root, (), str(error))
     if pieces or damaged:

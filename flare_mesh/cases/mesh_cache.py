@@ -19,7 +19,8 @@ from flare_mesh.cases.case_files import MeshStep, path_below
 from flare_mesh.cases.recipe import CaseRecipe
 from flare_mesh.files import atomic_path
 from flare_mesh.io.arrays import MAX_BYTES, read_npz
-from flare_mesh.io.mesh_references import REFERENCING_SUFFIXES, inside, referenced_files
+from flare_mesh.io.external_references import referenced_files, resolve_below
+from flare_mesh.io.mesh_formats import REFERENCING_SUFFIXES
 from flare_mesh.mesh import MeshData
 
 # Raise when the cached arrays of a recipe change, so that older caches are not used.
@@ -86,7 +87,9 @@ class MeshCache:
         stats = [os.stat(step.file)]
         if step.file.lower().endswith(REFERENCING_SUFFIXES):
             source = Path(step.file)
-            files = [inside(source.parent, name, source) for name in referenced_files(source)]
+            files = [
+                resolve_below(source.parent, name, source) for name in referenced_files(source)
+            ]
             stats += [file.stat() for file in files if file.exists()]
         return [number for stat in stats for number in (stat.st_size, stat.st_mtime_ns)]
 

@@ -4,10 +4,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from flare_mesh.choices import nearest
 from flare_mesh.commands.benchmark_results import draw_results, write_tables
 from flare_mesh.commands.benchmark_runs import finish_run, result_of, step_seconds
-from flare_mesh.configs import config_names, config_path
+from flare_mesh.configs import find_config
 from flare_mesh.files import check_folder
 from flare_mesh.models import MODELS
 from flare_mesh.training.build import check_model
@@ -167,14 +166,7 @@ def _merge(base: dict[str, Any], recipe: dict[str, Any]) -> dict[str, Any]:
 def _read_config(name: str) -> dict[str, Any]:
     import yaml
 
-    path = Path(name)
-    if not path.is_file():
-        if name not in config_names():
-            known = [*MODELS, *config_names()]
-            raise FileNotFoundError(
-                f"{name}: no such model or configuration; {nearest(name, known)}"
-            )
-        path = config_path(name)
+    path = find_config(name, MODELS)
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:

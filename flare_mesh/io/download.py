@@ -2,26 +2,19 @@
 
 import hashlib
 import http.client
-import lzma
 import os
 import re
-import shutil
 import urllib.error
 import urllib.request
-import zipfile
-import zlib
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from rich.progress import Progress
 
 from flare_mesh.files import check_folder
-from flare_mesh.io.arrays import MAX_BYTES
 
 _BLOCK = 1 << 20
-# A RuntimeError is raised for what is encrypted or compressed in an unknown way.
-_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
 
 
 def download_file(
@@ -123,59 +116,6 @@ def _difference(path: Path, size: int | None, sums: dict[str, str | None]) -> st
             if digest != expected.lower():
                 return f"expected {kind} {expected} (got {digest})"
     return None
-
-
-def extract_zip(
-    path: str | Path, folder: str | Path, *, max_bytes: int = 64 * MAX_BYTES
-) -> list[Path]:
-    """Extracts a zip archive; files that are already there in their full size stay.
-
-    Args:
-        path: The archive.
-        folder: Where to; made if missing.
-        max_bytes: Limit of what the archive may declare in all.
-
-    Returns:
-        The files, in the archive's order.
-
-    Raises:
-        ValueError: If it is not a whole zip archive, declares more than ``max_bytes``, or names
-            files outside of ``folder``; then nothing has been extracted.
-    """
-    root = Path(folder).resolve()
-    targets: list[Path] = []
-    try:
-        with zipfile.ZipFile(path) as archive:
-            infos = [info for info in archive.infolist() if not info.is_dir()]
-            declared = sum(info.file_size for info in infos)
-            if declared > max_bytes:
-                raise ValueError(
-                    f"{path}: declares {declared:,} bytes, more than the limit of {max_bytes:,}"
-                )
-            targets = [_target(root, info, path) for info in infos]
-            for info, target in zip(infos, targets, strict=True):
-                if target.exists() and target.stat().st_size == info.file_size:
-                    continue
-                target.parent.mkdir(parents=True, exist_ok=True)
-                partial = target.with_name(f".{target.name}.partial")
-                # zipfile stops at the declared size and verifies the checksum.
-                with archive.open(info) as source, partial.open("wb") as file:
-                    shutil.copyfileobj(source, file, _BLOCK)
-                partial.replace(target)
-    except _ZIP_ERRORS as error:
-        raise ValueError(
-            f"{path}: not a whole zip archive ({error}); remove it and get it anew"
-        ) from error
-    return targets
-
-
-def _target(root: Path, info: zipfile.ZipInfo, archive: str | Path) -> Path:
-    name = PurePosixPath(info.filename.replace("\\", "/"))
-    target = (root / name).resolve()
-    is_link = (info.external_attr >> 16) & 0o170000 == 0o120000
-    if is_link or name.is_absolute() or not target.is_relative_to(root):
-        raise ValueError(f"{archive}: names '{info.filename}', which is outside of {root}")
-    return target
 
 
 def download_hub(

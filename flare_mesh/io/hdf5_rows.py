@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flare_mesh.io.arrays import check_size
-from flare_mesh.io.pages import gather
+from flare_mesh.io.record_gather import gather_records
 
 _SLAB = 1 << 20
 """Bytes read at once of a data set that neither has chunks nor can be mapped."""
@@ -42,7 +42,11 @@ def read_hdf5_rows(
         # Of a data set that was never written the offset is wrong, if there is a user block.
         offset = dataset.id.get_offset() if dataset.id.get_storage_size() else None
         if mapping is not None and offset is not None:
-            return gather(mapping, offset + rows * width, width).view(out.dtype).reshape(out.shape)
+            return (
+                gather_records(mapping, offset + rows * width, width)
+                .view(out.dtype)
+                .reshape(out.shape)
+            )
         blocks, block = np.unique(rows // chunks[0], return_inverse=True)
         addresses = None if mapping is None else _chunk_addresses(dataset, len(blocks))
         starts = (range(0, n, c) for n, c in zip(dataset.shape[1:], chunks[1:], strict=True))
@@ -107,7 +111,7 @@ def _gather_chunks(
     """Reads rows of chunks at the addresses, one for each row; -1 where none was written."""
     stored = addresses >= 0
     width = math.prod(chunks[1:]) * dataset.dtype.itemsize
-    records = gather(mapping, (addresses + rows % chunks[0] * width)[stored], width)
+    records = gather_records(mapping, (addresses + rows % chunks[0] * width)[stored], width)
     # Chunks at the end of an axis reach beyond it.
     inside = tuple(slice(n) for n in out.shape[1:])
     out[stored] = records.view(out.dtype).reshape(-1, *chunks[1:])[(slice(None), *inside)]

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from flare_mesh.io.array_cache import cached_npy_file
 from flare_mesh.io.arrays import (
     HDF5_ERRORS,
     MAX_BYTES,
@@ -17,7 +18,6 @@ from flare_mesh.io.arrays import (
     open_hdf5,
     read_hdf5,
 )
-from flare_mesh.io.processed import keep_npy_file
 from flare_mesh.io.reader_process import read_in_child
 
 _BLOCK_BYTES = 1 << 30
@@ -163,7 +163,7 @@ def mat_to_npy(path: str | Path, name: str, folder: str | Path) -> Path:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     target = Path(folder) / f"{path.stem}-{name}-float32.npy"
-    return keep_npy_file(target, [path], lambda npy: _save_npy(MatFile(path), name, npy))
+    return cached_npy_file(target, [path], lambda npy: _save_npy(MatFile(path), name, npy))
 
 
 def _save_npy(file: MatFile, name: str, path: Path) -> None:

@@ -1,30 +1,110 @@
-"""What each of the mesh formats that meshio writes can hold."""
+"""Writing of mesh files by PyVista and meshio."""
 
 import math
 import re
 from collections.abc import Sequence
 from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import meshio
 import numpy as np
+import torch
 from numpy.typing import NDArray
+
+from flare_mesh.files import atomic_path
+from flare_mesh.io.captured_output import captured_output
+from flare_mesh.io.mesh_formats import GMSH_TAG, check_writable
+
+if TYPE_CHECKING:
+    import pyvista
+
+    from flare_mesh.mesh.mesh_data import MeshData
 
 _Array = NDArray[Any]
 
 _SURFACES = {".vtp": {"triangle", "quad"}, ".ply": {"triangle", "quad"}, ".stl": {"triangle"}}
 _NO_FIELDS = (".stl", ".inp", ".msh")
-GMSH_TAG = "gmsh:physical"
-"""Cell field of Gmsh's physical groups, the only one that ``.msh`` keeps."""
 _NUMBERS = {"float32", "float64", *(f"{u}int{n}" for u in ("", "u") for n in (8, 16, 32, 64))}
 _XDMF_NUMBERS = {"float32", "float64", "int32", "int64", "uint32", "uint64"}
 _BAD_NAME = re.compile(r"[\x00-\x1f\x7f\"<>]")
 _MAX_NAME = 255
+# XDMF as one file instead of two; the Gmsh format that meshio can write with mixed cell types.
+_MESHIO_OPTIONS: dict[str, dict[str, Any]] = {
+    ".xdmf": {"data_format": "XML"},
+    ".msh": {"file_format": "gmsh22", "binary": False},
+}
 
 
-def writable_mesh(path: str | Path, mesh: meshio.Mesh) -> meshio.Mesh:
-    """The mesh as meshio can write it to ``path``: tensors in rows, Abaqus' sets as sets.
+def write_mesh(path: str | Path, mesh: "MeshData | meshio.Mesh", **fields: torch.Tensor) -> None:
+    """Write points, cells and all fields to a mesh file, which appears whole or not at all.
+
+    ``.vtu`` and ``.vtk`` files hold everything in a ``MeshData``, units included; data that another
+    format cannot hold are refused. A field [N, 1] is read back as [N], and a field of more
+    dimensions as [N, C].
+
+    Args:
+        path: Path of the file: ``.vtu`` (for ParaView and PyVista), legacy ``.vtk``, or another
+            suffix of ``WRITABLE_SUFFIXES``.
+        mesh: A :class:`~flare_mesh.mesh.MeshData`, or a mesh of meshio.
+        fields: More node fields [N, ...] of a ``MeshData``, by name.
+
+    Raises:
+        ValueError: If the suffix is unknown, a field has a wrong number of rows, or the format
+            cannot hold the cell types, or the type, shape or name of a field.
+    """
+    check_writable(path)
+    if isinstance(mesh, meshio.Mesh):
+        _write_meshio(path, mesh)
+        return
+    whole = mesh.__copy__()
+    for name, values in fields.items():
+        if not values.dim() or len(values) != len(mesh.pos):
+            raise ValueError(
+                f"{path}: expected {len(mesh.pos)} rows of '{name}' (got {list(values.shape)})"
+            )
+        whole[name] = values
+    if Path(path).suffix.lower() in (".vtu", ".vtk"):
+        known = {**whole.node_fields, **whole.cell_fields, **whole.case_fields}
+        for name, values in known.items():
+            _check_field(path, name, values.shape)
+        grid = whole.to_pyvista()
+        with atomic_path(path) as temporary:
+            grid.save(temporary)
+        return
+    if whole.case_fields:
+        raise ValueError(
+            f"{path}: cannot hold fields of the whole case ({', '.join(whole.case_fields)}); "
+            f"choose .vtu, or remove them"
+        )
+    _write_meshio(path, whole.to_meshio())
+
+
+def _write_meshio(path: str | Path, mesh: meshio.Mesh) -> None:
+    suffix = Path(path).suffix.lower()
+    mesh = _writable(path, mesh)
+    with atomic_path(path) as temporary:
+        if suffix == ".vtp":
+            _poly_data(mesh).save(temporary)
+        else:
+            with captured_output():
+                meshio.write(temporary, mesh, **_MESHIO_OPTIONS.get(suffix, {}))
+
+
+def _poly_data(mesh: meshio.Mesh) -> "pyvista.PolyData":
+    import pyvista
+
+    faces = [np.insert(block.data, 0, block.data.shape[1], axis=1).ravel() for block in mesh.cells]
+    surface = pyvista.PolyData(mesh.points, np.concatenate(faces) if faces else None)
+    for name, field in mesh.point_data.items():
+        surface.point_data[name] = np.asarray(field)
+    for name, parts in mesh.cell_data.items():
+        surface.cell_data[name] = np.concatenate(parts)
+    return surface
+
+
+def _writable(path: str | Path, mesh: meshio.Mesh) -> meshio.Mesh:
+    """The mesh as meshio can write it: tensors as rows, Abaqus' sets as sets.
 
     Raises:
         ValueError: If the format cannot hold the cells or a field.
@@ -41,13 +121,13 @@ def writable_mesh(path: str | Path, mesh: meshio.Mesh) -> meshio.Mesh:
     cells = {
         name: [_rows(path, name, part) for part in parts] for name, parts in mesh.cell_data.items()
     }
-    lost = _lost(suffix, nodes, cells)
+    lost = _lost_fields(suffix, nodes, cells)
     if lost:
         raise ValueError(f"{path}: {suffix} files cannot hold the fields {lost}; choose .vtu")
     for name, parts in [*((name, [values]) for name, values in nodes.items()), *cells.items()]:
-        _check_field(path, suffix, name, parts)
+        _check_type(path, suffix, name, parts)
     points = np.asarray(mesh.points)
-    # Gmsh's format knows doubles only; meshio's XDMF would cut float32 to eight digits.
+    # Gmsh's format has doubles only; meshio writes float32 to XDMF with eight digits.
     wide = points.dtype != np.float32 or suffix in (".msh", ".xdmf")
     mesh.points = points.astype(np.float64) if wide else points
     if suffix == ".xdmf":
@@ -78,14 +158,16 @@ def _cell_types(suffix: str) -> set[str]:
 
 
 def _rows(path: str | Path, name: str, values: Any) -> _Array:
-    """A field as [N] or [N, C], tensors row by row."""
+    """A field as [N] or [N, C], tensors flattened row by row."""
     array = np.asarray(values)
-    check_field(path, name, array.shape)
+    _check_field(path, name, array.shape)
     return array.reshape(len(array), -1) if array.ndim > 2 else array
 
 
-def _lost(suffix: str, nodes: dict[str, _Array], cells: dict[str, list[_Array]]) -> list[str]:
-    """Fields that the format, or meshio's writer of it, would leave out without a word."""
+def _lost_fields(
+    suffix: str, nodes: dict[str, _Array], cells: dict[str, list[_Array]]
+) -> list[str]:
+    """Names of the fields that meshio's writer of this format would silently leave out."""
     lost = [*nodes, *cells] if suffix in _NO_FIELDS else []
     if suffix == ".msh" and all(
         part.ndim == 1 and part.dtype.kind in "iu" for part in cells.get(GMSH_TAG, [])
@@ -98,13 +180,8 @@ def _lost(suffix: str, nodes: dict[str, _Array], cells: dict[str, list[_Array]])
     return lost
 
 
-def check_field(path: str | Path, name: str, shape: Sequence[int]) -> None:
-    """Refuses a field that no format holds.
-
-    Raises:
-        ValueError: If its name is empty, too long, or has characters that files use otherwise, or
-            it has no channels.
-    """
+def _check_field(path: str | Path, name: str, shape: Sequence[int]) -> None:
+    """Refuse a field that no format can hold."""
     if not name or len(name) > _MAX_NAME or _BAD_NAME.search(name):
         raise ValueError(
             f"{path}: expected a field name of 1 to {_MAX_NAME} characters without quotes, '<', "
@@ -116,9 +193,11 @@ def check_field(path: str | Path, name: str, shape: Sequence[int]) -> None:
         )
 
 
-def _check_field(path: str | Path, suffix: str, name: str, parts: list[_Array]) -> None:
+def _check_type(path: str | Path, suffix: str, name: str, parts: list[_Array]) -> None:
     if suffix == ".ply" and re.search(r"\s", name):
-        raise ValueError(f"{path}: .ply files cannot hold the space in the field name '{name}'")
+        raise ValueError(
+            f"{path}: .ply files cannot hold the space in the field name '{name}'; rename the field"
+        )
     known = _XDMF_NUMBERS if suffix == ".xdmf" else _NUMBERS
     for part in parts:
         if part.dtype.name not in known:
@@ -129,7 +208,7 @@ def _check_field(path: str | Path, suffix: str, name: str, parts: list[_Array]) 
 
 
 def _fields_to_sets(mesh: meshio.Mesh) -> None:
-    """Abaqus has sets instead of fields: those of zeros and ones, as sets are read."""
+    """Convert fields of zeros and ones to Abaqus' sets, which are read back as such fields."""
     mesh.point_data, mesh.cell_data = dict(mesh.point_data), dict(mesh.cell_data)
     mesh.point_sets, mesh.cell_sets = dict(mesh.point_sets), dict(mesh.cell_sets)
     for name, values in list(mesh.point_data.items()):
@@ -137,7 +216,7 @@ def _fields_to_sets(mesh: meshio.Mesh) -> None:
             mesh.point_sets[name] = np.flatnonzero(np.asarray(mesh.point_data.pop(name)))
     for name, parts in list(mesh.cell_data.items()):
         arrays = [np.asarray(part) for part in parts]
-        # meshio keeps only the last block's part of a set when it reads one again.
+        # When meshio reads a set, it takes the last block only.
         if _is_set(name, arrays) and sum(bool(part.any()) for part in arrays) == 1:
             mesh.cell_sets[name] = [np.flatnonzero(part) for part in mesh.cell_data.pop(name)]
 

@@ -9,7 +9,7 @@ from typing import Any
 import meshio
 
 from flare_mesh.io.arrays import MAX_BYTES
-from flare_mesh.io.mesh_formats import check_mesh_file
+from flare_mesh.io.mesh_file_check import check_mesh_file
 from flare_mesh.mesh import MeshData
 from flare_mesh.mesh.convert import from_meshio
 

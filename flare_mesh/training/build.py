@@ -1,10 +1,10 @@
 """A training module from a configuration."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from flare_mesh.cases.recipe import CaseRecipe
-from flare_mesh.choices import nearest
+from flare_mesh.choices import check_options
 from flare_mesh.models import build, model_options
 from flare_mesh.surrogate.load import load_surrogate
 from flare_mesh.surrogate.rollout import Rollout
@@ -111,15 +111,14 @@ def _start_from(surrogate: Surrogate, weights: str) -> None:
     surrogate.training_range = given.training_range
 
 
-def check_model(name: str, options: Mapping[str, Any]) -> None:
-    """Raises a ValueError for an unknown model or option, before any data are opened."""
-    known = {*model_options(name), "in_channels", "out_channels"}
-    for option in options:
-        if option not in known:
-            raise ValueError(
-                f"model.options.{option}: the model '{name}' has no such option; "
-                f"{nearest(option, known)}"
-            )
+def check_model(name: str, options: Iterable[str]) -> None:
+    """Check a model's name and the names of its options, before any data are opened.
+
+    Raises:
+        ValueError: If one is unknown; names the nearest.
+    """
+    known = [*model_options(name), "in_channels", "out_channels"]
+    check_options(f"model.options: the model '{name}'", options, known)
 
 
 def _rollout(recipe: CaseRecipe) -> Rollout:

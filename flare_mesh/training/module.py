@@ -18,10 +18,10 @@ from torch_geometric.data import Data
 from flare_mesh.surrogate.load import load_surrogate
 from flare_mesh.surrogate.surrogate import Surrogate
 from flare_mesh.surrogate.training_statistics import TrainingStatistics
+from flare_mesh.training.async_scalar import AsyncScalar
 from flare_mesh.training.checkpoint_check import describe_differences
 from flare_mesh.training.error_sums import ErrorSums, summed
 from flare_mesh.training.graph_sums import graph_sums
-from flare_mesh.training.late_value import LateValue
 from flare_mesh.training.losses import FieldLoss, LossConfig
 from flare_mesh.training.metrics import field_sums
 from flare_mesh.training.optimizers import OptimizerConfig, build_optimizer
@@ -105,7 +105,7 @@ class FieldModule(LightningModule):
         self.test_cases: list[dict[str, Any]] = []
         self._train = ErrorSums()
         self._errors: dict[str, ErrorSums] = {}
-        self._pending: tuple[int, Sequence[str], LateValue] | None = None
+        self._pending: tuple[int, Sequence[str], AsyncScalar] | None = None
         self._overflows = 0
         self._resumed: dict[str, Any] | None = None
         self._used_plan: dict[str, Any] | None = None
@@ -212,7 +212,7 @@ class FieldModule(LightningModule):
             loss = errors.mean()
         self._train.add(errors, weight[:, None].expand_as(errors))
         # Looked at in the next step, when the device has it ready.
-        self._pending = self.global_step, batch.get("case_id", ()), LateValue(loss)
+        self._pending = self.global_step, batch.get("case_id", ()), AsyncScalar(loss)
         return loss
 
     def _check_pending(self) -> None:
@@ -331,7 +331,7 @@ class FieldModule(LightningModule):
         plan = self._plan(steps)
         if self._resumed is not None and self._resumed != plan:
             found = "; ".join(
-                f"{key}: {value!r}, in the run {self._resumed.get(key)!r}"
+                f"{key} is {value!r} here, {self._resumed.get(key)!r} in the checkpoint"
                 for key, value in plan.items()
                 if value != self._resumed.get(key)
             )
@@ -377,7 +377,7 @@ class FieldModule(LightningModule):
         found = describe_differences(self.surrogate.header(), header)
         if ours["ema"] != (self.ema is not None):
             states = ("off", "on") if self.ema is None else ("on", "off")
-            found.append("ema: {}, there {}".format(*states))
+            found.append("ema is {} here, {} in the checkpoint".format(*states))
         if found:
             raise ValueError(
                 f"the checkpoint is of another model ({'; '.join(found)}); take the configuration "

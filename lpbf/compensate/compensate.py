@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lpbf.compensate.compensation import Compensation, Iteration
 from lpbf.compensate.subdivide import subdivide
 from lpbf.compensate.surface_displacement import Pitch, surface_displacement
+from lpbf.core.checks import check_edges
 from lpbf.core.errors import PartWarning
 from lpbf.core.islands import choose_islands
 from lpbf.core.mesh import HexMesh
@@ -126,10 +127,8 @@ def compensate(
 
 def prepare(part: trimesh.Trimesh | str | Path, pitch: Pitch) -> trimesh.Trimesh:
     """The nominal surface, its triangles small enough to follow the voxels' displacement."""
-    sizes = np.asarray(pitch, dtype=np.float64)
-    if sizes.shape not in ((), (3,)) or not (np.isfinite(sizes) & (sizes > 0)).all():
-        raise ValueError(f"expected one or three positive pitches in mm (got {pitch})")
-    return subdivide(load_part(part), float(sizes.min()))
+    edges = check_edges("the pitch", pitch)
+    return subdivide(load_part(part), min(edges))
 
 
 def deform(

@@ -7,14 +7,14 @@ from lpbf.core.checks import check_number
 
 @dataclass(frozen=True)
 class BasePlate:
-    """An elastic plate under the part, clamped underneath, meshed with voxels like the part.
+    """An elastic plate under the part, clamped at its bottom and meshed with the part's voxels.
 
-    It has the part's Poisson's ratio.
+    Its Poisson's ratio is the part's.
 
     Args:
         thickness: mm.
-        margin: How far it reaches beyond the part on each side, mm.
-        youngs_modulus: MPa; None for the part's.
+        margin: Overhang beyond the part's bounding box on each side, mm.
+        youngs_modulus: MPa; None takes the part's.
 
     Raises:
         ValueError: If a value is outside its range.

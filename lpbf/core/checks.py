@@ -1,10 +1,10 @@
-"""Checks of single values that the simulator's data classes share."""
+"""Checks of values that the simulator's data classes share."""
 
-import difflib
 import math
-from collections.abc import Collection
 from numbers import Real
 from typing import Any
+
+import numpy as np
 
 
 def check_number(
@@ -17,19 +17,19 @@ def check_number(
     *,
     above: bool = False,
 ) -> float:
-    """The value as a float, if it is a finite number within its range.
+    """Return a value as a float, if it is a finite number within its range.
 
     Args:
-        owner: Whose value it is, for the message.
-        name: The value's name, for the message.
-        value: What was given.
-        low: Least value.
-        high: Largest value.
-        unit: For the message.
-        above: Whether ``low`` itself is excluded.
+        owner: Name of the object that the value belongs to, for the message.
+        name: Name of the value, for the message.
+        value: The value.
+        low: Lower bound.
+        high: Upper bound.
+        unit: Unit, for the message.
+        above: Whether the lower bound itself is excluded.
 
     Raises:
-        ValueError: If it is not; names the owner, the value and the range.
+        ValueError: If it is not.
     """
     if isinstance(value, Real) and not isinstance(value, bool):
         try:
@@ -47,7 +47,7 @@ def check_number(
 
 
 def check_bool(owner: str, name: str, value: Any) -> bool:
-    """The value, if it is True or False.
+    """Return a value, if it is True or False.
 
     Raises:
         ValueError: If it is not.
@@ -57,14 +57,18 @@ def check_bool(owner: str, name: str, value: Any) -> bool:
     return value
 
 
-def check_choice(kind: str, value: Any, choices: Collection[str], more: str = "") -> str:
-    """The value, if it is one of the choices.
+def check_edges(name: str, value: Any) -> tuple[float, float, float]:
+    """Return the three edge lengths of a voxel, given as one length or three.
+
+    Args:
+        name: Name of the value, for the message.
+        value: Edge lengths, mm.
 
     Raises:
-        ValueError: If it is not; names the nearest choice, if one is near, and all of them.
+        ValueError: If they are not positive and finite.
     """
-    if isinstance(value, str) and value in choices:
-        return value
-    near = difflib.get_close_matches(str(value), choices, n=1)
-    hint = f" (do you mean '{near[0]}'?)" if near else ""
-    raise ValueError(f"unknown {kind} '{value}'{hint}; choose from {list(choices)}{more}")
+    edges = np.asarray(value, dtype=np.float64)
+    if edges.shape not in ((), (3,)) or not (np.isfinite(edges) & (edges > 0)).all():
+        raise ValueError(f"expected {name} as one or three lengths > 0 mm (got {value})")
+    x, y, z = np.broadcast_to(edges, 3).tolist()
+    return x, y, z

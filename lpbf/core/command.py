@@ -8,8 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from flare_mesh.devices import is_out_of_memory
 from flare_mesh.files import check_folder
 from lpbf.core.base_plate import BasePlate
 from lpbf.core.errors import SolverError
@@ -45,7 +44,9 @@ def run_command(
         code, message = 2, f"error: {error}"
     except SolverError as error:
         code, message = 1, f"error: {error}"
-    except (MemoryError, torch.OutOfMemoryError):
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
         code, message = 1, f"error: out of memory{less_memory and '; ' + less_memory}"
     except KeyboardInterrupt:
         code, message = 130, interrupted

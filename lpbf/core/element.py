@@ -1,4 +1,4 @@
-"""The eight-node brick of a voxel mesh: one set of matrices serves every element."""
+"""The eight-node brick of a voxel mesh, whose matrices serve every element."""
 
 from dataclasses import dataclass
 
@@ -29,12 +29,12 @@ class Brick:
 
     Attributes:
         elasticity: [6, 6], MPa.
-        strain: [6, 24], mean strain from the nodal displacements (interleaved x, y, z), 1/mm.
+        strain: [6, 24], mean strain from the nodal displacements (x, y, z of each node), 1/mm.
         stiffness: [24, 24], N/mm.
-        load: [24, 6], nodal forces of a uniform inherent strain, N.
+        load: [24, 6], nodal forces from a uniform inherent strain, N.
         gauss_strain: [8, 6, 24 + m], strain at the Gauss points from the nodal displacements and
             the amplitudes of the m = 9 incompatible modes (0 for the plain brick), 1/mm.
-        gauss_weight: Volume of a Gauss point, mm^3.
+        gauss_weight: Quadrature weight of a Gauss point, mm^3.
     """
 
     elasticity: NDArray[np.float64]
@@ -55,7 +55,7 @@ def isotropic_elasticity(youngs_modulus: float, poisson_ratio: float) -> NDArray
 
 
 def _strain_matrix(gradient: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Strain from displacement amplitudes, [6, 3 n], of n modes with gradients [n, 3]."""
+    """Strain from the amplitudes of n displacement modes with gradients [n, 3]; [6, 3 n]."""
     matrix = np.zeros((6, 3 * len(gradient)))
     x, y, z = gradient.T
     matrix[0, 0::3] = x
@@ -68,6 +68,7 @@ def _strain_matrix(gradient: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _nodal_gradient(xi: NDArray[np.float64], spacing: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Gradients of the nodes' shape functions at the reference point ``xi``, [8, 3]."""
     factors = 1 + xi * NODES  # [8, 3]
     gradient = np.empty((8, 3))
     for axis in range(3):
@@ -82,12 +83,12 @@ def brick(
     *,
     incompatible_modes: bool = True,
 ) -> Brick:
-    """Integrates the brick of edge lengths ``spacing`` (mm) by 2 x 2 x 2 Gauss points, exactly.
+    """Integrate a brick by 2 x 2 x 2 Gauss points, which is exact for a box.
 
     The three incompatible bending modes 1 - xi^2 (Wilson et al. 1973; Taylor, Beresford and
-    Wilson 1976) are condensed out. They keep thin walls from locking in bending. Their strain has
-    no mean over a box, so a uniform inherent strain does not load them, and the mean strain
-    needs only the nodal displacements.
+    Wilson 1976), which prevent locking of thin walls in bending, are condensed out. Their mean
+    strain over a box is zero, so a uniform inherent strain does not load them, and the mean strain
+    depends on the nodal displacements alone.
 
     Args:
         spacing: Edge lengths, mm.

@@ -1,4 +1,4 @@
-"""What can be wrong with a part or a simulation, as the user's input."""
+"""Errors and warnings about parts and simulations."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class PartError(ValueError):
-    """A part that cannot be simulated: the message names it, the reason and the remedy."""
+    """A part cannot be simulated: the message names it, the reason and the remedy."""
 
 
 class IslandError(PartError):
@@ -14,21 +14,21 @@ class IslandError(PartError):
 
 
 class SolverError(RuntimeError):
-    """A solver that did not converge: the message names the layer and the residual."""
+    """A solver did not converge: the message names the layer and the residual."""
 
 
 class PartWarning(UserWarning):
-    """A part that is simulated, but not exactly as its file says."""
+    """A part is simulated, but not exactly as its file says."""
 
 
 @contextmanager
 def name_file(path: str | Path) -> Iterator[None]:
-    """Names the file in an error of the system, which tells of a full disk without it."""
+    """Name the file in an OSError; the system does not, for instance when a disk is full."""
     try:
         yield
     except OSError as error:
         if error.strerror is None:
-            raise  # an error of ours
+            raise  # not from the system
         raise OSError(
             f"{path}: cannot be written ({error.strerror}); choose another place"
         ) from error

@@ -1,4 +1,4 @@
-"""Parameters of the heat model."""
+"""Parameters of the heat conduction."""
 
 import math
 from dataclasses import dataclass
@@ -8,30 +8,29 @@ from lpbf.core.checks import check_bool, check_number
 
 @dataclass(frozen=True, kw_only=True)
 class Heat:
-    """How heat comes into a part and leaves it while it is built.
+    """Deposition, dwell times and heat transfer of a build.
 
-    A simulated layer is deposited hot all at once, cools for ``dwell_time`` and is covered by the
-    next. The default coefficients are plausible, not calibrated.
+    A simulated layer is deposited at once, cools for ``dwell_time``, and is covered by the next
+    one. The default coefficients are plausible, not calibrated.
 
     Args:
-        deposition_temperature: Temperature of a fresh layer, degrees Celsius; None takes the
-            material's liquidus. Its enthalpy includes the latent heat.
+        deposition_temperature: Temperature of a new layer, degrees Celsius; None takes the
+            material's liquidus, with the whole latent heat.
         preheat: Temperature of the plate, degrees Celsius.
-        dwell_time: Seconds from one simulated layer to the next: of a layer that lumps n powder
-            layers, n times what the machine takes for one.
-        cooling_time: Seconds after the last layer's dwell; the plate keeps its temperature.
+        dwell_time: Time from one simulated layer to the next, s: for a layer that lumps n powder
+            layers, n times the machine's.
+        cooling_time: Time after the last layer's dwell, s; the plate's temperature stays constant.
         plate_coefficient: Heat transfer between the part's bottom and the plate, W/(m^2 K); None
-            for a bottom at the plate's temperature.
-        powder_coefficient: Heat transfer to the powder through all faces that the powder covers,
-            W/(m^2 K).
+            sets the bottom to the plate's temperature.
+        powder_coefficient: Heat transfer through all faces that powder covers, W/(m^2 K).
         powder_temperature: Degrees Celsius; None takes ``preheat``.
-        gas_coefficient: Heat transfer to the gas through the newest layer's top, convection and
-            radiation together, W/(m^2 K).
+        gas_coefficient: Heat transfer to the gas through the newest layer's top, W/(m^2 K):
+            convection and radiation together.
         gas_temperature: Degrees Celsius.
-        time_steps: Number of time steps in a dwell, and again in the cooling at the end. First
-            order: on a block 32 mm high the default leaves about 6 % of the rise above the preheat,
-            20 steps that grow by 1.1 about 3 %.
-        growth: Ratio of a time step to the one before it, 1 or more.
+        time_steps: Time steps in a dwell, and in the cooling at the end. They are first order: on a
+            block 32 mm high, the error of the default is about 6 % of the rise above the preheat,
+            that of 20 steps growing by 1.1 about 3 %.
+        growth: Ratio of a time step to the one before it, at least 1.
         thermal_strain: Whether the thermal strain of the cooling part is added to the inherent
             strain.
 
@@ -70,8 +69,8 @@ class Heat:
             )
         if steps * math.log10(self.growth) > 12:
             raise ValueError(
-                f"Heat: expected growth^time_steps of at most 1e12, or the first steps vanish "
-                f"(got {self.growth}^{steps})"
+                f"Heat: expected growth^time_steps <= 1e12 (got {self.growth}^{steps}); the first "
+                f"steps would vanish"
             )
         check_bool("Heat", "thermal_strain", self.thermal_strain)
 
@@ -80,6 +79,6 @@ class Heat:
         object.__setattr__(self, name, value)
 
     def steps(self, duration: float) -> list[float]:
-        """Time steps in s that grow by ``growth`` and add up to ``duration``."""
+        """Time steps that grow by ``growth`` and add up to ``duration``, s."""
         sizes = [self.growth**n for n in range(self.time_steps)]
         return [duration * size / sum(sizes) for size in sizes]

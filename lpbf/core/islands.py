@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from lpbf.core.checks import check_choice
+from flare_mesh.choices import check_choice
 from lpbf.core.errors import IslandError, PartWarning
 from lpbf.core.mesh import HexMesh
 
@@ -65,13 +65,13 @@ def find_unsupported(mesh: HexMesh) -> tuple[NDArray[np.bool_], list[Island]]:
     return mesh.mask & ~supported, islands
 
 
-def check_islands(islands: str) -> str:
-    """Return a treatment of unsupported voxels, if it is one of :data:`ISLANDS`.
+def check_islands(islands: str) -> None:
+    """Refuse a treatment of unsupported voxels that is not one of :data:`ISLANDS`.
 
     Raises:
         ValueError: If it is not.
     """
-    return check_choice("islands", islands, ISLANDS)
+    check_choice("unknown islands", islands, ISLANDS)
 
 
 def choose_islands(islands: str | None, process_islands: str) -> str:
@@ -82,7 +82,8 @@ def choose_islands(islands: str | None, process_islands: str) -> str:
     """
     if islands is None:
         return "powder" if process_islands == "powder" else "drop"
-    return check_islands(islands)
+    check_islands(islands)
+    return islands
 
 
 def treat_islands(mesh: HexMesh, islands: str, name: str = "the mesh") -> HexMesh:
@@ -96,7 +97,8 @@ def treat_islands(mesh: HexMesh, islands: str, name: str = "the mesh") -> HexMes
     Raises:
         IslandError: If there are unsupported voxels and they are refused.
     """
-    if check_islands(islands) == "powder":
+    check_islands(islands)
+    if islands == "powder":
         return mesh
     unsupported, found = find_unsupported(mesh)
     if not found:

@@ -1,18 +1,18 @@
 """The material of a part."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lpbf.core.checks import check_choice, check_number
+from lpbf.core.checks import check_number
 from lpbf.core.element import isotropic_elasticity
 from lpbf.core.table import Table
 
-# Unit, least and largest value, and whether the least is excluded. Wide enough for any metal and
-# for made-up materials; narrow enough to tell Pa from MPa, g/cm^3 from kg/m^3, um/m from 1.
+# Unit, lower and upper bound, and whether the lower bound is excluded. The bounds allow any metal,
+# but not Pa given for MPa, g/cm^3 for kg/m^3, or um/m for 1.
 _RANGES = {
     "youngs_modulus": ("MPa", 0.0, 1e7, True),
     "yield_stress": ("MPa", 0.0, 1e6, True),
@@ -29,36 +29,37 @@ _RANGES = {
 }
 
 TABLE_PROPERTIES = ("yield_stress", "conductivity", "specific_heat")
-"""The properties that may be a :class:`lpbf.Table` over temperature."""
+"""Properties that can be a :class:`lpbf.Table` over temperature."""
 
 
 @dataclass(frozen=True)
 class Material:
-    """An isotropic metal: elastic, and as far as its properties are given, plastic and conducting.
+    """An isotropic metal: elastic, and plastic and heat-conducting if the properties are given.
 
     The flow stress is yield_stress(T) + hardening_modulus p + saturation_stress (1 -
     exp(-saturation_rate p)) with the equivalent plastic strain p: von Mises plasticity with
-    isotropic hardening that does not depend on temperature. Elasticity does not either.
+    isotropic hardening. Hardening and elasticity do not depend on temperature.
 
     Args:
         name: Its designation.
         youngs_modulus: E, MPa.
         poisson_ratio: nu, without unit.
         yield_stress: MPa, a number or a :class:`lpbf.Table` over temperature.
-        hardening_modulus: Linear part of the hardening, MPa.
-        saturation_stress: Part of the hardening that saturates, MPa.
-        saturation_rate: How fast it does, without unit.
+        hardening_modulus: Linear hardening, MPa.
+        saturation_stress: Limit of the saturating hardening, MPa.
+        saturation_rate: Its rate, without unit.
         thermal_expansion: Mean coefficient, 1/K.
         density: kg/m^3.
         conductivity: W/(m K), a number or a table.
         specific_heat: J/(kg K), without the latent heat; a number or a table.
         solidus: Degrees Celsius.
         liquidus: Degrees Celsius, at least the solidus.
-        latent_heat: Of melting, J/kg.
-        sources: Where the values come from, a line each.
+        latent_heat: Latent heat of melting, J/kg.
+        sources: Sources of the values, one string each.
 
     Raises:
-        ValueError: If a value is outside its physical range, or makes no sense without another.
+        ValueError: If a value is outside its physical range, or another one that it needs is
+            missing.
     """
 
     name: str
@@ -120,21 +121,20 @@ class Material:
 
     @property
     def elasticity(self) -> NDArray[np.float64]:
-        """Stress from strain, [6, 6], MPa, in the order xx, yy, zz, xy, yz, xz."""
+        """Stiffness matrix [6, 6] in the order xx, yy, zz, xy, yz, xz, MPa."""
         return isotropic_elasticity(self.youngs_modulus, self.poisson_ratio)
 
     def require(self, *properties: str) -> None:
-        """Checks that the properties that a model needs are given.
+        """Check that the properties that a model needs are given.
 
         Raises:
-            ValueError: If one is not; names the material, the property and the remedy.
+            ValueError: If one is missing.
         """
-        lacking = [name for name in properties if getattr(self, name) is None]
-        if lacking:
-            what = " and ".join(lacking)
+        missing = [name for name in properties if getattr(self, name) is None]
+        if missing:
             raise ValueError(
-                f"Material '{self.name}': expected {what}, which this process needs (got none); "
-                f"set it on the Material, or take one of {sorted(_materials())}"
+                f"Material '{self.name}': expected {' and '.join(missing)}, which this process "
+                f"needs (got none); add it, or choose a material of lpbf.MATERIALS"
             )
 
 
@@ -152,21 +152,3 @@ def _check_property(owner: str, name: str, value: Any) -> float | Table | None:
             check_number(owner, name, number, low, high, unit, above=above)
         return value
     return check_number(owner, name, value, low, high, unit, above=above)
-
-
-def get_material(material: str | Material) -> Material:
-    """The material of that name, or the one given.
-
-    Raises:
-        ValueError: If the name is unknown; lists those that exist.
-    """
-    if isinstance(material, Material):
-        return material
-    known = _materials()
-    return known[check_choice("material", material, sorted(known))]
-
-
-def _materials() -> Mapping[str, Material]:
-    from lpbf.core.materials import MATERIALS  # it imports this module
-
-    return MATERIALS

@@ -1,37 +1,38 @@
-"""The materials that the simulator knows by name, as built by LPBF and not heat-treated.
+"""Materials by name, as built by LPBF and not heat-treated.
 
-Values of one alloy come from several sources: each material lists them. "Typical" marks a rounded
-value that stands for a spread of published ones, not one measurement.
+Each material lists the sources of its values. "Typical" marks a rounded value from a spread of
+published ones, not one measurement.
 
 Written down from memory of their source and not compared with it: Mills' table of Ti-6Al-4V, the
-fall of the yield stress of 316L (EN 1993-1-2) and AlSi10Mg (die-cast 360.0), EOS' yield and tensile
-strengths of Ti64 and IN718.
+decrease of the yield stress of 316L (EN 1993-1-2) and AlSi10Mg (die-cast 360.0) with temperature,
+EOS' yield and tensile strengths of Ti64 and IN718.
 
-Tables end at or below the solidus and stay constant above, so the melt has the conductivity of the
+Tables end at or below the solidus and are constant above, so the melt has the conductivity of the
 hot solid. Elasticity, thermal expansion and density do not depend on temperature.
 """
 
+from flare_mesh.choices import check_choice
 from lpbf.core.material import Material
 from lpbf.core.table import Table
 
-# True stress at the uniform elongation less the yield stress, over the plastic strain between
-# them: an average slope, too soft just after yielding and too stiff at large strains.
+# Secant of the true stress from yield to the uniform elongation: too soft just after yielding, too
+# stiff at large strains.
 _HARDENING = (
     "hardening_modulus: secant from the data sheet's yield and tensile strength, with a uniform "
     "elongation of three quarters of that at break"
 )
 
 
-def _falling(at_room: float, share: dict[int, float]) -> Table:
-    """Yield stress at 25 C times its share at other temperatures."""
-    return Table((25.0, *share), (at_room, *(at_room * part for part in share.values())))
+def _yield_stress(at_room: float, ratio: dict[int, float]) -> Table:
+    """Yield stress at 25 C, and its ratio to that by temperature."""
+    return Table((25.0, *ratio), (at_room, *(at_room * value for value in ratio.values())))
 
 
 TI_6AL_4V = Material(
     "Ti-6Al-4V",
     youngs_modulus=113_800.0,
     poisson_ratio=0.342,
-    yield_stress=_falling(
+    yield_stress=_yield_stress(
         1060.0,
         {150: 0.80, 260: 0.70, 370: 0.62, 540: 0.50, 800: 0.12, 1000: 0.03, 1604: 0.01},
     ),
@@ -52,8 +53,8 @@ TI_6AL_4V = Material(
     latent_heat=286_000.0,
     sources=(
         "youngs_modulus, poisson_ratio: ASM / MatWeb, annealed bar, typical",
-        "yield_stress: at 25 C EOS Titanium Ti64 data sheet, as built, horizontal; its fall to "
-        "370 C as that of annealed grade 5 in suppliers' data sheets (724, 641, 565 MPa at 150, "
+        "yield_stress: at 25 C EOS Titanium Ti64 data sheet, as built, horizontal; its decrease "
+        "to 370 C from annealed grade 5 in suppliers' data sheets (724, 641, 565 MPa at 150, "
         "260, 370 C against a typical 910 MPa); above that typical, within a third",
         f"{_HARDENING} (EOS: 1060 and 1230 MPa, 10 %)",
         "thermal_expansion: TIMET TIMETAL 6-4 data sheet, mean of 20-650 C",
@@ -66,7 +67,7 @@ STEEL_316L = Material(
     "316L",
     youngs_modulus=193_000.0,
     poisson_ratio=0.27,
-    yield_stress=_falling(
+    yield_stress=_yield_stress(
         510.0,
         {100: 0.88, 200: 0.76, 300: 0.71, 400: 0.66, 500: 0.63, 600: 0.61, 700: 0.51}
         | {800: 0.40, 900: 0.19, 1000: 0.10, 1100: 0.05, 1200: 0.02, 1385: 0.01},
@@ -88,9 +89,9 @@ STEEL_316L = Material(
     sources=(
         "youngs_modulus, poisson_ratio: wrought 316L, typical",
         "yield_stress: at 25 C the mean of horizontal and vertical (540, 480 MPa), EOS "
-        "StainlessSteel 316L-4441 data sheet for the M 290, 20 um, as manufactured; its fall as "
-        "the 0.2 % proof strength of wrought 1.4404 in EN 1993-1-2, annex C; at 1200 C and above "
-        "(where that gives 0) an assumption",
+        "StainlessSteel 316L-4441 data sheet for the M 290, 20 um, as manufactured; its decrease "
+        "from the 0.2 % proof strength of wrought 1.4404 in EN 1993-1-2, annex C; at 1200 C and "
+        "above (where that gives 0) an assumption",
         f"{_HARDENING} (the same data sheet: 480-540 and 560-645 MPa, 38-49 %)",
         "thermal_expansion, density: the same data sheet; mean of 25-400 C",
         "conductivity, specific_heat: K. C. Mills, Recommended Values of Thermophysical "
@@ -105,7 +106,7 @@ IN718 = Material(
     "IN718",
     youngs_modulus=200_000.0,
     poisson_ratio=0.294,
-    yield_stress=_falling(
+    yield_stress=_yield_stress(
         700.0, {427: 0.888, 538: 0.870, 649: 0.834, 760: 0.625, 871: 0.204, 1260: 0.01}
     ),
     hardening_modulus=2700.0,
@@ -128,7 +129,7 @@ IN718 = Material(
         "the build direction",
         "poisson_ratio, solidus, liquidus: Special Metals, INCONEL alloy 718, SMC-045 (2007)",
         "yield_stress: at 25 C the mean of horizontal and vertical (780, 634 MPa), rounded, EOS "
-        "NickelAlloy IN718 data sheet, as built; its fall to 871 C as that of aged plate in the "
+        "NickelAlloy IN718 data sheet, as built; its decrease to 871 C from aged plate in the "
         "Haynes 718 brochure (1157 MPa at 25 C; 1027, 1006, 965, 723, 236 MPa at 427, 538, 649, "
         "760, 871 C); at the solidus an assumption",
         f"{_HARDENING} (EOS: 634-780 and 980-1060 MPa, 31-27 %)",
@@ -144,7 +145,7 @@ ALSI10MG = Material(
     "AlSi10Mg",
     youngs_modulus=72_500.0,
     poisson_ratio=0.33,
-    yield_stress=_falling(
+    yield_stress=_yield_stress(
         255.0,
         {100: 0.98, 150: 0.93, 205: 0.57, 260: 0.30, 315: 0.18, 370: 0.12, 557: 0.02},
     ),
@@ -163,11 +164,11 @@ ALSI10MG = Material(
         "built; the mean of horizontal and vertical (75, 70 GPa)",
         "poisson_ratio, thermal_expansion: die-cast A360.0-F (Al-9.5Si-0.5Mg), typical",
         "yield_stress: at 25 C the same data sheet, mean of horizontal and vertical (270, 240 "
-        "MPa); its fall as that of die-cast 360.0-F, typical; N. E. Uzan et al., Additive "
+        "MPa); its decrease from die-cast 360.0-F, typical; N. E. Uzan et al., Additive "
         "Manufacturing 24 (2018) find the same sharp drop above 200 C in LPBF parts",
         f"{_HARDENING} (the same data sheet: 240-270 and 460 MPa, 6-9 %)",
         "conductivity: at 25 C the same data sheet, mean of horizontal and vertical (103, 119); "
-        "at 100-400 C typical of LPBF parts as built, of the study in Materials 16 (2023) 4920; "
+        "at 100-400 C typical of LPBF parts as built, from Materials 16 (2023) 4920; "
         "heat-treated parts conduct 173 at 25 C",
         "specific_heat: 0.9 aluminium + 0.1 silicon by the Shomate equations of the NIST Chemistry "
         "WebBook; the data sheet gives 910-920 with an uncertainty of 50 at 25 C",
@@ -177,3 +178,15 @@ ALSI10MG = Material(
 )
 
 MATERIALS = {material.name: material for material in (TI_6AL_4V, STEEL_316L, IN718, ALSI10MG)}
+
+
+def get_material(material: str | Material) -> Material:
+    """Return the material of a name of :data:`lpbf.MATERIALS`; a material is returned as it is.
+
+    Raises:
+        ValueError: If the name is unknown.
+    """
+    if isinstance(material, Material):
+        return material
+    check_choice("unknown material", material, list(MATERIALS))
+    return MATERIALS[material]

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flare_mesh.mesh import edges_of_cells
+from lpbf.core.checks import check_edges
 from lpbf.core.element import NODES
 
 # Corners of a voxel as grid offsets.
@@ -15,9 +16,9 @@ _CORNERS = ((NODES + 1) / 2).astype(np.int64)
 
 @dataclass(frozen=True, eq=False)
 class HexMesh:
-    """A part as equal box-shaped voxels; never changed once made.
+    """Immutable mesh of equal, box-shaped voxels.
 
-    Cells and nodes are numbered upwards: by z, then y, then x.
+    Cells and nodes are sorted by z, then y, then x.
 
     Attributes:
         mask: Solid voxels, bool [nx, ny, nz].
@@ -36,24 +37,21 @@ class HexMesh:
         spacing: float | tuple[float, float, float],
         origin: tuple[float, float, float] = (0.0, 0.0, 0.0),
     ) -> "HexMesh":
-        """Meshes the True voxels of ``mask`` [nx, ny, nz].
+        """Mesh the True voxels of ``mask`` [nx, ny, nz].
 
         Raises:
-            ValueError: If the mask is not three-dimensional or has no voxel, or a spacing is not
-                positive.
+            ValueError: If the mask is not three-dimensional or has no True voxel, or a spacing is
+                not positive.
         """
         solid = np.array(mask, dtype=bool)
-        sizes = np.asarray(spacing, dtype=np.float64)
+        edges = check_edges("the spacing", spacing)
         if solid.ndim != 3 or not solid.any():
             raise ValueError(
                 f"expected a mask of shape [nx, ny, nz] with at least one True voxel "
                 f"(got shape {list(solid.shape)}, {int(solid.sum())} True)"
             )
-        if sizes.shape not in ((), (3,)) or not (np.isfinite(sizes) & (sizes > 0)).all():
-            raise ValueError(f"expected one or three positive spacings in mm (got {spacing})")
         solid.setflags(write=False)
-        x, y, z = np.broadcast_to(sizes, 3).tolist()
-        return cls(solid, (x, y, z), origin)
+        return cls(solid, edges, origin)
 
     @cached_property
     def cell_index(self) -> NDArray[np.int64]:
@@ -62,7 +60,7 @@ class HexMesh:
 
     @cached_property
     def _corner_ids(self) -> NDArray[np.int64]:
-        """Grid number, rising with z, then y, then x, of each cell's corners, [E, 8]."""
+        """Number of each cell's corners in the whole grid, [E, 8]."""
         nx, ny, _ = self.mask.shape
         i, j, k = np.moveaxis(self.cell_index[:, None, :] + _CORNERS, -1, 0)
         return (k * (ny + 1) + j) * (nx + 1) + i

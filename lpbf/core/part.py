@@ -1,4 +1,4 @@
-"""Parts as surface and CAD files: reading, checking, naming."""
+"""Surface and CAD files of parts: reading and checking."""
 
 import warnings
 from io import BytesIO
@@ -13,84 +13,84 @@ from lpbf.core.errors import PartError, PartWarning
 CAD_SUFFIXES = (".step", ".stp")
 PART_SUFFIXES = (".stl", ".ply", ".obj", ".off", ".3mf", *CAD_SUFFIXES)
 
-# Parts with no extent of this many mm are too small for the process: likely not in mm.
+# A smaller extent in mm is too small for the process, so the file is probably not in mm.
 _SMALLEST = 1.0
 
 
 class MissingReaderError(PartError, ImportError):
-    """A part file whose reader is not installed."""
+    """The reader of a part file is not installed."""
 
 
 def part_name(part: trimesh.Trimesh) -> str:
-    """What messages call a part: its file, its family, or 'part'."""
+    """Name of a part in messages: its file, its family, or 'part'."""
     return str(part.metadata.get("file_path") or part.metadata.get("family") or "part")
 
 
 def load_part(part: trimesh.Trimesh | str | Path) -> trimesh.Trimesh:
-    """Reads and checks a surface; a surface given as such is only checked.
+    """Read and check a surface; a surface in memory is only checked.
 
-    A surface that is not watertight or has several bodies is a fact of life: it passes with a
-    :class:`PartWarning`, as does one so small that it is hardly in mm.
+    A surface that is not watertight, has several bodies, or is smaller than 1 mm gives a
+    :class:`PartWarning`.
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        PartError: If it is of an unknown type, unreadable, empty, flat, or has NaN coordinates, or
-            its reader is not installed.
+        PartError: If the file is of an unknown type or unreadable, its reader is not installed, or
+            the surface is empty, flat, or has NaN coordinates.
     """
     surface = part if isinstance(part, trimesh.Trimesh) else read_part(Path(part))
     name = part_name(surface)
     if len(surface.faces) == 0:
-        raise PartError(f"{name}: expected a surface with triangles (got none); export it anew")
+        raise PartError(f"{name}: expected a surface with triangles (got none); export it again")
     used = surface.vertices[np.unique(surface.faces)]
     if not np.isfinite(used).all():
         bad = int((~np.isfinite(used)).any(axis=1).sum())
-        raise PartError(f"{name}: {bad} vertices have NaN or infinite coordinates; export it anew")
+        raise PartError(f"{name}: {bad} vertices have NaN or infinite coordinates; export it again")
     extents = np.ptp(used, axis=0)
     if extents.min() <= 1e-6 * extents.max():
         raise PartError(
-            f"{name}: has no volume (extents {extents[0]:.4g} x {extents[1]:.4g} x "
-            f"{extents[2]:.4g} mm); expected the surface of a solid"
+            f"{name}: expected the surface of a solid (got a flat one of {extents[0]:.4g} x "
+            f"{extents[1]:.4g} x {extents[2]:.4g} mm)"
         )
     if extents.max() < _SMALLEST:
         warnings.warn(
-            f"{name}: is only {extents[0]:.4g} x {extents[1]:.4g} x {extents[2]:.4g} mm; if the "
-            f"file is in metres or inches, scale it to mm",
+            f"{name}: is only {extents[0]:.4g} x {extents[1]:.4g} x {extents[2]:.4g} mm; if it is "
+            f"in metres or inches, scale it to mm",
             PartWarning,
             stacklevel=3,
         )
     stray = len(surface.vertices) - len(np.unique(surface.faces))
     bodies = surface.body_count - stray  # trimesh counts a vertex without triangles as a body
-    facts = [
-        fact
-        for holds, fact in (
+    defects = [
+        text
+        for found, text in (
             (not surface.is_watertight, "is not watertight"),
-            (not surface.is_winding_consistent, "has neighbouring triangles that face apart"),
+            (not surface.is_winding_consistent, "has neighbouring triangles of opposite winding"),
             (bodies > 1, f"has {bodies} bodies"),
         )
-        if holds
+        if found
     ]
-    if facts:
+    if defects:
         warnings.warn(
-            f"{name}: {' and '.join(facts)}; it is filled as well as it can be",
+            f"{name}: {' and '.join(defects)}; check the voxels that fill it",
             PartWarning,
             stacklevel=3,
         )
     elif abs(_volume(surface)) <= 1e-9 * float(extents.prod()):
-        raise PartError(f"{name}: encloses no volume; expected the surface of a solid")
+        raise PartError(f"{name}: expected the surface of a solid (it encloses no volume)")
     return surface
 
 
 def _volume(surface: trimesh.Trimesh) -> float:
-    """Enclosed volume, mm^3; trimesh's own divides by it, which warns where it is zero."""
+    """Enclosed volume, mm^3; trimesh's own divides by it, which warns if it is zero."""
     a, b, c = np.moveaxis(np.asarray(surface.triangles) - surface.bounds[0], 1, 0)
     return float(np.einsum("ni,ni->", a, np.cross(b, c)) / 6)
 
 
 def read_part(path: Path) -> trimesh.Trimesh:
-    """Reads a surface in mm without checking it.
+    """Read a surface in mm without checking it.
 
-    STEP files are triangulated by Open CASCADE, to 0.01 mm, whatever unit they are in. 3MF files
-    are scaled from the unit that they name; the other formats name none.
+    STEP files are triangulated by Open CASCADE with a tolerance of 0.01 mm. STEP and 3MF files are
+    scaled from their unit to mm; the other formats have no unit.
 
     Raises:
         FileNotFoundError: If the file does not exist.
@@ -109,9 +109,9 @@ def read_part(path: Path) -> trimesh.Trimesh:
         check_cad(path)
     try:
         surface = _read_step(path) if is_cad else trimesh.load_mesh(path, process=False)
-    except Exception as error:  # readers of seven formats raise what they like
+    except Exception as error:  # the readers of seven formats raise errors of any type
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise PartError(f"{path}: cannot be read ({reason}); export it anew") from error
+        raise PartError(f"{path}: cannot be read ({reason}); export it again") from error
     if not isinstance(surface, trimesh.Trimesh):
         raise PartError(f"{path}: expected a triangle surface (got {type(surface).__name__})")
     if path.suffix.lower() == ".3mf" and surface.units is not None:
@@ -123,7 +123,7 @@ def read_part(path: Path) -> trimesh.Trimesh:
 
 
 def check_cad(path: Path) -> None:
-    """Checks that STEP files can be read.
+    """Check that STEP files can be read.
 
     Raises:
         MissingReaderError: If the extra ``cad`` is not installed.
@@ -141,9 +141,9 @@ def _read_step(path: Path) -> trimesh.Trimesh | trimesh.Scene:
 
     content = cascadio.load(path.read_bytes(), "step", tol_linear=0.01, use_parallel=False)
     if not content:
-        raise ValueError("not a STEP file, or without a solid")
+        raise ValueError("not a STEP file, or no solid in it")
     surface = trimesh.load_mesh(BytesIO(content), file_type="glb", process=False)
     if isinstance(surface, trimesh.Trimesh):
-        # Faces are meshes of their own that share the points of their edges.
+        # Each face of the solid is a mesh of its own.
         surface.merge_vertices(merge_tex=True, merge_norm=True)
     return surface.apply_scale(1000.0)  # GLB is in metres

@@ -1,4 +1,4 @@
-"""What a simulation gives."""
+"""Result of a simulation."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,17 +16,17 @@ from lpbf.core.stress import principal_stress, von_mises
 
 @dataclass(frozen=True, eq=False)
 class LayerState:
-    """The standing part after one step of the build.
+    """The active part after one step of the build.
 
     Attributes:
         layer: The newest layer.
-        name: The step, for instance "layer 3".
-        height: Of the standing part above the plate, mm, before it deforms.
-        num_cells: Cells that stand, the first of the mesh.
-        num_nodes: Nodes that stand, the first of the mesh.
-        displacement: At these nodes, [n, 3], mm.
-        von_mises: At these nodes, [n], MPa.
-        temperature: At these nodes, [n], degrees Celsius.
+        name: Name of the step, for instance "layer 3".
+        height: Undeformed height above the plate, mm.
+        num_cells: Number of active cells, the first of the mesh.
+        num_nodes: Number n of active nodes, the first of the mesh.
+        displacement: At the active nodes, [n, 3], mm.
+        von_mises: At the active nodes, [n], MPa.
+        temperature: At the active nodes, [n], degrees Celsius.
     """
 
     layer: int
@@ -45,22 +45,21 @@ class Result:
 
     Attributes:
         mesh: The voxel mesh.
-        displacement: At the nodes, [N, 3], mm, each since its layer was added; after the release
-            from the plate if there was one.
-        stress: At the nodes, mean of the cells around, [N, 6], MPa, in the order xx, yy, zz, xy,
+        displacement: At the nodes, [N, 3], mm, since the layer of each node was added; after the
+            release from the plate if there is one.
+        stress: At the nodes, mean of the adjacent cells, [N, 6], MPa, in the order xx, yy, zz, xy,
             yz, xz (VTK's order of a symmetric tensor).
-        temperature: At the nodes, [N], degrees Celsius: after the heat model's cooling time, or the
-            ambient one without a heat model.
+        temperature: At the nodes, [N], degrees Celsius, after the cooling time; the ambient
+            temperature without heat conduction.
         plastic_strain: At the nodes, [N, 6], in the order of the stress with engineering shear
-            strains; None for an elastic model.
-        equivalent_plastic_strain: At the nodes, [N]; None for an elastic model.
-        displacement_on_plate: Before the release, [N, 3], mm; None without one.
-        recoater_clearance: How far the top of each layer rose above the plane of the next one
-            right after its step, [L], mm: the largest z displacement of its top nodes. Negative
-            where it sank, NaN for a layer without voxels.
-        interlayer_temperature: Mean over each layer right before the next one is deposited, [L],
-            degrees Celsius; None without a heat model.
-        history: The part after each step, if asked for.
+            strains; None for an elastic material.
+        equivalent_plastic_strain: At the nodes, [N]; None for an elastic material.
+        displacement_on_plate: Before the release, [N, 3], mm; None without a release.
+        recoater_clearance: Largest z displacement of each layer's top nodes after its step, [L],
+            mm: the rise above the plane of the next layer. NaN for a layer without voxels.
+        interlayer_temperature: Mean temperature of each layer before the next one is deposited,
+            [L], degrees Celsius; None without heat conduction.
+        history: The part after each step; empty unless requested.
         report: Iterations, residuals, time and memory.
 
     Raises:
@@ -113,12 +112,12 @@ class Result:
 
     @property
     def principal_stress(self) -> NDArray[np.float64]:
-        """Principal stresses at the nodes, [N, 3], MPa, the largest first."""
+        """Principal stresses at the nodes, [N, 3], MPa, in descending order."""
         return principal_stress(self.stress)
 
     @property
     def solver(self) -> str | None:
-        """Which solver was used; None without a report."""
+        """Name of the solver; None without a report."""
         return None if self.report is None else self.report.solver
 
     @property
@@ -127,10 +126,9 @@ class Result:
         return None if self.report is None else self.report.seconds
 
     def save(self, path: str | Path) -> None:
-        """Writes all fields to a mesh file: ``.vtu``, ``.vtk`` or ``.xdmf``.
+        """Write all fields to a mesh file: ``.vtu``, ``.vtk`` or ``.xdmf``, whole or not at all.
 
-        ``.vtu`` holds the units and what is told of each layer too. The file appears whole or not
-        at all.
+        Only ``.vtu`` holds units and the values of the layers.
 
         Raises:
             ValueError: If the file is of another type.
@@ -147,23 +145,23 @@ class Result:
             "displacement_on_plate": self.displacement_on_plate,
         }
         known = {name: values for name, values in fields.items() if values is not None}
-        layers = {
+        of_layers = {
             "recoater_clearance": self.recoater_clearance,
             "interlayer_temperature": self.interlayer_temperature,
         }
-        whole = {name: values for name, values in layers.items() if values is not None}
-        write_hexahedra(path, self.points, self.cells, known, whole)
+        layers = {name: values for name, values in of_layers.items() if values is not None}
+        write_hexahedra(path, self.points, self.cells, known, layers)
 
     def save_series(self, path: str | Path) -> None:
-        """Writes the history as ``<name>.pvd`` and ``<name>/<name>_0000.vtu`` and so on.
+        """Write the history as ``<name>.pvd`` and ``<name>/<name>_0000.vtu`` and so on.
 
-        The time of a file is its number in the history. The ``.pvd`` appears last.
+        The time of a file is its number in the history. The ``.pvd`` is written last.
 
         Raises:
             ValueError: If there is no history, or the path does not end in ``.pvd``.
         """
         if Path(path).suffix.lower() != ".pvd":
-            raise ValueError(f"{path}: expected the name of a .pvd file")
+            raise ValueError(f"{path}: expected a file of type .pvd (got '{Path(path).suffix}')")
         if not self.history:
             raise ValueError(
                 f"{path}: the result has no history to write; simulate with history=True"

@@ -1,4 +1,4 @@
-"""Results as mesh files."""
+"""Mesh files of results."""
 
 import json
 from collections.abc import Mapping
@@ -23,12 +23,12 @@ UNITS = {
     "recoater_clearance": "mm",
     "interlayer_temperature": "C",
 }
-"""Unit of each field that a result may hold."""
+"""Unit of each field of a result."""
 
 RESULT_SUFFIXES = (".vtu", ".vtk", ".xdmf")
-"""Formats that hold hexahedra and their fields."""
+"""File types that hold hexahedra and their fields."""
 
-# Under this name a MeshData keeps the units of its fields in a file.
+# Name under which a MeshData stores units in a file.
 _UNITS_KEY = "field_units"
 _COMPONENTS = {"principal_stress": ("I", "II", "III")}
 
@@ -38,19 +38,19 @@ def write_hexahedra(
     points: NDArray[Any],
     cells: NDArray[np.int64],
     fields: Mapping[str, NDArray[Any]],
-    whole: Mapping[str, NDArray[Any]] | None = None,
+    layers: Mapping[str, NDArray[Any]] | None = None,
 ) -> None:
-    """Writes hexahedra and fields of :data:`UNITS`; the file appears whole or not at all.
+    """Write hexahedra and fields of :data:`UNITS` to a file, whole or not at all.
 
     Args:
-        path: A file of :data:`RESULT_SUFFIXES`; ``.vtu`` tells the units too.
+        path: A file of :data:`RESULT_SUFFIXES`; only ``.vtu`` holds units.
         points: Coordinates [N, 3], mm.
         cells: Nodes in VTK's order, [E, 8].
-        fields: At the nodes, [N] or [N, C].
-        whole: Numbers of the whole part, which only ``.vtu`` holds.
+        fields: Fields at the nodes, [N] or [N, C].
+        layers: Values of the layers, [L], which only ``.vtu`` holds.
 
     Raises:
-        ValueError: If the format cannot hold them.
+        ValueError: If the file is of another type.
         OSError: If the file cannot be written.
     """
     suffix = Path(path).suffix.lower()
@@ -75,11 +75,11 @@ def write_hexahedra(
         grid.point_data[name] = values
         for column, component in enumerate(_COMPONENTS.get(name, ())):
             grid.GetPointData().GetArray(name).SetComponentName(column, component)
-    for name, values in (whole or {}).items():
+    for name, values in (layers or {}).items():
         grid.field_data[name] = values
-    units = {name: UNITS[name] for name in (*fields, *(whole or {}))}
+    units = {name: UNITS[name] for name in (*fields, *(layers or {}))}
     grid.field_data[_UNITS_KEY] = np.frombuffer(json.dumps(units).encode(), np.uint8)
-    # By way of memory: VTK itself ends the process where the disk is full.
+    # Written to memory first: VTK ends the process if the disk is full.
     writer = vtkXMLUnstructuredGridWriter()
     writer.SetInputData(grid)
     writer.EncodeAppendedDataOn()

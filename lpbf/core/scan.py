@@ -1,27 +1,28 @@
-"""Scan strategies, as what they do to the inherent strain of a layer."""
+"""Scan strategies and their effect on the inherent strain of a layer."""
 
 from dataclasses import dataclass
 
-from lpbf.core.checks import check_bool, check_choice, check_number
+from flare_mesh.choices import check_choice
+from lpbf.core.checks import check_bool, check_number
 
 Strain = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Scan:
-    """The directions of a strategy's scan vectors.
+    """A scan strategy: the direction of the scan vectors in each powder layer.
 
-    A layer shrinks differently along its scan vectors and across them: with the inherent strain
-    (along, across, build) of :class:`lpbf.Process`, a strategy is the angle of the vectors in each
-    powder layer. Forwards and backwards are the same strain. The vectors' length is left out:
-    short ones, in stripes and islands, shrink more evenly than this says.
+    A layer shrinks by the (along, across, build) components of :attr:`lpbf.Process.inherent_strain`
+    along its scan vectors, across them, and in the build direction, whether a vector is scanned
+    forwards or backwards. The length of the vectors is neglected: short vectors, in stripes and
+    islands, shrink more evenly.
 
     Args:
-        rotation: Degrees about z from one powder layer to the next.
-        angle: Degrees from x to the vectors of the first layer.
-        mixed: Whether each layer has islands of this direction and of the one across, in equal
-            parts: averaged over islands small against the part, both in-plane strains are their
-            mean, and no rotation shows.
+        rotation: Rotation about z from one powder layer to the next, degrees.
+        angle: Angle from x to the vectors of the first layer, degrees.
+        mixed: Whether each layer is a chessboard of both directions in equal parts. Averaged over
+            islands that are small against the part, both in-plane strains are their mean, and a
+            rotation has no effect.
 
     Raises:
         ValueError: If an angle is not finite.
@@ -37,7 +38,7 @@ class Scan:
         check_bool("Scan", "mixed", self.mixed)
 
     def strain(self, strain: Strain) -> Strain:
-        """The (exx, eyy, ezz) at angle 0 of a layer whose vectors have (along, across, build)."""
+        """Inherent strain (exx, eyy, ezz) of a layer at angle 0, from (along, across, build)."""
         along, across, build = strain
         if not self.mixed:
             return strain
@@ -48,20 +49,21 @@ SCANS = {
     "unidirectional": Scan(),
     "cross": Scan(rotation=90.0),
     "67": Scan(rotation=67.0),
-    # Vectors run across the stripes, which lie along x in the first layer.
+    # The vectors are perpendicular to the stripes, which lie along x in the first layer.
     "stripes": Scan(rotation=67.0, angle=90.0),
     "chessboard": Scan(mixed=True),
 }
 
 
 def get_scan(scan: str | float | Scan) -> Scan:
-    """The strategy of a name of :data:`lpbf.SCANS`, or of a rotation in degrees a powder layer.
+    """Return the strategy of a name of :data:`lpbf.SCANS` or a rotation in degrees per layer.
 
     Raises:
-        ValueError: If the name is unknown; lists those that exist.
+        ValueError: If the name is unknown or the rotation is not finite.
     """
     if isinstance(scan, Scan):
         return scan
     if not isinstance(scan, str):
         return Scan(rotation=scan)
-    return SCANS[check_choice("scan", scan, SCANS, ", or give a rotation in degrees a layer")]
+    check_choice("expected a rotation in degrees per layer or a known scan, got", scan, SCANS)
+    return SCANS[scan]

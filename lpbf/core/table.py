@@ -1,4 +1,4 @@
-"""A property over temperature."""
+"""Material property as a function of temperature."""
 
 import itertools
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ class Table:
     """A property over temperature: piecewise linear, constant outside the table.
 
     Args:
-        temperature: Degrees Celsius, strictly rising.
+        temperature: Degrees Celsius, strictly increasing.
         value: The property at each temperature, in its own unit.
 
     Raises:
-        ValueError: If the two differ in length, are empty, not finite, or the temperatures do
-            not rise.
+        ValueError: If the two differ in length, are empty or not finite, or the temperatures do
+            not increase.
     """
 
     temperature: tuple[float, ...]
@@ -37,7 +37,7 @@ class Table:
         temperature, value = self.temperature, self.value
         if not temperature or len(temperature) != len(value):
             raise ValueError(
-                f"Table: expected one value for each temperature, at least one (got "
+                f"Table: expected as many values as temperatures, at least one (got "
                 f"{len(temperature)} temperatures and {len(value)} values)"
             )
         if temperature[0] < -273.15:
@@ -47,8 +47,8 @@ class Table:
         for before, after in itertools.pairwise(temperature):
             if not before < after:
                 raise ValueError(
-                    f"Table: expected temperatures that strictly rise (got {after:g} C after "
-                    f"{before:g} C); sort the rows and keep one a temperature"
+                    f"Table: expected strictly increasing temperatures (got {after:g} C after "
+                    f"{before:g} C); sort the rows and give one per temperature"
                 )
 
     @overload
@@ -56,11 +56,11 @@ class Table:
     @overload
     def __call__(self, temperature: Sequence[float] | NDArray[Any]) -> NDArray[np.float64]: ...
     def __call__(self, temperature):
-        """The property at a temperature in degrees Celsius, or at an array of them."""
+        """Interpolate the property at a temperature in degrees Celsius, or at an array of them."""
         found = np.interp(temperature, self.temperature, self.value)
         return float(found) if np.ndim(found) == 0 else found
 
 
 def as_table(value: float | Table) -> Table:
-    """The table, or a table of one row for a property that does not depend on temperature."""
+    """Return the table; a constant property becomes a table of one row."""
     return value if isinstance(value, Table) else Table((25.0,), (value,))

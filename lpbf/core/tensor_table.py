@@ -1,4 +1,4 @@
-"""A property over temperature, on torch tensors."""
+"""Material property as a function of temperature, on torch tensors."""
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ class TensorTable:
 
     Args:
         table: The property over temperature.
-        device: Where the tensors live.
+        device: Device of the tensors.
     """
 
     def __init__(self, table: Table, device: str | torch.device = "cpu"):
@@ -19,11 +19,11 @@ class TensorTable:
         self._values = torch.tensor(table.value, dtype=torch.float64, device=device)
 
     def __call__(self, temperature: Tensor) -> Tensor:
-        """The property at temperatures in degrees Celsius, in the same shape."""
+        """Interpolate the property at temperatures in degrees Celsius, in the same shape."""
         points, values = self._points, self._values
         if len(points) == 1:
             return values.expand(temperature.shape)
         upper = torch.bucketize(temperature, points).clamp(1, len(points) - 1)
         left, right = points[upper - 1], points[upper]
-        share = ((temperature - left) / (right - left)).clamp(0, 1)
-        return torch.lerp(values[upper - 1], values[upper], share)
+        fraction = ((temperature - left) / (right - left)).clamp(0, 1)
+        return torch.lerp(values[upper - 1], values[upper], fraction)

@@ -1,4 +1,4 @@
-"""YAML files of parameters: plain values only, and none that means something unexpected."""
+"""YAML files of parameters, with plain values and YAML 1.2 numbers only."""
 
 import re
 from collections.abc import Hashable
@@ -10,14 +10,13 @@ from flare_mesh.files import atomic_path
 
 
 def read_yaml(path: str | Path) -> Any:
-    """Reads plain values from a YAML file.
+    """Read plain values from a YAML file.
 
-    Numbers are YAML 1.2's: ``1e-3`` is one (YAML 1.1 reads a string), ``1:30`` is a string and
-    ``010`` is ten.
+    Numbers follow YAML 1.2: ``1e-3`` is a number, ``1:30`` a string, and ``010`` ten.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not YAML, has a key twice, or asks for other than plain values.
+        ValueError: If it is not YAML, repeats a key, or holds objects other than plain values.
     """
     import yaml
 
@@ -29,14 +28,14 @@ def read_yaml(path: str | Path) -> Any:
     except yaml.MarkedYAMLError as error:
         where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise ValueError(
-            f"{path}: expected YAML of plain values ({where}{error.problem}); mend the file"
+            f"{path}: expected YAML of plain values ({where}{error.problem}); correct it"
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: expected YAML text ({error}); mend the file") from error
+        raise ValueError(f"{path}: expected YAML text ({error}); correct it") from error
 
 
 def write_yaml(path: str | Path, values: Any) -> None:
-    """Writes plain values; the file appears whole or not at all."""
+    """Write plain values to a file, whole or not at all."""
     import yaml
 
     text = yaml.dump(
@@ -57,7 +56,7 @@ def _loader() -> Any:
                 if key in keys[:i]:
                     mark = node.value[i][0].start_mark
                     raise yaml.constructor.ConstructorError(
-                        problem=f"the key '{key}' stands there twice", problem_mark=mark
+                        problem=f"the key '{key}' is repeated", problem_mark=mark
                     )
             return super().construct_mapping(node, deep)
 
@@ -71,11 +70,11 @@ def _dumper() -> Any:
     class Dumper(yaml.SafeDumper):
         pass
 
-    return _with_numbers(Dumper)  # quotes the strings that the loader would take for numbers
+    return _with_numbers(Dumper)  # quotes strings that the loader would read as numbers
 
 
 def _with_numbers(cls: Any) -> Any:
-    """The class with YAML 1.2's integers and floats, and no dates, in place of YAML 1.1's."""
+    """Replace YAML 1.1's integers, floats and dates by YAML 1.2's integers and floats."""
     integer, floating, date = (
         f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "timestamp")
     )

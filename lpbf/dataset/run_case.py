@@ -10,7 +10,7 @@ import trimesh
 
 from lpbf.core.errors import IslandError, PartError, PartWarning, SolverError
 from lpbf.core.part import MissingReaderError, read_part
-from lpbf.core.parts import procedural_part
+from lpbf.core.procedural_part import procedural_part
 from lpbf.core.result import Result
 from lpbf.core.voxelize import voxelize
 from lpbf.dataset.case_file import file_digest, write_case

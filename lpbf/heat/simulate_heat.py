@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lpbf.core.material import get_material
+from lpbf.core.materials import get_material
 from lpbf.heat.conduction import Conduction
 from lpbf.heat.enthalpy import Enthalpy
 from lpbf.heat.time_step import HeatStep, TimeStepper

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from lpbf.core.element import Brick, brick
 from lpbf.core.islands import find_unsupported, treat_islands
-from lpbf.core.material import get_material
+from lpbf.core.materials import get_material
 from lpbf.core.mesh import HexMesh
 from lpbf.core.process import Process
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flare_mesh.devices import find_device, peak_memory
-from lpbf.core.material import get_material
+from lpbf.core.materials import get_material
 from lpbf.core.mesh import HexMesh
 from lpbf.core.process import Process
 from lpbf.core.report import Report, StepReport

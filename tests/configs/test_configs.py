@@ -8,7 +8,7 @@ from scipy.io import savemat
 from flare_mesh.cases import CaseRecipe
 from flare_mesh.cli import main
 from flare_mesh.commands.train import FieldCLI
-from flare_mesh.configs import config_names, config_path
+from flare_mesh.configs import config_names, find_config
 from flare_mesh.training import FieldDataModule
 from flare_mesh.training.build import check_model
 
@@ -54,7 +54,7 @@ class ParseOnly(FieldCLI):
 
 @pytest.fixture(scope="module")
 def cli():
-    return ParseOnly(["fit", "--config", str(config_path("lpbf_cpu"))])
+    return ParseOnly(["fit", "--config", str(find_config("lpbf_cpu"))])
 
 
 def parse(cli, path):
@@ -76,7 +76,7 @@ def test_every_published_set_has_its_recipe():
 
 @pytest.mark.parametrize("name", config_names())
 def test_the_command_line_knows_all_options(cli, name):
-    options = parse(cli, config_path(name)).fit
+    options = parse(cli, find_config(name)).fit
     check_model(options.model.name, options.model.options or {})
     assert FieldDataModule(**options.data.as_dict()).has("test")
     if not name.endswith("_cpu"):
@@ -96,7 +96,7 @@ def test_an_unknown_option_would_be_refused(cli, tmp_path):
     "name", [name for name in config_names() if name in PUBLISHED or "_flare" in name]
 )
 def test_the_model_has_the_published_size(cli, monkeypatch, name):
-    options = parse(cli, config_path(name))
+    options = parse(cli, find_config(name))
     data = options.fit.data
     pos_dim, inputs, fields = SHAPES[data.name]
     assert data.options.get("targets", [*fields]) == [*fields]
@@ -117,7 +117,7 @@ def test_the_model_has_the_published_size(cli, monkeypatch, name):
     assert parameters == PUBLISHED.get(name, parameters)
     if name.endswith("_flare"):
         assert f"{parameters:,} parameters" in " ".join(
-            line.removeprefix("# ") for line in config_path(name).read_text().splitlines()
+            line.removeprefix("# ") for line in find_config(name).read_text().splitlines()
         )
     assert module.optimizer.decay_latents
     assert module.ema is not None

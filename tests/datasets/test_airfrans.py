@@ -219,7 +219,7 @@ def test_download(tmp_path, monkeypatch):
         called.append((path, folder, max_bytes))
 
     monkeypatch.setattr("flare_mesh.io.download.download_file", download_file)
-    monkeypatch.setattr("flare_mesh.io.download.extract_zip", extract_zip)
+    monkeypatch.setattr("flare_mesh.io.archives.extract_zip", extract_zip)
     AirfRANS.download(tmp_path, max_bytes=7)
     assert called == [AirfRANS.ADDRESS, (tmp_path / "Dataset.zip", tmp_path, 7)]
     assert not (tmp_path / "Dataset.zip").exists()

@@ -236,7 +236,7 @@ def test_download(tmp_path, monkeypatch, written):
                 archive.add(source, f"param{number}")
 
     monkeypatch.setattr("flare_mesh.io.download.download_file", download_file)
-    monkeypatch.setattr("flare_mesh.io.download.extract_zip", extract_zip)
+    monkeypatch.setattr("flare_mesh.io.archives.extract_zip", extract_zip)
     ShapeNetCar.download(tmp_path / "car", max_bytes=10**6)
     assert called == [ShapeNetCar.ADDRESS, ("mlcfd_data.zip", 10**6)]
     assert not [*tmp_path.rglob("*.tar.gz"), *tmp_path.rglob("*.zip")]
@@ -256,7 +256,7 @@ def test_interrupted_download(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "flare_mesh.io.download.download_file", lambda url, path: path.write_text("")
     )
-    monkeypatch.setattr("flare_mesh.io.download.extract_zip", extract_zip)
+    monkeypatch.setattr("flare_mesh.io.archives.extract_zip", extract_zip)
     with pytest.raises(ValueError, match="cannot be unpacked"):
         ShapeNetCar.download(tmp_path)
     assert (tmp_path / "mlcfd_data.zip").exists()

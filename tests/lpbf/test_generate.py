@@ -171,7 +171,7 @@ def test_warnings_are_shown(tmp_path, capsys, inline):
     boxes[1].apply_translation((4.0, 0.0, 0.0))
     trimesh.util.concatenate(boxes).export(parts / "two.stl")
     generate(tmp_path / "set", 0, settings=SMALL, parts=parts)
-    assert "two.stl: has 2 bodies; it is filled" in capsys.readouterr().err
+    assert "two.stl: has 2 bodies; check the voxels" in capsys.readouterr().err
 
 
 def test_nothing_accepted(tmp_path, capsys, inline):

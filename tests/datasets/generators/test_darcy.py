@@ -96,5 +96,5 @@ def test_mirrored_media():
 
 
 def test_it_says_if_it_does_not_converge():
-    with pytest.raises(RuntimeError, match="9 x 9 nodes did not converge in 1 iterations"):
+    with pytest.raises(RuntimeError, match="11 x 11 nodes did not converge in 1 iterations"):
         solve_on_nodes(np.random.default_rng(0).uniform(1, 9, (11, 11)), max_iterations=1)

@@ -25,21 +25,21 @@ def test_same_arrays_same_bytes(tmp_path):
     st.integers(1, 2000),
 )
 @settings(max_examples=15, deadline=None)
-def test_slabs_are_the_stack_in_fortrans_order(tmp_path_factory, shape, count, max_bytes):
+def test_chunks_are_the_stack_in_fortrans_order(tmp_path_factory, shape, count, max_bytes):
     arrays = np.random.default_rng(0).standard_normal((count, *shape)).astype(np.float32)
     files = write(tmp_path_factory.mktemp("stack"), arrays)
     stack = SampleStack(files, "u", max_bytes=max_bytes)
     assert stack.shape == arrays.shape
     assert stack.dtype == np.float32
     assert stack.nbytes == arrays.nbytes
-    slabs = list(stack.slabs())
+    chunks = list(stack.chunks())
     line = max(arrays.nbytes // shape[-1], max_bytes)
-    assert all(slab.flags.f_contiguous and slab.nbytes <= line for slab in slabs)
-    together = b"".join(slab.tobytes(order="F") for slab in slabs)
+    assert all(chunk.flags.f_contiguous and chunk.nbytes <= line for chunk in chunks)
+    together = b"".join(chunk.tobytes(order="F") for chunk in chunks)
     assert together == arrays.tobytes(order="F")
 
 
 def test_samples_that_differ(tmp_path):
     files = write(tmp_path, [np.zeros((2, 3)), np.zeros((2, 4))])
     with pytest.raises(ValueError, match=r"1.npz: expected 'u' of shape \[2, 3\] and type float64"):
-        list(SampleStack(files, "u").slabs())
+        list(SampleStack(files, "u").chunks())

@@ -280,7 +280,7 @@ def test_a_checkpoint_of_another_model_is_refused(config, tmp_path, capsys):
     last = run / "checkpoints" / "last.ckpt"
     changed = ["--out", str(other), "--model.options.num_latents=3", f"--ckpt_path={last}"]
     assert main(["fit", "--config", str(config), *quick, *changed]) == 2
-    assert "model.num_latents: 3, there 2" in capsys.readouterr().err
+    assert "model.num_latents is 3 here, 2 in the checkpoint" in capsys.readouterr().err
 
 
 def command(*arguments):

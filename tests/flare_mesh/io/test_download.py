@@ -1,12 +1,10 @@
 import hashlib
-import stat
 import threading
-import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from flare_mesh.io.download import download_file, download_hub, extract_zip
+from flare_mesh.io.download import download_file, download_hub
 
 CONTENT = bytes(range(256)) * 4096
 
@@ -145,61 +143,3 @@ def test_no_network(tmp_path):
 def test_hub_without_network(tmp_path):
     with pytest.raises(ConnectionError, match=r"datasets/owner/name.*put it into"):
         download_hub("owner/name", tmp_path, endpoint="http://127.0.0.1:9")
-
-
-def archive(path, members, mode=None):
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-        for name, content in members.items():
-            info = zipfile.ZipInfo(name)
-            if mode is not None:
-                info.external_attr = mode << 16
-            file.writestr(info, content)
-    return path
-
-
-def test_extract(tmp_path):
-    path = archive(tmp_path / "a.zip", {"a/b.txt": "one", "c.txt": "two"})
-    files = extract_zip(path, tmp_path / "out")
-    assert [file.read_text() for file in files] == ["one", "two"]
-    (tmp_path / "out/c.txt").write_text("mine"[:3])
-    extract_zip(path, tmp_path / "out")
-    assert (tmp_path / "out/c.txt").read_text() == "min"
-
-
-@pytest.mark.parametrize("name", ["../out.txt", "/tmp/out.txt", "a/../../out.txt", "..\\out.txt"])
-def test_names_that_leave_the_folder(tmp_path, name):
-    path = archive(tmp_path / "a.zip", {"good.txt": "1", name: "2"})
-    with pytest.raises(ValueError, match="outside of"):
-        extract_zip(path, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-def test_hostile_archives(tmp_path):
-    bomb = archive(tmp_path / "bomb.zip", {"zeros": bytes(1 << 20)})
-    with pytest.raises(ValueError, match="declares 1,048,576 bytes, more than the limit of 1,000"):
-        extract_zip(bomb, tmp_path / "out", max_bytes=1000)
-    link = archive(tmp_path / "link.zip", {"link": "/etc/passwd"}, stat.S_IFLNK | 0o777)
-    with pytest.raises(ValueError, match="outside of"):
-        extract_zip(link, tmp_path / "out")
-    (tmp_path / "cut.zip").write_bytes(bomb.read_bytes()[:-30])
-    with pytest.raises(ValueError, match="not a whole zip"):
-        extract_zip(tmp_path / "cut.zip", tmp_path / "out")
-
-
-@pytest.mark.parametrize(
-    ("signature", "offset", "value"),
-    [
-        (b"PK\x01\x02", 10, 99),  # unknown method
-        (b"PK\x01\x02", 8, 1),  # encrypted
-        (b"PK\x03\x04", 40, 0xFF),  # damaged content
-        (b"PK\x01\x02", 20, 3),  # ends early
-    ],
-)
-def test_damaged_archives(tmp_path, signature, offset, value):
-    path = archive(tmp_path / "a.zip", {"a": bytes(range(200))})
-    content = bytearray(path.read_bytes())
-    content[content.index(signature) + offset] = value
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"a\.zip: not a whole zip .* remove it and get it anew"):
-        extract_zip(path, tmp_path / "out")
-    assert path.exists()

@@ -43,7 +43,7 @@ def test_a_series_is_predicted_step_by_step():
     ("options", "message"),
     [
         ({"name": "flair"}, "unknown model 'flair'"),
-        ({"options": {"head": 2}}, "model.options.head: .* did you mean 'heads'"),
+        ({"options": {"head": 2}}, "model.options: .* no option 'head'; did you mean 'heads'"),
         ({"options": {"pos_dim": 3}}, "pos_dim: the data set 'plates' has 2; leave it out"),
         ({"options": {"in_channels": 2}}, "in_channels: the data set 'plates' has 1"),
         ({"options": {"heads": 3}}, "divisible by 'heads'"),
@@ -75,5 +75,5 @@ def test_training_starts_from_the_weights_of_another_run(tmp_path):
     for name, value in first.state_dict().items():
         assert value.equal(second.state_dict()[name])
     assert second.training_range == first.training_range
-    with pytest.raises(ValueError, match=r"another model \(model.num_latents: 3, there 2"):
+    with pytest.raises(ValueError, match=r"another model \(model.num_latents is 3 here, 2 in the"):
         build_module(recipe(), options={**SMALL, "num_latents": 3}, weights=str(tmp_path))

@@ -24,14 +24,15 @@ def test_what_went_through_json_is_the_same():
 @pytest.mark.parametrize(
     ("change", "phrase"),
     [
-        ({"model": {"name": "flare", "heads": 4, "shape": [2, 3]}}, "model.heads: 8, there 4"),
-        ({"model": {**OURS["model"], "new": 1}}, "model.new: None, there 1"),
+        ({"model": {**OURS["model"], "heads": 4}}, "model.heads is 8 here, 4 in the checkpoint"),
+        ({"model": {**OURS["model"], "new": 1}}, "model.new is None here, 1 in the checkpoint"),
         (
             {"fields": {"stress": 1, "displacement": 1}},
-            "fields: in the order ['displacement', 'stress'], there ['stress', 'displacement']",
+            "the order of fields is ['displacement', 'stress'] here, "
+            "['stress', 'displacement'] in the checkpoint",
         ),
-        ({"features": []}, "features: [{'random_nodes': {'num_nodes': 4}}], there []"),
-        ({"rollout": {"num_in": 1}}, "rollout: None, there {'num_in': 1}"),
+        ({"features": ["x"]}, f"features is {OURS['features']} here, ['x'] in the checkpoint"),
+        ({"rollout": {"num_in": 1}}, "rollout is None here, {'num_in': 1} in the checkpoint"),
     ],
 )
 def test_what_differs(change, phrase):

@@ -201,8 +201,8 @@ def test_checkpoints_of_other_models_are_refused():
     other = FieldModule(Surrogate(other, {"u": 1, "v": 1}))
     with pytest.raises(
         ValueError,
-        match=r"of another model \(model.hidden_channels: 8, there 4; model.heads: 2, there 1; "
-        r"ema: off, there on\)",
+        match=r"of another model \(model.hidden_channels is 8 here, 4 in the checkpoint; "
+        r"model.heads is 2 here, 1 in the checkpoint; ema is off here, on in the checkpoint\)",
     ):
         other.on_load_checkpoint(saved)
     with pytest.raises(ValueError, match="not written by flare-mesh"):
@@ -300,9 +300,9 @@ def test_sums_of_a_checkpoint_go_to_the_device_of_the_errors():
 @pytest.mark.parametrize(
     ("options", "epochs", "message"),
     [
-        ({"optimizer": OptimizerConfig(lr=0.5)}, 2, "model.optimizer.lr: 0.5, in the run 0.001"),
-        ({}, 3, r"steps of the whole run \(epochs, batches\): 6, in the run 4"),
-        ({"schedule": ScheduleConfig(pct_start=0.3)}, 2, "pct_start: 0.3, in the run 0.1"),
+        ({"optimizer": OptimizerConfig(lr=0.5)}, 2, "model.optimizer.lr is 0.5 here, 0.001 in the"),
+        ({}, 3, r"steps of the whole run \(epochs, batches\) is 6 here, 4 in the"),
+        ({"schedule": ScheduleConfig(pct_start=0.3)}, 2, "pct_start is 0.3 here, 0.1 in the"),
     ],
 )
 def test_a_resumed_run_keeps_its_plan(tmp_path, options, epochs, message):

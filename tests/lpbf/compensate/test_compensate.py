@@ -184,8 +184,8 @@ def test_bad_input(tmp_path):
         ({"tolerance": float("nan")}, "expected a tolerance > 0 mm"),
         ({"max_iterations": 0}, "expected max_iterations >= 1"),
         ({"relaxation": 1.5}, "expected 0 < relaxation <= 1"),
-        ({"pitch": 0.0}, "expected one or three positive pitches in mm"),
-        ({"pitch": (1.0, 2.0)}, "expected one or three positive pitches in mm"),
+        ({"pitch": 0.0}, "expected the pitch as one or three lengths > 0 mm"),
+        ({"pitch": (1.0, 2.0)}, "expected the pitch as one or three lengths > 0 mm"),
         ({"displacement": lambda mesh: np.zeros(3)}, r"expected finite values of shape \[\d+, 3\]"),
         (
             {"displacement": lambda mesh: np.full((mesh.num_nodes, 3), np.nan)},

@@ -106,7 +106,7 @@ def test_bad_input(part, capsys):
     for options, message in (
         (["--tolerance", "-1"], "expected a tolerance > 0 mm"),
         (["--process", "none.yaml"], "none.yaml"),
-        (["--pitch", "0"], "positive pitches"),
+        (["--pitch", "0"], "expected the pitch as one or three lengths > 0 mm"),
         (["--displacement", "a.vtu", "--max-iterations", "3"], "so --max-iterations has no"),
     ):
         assert run(part, *options) == 2

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from lpbf.core.checks import check_bool, check_choice, check_number
+from lpbf.core.checks import check_bool, check_number
 
 
 @pytest.mark.parametrize("value", [0, 2, 1.5, np.float32(1.5), np.int64(2)])
@@ -46,13 +46,3 @@ def test_bool():
     assert check_bool("X", "on", False) is False
     with pytest.raises(ValueError, match="X: expected on to be True or False .got 1."):
         check_bool("X", "on", 1)
-
-
-def test_choice():
-    assert check_choice("colour", "red", ["red", "blue"]) == "red"
-    with pytest.raises(
-        ValueError, match=r"unknown colour 'rad' \(do you mean 'red'\?\); choose from \['red', 'b"
-    ):
-        check_choice("colour", "rad", ["red", "blue"])
-    with pytest.raises(ValueError, match=r"unknown colour '\[1\]'; choose from .*, or none"):
-        check_choice("colour", [1], ["red"], ", or none")

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from lpbf.core.material import Material, get_material
-from lpbf.core.materials import MATERIALS
+from lpbf.core.material import Material
+from lpbf.core.materials import MATERIALS, get_material
 from lpbf.core.table import Table
 
 ELASTIC = {"youngs_modulus": 1e5, "poisson_ratio": 0.3}
@@ -68,7 +68,7 @@ def test_require_names_all_that_lacks():
     material.require("density", "youngs_modulus")
     with pytest.raises(
         ValueError,
-        match=r"Material 'x': expected yield_stress and liquidus.*got none.*one of \['316L'",
+        match=r"Material 'x': expected yield_stress and liquidus.*got none.*of lpbf.MATERIALS",
     ):
         material.require("density", "yield_stress", "liquidus")
 
@@ -77,7 +77,7 @@ def test_get_material():
     assert get_material("316L") is MATERIALS["316L"]
     own = Material("x", **ELASTIC)
     assert get_material(own) is own
-    with pytest.raises(ValueError, match=r"'IN 718' .do you mean 'IN718'\?.; choose from \['316L'"):
+    with pytest.raises(ValueError, match="unknown material 'IN 718'; did you mean 'IN718'"):
         get_material("IN 718")
     with pytest.raises(ValueError, match="unknown material '316'"):
         get_material(316)  # pyright: ignore[reportArgumentType]

@@ -56,8 +56,12 @@ def test_a_mesh_is_not_tied_to_the_mask_it_came_from():
     [
         (np.zeros((2, 2, 2)), 1.0, "at least one True voxel"),
         (np.ones((2, 2)), 1.0, r"shape \[nx, ny, nz\]"),
-        (np.ones((2, 2, 2)), 0.0, "positive spacings"),
-        (np.ones((2, 2, 2)), (1.0, np.nan, 1.0), "positive spacings"),
+        (np.ones((2, 2, 2)), 0.0, "expected the spacing as one or three lengths > 0 mm"),
+        (
+            np.ones((2, 2, 2)),
+            (1.0, np.nan, 1.0),
+            "expected the spacing as one or three lengths > 0 mm",
+        ),
         (np.ones((2, 2, 2)), (1.0, 1.0), "one or three"),
     ],
 )

@@ -26,7 +26,7 @@ def test_table():
 
 def test_one_line():
     assert str(report()) == (
-        "multigrid: 2 steps, 18 iterations, 3 of Newton, residual 9.5e-09, 2.0 s, 123 MB"
+        "multigrid: 2 steps, 18 iterations, 3 Newton, residual 9.5e-09, 2.0 s, 123 MB"
     )
     assert "Newton" not in str(Report("direct", 0.1, 1))
 

@@ -20,7 +20,7 @@ def test_islands_of_both_directions_shrink_by_the_mean():
 @pytest.mark.parametrize(
     ("scan", "message"),
     [
-        ("stripe", "unknown scan 'stripe' .do you mean 'stripes'.*; choose from .* or give a rot"),
+        ("stripe", "degrees per layer or a known scan, got 'stripe'; did you mean 'stripes'"),
         (float("nan"), "Scan: expected a finite rotation .got nan"),
         (None, "Scan: expected a finite rotation .got None"),
     ],

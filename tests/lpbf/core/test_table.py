@@ -46,8 +46,8 @@ def test_stays_within_its_values(temperature, data):
     [
         ([], [], "at least one"),
         ([0, 1], [1], "2 temperatures and 1 values"),
-        ([0, 0], [1, 2], "strictly rise .got 0 C after 0 C"),
-        ([100, 0], [1, 2], "strictly rise .got 0 C after 100 C"),
+        ([0, 0], [1, 2], "strictly increasing .* .got 0 C after 0 C"),
+        ([100, 0], [1, 2], "strictly increasing .* .got 0 C after 100 C"),
         ([0, float("nan")], [1, 2], "a finite temperature .got nan"),
         ([0, 1], [1, float("inf")], "a finite value .got inf"),
         ([0, 1], [1, "2"], "a finite value .got '2'"),

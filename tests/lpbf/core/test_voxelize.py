@@ -54,7 +54,7 @@ def volume_below(mesh):
 def test_bodies_that_overlap_are_one_and_inner_shells_are_cavities():
     a = trimesh.creation.box((4.0, 4.0, 4.0))
     b = a.copy().apply_translation((2.0, 0.0, 0.0))
-    with pytest.warns(PartWarning, match="part: has 2 bodies; it is filled"):
+    with pytest.warns(PartWarning, match="part: has 2 bodies; check the voxels"):
         both = voxelize(trimesh.util.concatenate([a, b]), 0.5)
     assert volume(both) == pytest.approx(6 * 4 * 4)
 
@@ -72,7 +72,7 @@ def test_an_open_surface_is_filled_from_three_sides(axis, sides):
     center = box.triangles_center[:, axis]
     box.update_faces((center < 3.9) & ((sides == 1) | (center > -3.9)))
     assert not box.is_watertight
-    with pytest.warns(PartWarning, match="part: is not watertight; it is filled"):
+    with pytest.warns(PartWarning, match="part: is not watertight; check the voxels"):
         mesh = voxelize(box, 1.0)
     assert volume(mesh) == pytest.approx(512)
 
@@ -82,7 +82,7 @@ def test_a_surface_with_mixed_orientation():
     faces = box.faces.copy()
     faces[::3] = faces[::3, ::-1]
     mixed = trimesh.Trimesh(box.vertices, faces, process=False)
-    with pytest.warns(PartWarning, match="neighbouring triangles that face apart"):
+    with pytest.warns(PartWarning, match="neighbouring triangles of opposite winding"):
         assert volume(voxelize(mixed, 1.0)) == pytest.approx(512)
 
 
@@ -126,9 +126,9 @@ def test_islands_are_named_and_dropped_refused_or_kept():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"pitch": 0.0}, PartError, "box.stl: expected one or three positive pitches"),
-        ({"pitch": float("nan")}, PartError, "expected one or three positive pitches"),
-        ({"pitch": (1.0, 2.0)}, PartError, "expected one or three positive pitches"),
+        ({"pitch": 0.0}, ValueError, "expected the pitch as one or three lengths > 0 mm"),
+        ({"pitch": float("nan")}, ValueError, "expected the pitch as one or three lengths"),
+        ({"pitch": (1.0, 2.0)}, ValueError, "expected the pitch as one or three lengths"),
         ({"pitch": 1e-110}, PartError, "over the limit of 4,000,000; use"),
         (
             {"pitch": 0.01},

@@ -27,7 +27,7 @@ def test_there_and_back(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (b"a: 1\nb: {c: 1, c: 2}", "line 2: the key 'c' stands there twice"),
+        (b"a: 1\nb: {c: 1, c: 2}", "line 2: the key 'c' is repeated"),
         (b"a: !!python/name:os.system", "line 1: could not determine a constructor"),
         (b"a: [", "expected YAML of plain values .line 1"),
         (b"a: \xff", "expected YAML text"),

@@ -28,7 +28,7 @@ def test_settings_as_json_hold_the_process(tmp_path):
         ({"scale": (2.0, 1.0)}, "a range of scales with 0 < low <= high"),
         ({"max_displacement": 0.0}, "a displacement limit > 0 mm"),
         ({"max_displacement": float("nan")}, "a displacement limit > 0 mm"),
-        ({"islands": "keep"}, "unknown islands 'keep'; choose from .'drop', 'refuse', 'powder'"),
+        ({"islands": "keep"}, "unknown islands 'keep'; choose from .'drop', 'powder', 'refuse'"),
         ({"process": Process(layer_height=3.0)}, "layer_height = 3.0 mm is not a multiple"),
     ],
 )

@@ -148,7 +148,7 @@ def test_islands(part, capsys):
         ("box.stl --out folder.vtu", "folder.vtu: is a folder"),
         (
             "box.stl --out a.vtu --pitch 0",
-            "expected one or three positive pitches in mm (got 0.0)",
+            "expected the pitch as one or three lengths > 0 mm (got 0.0)",
         ),
         ("box.stl --out a.vtu --pitch-z nan", "--pitch-z: expected a size > 0 mm (got nan)"),
         ("box.stl --out a.vtu --pitch 0.01", "over the limit of 4,000,000; use a pitch of"),

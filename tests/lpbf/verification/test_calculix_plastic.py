@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lpbf import Material, Process, simulate
-from lpbf.core.material import get_material
+from lpbf.core.materials import get_material
 from lpbf.mechanics.build import make_build
 from lpbf.mechanics.equilibrium import Equilibrium
 from lpbf.mechanics.plastic_stepper import PlasticStepper

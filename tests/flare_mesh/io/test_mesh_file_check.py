@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from flare_mesh.io import read_mesh
-from flare_mesh.io.mesh_formats import check_mesh_file, referenced_files
+from flare_mesh.io.external_references import referenced_files
+from flare_mesh.io.mesh_file_check import check_mesh_file
 
 XDMF = """<Xdmf Version="3.0"><Domain><Grid Name="g"><Geometry GeometryType="XYZ">
 <DataItem Dimensions="3 3" Format="{kind}" DataType="Float" Precision="8">{text}</DataItem>

@@ -1,14 +1,17 @@
-"""A number on a device that is read when it is there."""
+"""Asynchronous copy of a scalar from a device to the host."""
 
 import torch
 from torch import Tensor
 
 
-class LateValue:
-    """A copy of a number to the host, begun now and read later.
+class AsyncScalar:
+    """Host copy of a scalar, started on construction and awaited by :meth:`read`.
 
-    Reading waits for what the device had to do before the copy, not for what came after: a step's
-    loss is there while its backward still runs.
+    Reading waits for the work that the device was given before the copy, not for later work: the
+    loss of a step can be read while its backward pass still runs.
+
+    Args:
+        value: Tensor with one element.
     """
 
     def __init__(self, value: Tensor) -> None:
@@ -23,7 +26,7 @@ class LateValue:
             self._value = value
 
     def read(self) -> float:
-        """The number."""
+        """Wait for the copy and return the number."""
         if self._event is not None:
             self._event.synchronize()
         return self._value.item()

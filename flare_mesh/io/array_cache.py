@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 _TEMPORARY: dict[Path, tempfile.TemporaryDirectory[str]] = {}
 
 
-def keep_npy(
+def cached_npy(
     target: Path, sources: Sequence[Path], make: Callable[[], NDArray[Any]]
 ) -> NDArray[Any]:
     """The array that ``make`` derives from ``sources``; memory-mapped, and made only once.
@@ -46,13 +46,13 @@ def keep_npy(
     return open_npy(path)
 
 
-def keep_npz(
+def cached_npz(
     target: Path,
     sources: Sequence[Path],
     make: Callable[[], dict[str, NDArray[Any]]],
     names: Sequence[str],
 ) -> dict[str, NDArray[Any]]:
-    """As :func:`keep_npy`, for the arrays ``names`` in one ``.npz``, which is not compressed."""
+    """As :func:`cached_npy`, for the arrays ``names`` in one ``.npz``, which is not compressed."""
     path = _tagged(target, sources)
     kept = _load(path, lambda file: read_npz(file, names))
     if kept is not None:
@@ -63,8 +63,8 @@ def keep_npz(
     return read_npz(path, names)
 
 
-def keep_npy_file(target: Path, sources: Sequence[Path], save: Callable[[Path], None]) -> Path:
-    """As :func:`keep_npy`, for an array too large for memory, which ``save`` writes to a path.
+def cached_npy_file(target: Path, sources: Sequence[Path], save: Callable[[Path], None]) -> Path:
+    """As :func:`cached_npy`, for an array too large for memory, which ``save`` writes to a path.
 
     Where nothing can be written, it goes to a folder for temporary files and a warning is logged.
 
@@ -90,7 +90,7 @@ def _savez(path: Path, arrays: dict[str, Any]) -> None:
 
 
 def _tagged(target: Path, sources: Sequence[Path]) -> Path:
-    return target.with_name(f"{target.stem}-{source_tag(sources)}{target.suffix}")
+    return target.with_name(f"{target.stem}-{fingerprint(sources)}{target.suffix}")
 
 
 def _load(path: Path, load: Callable[[Path], _T]) -> _T | None:
@@ -117,7 +117,7 @@ def _keep(path: Path, target: Path, save: Callable[[Path], None]) -> bool:
     return True
 
 
-def source_tag(sources: Sequence[Path]) -> str:
+def fingerprint(sources: Sequence[Path]) -> str:
     """Twelve digits that change with the names, sizes and times of files."""
     states = [(path.name, path.stat()) for path in sources]
     text = "|".join(f"{name}:{state.st_size}:{state.st_mtime_ns}" for name, state in states)

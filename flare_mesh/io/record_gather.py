@@ -12,7 +12,9 @@ _BATCH = 1 << 16
 """Records whose pages are asked for at once: 256 MB of the system's cache, if all are apart."""
 
 
-def gather(mapping: mmap.mmap, addresses: NDArray[np.int64], width: int) -> NDArray[np.void]:
+def gather_records(
+    mapping: mmap.mmap, addresses: NDArray[np.int64], width: int
+) -> NDArray[np.void]:
     """Records of ``width`` bytes that begin at ``addresses`` of a memory-mapped file.
 
     When a page is touched, the system waits for it and for some 128 kB around it: 16,384 random

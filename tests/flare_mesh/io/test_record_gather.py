@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flare_mesh.io.arrays import open_npy
-from flare_mesh.io.pages import gather
-from flare_mesh.io.rows import read_rows
+from flare_mesh.io.record_gather import gather_records
+from flare_mesh.io.row_reading import read_rows
 
 PAGE = mmap.PAGESIZE
 
@@ -45,7 +45,7 @@ def test_asks_for_the_pages_of_the_records_alone(mapping, content, data):
     width = data.draw(st.integers(1, 2 * PAGE))
     addresses = data.draw(st.lists(st.integers(0, len(content) - width), max_size=12))
     mapping.advice.clear()
-    records = gather(mapping, np.array(addresses, dtype=np.int64), width)
+    records = gather_records(mapping, np.array(addresses, dtype=np.int64), width)
     assert [bytes(record) for record in records] == [content[a : a + width] for a in addresses]
     if not hasattr(mmap, "MADV_WILLNEED"):
         return
@@ -64,7 +64,7 @@ def test_asks_for_the_pages_of_the_records_alone(mapping, content, data):
 def test_records_outside_of_the_file(mapping, content):
     for address in (-1, len(content) - 3):
         with pytest.raises(ValueError, match="records lie outside of a file of"):
-            gather(mapping, np.array([0, address]), 4)
+            gather_records(mapping, np.array([0, address]), 4)
 
 
 def bytes_read():

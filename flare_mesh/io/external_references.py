@@ -9,11 +9,7 @@ import h5py.h5o
 import numpy as np
 
 from flare_mesh.io.arrays import check_size, hdf5_dataset, open_hdf5
-
-XDMF_SUFFIXES = (".xdmf", ".xmf")
-ENSIGHT_SUFFIXES = (".case", ".encas")
-REFERENCING_SUFFIXES = (".pvtu", ".vtm", ".pvd", *XDMF_SUFFIXES, *ENSIGHT_SUFFIXES)
-"""Formats whose text names other files."""
+from flare_mesh.io.mesh_formats import ENSIGHT_SUFFIXES, XDMF_SUFFIXES
 
 _NAMING = {"source", "file", "href"}  # attributes, of VTK and XInclude
 _FIRST = {"model", "measured", "match", "boundary"}  # lines of EnSight that end in a file's name
@@ -31,7 +27,7 @@ def referenced_files(path: Path) -> list[str]:
     return [name for name, _ in _xml_names(path)[0]]
 
 
-def inside(root: Path, name: str, named_by: Path) -> Path:
+def resolve_below(root: Path, name: str, named_by: Path) -> Path:
     """The path of ``name`` below ``root``.
 
     Raises:
@@ -46,7 +42,7 @@ def inside(root: Path, name: str, named_by: Path) -> Path:
     return target
 
 
-def check_prolog(path: Path) -> None:
+def check_xml_prolog(path: Path) -> None:
     """Refuses a file of XML that defines entities; what follows its first tag need not be XML.
 
     Raises:
@@ -74,7 +70,7 @@ def check_xdmf_values(path: Path, max_bytes: int) -> None:
         by_file.setdefault(name, []).append(place)
     total = 0
     for name, places in by_file.items():
-        target = inside(path.parent, name, path)
+        target = resolve_below(path.parent, name, path)
         if not target.is_file():
             continue
         with open_hdf5(target) as file:
@@ -185,7 +181,7 @@ def _ensight_names(path: Path) -> list[str]:
         if not colon or line.lstrip().startswith("#") or not words:
             continue
         for word in words:
-            inside(path.parent, word, path)
+            resolve_below(path.parent, word, path)
         key = key.strip().lower()
         if key in _FIRST:
             found.append(next((word for word in words if not word.isdecimal()), words[-1]))

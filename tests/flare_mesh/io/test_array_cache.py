@@ -3,7 +3,7 @@ import os
 import numpy as np
 import pytest
 
-from flare_mesh.io.processed import keep_npy, keep_npy_file, keep_npz, source_tag
+from flare_mesh.io.array_cache import cached_npy, cached_npy_file, cached_npz, fingerprint
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_made_once_and_mapped(source, tmp_path):
     make = Maker()
     target = tmp_path / "processed/deep/a.npy"
     for _ in range(3):
-        array = keep_npy(target, [source], make)
+        array = cached_npy(target, [source], make)
         assert isinstance(array, np.memmap)
         assert array.tolist() == [1, 1, 1]
     assert make.calls == 1
@@ -36,13 +36,13 @@ def test_made_anew_when_a_source_changes(source, tmp_path):
     make = Maker()
     target = tmp_path / "processed/a.npy"
     other = tmp_path / "processed/a-b.npy"
-    keep_npy(target, [source], make)
-    keep_npy(other, [source], make)
+    cached_npy(target, [source], make)
+    cached_npy(other, [source], make)
     os.utime(source, ns=(1, 1))
-    assert keep_npy(target, [source], make).tolist() == [3, 3, 3]
+    assert cached_npy(target, [source], make).tolist() == [3, 3, 3]
     source.write_text("1 2 3 4")
     os.utime(source, ns=(1, 1))
-    assert keep_npy(target, [source], make).tolist() == [4, 4, 4]
+    assert cached_npy(target, [source], make).tolist() == [4, 4, 4]
     # The old ones are gone, those of another name are not.
     assert sorted(p.name[:-17] for p in target.parent.iterdir()) == ["a", "a-b"]
 
@@ -56,7 +56,7 @@ def test_several_arrays(source, tmp_path):
         return {"x": np.arange(3), "y": np.ones((2, 2), np.float32)}
 
     for _ in range(2):
-        arrays = keep_npz(target, [source], make, ["x", "y"])
+        arrays = cached_npz(target, [source], make, ["x", "y"])
         assert arrays["x"].tolist() == [0, 1, 2]
         assert arrays["y"].dtype == np.float32
     assert len(calls) == 1
@@ -66,7 +66,7 @@ def test_where_nothing_can_be_written(source, tmp_path, caplog):
     make = Maker()
     (tmp_path / "processed").touch()
     for number in (1, 2):
-        array = keep_npy(tmp_path / "processed/a.npy", [source], make)
+        array = cached_npy(tmp_path / "processed/a.npy", [source], make)
         assert array.tolist() == [number] * 3
     assert "cannot be kept, so it is made at each access" in caplog.text
 
@@ -77,9 +77,9 @@ def test_damaged_files_are_made_anew(source, tmp_path, caplog, damage):
     folder = tmp_path / "processed"
 
     def keep():
-        array = keep_npy(folder / "a.npy", [source], make)
-        arrays = keep_npz(folder / "b.npz", [source], lambda: {"x": make()}, ["x"])
-        path = keep_npy_file(folder / "c.npy", [source], lambda path: np.save(path, make()))
+        array = cached_npy(folder / "a.npy", [source], make)
+        arrays = cached_npz(folder / "b.npz", [source], lambda: {"x": make()}, ["x"])
+        path = cached_npy_file(folder / "c.npy", [source], lambda path: np.save(path, make()))
         return [array[0], arrays["x"][0], np.load(path)[0]]
 
     assert keep() == keep() == [1, 2, 3]
@@ -94,7 +94,7 @@ def test_large_files_where_nothing_can_be_written(source, tmp_path, caplog):
     make = Maker()
     (tmp_path / "processed").touch()
     first, path = (
-        keep_npy_file(tmp_path / "processed/a.npy", [source], lambda path: np.save(path, make()))
+        cached_npy_file(tmp_path / "processed/a.npy", [source], lambda path: np.save(path, make()))
         for _ in range(2)
     )
     assert first == path
@@ -107,10 +107,10 @@ def test_failure_leaves_nothing(source, tmp_path):
         raise ValueError("bad source")
 
     with pytest.raises(ValueError, match="bad source"):
-        keep_npy(tmp_path / "processed/a.npy", [source], fail)
+        cached_npy(tmp_path / "processed/a.npy", [source], fail)
     assert not (tmp_path / "processed").exists()
 
 
 def test_missing_source(tmp_path):
     with pytest.raises(FileNotFoundError):
-        source_tag([tmp_path / "none"])
+        fingerprint([tmp_path / "none"])

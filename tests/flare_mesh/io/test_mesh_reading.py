@@ -4,28 +4,12 @@ import pytest
 import pyvista
 import torch
 
-from flare_mesh import MeshData
 from flare_mesh.io import read_mesh, reader_process, write_mesh
 from flare_mesh.io.mesh_formats import WRITABLE_SUFFIXES
 
 
-def mesh_for(suffix):
-    """Two types of cells where the format holds them, with fields where it holds those."""
-    pos = torch.tensor([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [2, 0, 0.5]]).float()
-    cells = {"triangle": torch.tensor([[1, 4, 2]])}
-    if suffix != ".stl":
-        cells["quad"] = torch.tensor([[0, 1, 2, 3]])
-    data = MeshData(pos, **cells)
-    if suffix not in (".stl", ".inp", ".msh"):
-        data["height"] = data.pos[:, 2].clone()
-    if suffix not in (".stl", ".inp", ".msh", ".ply"):
-        data["wind"] = 2 * data.pos
-        data["cell_pressure"] = torch.arange(float(data.num_cells))
-    return data
-
-
 @pytest.mark.parametrize("suffix", WRITABLE_SUFFIXES)
-def test_round_trip(tmp_path, suffix):
+def test_round_trip(tmp_path, suffix, mesh_for):
     data = mesh_for(suffix)
     path = tmp_path / f"m{suffix}"
     write_mesh(path, data)
@@ -42,7 +26,7 @@ def test_round_trip(tmp_path, suffix):
         assert torch.equal(stored[name].reshape(values.shape), values), name
 
 
-def test_chosen_fields_and_type(tmp_path):
+def test_chosen_fields_and_type(tmp_path, mesh_for):
     write_mesh(tmp_path / "m.vtu", mesh_for(".vtu"))
     data = read_mesh(tmp_path / "m.vtu", fields=["wind", "pressure"], dtype=None)
     assert (list(data.node_fields), list(data.cell_fields)) == (["wind"], ["pressure"])
@@ -64,27 +48,10 @@ def test_several_blocks_and_grids(tmp_path):
     assert torch.equal(data.u, data.pos[:, 0])
 
 
-def test_what_a_format_cannot_hold(tmp_path):
-    with pytest.raises(ValueError, match=r"m\.xyzw: expected a name that ends in \.vtu or"):
-        write_mesh(tmp_path / "m.xyzw", mesh_for(".vtu"))
-    with pytest.raises(ValueError, match=r"\.inp files cannot hold the fields \['height'"):
-        write_mesh(tmp_path / "m.inp", mesh_for(".vtu"))
-    with pytest.raises(
-        ValueError, match=r"cannot hold the fields \['pressure', 'wind'\]; choose \.vtu"
-    ):
-        write_mesh(tmp_path / "m.ply", mesh_for(".vtu"))
-    with pytest.raises(ValueError, match=r"cannot hold cells of type \['quad'\]"):
-        write_mesh(tmp_path / "m.stl", mesh_for(".inp"))
-    assert list(tmp_path.iterdir()) == []
-    (tmp_path / "file").touch()
-    with pytest.raises(NotADirectoryError, match="file is a file, not a folder"):
-        write_mesh(tmp_path / "file" / "m.vtu", meshio.Mesh(np.eye(3), []))
-
-
 @pytest.mark.parametrize(
     "suffix", [".vtu", ".vtk", ".vtp", ".ply", ".stl", ".msh", ".inp", ".xdmf"]
 )
-def test_truncated_and_wrong_files(tmp_path, suffix):
+def test_truncated_and_wrong_files(tmp_path, suffix, mesh_for):
     path = tmp_path / f"m{suffix}"
     write_mesh(path, mesh_for(suffix))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -95,11 +62,13 @@ def test_truncated_and_wrong_files(tmp_path, suffix):
         read_mesh(path)
 
 
-def test_ply_header_without_end(tmp_path):
+def test_ply_header_without_end(tmp_path, mesh_for):
     write_mesh(tmp_path / "m.ply", mesh_for(".ply"))
     content = (tmp_path / "m.ply").read_bytes().replace(b"end_header", b"end_heade")
     (tmp_path / "m.ply").write_bytes(content)
-    with pytest.raises(ValueError, match=r"m\.ply: cannot be read as a mesh \(no header"):
+    with pytest.raises(
+        ValueError, match=r"m\.ply: cannot be read as a mesh \(its PLY header does not end"
+    ):
         read_mesh(tmp_path / "m.ply")
 
 
@@ -138,7 +107,7 @@ def test_ensight_gold_of_both_byte_orders(tmp_path, order):
     assert data.temperature.tolist() == list(range(8))
 
 
-def test_reader_that_is_killed(tmp_path, monkeypatch):
+def test_reader_that_is_killed(tmp_path, monkeypatch, mesh_for):
     """VTK may end its process on a damaged file; that file is bad, and the next is read."""
     write_mesh(tmp_path / "m.vtk", mesh_for(".vtk"))
     read_mesh(tmp_path / "m.vtk")
@@ -207,59 +176,13 @@ def test_stl_without_a_name(tmp_path):
     assert data.to_trimesh().volume == pytest.approx(1)
 
 
-@pytest.mark.parametrize(
-    ("suffix", "name", "values", "message"),
-    [
-        (".xdmf", "flag", np.ones(3, np.uint8), "cannot hold the field 'flag' of type uint8"),
-        (".xdmf", "flag", np.ones(3, bool), "cannot hold the field 'flag' of type bool"),
-        (".vtu", "half", np.ones(3, np.float16), "cannot hold the field 'half' of type float16"),
-        (".xdmf", "u", np.ones((3, 0)), r"at least one channel of the field 'u' \(got shape"),
-        (".vtk", "", np.ones(3), "a field name of 1 to 255"),
-        (".vtu", "a" * 256, np.ones(3), "a field name of 1 to 255"),
-        (".vtp", 'a"b', np.ones(3), "a field name of 1 to 255"),
-        (".xdmf", "a\tb", np.ones(3), "a field name of 1 to 255"),
-        (".vtu", "a<b", np.ones(3), "a field name of 1 to 255"),
-        (".ply", "a b", np.ones(3), "cannot hold the space in the field name 'a b'"),
-    ],
-)
-def test_fields_that_a_format_cannot_hold(tmp_path, suffix, name, values, message):
-    mesh = meshio.Mesh(np.eye(3), [("triangle", [[0, 1, 2]])], point_data={name: values})
-    with pytest.raises(ValueError, match=message) as error:
-        write_mesh(tmp_path / f"m{suffix}", mesh)
-    assert f"m{suffix}" in str(error.value)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("kind", "nodes"), [("vertex", 1), ("pyramid", 5), ("wedge18", 18), ("hexahedron27", 27)]
-)
-def test_cells_that_abaqus_does_not_have(tmp_path, kind, nodes):
-    mesh = meshio.Mesh(np.zeros((nodes, 3)), [(kind, [range(nodes)])])
-    with pytest.raises(ValueError, match=rf"m\.inp: .* cells of type \['{kind}'\]"):
-        write_mesh(tmp_path / "m.inp", mesh)
-
-
-def test_tensors_and_coordinates_are_exact(tmp_path):
-    rng = np.random.default_rng(0)
-    points, stress = rng.random((3, 3), np.float32), rng.random((3, 3, 3), np.float32)
-    fields = {"stress": stress}
-    mesh = meshio.Mesh(points, [("triangle", [[0, 1, 2]])], point_data=fields)
-    for suffix in (".vtu", ".vtk", ".vtp", ".xdmf"):
-        write_mesh(tmp_path / f"m{suffix}", mesh)
-        data = read_mesh(tmp_path / f"m{suffix}")
-        np.testing.assert_array_equal(data.pos, points)
-        np.testing.assert_array_equal(data.stress, stress.reshape(3, 9))
-    write_mesh(tmp_path / "m.vtu", mesh)
-    assert read_mesh(tmp_path / "m.vtu", dtype=None).pos.dtype == torch.float32
-
-
 def test_reason_that_meshio_gives(tmp_path):
     (tmp_path / "m.xdmf").write_text('<Xdmf Version="9"/>')
     with pytest.raises(ValueError, match="Unknown XDMF version 9"):
         read_mesh(tmp_path / "m.xdmf")
 
 
-def test_optional_fields(tmp_path):
+def test_optional_fields(tmp_path, mesh_for):
     write_mesh(tmp_path / "m.vtu", mesh_for(".vtu"))
     every = read_mesh(tmp_path / "m.vtu")
     name = next(iter(every.node_fields))
