@@ -1,5 +1,5 @@
 # Set-up happens by itself in .venv and is used again. Another torch than the one in
-# constraints.txt: make TORCH="torch==2.8.0" test   (remove .venv first)
+# constraints.txt: make TORCH="torch==2.14.1" test   (remove .venv first)
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TORCH ?=
 PIN := $(if $(TORCH),"$(TORCH)",-c constraints.txt)

@@ -30,7 +30,6 @@ class MuonWithAdamW(torch.optim.Optimizer):
             cycle; for AdamW it is the first of ``betas``.
 
     Raises:
-        ImportError: If this torch has no Muon.
         ValueError: If there are no matrices, or they are not whole ones.
     """
 
@@ -47,19 +46,13 @@ class MuonWithAdamW(torch.optim.Optimizer):
         eps: float = 1e-8,
         fused: bool = False,
     ) -> None:
-        muon_class = getattr(torch.optim, "Muon", None)
-        if muon_class is None:
-            raise ImportError(
-                f"the optimizer 'muon' needs torch >= 2.9 (got {torch.__version__}); "
-                "choose 'adamw' or 'lion'"
-            )
         matrices = list(matrices)
         if not matrices:
             raise ValueError(
                 "the optimizer 'muon' found no whole matrices between the first and the last "
                 "layer; take a deeper model that is not sharded flat, or choose 'adamw' or 'lion'"
             )
-        muon = muon_class(
+        muon = torch.optim.Muon(
             matrices,
             lr=muon_lr,
             weight_decay=weight_decay,

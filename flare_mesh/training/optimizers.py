@@ -84,8 +84,7 @@ def build_optimizer(module: nn.Module, config: OptimizerConfig) -> torch.optim.O
         config: Which optimiser.
 
     Raises:
-        ImportError: If ``lion`` is chosen without its package, or ``muon`` with a torch that has
-            none.
+        ImportError: If ``lion`` is chosen without its package.
         ValueError: If there is nothing to train, or no hidden matrix for ``muon``.
     """
     decay, latents = config.weight_decay, config.decay_latents

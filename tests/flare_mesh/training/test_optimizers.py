@@ -7,8 +7,7 @@ from torch import nn
 from flare_mesh import FLAREOperator
 from flare_mesh.training.optimizers import OptimizerConfig, build_optimizer
 
-NEEDS_MUON = pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="torch before 2.9")
-NAMES = ["adamw", "lion", pytest.param("muon", marks=NEEDS_MUON)]
+NAMES = ["adamw", "lion", "muon"]
 
 
 def config(name, **options):
@@ -97,7 +96,6 @@ def test_lion_is_the_published_rule():
             torch.testing.assert_close(p.detach(), want[name], rtol=1e-12, atol=1e-14)
 
 
-@NEEDS_MUON
 @pytest.mark.parametrize("muon_lr", [None, 0.05])
 def test_groups_of_muon(muon_lr):
     module = network()
@@ -157,7 +155,6 @@ def test_nothing_to_train():
         build_optimizer(network().requires_grad_(False), config("adamw"))
 
 
-@NEEDS_MUON
 def test_muon_needs_a_hidden_matrix():
     with pytest.raises(ValueError, match="take a deeper model"):
         build_optimizer(nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1)), config("muon"))

@@ -9,8 +9,6 @@ from torch import nn
 from flare_mesh.training.optimizers import OptimizerConfig, build_optimizer
 from flare_mesh.training.schedules import ScheduleConfig, build_schedule
 
-NEEDS_MUON = pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="torch before 2.9")
-
 
 def adamw(*rates):
     return torch.optim.AdamW([{"params": [nn.Parameter(torch.zeros(1))], "lr": r} for r in rates])
@@ -92,7 +90,7 @@ def network():
     return nn.Sequential(nn.Linear(3, 8), nn.Linear(8, 8), nn.Linear(8, 1))
 
 
-@pytest.mark.parametrize("name", ["lion", pytest.param("muon", marks=NEEDS_MUON)])
+@pytest.mark.parametrize("name", ["lion", "muon"])
 def test_momentum_of_other_optimizers(name):
     if name == "lion":
         pytest.importorskip("lion_pytorch")
