@@ -1,4 +1,4 @@
-"""Turns CAD parts into a data set: ``python -m lpbf.generate``."""
+"""Generate a data set of simulated parts: ``python -m lpbf.generate``."""
 
 import argparse
 import os
@@ -64,15 +64,20 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; returns the exit code: 0, 1 (a worker died), 2 (bad input), 130 (Ctrl-C)."""
+    """Generate a data set; see :func:`lpbf.core.command.run_command` for the exit codes.
+
+    Code 1 says that cases killed their worker at each try.
+    """
     options = vars(_parser().parse_args(argv))
-    return run_command(lambda: _generate(options), interrupted="interrupted; go on with --resume")
+    return run_command(
+        lambda: _generate(options), interrupted="interrupted; continue with --resume"
+    )
 
 
 def _generate(options: dict[str, Any]) -> int:
     start = time.perf_counter()
     if options["scheduler"] is not None and options["workers"] is not None:
-        raise ValueError("--workers are processes of this machine; leave out --scheduler")
+        raise ValueError("expected --workers or --scheduler (got both); leave one out")
     if options["workers"] is None:
         options["workers"] = os.cpu_count() or 1
     process = read_process({name: options.pop(name) for name in PROCESS_OPTIONS})
@@ -83,7 +88,7 @@ def _generate(options: dict[str, Any]) -> int:
         count = generate(settings=Settings(**options, process=process), **run)
     except WorkerLostError as error:
         cases = ", ".join(case.name for case, *_ in error.tasks)
-        print(f"error: {error}: {cases}; go on with --resume, and more memory", file=sys.stderr)
+        print(f"error: {error}: {cases}; continue with --resume, and more memory", file=sys.stderr)
         return 1
     out = Path(run["out"])
     print(f"{count} cases in {out}, {time.perf_counter() - start:.0f} s")

@@ -1,8 +1,9 @@
-"""A table of data sets' sizes and results beside the published one: ``python -m lpbf.stats``."""
+"""Compare data sets with the published one: ``python -m lpbf.stats``."""
 
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -14,25 +15,25 @@ from flare_mesh.files import atomic_path, check_folder
 from lpbf.core.command import run_command
 from lpbf.dataset.statistics import PUBLISHED, SUMMARY, read_statistics, table_rows
 
-# What the figure shows, and whether its axis is logarithmic.
+# Quantities in the figure, and whether their axis is logarithmic.
 _SHOWN = {
     "nodes": True,
     "edges": True,
     "max |displacement|, mm": True,
     "max von Mises, MPa": False,
     "height, mm": False,
-    "edges a node": False,
+    "edges per node": False,
 }
 _COLORS = ("#c0392b", "#2c7fb8", "#7f8c3a", "#8e44ad")
 _MARKS = {"published": "#222222", "published, unfiltered": "#999999"}
 
 
 def write_figure(sets: Mapping[str, Mapping[str, NDArray[np.float64]]], path: str | Path) -> None:
-    """Draws histograms of the sets, with the published means as lines.
+    """Draw histograms of data sets, with the published means as lines.
 
     Args:
-        sets: What :func:`lpbf.dataset.statistics.read_statistics` gives, by a name each.
-        path: Picture to write, of a type that Matplotlib knows (PNG, PDF, SVG).
+        sets: Statistics of :func:`lpbf.dataset.statistics.read_statistics`, by name.
+        path: Picture to write, of a type of Matplotlib (PNG, PDF, SVG).
 
     Raises:
         ValueError: If the type is unknown.
@@ -55,17 +56,17 @@ def write_figure(sets: Mapping[str, Mapping[str, NDArray[np.float64]]], path: st
         edges = space(low, high, bins + 1) if high > low else np.array([low - 0.5, high + 0.5])
         if space is np.geomspace:
             axis.set_xscale("log")
-            axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))  # a decade has two at least
+            axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))  # at least two per decade
             axis.xaxis.set_major_formatter("{x:g}")
             axis.xaxis.set_minor_formatter("")
-        for color, name, value in zip(_cycle(len(values)), sets, values, strict=True):
-            share = np.full(len(value), 100 / len(value))
-            axis.hist(value, edges, weights=share, color=color, alpha=0.6, label=name)
+        for color, name, value in zip(cycle(_COLORS), sets, values, strict=False):
+            percent = np.full(len(value), 100 / len(value))
+            axis.hist(value, edges, weights=percent, color=color, alpha=0.6, label=name)
         for name, color in _MARKS.items():
             mean = PUBLISHED[name].get(quantity, {}).get("mean")
             if mean is not None:
                 axis.axvline(mean, color=color, linestyle="--", label=f"{name}, mean")
-        axis.set(xlabel=quantity, ylabel="share of the cases, %")
+        axis.set(xlabel=quantity, ylabel="cases, %")
         axis.spines[["top", "right"]].set_visible(False)
     entries = {
         label: handle
@@ -81,10 +82,6 @@ def write_figure(sets: Mapping[str, Mapping[str, NDArray[np.float64]]], path: st
     )
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=110)
-
-
-def _cycle(count: int) -> list[str]:
-    return [_COLORS[i % len(_COLORS)] for i in range(count)]
 
 
 def _number(value: float | None) -> str:

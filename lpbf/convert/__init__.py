@@ -1,4 +1,4 @@
-"""Results of other programs as a data set in the layout of LPBF_FLARE."""
+"""Data sets in the layout of LPBF_FLARE from results of other programs."""
 
 from lpbf.convert.filters import Filters
 from lpbf.convert.netfabb import convert_netfabb

@@ -41,9 +41,9 @@ def _run(options: argparse.Namespace) -> int:
         )
     else:
         if any(Path(root).rglob("*.parquet")) and find_spec("pyarrow") is None:
-            print("metadata is left out: install pyarrow to read the index", file=sys.stderr)
+            print("warning: no metadata; install pyarrow to read the index", file=sys.stderr)
         count, rejected = convert_published(root, out, filters=filters)
-    print(f"{count} cases in {out}, {len(rejected)} left out (reasons: {out}/rejected.jsonl)")
+    print(f"{count} cases in {out}, {len(rejected)} rejected (reasons: {out}/rejected.jsonl)")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""One part's result, whatever program it is of."""
+"""Result of one part from another program."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from lpbf.dataset.case_file import write_case
 
 @dataclass(frozen=True, eq=False)
 class ConvertedCase:
-    """Hexahedra of any shape and their nodes' fields.
+    """Hexahedra of any shape and their nodal fields.
 
     Attributes:
         points: [N, 3], mm.
@@ -23,7 +23,7 @@ class ConvertedCase:
         displacement: [N, 3], mm.
         von_mises: [N], MPa.
         temperature: [N], degrees Celsius.
-        metadata: Where it is from, as JSON holds it.
+        metadata: Origin of the case, as JSON holds it.
     """
 
     points: NDArray[np.floating]
@@ -40,7 +40,7 @@ class ConvertedCase:
 
     @cached_property
     def max_aspect_ratio(self) -> float:
-        """Longest over shortest edge of the worst hexahedron; infinite if an edge has no length."""
+        """Largest ratio of two edges of a hexahedron; infinite if an edge has no length."""
         ends = self.points[self.cells[:, np.array(CELL_EDGES["hexahedron"])]]
         length = np.linalg.norm(ends[:, :, 1] - ends[:, :, 0], axis=2)
         low = length.min(axis=1)
@@ -48,7 +48,7 @@ class ConvertedCase:
         return float(np.where(low > 0, ratio, np.inf).max())
 
     def statistics(self) -> dict[str, Any]:
-        """Sizes and largest values, as in the metadata of generated cases."""
+        """Sizes and extreme values, as in the metadata of generated cases."""
         return {
             "num_nodes": len(self.points),
             "num_edges": self.edge_index.shape[1],
@@ -61,14 +61,6 @@ class ConvertedCase:
         }
 
     def write(self, path: Path, case_id: str) -> dict[str, Any]:
-        """Writes it as a file of a data set; returns its entry in the index."""
+        """Write the case as a file of a data set; return its entry in the index."""
         metadata = {"case_id": case_id, **self.metadata, **self.statistics()}
-        digest = write_case(path, self, self.edge_index, metadata)
-        return {
-            "case_id": case_id,
-            "file": f"{path.parent.name}/{path.name}",
-            "sha256": digest,
-            "num_nodes": metadata["num_nodes"],
-            "num_edges": metadata["num_edges"],
-            "metadata": metadata,
-        }
+        return write_case(path, self, self.edge_index, metadata)

@@ -1,7 +1,6 @@
-"""A folder of converted cases."""
+"""Folder of converted cases."""
 
 import json
-import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,28 +9,23 @@ from flare_mesh.files import atomic_path, check_folder
 
 
 def open_folder(out: Path) -> None:
-    """Refuses a folder that holds something.
+    """Check that a folder is new or empty.
 
     Raises:
-        ValueError: If it does, or is a file.
+        ValueError: If it is not.
     """
     check_folder(out / "index.json")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out}: exists and is not an empty folder; choose another --out")
 
 
-def split_of(name: str, test_fraction: float) -> str:
-    """``"train"`` or ``"test"``, by the case's name alone."""
-    return "test" if zlib.crc32(name.encode()) / 2**32 < test_fraction else "train"
-
-
 def write_index(
     out: Path, entries: Iterable[Mapping[str, Any]], rejected: Mapping[str, str]
 ) -> None:
-    """Writes ``index.json`` and ``rejected.jsonl``, cases by name.
+    """Write ``index.json`` and ``rejected.jsonl``, sorted by name.
 
     Raises:
-        ValueError: If no case was kept; the reasons are written.
+        ValueError: If no case was accepted; ``rejected.jsonl`` is written all the same.
     """
     lines = [
         json.dumps({"case": name, "reason": reason}) + "\n"
@@ -42,6 +36,6 @@ def write_index(
     ordered = sorted(entries, key=lambda entry: (entry["file"], entry["case_id"]))
     if not ordered:
         first = next(iter(sorted(rejected.items())), ("", "there was none"))[1]
-        raise ValueError(f"{out}: no case was kept, the first because: {first}")
+        raise ValueError(f"{out}: every case was rejected, the first because: {first}")
     with atomic_path(out / "index.json") as temporary:
         temporary.write_text(json.dumps(ordered, indent=1))

@@ -1,4 +1,4 @@
-"""The text file that lists an EnSight Gold result's files."""
+"""Case file of an EnSight Gold result."""
 
 import re
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ class Variable:
     """A field.
 
     Attributes:
-        name: Its description.
+        name: Description.
         kind: ``"scalar per node"``, ``"vector per element"`` and so on.
-        files: Name of its file, ``*`` for the step's number.
-        time_set: Number of its time set; None if it does not change.
+        files: File name, with ``*`` for the number of the step.
+        time_set: Number of the time set; None for a constant field.
     """
 
     name: str
@@ -24,13 +24,13 @@ class Variable:
 
 @dataclass(frozen=True)
 class EnsightCase:
-    """What a ``.case`` file says.
+    """Contents of a ``.case`` file.
 
     Attributes:
         path: The file.
-        geometry: Name of the meshes' files, ``*`` for the step's number.
-        variables: Its fields.
-        num_steps: Steps of each time set by number, in the file's order.
+        geometry: File name of the meshes, with ``*`` for the number of the step.
+        variables: The fields.
+        num_steps: Number of steps of each time set by its number, in the order of the file.
     """
 
     path: Path
@@ -46,11 +46,11 @@ _VARIABLE = re.compile(
 
 
 def read_ensight_case(path: str | Path) -> EnsightCase:
-    """Reads and checks a ``.case`` file; VTK's reader does not survive damaged ones.
+    """Read and check a ``.case`` file; a damaged one crashes VTK's reader.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not EnSight Gold, or damaged.
+        ValueError: If it is damaged or not EnSight Gold.
     """
     path = Path(path)
     if not path.is_file():
@@ -58,23 +58,23 @@ def read_ensight_case(path: str | Path) -> EnsightCase:
     sections = _sections(path)
     form = "".join(sections.get("FORMAT", [])).lower()
     if re.sub(r"\s", "", form) != "type:ensightgold":
-        raise ValueError(f"{path}: expected 'type: ensight gold' (got '{form}'); export it anew")
+        raise ValueError(f"{path}: expected 'type: ensight gold' (got '{form}'); export it again")
     model = [line for line in sections.get("GEOMETRY", []) if line.startswith("model:")]
     if len(model) != 1:
-        raise ValueError(f"{path}: expected one 'model:' line (got {len(model)}); export it anew")
+        raise ValueError(f"{path}: expected one 'model:' line (got {len(model)}); export it again")
     num_steps = _time_sets(path, sections.get("TIME", []))
     variables = tuple(_variables(sections.get("VARIABLE", [])))
     used = {v.files: v.time_set for v in variables}
     words = model[0].removeprefix("model:").removesuffix("change_coords_only").split()
     if not words:
-        raise ValueError(f"{path}: names no geometry file; the file may be cut off, export it anew")
+        raise ValueError(f"{path}: expected a geometry file (got none); export it again")
     numbers = [int(word) for word in words[:-1] if word.isdecimal()]
     used[words[-1]] = numbers[0] if numbers else None
     for files, time_set in used.items():
         if ("*" in files) and (time_set or min(num_steps, default=0)) not in num_steps:
             raise ValueError(
-                f"{path}: '{files}' belongs to a time set that is not there (it has "
-                f"{sorted(num_steps)}); the file may be cut off, export it anew"
+                f"{path}: the time set of '{files}' is missing (the file has "
+                f"{sorted(num_steps)}); export it again"
             )
     return EnsightCase(path, words[-1], variables, num_steps)
 
@@ -105,13 +105,13 @@ def _variables(lines: list[str]) -> list[Variable]:
             numbers.append(int(words.pop(0)))
         if match and len(words) >= 2:
             name, files = " ".join(words[:-1]), words[-1]
-            moving = numbers[0] if numbers else None
-            variables.append(Variable(name, match["kind"], files, moving))
+            time_set = numbers[0] if numbers else None
+            variables.append(Variable(name, match["kind"], files, time_set))
     return variables
 
 
 def _time_sets(path: Path, lines: list[str]) -> dict[int, int]:
-    """Steps of each time set; as many values as steps, or the file is damaged."""
+    """Number of steps of each time set, if it has as many time values."""
     steps: dict[int, int] = {}
     counts: dict[int, int] = {}
     current, listing = 0, False
@@ -128,11 +128,11 @@ def _time_sets(path: Path, lines: list[str]) -> dict[int, int]:
                 counts[current] += sum(1 for word in words if float(word) == float(word))
             listing = key == "time values" or (listing and not found)
         except (ValueError, LookupError) as error:
-            raise ValueError(f"{path}: damaged at '{line}'; export it anew") from error
+            raise ValueError(f"{path}: damaged at '{line}'; export it again") from error
     for number, count in steps.items():
         if count < 1 or counts[number] != count:
             raise ValueError(
-                f"{path}: time set {number} has {counts[number]} time values for {count} steps; "
-                f"the file may be cut off, export it anew"
+                f"{path}: expected {count} time values of time set {number} (got "
+                f"{counts[number]}); export it again"
             )
     return steps

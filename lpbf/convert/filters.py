@@ -1,4 +1,4 @@
-"""Which converted cases are kept."""
+"""Filters of converted cases."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,17 @@ from lpbf.convert.converted_case import ConvertedCase
 
 @dataclass(frozen=True)
 class Filters:
-    """Limits of what is kept; the defaults are those of the published set.
+    """Limits beyond which a case is rejected; the defaults are those of the published set.
 
     Args:
-        max_nodes: Nodes.
-        max_edges: Edges, each in both directions.
-        max_aspect_ratio: Longest over shortest edge of any hexahedron.
+        max_nodes: Number of nodes.
+        max_edges: Number of edges, each counted in both directions.
+        max_aspect_ratio: Longest over shortest edge of a hexahedron.
         max_displacement_z: Largest |z displacement|, mm.
         max_von_mises: Largest von Mises stress, MPa.
+
+    Raises:
+        ValueError: If a limit is not positive.
     """
 
     max_nodes: float = 50_000
@@ -31,7 +34,7 @@ class Filters:
                 raise ValueError(f"expected {name} > 0 (got {value}); use inf for no limit")
 
     def reason(self, case: ConvertedCase) -> str | None:
-        """Why a case is left out; None if it is kept."""
+        """Reason to reject a case; None if it passes."""
         arrays = (case.points, case.displacement, case.von_mises, case.temperature)
         bad = sum(int((~np.isfinite(array)).sum()) for array in arrays)
         if bad:
@@ -54,4 +57,4 @@ class Filters:
 
 
 NO_LIMITS = Filters(*[np.inf] * 5)
-"""Keeps all that is finite."""
+"""Accepts all cases with finite values."""

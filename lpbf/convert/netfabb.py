@@ -1,29 +1,19 @@
-"""Netfabb results into a data set."""
+"""Data set from Netfabb results."""
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flare_mesh.choices import check_choice
 from flare_mesh.workers import WorkerLostError, run_tasks
-from lpbf.convert.converted_set import open_folder, split_of, write_index
+from lpbf.convert.converted_set import open_folder, write_index
 from lpbf.convert.filters import Filters
-from lpbf.convert.read_netfabb import read_netfabb
+from lpbf.convert.read_netfabb import PLATE, read_netfabb
+from lpbf.dataset.cases import split_of
 
-# What the solver's log says where it gave up.
+# Text in the log of a solver that gave up.
 _TERMINATED = b"Analysis terminated"
-
-
-@dataclass(frozen=True)
-class Conversion:
-    """How cases are converted, see :func:`convert_netfabb`."""
-
-    filters: Filters
-    step: int
-    plate: str
-    part: str | None
-    fields: Mapping[str, str] | None
 
 
 def convert_netfabb(
@@ -38,42 +28,42 @@ def convert_netfabb(
     fields: Mapping[str, str] | None = None,
     workers: int = 1,
 ) -> tuple[int, dict[str, str]]:
-    """Makes a data set of Netfabb results, readable by ``flare_mesh.datasets.LPBF``.
+    """Convert Netfabb results to a data set for ``flare_mesh.datasets.LPBF``.
 
-    Each ``*.case`` file below ``root`` is a case, except for those of thermal analyses; it is named
-    after the folder that it, or the ``results`` it lies in, lies in. Cases that are damaged, given
-    up by the solver, or outside the filters are left out with a reason in ``rejected.jsonl``.
+    Each file ``*.case`` below ``root`` is a case, except for thermal analyses. Its name is that of
+    its folder, or of the parent of its folder ``results``. A case that is damaged, was given up by
+    the solver, or exceeds a limit is rejected with a reason in ``rejected.jsonl``.
 
     Args:
         root: Folder with the results.
         out: Folder of the data set, new or empty.
-        filters: What is kept; None for the limits of the published set.
-        test_fraction: Share of the cases that go to ``test/``, by their names.
-        step: As for :func:`~lpbf.convert.read_netfabb.read_netfabb`, like the next three.
-        plate: ``"keep"`` or ``"drop"``.
-        part: Name of the part to take.
-        fields: Names of the fields.
-        workers: Processes.
+        filters: Limits; None for those of the published set.
+        test_fraction: Fraction of the cases in ``test/``, by their names.
+        step: See :func:`~lpbf.convert.read_netfabb.read_netfabb`.
+        plate: See :func:`~lpbf.convert.read_netfabb.read_netfabb`.
+        part: See :func:`~lpbf.convert.read_netfabb.read_netfabb`.
+        fields: See :func:`~lpbf.convert.read_netfabb.read_netfabb`.
+        workers: Number of processes.
 
     Returns:
-        Number of cases kept, and why each of the others was not.
+        Number of accepted cases, and the reasons of the rejected ones by name.
 
     Raises:
-        FileNotFoundError: If ``root`` is no folder or has no case.
-        ValueError: If an option does not fit, ``out`` is in use, or no case was kept.
+        FileNotFoundError: If ``root`` is not a folder or has no case.
+        ValueError: If an option does not fit, ``out`` is in use, or every case was rejected.
     """
     root, out = Path(root), Path(out)
     if not 0 <= test_fraction < 1:
-        raise ValueError(f"expected 0 <= test fraction < 1 (got {test_fraction})")
+        raise ValueError(f"expected 0 <= test_fraction < 1 (got {test_fraction})")
     if workers < 1:
         raise ValueError(f"expected workers >= 1 (got {workers})")
-    if plate not in ("keep", "drop"):
-        raise ValueError(f"unknown plate='{plate}'; choose 'keep' or 'drop'")
+    check_choice("unknown plate", plate, PLATE)
     cases = _find(root)
     open_folder(out)
-    how = Conversion(filters or Filters(), step, plate, part, fields)
+    filters = filters or Filters()
+    options = {"step": step, "plate": plate, "part": part, "fields": fields}
     tasks = [
-        (name, path, out / split_of(name, test_fraction) / f"{name}.npz", how)
+        (name, path, out / split_of(name, test_fraction) / f"{name}.npz", filters, options)
         for name, path in cases.items()
     ]
     entries: list[dict[str, Any]] = []
@@ -85,7 +75,7 @@ def convert_netfabb(
             else:
                 entries.append(result)
     except WorkerLostError as error:
-        # A damaged file can take VTK's reader down, and its process with it.
+        # A damaged file can crash VTK's reader.
         rejected |= {task[0]: f"{task[1]}: the reader crashed" for task in error.tasks}
     write_index(out, entries, rejected)
     return len(entries), rejected
@@ -93,17 +83,17 @@ def convert_netfabb(
 
 def _find(root: Path) -> dict[str, Path]:
     if not root.is_dir():
-        raise FileNotFoundError(f"{root}: no such folder; give one with Netfabb results")
+        raise FileNotFoundError(f"{root}: no such folder; give a folder of Netfabb results")
     named = [
         (_name(root, path), path)
         for path in sorted(root.rglob("*.case"))
         if not path.stem.endswith("thermal")
     ]
     if not named:
-        raise FileNotFoundError(f"{root}: no results (*.case) there; unpack archives first")
-    doubled = sorted(n for n, count in Counter(name for name, _ in named).items() if count > 1)
-    if doubled:
-        raise ValueError(f"{root}: several results give the case names {doubled}; separate them")
+        raise FileNotFoundError(f"{root}: no results (*.case) in it; unpack archives first")
+    repeated = sorted(n for n, count in Counter(name for name, _ in named).items() if count > 1)
+    if repeated:
+        raise ValueError(f"{root}: several results give the case names {repeated}; separate them")
     return dict(named)
 
 
@@ -121,16 +111,18 @@ def _name(root: Path, path: Path) -> str:
     return "_".join(words) or folder.name
 
 
-def _convert(name: str, path: Path, target: Path, how: Conversion) -> tuple[str, Any]:
-    """The entry of the index, or why there is none."""
+def _convert(
+    name: str, path: Path, target: Path, filters: Filters, options: Mapping[str, Any]
+) -> tuple[str, Any]:
+    """Convert a case; return its name, and its entry in the index or the reason to reject it."""
     try:
         for log in _folder(path).glob("*mechanical.out"):
             if _TERMINATED in log.read_bytes():
                 return name, f"{log}: the analysis was terminated"
-        case = read_netfabb(path, step=how.step, plate=how.plate, part=how.part, fields=how.fields)
+        case = read_netfabb(path, **options)
     except (ValueError, FileNotFoundError) as error:
         return name, str(error)
-    reason = how.filters.reason(case)
+    reason = filters.reason(case)
     if reason is not None:
         return name, reason
     return name, case.write(target, name)

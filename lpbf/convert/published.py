@@ -1,4 +1,4 @@
-"""The published set into ours."""
+"""Data set from the published files."""
 
 import json
 from pathlib import Path
@@ -16,28 +16,30 @@ _KEYS = ("pos", "elems", "temp", "disp", "vmstr")
 def convert_published(
     root: str | Path, out: str | Path, *, filters: Filters | None = None
 ) -> tuple[int, dict[str, str]]:
-    """Makes a data set of the published LPBF_FLARE files: JSON instead of pickles.
+    """Convert the published LPBF_FLARE files to a data set without pickles.
 
-    The splits stay. The cases' own metadata is pickled in the published files and therefore not
-    read from there; the set's parquet index has it too, and is read if ``pyarrow`` is installed.
-    Edges are derived from the hexahedra anew.
+    The splits are unchanged. The metadata in the files is pickled and therefore not read; the
+    parquet index of the set repeats it, and is read if ``pyarrow`` is installed. Edges are derived
+    from the hexahedra.
 
     Args:
         root: Folder of the published set, with ``train/`` and ``test/``.
         out: Folder of the data set, new or empty.
-        filters: What is kept; None keeps all that is whole.
+        filters: Limits; None accepts all undamaged cases.
 
     Returns:
-        Number of cases kept, and why each of the others was not.
+        Number of accepted cases, and the reasons of the rejected ones by name.
 
     Raises:
         FileNotFoundError: If there is no case.
-        ValueError: If ``out`` is in use, the index is damaged, or no case was kept.
+        ValueError: If ``out`` is in use, the index is damaged, or every case was rejected.
     """
     root, out = Path(root), Path(out)
     files = [p for split in ("train", "test") for p in sorted((root / split).glob("[!.]*.npz"))]
     if not files:
-        raise FileNotFoundError(f"{root}: no cases (train/*.npz, test/*.npz) there")
+        raise FileNotFoundError(
+            f"{root}: no cases (train/*.npz, test/*.npz) in it; give the folder of LPBF_FLARE"
+        )
     open_folder(out)
     known = _read_parquet(root)
     limits = filters or NO_LIMITS
@@ -72,7 +74,7 @@ def _read(path: Path, known: dict[str, Any]) -> ConvertedCase:
                 f"{path}: expected '{key}' of shape [{nodes}, 1] (got {list(arrays[key].shape)})"
             )
     if len(arrays["elems"]) == 0:
-        raise ValueError(f"{path}: has no hexahedra")
+        raise ValueError(f"{path}: expected hexahedra in 'elems' (got none)")
     try:
         check_node_numbers("elems", arrays["elems"], nodes)
     except ValueError as error:
@@ -88,7 +90,7 @@ def _read(path: Path, known: dict[str, Any]) -> ConvertedCase:
 
 
 def _read_parquet(root: Path) -> dict[str, dict[str, Any]]:
-    """The published metadata by file; empty without an index or ``pyarrow``."""
+    """Metadata by file from the index; empty without an index or ``pyarrow``."""
     paths = sorted(root.rglob("*.parquet"))
     try:
         from pyarrow import (  # pyright: ignore[reportMissingImports]
@@ -103,5 +105,5 @@ def _read_parquet(root: Path) -> dict[str, dict[str, Any]]:
             for row in parquet.read_table(path, columns=["file", "metadata"]).to_pylist():
                 known[row["file"]] = json.loads(row["metadata"])
         except (ArrowException, OSError, ValueError, LookupError, TypeError) as error:
-            raise ValueError(f"{path}: damaged ({error}); get it anew") from error
+            raise ValueError(f"{path}: damaged ({error}); download it again") from error
     return known

@@ -1,4 +1,4 @@
-"""A mechanical result of Autodesk Netfabb, in EnSight Gold binary files."""
+"""Reading of mechanical results of Autodesk Netfabb, in EnSight Gold binary files."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flare_mesh.choices import check_choice
 from flare_mesh.io.reader_process import reason_of
 from flare_mesh.mesh import check_node_numbers
 from lpbf.convert.converted_case import ConvertedCase
@@ -14,13 +15,16 @@ from lpbf.convert.ensight_case import EnsightCase, Variable, read_ensight_case
 if TYPE_CHECKING:
     import pyvista
 
-# Field: last part of its file's name, other descriptions of it, kind.
+PLATE = ("keep", "drop")
+"""Treatments of the build plate."""
+
+# End of the file name, descriptions, and kind of each field.
 _FIELDS = {
     "displacement": (".dis.ens", {"displacement", "disp", "dis"}, "vector per node"),
     "von_mises": (".svm.ens", {"vonmises", "vonmisesstress", "svm"}, "scalar per node"),
     "temperature": (".tmp.ens", {"temperature", "temp", "tmp"}, "scalar per node"),
 }
-_HEXAHEDRON = 12  # VTK's code
+_HEXAHEDRON = 12  # VTK's cell type
 
 
 def read_netfabb(
@@ -31,35 +35,33 @@ def read_netfabb(
     part: str | None = None,
     fields: Mapping[str, str] | None = None,
 ) -> ConvertedCase:
-    """Reads one state of a Netfabb result through VTK.
+    """Read one state of a Netfabb result by VTK.
 
-    What such a result looks like, as far as it could be learnt from the published set and from
-    how others read theirs (no such file came with a specification):
+    The format has no specification; this is known from the published set and from other readers:
 
-    - ``[<case>_]mechanical.case`` lists two time sets: the fields have twice as many states as the
-      layers (two for each), and after them one for the cooled part and one for the part whose plate
-      is gone, which is the last; the mesh has one state a layer and these two. The mesh grows.
-    - One part holds the build plate (z < 0) and the part. All cells are eight-node hexahedra, in
-      VTK's order. The mesh is coarsened away from details, so that hanging nodes lie on the edges
-      and faces of larger cells; they have values like the others and are kept as they are.
-    - ``.dis.ens`` is the displacement, ``.svm.ens`` the von Mises stress, ``.tmp.ens`` the
-      temperature, at the nodes; mm, MPa and degrees Celsius.
-    - Headers say "Fortran Binary", but there are no record markers. VTK looks at the bytes.
+    - ``[<case>_]mechanical.case`` lists two time sets. The fields have two states per layer, one
+      for the cooled part, and a last one for the part without its plate. The growing mesh has one
+      state per layer and these two.
+    - One EnSight part holds the build plate (z < 0) and the part. All cells are eight-node
+      hexahedra in VTK's order. The mesh is coarser away from details: hanging nodes lie on the
+      edges and faces of larger cells. They have values of their own and are read as they are.
+    - The nodal fields are ``.dis.ens``, the displacement (mm), ``.svm.ens``, the von Mises stress
+      (MPa), and ``.tmp.ens``, the temperature (degrees Celsius).
+    - Headers say "Fortran Binary", but there are no record markers. VTK decides by the bytes.
 
     Args:
         path: The ``.case`` file.
-        step: Which state of the fields, from the first (0) or back from the last (-1).
+        step: State of the fields, from the first (0) or back from the last (-1).
         plate: ``"keep"``, as in the published set, or ``"drop"`` the cells that reach below z = 0.
-        part: Which part to take, if there are several.
-        fields: Names in the file of ``displacement``, ``von_mises`` or ``temperature``, where they
-            are not found by themselves.
+        part: Name of the EnSight part, if there are several.
+        fields: Names in the file of ``displacement``, ``von_mises`` or ``temperature``, if they
+            cannot be found by file name or description.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If files are damaged or missing, or what they hold is not as above.
+        ValueError: If files are damaged or missing, or their content is not as above.
     """
-    if plate not in ("keep", "drop"):
-        raise ValueError(f"unknown plate='{plate}'; choose 'keep' or 'drop'")
+    check_choice("unknown plate", plate, PLATE)
     case = read_ensight_case(path)
     chosen = {name: _choose(case, name, (fields or {}).get(name)) for name in _FIELDS}
     for file in sorted(case.path.parent.glob(case.geometry)):
@@ -67,14 +69,14 @@ def read_netfabb(
     grid, time = _read_grid(case, chosen, step, part)
     columns = {name: np.asarray(grid.point_data[v.name]) for name, v in chosen.items()}
     points, cells = np.asarray(grid.points), np.asarray(grid.cells).reshape(-1, 9)[:, 1:]
-    try:  # VTK takes the numbers as they are
+    try:  # VTK does not check them
         check_node_numbers("hexahedron", cells, len(points))
     except ValueError as error:
         raise ValueError(f"{path}: {error}; export it again") from error
     if plate == "drop":
         above = (points[:, 2] > -1e-3)[cells].all(axis=1)
         if not above.any():
-            raise ValueError(f"{path}: no cell lies above z = 0; use plate='keep'")
+            raise ValueError(f"{path}: expected cells above z = 0 (got none); use plate='keep'")
         cells = cells[above]
     nodes, numbers = np.unique(cells, return_inverse=True)
     return ConvertedCase(
@@ -113,9 +115,10 @@ def _choose(case: EnsightCase, field: str, name: str | None) -> Variable:
         ]
     if len(found) != 1 or found[0].kind != kind:
         listed = ", ".join(f"'{v.name}' ({v.kind}, {v.files})" for v in case.variables) or "none"
+        wanted = f"named {name!r}" if name else f"in a file *{suffix}"
         raise ValueError(
-            f"{case.path}: expected one {kind} as {field.replace('_', ' ')} "
-            f"({f'named {name!r}' if name else f'file *{suffix}'}; it has {listed}); give its name"
+            f"{case.path}: expected one {kind} as {field.replace('_', ' ')} {wanted} (got "
+            f"{listed}); give its name"
         )
     return found[0]
 
@@ -136,7 +139,7 @@ def _read_grid(
                 reader.enable_point_array(variable.name)
             time = _set_time(case, reader, chosen["displacement"], step)
             blocks = reader.read()
-    except RuntimeError as error:  # what VTK reports
+    except RuntimeError as error:  # an error reported by VTK
         raise ValueError(
             f"{case.path}: its files cannot be read ({reason_of(error)}); one is missing or cut off"
         ) from error
@@ -144,9 +147,8 @@ def _read_grid(
     parts = {name: block for name, block in parts.items() if block is not None and block.n_cells}
     if len(parts) != 1 and part not in parts:
         raise ValueError(
-            f"{case.path}: expected one part (it has {sorted(parts)}"
-            + (f", not '{part}'" if part is not None else "")
-            + "); choose one of them"
+            f"{case.path}: expected {'one part' if part is None else f'the part {part!r}'} "
+            f"(got {sorted(parts)}); choose one of them"
         )
     grid = parts[part] if part in parts else next(iter(parts.values()))
     types = getattr(grid, "celltypes", np.zeros(0))
@@ -161,24 +163,24 @@ def _read_grid(
         wanted = (grid.n_points, 3) if variable.kind.startswith("vector") else (grid.n_points,)
         if values is None or values.shape != wanted:
             raise ValueError(
-                f"{case.path}: {name.replace('_', ' ')} '{variable.name}' is not there at this "
-                f"step; its file is missing or of another mesh"
+                f"{case.path}: expected {name.replace('_', ' ')} '{variable.name}' at this step "
+                f"(got none); its file is missing or belongs to another mesh"
             )
     return grid, time
 
 
 def _set_time(case: EnsightCase, reader: Any, variable: Variable, step: int) -> float | None:
-    """Chooses the state; VTK takes each other file's latest one that is not later."""
+    """Choose the state; of the other files, VTK takes the latest state up to it."""
     if not case.num_steps:
         if step not in (0, -1):
-            raise ValueError(f"{case.path}: has one state, no step {step}")
+            raise ValueError(f"{case.path}: expected step 0, its only state (got {step})")
         return None
     number = min(case.num_steps) if variable.time_set is None else variable.time_set
     count = case.num_steps[number]
     if not -count <= step < count:
-        raise ValueError(f"{case.path}: has steps 0 to {count - 1} (got {step})")
+        raise ValueError(f"{case.path}: expected a step from 0 to {count - 1} (got {step})")
     reader.set_active_time_set(list(case.num_steps).index(number))
-    # VTK keeps times in single precision: its own value, not the text's.
+    # VTK's own value, in single precision, is not the one in the text.
     time = float(reader.time_values[step])
     reader.set_active_time_value(time)
     return time

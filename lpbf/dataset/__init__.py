@@ -1,1 +1,1 @@
-"""Data sets of simulated parts: what they are made of, their files."""
+"""Data sets of simulated parts: cases, settings and files."""

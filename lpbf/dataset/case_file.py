@@ -1,4 +1,4 @@
-"""One case of a data set as a file, in the layout of LPBF_FLARE."""
+"""File of one case of a data set, in the layout of LPBF_FLARE."""
 
 import hashlib
 import json
@@ -14,74 +14,73 @@ from flare_mesh.files import atomic_path
 
 
 class CaseFields(Protocol):
-    """What a case file holds: hexahedra and the fields of their N nodes."""
+    """Hexahedra and their nodal fields.
+
+    Attributes:
+        points: [N, 3], mm.
+        cells: Nodes in VTK's order, [E, 8].
+        temperature: [N], degrees Celsius.
+        displacement: [N, 3], mm.
+        von_mises: [N], MPa.
+    """
 
     @property
-    def points(self) -> NDArray[np.floating]:
-        """[N, 3], mm."""
-        ...
-
+    def points(self) -> NDArray[np.floating]: ...
     @property
-    def cells(self) -> NDArray[np.integer]:
-        """Nodes in VTK's order, [E, 8]."""
-        ...
-
+    def cells(self) -> NDArray[np.integer]: ...
     @property
-    def temperature(self) -> NDArray[np.floating]:
-        """[N], degrees Celsius."""
-        ...
-
+    def temperature(self) -> NDArray[np.floating]: ...
     @property
-    def displacement(self) -> NDArray[np.floating]:
-        """[N, 3], mm."""
-        ...
-
+    def displacement(self) -> NDArray[np.floating]: ...
     @property
-    def von_mises(self) -> NDArray[np.floating]:
-        """[N], MPa."""
-        ...
+    def von_mises(self) -> NDArray[np.floating]: ...
 
 
 def write_case(
-    path: Path, case: CaseFields, edge_index: NDArray[np.integer], metadata: Mapping[str, Any]
-) -> str:
-    """Writes ``pos`` (mm), ``edge_index``, ``elems``, ``temp`` (C), ``disp`` (mm), ``vmstr`` (MPa).
+    path: Path, fields: CaseFields, edge_index: NDArray[np.integer], metadata: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write a case of a data set, whole or not at all, and return its entry in the index.
 
-    ``_metadata`` is JSON text, so that nothing in the file has to be unpickled. The same input
-    gives the same bytes; the file appears whole or not at all.
+    The file holds ``pos`` (mm), ``edge_index``, ``elems``, ``temp`` (C), ``disp`` (mm), ``vmstr``
+    (MPa), and ``_metadata`` as JSON text, so that nothing has to be unpickled. The same input gives
+    the same bytes.
 
     Args:
-        path: The file.
-        case: Hexahedra and fields.
-        edge_index: Their edges in both directions, [2, num_edges].
-        metadata: As JSON holds it.
-
-    Returns:
-        SHA-256 of the file.
+        path: The file, in a folder named after its split.
+        fields: Hexahedra and fields.
+        edge_index: Edges in both directions, [2, num_edges].
+        metadata: Values that JSON can hold, with the name as ``case_id``.
     """
     arrays = {
-        "pos": case.points.astype(np.float32),
+        "pos": fields.points.astype(np.float32),
         "edge_index": edge_index.astype(np.int32),
-        "elems": case.cells.astype(np.int32),
-        "temp": case.temperature.astype(np.float32),
-        "disp": case.displacement.astype(np.float32),
-        "vmstr": case.von_mises.astype(np.float32),
+        "elems": fields.cells.astype(np.int32),
+        "temp": fields.temperature.astype(np.float32),
+        "disp": fields.displacement.astype(np.float32),
+        "vmstr": fields.von_mises.astype(np.float32),
         "_metadata": np.array(json.dumps(metadata, sort_keys=True)),
     }
     buffer = BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     with atomic_path(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
-    return hashlib.sha256(buffer.getbuffer()).hexdigest()
+    return {
+        "case_id": metadata["case_id"],
+        "file": f"{path.parent.name}/{path.name}",
+        "sha256": hashlib.sha256(buffer.getbuffer()).hexdigest(),
+        "num_nodes": len(fields.points),
+        "num_edges": edge_index.shape[1],
+        "metadata": metadata,
+    }
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """The metadata of a case written by :func:`write_case`."""
+    """Read the metadata of a file of :func:`write_case`."""
     with np.load(path, allow_pickle=False) as file:
         return json.loads(str(file["_metadata"]))
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file: tells one that is damaged or was replaced."""
+    """SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

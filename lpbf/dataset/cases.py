@@ -1,4 +1,4 @@
-"""The list of parts that a data set is made of."""
+"""Cases of a data set."""
 
 import zlib
 from collections import Counter
@@ -16,9 +16,9 @@ class Case:
     Attributes:
         name: File name without suffix.
         split: ``"train"`` or ``"test"``, the same for all cases of a part.
-        part: Number of a procedural part (with the seed its random state), or path of a file.
-        source: The file below the folder of parts, or ``"procedural"``.
-        variant: Number of the part's case; 0 has it as it is given.
+        part: Number of a procedural part (with the seed, its random state), or path of a file.
+        source: The file relative to the folder of parts, or ``"procedural"``.
+        variant: Number of the orientation; 0 is the part as given.
     """
 
     name: str
@@ -33,20 +33,20 @@ class Case:
 
     @property
     def key(self) -> int:
-        """A number of the part, the same for all its cases, in every folder."""
+        """Number of the part, the same for all its cases, wherever the folder of parts is."""
         return self.part if isinstance(self.part, int) else zlib.crc32(self.source.encode())
 
 
 def list_cases(num_parts: int, settings: Settings, parts: Path | None = None) -> list[Case]:
-    """The cases of a data set: files of the folder ``parts`` by name, then procedural parts.
+    """List the cases of a data set: files of the folder ``parts`` by name, then procedural parts.
 
-    The split of a file depends on its name alone, that of a procedural part on its number, so that
-    a data set can be extended without moving a case from one split to the other.
+    The split depends only on the name of a file or the number of a procedural part, so that a case
+    stays in its split when the data set is extended.
 
     Raises:
         FileNotFoundError: If ``parts`` is not a folder.
         MissingReaderError: If there are STEP files and the extra ``cad`` is not installed.
-        ValueError: If there is nothing to do.
+        ValueError: If there are no parts, or two files give the same name.
     """
     files = []
     if parts is not None:
@@ -54,29 +54,33 @@ def list_cases(num_parts: int, settings: Settings, parts: Path | None = None) ->
             raise FileNotFoundError(f"{parts}: no such folder; give a folder of part files")
         files = sorted(p for p in parts.rglob("*") if p.suffix.lower() in PART_SUFFIXES)
         if not files:
-            raise ValueError(f"{parts}: no part files in it ({', '.join(PART_SUFFIXES)})")
+            raise ValueError(f"{parts}: expected part files in it ({', '.join(PART_SUFFIXES)})")
         for path in (p for p in files if p.suffix.lower() in CAD_SUFFIXES):
             check_cad(path)
     if num_parts < 0 or num_parts + len(files) == 0:
         raise ValueError(f"expected --num-parts > 0, or --parts (got {num_parts})")
 
-    share = settings.test_fraction
-    whole = []
+    fraction = settings.test_fraction
+    originals = []
     for path in files:
         source = path.relative_to(parts or path)
         name = f"{'_'.join(source.with_suffix('').parts)}_{path.suffix[1:].lower()}"
-        drawn = zlib.crc32(f"{settings.seed} {name}".encode()) / 2**32
-        split = "test" if drawn < share else "train"
-        whole.append(Case(name, split, path.resolve(), source.as_posix()))
+        split = split_of(f"{settings.seed} {name}", fraction)
+        originals.append(Case(name, split, path.resolve(), source.as_posix()))
     for i in range(num_parts):
-        last_of_its_share = int((i + 1) * share) > int(i * share)
-        whole.append(Case(f"part_{i:06d}", "test" if last_of_its_share else "train", i))
+        is_test = int((i + 1) * fraction) > int(i * fraction)
+        originals.append(Case(f"part_{i:06d}", "test" if is_test else "train", i))
     cases = [
-        Case(f"{c.name}_turned_{v:02d}" if v else c.name, c.split, c.part, c.source, v)
-        for c in whole
+        Case(f"{c.name}_rotated_{v:02d}" if v else c.name, c.split, c.part, c.source, v)
+        for c in originals
         for v in range(settings.orientations)
     ]
-    doubled = sorted(name for name, count in Counter(c.name for c in cases).items() if count > 1)
-    if doubled:
-        raise ValueError(f"{parts}: several files give the case names {doubled}; rename them")
+    repeated = sorted(name for name, count in Counter(c.name for c in cases).items() if count > 1)
+    if repeated:
+        raise ValueError(f"{parts}: several files give the case names {repeated}; rename them")
     return cases
+
+
+def split_of(name: str, test_fraction: float) -> str:
+    """Split of a case, ``"train"`` or ``"test"``, which depends on its name alone."""
+    return "test" if zlib.crc32(name.encode()) / 2**32 < test_fraction else "train"

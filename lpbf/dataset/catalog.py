@@ -1,4 +1,4 @@
-"""What is known of a data set's cases, on the disk at any time."""
+"""Outcomes of a data set's cases, on disk at any time."""
 
 import json
 from collections import Counter
@@ -14,16 +14,16 @@ _FILES = ("index.json", "rejected.jsonl", "timing.json")
 
 
 class Catalog:
-    """The outcomes of a data set's cases, in ``index.json``, ``rejected.jsonl``, ``timing.json``.
+    """Outcomes of the cases, in ``index.json``, ``rejected.jsonl`` and ``timing.json``.
 
-    While cases are made, ``progress.jsonl`` has a line for each as it is finished, so that a run
-    that is killed loses no more than what was under way.
+    During a run, ``progress.jsonl`` gets a line for each finished case, so that a killed run loses
+    only the cases that were running.
 
     Args:
         out: Folder of the data set.
 
     Raises:
-        ValueError: If one of the files is damaged. Lines that were cut off are left out.
+        ValueError: If one of the files is damaged. Truncated lines are ignored.
     """
 
     def __init__(self, out: Path) -> None:
@@ -35,7 +35,7 @@ class Catalog:
 
     def __enter__(self) -> "Catalog":
         self._file = self._progress.open("a")
-        self._file.write("\n")  # ends a line that was cut off
+        self._file.write("\n")  # ends a truncated line
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -43,14 +43,14 @@ class Catalog:
             self._file.close()
 
     def add(self, outcome: Outcome) -> None:
-        """Keeps an outcome, also on the disk."""
-        assert self._file is not None, "within the catalog's context"
+        """Store an outcome, also on disk."""
+        assert self._file is not None, "add() needs the catalog's context"
         self.outcomes[outcome.case] = outcome
         self._file.write(json.dumps(outcome.to_dict()) + "\n")
         self._file.flush()
 
     def finish(self, order: Iterable[str]) -> None:
-        """Writes the three files, cases in that order, and removes ``progress.jsonl``."""
+        """Write the three files with the cases in this order, and remove ``progress.jsonl``."""
         known = [self.outcomes[name] for name in order]
         entries = [outcome.entry for outcome in known if outcome.entry is not None]
         lines = [
@@ -80,7 +80,7 @@ class Catalog:
             for line in _lines(rejected):
                 if line["given_up"]:
                     self.outcomes.setdefault(line["case"], Outcome(line["case"]))
-                if line["case"] in self.outcomes:  # else its entry is lost, and it is done anew
+                if line["case"] in self.outcomes:  # otherwise its entry is lost and it is run again
                     rejection = Rejection(line["kind"], line["reason"])
                     self.outcomes[line["case"]].rejected.append(rejection)
         with _damage(timing):
@@ -94,12 +94,12 @@ class Catalog:
 
 
 def count_rejections(out: Path) -> Counter[str]:
-    """How many parts were rejected for each kind of reason, the most frequent first."""
+    """Number of rejected parts by kind of reason."""
     return Counter(line["kind"] for line in _lines(out / "rejected.jsonl"))
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The objects of a file of JSON lines; not the line during which a run was killed."""
+    """Objects of a file of JSON lines, without a line that a killed run truncated."""
     for line in path.read_text().splitlines() if path.is_file() else []:
         with suppress(json.JSONDecodeError):
             yield json.loads(line)
@@ -111,8 +111,8 @@ def _damage(path: Path) -> Iterator[None]:
         yield
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise ValueError(
-            f"{path}: damaged ({type(error).__name__}: {error}); restore it, or remove it to have "
-            f"its cases made anew"
+            f"{path}: damaged ({type(error).__name__}: {error}); restore it, or remove it to run "
+            f"its cases again"
         ) from error
 
 

@@ -11,19 +11,22 @@ from typing import Any, TypeVar
 from flare_mesh.workers import THREAD_LIMITS, WorkerLostError
 
 T = TypeVar("T")
-_PACKAGES = ("flare-mesh", "numpy", "scipy", "torch")  # what the numbers depend on
+_PACKAGES = ("flare-mesh", "numpy", "scipy", "torch")  # the results depend on their versions
 
 
 @contextmanager
 def open_cluster(address: str, *, timeout: float = 30.0) -> Iterator[Any]:
-    """A client of the cluster, once it has a worker.
+    """Connect to a cluster and wait for its first worker.
 
     Args:
-        address: Of the scheduler, for instance ``"tcp://10.0.0.1:8786"``.
-        timeout: Seconds to wait for the scheduler and for the first worker.
+        address: Address of the scheduler, for instance ``"tcp://10.0.0.1:8786"``.
+        timeout: Seconds to wait for the scheduler, and for the first worker.
+
+    Returns:
+        The client.
 
     Raises:
-        ConnectionError: If they cannot be reached in time.
+        ConnectionError: If the scheduler does not answer or has no worker in time.
         ImportError: If ``distributed`` is not installed.
         ValueError: If it is not an address.
     """
@@ -31,22 +34,22 @@ def open_cluster(address: str, *, timeout: float = 30.0) -> Iterator[Any]:
         from distributed import Client
     except ImportError as error:
         raise ImportError(
-            "--scheduler needs Dask: pip install 'flare-mesh[cluster]', here and where the "
-            "workers run"
+            "--scheduler needs Dask: pip install 'flare-mesh[cluster]', here and on the machines "
+            "of the workers"
         ) from error
-    # Dask's client waits for minutes where it cannot read the address.
+    # Dask's client waits for minutes if it cannot parse the address.
     place = address.rpartition("://")[2].rstrip("/")
     host, _, port = place.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
         raise ValueError(
             f"--scheduler: expected an address such as tcp://10.0.0.1:8786 (got '{address}'); "
-            f"give the one that `dask scheduler` prints"
+            f"give the address that `dask scheduler` prints"
         )
     try:
         client = Client(address, timeout=timeout, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise ConnectionError(
-            f"{address}: no Dask scheduler answers there within {timeout:g} s; start one by "
+            f"{address}: no Dask scheduler answers within {timeout:g} s; start one by "
             f"`dask scheduler` and give the address that it prints"
         ) from error
     with client:
@@ -67,21 +70,21 @@ def run_on_cluster(
     *,
     shared: Path,
 ) -> Iterator[T]:
-    """Yields ``function(*task)`` of each task, done by the workers of a cluster, as they finish.
+    """Yield ``function(*task)`` of each task, in the order in which the workers finish.
 
-    The tasks of a worker that is lost are done by others. Workers may come and go; each has one
-    thread, as local ones have, so that the rounding does not depend on where a task is done.
+    If a worker is lost, others do its tasks. Workers may come and go; each has one thread like the
+    local ones, so that rounding does not depend on the worker.
 
     Args:
-        function: Of a module, as are the types of its arguments.
-        tasks: Arguments, by a name.
-        client: Of :func:`open_cluster`.
-        shared: A file in a folder that all workers must see.
+        function: Function of a module, as are the types of its arguments.
+        tasks: Arguments of each call, by name.
+        client: Client of :func:`open_cluster`.
+        shared: A file in a folder that all workers must share.
 
     Raises:
         ConnectionError: If the scheduler is lost.
         ValueError: If a worker has another version, several threads, or does not see the folder.
-        WorkerLostError: At the end, if tasks killed their worker each time.
+        WorkerLostError: At the end, if tasks killed their worker at each try.
     """
     from distributed import KilledWorker, as_completed
     from distributed.client import FutureCancelledError
@@ -96,7 +99,7 @@ def run_on_cluster(
     running = as_completed(loop=client.loop)
 
     def submit() -> None:
-        """Two tasks a worker and some for those who join; all would burden the scheduler."""
+        """Submit two tasks per worker and some for new ones; all would overload the scheduler."""
         room = 2 * len(client.ncores()) + 8 - len(names)
         for name, task in islice(todo, max(0, room)):
             future = client.submit(_checked, check, function, task, pure=False)
@@ -112,7 +115,7 @@ def run_on_cluster(
             lost.append(tasks[name])
         except FutureCancelledError as error:
             raise ConnectionError(
-                "the Dask scheduler was lost; go on with --resume once it runs again"
+                "the Dask scheduler was lost; continue with --resume once it runs again"
             ) from error
         else:
             yield result
@@ -130,7 +133,7 @@ def _digest(path: Path) -> str:
 
 
 def _checker(wanted: Mapping[str, str], shared: Path, digest: str) -> Callable[[], str | None]:
-    """A function that says, on a worker, what is wrong with it; it needs nothing of ours there."""
+    """A function that returns the problem of a worker, and needs none of our modules there."""
     limits = THREAD_LIMITS
 
     def check(dask_worker: Any = None) -> str | None:
@@ -146,7 +149,7 @@ def _checker(wanted: Mapping[str, str], shared: Path, digest: str) -> Callable[[
             except PackageNotFoundError:
                 return f"has no {package}; install {package} {ours} there"
             if theirs != ours:
-                return f"has {package} {theirs}, not {ours} as here; install the same version there"
+                return f"has {package} {theirs}, here it is {ours}; install the same version there"
         threads = (dask_worker or get_worker()).state.nthreads
         if threads > 1:
             return f"runs {threads} tasks at a time; start it with --nthreads 1 (and more of them)"
@@ -164,7 +167,7 @@ def _checker(wanted: Mapping[str, str], shared: Path, digest: str) -> Callable[[
 
 
 def _checked(check: Callable[[], str | None], function: Callable[..., T], task: tuple) -> T:
-    """Does a task where it can be done: workers may join after the others were checked."""
+    """Check the worker, which may have joined after the others were checked, and do a task."""
     problem = check()
     if problem:
         raise ValueError(f"a worker that joined {problem}")

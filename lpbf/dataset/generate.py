@@ -1,4 +1,4 @@
-"""Makes a data set of simulated parts."""
+"""Generation of data sets of simulated parts."""
 
 import errno
 import json
@@ -32,32 +32,32 @@ def generate(
     scheduler: str | None = None,
     resume: bool = False,
 ) -> int:
-    """Makes a data set in the layout of LPBF_FLARE; returns the number of cases in it.
+    """Generate a data set in the layout of LPBF_FLARE; return its number of cases.
 
     Files: ``{train,test}/<case>.npz``; ``index.json`` (case, file, its SHA-256, sizes, metadata);
-    ``settings.json``; ``rejected.jsonl`` with a reason a line; ``timing.json``, the seconds of each
-    case. But for the seconds, the content depends on the settings and parts alone, not on the
-    workers or on interruptions.
+    ``settings.json``; ``rejected.jsonl`` with one rejection per line; ``timing.json`` with the
+    seconds of each case. Except for the seconds, the content depends only on the settings and
+    parts, not on the workers or on interruptions.
 
     Args:
         out: Folder of the data set.
         num_parts: Number of procedural parts.
-        settings: What decides the content; None for the defaults.
+        settings: Settings of the content; None for the defaults.
         parts: A folder of part files to add.
-        workers: Processes on this machine.
-        scheduler: Address of a Dask scheduler whose workers do the work instead; they need the
-            same version and see ``out`` and ``parts`` under the same paths.
-        resume: Go on with a data set that was begun with the same settings. Finished cases stay,
-            except for damaged ones and part files that have changed.
+        workers: Number of processes on this machine.
+        scheduler: Address of a Dask scheduler whose workers run the cases instead. They need the
+            same version and must see ``out`` and ``parts`` under the same paths.
+        resume: Continue a data set that was begun with the same settings. Finished cases are not
+            run again unless their file is damaged or their part file has changed.
 
     Raises:
-        ConnectionError: If the scheduler does not answer, or is lost.
+        ConnectionError: If the scheduler does not answer or is lost.
         FileNotFoundError: If ``parts`` is not a folder.
         ImportError: If a scheduler is given and Dask is not installed.
         OSError: If the disk is full.
-        ValueError: If the settings do not fit, ``out`` is in use and not to be resumed, a worker of
+        ValueError: If the settings do not fit, ``out`` is in use without ``resume``, a worker of
             the cluster does not fit, or no part was accepted.
-        WorkerLostError: Once all others are done, if cases killed their worker each time.
+        WorkerLostError: At the end, if cases killed their worker at each try.
     """
     settings = settings or Settings()
     out = Path(out)
@@ -70,10 +70,10 @@ def generate(
         client = None if scheduler is None else stack.enter_context(open_cluster(scheduler))
         _open_folder(out, settings, resume)
         catalog = Catalog(out)
-        with ThreadPoolExecutor(workers) as pool:  # checksums leave the interpreter to others
+        with ThreadPoolExecutor(workers) as pool:  # checksums release the interpreter lock
             done = list(pool.map(lambda case: _is_done(case, catalog, out), cases))
         todo = [case for case, is_done in zip(cases, done, strict=True) if not is_done]
-        for case in todo:  # damaged, or of a part file that is no more what it was
+        for case in todo:  # new, damaged, or from a part file that has changed
             catalog.outcomes.pop(case.name, None)
             (out / case.file).unlink(missing_ok=True)
         try:
@@ -86,7 +86,7 @@ def generate(
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise OSError(
-                    f"{out}: the disk is full; free some space and go on with --resume"
+                    f"{out}: the disk is full; free some space and continue with --resume"
                 ) from error
             raise
     outcomes = catalog.outcomes.values()
@@ -102,7 +102,7 @@ def _is_done(case: Case, catalog: Catalog, out: Path) -> bool:
     if outcome is None:
         return False
     if outcome.entry is None:
-        # A part file may have been mended since; a procedural part is what it was.
+        # A part file may have been corrected; a procedural part cannot change.
         return isinstance(case.part, int)
     path, entry = out / case.file, outcome.entry
     if entry["file"] != case.file or not path.is_file() or file_digest(path) != entry["sha256"]:
@@ -118,14 +118,14 @@ def _open_folder(out: Path, settings: Settings, resume: bool) -> None:
     if (out / "settings.json").is_file():
         if not resume:
             raise ValueError(
-                f"{out}: already holds a data set; add --resume, or choose another --out"
+                f"{out}: already holds a data set; add --resume or choose another --out"
             )
-        found, now = _flat(read_settings(out)), _flat(wanted)
-        differing = [key for key in now.keys() | found.keys() if found.get(key) != now.get(key)]
+        before, now = _flat(read_settings(out)), _flat(wanted)
+        differing = [key for key in now.keys() | before.keys() if before.get(key) != now.get(key)]
         if differing:
             raise ValueError(
                 f"{out}: was begun with other settings ("
-                + ", ".join(f"{k} = {found.get(k)}, now {now.get(k)}" for k in sorted(differing))
+                + ", ".join(f"{k} = {before.get(k)}, now {now.get(k)}" for k in sorted(differing))
                 + "); use the same ones or choose another --out"
             )
         for partial in (*out.glob("t*/.*.partial.npz"), *out.glob(".*.partial.json*")):
@@ -138,7 +138,7 @@ def _open_folder(out: Path, settings: Settings, resume: bool) -> None:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as one level, named as in ``process.inherent_strain``."""
+    """Flatten nested settings, with names such as ``process.inherent_strain``."""
     flat = {}
     for key, value in values.items():
         if isinstance(value, dict):
@@ -151,7 +151,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _run_all(
     cases: Sequence[Case], settings: Settings, out: Path, workers: int, client: Any
 ) -> Iterator[Outcome]:
-    """Yields each case's outcome as it finishes, under a progress bar."""
+    """Yield the outcome of each case as it finishes, under a progress bar."""
     if client is None:
         outcomes = run_tasks(run_case, ((case, settings, out) for case in cases), workers)
     else:

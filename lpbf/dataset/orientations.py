@@ -1,4 +1,4 @@
-"""Parts turned along the axes and scaled, to have more cases of them."""
+"""Rotations along the axes and scale factors, which give further cases of a part."""
 
 from dataclasses import dataclass
 from itertools import permutations, product
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def _rotations() -> list[NDArray[np.int64]]:
-    """The 24 rotations that take axes to axes, the identity first."""
+    """The 24 rotations that map axes to axes, the identity first."""
     signed = [
         np.diag(signs) @ np.eye(3, dtype=np.int64)[list(order)]
         for order in permutations(range(3))
@@ -24,7 +24,7 @@ ORIENTATIONS: tuple[NDArray[np.int64], ...] = tuple(_rotations())
 
 @dataclass(frozen=True)
 class Placement:
-    """How a case has its part.
+    """Orientation and scale of a part.
 
     Attributes:
         orientation: Index in :data:`ORIENTATIONS`.
@@ -35,7 +35,7 @@ class Placement:
     scale: float = 1.0
 
     def apply(self, part: trimesh.Trimesh) -> trimesh.Trimesh:
-        """The turned and scaled part, a copy with the same metadata."""
+        """Rotate and scale a copy of the part."""
         matrix = np.eye(4)
         matrix[:3, :3] = self.scale * ORIENTATIONS[self.orientation]
         return part.copy().apply_transform(matrix)
@@ -44,25 +44,25 @@ class Placement:
 def draw_placement(
     key: tuple[int, ...], variant: int, scale: tuple[float, float] = (1.0, 1.0)
 ) -> Placement:
-    """The orientation and scale of one of a part's cases; the same at every call.
+    """Draw the orientation and scale of a case of a part, the same at every call.
 
-    Variant 0 is the part as it is given. The first six variants stand on six different sides, and
-    the 24 are all different.
+    Variant 0 has the given orientation. The first six variants rest on six different sides, and all
+    24 orientations are different.
 
     Args:
         key: Seed and number of the part, none negative.
         variant: Number of the case, from 0 to 23.
-        scale: Range of the factor, which is uniformly distributed.
+        scale: Range of the uniformly distributed factor.
     """
     rng = np.random.default_rng((*key, 0))
-    # A rotation's last row says which way of the part is up in it.
+    # The last row of a rotation is the direction of the part that points up.
     sides: dict[tuple[int, ...], list[int]] = {}
     for index, matrix in enumerate(ORIENTATIONS):
         sides.setdefault(tuple(matrix[2].tolist()), []).append(index)
     first, *rest = sides.values()
     orders = [[0, *rng.permutation(first[1:]).tolist()]]
     orders += [rng.permutation(rest[i]).tolist() for i in rng.permutation(len(rest))]
-    turn, side = divmod(variant, len(orders))
+    rotation, side = divmod(variant, len(orders))
     low, high = scale
     factor = float(np.random.default_rng((*key, 1, variant)).uniform(low, high))
-    return Placement(orders[side][turn], low if low == high else factor)
+    return Placement(orders[side][rotation], low if low == high else factor)

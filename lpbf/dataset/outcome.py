@@ -1,4 +1,4 @@
-"""What became of a case."""
+"""Outcome of a case."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -7,12 +7,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Rejection:
-    """Why a part was not taken.
+    """Reason why a part was rejected.
 
     Attributes:
         kind: ``"part"`` (unusable), ``"islands"``, ``"nodes"``, ``"displacement"``,
             ``"not converged"`` or ``"not finite"``.
-        reason: A sentence with the numbers.
+        reason: The reason in a sentence.
     """
 
     kind: str
@@ -21,13 +21,13 @@ class Rejection:
 
 @dataclass
 class Outcome:
-    """What became of a case.
+    """Outcome of a case.
 
     Attributes:
-        case: Its name.
-        rejected: The parts that were not taken before one was, if any.
-        entry: The case's entry of ``index.json``; None if it was given up.
-        seconds: Wall time of all of it.
+        case: Name of the case.
+        rejected: Rejections before a part was accepted.
+        entry: Entry in ``index.json``; None if the case was given up.
+        seconds: Wall time.
     """
 
     case: str
@@ -37,15 +37,15 @@ class Outcome:
 
     @property
     def warnings(self) -> list[str]:
-        """Of the accepted part."""
+        """Warnings about the accepted part."""
         return [] if self.entry is None else self.entry["metadata"]["warnings"]
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as plain values."""
+        """All values as JSON holds them."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Outcome":
-        """The outcome of :meth:`to_dict`'s values."""
+        """Make an outcome from values of :meth:`to_dict`."""
         rejected = [Rejection(**rejection) for rejection in values["rejected"]]
         return cls(values["case"], rejected, values["entry"], values["seconds"])

@@ -1,4 +1,4 @@
-"""One case of a data set: build the part, simulate it, write it."""
+"""One case of a data set: part, simulation, file."""
 
 import time
 import warnings
@@ -20,16 +20,16 @@ from lpbf.dataset.outcome import Outcome, Rejection
 from lpbf.dataset.settings import Settings
 from lpbf.simulate import simulate
 
-# A procedural case draws at most this many parts until one is accepted.
+# Largest number of procedural parts drawn until one is accepted.
 _ATTEMPTS = 20
 
 
 class _RejectedError(Exception):
-    """A rejection, on its way out of the case."""
+    """A part is rejected, with kind and reason as arguments."""
 
 
 def run_case(case: Case, settings: Settings, out: Path) -> Outcome:
-    """Builds, simulates and writes one case below ``out``."""
+    """Make, simulate and write a case in the folder ``out``."""
     start = time.perf_counter()
     outcome = Outcome(case.name)
     for attempt in range(_ATTEMPTS if isinstance(case.part, int) else 1):
@@ -37,30 +37,23 @@ def run_case(case: Case, settings: Settings, out: Path) -> Outcome:
             result, metadata = _simulate_case(case, settings, attempt)
         except _RejectedError as error:
             outcome.rejected.append(Rejection(*error.args))
-        except MissingReaderError:  # the machine's fault, not the part's
+        except MissingReaderError:  # the fault of the installation, not of the part
             raise
         except (PartError, SolverError, FileNotFoundError) as error:
             outcome.rejected.append(Rejection(_kind(error), _portable(str(error), case)))
         except Exception as error:
-            error.add_note(f"in the case {case.name}")
+            error.add_note(f"in case {case.name}")
             raise
         else:
-            digest = write_case(out / case.file, result, result.mesh.edge_index, metadata)
-            outcome.entry = {
-                "case_id": case.name,
-                "file": case.file,
-                "sha256": digest,
-                "num_nodes": metadata["num_nodes"],
-                "num_edges": metadata["num_edges"],
-                "metadata": metadata,
-            }
+            edges = result.mesh.edge_index
+            outcome.entry = write_case(out / case.file, result, edges, metadata)
             break
     outcome.seconds = round(time.perf_counter() - start, 3)
     return outcome
 
 
 def _portable(message: str, case: Case) -> str:
-    """A message that is the same wherever the folder of parts is."""
+    """Replace the part's path in a message by its path in the folder of parts."""
     return message if isinstance(case.part, int) else message.replace(str(case.part), case.source)
 
 
@@ -94,7 +87,7 @@ def _simulate_case(case: Case, settings: Settings, attempt: int) -> tuple[Result
     if settings.max_displacement is not None and largest > settings.max_displacement:
         raise _RejectedError(
             "displacement",
-            f"a displacement of {largest:.4g} mm is over the limit of "
+            f"the displacement of {largest:.4g} mm is over the limit of "
             f"{settings.max_displacement:g} mm",
         )
     messages = [str(w.message) for w in caught if issubclass(w.category, PartWarning)]
@@ -123,7 +116,7 @@ def _simulate_case(case: Case, settings: Settings, attempt: int) -> tuple[Result
 def _part_of(
     case: Case, settings: Settings, attempt: int
 ) -> tuple[trimesh.Trimesh, dict[str, Any]]:
-    """The part before it is turned and scaled, and what the metadata say of it."""
+    """The part before it is rotated and scaled, and its metadata."""
     if isinstance(case.part, int):
         part = procedural_part((settings.seed, case.part, attempt), size=settings.size)
         return part, {"source": "procedural", "family": part.metadata["family"]}

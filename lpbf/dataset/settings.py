@@ -1,13 +1,14 @@
-"""What decides the content of a generated data set."""
+"""Settings that decide the content of a generated data set."""
 
 import json
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from flare_mesh.files import read_json_object
+from lpbf.core.checks import check_edges
 from lpbf.core.islands import choose_islands
 from lpbf.core.process import Process
 from lpbf.core.voxelize import MAX_VOXELS
@@ -16,27 +17,27 @@ from lpbf.dataset.orientations import ORIENTATIONS
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides the content of a data set, beside the list of parts.
+    """Settings that decide the content of a data set, beside the list of parts.
 
     Args:
-        seed: Of the procedural parts, the orientations and the scales.
+        seed: Random seed of the procedural parts, the orientations and the scales.
         pitch: Voxel edge in mm, one or (x, y, z).
         size: Range of the procedural parts' largest extent, mm.
         min_nodes: Parts with fewer nodes are rejected.
         max_nodes: Parts with more nodes are rejected.
-        max_displacement: Parts with a larger nodal displacement in mm are rejected; None keeps all.
+        max_displacement: Parts with a larger nodal displacement are rejected, mm; None for no
+            limit.
         max_aspect_ratio: Largest ratio of two edges of a voxel.
         islands: Treatment of unsupported voxels, here and in ``process``: ``"drop"`` them,
             ``"refuse"`` the part, or support them by ``"powder"``; None takes powder if the process
             has it, else drop.
-        test_fraction: Share of the parts that go to ``test/``, with all their orientations.
-        orientations: Cases that each part gives: itself, and turned to others of the 24
-            orientations along the axes.
-        scale: Range of the random factor on the size of each case.
-        process: How the parts are built.
+        test_fraction: Fraction of the parts in ``test/``, with all their orientations.
+        orientations: Cases of each part: the given orientation and others of the 24 along the axes.
+        scale: Range of the random scale factor of each case.
+        process: The process of the builds.
 
     Raises:
-        ValueError: If a value is outside its range, or they do not fit together.
+        ValueError: If a value is outside its range, or values do not fit together.
     """
 
     seed: int = 0
@@ -56,19 +57,17 @@ class Settings:
         low, high = self.size
         smallest, largest = self.scale
         limit = np.inf if self.max_displacement is None else self.max_displacement
-        spacing = np.asarray(self.pitch, dtype=np.float64)
-        fits = spacing.shape in ((), (3,)) and ((spacing > 0) & (spacing < np.inf)).all()
+        check_edges("the pitch", self.pitch)
         checks = [
-            (fits, "one or three pitches > 0 mm", self.pitch),
             (0 < low <= high < np.inf, "a size range with 0 < low <= high mm", self.size),
             (
                 0 <= self.min_nodes <= self.max_nodes,
                 f"0 <= min_nodes <= max_nodes = {self.max_nodes}",
                 self.min_nodes,
             ),
-            (limit > 0, "a displacement limit > 0 mm", self.max_displacement),
-            (self.max_aspect_ratio >= 1, "a limit >= 1 of the aspect ratio", self.max_aspect_ratio),
-            (0 <= self.test_fraction < 1, "0 <= test fraction < 1", self.test_fraction),
+            (limit > 0, "max_displacement > 0 mm", self.max_displacement),
+            (self.max_aspect_ratio >= 1, "max_aspect_ratio >= 1", self.max_aspect_ratio),
+            (0 <= self.test_fraction < 1, "0 <= test_fraction < 1", self.test_fraction),
             (
                 1 <= self.orientations <= len(ORIENTATIONS),
                 f"1 to {len(ORIENTATIONS)} orientations",
@@ -76,7 +75,7 @@ class Settings:
             ),
             (
                 0 < smallest <= largest < np.inf,
-                "a range of scales with 0 < low <= high",
+                "a scale range with 0 < low <= high",
                 self.scale,
             ),
             (self.seed >= 0, "a seed >= 0", self.seed),
@@ -90,7 +89,7 @@ class Settings:
                 f"ratio of {self.aspect_ratio:.3g}, over the limit of {self.max_aspect_ratio:g}; "
                 f"change the pitch or the limit"
             )
-        self.process.voxels_per_layer(self.spacing[2])  # raises where they do not fit
+        self.process.voxels_per_layer(self.spacing[2])  # checks the layer height
         islands = choose_islands(self.islands, self.process.islands)
         object.__setattr__(self, "islands", islands)
         object.__setattr__(self, "process", replace(self.process, islands=islands))
@@ -98,19 +97,18 @@ class Settings:
     @property
     def spacing(self) -> tuple[float, float, float]:
         """Voxel edges along x, y and z, mm."""
-        x, y, z = np.broadcast_to(np.asarray(self.pitch, dtype=np.float64), 3).tolist()
-        return x, y, z
+        return check_edges("the pitch", self.pitch)
 
     @property
     def aspect_ratio(self) -> float:
-        """Of the voxels: longest over shortest edge."""
+        """Longest over shortest edge of a voxel."""
         return max(self.spacing) / min(self.spacing)
 
     def check_pitch(self) -> None:
-        """Refuses a pitch at which the procedural parts would have no or too many voxels.
+        """Check that the procedural parts have voxels, and not too many.
 
         Raises:
-            ValueError: If it does.
+            ValueError: If the pitch is too coarse or too fine for their sizes.
         """
         low, high = self.size[0] * self.scale[0], self.size[1] * self.scale[1]
         pitch = f"{self.pitch:g}" if isinstance(self.pitch, int | float) else f"{self.pitch}"
@@ -127,13 +125,12 @@ class Settings:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """All settings as JSON gives them back."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return json.loads(json.dumps({**values, "process": self.process.to_dict()}))
+        """All settings as JSON holds them."""
+        return json.loads(json.dumps(asdict(self)))
 
 
 def read_settings(root: Path) -> dict[str, Any]:
-    """The settings that a data set was generated with; empty if it is not one of ours.
+    """Read the settings of a generated data set; empty without a file ``settings.json``.
 
     Raises:
         ValueError: If ``settings.json`` is damaged.

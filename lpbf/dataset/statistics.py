@@ -1,4 +1,4 @@
-"""Figures of a data set's cases, and those of the published one."""
+"""Statistics of data sets and of the published one."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ QUANTITIES = (
     "nodes",
     "edges",
     "elements",
-    "edges a node",
+    "edges per node",
     "max |displacement|, mm",
     "max von Mises, MPa",
     "height, mm",
@@ -22,7 +22,7 @@ QUANTITIES = (
     "seconds",
 )
 SUMMARY = ("mean", "median", "min", "max")
-_THREADS = 4  # that read files
+_THREADS = 4  # to read files
 
 PUBLISHED: Mapping[str, Mapping[str, Mapping[str, float]]] = {
     "published": {
@@ -33,22 +33,21 @@ PUBLISHED: Mapping[str, Mapping[str, Mapping[str, float]]] = {
     },
     "published, unfiltered": {
         "nodes": {"count": 3398, "mean": 34_279, "median": 25_632, "max": 218_968},
-        "edges a node": {"count": 3398, "mean": 5.44},
+        "edges per node": {"count": 3398, "mean": 5.44},
         "max |displacement|, mm": {"count": 3398, "mean": 0.592, "median": 0.338, "max": 8.6},
         "max von Mises, MPa": {"count": 3398, "mean": 1180, "median": 972},
         "height, mm": {"count": 3398, "mean": 38, "median": 45, "max": 60},
     },
 }
-"""What is known of LPBF_FLARE (arXiv 2508.12594), as kept and before its filters."""
+"""Known statistics of LPBF_FLARE (arXiv 2508.12594), with and without its filters."""
 
 
 def read_statistics(root: str | Path) -> dict[str, NDArray[np.float64]]:
-    """The quantities of all cases of a data set, [number of cases] each.
+    """Read the quantities of all cases of a data set, [number of cases] each.
 
-    Reads what :func:`lpbf.dataset.generate.generate` writes and the published set: the arrays of
-    ``{train,test}/*.npz`` alone. The height is that of the highest node over the plate z = 0, the
-    aspect ratio the largest of a cell's bounding box; the seconds are those of ``timing.json``,
-    and left out where there is none.
+    The cases are ``{train,test}/*.npz``, generated or published. The height is the largest z of a
+    node (the plate is z = 0), the aspect ratio the largest of a cell's bounding box. The seconds
+    are read from ``timing.json``, if it exists.
 
     Raises:
         FileNotFoundError: If there are no cases.
@@ -58,7 +57,7 @@ def read_statistics(root: str | Path) -> dict[str, NDArray[np.float64]]:
     files = sorted(p for p in root.glob("t*/*.npz") if not p.name.startswith("."))
     files = [path for path in files if path.parent.name in ("train", "test")]
     if not files:
-        raise FileNotFoundError(f"{root}: no cases ({{train,test}}/*.npz) there; give a data set")
+        raise FileNotFoundError(f"{root}: no cases ({{train,test}}/*.npz); give a data set")
     with ThreadPoolExecutor(_THREADS) as pool:
         rows = list(pool.map(_row, files))
     columns = zip(QUANTITIES[:-1], np.array(rows).T, strict=True)
@@ -70,8 +69,8 @@ def read_statistics(root: str | Path) -> dict[str, NDArray[np.float64]]:
             statistics["seconds"] = np.array([float(seconds[path.stem]) for path in files])
         except (ValueError, LookupError, TypeError) as error:
             raise ValueError(
-                f"{timing}: damaged, or of other cases ({error}); remove it, or finish the set by "
-                f"--resume"
+                f"{timing}: damaged, or from other cases ({error}); remove it, or finish the set "
+                f"with --resume"
             ) from error
     return statistics
 
@@ -85,10 +84,10 @@ def _row(path: Path) -> list[float]:
         shapes = {name: list(array.shape) for name, array in arrays.items()}
         raise ValueError(f"{path}: expected a case of LPBF_FLARE's layout (got {shapes})")
     if cells.min() < 0 or cells.max() >= nodes:
-        raise ValueError(f"{path}: elems: node numbers beyond the {nodes} nodes; restore the file")
+        raise ValueError(f"{path}: 'elems' names nodes beyond the {nodes} nodes; restore the file")
     for name in ("pos", "disp", "vmstr"):
         if not np.isfinite(arrays[name]).all():
-            raise ValueError(f"{path}: {name}: holds NaN or infinite values; restore the file")
+            raise ValueError(f"{path}: '{name}' has NaN or infinite values; restore the file")
     corners = pos[cells]
     sides = corners.max(axis=1) - corners.min(axis=1)
     edges = arrays["edge_index"].shape[1]
@@ -105,7 +104,7 @@ def _row(path: Path) -> list[float]:
 
 
 def summary(values: NDArray[np.float64]) -> dict[str, float]:
-    """Count, mean, median, least and largest value."""
+    """Count, mean, median, minimum and maximum."""
     functions = (np.mean, np.median, np.min, np.max)
     named = {name: float(f(values)) for name, f in zip(SUMMARY, functions, strict=True)}
     return {"count": len(values), **named}
@@ -114,7 +113,7 @@ def summary(values: NDArray[np.float64]) -> dict[str, float]:
 def table_rows(
     sets: Mapping[str, Mapping[str, NDArray[np.float64]]],
 ) -> Iterator[tuple[str, str, Mapping[str, float]]]:
-    """Rows of a table: quantity, data set, figures; the published ones below each quantity."""
+    """Rows of a table: quantity, data set, statistics; the published sets come last."""
     for quantity in QUANTITIES:
         for name, statistics in sets.items():
             if quantity in statistics:

@@ -243,15 +243,15 @@ def test_a_file_stays_in_its_split_when_others_join(tmp_path):
     [
         (["--num-parts", "0"], "expected --num-parts > 0, or --parts (got 0)"),
         (["--parts", "nowhere"], "nowhere: no such folder"),
-        (["--pitch", "-1"], "expected one or three pitches > 0 mm (got -1.0)"),
-        (["--pitch", "inf"], "expected one or three pitches > 0 mm (got inf)"),
+        (["--pitch", "-1"], "expected the pitch as one or three lengths > 0 mm (got -1.0)"),
+        (["--pitch", "inf"], "expected the pitch as one or three lengths > 0 mm (got inf)"),
         (["--pitch", "100"], "a pitch of 100 mm leaves parts of 24 mm without voxels; use at most"),
         (["--pitch", "0.01"], "up to 1.25e+11 voxels, over the limit of 4,000,000; use a coarser"),
         (["--size", "16", "inf"], "0 < low <= high mm"),
         (["--size", "9", "3"], "0 < low <= high"),
         (["--workers", "0"], "expected --workers >= 1 (got 0)"),
         (["--material", "wood"], "unknown material 'wood'"),
-        (["--test-fraction", "1"], "0 <= test fraction < 1"),
+        (["--test-fraction", "1"], "0 <= test_fraction < 1"),
     ],
 )
 def test_bad_input_exits_2_and_writes_nothing(tmp_path, monkeypatch, capsys, arguments, message):
@@ -314,7 +314,7 @@ def test_orientations_scales_and_three_edges_of_a_voxel(tmp_path, inline, capsys
     printed = capsys.readouterr().out
     entries = json.loads((tmp_path / "set/index.json").read_text())
     assert printed.startswith(f"{len(entries)} cases in {tmp_path / 'set'}, ")
-    parts = ["part_000000", "part_000000_turned_01", "part_000001", "part_000001_turned_01"]
+    parts = ["part_000000", "part_000000_rotated_01", "part_000001", "part_000001_rotated_01"]
     assert [entry["case_id"] for entry in entries] == parts
     assert {tuple(entry["metadata"]["pitch_mm"]) for entry in entries} == {(4.0, 4.0, 2.0)}
     assert entries[0]["metadata"]["rotation"] != entries[1]["metadata"]["rotation"]
@@ -348,7 +348,7 @@ def test_a_full_disk(tmp_path, monkeypatch, capsys, inline):
     monkeypatch.setattr(Path, "write_bytes", fill)
     assert main(arguments_of(out, "--num-parts", "6")) == 2
     error = capsys.readouterr().err
-    assert f"error: {out}: the disk is full; free some space and go on with --resume\n" in error
+    assert f"error: {out}: the disk is full; free some space and continue with --resume\n" in error
     assert files_of(out) == ["progress.jsonl", "settings.json", *(f"t{f}" for f in FIRST)]
     monkeypatch.setattr(Path, "write_bytes", write)
     assert main(arguments_of(out, "--num-parts", "6", "--resume")) == 0
@@ -367,7 +367,7 @@ def test_cases_that_kill_their_worker_are_named(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("lpbf.dataset.generate.run_tasks", run)
     assert main(arguments_of(tmp_path / "set", "--num-parts", "3")) == 1
     error = capsys.readouterr().err
-    assert "a worker died at each try of 1 tasks (out of memory?): part_000001; go on" in error
+    assert "a worker died at each try of 1 tasks (out of memory?): part_000001; continue" in error
     assert len(list((tmp_path / "set").glob("t*/*.npz"))) == 2
 
 
@@ -379,7 +379,7 @@ def test_interrupted(tmp_path, monkeypatch, capsys, inline):
     with monkeypatch.context() as patch:
         patch.setattr("lpbf.dataset.generate.run_tasks", interrupt)
         assert main(arguments_of(tmp_path / "set", "--num-parts", "2")) == 130
-    assert "interrupted; go on with --resume" in capsys.readouterr().err
+    assert "interrupted; continue with --resume" in capsys.readouterr().err
     before = (tmp_path / "set/train/part_000000.npz").stat().st_mtime_ns
     assert main(arguments_of(tmp_path / "set", "--num-parts", "2", "--resume")) == 0
     assert (tmp_path / "set/train/part_000000.npz").stat().st_mtime_ns == before
@@ -404,4 +404,4 @@ def test_cases_of_an_earlier_run_stay_in_the_index(tmp_path, inline):
 def test_local_workers_and_a_cluster_exclude_each_other(tmp_path, capsys):
     options = ("--workers", "2", "--scheduler", "tcp://127.0.0.1:9")
     assert main(arguments_of(tmp_path / "set", *options)) == 2
-    assert "leave out --scheduler" in capsys.readouterr().err
+    assert "expected --workers or --scheduler (got both)" in capsys.readouterr().err

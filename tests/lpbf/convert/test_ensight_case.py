@@ -4,7 +4,7 @@ from lpbf.convert.ensight_case import Variable, read_ensight_case
 from lpbf.convert.read_netfabb import read_netfabb
 
 
-def test_what_it_says(tmp_path, write_case):
+def test_contents(tmp_path, write_case):
     case = read_ensight_case(write_case(tmp_path / "a"))
     assert case.num_steps == {1: 8, 2: 5}
     assert case.geometry == "mechanical_*.geo"
@@ -42,8 +42,8 @@ def test_damaged_ones_never_reach_vtk(tmp_path, write_case):
         ("ensight gold", "ensight", "expected 'type: ensight gold'"),
         ("model:", "mesh:", "expected one 'model:' line"),
         ("steps: 8", "steps: eight", "damaged at 'number of steps: eight'"),
-        ("steps: 8", "steps: 9", "time set 1 has 8 time values for 9 steps"),
-        ("time set: 2", "time set: 3", "belongs to a time set that is not there"),
+        ("steps: 8", "steps: 9", "expected 9 time values of time set 1 .got 8"),
+        ("time set: 2", "time set: 3", "the time set of 'mechanical.*' is missing"),
         ("1.00000e-01", "soon", "damaged at 'time values: soon"),
     ):
         assert old in text

@@ -81,7 +81,7 @@ def test_bad_input(results, tmp_path, capsys):
 
     (tmp_path / "empty").mkdir()
     for got, message in (
-        (run("--test-fraction", "1"), "expected 0 <= test fraction < 1"),
+        (run("--test-fraction", "1"), "expected 0 <= test_fraction < 1"),
         (run("--workers", "0"), "expected workers >= 1"),
         (run("--max-nodes", "0"), "expected max_nodes > 0"),
         (run(root=tmp_path / "none"), "no such folder"),

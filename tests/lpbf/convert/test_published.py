@@ -78,7 +78,7 @@ def test_limits_and_damage(published, tmp_path):
         ("d", r"expected 'vmstr' of shape [27, 1] (got [3])"),
         ("e", "expected node numbers from 0 to 26"),
         ("f", "81 values are NaN or infinite"),
-        ("g", "has no hexahedra"),
+        ("g", "expected hexahedra in 'elems' (got none)"),
         ("h", "expected 'disp' of shape [27, 3] (got [27, 2])"),
         ("i", "not a whole npz file"),
     ):

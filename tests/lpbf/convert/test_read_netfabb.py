@@ -38,7 +38,7 @@ def test_each_state_has_its_mesh_and_fields(tmp_path, grown, write_case, header)
         assert case.metadata["time"] == pytest.approx(grown.times[frame])
     assert_array_equal(read_netfabb(path, step=-8).points, read_netfabb(path, step=0).points)
     for step in (8, -9):
-        with pytest.raises(ValueError, match=rf"has steps 0 to 7 \(got {step}\)"):
+        with pytest.raises(ValueError, match=rf"expected a step from 0 to 7 \(got {step}\)"):
             read_netfabb(path, step=step)
 
 
@@ -48,7 +48,7 @@ def test_without_the_plate(tmp_path, grown, write_case):
     assert_allclose(case.points, mesh.points, atol=1e-6)
     assert_array_equal(case.cells, mesh.cells)
     assert_allclose(case.displacement, 0.008 * mesh.points, atol=1e-6)
-    with pytest.raises(ValueError, match="unknown plate='cut'; choose 'keep' or 'drop'"):
+    with pytest.raises(ValueError, match="unknown plate 'cut'; choose from"):
         read_netfabb("a.case", plate="cut")
 
 
@@ -90,12 +90,12 @@ def test_names_of_fields(tmp_path, write_case):
     path.write_text(moved)
     assert read_netfabb(path).displacement.shape == (60, 3)  # by its description
     path.write_text(moved.replace("Displacement", "u"))
-    message = r"expected one vector per node as displacement \(file \*.dis.ens; it has 'u' \(vector"
+    message = r"expected one vector per node as displacement in a file \*.dis.ens .got 'u' \(vector"
     with pytest.raises(ValueError, match=message):
         read_netfabb(path)
     case = read_netfabb(path, fields={"displacement": "u"})
     assert_allclose(case.displacement, 0.008 * case.points, atol=1e-6)
-    with pytest.raises(ValueError, match="expected one vector per node as displacement .named 'T"):
+    with pytest.raises(ValueError, match="expected one vector per node as displacement named 'T"):
         read_netfabb(path, fields={"displacement": "Temperature"})
 
 
@@ -122,7 +122,7 @@ def test_damaged_and_missing_files(tmp_path, write_case):
         ("mechanical00_8.tmp.ens", 1),
     ):
         path = damaged(name, keep)
-        message = "mechanical.case: .*(cannot be read|not there at this)"
+        message = "mechanical.case: .*(cannot be read|at this step .got none)"
         if (name, keep) == ("mechanical_5.geo", 300):
             message = "mechanical_5.geo: expected the header of an EnSight Gold binary geometry"
         with pytest.raises(ValueError, match=message):
@@ -168,9 +168,9 @@ def test_several_parts(tmp_path, ensight, write_case):
     ):
         data = ensight.variable(values) + ensight.field(2 * values, number=2)
         (path.parent / f"mechanical00_8.{name}.ens").write_bytes(data)
-    with pytest.raises(ValueError, match=r"expected one part \(it has \['part 1', 'part 2'\]\)"):
+    with pytest.raises(ValueError, match=r"expected one part \(got \['part 1', 'part 2'\]\)"):
         read_netfabb(path)
-    with pytest.raises(ValueError, match=r"'part 2'\], not 'part 3'\)"):
+    with pytest.raises(ValueError, match=r"the part 'part 3' \(got \['part 1', 'part 2'\]\)"):
         read_netfabb(path, part="part 3")
     case = read_netfabb(path, part="part 2")
     assert_allclose(case.points, mesh.points + 9)
@@ -204,5 +204,5 @@ def test_files_of_vtks_own_writer(tmp_path):
     assert_allclose(case.von_mises, columns["s"], atol=1e-6)
     assert_allclose(case.temperature, columns["t"], atol=1e-6)
     assert case.metadata["time"] is None
-    with pytest.raises(ValueError, match="has one state, no step 1"):
+    with pytest.raises(ValueError, match="expected step 0, its only state .got 1"):
         read_netfabb(path, fields=names, step=1)

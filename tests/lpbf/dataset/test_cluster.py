@@ -113,7 +113,7 @@ def test_a_worker_that_does_not_fit(cluster, tmp_path, options, message):
 
 def test_no_scheduler_there(tmp_path):
     with (
-        pytest.raises(ConnectionError, match=r"tcp://127.0.0.1:9: no Dask scheduler answers there"),
+        pytest.raises(ConnectionError, match=r"127.0.0.1:9: no Dask scheduler answers within"),
         open_cluster("tcp://127.0.0.1:9", timeout=0.2),
     ):
         pass
@@ -136,7 +136,7 @@ def test_dask_is_not_installed(tmp_path, monkeypatch, capsys):
 
 
 class Worker:
-    """As far as the check of a worker looks at one."""
+    """The attributes that the check of a worker uses."""
 
     class state:  # noqa: N801
         nthreads = 1
@@ -150,7 +150,7 @@ def test_what_is_checked_of_a_worker(tmp_path, monkeypatch):
     versions = {"numpy": np.__version__}
     assert checker(versions, shared, digest(shared))(Worker) is None
     other = checker({"numpy": "1.0"}, shared, digest(shared))(Worker)
-    assert other == f"has numpy {np.__version__}, not 1.0 as here; install the same version there"
+    assert other == f"has numpy {np.__version__}, here it is 1.0; install the same version there"
     assert "has no no-such-package" in checker({"no-such-package": "1"}, shared, "")(Worker)
     before = digest(shared)
     shared.write_text("[]")

@@ -40,7 +40,7 @@ def test_an_accepted_case(bar, tmp_path):
     assert Process.from_dict(metadata["process"]) == SMALL.process
 
 
-def test_turned_and_scaled_cases(bar, tmp_path):
+def test_rotated_and_scaled_cases(bar, tmp_path):
     settings = replace(SMALL, orientations=6, scale=(1.0, 1.2))
     shapes = set()
     for variant in range(6):
@@ -145,4 +145,4 @@ def test_all_cases_of_a_part_are_in_one_split(tmp_path):
         splits[case.part].add(case.split)
     assert {len(found) for found in splits.values()} == {1}
     assert set.union(*splits.values()) == {"train", "test"}
-    assert [c.name for c in cases[-3:]] == [f"part_000019_turned_{v:02d}" for v in (2, 3, 4)]
+    assert [c.name for c in cases[-3:]] == [f"part_000019_rotated_{v:02d}" for v in (2, 3, 4)]

@@ -52,7 +52,7 @@ def test_a_set_in_the_published_layout(published):
     assert found["nodes"].tolist() == [8, 60]
     assert found["elements"].tolist() == [1, 24]
     assert found["edges"].tolist() == [24, 2 * (2 * 4 * 5 + 3 * 3 * 5 + 3 * 4 * 4)]
-    np.testing.assert_allclose(found["edges a node"], found["edges"] / found["nodes"])
+    np.testing.assert_allclose(found["edges per node"], found["edges"] / found["nodes"])
     np.testing.assert_allclose(found["max |displacement|, mm"], 0.5)
     np.testing.assert_allclose(found["max von Mises, MPa"], 800)
     assert found["height, mm"].tolist() == [1, 8]
@@ -81,7 +81,7 @@ def test_summary():
     assert summary(np.array([7.0, 1.0, 2.0, 2.0])) == expected
 
 
-def test_published_figures_stand_below_ours():
+def test_published_statistics_come_last():
     rows = [row[:2] for row in table_rows({"mine": {"nodes": np.ones(2)}})]
     assert rows[:3] == [
         ("nodes", "mine"),
@@ -94,7 +94,7 @@ def test_published_figures_stand_below_ours():
     ("changes", "message"),
     [
         ({"disp": np.zeros((3, 3))}, "expected a case of LPBF_FLARE's layout .got .*'disp': .3, 3"),
-        ({"elems": np.full((1, 8), 8)}, "node numbers beyond the 8 nodes"),
+        ({"elems": np.full((1, 8), 8)}, "names nodes beyond the 8 nodes"),
         ({"elems": np.zeros((0, 8), int)}, "expected a case of LPBF_FLARE's layout"),
     ],
 )
@@ -106,13 +106,13 @@ def test_damaged_cases(published, changes, message):
 
 def test_a_case_that_is_not_finite(published):
     write_box(published / "train/nan.npz", (2, 2, 2), (1.0, 1.0, 1.0), vmstr=np.full(27, np.nan))
-    with pytest.raises(ValueError, match=r"nan.npz: vmstr: holds NaN or infinite values"):
+    with pytest.raises(ValueError, match=r"nan.npz: 'vmstr' has NaN or infinite values"):
         read_statistics(published)
 
 
 def test_damaged_timing(published):
     (published / "timing.json").write_text('{"a": 1.0}')
-    with pytest.raises(ValueError, match=r"timing.json: damaged, or of other cases"):
+    with pytest.raises(ValueError, match=r"timing.json: damaged, or from other cases"):
         read_statistics(published)
 
 
