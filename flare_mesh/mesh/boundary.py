@@ -1,4 +1,4 @@
-"""The faces that bound a mesh."""
+"""Boundary faces of a mesh."""
 
 from collections.abc import Mapping
 from itertools import pairwise
@@ -13,13 +13,13 @@ from flare_mesh.mesh.geometry import top_dimensional_cells
 
 
 class BoundaryFaces(NamedTuple):
-    """Faces by their type, and whose they are.
+    """Faces by their type, and the cells behind them.
 
     Attributes:
-        faces: Nodes of each face, [F, nodes] by type of face; of solids these are triangles and
-            quads, of surfaces lines, of lines vertices.
-        owners: The cell behind each face, [F] by type of face: its row among the cells of all
-            types, one type after the other, as cell fields have them.
+        faces: Nodes of each face, [F, nodes] by type of face: triangles and quads of solids, lines
+            of surfaces, vertices of lines.
+        owners: The cell behind each face, [F] by type of face: its number among the cells of all
+            types, one type after the other.
     """
 
     faces: dict[str, Tensor]
@@ -27,18 +27,17 @@ class BoundaryFaces(NamedTuple):
 
 
 def boundary_faces(cells: Mapping[str, Tensor]) -> BoundaryFaces:
-    """The faces that belong to a single cell, among the cells of the highest dimension.
+    """Faces that belong to one cell only, among the cells of the highest dimension.
 
-    Faces are the same if they have the same corners, whatever the types and orders of their cells;
-    a quad of which two corners are one node is a triangle. They point outward where their cell is
-    positively oriented: of a surface the domain lies on the left of its lines. In the order of the
-    cells.
+    Faces with the same corners are the same, whatever the types and orders of their cells; a quad
+    with two equal corners is a triangle. The faces of positively oriented cells point outward; the
+    lines of a surface have the domain on their left. The faces are in the order of the cells.
 
     Args:
         cells: Connectivity [E, nodes] by meshio's cell type.
 
     Raises:
-        ValueError: If there are no cells, or they cannot be cells of a mesh.
+        ValueError: If there are no cells, or a type or table of cells is invalid.
     """
     num_nodes = 1 + max((int(nodes.max()) for nodes in cells.values() if nodes.numel()), default=-1)
     check_cells(cells, num_nodes)
@@ -50,7 +49,7 @@ def boundary_faces(cells: Mapping[str, Tensor]) -> BoundaryFaces:
         start += len(nodes)
         if kind not in highest:
             continue
-        for face, places in _places(kind).items():
+        for face, places in _local_faces(kind).items():
             of_cells = nodes.long()[:, places].flatten(0, 1)
             found.setdefault(face, []).append((of_cells, rows.repeat_interleave(len(places))))
     if not found:
@@ -72,18 +71,18 @@ def boundary_faces(cells: Mapping[str, Tensor]) -> BoundaryFaces:
     )
 
 
-def _places(kind: str) -> dict[str, list[tuple[int, ...]]]:
-    """Local nodes of the faces of a cell by type of face."""
-    places: dict[str, list[tuple[int, ...]]] = {}
+def _local_faces(kind: str) -> dict[str, list[tuple[int, ...]]]:
+    """Local nodes of the faces of a cell, by type of face."""
+    faces: dict[str, list[tuple[int, ...]]] = {}
     for face, nodes in CELL_TYPES[kind].faces:
-        places.setdefault(face, []).append(nodes)
-    return places
+        faces.setdefault(face, []).append(nodes)
+    return faces
 
 
 def _occur_once(corners: Tensor, num_nodes: int, dim: int) -> Tensor:
-    """Which rows of corners [F, K] share their set of nodes with no other, [F].
+    """Mask [F] of the rows of corners [F, K] whose set of nodes occurs once.
 
-    Rows of -1 beside the corners; faces of dimension ``dim`` that are collapsed do not count.
+    Unused columns are -1. Faces of dimension ``dim`` that are collapsed do not count.
     """
     columns = _sorted_columns(list(corners.unbind(1)))
     repeated = [(a == b) & (a >= 0) for a, b in pairwise(columns)]
@@ -91,7 +90,7 @@ def _occur_once(corners: Tensor, num_nodes: int, dim: int) -> Tensor:
         rest = [b.masked_fill(r, -1) for b, r in zip(columns[1:], repeated, strict=True)]
         columns = _sorted_columns([columns[0], *rest])
 
-    # As many columns in a key as 64 bits hold, the largest nodes in the first.
+    # Each key packs as many columns as 64 bits hold; the first one has the largest nodes.
     bits = num_nodes.bit_length()
     keys = []
     for stop in range(len(columns), 0, -(64 // bits)):
@@ -103,18 +102,18 @@ def _occur_once(corners: Tensor, num_nodes: int, dim: int) -> Tensor:
     order = keys[0].argsort()
     same = keys[0][order].diff() == 0
     if any(bool((same & (key[order].diff() != 0)).any()) for key in keys[1:]):
-        # Three nodes of a quad tell it from others, unless the mesh is no good.
+        # Three nodes of a quad identify it, unless the mesh is invalid.
         for key in keys[1:]:
             order = order[key[order].argsort(stable=True)]
         same = torch.stack([key[order].diff() == 0 for key in keys]).all(dim=0)
-    no = same.new_zeros(1)
+    false = same.new_zeros(1)
     once = torch.empty_like(order, dtype=torch.bool)
-    once[order] = ~(torch.cat([no, same]) | torch.cat([same, no]))
+    once[order] = ~(torch.cat([false, same]) | torch.cat([same, false]))
     return once & (columns[-1 - dim] >= 0)
 
 
 def _sorted_columns(columns: list[Tensor]) -> list[Tensor]:
-    """The columns of a table with each row sorted: three times as fast as sorting rows."""
+    """Columns of a table with sorted rows, three times as fast as by sorting rows."""
     for last in range(len(columns) - 1, 0, -1):
         for i in range(last):
             a, b = columns[i], columns[i + 1]

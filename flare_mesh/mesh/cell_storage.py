@@ -1,11 +1,11 @@
-"""Cells of any mix of types in two flat tensors, as VTK keeps them."""
+"""Cells of several types in two flat tensors, as in VTK."""
 
 from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor
 
-from flare_mesh.mesh.cells import CELL_NODES, reflected_order
+from flare_mesh.mesh.cells import CELL_NODES, check_cells, reflected_order
 
 VTK_CODES = {
     "vertex": 1,
@@ -28,10 +28,10 @@ VTK_CODES = {
     "wedge18": 32,
     "pyramid14": 214,
 }
-"""Number of each cell type, VTK's own where it has the type (it has no ``pyramid14``)."""
+"""VTK number of each cell type; VTK does not have ``pyramid14``, which has a number of our own."""
 
 CELL_NAMES = {code: kind for kind, code in VTK_CODES.items()}
-"""The cell type of each number."""
+"""Cell type of each VTK number."""
 _SIZES = torch.zeros(256, dtype=torch.long)
 for _kind, _code in VTK_CODES.items():
     _SIZES[_code] = CELL_NODES[_kind]
@@ -43,24 +43,18 @@ def no_cells() -> tuple[Tensor, Tensor]:
 
 
 def pack_cells(cells: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Cells by type as ``cell_index``, the nodes of all cells one after the other, and
-    ``cell_type`` [E], the VTK number of each cell's type.
+    """Pack tables of cells into ``cell_index`` and ``cell_type``.
+
+    Returns:
+        The nodes of all cells, one cell after the other, and the VTK number of each cell's type,
+        [E].
 
     Raises:
         ValueError: If a type is unknown, or its nodes are not integers of shape [E, nodes].
     """
     if not cells:
         return no_cells()
-    for kind, nodes in cells.items():
-        if kind not in VTK_CODES:
-            raise ValueError(
-                f"cells of type '{kind}' are not supported; expected one of {', '.join(VTK_CODES)}"
-            )
-        if nodes.dim() != 2 or nodes.shape[1] != CELL_NODES[kind] or nodes.is_floating_point():
-            raise ValueError(
-                f"expected '{kind}' as integers of shape [cells, {CELL_NODES[kind]}] "
-                f"(got {list(nodes.shape)} of {nodes.dtype})"
-            )
+    check_cells(cells)
     flat = [nodes.reshape(-1).long() for nodes in cells.values()]
     codes = [
         torch.full((len(nodes),), VTK_CODES[kind], dtype=torch.uint8, device=nodes.device)
@@ -70,7 +64,7 @@ def pack_cells(cells: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def types_of(cell_type: Tensor) -> list[str]:
-    """Names of the types that occur, in the order in which they first do."""
+    """Names of the cell types, in the order of their first cells."""
     if not cell_type.numel():
         return []
     if bool((cell_type == cell_type[0]).all()):
@@ -88,13 +82,13 @@ def cell_sizes(cell_type: Tensor) -> Tensor:
 
 
 def cell_starts(cell_type: Tensor) -> Tensor:
-    """Where the nodes of each cell begin in ``cell_index``, and where the last end, [E + 1]."""
+    """Offset of each cell's nodes in ``cell_index``, and the end of the last one, [E + 1]."""
     start = cell_type.new_zeros(1, dtype=torch.long)
     return torch.cat([start, cell_sizes(cell_type).cumsum(0)])
 
 
 def unpack_cells(cell_index: Tensor, cell_type: Tensor) -> dict[str, Tensor]:
-    """The connectivity [E_kind, nodes] by type; a view where there is a single type."""
+    """The connectivity [E_kind, nodes] by type; a view if there is a single type."""
     kinds = types_of(cell_type)
     if len(kinds) == 1:
         return {kinds[0]: cell_index.view(-1, CELL_NODES[kinds[0]])}
@@ -127,20 +121,19 @@ def reflect_cells(
 
 
 def by_type(values: Tensor, cell_type: Tensor) -> Tensor:
-    """Values in the order of ``cell_type``, [E, ...], with the cells of each type together, as
-    :func:`unpack_cells` has them."""
+    """Reorder values [E, ...] from the order of ``cell_type`` to that of :func:`unpack_cells`."""
     order = _order_by_type(cell_type)
     return values if order is None else values[order]
 
 
 def in_cell_order(values: Tensor, cell_type: Tensor) -> Tensor:
-    """Values that stand type by type, [E, ...], in the order of ``cell_type``."""
+    """Reorder values [E, ...] from the order of :func:`unpack_cells` to that of ``cell_type``."""
     order = _order_by_type(cell_type)
     return values if order is None else torch.empty_like(values).index_copy_(0, order, values)
 
 
 def _order_by_type(cell_type: Tensor) -> Tensor | None:
-    """Cell numbers with the cells of each type together, [E]; None if they are so already."""
+    """Cell numbers [E] in the order of :func:`unpack_cells`; None for a single type."""
     kinds = types_of(cell_type)
     if len(kinds) < 2:
         return None

@@ -1,4 +1,4 @@
-"""The cell types of unstructured meshes, under meshio's names and in VTK's node order."""
+"""Cell types of unstructured meshes: meshio's names, VTK's node order, faces and edges."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,24 +11,25 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class CellType:
-    """What is known of one type of cell.
+    """Geometry and connectivity of one type of cell.
 
-    Local nodes are numbered as VTK does: corners, then the middles of the edges, of the faces, of
-    the cell. Wedges are oriented as in meshio: the corners 3, 4, 5 lie on the side to which the
-    normal of 0, 1, 2 points (files of VTK have had both). VTK has no ``pyramid14``: it is
-    ``pyramid13`` and the middle of the base.
+    Local nodes are numbered as in VTK: corners, then the middles of edges, faces and the cell.
+    Wedges are oriented as in meshio: the normal of the corners 0, 1, 2 points to the corners
+    3, 4, 5 (VTK's versions have both orientations). VTK has no ``pyramid14``, which is
+    ``pyramid13`` with the middle of the base.
 
     Attributes:
         name: meshio's name.
-        num_nodes: Nodes of a cell.
-        dim: 0 to 3.
-        order: Of the shape functions: 1, or 2 with middle nodes.
+        num_nodes: Number of nodes.
+        dim: Dimension, 0 to 3.
+        order: Order of the shape functions: 1, or 2 with middle nodes.
         linear: Name of the type of order 1 with the same corners.
-        edges: Pairs of local nodes, the graph of a cell. With middle nodes an edge is corner to
-            middle to corner; the middle of a face or cell is tied to the middles around it.
-        faces: Type and local nodes of each face, outward in a cell of positive measure; of a
-            surface these are its lines (the domain on their left), of a line its ends.
-        reference: Coordinates of the nodes in the reference cell, each from 0 to 1; the tip of a
+        edges: Pairs of local nodes, the graph of a cell. With middle nodes, an edge is split at its
+            middle, and the middle of a face or cell is connected to the middles around it.
+        faces: Type and local nodes of each face, pointing outward in a cell of positive measure.
+            The faces of a surface are its lines (with the domain on their left), those of a line
+            its ends.
+        reference: Coordinates of the nodes in the reference cell, from 0 to 1; the apex of a
             pyramid is (0, 0, 1).
     """
 
@@ -48,7 +49,7 @@ def _ring(corners: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
     return tuple(zip(corners, (*corners[1:], corners[0]), strict=True))
 
 
-# By the number of corners and of nodes.
+# Type of a face by its numbers of corners and nodes.
 _FACES = {
     **{(1, 1): "vertex", (2, 2): "line", (3, 3): "triangle", (4, 4): "quad"},
     **{(2, 3): "line3", (3, 6): "triangle6", (4, 8): "quad8", (4, 9): "quad9"},
@@ -68,7 +69,7 @@ def _first_order(
 def _second_order(
     name: str, base: CellType, centred: tuple[int, ...] = (), middle: bool = False
 ) -> CellType:
-    """``base`` with nodes on its edges, on the faces ``centred``, and in its ``middle``."""
+    """``base`` with nodes on its edges, on the faces ``centred`` and, if ``middle``, inside."""
     count = base.num_nodes
     on_edge = {frozenset(edge): count + i for i, edge in enumerate(base.edges)}
     count += len(on_edge)
@@ -149,7 +150,7 @@ CELL_TYPES: dict[str, CellType] = {
 """Every supported cell type by meshio's name."""
 
 CELL_NODES = {name: cell.num_nodes for name, cell in CELL_TYPES.items()}
-"""Nodes of each cell type."""
+"""Number of nodes of each cell type."""
 
 CELL_EDGES = {name: cell.edges for name, cell in CELL_TYPES.items()}
 """Edges of each cell type as pairs of its nodes, in VTK's node order."""
@@ -180,10 +181,10 @@ def reflected_order(kind: str) -> tuple[int, ...]:
 
 
 def check_node_numbers(name: str, index: Any, num_nodes: int) -> None:
-    """Refuses connectivity, an array or tensor, that names nodes which do not exist.
+    """Refuse connectivity, an array or tensor, with node numbers that do not exist.
 
     Raises:
-        ValueError: If a number is below 0 or not below ``num_nodes``.
+        ValueError: If a number is negative or not below ``num_nodes``.
     """
     if 0 not in index.shape and not (index.min() >= 0 and index.max() < num_nodes):
         raise ValueError(
@@ -192,12 +193,12 @@ def check_node_numbers(name: str, index: Any, num_nodes: int) -> None:
         )
 
 
-def check_cells(cells: Mapping[str, Any], num_nodes: int) -> None:
-    """Refuses cells, arrays or tensors [E, nodes] by type, that could not be cells of a mesh.
+def check_cells(cells: Mapping[str, Any], num_nodes: int | None = None) -> None:
+    """Refuse invalid tables of cells, arrays or tensors [E, nodes] by type.
 
     Raises:
-        ValueError: If a type is unknown, its connectivity is not of integers or of another width,
-            or it names a node that does not exist.
+        ValueError: If a type is unknown, its connectivity has another shape or is not of integers,
+            or a node number is not below ``num_nodes``, if that is given.
     """
     for kind, nodes in cells.items():
         if kind not in CELL_TYPES:
@@ -210,11 +211,12 @@ def check_cells(cells: Mapping[str, Any], num_nodes: int) -> None:
                 f"expected '{kind}' as integers of shape [cells, {CELL_NODES[kind]}] "
                 f"(got {shape} of {nodes.dtype})"
             )
-        check_node_numbers(kind, nodes, num_nodes)
+        if num_nodes is not None:
+            check_node_numbers(kind, nodes, num_nodes)
 
 
 def edges_of_cells(cells: Mapping[str, NDArray[np.integer]], num_nodes: int) -> NDArray[np.int64]:
-    """The edges of all cells in both directions, each once, [2, num_edges], as PyG wants them.
+    """Edges of all cells in both directions without duplicates, [2, num_edges], as in PyG.
 
     Args:
         cells: Connectivity [E, nodes] by cell type.
@@ -226,9 +228,9 @@ def edges_of_cells(cells: Mapping[str, NDArray[np.integer]], num_nodes: int) -> 
         for a, b in CELL_EDGES[kind]:
             low, high = np.minimum(columns[a], columns[b]), np.maximum(columns[a], columns[b])
             keys.append(low * num_nodes + high)
-    # Faster than np.unique, which hashes first.
+    # Sorting is faster than np.unique, which hashes first.
     key = np.sort(np.concatenate(keys))
     low, high = np.divmod(key[np.flatnonzero(np.diff(key, prepend=-1))], max(num_nodes, 1))
-    # A collapsed cell names a node twice: that is no edge.
+    # A collapsed cell has a node twice, which is no edge.
     once = np.stack([low, high])[:, low != high]
     return np.concatenate([once, once[::-1]], axis=1)

@@ -1,16 +1,17 @@
-"""What can be wrong with a mesh."""
+"""Checks for faults of a mesh."""
 
 from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor
 
+from flare_mesh.choices import check_choice
 from flare_mesh.mesh.cells import CELL_TYPES
 from flare_mesh.mesh.geometry import cell_measures
 from flare_mesh.mesh.isoparametric import checked_cells
 
 CHECKS = ("repeated_nodes", "zero_measure", "inverted", "duplicate_nodes", "unused_nodes")
-"""The checks of :func:`check_mesh` that can be switched off."""
+"""Checks of :func:`check_mesh` that can be switched off."""
 
 
 def check_mesh(
@@ -20,30 +21,29 @@ def check_mesh(
     allow: Collection[str] = (),
     tolerance: float = 1e-9,
 ) -> None:
-    """Refuses a mesh that is broken; names everything that is wrong in one error.
+    """Refuse a faulty mesh, with all faults in one error.
 
-    Coordinates must be finite and cells must name nodes that exist. Beyond that:
+    Coordinates must be finite and the cells' nodes must exist. Further faults are:
 
-    - ``repeated_nodes``: a cell names a node twice, as collapsed bricks do,
-    - ``zero_measure``: a cell without length, area or volume, beyond rounding,
-    - ``inverted``: a cell of as many dimensions as the coordinates is inside out: its nodes are in
-      another order than VTK's, or it is folded,
-    - ``duplicate_nodes``: nodes at the same place, which no cell connects,
-    - ``unused_nodes``: nodes of no cell.
+    - ``repeated_nodes``: a cell has a node twice, as collapsed bricks do,
+    - ``zero_measure``: a cell has no length, area or volume, up to rounding,
+    - ``inverted``: a cell of the dimension of the coordinates has a negative measure, because it is
+      folded or its nodes are not in VTK's order,
+    - ``duplicate_nodes``: several nodes have the same position,
+    - ``unused_nodes``: a node belongs to no cell.
 
     Args:
         pos: Coordinates, [N, d]; d is 1, 2 or 3.
         cells: Connectivity [E, nodes] by meshio's cell type.
-        allow: Which of these to let pass.
-        tolerance: Distance up to which nodes are at the same place, in diagonals of the bounding
-            box.
+        allow: Faults that are accepted.
+        tolerance: Distance up to which nodes have the same position, relative to the diagonal of
+            the bounding box.
 
     Raises:
-        ValueError: If the mesh is broken, or ``allow`` names no check.
+        ValueError: If the mesh is faulty, or a name in ``allow`` is unknown.
     """
-    unknown = [name for name in allow if name not in CHECKS]
-    if unknown:
-        raise ValueError(f"expected checks of {', '.join(CHECKS)} (got '{unknown[0]}')")
+    for name in allow:
+        check_choice("allow: unknown fault", name, CHECKS)
     cells = checked_cells(pos, cells)
     finite = pos.isfinite().all(dim=1)
     if not bool(finite.all()):
@@ -65,25 +65,25 @@ def check_mesh(
         duplicate = torch.zeros(len(pos), dtype=torch.bool, device=pos.device)
         duplicate[_duplicates(pos, tolerance)] = True
         if bool(duplicate.any()):
-            problems.append(("duplicate_nodes", f"{_some(duplicate, 'nodes')} lie on another"))
+            problems.append(("duplicate_nodes", f"{_some(duplicate, 'nodes')} duplicate others"))
 
     problems = [(name, sentence) for name, sentence in problems if name not in allow]
     if problems:
         sentences = "; ".join(sentence for _, sentence in problems)
         names = ", ".join(repr(name) for name in dict(problems))
-        raise ValueError(f"{sentences}; repair the mesh, or allow [{names}] if that is meant")
+        raise ValueError(f"{sentences}; repair the mesh, or allow [{names}] if that is intended")
 
 
 def _bad_cells(pos: Tensor, kind: str, nodes: Tensor) -> list[tuple[str, str]]:
-    """The checks that cells of one type fail, and how."""
+    """Names and descriptions of the faults of cells of one type."""
     what = f"cells of '{kind}'"
     ordered = nodes.sort(dim=1).values
     measure = cell_measures(pos, {kind: nodes})[kind]
     zero = measure.abs() <= 1e-14 * _extents(pos, nodes) ** CELL_TYPES[kind].dim
     results = {
-        "repeated_nodes": ((ordered[:, 1:] == ordered[:, :-1]).any(dim=1), "name a node twice"),
+        "repeated_nodes": ((ordered[:, 1:] == ordered[:, :-1]).any(dim=1), "have a node twice"),
         "zero_measure": (zero, "have no measure"),
-        "inverted": ((measure < 0) & ~zero, "are inside out"),
+        "inverted": ((measure < 0) & ~zero, "are inverted"),
     }
     return [
         (name, f"{_some(bad, what)} {sentence}")
@@ -93,7 +93,7 @@ def _bad_cells(pos: Tensor, kind: str, nodes: Tensor) -> list[tuple[str, str]]:
 
 
 def _some(bad: Tensor, what: str) -> str:
-    """How many are bad, and the numbers of the first."""
+    """Number of bad items, and the first of them."""
     numbers = bad.nonzero()[:, 0]
     first = ", ".join(str(number) for number in numbers[:5].tolist())
     return f"{len(numbers)} of {len(bad)} {what} ({first}{', ...' if len(numbers) > 5 else ''})"
@@ -108,10 +108,10 @@ def _extents(pos: Tensor, nodes: Tensor) -> Tensor:
 
 
 def _duplicates(pos: Tensor, tolerance: float) -> Tensor:
-    """Nodes that lie within ``tolerance`` diagonals of one before them in some order.
+    """Nodes within ``tolerance`` diagonals of an earlier one in some order.
 
-    Nodes sorted along a line that no mesh is aligned with: those that are close to each other are
-    close on it too, and few others are.
+    Compares neighbours in the order along a line that no mesh is aligned with: nodes close to each
+    other are close along the line, too, and few others are.
     """
     if len(pos) < 2:
         return pos.new_empty(0, dtype=torch.long)
@@ -131,7 +131,7 @@ def _duplicates(pos: Tensor, tolerance: float) -> Tensor:
         pairs = pairs[apart <= radius] + step
         step += 1
         if len(pairs):
-            # Without them others have become neighbours.
+            # After their removal other nodes are neighbours.
             found.append(rows[pairs])
             keep = torch.ones_like(rows, dtype=torch.bool)
             keep[pairs] = False

@@ -1,4 +1,4 @@
-"""Lengths, areas, volumes and centroids of cells, and what share of them each node has."""
+"""Lengths, areas, volumes and centroids of cells, and quadrature weights of nodes."""
 
 from collections.abc import Mapping
 
@@ -13,20 +13,20 @@ from flare_mesh.mesh.isoparametric import checked_cells, exact_degree, integrate
 def cell_measures(pos: Tensor, cells: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Length, area or volume of each cell; 1 for a vertex.
 
-    The integral of the Jacobian of the isoparametric map by Gauss' quadrature: exact but for
-    rounding, save for curved or warped lines and surfaces in a space of more dimensions, whose
-    Jacobian is no polynomial. Computed in float64, differentiable.
+    Integrates the Jacobian of the isoparametric map by Gauss quadrature. This is exact up to
+    rounding, except for curved or warped lines and surfaces in a space of higher dimension, whose
+    Jacobian is not a polynomial. Computed in float64, differentiable.
 
     Args:
         pos: Coordinates, [N, d]; d is 1, 2 or 3.
         cells: Connectivity [E, nodes] by meshio's cell type.
 
     Returns:
-        [E] by type, in the dtype of ``pos``. Cells of dimension d have a sign: negative where they
-        are inside out. Lines and surfaces in a space of more dimensions are positive.
+        [E] by type, in the dtype of ``pos``. The measure of inverted cells of dimension d is
+        negative. Lines and surfaces in a space of higher dimension are positive.
 
     Raises:
-        ValueError: If the cells are no cells of a mesh with these nodes.
+        ValueError: If the cells do not fit the nodes.
     """
     return {
         kind: integrate(pos, nodes, kind, _one).squeeze(-1).to(pos.dtype)
@@ -35,9 +35,9 @@ def cell_measures(pos: Tensor, cells: Mapping[str, Tensor]) -> dict[str, Tensor]
 
 
 def cell_centroids(pos: Tensor, cells: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Centre of mass of each cell.
+    """Centroid of each cell; NaN for a cell without measure.
 
-    Computed in float64, differentiable. NaN for a cell without measure.
+    Computed in float64, differentiable.
 
     Args:
         pos: Coordinates, [N, d]; d is 1, 2 or 3.
@@ -47,16 +47,16 @@ def cell_centroids(pos: Tensor, cells: Mapping[str, Tensor]) -> dict[str, Tensor
         [E, d] by type, in the dtype of ``pos``.
 
     Raises:
-        ValueError: If the cells are no cells of a mesh with these nodes.
+        ValueError: If the cells do not fit the nodes.
     """
     centroids = {}
     for kind, nodes in checked_cells(pos, cells).items():
-        # With middle nodes, shape functions of order 2 beside the Jacobian.
+        # Shape functions of order 2 multiply the Jacobian.
         degree = exact_degree(kind, pos.shape[1]) + (2 if CELL_TYPES[kind].order == 2 else 0)
         share = integrate(pos, nodes, kind, _shape, degree=degree)
         share = share / share.sum(1, keepdim=True)
         first = pos[nodes[:, 0]].double()
-        # From the first node, lest the distance from the origin cost digits.
+        # Relative to the first node: cells far from the origin would lose digits.
         centre = first
         for column in range(1, nodes.shape[1]):
             offset = pos[nodes[:, column]].double() - first
@@ -66,27 +66,26 @@ def cell_centroids(pos: Tensor, cells: Mapping[str, Tensor]) -> dict[str, Tensor
 
 
 def quadrature_weights(pos: Tensor, cells: Mapping[str, Tensor]) -> Tensor:
-    """Each node's share of the length, area or volume: the lumped mass of a density of 1.
+    """Quadrature weights of the nodes: the lumped mass matrix of a density of 1.
 
-    First order: the row sums of the mass matrix, the integrals of the shape functions, with which
-    fields linear in the coordinates are integrated exactly. Second order: the diagonal of the mass
-    matrix, scaled to the measure of the cell (Hinton, Rock and Zienkiewicz 1976), since row sums
-    are negative or zero at corners.
+    First order: the row sums of the mass matrix, which are the integrals of the shape functions and
+    integrate linear fields exactly. Second order: the diagonal of the mass matrix, scaled to the
+    measure of the cell (Hinton, Rock and Zienkiewicz 1976), since row sums are negative or zero at
+    corners.
 
-    Only cells of the highest dimension that occurs count: of a solid with its surface, the solid.
-    Their Jacobian counts as positive, whichever way they are oriented. Computed in float64,
-    differentiable.
+    Only cells of the highest dimension contribute: of a solid with its surface, the solid. The
+    contribution of inverted cells is positive, too. Computed in float64, differentiable.
 
     Args:
         pos: Coordinates, [N, d]; d is 1, 2 or 3.
         cells: Connectivity [E, nodes] by meshio's cell type.
 
     Returns:
-        [N], in the dtype of ``pos``; the sum is the measure of the mesh. 0 for a node of no such
-        cell, positive for the others unless their cells have no measure.
+        [N], in the dtype of ``pos``; the sum is the measure of the mesh. The weight is 0 at nodes
+        without such a cell, and positive at others unless their cells have no measure.
 
     Raises:
-        ValueError: If there are no cells, or they are no cells of a mesh with these nodes.
+        ValueError: If there are no cells, or they do not fit the nodes.
     """
     weights = torch.zeros(len(pos), dtype=torch.float64, device=pos.device)
     for kind, nodes in top_dimensional_cells(checked_cells(pos, cells)).items():
@@ -95,7 +94,7 @@ def quadrature_weights(pos: Tensor, cells: Mapping[str, Tensor]) -> Tensor:
         else:
             share = integrate(pos, nodes, kind, _squares_and_one, absolute=True)
             diagonal, measure = share[:, :-1], share[:, -1:]
-            # A cell without measure has no diagonal either.
+            # A cell without measure has a zero diagonal.
             smallest = torch.finfo(torch.float64).tiny
             share = diagonal * (measure / diagonal.sum(1, keepdim=True).clamp(min=smallest))
         weights = weights.index_add(0, nodes.reshape(-1), share.reshape(-1))
@@ -103,7 +102,7 @@ def quadrature_weights(pos: Tensor, cells: Mapping[str, Tensor]) -> Tensor:
 
 
 def top_dimensional_cells(cells: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The cells of the highest dimension that occurs.
+    """The cells of the highest dimension.
 
     Raises:
         ValueError: If there are no cells.

@@ -1,4 +1,4 @@
-"""The map from reference cells to the cells of a mesh, and integrals over cells by it."""
+"""Isoparametric map from reference cells to the cells of a mesh, and integrals over cells."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -9,17 +9,17 @@ from torch import Tensor
 from flare_mesh.mesh.cells import CELL_TYPES, check_cells
 from flare_mesh.mesh.shape_functions import quadrature, shape_functions, shape_gradients
 
-# Numbers held at once for the cells in work: what a processor's cache holds; on a GPU, fewer calls.
+# Numbers per chunk of cells: they fit into the cache of a CPU; a GPU needs fewer, larger calls.
 _CHUNK = 2**20
 _CHUNK_GPU = 2**25
 
 
 def checked_cells(pos: Tensor, cells: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The cells in int64, if they and the coordinates fit together.
+    """The cells in int64, after a check that they fit the coordinates.
 
     Raises:
-        ValueError: If ``pos`` is not real of shape [N, 1..3], or a cell type is unknown, needs more
-            dimensions, or names nodes that do not exist.
+        ValueError: If ``pos`` is not real of shape [N, 1..3], or a cell type is unknown, has a
+            higher dimension than the coordinates, or has nodes that do not exist.
     """
     if pos.dim() != 2 or not 1 <= pos.shape[1] <= 3 or not pos.is_floating_point():
         raise ValueError(
@@ -37,13 +37,13 @@ def checked_cells(pos: Tensor, cells: Mapping[str, Tensor]) -> dict[str, Tensor]
 
 
 def tangents(pos: Tensor, nodes: Tensor, kind: str, points: np.ndarray) -> Iterator[Tensor]:
-    """Derivatives of the map at reference points, a chunk of cells after the other.
+    """Derivatives of the map at reference points, for consecutive chunks of cells.
 
     Args:
         pos: Coordinates, [N, d].
         nodes: Cells of one type, [E, nodes].
-        kind: Their type.
-        points: In the reference cell, [P, dim].
+        kind: The cell type.
+        points: Points in the reference cell, [P, dim].
 
     Yields:
         [d, dim, chunk, P] in float64.
@@ -55,13 +55,13 @@ def tangents(pos: Tensor, nodes: Tensor, kind: str, points: np.ndarray) -> Itera
     coordinates = pos.double().t().contiguous()
     for part in nodes.split(max(1, (_CHUNK_GPU if pos.is_cuda else _CHUNK) // size)):
         local = coordinates[:, part]
-        # From the first node, lest the distance from the origin cost digits.
+        # Relative to the first node: cells far from the origin would lose digits.
         local = local - local[..., :1]
         yield (local @ gradients).view(len(local), len(part), dim, count).transpose(1, 2)
 
 
 def normals(slopes: Tensor) -> Tensor:
-    """Cross product of a surface's two tangents, or a plane line's tangent turned to its right.
+    """Cross product of a surface's tangents, or the right-hand normal of a plane line's tangent.
 
     Shapes:
         slopes: [3, 2, ...] or [2, 1, ...], returns [3, ...] or [2, ...].
@@ -74,10 +74,7 @@ def normals(slopes: Tensor) -> Tensor:
 
 
 def jacobians(slopes: Tensor) -> Tensor:
-    """Measure of the image of a unit of the reference cell, [d, dim, ...] -> [...].
-
-    With a sign where d = dim.
-    """
+    """Jacobian determinant of the map, [d, dim, ...] -> [...]; signed if d = dim."""
     d, dim = slopes.shape[:2]
     if dim == d == 1:
         return slopes[0, 0]
@@ -90,10 +87,9 @@ def jacobians(slopes: Tensor) -> Tensor:
 
 
 def exact_degree(kind: str, pos_dim: int) -> int:
-    """Degree of the quadrature of Jacobians, and with them of shape functions of order 1 or of the
-    squares of those of order 2.
+    """Quadrature degree for the Jacobian times shape functions of order 1, or squares of order 2.
 
-    Exact where the Jacobian is a polynomial, for the squares if it is also constant.
+    Exact if the Jacobian is a polynomial; for the squares if it is constant.
     """
     cell = CELL_TYPES[kind]
     if cell.order == 1 and cell.linear in ("line", "triangle", "tetra"):
@@ -115,10 +111,10 @@ def integrate(
     Args:
         pos: Coordinates, [N, d].
         nodes: Cells of one type, [E, nodes].
-        kind: Their type.
+        kind: The cell type.
         functions: Values [Q, K] from the values [Q, nodes] of the shape functions.
-        degree: Of the quadrature. Default: :func:`exact_degree`.
-        absolute: Whether cells inside out count as positive.
+        degree: Degree of the quadrature. Default: :func:`exact_degree`.
+        absolute: Whether inverted cells contribute with a positive sign.
     """
     points, weights = quadrature(
         kind, exact_degree(kind, pos.shape[1]) if degree is None else degree

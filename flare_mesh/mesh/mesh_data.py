@@ -1,4 +1,4 @@
-"""A mesh as PyG data."""
+"""Mesh as PyG data."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -37,23 +37,24 @@ if TYPE_CHECKING:
 
 
 class MeshData(Data):
-    """A :class:`torch_geometric.data.Data` with cells of any mix of types, and fields on them.
+    """A :class:`torch_geometric.data.Data` with cells of several types, and fields on them.
 
-    Coordinates are ``pos`` [N, d]. The cells stand in two flat tensors, as VTK keeps them:
-    ``cell_index``, the nodes of all cells one after the other, and ``cell_type`` [E], each cell's
-    type by VTK's number. So meshes of different types batch, and nothing is reordered. The cells
-    of one type can be read and given under meshio's name of the type: ``data.hexahedron`` [E, 8].
+    Coordinates are ``pos`` [N, d]. The cells are stored in two flat tensors, as in VTK:
+    ``cell_index``, the nodes of all cells one after the other, and ``cell_type`` [E], the VTK
+    number of each cell's type. Therefore meshes of different types can be batched, and the order of
+    cells is preserved. The cells of one type are also available under meshio's name of the type:
+    ``data.hexahedron`` [E, 8].
 
-    Any other tensor with N rows is a node field. A tensor under a key that begins with ``cell_``
-    is a cell field, one row a cell in the order of ``cell_type``.
+    Any other tensor with N rows is a node field. A tensor whose key begins with ``cell_`` is a cell
+    field, with one row per cell in the order of ``cell_type``.
 
-    Batching, splitting, ``subgraph`` and copies keep all of it. PyG's neighbour sampling knows no
-    cells: give it :meth:`to_graph`.
+    Batching, splitting, ``subgraph`` and copying preserve all of these. PyG's neighbour samplers do
+    not support cells: give them :meth:`to_graph`.
 
     Args:
-        pos: [N, d], d up to 3.
+        pos: Coordinates, [N, d], d up to 3.
         units: Unit of each field, by name.
-        fields: Cells by type, node fields, cell fields, and whatever else PyG's data has.
+        fields: Cells by type, node fields, cell fields, and other attributes of PyG's data.
 
     Shapes:
         ``cell_index`` [nodes of all cells], ``cell_type`` [E].
@@ -92,13 +93,13 @@ class MeshData(Data):
         return 0 if self._is_value(key, value) else super().__inc__(key, value, *args, **kwargs)
 
     def _is_value(self, key: str, value: Any) -> bool:
-        """Whether these are values, which PyG would take for node numbers by the name alone.
+        """Whether this is a field rather than node numbers.
 
-        It looks for "index" and "batch" in a name, as in ``refractive_index``.
+        PyG decides by "index" and "batch" in a name, and is wrong for ``refractive_index``.
         """
         if not isinstance(value, Tensor) or key in ("edge_index", "face", "batch", "cell_index"):
             return False
-        pos = self._store.get("pos")  # num_nodes would ask again
+        pos = self._store.get("pos")  # num_nodes would call this method
         on_nodes = pos is not None and value.dim() > 0 and len(value) == len(pos)
         return value.is_floating_point() or is_cell_field(key) or on_nodes
 
@@ -114,7 +115,7 @@ class MeshData(Data):
 
     @property
     def node_fields(self) -> dict[str, Tensor]:
-        """Tensors with one row a node, beside ``pos`` and what PyG itself uses."""
+        """Tensors with one row per node, except ``pos`` and PyG's own attributes."""
         return {
             key: value
             for key, value in self._store.items()
@@ -125,7 +126,7 @@ class MeshData(Data):
 
     @property
     def cell_fields(self) -> dict[str, Tensor]:
-        """Cell fields by name without the prefix ``cell_``, rows in the order of ``cell_type``."""
+        """Cell fields by name without the prefix ``cell_``, in the order of ``cell_type``."""
         return {
             key.removeprefix(CELL_PREFIX): value
             for key, value in self._store.items()
@@ -134,7 +135,7 @@ class MeshData(Data):
 
     @property
     def case_fields(self) -> dict[str, Tensor]:
-        """Fields of the whole mesh, [1, C], or [B, C] in a batch; none in a mesh of one node."""
+        """Fields of the whole case, [1, C], or [B, C] in a batch; none for a mesh of one node."""
         graphs = getattr(self, "num_graphs", 1)
         return {
             key: value
@@ -149,22 +150,22 @@ class MeshData(Data):
 
     @property
     def units(self) -> dict[str, str]:
-        """Unit of each field that has one; in a batch, of the first mesh."""
+        """Units of the fields; in a batch, those of the first mesh."""
         known = self._store.get("field_units", "{}")
         # A batch collects them in a list.
         return json.loads(known[0] if isinstance(known, list) else known)
 
     @units.setter
     def units(self, units: Mapping[str, str]) -> None:
-        # Text: PyG would take a mapping apart.
+        # As text, since PyG would split a mapping.
         self._store["field_units"] = json.dumps(dict(units))
 
     def node_to_cell(self, values: Tensor) -> Tensor:
-        """A node field [N, ...] as the values at the cells' centres, [E, ...]."""
+        """Values [E, ...] of a node field [N, ...] at the centres of the cells."""
         return in_cell_order(node_to_cell(values, self.cells), self.cell_type)
 
     def cell_to_node(self, values: Tensor) -> Tensor:
-        """A cell field [E, ...] as averages over the cells around each node, [N, ...]."""
+        """Means [N, ...] of a cell field [E, ...] over the cells at each node."""
         return cell_to_node(by_type(values, self.cell_type), self.pos, self.cells)
 
     @property
@@ -175,13 +176,13 @@ class MeshData(Data):
 
     @property
     def centroids(self) -> Tensor:
-        """Centre of each cell, [E, d]."""
+        """Centroid of each cell, [E, d]."""
         centroids = cell_centroids(self.pos, self.cells).values()
         return in_cell_order(torch.cat([self.pos[:0], *centroids]), self.cell_type)
 
     @property
     def quadrature_weights(self) -> Tensor:
-        """Each node's share of length, area or volume (lumped mass), [N]."""
+        """Quadrature weights of the nodes: shares of length, area or volume (lumped mass), [N]."""
         return quadrature_weights(self.pos, self.cells)
 
     @property
@@ -192,10 +193,10 @@ class MeshData(Data):
         return node_normals(self.pos, boundary_faces(cells).faces if solid else cells)
 
     def boundary(self) -> "MeshData":
-        """The faces that belong to a single cell, as a mesh of its own, oriented outward.
+        """The boundary as a mesh of outward faces.
 
         Returns:
-            The nodes on it with their fields, ``n_id`` [nodes], their numbers in this mesh, and
+            The boundary nodes with their fields; ``n_id`` [nodes], their numbers in this mesh; and
             the cell field ``cell_owner`` [faces], the cell behind each face.
         """
         faces, owners = boundary_faces(self.cells)
@@ -212,7 +213,7 @@ class MeshData(Data):
         return out
 
     def check(self, allow: Collection[str] = ()) -> "MeshData":
-        """The mesh itself, if :func:`~flare_mesh.mesh.checks.check_mesh` finds no fault."""
+        """Check the mesh by :func:`~flare_mesh.mesh.checks.check_mesh`, and return it."""
         check_mesh(self.pos, self.cells, allow=allow)
         return self
 
@@ -225,7 +226,7 @@ class MeshData(Data):
         return torch.from_numpy(edges).to(self.cell_index.device)
 
     def subgraph(self, subset: Tensor) -> "MeshData":
-        """The nodes ``subset``, numbers or a mask, with the edges and cells that lie in them."""
+        """The nodes ``subset``, numbers or a mask, with the edges and cells between them."""
         if subset.dtype == torch.bool:
             subset = subset.nonzero()[:, 0]
         number = self.cell_index.new_full((len(self.pos),), -1)
@@ -248,9 +249,9 @@ class MeshData(Data):
         return out
 
     def to_graph(self) -> Data:
-        """Nodes, edges and node fields alone, as plain data, for PyG's samplers."""
-        kept = [key for key in self._store.keys() if not key.startswith(CELL_PREFIX)]  # noqa: SIM118
-        return Data.from_dict({key: self[key] for key in kept if key != "field_units"})
+        """Nodes, edges and node fields without cells, as plain data for PyG's samplers."""
+        keys = [key for key in self._store.keys() if not key.startswith(CELL_PREFIX)]  # noqa: SIM118
+        return Data.from_dict({key: self[key] for key in keys if key != "field_units"})
 
     @classmethod
     def from_meshio(cls, mesh: "meshio.Mesh", **options: Any) -> "MeshData":

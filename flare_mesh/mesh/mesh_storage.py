@@ -1,4 +1,4 @@
-"""The store behind a mesh: PyG's, which also answers to the names of cell types."""
+"""PyG's storage of a mesh, with the names of cell types as further keys."""
 
 from typing import Any
 
@@ -8,18 +8,18 @@ from torch_geometric.data.storage import GlobalStorage
 from flare_mesh.mesh.cell_storage import VTK_CODES, pack_cells, unpack_cells
 
 CELL_PREFIX = "cell_"
-"""What the key of a cell field begins with."""
+"""Prefix of the keys of cell fields."""
 RESERVED = frozenset(
     {
         *("pos", "edge_index", "edge_attr", "batch", "ptr", "num_nodes", "face", "field_units"),
         *VTK_CODES,
     }
 )
-"""Keys that mean something else than a field."""
+"""Keys that are not fields."""
 
 
 def is_cell_field(key: str) -> bool:
-    """Whether values under this key stand on cells."""
+    """Whether this is the key of a cell field."""
     return key.startswith(CELL_PREFIX) and key not in ("cell_index", "cell_type")
 
 
@@ -28,11 +28,11 @@ def _on_cells(key: str) -> bool:
 
 
 class MeshStorage(GlobalStorage):
-    """Keeps all cells in ``cell_index`` and ``cell_type``; reads and sets those of one type.
+    """Stores all cells in ``cell_index`` and ``cell_type``; gets and sets the cells of one type.
 
-    Tables of one type each would not survive a batch of meshes that have different types: PyG
-    collates the keys of the first mesh. And PyG tells node fields by their number of rows, which
-    cells may share.
+    Separate tables for each type would be lost in batches of meshes with different types, since PyG
+    collates the keys of the first mesh. PyG also recognises node fields by their number of rows,
+    which cell fields may have by chance.
     """
 
     def __getitem__(self, key: str) -> Any:
@@ -53,8 +53,8 @@ class MeshStorage(GlobalStorage):
         fields = [name for name in self._mapping if is_cell_field(name)]
         if fields:
             raise ValueError(
-                f"'{key}' cannot be set while there are cell fields ({', '.join(fields)}); make "
-                f"a new mesh, or remove them before"
+                f"'{key}' cannot be set while there are cell fields ({', '.join(fields)}); create "
+                f"a new mesh, or remove them first"
             )
         cells = self._cells()
         cells.pop(key, None)

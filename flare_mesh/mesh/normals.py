@@ -14,21 +14,21 @@ from flare_mesh.mesh.shape_functions import quadrature
 
 
 def area_vectors(pos: Tensor, faces: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Integral of the unit normal over each face: its area times its mean normal.
+    """Integral of the unit normal over each face, its area times its mean normal.
 
-    They add up to zero over a closed surface, curved or warped faces included.
+    The area vectors of a closed surface add up to zero, even with curved or warped faces.
 
     Args:
         pos: Coordinates, [N, 3] for triangles and quads; [N, 2], or [N, 3] in a plane z = const,
-            for lines, whose normal points to their right.
+            for lines, whose normals point to their right.
         faces: Nodes of each face, [F, nodes] by type.
 
     Returns:
         [F, d] by type, in the dtype of ``pos``.
 
     Raises:
-        ValueError: If the faces are no triangles, quads or lines of a mesh with these nodes, or
-            lines do not lie in a plane.
+        ValueError: If the faces are not triangles, quads or lines, do not fit the nodes, or lines
+            are not in a plane z = const.
     """
     faces = checked_cells(pos, faces)
     return {
@@ -40,19 +40,19 @@ def area_vectors(pos: Tensor, faces: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def face_normals(
     pos: Tensor, faces: Mapping[str, Tensor]
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Mean unit normal and area of each face; the normal of a face without area is zero.
+    """Mean unit normal and area of each face; the normal of a face with zero area is zero.
 
     Args:
         pos: Coordinates, [N, 3] for triangles and quads; [N, 2], or [N, 3] in a plane z = const,
-            for lines, whose normal points to their right.
+            for lines, whose normals point to their right.
         faces: Nodes of each face, [F, nodes] by type.
 
     Returns:
-        Normals [F, d] and areas [F] (of lines, lengths) by type, in the dtype of ``pos``.
+        Normals [F, d] and areas (lengths of lines) [F] by type, in the dtype of ``pos``.
 
     Raises:
-        ValueError: If the faces are no triangles, quads or lines of a mesh with these nodes, or
-            lines do not lie in a plane.
+        ValueError: If the faces are not triangles, quads or lines, do not fit the nodes, or lines
+            are not in a plane z = const.
     """
     vectors = area_vectors(pos.double(), faces)
     units = {kind: _unit(vector).to(pos.dtype) for kind, vector in vectors.items()}
@@ -60,22 +60,22 @@ def face_normals(
 
 
 def node_normals(pos: Tensor, faces: Mapping[str, Tensor]) -> Tensor:
-    """Unit normals of nodes: the mean over the faces around, weighted by their areas.
+    """Unit normals at the nodes: area-weighted means over the adjacent faces.
 
-    Faces of the second order are curved: theirs is the normal at the node, weighted by the
+    Second-order faces are curved: they contribute their normal at the node, weighted by the
     Jacobian there.
 
     Args:
         pos: Coordinates, [N, 3] for triangles and quads; [N, 2], or [N, 3] in a plane z = const,
-            for lines, whose normal points to their right.
+            for lines, whose normals point to their right.
         faces: Nodes of each face, [F, nodes] by type.
 
     Returns:
-        [N, d], in the dtype of ``pos``; zero at nodes of no face.
+        [N, d], in the dtype of ``pos``; zero at nodes without faces.
 
     Raises:
-        ValueError: If the faces are no triangles, quads or lines of a mesh with these nodes, or
-            lines do not lie in a plane.
+        ValueError: If the faces are not triangles, quads or lines, do not fit the nodes, or lines
+            are not in a plane z = const.
     """
     total = torch.zeros(pos.shape, dtype=torch.float64, device=pos.device)
     for kind, nodes in checked_cells(pos, faces).items():
@@ -93,7 +93,7 @@ def node_normals(pos: Tensor, faces: Mapping[str, Tensor]) -> Tensor:
 
 
 def _area_vectors(pos: Tensor, nodes: Tensor, kind: str, dim: int) -> Tensor:
-    """In float64, with zeros up to ``dim`` components."""
+    """Area vectors in float64, padded with zeros to ``dim`` components."""
     points, weights = quadrature(kind, 2 * CELL_TYPES[kind].order - 1)
     shares = torch.tensor(weights, device=pos.device)
     parts = [normals(slopes) @ shares for slopes in tangents(pos, nodes, kind, points)]
@@ -107,7 +107,7 @@ def _unit(vectors: Tensor) -> Tensor:
 
 
 def _coordinates(pos: Tensor, nodes: Tensor, kind: str) -> Tensor:
-    """Coordinates in which faces have normals: of lines two, of surfaces three."""
+    """Coordinates in which the faces have normals: two for lines, three for surfaces."""
     dim = CELL_TYPES[kind].dim
     if dim not in (1, 2) or pos.shape[1] <= dim:
         raise ValueError(
@@ -119,8 +119,8 @@ def _coordinates(pos: Tensor, nodes: Tensor, kind: str) -> Tensor:
         extent = used.amax(0) - used.amin(0) if len(used) else used.new_zeros(3)
         if extent[2] > 1e-6 * extent.max():
             raise ValueError(
-                f"expected the lines of '{kind}' in a plane z = const, since in space they have "
-                f"no single normal (got z over a range of {float(extent[2]):.3g})"
+                f"expected the lines of '{kind}' in a plane z = const, since in space their "
+                f"normals are not unique (got z over a range of {float(extent[2]):.3g})"
             )
         return pos[:, :2]
     return pos

@@ -1,4 +1,4 @@
-"""Shape functions of the cell types, their gradients, and quadrature in the reference cells."""
+"""Shape functions of the cell types, their gradients, and Gauss quadrature."""
 
 from functools import cache
 from itertools import product
@@ -10,11 +10,11 @@ from flare_mesh.mesh.cells import CELL_TYPES, CellType
 
 
 def shape_functions(kind: str, points: ArrayLike) -> NDArray[np.float64]:
-    """Lagrange's shape functions, 1 at their own node and 0 at the others.
+    """Lagrange shape functions, which are 1 at their own node and 0 at the others.
 
-    Second order without nodes on the faces is the serendipity family. Pyramids have the rational
-    functions of Bedrosian (1992, 5 and 13 nodes) and of Bergot, Cohen and Durufle (2010, 14
-    nodes), which agree with the neighbours' polynomials on every face.
+    Second-order cells without nodes on the faces have serendipity functions. Pyramids have the
+    rational functions of Bedrosian (1992, 5 and 13 nodes) and of Bergot, Cohen and Durufle (2010,
+    14 nodes), which agree with the polynomials of the neighbouring cell on every face.
 
     Args:
         kind: meshio's name of the cell type.
@@ -24,16 +24,16 @@ def shape_functions(kind: str, points: ArrayLike) -> NDArray[np.float64]:
         returns: [P, nodes].
 
     Raises:
-        ValueError: If the type is unknown or the points are not of its dimension.
+        ValueError: If the type is unknown or the points have another dimension.
     """
     points = _checked(kind, points)
     return _monomials(kind, points)[0] @ _coefficients(kind)
 
 
 def shape_gradients(kind: str, points: ArrayLike) -> NDArray[np.float64]:
-    """Gradients of :func:`shape_functions` by the reference coordinates.
+    """Gradients of :func:`shape_functions` with respect to the reference coordinates.
 
-    At the tip of a pyramid they depend on the direction; there they are those on the straight
+    At the apex of a pyramid they depend on the direction; the values there are the limit along the
     line from the middle of the base.
 
     Args:
@@ -44,23 +44,23 @@ def shape_gradients(kind: str, points: ArrayLike) -> NDArray[np.float64]:
         returns: [P, nodes, dim].
 
     Raises:
-        ValueError: If the type is unknown or the points are not of its dimension.
+        ValueError: If the type is unknown or the points have another dimension.
     """
     points = _checked(kind, points)
     return np.einsum("pmd,mn->pnd", _monomials(kind, points)[1], _coefficients(kind))
 
 
 def quadrature(kind: str, degree: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Points and weights of Gauss' quadrature in the reference cell.
+    """Points and weights of Gauss quadrature in the reference cell.
 
-    Exact for polynomials of this degree: in all coordinates together where the cell is a simplex,
-    in each one where it is a product. Triangles, tetrahedra and pyramids are collapsed squares and
-    cubes (conical product, Stroud 1971), so that a pyramid's own rational functions of a degree
-    are integrated exactly too. All weights are positive; degree 1 is the centroid alone.
+    Exact for polynomials of this total degree in simplices, and of this degree in each coordinate
+    in product cells. Triangles, tetrahedra and pyramids are collapsed squares and cubes (conical
+    product, Stroud 1971), which also integrates the rational functions of pyramids exactly. All
+    weights are positive; degree 1 has one point, the centroid.
 
     Args:
         kind: meshio's name of the cell type.
-        degree: At least 0.
+        degree: Degree of exactness, at least 0.
 
     Shapes:
         returns: [Q, dim] and [Q]; the weights add up to the measure of the reference cell.
@@ -74,7 +74,7 @@ def quadrature(kind: str, degree: int) -> tuple[NDArray[np.float64], NDArray[np.
     return points.copy(), weights.copy()
 
 
-# Which power of (1 - coordinate) collapsing the cube brings into the integral, by coordinate.
+# Power of (1 - coordinate) in the Jacobian of the collapsed cube, by coordinate.
 _COLLAPSED = {
     "line": (0,),
     "triangle": (0, 1),
@@ -87,7 +87,7 @@ _COLLAPSED = {
 
 
 def _gauss(count: int, power: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Gauss' rule on [0, 1] with the weight (1 - x)^power, exact to degree 2 count - 1."""
+    """Gauss-Jacobi rule on [0, 1] with the weight (1 - x)^power, exact to degree 2 count - 1."""
     from scipy.special import roots_jacobi
 
     nodes, weights = roots_jacobi(count, power, 0)
@@ -96,7 +96,7 @@ def _gauss(count: int, power: int) -> tuple[NDArray[np.float64], NDArray[np.floa
 
 @cache
 def _rule(linear: str, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Points and weights in a reference cell, ``count`` points in each direction."""
+    """Points and weights in a reference cell, with ``count`` points in each direction."""
     if linear == "vertex":
         return np.zeros((1, 0)), np.ones(1)
     rules = [_gauss(count, power) for power in _COLLAPSED[linear]]
@@ -129,7 +129,7 @@ def _checked(kind: str, points: ArrayLike) -> NDArray[np.float64]:
 def _powers(kind: str) -> NDArray[np.int64]:
     """Exponents of the monomials that span the shape functions, [nodes, dim].
 
-    A pyramid's are those of x / (1 - z), y / (1 - z) and 1 - z.
+    For pyramids these are the exponents of x / (1 - z), y / (1 - z) and 1 - z.
     """
     cell = _cell(kind)
     powers = np.array(list(product(range(cell.order + 1), repeat=cell.dim)), dtype=np.int64)
@@ -176,6 +176,6 @@ def _monomials(
 
 @cache
 def _coefficients(kind: str) -> NDArray[np.float64]:
-    """The monomials' share in each shape function, [nodes, nodes]."""
+    """Coefficients of the monomials in the shape functions, [nodes, nodes]."""
     at_nodes, _ = _monomials(kind, np.array(_cell(kind).reference, dtype=np.float64))
     return np.linalg.inv(at_nodes).astype(np.float64)

@@ -1,7 +1,7 @@
-"""Fields from cells to nodes and back.
+"""Transfer of fields from cells to nodes and from nodes to cells.
 
-A field on the cells of a mesh is one tensor [E, ...] over all cells: those of the first type in the
-order of ``cells``, then those of the second, and so on.
+A cell field is one tensor [E, ...] over all cells: first the cells of the first type in ``cells``,
+then the cells of the second type, and so on.
 """
 
 from collections.abc import Mapping
@@ -15,45 +15,34 @@ from flare_mesh.mesh.geometry import cell_measures
 from flare_mesh.mesh.shape_functions import quadrature, shape_functions
 
 
-def split_by_type(values: Tensor, cells: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A field on all cells, [E, ...], as one on the cells of each type, [E_kind, ...].
-
-    Raises:
-        ValueError: If there is not one row for each cell.
-    """
-    sizes = [len(nodes) for nodes in cells.values()]
-    if values.dim() == 0 or len(values) != sum(sizes):
-        raise ValueError(
-            f"expected a row for each of {sum(sizes)} cells (got values of shape "
-            f"{list(values.shape)})"
-        )
-    return dict(zip(cells, values.split(sizes), strict=True))
-
-
 def cell_to_node(
     values: Tensor, pos: Tensor, cells: Mapping[str, Tensor], *, fill_value: float = float("nan")
 ) -> Tensor:
-    """Mean over the cells around each node, weighted by their length, area or volume.
+    """Means over the cells at each node, weighted by their length, area or volume.
 
-    At each node only the cells of the highest dimension there count: where a solid has its surface
-    as cells too, the solid.
+    Only the cells of the highest dimension at a node count: of a solid with its surface, the solid.
 
     Args:
         values: Real values on the cells, [E, ...], one type of cell after the other.
         pos: Coordinates, [N, d].
         cells: Connectivity [E_kind, nodes] by meshio's cell type.
-        fill_value: What a node gets that no cell with a measure has.
+        fill_value: Value at nodes without a cell of positive measure.
 
     Returns:
         [N, ...], in the dtype of ``values``.
 
     Raises:
-        ValueError: If there is not one real row for each cell, or the cells are no cells of a mesh
-            with these nodes.
+        ValueError: If there is not one real row per cell, or the cells do not fit the nodes.
     """
     _check_real(values)
+    sizes = [len(nodes) for nodes in cells.values()]
+    if len(values) != sum(sizes):
+        raise ValueError(
+            f"expected a row for each of {sum(sizes)} cells (got values of shape "
+            f"{list(values.shape)})"
+        )
     width = prod(values.shape[1:])
-    parts = split_by_type(values, cells)
+    parts = dict(zip(cells, values.split(sizes), strict=True))
     measures = cell_measures(pos.double(), cells)
     result = values.new_full((len(pos), *values.shape[1:]), fill_value)
     for dim in sorted({CELL_TYPES[kind].dim for kind in cells}):
@@ -72,11 +61,12 @@ def cell_to_node(
 
 
 def node_to_cell(values: Tensor, cells: Mapping[str, Tensor]) -> Tensor:
-    """What the shape functions make of nodal values at the centroid of the reference cell.
+    """Interpolate nodal values at the centroid of the reference cell, by the shape functions.
 
-    For first order this is the mean of the cell's nodes, save for pyramids, whose tip has a quarter
-    of the weight. Fields linear in the coordinates are exact at the centroid of affine cells, such
-    as all triangles and tetrahedra; with middle nodes, quadratic ones.
+    For first-order cells this is the mean over the nodes, except for pyramids, whose apex has a
+    quarter of the weight. The result is exact at the centroid of affine cells, such as all
+    straight triangles and tetrahedra, for linear fields, and for quadratic fields with middle
+    nodes.
 
     Args:
         values: Real values on the nodes, [N, ...].
@@ -86,7 +76,7 @@ def node_to_cell(values: Tensor, cells: Mapping[str, Tensor]) -> Tensor:
         [E, ...], one type of cell after the other, in the dtype of ``values``.
 
     Raises:
-        ValueError: If the values are not real, or the cells are no cells of a mesh with N nodes.
+        ValueError: If the values are not real, or the cells do not fit the N nodes.
     """
     _check_real(values)
     check_cells(cells, len(values))
@@ -105,5 +95,5 @@ def node_to_cell(values: Tensor, cells: Mapping[str, Tensor]) -> Tensor:
 def _check_real(values: Tensor) -> None:
     if values.dim() == 0 or not values.is_floating_point():
         raise ValueError(
-            f"expected real values with a row each (got {list(values.shape)} of {values.dtype})"
+            f"expected real values [rows, ...] (got {list(values.shape)} of {values.dtype})"
         )

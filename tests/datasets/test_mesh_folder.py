@@ -244,7 +244,7 @@ def bad_meshes():
             r"n4\.vtk: expected 'wind' with 3 channels, as in most cases \(got 6",
         ),
         ({"mesh": infinite}, r"n4\.vtk: 12 values of 'wind' are NaN or infinite"),
-        ({"mesh": turned}, r"n4\.vtk: 1 of 1 cells of 'hexahedron' .* inside out"),
+        ({"mesh": turned}, r"n4\.vtk: 1 of 1 cells of 'hexahedron' .* inverted"),
     ]
 
 

@@ -40,7 +40,7 @@ def test_flat_beyond_rounding_is_not_inside_out():
     pos[:, 2] = 0.7 * pos[:, 0] - 0.3 * pos[:, 1] + 0.1
     with pytest.raises(ValueError, match="6 of 6 cells of 'tetra' .* have no measure") as error:
         check_mesh(pos / 3, cells)
-    assert "inside out" not in str(error.value)
+    assert "inverted" not in str(error.value)
 
 
 def test_coordinates():
@@ -60,9 +60,7 @@ def test_node_numbers():
 def test_inside_out(kind):
     pos, cells = unit_mesh(kind)
     count = len(cells[kind])
-    with pytest.raises(
-        ValueError, match=rf"^{count} of {count} cells of '{kind}' .*are inside out"
-    ):
+    with pytest.raises(ValueError, match=rf"^{count} of {count} cells of '{kind}' .*are inverted"):
         check_mesh(pos * torch.tensor([1.0, 1.0, -1.0]), cells)
     check_mesh(pos * torch.tensor([1.0, 1.0, -1.0]), cells, allow=["inverted"])
 
@@ -82,7 +80,7 @@ def test_a_node_twice():
     pos = torch.tensor(CELL_TYPES["hexahedron"].reference).double()[[0, 1, 2, 4, 5, 6]]
     collapsed = {"hexahedron": torch.tensor([[0, 1, 2, 2, 3, 4, 5, 5]])}
     with pytest.raises(
-        ValueError, match=r"^1 of 1 cells of 'hexahedron' \(0\) name a node twice; rep"
+        ValueError, match=r"^1 of 1 cells of 'hexahedron' \(0\) have a node twice; rep"
     ):
         check_mesh(pos, collapsed)
     check_mesh(pos, collapsed, allow=["repeated_nodes"])
@@ -97,14 +95,14 @@ def test_everything_at_once():
     with pytest.raises(ValueError) as error:
         check_mesh(pos, cells)
     assert str(error.value) == (
-        "1 of 3 cells of 'triangle' (2) name a node twice; "
+        "1 of 3 cells of 'triangle' (2) have a node twice; "
         "1 of 3 cells of 'triangle' (2) have no measure; "
-        "1 of 3 cells of 'triangle' (1) are inside out; "
+        "1 of 3 cells of 'triangle' (1) are inverted; "
         "1 of 1 cells of 'line' (0) have no measure; "
         "1 of 5 nodes (4) belong to no cell; "
-        "1 of 5 nodes (3) lie on another; "
+        "1 of 5 nodes (3) duplicate others; "
         "repair the mesh, or allow ['repeated_nodes', 'zero_measure', 'inverted', 'unused_nodes', "
-        "'duplicate_nodes'] if that is meant"
+        "'duplicate_nodes'] if that is intended"
     )
     check_mesh(pos, cells, allow=CHECKS)
 
@@ -120,7 +118,7 @@ def test_duplicates_among_nodes_of_a_lattice(seed, dim, copies):
     every = {"vertex": torch.arange(len(pos))[:, None]}
     if copies:
         with pytest.raises(
-            ValueError, match=rf"^{copies} of {len(pos)} nodes .* lie on another; rep"
+            ValueError, match=rf"^{copies} of {len(pos)} nodes .* duplicate others; rep"
         ):
             check_mesh(pos, every)
     check_mesh(pos, every, allow=["duplicate_nodes"])
@@ -147,12 +145,12 @@ def test_just_within_and_just_beyond_the_tolerance():
     for gap, close in ((0.9e-9, True), (1.1e-9, False)):
         pos = torch.tensor([[0, 0, 0], [0.6, 0, 0.8], [0.6, gap, 0.8]]).double()
         if close:
-            with pytest.raises(ValueError, match=r"1 of 3 nodes \([12]\) lie on another"):
+            with pytest.raises(ValueError, match=r"1 of 3 nodes \([12]\) duplicate others"):
                 check_mesh(pos, every)
         else:
             check_mesh(pos, every)
 
 
 def test_unknown_check():
-    with pytest.raises(ValueError, match=r"checks of repeated_nodes, .* \(got 'unused'\)"):
+    with pytest.raises(ValueError, match="allow: unknown fault 'unused'; did you mean 'unused_nodes'"):
         check_mesh(*unit_mesh("tetra"), allow=["unused"])

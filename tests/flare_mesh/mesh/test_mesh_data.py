@@ -344,7 +344,7 @@ def test_check():
     data = block(1, 1, 1)
     assert data.check() is data
     data.hexahedron = data.hexahedron[:, [4, 5, 6, 7, 0, 1, 2, 3]]
-    with pytest.raises(ValueError, match="1 of 1 cells of 'hexahedron' .* inside out"):
+    with pytest.raises(ValueError, match="1 of 1 cells of 'hexahedron' .* inverted"):
         data.check()
 
 

@@ -4,7 +4,7 @@ import torch
 
 from flare_mesh.mesh.cells import CELL_TYPES
 from flare_mesh.mesh.geometry import cell_centroids, cell_measures
-from flare_mesh.mesh.transfer import cell_to_node, node_to_cell, split_by_type
+from flare_mesh.mesh.transfer import cell_to_node, node_to_cell
 from flare_mesh.testing import mixed_mesh, unit_mesh
 
 KINDS = [kind for kind in CELL_TYPES if kind != "vertex"]
@@ -18,14 +18,12 @@ def stretched(kind):
 
 
 def test_one_type_after_the_other():
-    cells = {"quad": torch.zeros(2, 4).long(), "line": torch.zeros(3, 2).long()}
-    parts = split_by_type(torch.arange(5), cells)
-    assert {kind: part.tolist() for kind, part in parts.items()} == {
-        "quad": [0, 1],
-        "line": [2, 3, 4],
-    }
-    with pytest.raises(ValueError, match=r"row for each of 5 cells \(got values of shape \[4\]\)"):
-        split_by_type(torch.arange(4), cells)
+    pos = torch.tensor([[0.0, 0], [1, 0], [1, 1], [0, 1], [2, 0], [3, 0]])
+    cells = {"quad": torch.tensor([[0, 1, 2, 3]]), "line": torch.tensor([[4, 5]])}
+    nodal = cell_to_node(torch.tensor([1.0, 2.0]), pos, cells)
+    assert nodal.tolist() == [1.0, 1.0, 1.0, 1.0, 2.0, 2.0]
+    with pytest.raises(ValueError, match=r"row for each of 2 cells \(got values of shape \[4\]\)"):
+        cell_to_node(torch.ones(4), pos, cells)
 
 
 @pytest.mark.parametrize("shape", [(), (2,), (2, 3)])
@@ -111,7 +109,7 @@ def test_differentiable():
 
 def test_errors():
     pos, cells = unit_mesh("tetra")
-    with pytest.raises(ValueError, match=r"real values with a row each \(got \[6\] of torch.int64"):
+    with pytest.raises(ValueError, match=r"real values \[rows, ...\] \(got \[6\] of torch.int64"):
         cell_to_node(torch.arange(6), pos, cells)
     with pytest.raises(ValueError, match="row for each of 6 cells"):
         cell_to_node(torch.zeros(8), pos, cells)

@@ -81,7 +81,7 @@ def test_saved_fields_are_read_back_with_units(tmp_path):
     grid = pyvista.read(tmp_path / "part.vtu")
     array = grid.GetPointData().GetArray("principal_stress")
     assert [array.GetComponentName(i) for i in range(3)] == ["I", "II", "III"]
-    # VTK's own order of the nodes: no cell is inside out.
+    # VTK's own order of the nodes: no cell is inverted.
     np.testing.assert_allclose(grid.compute_cell_sizes()["Volume"], 1.0)
 
 
