@@ -152,5 +152,5 @@ def test_just_within_and_just_beyond_the_tolerance():
 
 
 def test_unknown_check():
-    with pytest.raises(ValueError, match="allow: unknown fault 'unused'; did you mean 'unused_nodes'"):
+    with pytest.raises(ValueError, match="unknown fault 'unused'; did you mean 'unused_nodes'"):
         check_mesh(*unit_mesh("tetra"), allow=["unused"])
