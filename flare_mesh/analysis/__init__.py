@@ -1,4 +1,4 @@
-"""What FLARE's layers do: spectra of their mixing matrices, and attention maps."""
+"""Spectra and attention maps of FLARE's mixing matrices."""
 
 from flare_mesh.analysis.operator import operator_maps, operator_spectra
 from flare_mesh.analysis.spectrum import (

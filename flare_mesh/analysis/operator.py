@@ -9,7 +9,7 @@ from torch import Tensor
 
 from flare_mesh.analysis.spectrum import AttentionMaps, maps_of, spectrum_of
 from flare_mesh.models.flare_operator import FLAREOperator
-from flare_mesh.models.nodes import Nodes
+from flare_mesh.models.nodes import Nodes, read_nodes
 from flare_mesh.nn import FLAREBlock
 from flare_mesh.ops import checks
 
@@ -28,35 +28,27 @@ def operator_spectra(
 ) -> Tensor:
     """Eigenvalues of the mixing matrices of all blocks and heads for given nodes.
 
-    :func:`~flare_mesh.analysis.mixing_spectrum` of the queries and keys that the blocks have in
-    the model's forward; its cost comes on top of that of the forward. The spectra are those of
-    the attention alone, before its output projection and the residual.
+    :func:`~flare_mesh.analysis.mixing_spectrum` of the queries and keys in the model's forward
+    pass: the spectra of the attention without its output projection and the residual. The cost is
+    that of a forward pass and of the spectra.
 
-    Args:
-        model: The operator, with ``decode="shared"``.
-        x: As in :meth:`FLAREOperator.forward`, and so are the other arguments; a ``Data`` or
-            ``Batch`` may take the place of them all.
-        pos: See there.
-        batch: See there.
-        ptr: See there.
-        weight: See there.
-        edge_index: See there.
-        batch_size: See there.
+    Takes the model, an operator with ``decode="shared"``, and the arguments of
+    :meth:`FLAREOperator.forward`.
 
     Returns:
         [num_layers, B, H, M] in float64, descending; :func:`~flare_mesh.analysis.effective_rank`
-        makes ranks [num_layers, B, H] of it.
+        gives the ranks [num_layers, B, H].
 
     Raises:
         ValueError: If the input does not fit, the model is not such an operator, or its keys are
             not finite.
     """
     blocks = _blocks(model, "operator_spectra")
-    nodes = model._nodes(x, pos, batch, ptr, weight, edge_index, batch_size, None)
+    nodes = read_nodes(model, x, pos, batch, ptr, weight, edge_index, batch_size)
     graphs = nodes.graphs.layout.num_graphs
     shape = (len(blocks), graphs, model.config["heads"], model.config["num_latents"])
     spectra = nodes.pos.new_zeros(shape, dtype=torch.float64)
-    for layer, (query, key, scale) in enumerate(_scored(model, blocks, nodes)):
+    for layer, (query, key, scale) in enumerate(_queries_and_keys(model, blocks, nodes)):
         spectra[layer] = spectrum_of(query, key, nodes.graphs, scale)
     return spectra
 
@@ -76,16 +68,8 @@ def operator_maps(
 ) -> list[AttentionMaps]:
     """Attention maps of one block for given nodes, see :func:`~flare_mesh.analysis.attention_maps`.
 
-    Args:
-        model: The operator, with ``decode="shared"``.
-        x: As in :func:`operator_spectra`, and so are the other arguments.
-        pos: See there.
-        batch: See there.
-        block: Number of the block; -1 is the last.
-        ptr: See there.
-        weight: See there.
-        edge_index: See there.
-        batch_size: See there.
+    Takes the arguments of :func:`operator_spectra`, and the number of the ``block``; -1 is the
+    last.
 
     Returns:
         Maps of each graph.
@@ -98,30 +82,30 @@ def operator_maps(
         raise ValueError(
             f"operator_maps: expected 'block' among {len(blocks)} blocks (got {block})"
         )
-    nodes = model._nodes(x, pos, batch, ptr, weight, edge_index, batch_size, None)
+    nodes = read_nodes(model, x, pos, batch, ptr, weight, edge_index, batch_size)
     number = block % len(blocks)
-    query, key, scale = next(islice(_scored(model, blocks, nodes), number, None))
+    query, key, scale = next(islice(_queries_and_keys(model, blocks, nodes), number, None))
     return maps_of(query, key, nodes.graphs, scale)
 
 
 def _blocks(model: FLAREOperator, name: str) -> list[FLAREBlock]:
-    """The blocks of an operator whose mixing matrices are those of this analysis."""
+    """The blocks of an operator, if their mixing matrices have this form."""
     if not isinstance(model, FLAREOperator):
         raise ValueError(f"{name}: expected a FLAREOperator (got {type(model).__name__})")
     blocks = cast("list[FLAREBlock]", list(model.blocks))
     if any(block.attention.decode != "shared" for block in blocks):
         raise ValueError(
-            f"{name}: expected decode='shared' (got 'encoded', where nodes read with queries of "
-            "their own: the mixing matrix has neither these maps nor this spectrum)"
+            f"{name}: expected an operator with decode='shared' (got 'encoded', where the mixing "
+            "matrix has neither these maps nor this spectrum)"
         )
     return blocks
 
 
-def _scored(
+def _queries_and_keys(
     model: FLAREOperator, blocks: list[FLAREBlock], nodes: Nodes
 ) -> Iterator[tuple[Tensor, Tensor, float]]:
-    """Queries [B, H, M, D], keys [N, H, D] and scale of each block, through the forward."""
-    h = model.encode_points(nodes)
+    """Queries [B, H, M, D], keys [N, H, D] and scale of each block in a forward pass."""
+    h = model.embed_nodes(nodes)
     for number, block in enumerate(blocks):
         attention, n = block.attention, block.norm1(h)
         key = attention.keys(n)

@@ -1,45 +1,68 @@
-"""What all models share: one call, one configuration, one pair of files."""
+"""The base class of the models: one call, one configuration, one pair of files."""
 
 import json
 import textwrap
 from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from flare_mesh.files import atomic_path
 from flare_mesh.io.hub import HubMixin
+from flare_mesh.models.nodes import Nodes, read_nodes
+from flare_mesh.nn.option_checks import check_at_least, check_heads
+
+_LEAST = {
+    "in_channels": 0,
+    "out_channels": 1,
+    "hidden_channels": 1,
+    "num_layers": 0,
+    "pos_dim": 1,
+    "num_latents": 1,
+    "num_slices": 1,
+    "num_experts": 1,
+    "mlp_layers": 0,
+}
 
 
 class FieldModel(HubMixin, nn.Module):
     """Base of the models: features and coordinates of nodes in, a field at the nodes out.
 
-    A subclass sets :attr:`NAME`, fills :attr:`config` with all of its options by name, and
-    computes :meth:`forward`. A graph's result depends neither on the other graphs of a batch nor
-    on the order of its nodes.
+    A subclass sets :attr:`NAME`, passes ``locals()`` of its constructor to this one before any
+    other statement, and computes :meth:`evaluate`. A graph's result depends neither on the other
+    graphs of a batch nor on the order of its nodes.
+
+    Args:
+        options: All options of the model by name, without modules.
+
+    Raises:
+        ValueError: If a size is too small, or the channels are not divisible by the heads.
     """
 
     NAME: ClassVar[str]
-    """What configurations and saved folders call the model."""
+    """Name of the model in configurations and saved folders."""
     config: dict[str, Any]
-    """Options that build the model anew; JSON, but for those that are None for a given module."""
+    """Options of the constructor, JSON; None where the option was a module."""
 
-    def __init__(self, **config: Any) -> None:
+    def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__()
-        self.config = config
-        for name, least in (("in_channels", 0), ("out_channels", 1), ("hidden_channels", 1),
-                            ("num_layers", 0), ("pos_dim", 1)):  # fmt: skip
-            if config[name] < least:
-                raise ValueError(
-                    f"{type(self).__name__}: expected '{name}' >= {least} (got {config[name]})"
-                )
+        self.config = {k: v for k, v in options.items() if k not in ("self", "__class__")}
+        for name, least in _LEAST.items():
+            if name in self.config:
+                check_at_least(self, least, **{name: self.config[name]})
+        if "heads" in self.config:
+            channels = self.config["hidden_channels"]
+            check_heads(self, channels, self.config["heads"], "hidden_channels")
 
     @property
     def uses_edges(self) -> bool:
-        """Whether :meth:`forward` reads ``edge_index``."""
+        """Whether :meth:`forward` uses ``edge_index``."""
         return False
 
     @property
@@ -47,7 +70,6 @@ class FieldModel(HubMixin, nn.Module):
         """Whether :meth:`forward` takes ``chunk_size`` and ``group``."""
         return False
 
-    @abstractmethod
     def forward(
         self,
         x: Any,
@@ -67,8 +89,8 @@ class FieldModel(HubMixin, nn.Module):
             pos: Coordinates [N, pos_dim].
             batch: Graph of each node [N], sorted.
             ptr: Offsets of the graphs [B + 1]; takes the place of ``batch``.
-            weight: Positive share of each node, [N].
-            edge_index: Edges [2, E], for models that look at neighbours.
+            weight: Positive quadrature weight of each node (its area or volume), [N].
+            edge_index: Edges [2, E], for models with message passing.
             batch_size: Number of graphs of ``batch``, where it is known.
 
         Returns:
@@ -77,9 +99,21 @@ class FieldModel(HubMixin, nn.Module):
         Raises:
             ValueError: If shapes do not fit.
         """
+        nodes = read_nodes(self, x, pos, batch, ptr, weight, edge_index, batch_size)
+        return self.evaluate(nodes)
+
+    @abstractmethod
+    def evaluate(self, nodes: Nodes) -> Tensor:
+        """The field [N, out_channels] at checked nodes."""
+
+    def run_block(self, block: Callable[..., Tensor], *inputs: Any) -> Tensor:
+        """Output of a block, whose activations are not stored under ``checkpointing``."""
+        if self.config["checkpointing"] and torch.is_grad_enabled():
+            return checkpoint(block, *inputs, use_reentrant=False)
+        return block(*inputs)
 
     def save(self, path: str | Path) -> None:
-        """Writes ``config.json`` and ``model.safetensors`` into the folder ``path``."""
+        """Write ``config.json`` and ``model.safetensors`` into the folder ``path``."""
         folder = Path(path)
         with atomic_path(folder / "model.safetensors") as temporary:
             save_file(self.state_dict(), temporary)
@@ -88,22 +122,23 @@ class FieldModel(HubMixin, nn.Module):
 
     @classmethod
     def load(cls, path: str | Path, **modules: nn.Module) -> Self:
-        """Reads a folder written by :meth:`save`; no code is run from the files.
+        """Load a folder written by :meth:`save`; no code is run from the files.
 
         Args:
             path: The folder.
-            modules: The modules to load weights into, where options were modules and not names.
+            modules: Modules for the options that were modules and not names; their weights are
+                loaded too.
 
         Raises:
             FileNotFoundError: If a file is missing.
-            ValueError: If the configuration or the weights are not those of this model.
+            ValueError: If the configuration or the weights belong to another model.
         """
         folder = Path(path)
         try:
             config = json.loads((folder / "config.json").read_text())
             name = config.pop("model")
             if name != cls.NAME:
-                raise ValueError(f"config.json is that of the model '{name}'")
+                raise ValueError(f"config.json is for the model '{name}'")
             config |= modules
             model = cls(**config)
             model.load_state_dict(load_file(folder / "model.safetensors"))

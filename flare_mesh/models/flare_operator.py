@@ -6,17 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from flare_mesh.models.field_model import FieldModel
 from flare_mesh.models.nodes import Nodes, read_nodes
 from flare_mesh.models.reference_weights import read_reference
 from flare_mesh.models.streaming import (
-    decode_in_pieces,
-    encode_in_pieces,
-    evaluate_in_pieces,
+    decode_in_chunks,
+    forward_in_chunks,
+    latents_in_chunks,
 )
 from flare_mesh.nn import FLAREBlock, Latents, ResidualMLP
 from flare_mesh.nn.encoders import build_encoder
@@ -27,8 +25,8 @@ class FLAREOperator(FieldModel):
     r"""A neural operator on point clouds and meshes, linear in the nodes (arXiv 2508.12594).
 
     A point encoder of [pos, x], ``num_layers`` :class:`~flare_mesh.nn.FLAREBlock`, and a
-    normalisation with a pointwise head. The node order, the other graphs of a batch and padding
-    do not change a graph's result.
+    normalisation with a pointwise head. A graph's result depends neither on the node order nor on
+    the other graphs of a batch.
 
     Args:
         in_channels: Features of each node beside its coordinates; 0 for none.
@@ -42,18 +40,17 @@ class FLAREOperator(FieldModel):
             interface of :class:`~flare_mesh.nn.encoders.PointEncoder`.
         encoder_options: Options of a named encoder, as a dictionary.
         head_layers: Residual hidden layers of the head.
-        checkpointing: Computes each block again in the backward instead of keeping its
+        checkpointing: Whether to recompute each block in the backward instead of storing its
             activations: less memory for about a third more time.
-        ffn_layers: Residual hidden layers of each block's pointwise network.
+        ffn_layers: Residual hidden layers of each block's pointwise MLP.
         ffn_ratio: Width of those layers over C.
         norm: ``"layer"`` or ``"rms"``.
         act: Activation of all networks, see :class:`~flare_mesh.nn.ResidualMLP`.
-        attention: Further options of :class:`~flare_mesh.FLAREAttention`: ``kv_layers``,
+        attention: Other options of :class:`~flare_mesh.FLAREAttention`: ``kv_layers``,
             ``kv_ratio``, ``scale``, ``qk_norm``, ``queries``, ``decode``, ``backend``.
 
     Shapes:
-        x [N, in_channels] or None; pos [N, pos_dim]; batch [N] or ptr [B + 1]; weight [N];
-        output [N, out_channels]. A PyG ``Data`` or ``Batch`` may take the place of x.
+        As :meth:`forward`.
 
     Raises:
         ValueError: If an option is unknown or a size does not fit.
@@ -82,26 +79,11 @@ class FLAREOperator(FieldModel):
         act: str = "gelu",
         **attention: Any,
     ) -> None:
-        super().__init__(
-            in_channels=in_channels,
-            out_channels=out_channels,
-            hidden_channels=hidden_channels,
-            num_layers=num_layers,
-            heads=heads,
-            num_latents=num_latents,
-            pos_dim=pos_dim,
-            encoder=encoder if isinstance(encoder, str) else None,
-            encoder_options=dict(encoder_options or {}),
-            head_layers=head_layers,
-            checkpointing=checkpointing,
-            ffn_layers=ffn_layers,
-            ffn_ratio=ffn_ratio,
-            norm=norm,
-            act=act,
-            **attention,
-        )
+        options = {**locals(), **attention, "encoder_options": dict(encoder_options or {})}
+        options["encoder"] = encoder if isinstance(encoder, str) else None
+        del options["attention"]
+        super().__init__(options)
         c = hidden_channels
-        self.checkpointing = checkpointing
         self.encoder = build_encoder(
             encoder, in_channels, c, pos_dim, **self.config["encoder_options"]
         )
@@ -123,16 +105,16 @@ class FLAREOperator(FieldModel):
 
     @property
     def uses_edges(self) -> bool:
-        """Whether the encoder looks at edges; one with a radius searches its own neighbours."""
+        """Whether the encoder needs edges; with a radius it searches the neighbours itself."""
         return not self.can_stream and getattr(self.encoder, "radius", None) is None
 
     @property
     def can_stream(self) -> bool:
-        """Whether the encoder codes each point by itself."""
+        """Whether the encoder is pointwise: a node's embedding depends on that node alone."""
         return bool(getattr(self.encoder, "pointwise", False))
 
     def reset_parameters(self) -> None:
-        """Draws all parameters anew; a given encoder module must have the same method."""
+        """Draw all parameters again; an encoder module needs the same method."""
         for module in (self.encoder, *self.blocks, self.norm, self.head):
             module.reset_parameters()  # pyright: ignore[reportCallIssue]
 
@@ -157,11 +139,12 @@ class FLAREOperator(FieldModel):
             pos: Coordinates [N, pos_dim].
             batch: Graph of each node [N], sorted.
             ptr: Offsets of the graphs [B + 1]; takes the place of ``batch``.
-            weight: Positive share of each node, [N]; see :func:`flare_mesh.flare_attention`.
-            edge_index: Edges [2, E], for encoders that look at neighbours.
+            weight: Positive quadrature weight of each node (its area or volume), [N]; see
+                :func:`flare_mesh.flare_attention`.
+            edge_index: Edges [2, E], for encoders with message passing.
             batch_size: Number of graphs of ``batch``, where it is known.
-            chunk_size: Goes through the nodes in pieces of that many: the same result, with
-                memory for two vectors of ``hidden_channels`` a node. Without gradients only.
+            chunk_size: Evaluate that many nodes at a time: the same result, with memory for two
+                vectors of ``hidden_channels`` a node. Without gradients only.
             group: ``torch.distributed`` process group over which the nodes of each graph are
                 spread; every process passes its own nodes, and the same number of graphs.
 
@@ -171,15 +154,15 @@ class FLAREOperator(FieldModel):
         Raises:
             ValueError: If shapes do not fit, or ``chunk_size`` is given with gradients enabled.
         """
-        nodes = self._nodes(x, pos, batch, ptr, weight, edge_index, batch_size, group)
+        nodes = read_nodes(self, x, pos, batch, ptr, weight, edge_index, batch_size, group)
         if chunk_size is not None:
-            return evaluate_in_pieces(self, nodes, chunk_size)
-        h = self.encode_points(nodes)
+            return forward_in_chunks(self, nodes, chunk_size)
+        return self.evaluate(nodes)
+
+    def evaluate(self, nodes: Nodes) -> Tensor:
+        h = self.embed_nodes(nodes)
         for block in self.blocks:
-            if self.checkpointing and torch.is_grad_enabled():
-                h = checkpoint(block.mix, h, nodes.graphs, use_reentrant=False)
-            else:
-                h = block.mix(h, nodes.graphs)
+            h = self.run_block(block.mix, h, nodes.graphs)
         return self.head(self.norm(h))
 
     def encode(
@@ -195,22 +178,22 @@ class FLAREOperator(FieldModel):
         chunk_size: int | None = None,
         group: Any = None,
     ) -> list[Latents]:
-        """The latents of every block: all that :meth:`decode` needs to know of the nodes.
+        """The latents of all blocks, with which :meth:`decode` evaluates the field anywhere.
 
-        Takes the arguments of :meth:`forward`. Their size, ``num_layers`` times two tensors
-        [B, H, M, D], does not depend on the number of nodes.
+        Takes the arguments of :meth:`forward`. The result, ``num_layers`` times two tensors
+        [B, H, M, D], does not grow with the number of nodes.
         """
-        nodes = self._nodes(x, pos, batch, ptr, weight, edge_index, batch_size, group)
+        nodes = read_nodes(self, x, pos, batch, ptr, weight, edge_index, batch_size, group)
         if chunk_size is not None:
-            return encode_in_pieces(self, nodes, chunk_size)
-        h, kept = self.encode_points(nodes), []
+            return latents_in_chunks(self, nodes, chunk_size)
+        h, every = self.embed_nodes(nodes), []
         for block in self.blocks:
             attention, n = block.attention, block.norm1(h)
-            key, latents = attention.gather_from(n, nodes.graphs)
-            kept.append(latents)
+            key, latents = attention.encode(n, nodes.graphs)
+            every.append(latents)
             if block is not self.blocks[-1]:
-                h = block.update(h, attention.read_keys(n, key), latents, nodes.graphs)
-        return kept
+                h = block.update(h, attention.decode_keys(n, key), latents, nodes.graphs)
+        return every
 
     def decode(
         self,
@@ -223,10 +206,10 @@ class FLAREOperator(FieldModel):
         batch_size: int | None = None,
         chunk_size: int | None = None,
     ) -> Tensor:
-        """The field at any points of the graphs that were encoded: probes, cuts, finer meshes.
+        """The field at any points of the encoded graphs: probes, cuts, finer meshes.
 
-        At the encoded nodes it is the result of :meth:`forward`. The other points add nothing to
-        the latents.
+        At the encoded nodes it is the result of :meth:`forward`. The points do not change the
+        latents.
 
         Args:
             latents: Result of :meth:`encode`.
@@ -235,19 +218,18 @@ class FLAREOperator(FieldModel):
             batch: Graph of each point.
             ptr: Offsets of the graphs' points.
             batch_size: Number of graphs of ``batch``; by default that of the latents.
-            chunk_size: Evaluates that many points at a time.
+            chunk_size: Evaluate that many points at a time.
 
         Returns:
             [N, out_channels].
 
         Raises:
-            ValueError: If shapes or numbers of graphs do not fit, or the encoder looks at
-                neighbours, which other points do not have.
+            ValueError: If shapes or numbers of graphs do not fit, or the encoder is not pointwise.
         """
         if not self.can_stream:
             raise ValueError(
-                "FLAREOperator.decode: expected an encoder that codes each point by itself, with "
-                f"pointwise = True (got {type(self.encoder).__name__})"
+                "FLAREOperator.decode: expected a pointwise encoder, as points have no neighbours "
+                f"(got {type(self.encoder).__name__})"
             )
         if len(latents) != len(self.blocks):
             raise ValueError(
@@ -256,54 +238,44 @@ class FLAREOperator(FieldModel):
             )
         if batch_size is None and latents:
             batch_size = latents[0].value.shape[0]
-        nodes = self._nodes(x, pos, batch, ptr, None, None, batch_size, None)
+        nodes = read_nodes(self, x, pos, batch, ptr, batch_size=batch_size)
         graphs = nodes.graphs.layout.num_graphs
         if latents and graphs != latents[0].value.shape[0]:
             raise ValueError(
-                f"FLAREOperator.decode: expected points of {latents[0].value.shape[0]} graphs, as "
-                f"were encoded (got {graphs})"
+                f"FLAREOperator.decode: expected points of the {latents[0].value.shape[0]} encoded "
+                f"graphs (got {graphs} graphs)"
             )
         if chunk_size is not None:
-            return decode_in_pieces(self, latents, nodes, chunk_size)
-        return self.decode_points(latents, nodes)
+            return decode_in_chunks(self, latents, nodes, chunk_size)
+        return self.decode_nodes(latents, nodes)
 
-    def decode_points(self, latents: list[Latents], nodes: Nodes) -> Tensor:
-        """:meth:`decode` at points that were checked before."""
-        h = self.encode_points(nodes)
+    def decode_nodes(self, latents: list[Latents], nodes: Nodes) -> Tensor:
+        """:meth:`decode` at checked points."""
+        h = self.embed_nodes(nodes)
         for block, latent in zip(self.blocks, latents, strict=True):
             attention, n = block.attention, block.norm1(h)
-            keys = attention.read_keys(n, attention.keys(n))
+            keys = attention.decode_keys(n, attention.keys(n))
             h = block.update(h, keys, latent, nodes.graphs)
         return self.head(self.norm(h))
 
-    def encode_points(self, nodes: Nodes) -> Tensor:
-        """The encoder's code [N, hidden_channels] of points that were checked before."""
+    def embed_nodes(self, nodes: Nodes) -> Tensor:
+        """Embeddings [N, hidden_channels] of checked nodes."""
         ptr = nodes.graphs.layout.ptr
         return self.encoder(nodes.x, nodes.pos, ptr=ptr, edge_index=nodes.edge_index)
 
-    def _nodes(self, x: Any, *arguments: Any) -> Nodes:
-        nodes = read_nodes(self, x, *arguments)
-        if nodes.graphs.group is not None and not self.can_stream:
-            raise ValueError(
-                "FLAREOperator: a process of a 'group' does not see the neighbours that others "
-                "hold; expected an encoder that codes each point by itself, with pointwise = True "
-                f"(got {type(self.encoder).__name__})"
-            )
-        return nodes
-
     @classmethod
     def load(cls, path: str | Path, **modules: nn.Module) -> Self:
-        """As :meth:`FieldModel.load`; ``encoder=`` where one was given on construction."""
+        """As :meth:`FieldModel.load`; pass ``encoder=`` if the encoder was a module."""
         config = Path(path) / "config.json"
         if "encoder" not in modules and config.is_file():
             try:
                 given = json.loads(config.read_text()).get("encoder", "")
-            except (ValueError, AttributeError):  # told by what follows
+            except (ValueError, AttributeError):  # the base class raises the error
                 given = ""
             if given is None:
                 raise ValueError(
-                    f"{path}: cannot be loaded as FLAREOperator: it was built with an encoder "
-                    f"module; pass encoder="
+                    f"{path}: cannot be loaded as FLAREOperator without the encoder module that it "
+                    f"was built with; pass encoder="
                 )
         return super().load(path, **modules)
 
@@ -311,19 +283,19 @@ class FLAREOperator(FieldModel):
     def from_reference_state_dict(
         cls, state_dict: Mapping[str, Tensor], *, heads: int, pos_dim: int, scale: float = 1.0
     ) -> "FLAREOperator":
-        """The operator with weights that were trained with the authors' repository.
+        """Build an operator with weights that were trained with the authors' repository.
 
-        Sizes, depths and norms are read off the weights. The input of the authors' model is
+        Sizes, depths and norms follow from the weights. The input of the authors' model is
         [coordinates, features] in that order.
 
         Args:
-            state_dict: State dict of their ``FLAREModel`` (``act`` is its default, GELU).
+            state_dict: State dict of their ``FLAREModel`` with the default ``act``, GELU.
             heads: Their ``num_heads``.
-            pos_dim: Leading channels of their input that are coordinates.
+            pos_dim: Number of coordinates, the leading channels of their input.
             scale: Their ``attn_scale``.
 
         Raises:
-            ValueError: If it is not such a state dict.
+            ValueError: If the state dict is not from such a model.
         """
         options, weights = read_reference(state_dict, heads=heads, pos_dim=pos_dim, scale=scale)
         model = cls(**options)

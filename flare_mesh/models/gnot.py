@@ -1,41 +1,39 @@
 """The General Neural Operator Transformer."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from flare_mesh.models.field_model import FieldModel
-from flare_mesh.models.nodes import read_nodes
+from flare_mesh.models.nodes import Nodes
 from flare_mesh.nn import ResidualMLP
 from flare_mesh.nn.gnot_block import GNOTBlock
 from flare_mesh.nn.graph_products import GraphProducts
-from flare_mesh.nn.option_checks import check_at_least, check_heads
+from flare_mesh.nn.option_checks import check_choice
 
 _STREAMS = ("queries", "inputs")
 
 
 class GNOT(FieldModel):
-    r"""Queries attend to the input field and to themselves, in O(N) (arXiv 2302.14376).
+    r"""Transformer with linear attention and experts gated by position (arXiv 2302.14376).
 
-    Both the queries q and the input field y are networks of [pos, x] at the nodes, and
-    :class:`~flare_mesh.nn.gnot_block.GNOTBlock` mixes them by normalised linear attention, with
-    experts that are gated by position; a pointwise head follows.
+    The queries q and the input field y are networks of [pos, x] at the nodes. Blocks
+    (:class:`~flare_mesh.nn.gnot_block.GNOTBlock`) of cross-attention to the input field,
+    self-attention and experts are followed by a pointwise head. The cost is linear in the nodes.
 
     .. math::
         q_{l+1} = \mathrm{Block}_l(q_l, y) \quad\text{or}\quad y_{l+1} = \mathrm{Block}_l(q, y_l)
 
-    The first, ``stream="queries"``, is the paper's. The second, ``"inputs"``, is that of the
-    Neural Solver Library, with which FLARE (arXiv 2508.12594) was compared: each block starts
-    from the embedded queries anew, and the number of parameters is the same.
+    The first, ``stream="queries"``, is the paper's. The second, ``"inputs"``, is in the Neural
+    Solver Library, with which FLARE (arXiv 2508.12594) was compared: each block starts from the
+    same queries, and the number of parameters is the same.
 
     Departures from the authors' code: they pad graphs with zero features and sum over the padding
     too, so that a graph's result depends on its batch; here it does not. As in the Neural Solver
     Library, embeddings and head have one hidden layer of width 2 C, and a learned constant is
     added to the input field. That library's distances to a regular grid of reference points, for
     structured meshes only, are left out. FLARE's comparison gates by [pos, x], here by position
-    as in the paper; without features both are the same. GELU is in its tanh form (the authors':
-    exact; 5e-4 apart).
+    as in the paper; without features both are the same. GELU is the tanh form (the authors' is
+    exact; they differ by up to 5e-4).
 
     Args:
         in_channels: Features of each node beside its coordinates; 0 for none.
@@ -46,12 +44,12 @@ class GNOT(FieldModel):
         num_experts: Experts of each pointwise network.
         pos_dim: Dimension of the coordinates.
         mlp_ratio: Width of the experts' hidden layers over C.
-        stream: What the blocks carry on, ``"queries"`` or ``"inputs"``.
+        stream: Field that the blocks update, ``"queries"`` or ``"inputs"``.
         act: Activation of all networks, see :class:`~flare_mesh.nn.ResidualMLP`.
 
     Shapes:
         As :meth:`FieldModel.forward`. ``weight`` multiplies each node's term in the attention's
-        sums over the nodes: they become quadratures.
+        sums over the nodes, which become quadratures.
 
     Raises:
         ValueError: If a size does not fit, or ``stream`` is unknown.
@@ -73,23 +71,9 @@ class GNOT(FieldModel):
         stream: str = "queries",
         act: str = "gelu",
     ) -> None:
-        super().__init__(
-            in_channels=in_channels,
-            out_channels=out_channels,
-            hidden_channels=hidden_channels,
-            num_layers=num_layers,
-            heads=heads,
-            num_experts=num_experts,
-            pos_dim=pos_dim,
-            mlp_ratio=mlp_ratio,
-            stream=stream,
-            act=act,
-        )
-        c, name = hidden_channels, type(self).__name__
-        check_heads(name, c, heads)
-        check_at_least(name, 1, num_experts=num_experts)
-        if stream not in _STREAMS:
-            raise ValueError(f"{name}: unknown stream '{stream}'; choose from {list(_STREAMS)}")
+        super().__init__(locals())
+        check_choice(self, _STREAMS, stream=stream)
+        c = hidden_channels
         features = pos_dim + in_channels
         self.query = ResidualMLP(features, 2 * c, c, 0, act=act)
         self.input = ResidualMLP(features, 2 * c, c, 0, act=act)
@@ -109,24 +93,13 @@ class GNOT(FieldModel):
         for module in (self.query, self.input, *self.blocks, self.head):
             module.reset_parameters()  # pyright: ignore[reportCallIssue]
 
-    def forward(
-        self,
-        x: Any,
-        pos: Tensor | None = None,
-        batch: Tensor | None = None,
-        *,
-        ptr: Tensor | None = None,
-        weight: Tensor | None = None,
-        edge_index: Tensor | None = None,
-        batch_size: int | None = None,
-    ) -> Tensor:
-        nodes = read_nodes(self, x, pos, batch, ptr, weight, edge_index, batch_size)
+    def evaluate(self, nodes: Nodes) -> Tensor:
         features, log_weight = nodes.features(), nodes.graphs.log_weight
-        share = None if log_weight is None else log_weight.exp()
+        weight = None if log_weight is None else log_weight.exp()
         products = GraphProducts(nodes.graphs.layout, features.shape[0])
         query, field = self.query(features), self.input(features) + self.constant
         for block in self.blocks:
-            mixed = block(query, field, nodes.pos, products, share)
+            mixed = block(query, field, nodes.pos, products, weight)
             if self.config["stream"] == "queries":
                 query = mixed
             else:

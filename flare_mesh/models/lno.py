@@ -1,55 +1,54 @@
 """The Latent Neural Operator."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from flare_mesh.models.field_model import FieldModel
-from flare_mesh.models.nodes import read_nodes
+from flare_mesh.models.nodes import Nodes
 from flare_mesh.nn import ResidualMLP
 from flare_mesh.nn.graph_products import GraphProducts
 from flare_mesh.nn.latent_block import LatentBlock
-from flare_mesh.nn.option_checks import check_at_least, check_heads
+from flare_mesh.nn.option_checks import check_choice
 from flare_mesh.ops.precision import wide
 
 _TRUNKS = ("pos", "features")
 
 
 class LNO(FieldModel):
-    r"""A transformer on latents that nodes write to and read from by one score (arXiv 2406.03923).
+    r"""A transformer on latents, with the same scores for encode and decode (arXiv 2406.03923).
 
-    Physics-cross-attention: scores S [N, M] of a node with each latent come from its trunk, what
-    it writes from its branch, and the same scores lead back:
+    Physics-cross-attention: the scores S [N, M] of the nodes and latents come from a trunk network,
+    the values of the nodes from a branch network:
 
     .. math::
         S = \mathrm{MLP}(\mathrm{trunk}(p)), \quad
         Z = \mathrm{softmax}_N(S + \log w)^T\, \mathrm{branch}([p, x]), \quad
         Y = \mathrm{softmax}_M(S)\, \mathrm{Block}_L(\dots \mathrm{Block}_1(Z))
 
-    and a pointwise head. The cost is O(N M C), and O(M^2 C) for each block. The scores of all
-    nodes are in memory, N M numbers.
+    followed by a pointwise head. The cost is O(N M C), and O(M^2 C) for each block. The scores of
+    all nodes are in memory, N M numbers.
 
-    Departures: the authors' code knows graphs of one size only, here they may differ. In FLARE's
-    comparison (arXiv 2508.12594) the trunk sees the features too, ``trunk="features"``; without
-    features both are the same. GELU is in its tanh form (the authors': exact; 5e-4 apart).
+    Departures: the authors' code needs graphs of equal size, here they may differ. In FLARE's
+    comparison (arXiv 2508.12594) the input of the trunk has the features too,
+    ``trunk="features"``; without features both are the same. GELU is the tanh form (the authors'
+    is exact; they differ by up to 5e-4).
 
     Args:
         in_channels: Features of each node beside its coordinates; 0 for none.
         out_channels: Field components to predict at each node.
-        hidden_channels: Channels C; the default sizes are those for elasticity.
+        hidden_channels: Channels C; the default sizes are the authors' for elasticity.
         num_layers: Number of blocks on the latents.
         heads: Attention heads of the blocks; divides ``hidden_channels``.
-        num_latents: Latents M, the paper's modes.
+        num_latents: Latents M, called modes in the paper.
         pos_dim: Dimension of the coordinates.
         mlp_layers: Residual hidden layers of trunk, branch, score network and head.
-        mlp_ratio: Width of the blocks' pointwise networks over C.
-        trunk: What the scores depend on: ``"pos"``, or ``"features"`` for [pos, x].
+        mlp_ratio: Width of the blocks' MLPs over C.
+        trunk: Input of the trunk: ``"pos"``, or ``"features"`` for [pos, x].
         act: Activation of all networks, see :class:`~flare_mesh.nn.ResidualMLP`.
 
     Shapes:
-        As :meth:`FieldModel.forward`. ``weight`` enters the softmax over the nodes as log w: the
-        latents gather by quadrature.
+        As :meth:`FieldModel.forward`. The logarithm of ``weight`` is added to the scores in the
+        softmax over the nodes, which becomes a quadrature.
 
     Raises:
         ValueError: If a size does not fit, or ``trunk`` is unknown.
@@ -72,26 +71,9 @@ class LNO(FieldModel):
         trunk: str = "pos",
         act: str = "gelu",
     ) -> None:
-        super().__init__(
-            in_channels=in_channels,
-            out_channels=out_channels,
-            hidden_channels=hidden_channels,
-            num_layers=num_layers,
-            heads=heads,
-            num_latents=num_latents,
-            pos_dim=pos_dim,
-            mlp_layers=mlp_layers,
-            mlp_ratio=mlp_ratio,
-            trunk=trunk,
-            act=act,
-        )
-        c, name = hidden_channels, type(self).__name__
-        check_heads(name, c, heads)
-        check_at_least(name, 1, num_latents=num_latents)
-        check_at_least(name, 0, mlp_layers=mlp_layers)
-        if trunk not in _TRUNKS:
-            raise ValueError(f"{name}: unknown trunk '{trunk}'; choose from {list(_TRUNKS)}")
-        features = pos_dim + in_channels
+        super().__init__(locals())
+        check_choice(self, _TRUNKS, trunk=trunk)
+        c, features = hidden_channels, pos_dim + in_channels
         seen = pos_dim if trunk == "pos" else features
         self.trunk = ResidualMLP(seen, c, c, mlp_layers, act=act)
         self.branch = ResidualMLP(features, c, c, mlp_layers, act=act)
@@ -104,46 +86,34 @@ class LNO(FieldModel):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """torch's own initialisation, as in the authors' code."""
+        """torch's default initialisation, as in the authors' code."""
         for module in self.modules():
             if isinstance(module, (nn.Linear, nn.LayerNorm)):
                 module.reset_parameters()
 
-    def forward(
-        self,
-        x: Any,
-        pos: Tensor | None = None,
-        batch: Tensor | None = None,
-        *,
-        ptr: Tensor | None = None,
-        weight: Tensor | None = None,
-        edge_index: Tensor | None = None,
-        batch_size: int | None = None,
-    ) -> Tensor:
-        nodes = read_nodes(self, x, pos, batch, ptr, weight, edge_index, batch_size)
+    def evaluate(self, nodes: Nodes) -> Tensor:
         features = nodes.features()
         products = GraphProducts(nodes.graphs.layout, features.shape[0])
         score = self.score(self.trunk(nodes.pos if self.config["trunk"] == "pos" else features))
-        written = self.branch(features)
-        latents = self._gather(score, written, products, nodes.graphs.log_weight)
-        latents = latents.to(written.dtype)
+        value = self.branch(features)
+        latents = self._encode(score, value, products, nodes.graphs.log_weight).to(value.dtype)
         for block in self.blocks:
             latents = block(latents)
         with torch.autocast(features.device.type, enabled=False):
             share = wide(score).softmax(-1)[:, None]
-            read = products.read(share, wide(latents)[:, None])[:, 0]
-        return self.head(read.to(written.dtype))
+            decoded = products.multiply(share, wide(latents)[:, None])[:, 0]
+        return self.head(decoded.to(value.dtype))
 
     @staticmethod
-    def _gather(
-        score: Tensor, written: Tensor, products: GraphProducts, log_weight: Tensor | None
+    def _encode(
+        score: Tensor, value: Tensor, products: GraphProducts, log_weight: Tensor | None
     ) -> Tensor:
-        """Latents [B, M, C]: averages of what the nodes write, 0 for a graph without nodes."""
+        """Latents [B, M, C]: weighted averages of the values, 0 for a graph without nodes."""
         with torch.autocast(score.device.type, enabled=False):
-            score, value = wide(score), wide(written)
+            score, value = wide(score), wide(value)
             if log_weight is not None:
                 score = score + log_weight.to(score.dtype)[:, None]
-            share = (score - products.largest(score)).exp()
+            share = (score - products.maxima(score)).exp()
             value = torch.cat([value, torch.ones_like(value[:, :1])], dim=-1)
             sums = products.sums(share[:, None], value[:, None])[:, 0]
             total = sums[..., -1:]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Nodes(NamedTuple):
-    """The nodes of one graph or several, one after another.
+    """The nodes of a batch of graphs, one graph after another.
 
     Attributes:
         x: Features [N, in_channels], or None.
@@ -26,9 +26,10 @@ class Nodes(NamedTuple):
     edge_index: Tensor | None
     graphs: Graphs
 
-    def chunk(self, piece: slice) -> "Nodes":
-        x = None if self.x is None else self.x[piece]
-        return Nodes(x, self.pos[piece], None, self.graphs.chunk(piece))
+    def chunk(self, part: slice) -> "Nodes":
+        """A range of the nodes, without edges."""
+        x = None if self.x is None else self.x[part]
+        return Nodes(x, self.pos[part], None, self.graphs.chunk(part))
 
     def features(self) -> Tensor:
         """Coordinates and features side by side, [N, pos_dim + in_channels]."""
@@ -46,10 +47,10 @@ def read_nodes(
     batch_size: int | None = None,
     group: Any = None,
 ) -> Nodes:
-    """The input of ``model.forward``, checked; ``x`` may be a PyG ``Data`` or ``Batch``.
+    """Check the input of ``model.forward``; ``x`` may be a PyG ``Data`` or ``Batch``.
 
     Raises:
-        ValueError: If a shape, dtype or device is not what the model takes.
+        ValueError: If a shape, dtype or device does not fit the model.
     """
     name = type(model).__name__
     if pos is None and hasattr(x, "pos"):
@@ -57,8 +58,8 @@ def read_nodes(
         x, pos = data.x, data.pos
         if batch is None and ptr is None:
             batch = data.batch
-            # The number of graphs alone: offsets are out of date in a subgraph of a batch.
-            if batch is not None and batch_size is None and "ptr" in data:
+            # Only the number of graphs: the offsets of a subgraph of a batch are out of date.
+            if batch is not None and "ptr" in data:
                 batch_size = len(data.ptr) - 1
         if weight is None and "weight" in data:
             weight = data.weight
@@ -87,6 +88,11 @@ def read_nodes(
         raise ValueError(
             f"{name}: expected 'x' of shape {list(expected)} "
             f"(got {None if x is None else list(x.shape)})"
+        )
+    if group is not None and not model.can_stream:
+        raise ValueError(
+            f"{name}: expected a pointwise encoder with a 'group', as a process does not have the "
+            f"neighbours on other processes (got {type(model.encoder).__name__})"
         )
     graphs = graphs_of(pos, batch, ptr=ptr, weight=weight, batch_size=batch_size, group=group)
     return Nodes(x, pos, edge_index, graphs)

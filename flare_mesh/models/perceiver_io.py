@@ -1,37 +1,38 @@
-"""The Perceiver IO surrogate."""
+"""Perceiver IO, a baseline of FLARE."""
 
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from flare_mesh.models.field_model import FieldModel
-from flare_mesh.models.nodes import read_nodes
+from flare_mesh.models.nodes import Nodes
 from flare_mesh.nn import ResidualMLP
+from flare_mesh.nn.init import init_linear
 from flare_mesh.nn.latent_block import LatentBlock
-from flare_mesh.nn.option_checks import check_at_least, check_heads
+from flare_mesh.nn.option_checks import check_choice
 from flare_mesh.ops import backends
 
 
 class PerceiverIO(FieldModel):
-    r"""Latents gather from the nodes once, attend to each other, and are read once.
+    r"""A transformer on latents between one encode and one decode (arXiv 2107.14795).
 
-    Perceiver IO (arXiv 2107.14795) in the form that FLARE (arXiv 2508.12594) was compared with:
-    a node h is a :class:`~flare_mesh.nn.ResidualMLP` of [pos, x], then in each head
+    The form in FLARE's comparison (arXiv 2508.12594): the embedding of a node is a
+    :class:`~flare_mesh.nn.ResidualMLP` of [pos, x], then in each head
 
     .. math::
         Z = \mathrm{softmax}_N(Q K_h^T / \sqrt{D} + \log w)\, V_h, \quad
         Z \leftarrow \mathrm{Block}_L(\dots \mathrm{Block}_1(Z)), \quad
         Y = \mathrm{softmax}_M(Q_h K_Z^T / \sqrt{D})\, V_Z
 
-    and a normalisation with a pointwise head. The cost is O(N M C) for the two cross-attentions
-    and O(M^2 C) for each block.
+    followed by a normalisation and a pointwise head. The cost is O(N M C) for the two
+    cross-attentions and O(M^2 C) for each block.
 
-    Departures of that comparison from the paper, followed here: the learned queries Q are used as
-    they are, without normalisation and projection; the two cross-attentions have neither a
-    residual nor a pointwise network behind them; input and head are residual networks. The
-    learned biases of keys change nothing, as in any softmax; they are kept for the published
-    number of parameters. Beyond it, graphs may be of unequal size.
+    Departures of that comparison from the paper, followed here: the learned queries Q have no
+    normalisation and projection; no residual and no pointwise MLP follow the two
+    cross-attentions; input and head are residual networks. The learned biases of keys cancel in
+    the softmax; they are here for the published number of parameters. Unlike there, graphs may
+    have different sizes.
 
     Args:
         in_channels: Features of each node beside its coordinates; 0 for none.
@@ -41,14 +42,14 @@ class PerceiverIO(FieldModel):
         heads: Attention heads; divides ``hidden_channels``.
         num_latents: Latents M, shared by the heads.
         pos_dim: Dimension of the coordinates.
-        mlp_ratio: Width of the blocks' pointwise networks over C.
+        mlp_ratio: Width of the blocks' MLPs over C.
         head_layers: Residual hidden layers of the head.
         act: Activation of all networks, see :class:`~flare_mesh.nn.ResidualMLP`.
         backend: Backend of the cross-attentions, see :func:`flare_mesh.flare_attention`.
 
     Shapes:
-        As :meth:`FieldModel.forward`. ``weight`` enters the softmax over the nodes as log w: the
-        latents gather by quadrature.
+        As :meth:`FieldModel.forward`. The logarithm of ``weight`` is added to the scores in the
+        softmax over the nodes, which becomes a quadrature.
 
     Raises:
         ValueError: If a size does not fit, or ``backend`` is unknown.
@@ -71,24 +72,9 @@ class PerceiverIO(FieldModel):
         act: str = "gelu",
         backend: str = "auto",
     ) -> None:
-        super().__init__(
-            in_channels=in_channels,
-            out_channels=out_channels,
-            hidden_channels=hidden_channels,
-            num_layers=num_layers,
-            heads=heads,
-            num_latents=num_latents,
-            pos_dim=pos_dim,
-            mlp_ratio=mlp_ratio,
-            head_layers=head_layers,
-            act=act,
-            backend=backend,
-        )
-        c, name = hidden_channels, type(self).__name__
-        check_heads(name, c, heads)
-        check_at_least(name, 1, num_latents=num_latents)
-        if backend not in (known := ("auto", *backends.NAMES)):
-            raise ValueError(f"{name}: unknown backend '{backend}'; choose from {list(known)}")
+        super().__init__(locals())
+        check_choice(self, ("auto", *backends.NAMES), backend=backend)
+        c = hidden_channels
         self.heads = heads
         self.backend = backend
         self.embedding = ResidualMLP(pos_dim + in_channels, c, c, 2, output_residual=True, act=act)
@@ -108,26 +94,9 @@ class PerceiverIO(FieldModel):
     def reset_parameters(self) -> None:
         """Linear weights from N(0, 0.02), biases zero; latent queries from N(0, 1)."""
         nn.init.normal_(self.gather_query)
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, std=0.02)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-            elif isinstance(module, nn.LayerNorm):
-                module.reset_parameters()
+        init_linear(self)
 
-    def forward(
-        self,
-        x: Any,
-        pos: Tensor | None = None,
-        batch: Tensor | None = None,
-        *,
-        ptr: Tensor | None = None,
-        weight: Tensor | None = None,
-        edge_index: Tensor | None = None,
-        batch_size: int | None = None,
-    ) -> Tensor:
-        nodes = read_nodes(self, x, pos, batch, ptr, weight, edge_index, batch_size)
+    def evaluate(self, nodes: Nodes) -> Tensor:
         layout, log_weight, _ = nodes.graphs
         how = {"scale": (self.gather_query.shape[1] // self.heads) ** -0.5, "backend": self.backend}
         h = cast(Tensor, self.embedding(nodes.features()))
@@ -136,20 +105,20 @@ class PerceiverIO(FieldModel):
         key, value = self._split(self.gather_key(n)), self._split(self.gather_value(n))
         query = self._split(self.gather_query).transpose(0, 1).to(key.dtype)
         query = query.expand(layout.num_graphs, *query.shape)
-        gathered = backends.gather(query, key, value, layout, log_weight, **how)
-        latents = self.gather_out(gathered.transpose(1, 2).flatten(-2).to(key.dtype))
+        latents = backends.encode_latents(query, key, value, layout, log_weight, **how)
+        latents = self.gather_out(latents.transpose(1, 2).flatten(-2).to(key.dtype))
         for block in self.blocks:
             latents = block(latents)
 
         latents = self.latent_norm(latents)
-        read = backends.decode(
+        decoded = backends.decode(
             self._split(self.read_key(latents)).transpose(1, 2),
             self._split(self.read_query(self.read_norm(h))),
             self._split(self.read_value(latents)).transpose(1, 2),
             layout,
             **how,
         )
-        return self.head(self.norm(self.read_out(read.flatten(-2))))
+        return self.head(self.norm(self.read_out(decoded.flatten(-2))))
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1))

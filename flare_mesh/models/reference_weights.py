@@ -1,4 +1,4 @@
-"""Weights that were trained with the authors' repository, vpuri3/FLARE.py."""
+"""Conversion of weights from the authors' repository, vpuri3/FLARE.py."""
 
 import re
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ def _rename(name: str) -> str:
 
 
 def _depth(state: Mapping[str, Tensor], prefix: str) -> int:
-    """Residual hidden layers of the MLP whose renamed weights start with ``prefix``."""
+    """Number of residual hidden layers of the MLP with this prefix."""
     numbers = [
         int(match[1])
         for name in state
@@ -41,10 +41,10 @@ def _depth(state: Mapping[str, Tensor], prefix: str) -> int:
 def read_reference(
     state_dict: Mapping[str, Tensor], *, heads: int, pos_dim: int, scale: float
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Options of :class:`~flare_mesh.FLAREOperator`, and its state dict, with the same outputs.
+    """Options and state dict of the :class:`~flare_mesh.FLAREOperator` with the same outputs.
 
     Raises:
-        ValueError: If it is not a state dict of the authors' ``FLAREModel``; says what differs.
+        ValueError: If the state dict is not from the authors' ``FLAREModel``.
     """
     state = {_rename(name): tensor for name, tensor in state_dict.items()}
     try:
@@ -53,7 +53,7 @@ def read_reference(
     except KeyError as error:
         raise ValueError(
             f"from_reference_state_dict: expected a state dict of the authors' FLAREModel, with "
-            f"'in_proj', 'blocks' and 'out_proj' (got none for our {error})"
+            f"'in_proj', 'blocks' and 'out_proj' (got no weight for {error})"
         ) from error
     channels, num_latents = latents.shape
     if channels % heads:

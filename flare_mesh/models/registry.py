@@ -33,22 +33,22 @@ MODELS: Mapping[str, type[FieldModel]] = {model.NAME: model for model in _CLASSE
 
 
 def model_options(name: str) -> dict[str, Any]:
-    """Names and defaults of the options that a model has beside its channels.
+    """Names and defaults of a model's options, beside the channels of input and output.
 
     Raises:
-        ValueError: If there is no such model; lists those that exist.
+        ValueError: If there is no such model; lists the known ones.
     """
     found = inspect.signature(_model(name)).parameters
     options = {key: p.default for key, p in found.items() if p.kind is p.KEYWORD_ONLY}
     if any(p.kind is p.VAR_KEYWORD for p in found.values()):
-        # The options of FLARE's layers are handed on by the operator.
+        # The operator passes these options to its layers.
         passed = inspect.signature(FLAREAttention).parameters
         options |= {key: p.default for key, p in passed.items() if p.kind is p.KEYWORD_ONLY}
     return options
 
 
 def build(name: str, *, in_channels: int, out_channels: int, **options: Any) -> FieldModel:
-    """Builds the model called ``name``.
+    """Build a model by name.
 
     Args:
         name: One of :data:`MODELS`.
@@ -57,23 +57,23 @@ def build(name: str, *, in_channels: int, out_channels: int, **options: Any) -> 
         options: Options of the model.
 
     Raises:
-        ValueError: If there is no such model, or it has no such option; names the nearest.
+        ValueError: If there is no such model or option; suggests the nearest.
     """
     check_options(f"the model '{name}'", options, model_options(name))
     return _model(name)(in_channels, out_channels, **options)  # pyright: ignore[reportCallIssue]
 
 
 def load(path: str | Path, **modules: nn.Module) -> FieldModel:
-    """Reads a model of any kind from a folder written by its ``save``.
+    """Load a model of any kind from a folder written by its ``save``.
 
     Raises:
         FileNotFoundError: If a file is missing.
-        ValueError: If the files are not those of a model that is known here.
+        ValueError: If the folder does not hold a known model.
     """
     try:
         name = json.loads((Path(path) / "config.json").read_text())["model"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: config.json is not that of a model ({error})") from error
+        raise ValueError(f"{path}: config.json is not the file of a model ({error})") from error
     return _model(name).load(path, **modules)
 
 

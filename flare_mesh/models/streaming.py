@@ -1,4 +1,4 @@
-"""Evaluation of an operator on nodes that are gone through in pieces."""
+"""Evaluation of an operator in chunks of nodes."""
 
 from typing import TYPE_CHECKING
 
@@ -7,14 +7,14 @@ from torch import Tensor
 
 from flare_mesh.models.nodes import Nodes
 from flare_mesh.nn import Latents
-from flare_mesh.nn.streaming import gather_in_pieces, pieces, update_in_pieces
+from flare_mesh.nn.streaming import Chunk, chunk_ranges, encode_in_chunks, update_in_chunks
 
 if TYPE_CHECKING:
     from flare_mesh.models.flare_operator import FLAREOperator
 
 
-def prepare(size: int) -> None:
-    """Raises a ValueError where pieces have no size, or gradients would keep them all."""
+def check_chunk_size(size: int) -> None:
+    """Raise a ValueError for a size below one, or if gradients would store all chunks."""
     if size < 1:
         raise ValueError(f"FLAREOperator: expected 'chunk_size' >= 1 (got {size})")
     if torch.is_grad_enabled():
@@ -22,52 +22,52 @@ def prepare(size: int) -> None:
             "FLAREOperator: 'chunk_size' evaluates without gradients (got them enabled); call it "
             "under torch.no_grad(), or train with checkpointing=True to save memory"
         )
-    # glibc gives the memory of each piece back to the system, which costs a quarter of the time,
-    # until a block of that size has once been freed.
+
+
+def _start(model: "FLAREOperator", nodes: Nodes, size: int) -> tuple[Tensor, list[Chunk]]:
+    """Embeddings of the nodes [N, C], and the chunks of all blocks."""
+    check_chunk_size(size)
+    # Until a block of this size has been freed once, glibc returns the memory of each chunk to
+    # the system, which costs a quarter of the time.
     torch.empty(31 * 2**20, dtype=torch.uint8)
+    ranges = list(chunk_ranges(len(nodes.pos), size))
+    if model.can_stream:
+        first = model.embed_nodes(nodes.chunk(ranges[0]))
+        h = first.new_empty(len(nodes.pos), first.shape[-1])
+        h[ranges[0]] = first
+        for part in ranges[1:]:
+            h[part] = model.embed_nodes(nodes.chunk(part))
+    else:
+        h = model.embed_nodes(nodes)
+    return h, [(part, nodes.graphs.chunk(part)) for part in ranges]
 
 
-def _encode_points(model: "FLAREOperator", nodes: Nodes, size: int) -> Tensor:
-    if not model.can_stream:
-        return model.encode_points(nodes)
-    h = None
-    for piece in pieces(len(nodes.pos), size):
-        code = model.encode_points(nodes.chunk(piece))
-        if h is None:
-            h = code.new_empty(len(nodes.pos), code.shape[-1])
-        h[piece] = code
-    assert h is not None
-    return h
-
-
-def evaluate_in_pieces(model: "FLAREOperator", nodes: Nodes, size: int) -> Tensor:
-    """The operator's output [N, out_channels]; a graph's latents are merged over the pieces."""
-    prepare(size)
-    h = _encode_points(model, nodes, size)
-    kept = None
+def forward_in_chunks(model: "FLAREOperator", nodes: Nodes, size: int) -> Tensor:
+    """Output [N, out_channels] of the operator; latents are merged over the chunks."""
+    h, chunks = _start(model, nodes, size)
+    keys = None
     for block in model.blocks:
-        latents, kept = gather_in_pieces(block, h, nodes.graphs, size, kept)
-        update_in_pieces(block, h, kept, latents, nodes.graphs, size)
-    return torch.cat([model.head(model.norm(h[piece])) for piece in pieces(len(h), size)])
+        latents, keys = encode_in_chunks(block, h, chunks, keys)
+        update_in_chunks(block, h, keys, latents, chunks)
+    return torch.cat([model.head(model.norm(h[part])) for part, _ in chunks])
 
 
-def encode_in_pieces(model: "FLAREOperator", nodes: Nodes, size: int) -> list[Latents]:
-    """The latents of all blocks."""
-    prepare(size)
-    h = _encode_points(model, nodes, size)
-    every, kept = [], None
+def latents_in_chunks(model: "FLAREOperator", nodes: Nodes, size: int) -> list[Latents]:
+    """Latents of all blocks."""
+    h, chunks = _start(model, nodes, size)
+    every, keys = [], None
     for block in model.blocks:
-        latents, kept = gather_in_pieces(block, h, nodes.graphs, size, kept)
+        latents, keys = encode_in_chunks(block, h, chunks, keys)
         every.append(latents)
         if block is not model.blocks[-1]:
-            update_in_pieces(block, h, kept, latents, nodes.graphs, size)
+            update_in_chunks(block, h, keys, latents, chunks)
     return every
 
 
-def decode_in_pieces(
+def decode_in_chunks(
     model: "FLAREOperator", latents: list[Latents], nodes: Nodes, size: int
 ) -> Tensor:
-    """The field at points that read from given latents."""
-    prepare(size)
-    parts = (nodes.chunk(piece) for piece in pieces(len(nodes.pos), size))
-    return torch.cat([model.decode_points(latents, part) for part in parts])
+    """The field at nodes that are decoded from given latents."""
+    check_chunk_size(size)
+    chunks = (nodes.chunk(part) for part in chunk_ranges(len(nodes.pos), size))
+    return torch.cat([model.decode_nodes(latents, chunk) for chunk in chunks])

@@ -1,21 +1,21 @@
-"""Transolver, one of the surrogates that FLARE is compared with."""
+"""Transolver, a baseline of FLARE."""
 
 from flare_mesh.models.slice_model import SliceModel
 from flare_mesh.nn.physics_attention import PhysicsAttention
 
 
 class Transolver(SliceModel):
-    r"""Transformer whose attention is among learned slices of the domain (arXiv 2402.02366).
+    r"""Transformer with attention among learned slices of the domain (arXiv 2402.02366).
 
     The form for irregular meshes, without convolution; see
     :class:`~flare_mesh.nn.physics_attention.PhysicsAttention` for the equations. It costs
-    O(N G C), and keeps N H G numbers of each layer for the backward.
+    O(N G C), and stores N H G numbers of each layer for the backward.
 
     As in the authors' code, features are concatenated to the coordinates, a learned vector is
-    added to every node's code, and all linear layers are drawn from the same distribution (the
-    code draws the slices' projection orthogonal first, and again after that). There is none of
-    its grids of reference points, whose range is that of one data set. Batches are ragged,
-    and nodes may be weighted.
+    added to the embedding of every node, and all linear layers have the same initial distribution
+    (the code first makes the slices' projection orthogonal, and then overwrites it). Departures:
+    no grid of reference points, whose range is that of one data set; ragged batches; weights of
+    the nodes.
 
     Args:
         in_channels: Features of each node beside its coordinates; 0 for none.
@@ -26,12 +26,12 @@ class Transolver(SliceModel):
         num_slices: Slices G of each head.
         mlp_ratio: Width of the blocks' hidden layers over C.
         pos_dim: Dimension of the coordinates.
-        checkpointing: Computes each block again in the backward instead of keeping its
+        checkpointing: Whether to recompute each block in the backward instead of storing its
             activations: less memory for about a third more time.
 
     Shapes:
-        x [N, in_channels] or None; pos [N, pos_dim]; batch [N] or ptr [B + 1]; weight [N];
-        output [N, out_channels]. A PyG ``Data`` or ``Batch`` may take the place of x.
+        As :meth:`FieldModel.forward`. ``weight`` weighs the nodes in the averages of the slices;
+        only its ratios within a graph matter.
 
     Raises:
         ValueError: If a size does not fit.
@@ -52,15 +52,4 @@ class Transolver(SliceModel):
         pos_dim: int = 3,
         checkpointing: bool = False,
     ) -> None:
-        super().__init__(
-            lambda: PhysicsAttention(hidden_channels, heads, num_slices),
-            in_channels=in_channels,
-            out_channels=out_channels,
-            hidden_channels=hidden_channels,
-            num_layers=num_layers,
-            heads=heads,
-            num_slices=num_slices,
-            mlp_ratio=mlp_ratio,
-            pos_dim=pos_dim,
-            checkpointing=checkpointing,
-        )
+        super().__init__(lambda: PhysicsAttention(hidden_channels, heads, num_slices), locals())

@@ -1,4 +1,4 @@
-"""Transolver++, one of the surrogates that FLARE is compared with."""
+"""Transolver++, a baseline of FLARE."""
 
 from flare_mesh.models.slice_model import SliceModel
 from flare_mesh.nn.eidetic_attention import EideticAttention
@@ -7,14 +7,14 @@ from flare_mesh.nn.eidetic_attention import EideticAttention
 class TransolverPlus(SliceModel):
     r"""Transolver with sharper slices: a temperature for each node, and noise (arXiv 2502.02414).
 
-    See :class:`~flare_mesh.nn.eidetic_attention.EideticAttention` for the equations, which are
-    those of the authors' code: there the local temperature is a network of two layers, in the
-    paper one Linear. Cost and remaining parts as :class:`~flare_mesh.models.Transolver`.
+    See :class:`~flare_mesh.nn.eidetic_attention.EideticAttention` for the equations. They follow
+    the authors' code, where the local temperature is a network of two layers, and not the paper,
+    where it is one Linear. Cost and remaining parts as :class:`~flare_mesh.models.Transolver`.
 
-    It departs from the authors' code in this: the code draws noise in evaluation too, so that the
-    same mesh gives another field each time; that is ``gumbel="always"``. It has a linear layer for
-    three global conditions, 4 C parameters more, which the benchmarks of FLARE count but never
-    call; here such conditions are features of the nodes. And checkpointing is an option.
+    Departures from the authors' code: it draws noise in evaluation too, so that each call gives
+    another field for the same mesh (here ``gumbel="always"``). It has a linear layer for three
+    global conditions, with 4 C parameters, which the benchmarks of FLARE count but never call
+    (here such conditions are features of the nodes). Checkpointing is an option.
 
     Args:
         in_channels: Features of each node beside its coordinates; 0 for none.
@@ -23,16 +23,16 @@ class TransolverPlus(SliceModel):
         num_layers: Number of blocks.
         heads: Attention heads; divides ``hidden_channels``.
         num_slices: Slices of each head.
-        gumbel: When slices are drawn with noise: ``"train"`` (in training mode), ``"always"`` or
-            ``"never"``. With noise, a graph's result is random.
+        gumbel: When the shares of the slices have noise: ``"train"`` (in training mode),
+            ``"always"`` or ``"never"``. With noise, a graph's result is random.
         mlp_ratio: Width of the blocks' hidden layers over C.
         pos_dim: Dimension of the coordinates.
-        checkpointing: Computes each block again in the backward instead of keeping its
+        checkpointing: Whether to recompute each block in the backward instead of storing its
             activations: less memory for about a third more time.
 
     Shapes:
-        x [N, in_channels] or None; pos [N, pos_dim]; batch [N] or ptr [B + 1]; weight [N];
-        output [N, out_channels]. A PyG ``Data`` or ``Batch`` may take the place of x.
+        As :meth:`FieldModel.forward`. ``weight`` weighs the nodes in the averages of the slices;
+        only its ratios within a graph matter.
 
     Raises:
         ValueError: If an option is unknown or a size does not fit.
@@ -56,14 +56,5 @@ class TransolverPlus(SliceModel):
     ) -> None:
         super().__init__(
             lambda: EideticAttention(hidden_channels, heads, num_slices, gumbel=gumbel),
-            in_channels=in_channels,
-            out_channels=out_channels,
-            hidden_channels=hidden_channels,
-            num_layers=num_layers,
-            heads=heads,
-            num_slices=num_slices,
-            gumbel=gumbel,
-            mlp_ratio=mlp_ratio,
-            pos_dim=pos_dim,
-            checkpointing=checkpointing,
+            locals(),
         )

@@ -1,8 +1,9 @@
-"""Transolver++'s mixing layer."""
+"""The mixing layer of Transolver++."""
 
 import torch
 from torch import Tensor, nn
 
+from flare_mesh.nn.option_checks import check_choice
 from flare_mesh.nn.slice_attention import SliceAttention
 
 _LOWEST_TEMPERATURE = 0.01
@@ -12,16 +13,16 @@ _GUMBEL = ("train", "always", "never")
 class EideticAttention(SliceAttention):
     r"""Physics-Attention with eidetic states (Transolver++, arXiv 2502.02414).
 
-    The projected nodes are the values too; the temperature of a node is
+    The projected nodes are also the values. The temperature of a node is
     :math:`\tau_n = \max(\tau_h + \mathrm{GELU}(W_2\, \mathrm{GELU}(W_1 p_n)), 0.01)` with a learned
-    :math:`\tau_h`, at first 0.5; and :math:`\gamma = -\log(-\log u)` with u uniform in (0, 1) draws
-    the slices by the Gumbel-softmax (Rep-Slice).
+    :math:`\tau_h`, initially 0.5. With noise :math:`\gamma = -\log(-\log u)`, u uniform in (0, 1),
+    the shares are a Gumbel-softmax (Rep-Slice).
 
     Args:
         channels: Channels C.
         heads: Heads H; divides C.
         num_slices: Slices G of each head.
-        gumbel: When there is noise: ``"train"``, ``"always"`` or ``"never"``.
+        gumbel: When noise is added: ``"train"``, ``"always"`` or ``"never"``.
 
     Shapes:
         x [N, C], output [N, C].
@@ -32,10 +33,7 @@ class EideticAttention(SliceAttention):
 
     def __init__(self, channels: int, heads: int, num_slices: int, *, gumbel: str) -> None:
         super().__init__(channels, heads, num_slices)
-        if gumbel not in _GUMBEL:
-            raise ValueError(
-                f"EideticAttention: unknown gumbel '{gumbel}'; choose from {list(_GUMBEL)}"
-            )
+        check_choice(self, _GUMBEL, gumbel=gumbel)
         self.gumbel = gumbel
         self.base_temperature = nn.Parameter(torch.empty(heads, 1, 1))
         self.local_temperature = nn.Sequential(
@@ -44,7 +42,7 @@ class EideticAttention(SliceAttention):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """The temperatures of the heads; the linear layers are drawn by the model."""
+        """Set the temperatures of the heads; the model draws the linear layers."""
         nn.init.constant_(self.base_temperature, 0.5)
 
     def node_values(self, x: Tensor, projected: Tensor) -> Tensor:
@@ -60,6 +58,6 @@ class EideticAttention(SliceAttention):
 
 
 def gumbel_noise(like: Tensor) -> Tensor:
-    """-log(-log(u)) with u uniform in (0, 1), of the shape and dtype of ``like``."""
+    """-log(-log(u)) with u uniform in (0, 1), with the shape and dtype of ``like``."""
     u = torch.rand_like(like).clamp_(min=torch.finfo(like.dtype).tiny)
     return u.log_().neg_().log_().neg_()

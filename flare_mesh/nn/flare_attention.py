@@ -7,7 +7,9 @@ from torch import Tensor, nn
 from torch.nn.functional import rms_norm
 
 from flare_mesh.nn.graphs import Graphs, graphs_of
+from flare_mesh.nn.init import init_linear
 from flare_mesh.nn.merge import merge_over_group
+from flare_mesh.nn.option_checks import check_at_least, check_choice, check_heads
 from flare_mesh.nn.residual_mlp import ResidualMLP
 from flare_mesh.nn.resolver import build_norm
 from flare_mesh.ops import backends, checks
@@ -18,11 +20,11 @@ _DECODES = ("shared", "encoded")
 
 
 class Latents(NamedTuple):
-    """What nodes read from: the queries that they are compared with, and the values behind them.
+    """Latents of one layer, from which its output at the nodes is decoded.
 
     Attributes:
-        query: [B, H, M, D].
-        value: [B, H, M, D].
+        query: Latent queries, [B, H, M, D].
+        value: Latent values Z, [B, H, M, D].
     """
 
     query: Tensor
@@ -32,9 +34,9 @@ class Latents(NamedTuple):
 class FLAREAttention(nn.Module):
     r"""Global mixing of N nodes through M latents, at cost O(N M C) (arXiv 2508.12594, eq. 6-9).
 
-    Keys and values each come from a :class:`ResidualMLP` of the input; every head owns its slice
-    of the learned latent queries, and there is no attention among the latents. See
-    :func:`flare_mesh.flare_attention` for the equations.
+    Keys and values are :class:`ResidualMLP` of the input; each head has its own learned latent
+    queries, and the latents do not attend to each other. See :func:`flare_mesh.flare_attention`
+    for the equations.
 
     Args:
         channels: Channels C of input and output.
@@ -43,14 +45,14 @@ class FLAREAttention(nn.Module):
         kv_layers: Residual hidden layers of the key and value projections; -1 for one Linear.
         kv_ratio: Width of those hidden layers over C.
         scale: Factor on the scores of both passes; None for 1 / sqrt(D).
-        qk_norm: Normalises queries and keys of each head.
-        queries: ``"fixed"``, learned alone; or ``"synthesized"`` from the input as in FLARE++
-            (arXiv 2608.11519), with RMS-normalised queries and keys, here on top of deep key and
-            value projections (the paper's are linear: ``kv_layers=-1``).
-        decode: ``"shared"``: nodes read with the keys that they were encoded with. ``"encoded"``:
-            nodes have a decode query of their own, and the encoded latents are both keys and
-            values, :math:`Y = \mathrm{softmax}_M(s\, Q_d Z^T) Z`.
-        norm: Normalisation that ``qk_norm`` uses, ``"layer"`` or ``"rms"``.
+        qk_norm: Whether to normalise queries and keys of each head.
+        queries: ``"fixed"``, learned and independent of the input; or ``"synthesized"`` from the
+            input as in FLARE++ (arXiv 2608.11519), with RMS-normalised queries and keys, here on
+            top of deep key and value projections (the paper's are linear: ``kv_layers=-1``).
+        decode: ``"shared"``: decode with the keys of the encode. ``"encoded"``: nodes have a
+            separate decode query, and the latents are both keys and values,
+            :math:`Y = \mathrm{softmax}_M(s\, Q_d Z^T) Z`.
+        norm: Normalisation for ``qk_norm``, ``"layer"`` or ``"rms"``.
         act: Activation of the projections, see :class:`ResidualMLP`.
         backend: Backend of :func:`flare_mesh.flare_attention`.
 
@@ -60,7 +62,7 @@ class FLAREAttention(nn.Module):
         output: shape of x, 0 at masked rows.
 
     Raises:
-        ValueError: If the sizes do not fit together.
+        ValueError: If the sizes do not fit together, or an option is unknown.
     """
 
     def __init__(
@@ -80,24 +82,16 @@ class FLAREAttention(nn.Module):
         backend: str = "auto",
     ) -> None:
         super().__init__()
-        if heads < 1 or channels % heads:
-            raise ValueError(
-                f"FLAREAttention: expected 'channels' divisible by 'heads' "
-                f"(got {channels} channels, {heads} heads)"
-            )
-        if num_latents < 1:
-            raise ValueError(f"FLAREAttention: expected 'num_latents' >= 1 (got {num_latents})")
-        for name, got, choices in (("queries", queries, _QUERIES), ("decode", decode, _DECODES),
-                                   ("backend", backend, ("auto", *backends.NAMES))):  # fmt: skip
-            if got not in choices:
-                raise ValueError(
-                    f"FLAREAttention: unknown {name} '{got}'; choose from {list(choices)}"
-                )
+        check_heads(self, channels, heads)
+        check_at_least(self, 1, num_latents=num_latents)
+        check_choice(self, _QUERIES, queries=queries)
+        check_choice(self, _DECODES, decode=decode)
+        check_choice(self, ("auto", *backends.NAMES), backend=backend)
         if queries == "synthesized" and (decode == "encoded" or qk_norm):
+            other = "qk_norm=True" if qk_norm else "decode='encoded'"
             raise ValueError(
-                "FLAREAttention: queries='synthesized' normalises queries and keys itself and "
-                "reads with shared keys (got it with "
-                f"{'qk_norm=True' if qk_norm else 'decode=encoded'})"
+                "FLAREAttention: expected queries='synthesized' with qk_norm=False and "
+                f"decode='shared' (got it with {other}): it normalises queries and keys itself"
             )
         c, d = channels, channels // heads
         self.channels = channels
@@ -128,19 +122,14 @@ class FLAREAttention(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Latents from N(0, 0.1), linear weights from N(0, 0.02), biases zero; gates 0.25."""
+        """Latent queries from N(0, 0.1), linear weights from N(0, 0.02), biases 0, gates 0.25."""
         for name, parameter in self.named_parameters(recurse=False):
             if name == "gate":
                 nn.init.constant_(parameter, 0.25)
             else:
                 nn.init.normal_(parameter, std=0.1)
         for module in self.children():
-            if isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, std=0.02)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-            elif not isinstance(module, nn.Identity):
-                module.reset_parameters()  # pyright: ignore[reportCallIssue]
+            init_linear(module)
 
     def forward(
         self,
@@ -153,14 +142,14 @@ class FLAREAttention(nn.Module):
         batch_size: int | None = None,
         group: Any = None,
     ) -> Tensor:
-        """Mixes the nodes of each graph.
+        """Mix the nodes of each graph.
 
         Args:
             x: [N, C], or [B, N, C].
             batch: Graph of each node of flat input, sorted, [N].
             ptr: Offsets of the graphs of flat input, [B + 1]; takes the place of ``batch``.
             mask: Valid nodes of dense input, [B, N].
-            weight: Positive share of each node in the encode sums.
+            weight: Positive quadrature weight of each node (its area or volume).
             batch_size: Number of graphs of ``batch``.
             group: ``torch.distributed`` process group over which the nodes of each graph are
                 spread: x holds this process's part, the same B on all; see ``docs/mixer.md``.
@@ -185,82 +174,85 @@ class FLAREAttention(nn.Module):
             )
         if mask is not None and group is not None:
             raise ValueError(
-                "FLAREAttention: a process of a 'group' passes its own nodes only; got a 'mask' "
-                "with it: take flat input with 'ptr'"
+                "FLAREAttention: expected flat input with 'ptr' from each process of a 'group' "
+                "(got a 'mask'); pass the process's own nodes without padding"
             )
         if not torch.compiler.is_compiling():
             checks.check_mask_and_weight(mask, weight, tuple(x.shape[:2]), x.device)
         shape = x.shape
         if mask is not None:
-            x = x.masked_fill(~mask[..., None], 0.0)  # what padding holds must not pass
+            x = x.masked_fill(~mask[..., None], 0.0)  # padding may hold NaN
         layout = equal_layout(shape[0], shape[1], x.device)
         graphs = Graphs(layout, log_weights(weight, mask), group)
         out = self.mix(x.flatten(0, 1), graphs).unflatten(0, shape[:2])
         return out if mask is None else out.masked_fill(~mask[..., None], 0.0)
 
     def mix(self, x: Tensor, graphs: Graphs) -> Tensor:
-        """The layer on flat nodes [N, C] of graphs that were checked before."""
-        key, latents = self.gather_from(x, graphs)
-        return self.read(self.read_keys(x, key), latents, graphs)
+        """The output at flat nodes [N, C] of checked graphs."""
+        key, latents = self.encode(x, graphs)
+        return self.decode_nodes(self.decode_keys(x, key), latents, graphs)
 
-    def gather_from(self, x: Tensor, graphs: Graphs) -> tuple[Tensor, Latents]:
-        """Keys [N, H, D] of nodes [N, C], and the latents that gather from these."""
+    def encode(self, x: Tensor, graphs: Graphs) -> tuple[Tensor, Latents]:
+        """Keys [N, H, D] and latents of flat nodes [N, C]."""
         key, value = self.keys(x), self.values(x)
-        return key, self.gather(self.latent_queries(x, graphs), key, value, graphs)
+        query = self.latent_queries(x, graphs).to(key.dtype)
+        return key, self.latents(query, self._encode(query, key, value, graphs, self.scale))
 
     def keys(self, x: Tensor) -> Tensor:
         """Keys [N, H, D] of nodes [N, C]."""
         key = self.key(x)
-        # Autocast gives norms in float32, projections in half.
+        # Under autocast norms are in float32, projections in half precision.
         return self.key_norm(self._split(key)).to(key.dtype)
 
     def values(self, x: Tensor) -> Tensor:
         """Values [N, H, D] of nodes [N, C]."""
         return self._split(self.value(x))
 
-    def read_keys(self, x: Tensor, key: Tensor) -> Tensor:
-        """What nodes [N, C] with keys [N, H, D] read with, [N, H, D]."""
+    def decode_keys(self, x: Tensor, key: Tensor) -> Tensor:
+        """Keys [N, H, D] for the decode of nodes [N, C] with these encode keys."""
         return key if self.decode == "shared" else self._split(self.read_query(x))
 
     def latent_queries(self, x: Tensor, graphs: Graphs) -> Tensor:
-        """Queries [B, H, M, D] that gather from the nodes."""
+        """Latent queries [B, H, M, D] of the encode."""
         if self.queries == "fixed":
             return self.fixed_queries(graphs)
         return self.combine_queries(self._encode(*self._seeds(x, graphs)))
 
     def fixed_queries(self, graphs: Graphs) -> Tensor:
-        """The learned queries, [B, H, M, D]."""
+        """Learned latent queries [B, H, M, D]."""
         return self._shared(self.query_norm(self.latent_query), graphs)
 
     def combine_queries(self, seeds: Tensor) -> Tensor:
-        """Synthesized queries from what the seed queries gathered, [B, H, M, D]."""
+        """Synthesized latent queries [B, H, M, D] from the latents of the seed queries."""
         fixed = rms_norm(self.latent_query, self.latent_query.shape[-1:])
         return fixed + self.gate.sigmoid()[:, None, None] * seeds
 
-    def seed_part(self, x: Tensor, graphs: Graphs) -> tuple[Tensor, Tensor]:
-        """What the seed queries gather from a part of the nodes, and log-sum-exps."""
-        return self._encode_part(*self._seeds(x, graphs))
+    def encode_seeds(self, x: Tensor, graphs: Graphs) -> tuple[Tensor, Tensor]:
+        """Latents of the seed queries from a part of the nodes, and their log-sum-exps."""
+        return self.encode_part(*self._seeds(x, graphs))
 
-    def gather(self, query: Tensor, key: Tensor, value: Tensor, graphs: Graphs) -> Latents:
-        """Latents that the queries gather from the nodes."""
-        query = query.to(key.dtype)
-        return self.latents(query, self._encode(query, key, value, graphs, self.scale))
-
-    def gather_part(
-        self, query: Tensor, key: Tensor, value: Tensor, graphs: Graphs
+    def encode_part(
+        self, query: Tensor, key: Tensor, value: Tensor, graphs: Graphs, scale: float
     ) -> tuple[Tensor, Tensor]:
-        """What the queries gather from a part of the nodes, and log-sum-exps."""
-        return self._encode_part(query.to(key.dtype), key, value, graphs, self.scale)
+        """Latent values from a part of the nodes, and their log-sum-exps."""
+        layout, log_weight, _ = graphs
+        return backends.encode(
+            query.to(key.dtype), key, value, layout, log_weight, scale=scale, backend=self.backend
+        )
 
-    def latents(self, query: Tensor, gathered: Tensor) -> Latents:
-        """What nodes read from, given what the queries gathered."""
-        return Latents(query if self.decode == "shared" else gathered, gathered)
+    def latents(self, query: Tensor, value: Tensor) -> Latents:
+        """Latents with the queries for the decode, given those of the encode."""
+        return Latents(query if self.decode == "shared" else value, value)
 
-    def read(self, read_keys: Tensor, latents: Latents, graphs: Graphs) -> Tensor:
-        """Output [N, C] of nodes with these read keys [N, H, D]."""
-        query = latents.query.to(read_keys.dtype)
+    def decode_nodes(self, key: Tensor, latents: Latents, graphs: Graphs) -> Tensor:
+        """Output [N, C] at nodes with these decode keys [N, H, D]."""
         mixed = backends.decode(
-            query, read_keys, latents.value, graphs.layout, scale=self.scale, backend=self.backend
+            latents.query.to(key.dtype),
+            key,
+            latents.value,
+            graphs.layout,
+            scale=self.scale,
+            backend=self.backend,
         )
         return self.out(mixed.flatten(-2))
 
@@ -271,22 +263,13 @@ class FLAREAttention(nn.Module):
         query = self._shared(rms_norm(self.seed_query, width), graphs).to(seed.dtype)
         return query, seed, seed, graphs, width[0] ** -0.5
 
-    def _encode_part(
-        self, query: Tensor, key: Tensor, value: Tensor, graphs: Graphs, scale: float
-    ) -> tuple[Tensor, Tensor]:
-        layout, log_weight, _ = graphs
-        return backends.encode(
-            query, key, value, layout, log_weight, scale=scale, backend=self.backend
-        )
-
     def _encode(
         self, query: Tensor, key: Tensor, value: Tensor, graphs: Graphs, scale: float
     ) -> Tensor:
-        if graphs.group is not None:
-            part = self._encode_part(query, key, value, graphs, scale)
-            return merge_over_group(*part, graphs.group)
-        layout, log_weight, _ = graphs
-        return backends.gather(
+        layout, log_weight, group = graphs
+        if group is not None:
+            return merge_over_group(*self.encode_part(query, key, value, graphs, scale), group)
+        return backends.encode_latents(
             query, key, value, layout, log_weight, scale=scale, backend=self.backend
         )
 

@@ -1,4 +1,4 @@
-"""One FLARE layer: global mixing and a pointwise network, each with a residual."""
+"""A FLARE layer: global mixing and a pointwise MLP, each with a residual."""
 
 from typing import Any
 
@@ -15,15 +15,14 @@ class FLAREBlock(nn.Module):
 
     Args:
         channels: Channels C.
-        ffn_layers: Residual hidden layers of the pointwise network; -1 for one Linear.
+        ffn_layers: Residual hidden layers of the MLP; -1 for one Linear.
         ffn_ratio: Width of those hidden layers over C.
-        norm: ``"layer"`` or ``"rms"``; normalises each node, not the graph.
+        norm: Normalisation of each node, ``"layer"`` or ``"rms"``.
         act: Activation, see :class:`ResidualMLP`.
-        attention: Further options of :class:`FLAREAttention` (heads, num_latents, ...).
+        attention: Other options of :class:`FLAREAttention` (heads, num_latents, ...).
 
     Shapes:
-        As :class:`FLAREAttention`, but masked rows of the output hold what the pointwise network
-        makes of their input, and mean nothing.
+        As :class:`FLAREAttention`, but masked rows of the output are undefined.
     """
 
     def __init__(
@@ -54,13 +53,13 @@ class FLAREBlock(nn.Module):
         return self.feed_forward(x + self.attention(self.norm1(x), batch, **graphs))
 
     def mix(self, x: Tensor, graphs: Graphs) -> Tensor:
-        """The layer on flat nodes [N, C] of graphs that were checked before."""
+        """The output at flat nodes [N, C] of checked graphs."""
         return self.feed_forward(x + self.attention.mix(self.norm1(x), graphs))
 
-    def update(self, x: Tensor, read_keys: Tensor, latents: Latents, graphs: Graphs) -> Tensor:
-        """The layer on nodes that read from given latents with these keys [N, H, D]."""
-        return self.feed_forward(x + self.attention.read(read_keys, latents, graphs))
+    def update(self, x: Tensor, decode_keys: Tensor, latents: Latents, graphs: Graphs) -> Tensor:
+        """The output at nodes [N, C] with given latents and decode keys [N, H, D]."""
+        return self.feed_forward(x + self.attention.decode_nodes(decode_keys, latents, graphs))
 
     def feed_forward(self, x: Tensor) -> Tensor:
-        """The pointwise half."""
+        """x + MLP(Norm(x))."""
         return x + self.mlp(self.norm2(x))

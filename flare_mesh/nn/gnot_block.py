@@ -1,8 +1,9 @@
-"""One layer of GNOT."""
+"""A layer of GNOT."""
 
 from torch import Tensor, nn
 
 from flare_mesh.nn.graph_products import GraphProducts
+from flare_mesh.nn.init import init_linear
 from flare_mesh.nn.linear_attention import NormalizedLinearAttention
 from flare_mesh.nn.option_checks import hidden_width
 from flare_mesh.nn.resolver import build_activation
@@ -18,7 +19,7 @@ class GNOTBlock(nn.Module):
         x &\leftarrow x + \mathrm{Self}(\mathrm{Norm}(x)), &
         x &\leftarrow x + \mathrm{Norm}(\mathrm{Experts}_2(x, g))
 
-    with the gates :math:`g = \mathrm{softmax}(\mathrm{MLP}(pos))` of both.
+    Both expert layers have the gates :math:`g = \mathrm{softmax}(\mathrm{MLP}(pos))`.
 
     Args:
         channels: Channels C.
@@ -46,7 +47,7 @@ class GNOTBlock(nn.Module):
         act: str = "gelu",
     ) -> None:
         super().__init__()
-        c, width = channels, hidden_width(type(self).__name__, channels, mlp_ratio)
+        c, width = channels, hidden_width(self, channels, mlp_ratio)
         self.query_norm, self.input_norm = nn.LayerNorm(c), nn.LayerNorm(c)
         self.cross = NormalizedLinearAttention(c, heads)
         self.experts1 = SoftExperts(c, width, num_experts, act=act)
@@ -66,10 +67,7 @@ class GNOTBlock(nn.Module):
 
     def reset_parameters(self) -> None:
         """Linear weights from N(0, 0.02), biases zero."""
-        for layer in self.gates:
-            if isinstance(layer, nn.Linear):
-                nn.init.normal_(layer.weight, std=0.02)
-                nn.init.zeros_(layer.bias)
+        init_linear(self.gates)
         for module in self.children():
             if module is not self.gates:
                 module.reset_parameters()  # pyright: ignore[reportCallIssue]

@@ -1,4 +1,4 @@
-"""Matrix products of the nodes of each graph."""
+"""Sums over the nodes of each graph, as batched matrix products."""
 
 import torch
 from torch import Tensor
@@ -7,11 +7,11 @@ from flare_mesh.ops.layout import Layout
 
 
 class GraphProducts:
-    """Sums over a graph's nodes, and reads from them, as few batched matrix products.
+    """Matrix products of the nodes of each graph, as few batched ones.
 
-    The nodes of a ragged batch are laid out in blocks of equal length, each of one graph and
-    filled up with zeros: at most a quarter more rows than nodes, about five blocks a graph, and
-    no size is read back from the device. Graphs of equal size need no blocks.
+    The nodes of a ragged batch are copied into blocks of equal length, each of one graph and
+    padded with zeros: at most a quarter more rows than nodes, about five blocks a graph, and
+    no size is read from the device. Graphs of equal size need no copy.
 
     Args:
         layout: Offsets of the graphs.
@@ -26,7 +26,7 @@ class GraphProducts:
             return
         ptr = layout.ptr
         self.length = length = max(1, -(-nodes // (4 * max(graphs, 1))))
-        # No ragged batch has more blocks; those left over hold zeros, for the last graph.
+        # An upper bound for any ragged batch; unused blocks hold zeros and count to the last graph.
         self.num_blocks = (nodes + graphs * (length - 1)) // length
         blocks = (ptr.diff() + length - 1) // length
         end = blocks.cumsum(0)
@@ -52,29 +52,29 @@ class GraphProducts:
         sums = products.new_zeros(self.num_graphs, *products.shape[1:])
         return sums.index_add(0, self.graph, products)
 
-    def read(self, left: Tensor, of_graph: Tensor) -> Tensor:
-        r"""The rows :math:`l_n^T A_{g(n)}`.
+    def multiply(self, left: Tensor, matrices: Tensor) -> Tensor:
+        r"""The rows :math:`l_n^T A_{g(n)}`, each with the matrix of the node's graph.
 
         Args:
             left: [N, H, D].
-            of_graph: Matrices A [B, H, D, E].
+            matrices: A [B, H, D, E].
 
         Returns:
             [N, H, E].
         """
         if self.slot is not None:
-            of_graph = of_graph.index_select(0, self.graph)
-        return self._rows((self._blocks(left) @ of_graph).transpose(1, 2))
+            matrices = matrices.index_select(0, self.graph)
+        return self._rows((self._blocks(left) @ matrices).transpose(1, 2))
 
-    def largest(self, values: Tensor) -> Tensor:
-        """The largest values [N, H] among the nodes of each node's graph, without gradient."""
+    def maxima(self, values: Tensor) -> Tensor:
+        """Maxima of the values [N, H] over each graph, at each of its nodes; without gradient."""
         if values.shape[0] == 0:
             return values.detach()
         blocks = self._blocks(values.detach()[..., None], -torch.inf).amax(2)[..., 0]  # [K, H]
         if self.slot is not None:
             index = self.graph[:, None].expand_as(blocks)
-            found = blocks.new_full((self.num_graphs, blocks.shape[1]), -torch.inf)
-            blocks = found.scatter_reduce(0, index, blocks, "amax")[self.graph]
+            maxima = blocks.new_full((self.num_graphs, blocks.shape[1]), -torch.inf)
+            blocks = maxima.scatter_reduce(0, index, blocks, "amax")[self.graph]
         return self._rows(blocks[:, None].expand(-1, self.length, -1))
 
     def _blocks(self, rows: Tensor, fill: float = 0.0) -> Tensor:

@@ -71,7 +71,7 @@ def graphs_of(
 
 
 def _layout_of_batch(batch: Tensor, nodes: Tensor, batch_size: int | None) -> Layout:
-    """Layout of a PyG batch vector [N]; values are read at once, each read waits for the device."""
+    """Layout of a PyG batch vector [N]; read at once, as each read is a wait for the device."""
     if batch.shape != nodes.shape[:1] or batch.is_floating_point():
         raise ValueError(
             f"expected 'batch' to be integers of shape [{len(nodes)}] "

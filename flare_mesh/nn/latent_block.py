@@ -1,8 +1,9 @@
-"""One transformer layer on latents."""
+"""A transformer layer on latents."""
 
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from flare_mesh.nn.init import init_linear
 from flare_mesh.nn.option_checks import check_heads, hidden_width
 from flare_mesh.nn.residual_mlp import ResidualMLP
 
@@ -13,7 +14,7 @@ class LatentBlock(nn.Module):
     Args:
         channels: Channels C.
         heads: Attention heads; divides ``channels``.
-        mlp_ratio: Width of the pointwise network's hidden layer over C.
+        mlp_ratio: Width of the MLP's hidden layer over C.
         bias: Whether queries, keys and values have biases.
         act: Activation, see :class:`ResidualMLP`.
 
@@ -34,24 +35,20 @@ class LatentBlock(nn.Module):
         act: str = "gelu",
     ) -> None:
         super().__init__()
-        c, name = channels, type(self).__name__
-        check_heads(name, c, heads)
+        c = channels
+        check_heads(self, c, heads)
         self.heads = heads
         self.norm1 = nn.LayerNorm(c)
         self.query_key_value = nn.Linear(c, 3 * c, bias=bias)
         self.out = nn.Linear(c, c)
         self.norm2 = nn.LayerNorm(c)
-        self.mlp = ResidualMLP(c, hidden_width(name, c, mlp_ratio), c, 0, act=act)
+        self.mlp = ResidualMLP(c, hidden_width(self, c, mlp_ratio), c, 0, act=act)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Linear weights from N(0, 0.02), biases zero."""
-        for module in (self.norm1, self.norm2, self.mlp):
-            module.reset_parameters()
-        for linear in (self.query_key_value, self.out):
-            nn.init.normal_(linear.weight, std=0.02)
-            if linear.bias is not None:
-                nn.init.zeros_(linear.bias)
+        for module in (self.norm1, self.norm2, self.mlp, self.query_key_value, self.out):
+            init_linear(module)
 
     def forward(self, x: Tensor) -> Tensor:
         qkv = self.query_key_value(self.norm1(x)).unflatten(-1, (3, self.heads, -1))

@@ -4,19 +4,20 @@ import torch
 from torch import Tensor, nn
 
 from flare_mesh.nn.graph_products import GraphProducts
+from flare_mesh.nn.init import init_linear
 from flare_mesh.nn.option_checks import check_heads
 from flare_mesh.ops.precision import wide
 
 
 class NormalizedLinearAttention(nn.Module):
-    r"""Attention without scores between nodes, at cost O(N C D) (GNOT, arXiv 2302.14376).
+    r"""Attention without scores between pairs of nodes, in O(N C D) (GNOT, arXiv 2302.14376).
 
     .. math::
         \tilde q = \mathrm{softmax}_D(W_q x), \quad \tilde k = \mathrm{softmax}_D(W_k y), \qquad
         z_i = \tilde q_i + \frac{\sum_j w_j (\tilde q_i \cdot \tilde k_j)\, v_j}
                                 {\sum_j w_j\, \tilde q_i \cdot \tilde k_j}
 
-    in each head, and a Linear layer; the sums go over the nodes j of i's graph.
+    in each head, followed by a Linear; the sums are over the nodes j of the graph of node i.
 
     Args:
         channels: Channels C.
@@ -31,7 +32,7 @@ class NormalizedLinearAttention(nn.Module):
 
     def __init__(self, channels: int, heads: int = 8) -> None:
         super().__init__()
-        check_heads(type(self).__name__, channels, heads)
+        check_heads(self, channels, heads)
         self.heads = heads
         self.query = nn.Linear(channels, channels)
         self.key = nn.Linear(channels, channels)
@@ -41,16 +42,14 @@ class NormalizedLinearAttention(nn.Module):
 
     def reset_parameters(self) -> None:
         """Weights from N(0, 0.02), biases zero."""
-        for linear in (self.query, self.key, self.value, self.out):
-            nn.init.normal_(linear.weight, std=0.02)
-            nn.init.zeros_(linear.bias)
+        init_linear(self)
 
     def forward(
         self, x: Tensor, y: Tensor, products: GraphProducts, weight: Tensor | None = None
     ) -> Tensor:
         query, key, value = (
-            layer(of).unflatten(-1, (self.heads, -1))
-            for layer, of in ((self.query, x), (self.key, y), (self.value, y))
+            layer(t).unflatten(-1, (self.heads, -1))
+            for layer, t in ((self.query, x), (self.key, y), (self.value, y))
         )
         # Sums over many nodes leave the range of half precision.
         with torch.autocast(x.device.type, enabled=False):
@@ -59,7 +58,7 @@ class NormalizedLinearAttention(nn.Module):
                 k = k * weight.to(k.dtype)[:, None, None]
             v = wide(value)
             sums = products.sums(k, torch.cat([v, torch.ones_like(v[..., :1])], dim=-1))
-            read = products.read(q, sums)
+            read = products.multiply(q, sums)
             mixed = q + read[..., :-1] / read[..., -1:]
         return self.out(mixed.flatten(-2).to(value.dtype))
 

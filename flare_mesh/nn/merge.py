@@ -1,4 +1,4 @@
-"""Merging of encodings over the processes that share a mesh."""
+"""Merging of latents over the processes that share a mesh."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ class _Merge(torch.autograd.Function):
     def forward(ctx: Any, latent: Tensor, logsumexp: Tensor, group: Any) -> Tensor:
         top = logsumexp.clone()
         dist.all_reduce(top, dist.ReduceOp.MAX, group)
-        # Where all parts are empty, -inf - (-inf) must give the share 0 and not NaN.
+        # Where all parts are empty, -inf - (-inf) must give a share of 0 and not NaN.
         share = (logsumexp - top.masked_fill(top == -torch.inf, 0.0)).exp().unsqueeze(-1)
         packed = torch.cat([share * latent, share], dim=-1)
         dist.all_reduce(packed, dist.ReduceOp.SUM, group)
@@ -28,7 +28,7 @@ class _Merge(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
         latent, share, merged = ctx.saved_tensors
-        # The nodes of every process have read the merged latents.
+        # The outputs of all processes depend on the merged latents.
         grad = grads[0].contiguous().clone()
         dist.all_reduce(grad, dist.ReduceOp.SUM, ctx.group)
         grad_logsumexp = (share * grad * (latent - merged)).sum(-1)
@@ -36,13 +36,13 @@ class _Merge(torch.autograd.Function):
 
 
 def merge_over_group(latent: Tensor, logsumexp: Tensor, group: Any) -> Tensor:
-    r"""Latents of whole graphs from those of the parts that the processes of a group hold.
+    r"""Latents of whole graphs from the latents of their parts on the processes of a group.
 
     .. math::
         Z = \sum_r e^{L_r - L} Z_r, \qquad L = \mathrm{logsumexp}_r L_r
 
-    Two all-reduces, of B H M maxima and of B H M (D + 1) sums, and one of B H M D in the
-    backward, whatever the number of nodes. A process without nodes takes part with L = -inf.
+    Two all-reduces, of B H M maxima and of B H M (D + 1) sums, and one of B H M D numbers in the
+    backward, whatever the number of nodes. A process without nodes passes L = -inf.
 
     Args:
         latent: Z_r [B, H, M, D] of this process's nodes.
@@ -51,6 +51,6 @@ def merge_over_group(latent: Tensor, logsumexp: Tensor, group: Any) -> Tensor:
 
     Returns:
         Z [B, H, M, D], the same on all processes of the group. Its gradient is exact for the sum
-        of the losses of all processes.
+        of the processes' losses.
     """
     return _Merge.apply(latent, logsumexp, group)

@@ -1,8 +1,9 @@
-"""A layer of a pre-norm transformer around any mixing of the nodes."""
+"""A pre-norm transformer layer around any mixing of the nodes."""
 
 from torch import Tensor, nn
 
 from flare_mesh.nn.graphs import Graphs
+from flare_mesh.nn.option_checks import hidden_width
 from flare_mesh.nn.resolver import build_norm
 
 
@@ -11,7 +12,7 @@ class MixingBlock(nn.Module):
 
     Args:
         channels: Channels C.
-        attention: Takes nodes [N, C] and a their :class:`~flare_mesh.nn.graphs.Graphs`.
+        attention: Module called with nodes [N, C] and their :class:`~flare_mesh.nn.graphs.Graphs`.
         mlp_ratio: Width of the hidden layer over C.
         norm: ``"layer"`` or ``"rms"``.
 
@@ -26,11 +27,7 @@ class MixingBlock(nn.Module):
         self, channels: int, attention: nn.Module, *, mlp_ratio: float, norm: str = "layer"
     ) -> None:
         super().__init__()
-        hidden = int(channels * mlp_ratio)
-        if hidden < 1:
-            raise ValueError(
-                f"MixingBlock: expected 'mlp_ratio' of at least 1 / {channels} (got {mlp_ratio})"
-            )
+        hidden = hidden_width(self, channels, mlp_ratio)
         self.norm1 = build_norm(norm, channels)
         self.attention = attention
         self.norm2 = build_norm(norm, channels)

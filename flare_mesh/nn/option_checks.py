@@ -1,31 +1,53 @@
-"""Checks of sizes that several layers and models have in common."""
+"""Checks of the options of layers and models; ``owner`` is the object that is being built."""
+
+import math
+from collections.abc import Sequence
 
 
-def check_heads(owner: str, channels: int, heads: int) -> None:
-    """Raises a ValueError unless the channels can be dealt out to the heads."""
+def check_at_least(owner: object, least: int, **sizes: int) -> None:
+    """Raise a ValueError that names the first size below ``least``."""
+    for name, size in sizes.items():
+        if size < least:
+            raise ValueError(f"{_name(owner)}: expected '{name}' >= {least} (got {size})")
+
+
+def check_positive(owner: object, **lengths: float) -> None:
+    """Raise a ValueError that names the first length that is not positive and finite."""
+    for name, length in lengths.items():
+        if not 0 < length < math.inf:
+            raise ValueError(f"{_name(owner)}: expected '{name}' to be positive (got {length})")
+
+
+def check_choice(owner: object, choices: Sequence[str], **options: str) -> None:
+    """Raise a ValueError that names the first option that is none of the choices."""
+    for name, option in options.items():
+        if option not in choices:
+            raise ValueError(
+                f"{_name(owner)}: unknown {name} '{option}'; choose from {list(choices)}"
+            )
+
+
+def check_heads(owner: object, channels: int, heads: int, name: str = "channels") -> None:
+    """Raise a ValueError unless the channels are divisible by the heads."""
     if heads < 1 or channels % heads:
         raise ValueError(
-            f"{owner}: expected 'channels' divisible by 'heads' "
+            f"{_name(owner)}: expected '{name}' divisible by 'heads' "
             f"(got {channels} channels, {heads} heads)"
         )
 
 
-def check_at_least(owner: str, least: int, **sizes: int) -> None:
-    """Raises a ValueError that names the first size below ``least``."""
-    for name, size in sizes.items():
-        if size < least:
-            raise ValueError(f"{owner}: expected '{name}' >= {least} (got {size})")
-
-
-def hidden_width(owner: str, channels: int, ratio: float) -> int:
-    """Hidden channels of a network ``mlp_ratio`` times as wide as its input.
+def hidden_width(owner: object, channels: int, ratio: float) -> int:
+    """Width of a hidden layer ``mlp_ratio`` times as wide as the input.
 
     Raises:
-        ValueError: If no channel would be left.
+        ValueError: If it would have no channel.
     """
     if (width := int(channels * ratio)) < 1:
         raise ValueError(
-            f"{owner}: expected 'mlp_ratio' to leave at least one hidden channel "
-            f"(got {ratio} with {channels} channels)"
+            f"{_name(owner)}: expected 'mlp_ratio' of at least 1 / {channels} (got {ratio})"
         )
     return width
+
+
+def _name(owner: object) -> str:
+    return type(owner).__name__

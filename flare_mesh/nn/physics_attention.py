@@ -1,4 +1,4 @@
-"""Transolver's mixing layer."""
+"""The mixing layer of Transolver."""
 
 import torch
 from torch import Tensor, nn
@@ -9,8 +9,8 @@ from flare_mesh.nn.slice_attention import SliceAttention
 class PhysicsAttention(SliceAttention):
     """Physics-Attention for irregular meshes (Transolver, arXiv 2402.02366).
 
-    Values are a projection of their own; each head has one learned temperature, at first 0.5 and
-    unbounded, as in the authors' code for irregular meshes (for grids it is clamped there).
+    The values are a second projection. Each head has one learned temperature, initially 0.5 and
+    unbounded, as in the authors' code for irregular meshes (for grids they clamp it).
     """
 
     def __init__(self, channels: int, heads: int, num_slices: int) -> None:
@@ -20,7 +20,7 @@ class PhysicsAttention(SliceAttention):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """The temperatures; the linear layers are drawn by the model."""
+        """Set the temperatures; the model draws the linear layers."""
         nn.init.constant_(self.temperature, 0.5)
 
     def node_values(self, x: Tensor, projected: Tensor) -> Tensor:

@@ -4,6 +4,8 @@ from typing import TypeGuard
 
 from torch import Tensor, nn
 
+from flare_mesh.nn.init import init_linear
+from flare_mesh.nn.option_checks import check_at_least
 from flare_mesh.nn.resolver import build_activation
 from flare_mesh.ops.gelu import linear_gelu_residual
 
@@ -27,8 +29,8 @@ class ResidualMLP(nn.Module):
         hidden_channels: Channels of the hidden layers.
         out_channels: Output channels.
         num_layers: Number n of residual hidden layers, or -1.
-        input_residual: Adds the bracketed x where ``in_channels == hidden_channels``.
-        output_residual: Adds the bracketed h where ``hidden_channels == out_channels``.
+        input_residual: Whether to add the bracketed x, if ``in_channels == hidden_channels``.
+        output_residual: Whether to add the bracketed h, if ``hidden_channels == out_channels``.
         act: ``"gelu"`` (tanh form, the paper's), ``"silu"``, ``"relu"`` or ``"tanh"``.
 
     Shapes:
@@ -47,8 +49,7 @@ class ResidualMLP(nn.Module):
         act: str = "gelu",
     ) -> None:
         super().__init__()
-        if num_layers < -1:
-            raise ValueError(f"ResidualMLP: expected 'num_layers' >= -1 (got {num_layers})")
+        check_at_least(self, -1, num_layers=num_layers)
         if num_layers == -1:
             sizes = [(in_channels, out_channels)]
             self.input_residual = False
@@ -67,15 +68,12 @@ class ResidualMLP(nn.Module):
 
     def reset_parameters(self) -> None:
         """Weights from N(0, 0.02), biases zero, as in the paper's code."""
-        for layer in self.layers:
-            assert isinstance(layer, nn.Linear)
-            nn.init.normal_(layer.weight, std=0.02)
-            nn.init.zeros_(layer.bias)
+        init_linear(self.layers)
 
     def forward(self, x: Tensor) -> Tensor:
         for i, layer in enumerate(self.layers[:-1]):
             residual = i or self.input_residual
-            # Only what is surely a plain layer: hooks and layers put in its place must be called.
+            # Hooks, and layers that replace a Linear, must be called.
             if residual and isinstance(self.act, nn.GELU) and _is_plain_linear(layer):
                 x = linear_gelu_residual(x, layer.weight, layer.bias)
             else:

@@ -6,14 +6,14 @@ from torch import Tensor, nn
 
 
 class RMSNorm(nn.RMSNorm):
-    """torch's, which under autocast computes in float32 as LayerNorm does."""
+    """torch's RMSNorm, but in float32 under autocast, as LayerNorm is."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x if self.weight is None else x.to(self.weight.dtype))
 
 
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "gelu": lambda: nn.GELU(approximate="tanh"),  # the form of the paper's code
+    "gelu": lambda: nn.GELU(approximate="tanh"),  # as in FLARE's code
     "silu": nn.SiLU,
     "relu": nn.ReLU,
     "tanh": nn.Tanh,
@@ -28,10 +28,10 @@ def _choose(kind: str, name: str, choices: dict):
 
 
 def build_activation(name: str) -> nn.Module:
-    """The activation called ``"gelu"`` (tanh form), ``"silu"``, ``"relu"`` or ``"tanh"``."""
+    """Activation by name: ``"gelu"`` (tanh form), ``"silu"``, ``"relu"`` or ``"tanh"``."""
     return _choose("activation", name, _ACTIVATIONS)()
 
 
 def build_norm(name: str, channels: int) -> nn.Module:
-    """The normalisation of each node called ``"layer"`` (LayerNorm) or ``"rms"`` (RMSNorm)."""
+    """Normalisation of each node by name: ``"layer"`` (LayerNorm) or ``"rms"`` (RMSNorm)."""
     return _choose("norm", name, _NORMS)(channels)

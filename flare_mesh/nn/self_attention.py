@@ -4,16 +4,17 @@ import torch
 from torch import Tensor, nn
 
 from flare_mesh.nn.graphs import Graphs
+from flare_mesh.nn.option_checks import check_heads
 from flare_mesh.ops.sdpa import biased_attention
 
 
 class SelfAttention(nn.Module):
-    r"""Each node attends to all nodes of its graph, at cost O(N^2 C) (arXiv 1706.03762).
+    r"""Attention of each node to all nodes of its graph, at cost O(N^2 C) (arXiv 1706.03762).
 
     .. math::
         Y = \mathrm{softmax}_N(Q K^T / \sqrt D + \log w)\, V
 
-    in each head, and a Linear after it; Q, K, V are linear in x. The node weights w make the sum
+    in each head, followed by a Linear; Q, K, V are linear in x. The node weights w make the sum
     over the nodes a quadrature.
 
     Args:
@@ -29,11 +30,7 @@ class SelfAttention(nn.Module):
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
-        if heads < 1 or channels % heads:
-            raise ValueError(
-                f"SelfAttention: expected 'channels' divisible by 'heads' "
-                f"(got {channels} channels, {heads} heads)"
-            )
+        check_heads(self, channels, heads)
         self.heads = heads
         self.project = nn.Linear(channels, 3 * channels)
         self.out = nn.Linear(channels, channels)
@@ -44,9 +41,9 @@ class SelfAttention(nn.Module):
         return self.out(packing.map(self._attend, *projected, log_weight=log_weight).flatten(-2))
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
-        """[B, L, H, D] of all."""
+        """Attention within each graph, [B, L, H, D] in and out."""
         q, k, v = (t.transpose(1, 2) for t in (query, key, value))
-        # Autocast would round the logarithms of weights to half precision.
+        # Autocast would round log weights to half precision.
         with torch.autocast(query.device.type, enabled=False):
             mixed = biased_attention(q, k, v, bias, q.shape[-1] ** -0.5)
         return mixed.transpose(1, 2).to(value.dtype)

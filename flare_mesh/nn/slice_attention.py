@@ -1,4 +1,4 @@
-"""Attention among slices, to which the nodes of a graph belong by learned shares."""
+"""Attention among slices: soft clusters of the nodes of a graph."""
 
 from abc import ABC, abstractmethod
 
@@ -7,14 +7,15 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, scaled_dot_product_attention
 
 from flare_mesh.nn.graphs import Graphs
+from flare_mesh.nn.option_checks import check_at_least, check_heads
 from flare_mesh.ops.packing import MASKED
 from flare_mesh.ops.precision import wide
 
-_EPSILON = 1e-5  # of the authors' code: keeps slices without members finite
+_EPSILON = 1e-5  # as in the authors' code: a slice without nodes stays finite
 
 
 class SliceAttention(nn.Module, ABC):
-    r"""Nodes are averaged into G slices, which attend to each other and are spread again.
+    r"""Average the nodes into G slices, mix the slices by attention, and spread them to the nodes.
 
     In each head, with :math:`p_n` the projected input of a node and :math:`v_n` its value,
 
@@ -23,10 +24,10 @@ class SliceAttention(nn.Module, ABC):
         z_g = \frac{\sum_n w_n S_{ng} v_n}{\sum_n w_n S_{ng} + 10^{-5}}, \quad
         y_n = \sum_g S_{ng}\, \mathrm{softmax}(Q K^T / \sqrt D)\, V
 
-    where Q, K, V are linear in z. The linear projection, the slices' queries, keys and values, and
-    their Linear layers are shared by the heads. The node weights w have the mean 1 in each graph:
-    only their ratios matter, and 1 is the paper's average. A subclass says what are
-    v, the temperature :math:`\tau` and the noise :math:`\gamma`.
+    where Q, K, V are linear in z. The heads share :math:`W_s, b_s` and the linear maps to Q, K and
+    V. The node weights w are scaled to the mean 1 in each graph: only their ratios matter, and
+    equal ones give the paper's average. A subclass defines v, the temperature :math:`\tau` and the
+    noise :math:`\gamma`.
 
     Args:
         channels: Channels C.
@@ -42,14 +43,8 @@ class SliceAttention(nn.Module, ABC):
 
     def __init__(self, channels: int, heads: int, num_slices: int) -> None:
         super().__init__()
-        name = type(self).__name__
-        if heads < 1 or channels % heads:
-            raise ValueError(
-                f"{name}: expected 'channels' divisible by 'heads' "
-                f"(got {channels} channels, {heads} heads)"
-            )
-        if num_slices < 1:
-            raise ValueError(f"{name}: expected 'num_slices' >= 1 (got {num_slices})")
+        check_heads(self, channels, heads)
+        check_at_least(self, 1, num_slices=num_slices)
         width = channels // heads
         self.heads = heads
         self.project = nn.Linear(channels, channels)
@@ -61,18 +56,18 @@ class SliceAttention(nn.Module, ABC):
 
     @abstractmethod
     def reset_parameters(self) -> None:
-        """Draws what is not of a linear layer; those are drawn by the model."""
+        """Set the parameters beside the linear layers, which the model draws."""
 
     @abstractmethod
     def node_values(self, x: Tensor, projected: Tensor) -> Tensor:
-        """v [N, C] of nodes with input and projection [N, C]."""
+        """Values v [N, C] of nodes, from their input and its projection [N, C]."""
 
     @abstractmethod
     def temperatures(self, projected: Tensor) -> Tensor:
-        """Temperatures [H, 1, 1] or [B, H, L, 1] of packed nodes [B, H, L, D]."""
+        """Temperatures [H, 1, 1] or [B, H, L, 1], from projected nodes [B, H, L, D]."""
 
     def noise(self, scores: Tensor) -> Tensor | None:
-        """Noise of the shape of the scores, or None."""
+        """Noise to add to the scores, or None."""
         return None
 
     def forward(self, x: Tensor, graphs: Graphs) -> Tensor:
@@ -83,7 +78,7 @@ class SliceAttention(nn.Module, ABC):
         return self.out(packing.map(self._mix, *nodes, log_weight=log_weight).flatten(-2))
 
     def _mix(self, projected: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
-        """[B, L, H, D] of all."""
+        """Attention within each graph, [B, L, H, D] in and out."""
         dtype = values.dtype
         projected, values = projected.transpose(1, 2), values.transpose(1, 2)
         temperatures = wide(self.temperatures(projected))
@@ -91,7 +86,7 @@ class SliceAttention(nn.Module, ABC):
         with torch.autocast(values.device.type, enabled=False):
             projected, values = wide(projected), wide(values)
             shares = self._shares(projected, temperatures)
-            # A last channel of ones: the sum of the shares is one more sum over the nodes.
+            # A last channel of ones: the sums of the shares come from the same product.
             summands = torch.cat([values, torch.ones_like(values[..., :1])], dim=-1)
             if bias is not None:
                 summands = summands * _weights(bias)[:, None, :, None].to(summands.dtype)
@@ -103,7 +98,7 @@ class SliceAttention(nn.Module, ABC):
             return (shares @ wide(mixed)).transpose(1, 2).to(dtype)
 
     def _shares(self, projected: Tensor, temperatures: Tensor) -> Tensor:
-        """S [B, H, L, G], with the temperature on the narrow side of the product."""
+        """Shares S [B, H, L, G]; the temperature divides the inputs, which have fewer channels."""
         inputs = torch.cat([projected, torch.ones_like(projected[..., :1])], dim=-1)
         weight = torch.cat([self.slices.weight, self.slices.bias[:, None]], dim=1)
         scores = linear(inputs / temperatures, weight.to(inputs.dtype))

@@ -1,10 +1,11 @@
-"""Several pointwise networks, mixed by weights of each node."""
+"""A soft mixture of pointwise networks."""
 
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from flare_mesh.nn.init import init_linear
 from flare_mesh.nn.option_checks import check_at_least
 from flare_mesh.nn.resolver import build_activation
 
@@ -15,7 +16,7 @@ class SoftExperts(nn.Module):
     .. math::
         y = \sum_e g_e\, (V_e\, \sigma(W_e x + a_e) + b_e)
 
-    Both layers of all experts are one matrix product each: the gates act on the hidden channels.
+    Both layers of all experts are one matrix product each: the gates multiply the hidden channels.
 
     Args:
         channels: Channels C of input and output.
@@ -34,7 +35,7 @@ class SoftExperts(nn.Module):
         self, channels: int, hidden_channels: int, num_experts: int = 3, *, act: str = "gelu"
     ) -> None:
         super().__init__()
-        check_at_least(type(self).__name__, 1, num_experts=num_experts)
+        check_at_least(self, 1, num_experts=num_experts)
         self.num_experts = num_experts
         self.inner = nn.Linear(channels, num_experts * hidden_channels)
         self.act = build_activation(act)
@@ -44,9 +45,7 @@ class SoftExperts(nn.Module):
 
     def reset_parameters(self) -> None:
         """Weights from N(0, 0.02), biases zero."""
-        for linear in (self.inner, self.outer):
-            nn.init.normal_(linear.weight, std=0.02)
-        nn.init.zeros_(self.inner.bias)
+        init_linear(self)
         nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor, gates: Tensor) -> Tensor:

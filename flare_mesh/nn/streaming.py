@@ -1,6 +1,6 @@
-"""One FLARE block on nodes that are gone through in pieces: exact, with little memory."""
+"""One FLARE block evaluated in chunks of nodes: exact, with little memory."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -11,64 +11,67 @@ from flare_mesh.nn.graphs import Graphs
 from flare_mesh.nn.merge import merge_over_group
 from flare_mesh.ops.attention import flare_merge
 
+Chunk = tuple[slice, Graphs]
+"""A range of the nodes, and the parts of the graphs in it."""
 
-def pieces(nodes: int, size: int) -> Iterator[slice]:
-    """Slices of ``size`` nodes, the last maybe shorter; without nodes an empty one."""
+
+def chunk_ranges(nodes: int, size: int) -> Iterator[slice]:
+    """Ranges of ``size`` nodes, the last may be shorter; one empty range without nodes."""
     return (slice(start, min(start + size, nodes)) for start in range(0, max(nodes, 1), size))
 
 
-def _merged(
-    part: Callable[[slice], tuple[Tensor, Tensor]], nodes: int, size: int, graphs: Graphs
-) -> Tensor:
-    parts = map(part, pieces(nodes, size))
+def _merged(encode: Callable[[Chunk], tuple[Tensor, Tensor]], chunks: Sequence[Chunk]) -> Tensor:
+    parts = map(encode, chunks)
     latent, lse = next(parts)
     for more, more_lse in parts:
         latent, lse = flare_merge(torch.stack([latent, more]), torch.stack([lse, more_lse]))
-    return latent if graphs.group is None else merge_over_group(latent, lse, graphs.group)
+    group = chunks[0][1].group
+    return latent if group is None else merge_over_group(latent, lse, group)
 
 
-def gather_in_pieces(
-    block: FLAREBlock, h: Tensor, graphs: Graphs, size: int, kept: Tensor | None = None
+def encode_in_chunks(
+    block: FLAREBlock, h: Tensor, chunks: Sequence[Chunk], buffer: Tensor | None = None
 ) -> tuple[Latents, Tensor]:
-    """Latents of a block, and what the nodes read with, from the block's input.
+    """Latents of a block, and the decode keys of the nodes.
 
     Args:
         block: The block.
         h: Its input [N, C].
-        graphs: The graphs of the nodes.
-        size: Nodes of a piece.
-        kept: The read keys of the block before, whose memory is used again.
+        chunks: Chunks of the nodes.
+        buffer: Decode keys of the block before, which are overwritten.
 
     Returns:
-        The latents, and the read keys [N, H, D]: beside h the only memory that grows with N.
+        The latents, and the decode keys [N, H, D]: beside h the only memory that grows with N.
     """
-    attention, nodes = block.attention, len(h)
+    attention = block.attention
 
-    def seed_part(piece: slice) -> tuple[Tensor, Tensor]:
-        return attention.seed_part(block.norm1(h[piece]), graphs.chunk(piece))
+    def encode_seeds(chunk: Chunk) -> tuple[Tensor, Tensor]:
+        nodes, graphs = chunk
+        return attention.encode_seeds(block.norm1(h[nodes]), graphs)
 
     if attention.queries == "synthesized":
-        query = attention.combine_queries(_merged(seed_part, nodes, size, graphs))
+        query = attention.combine_queries(_merged(encode_seeds, chunks))
     else:
-        query = attention.fixed_queries(graphs)
+        query = attention.fixed_queries(chunks[0][1])
 
-    def part(piece: slice) -> tuple[Tensor, Tensor]:
-        nonlocal kept
-        x = block.norm1(h[piece])
+    def encode(chunk: Chunk) -> tuple[Tensor, Tensor]:
+        nonlocal buffer
+        nodes, graphs = chunk
+        x = block.norm1(h[nodes])
         key = attention.keys(x)
-        if kept is None:
-            kept = key.new_empty(nodes, *key.shape[1:])
-        kept[piece] = attention.read_keys(x, key)
-        return attention.gather_part(query, key, attention.values(x), graphs.chunk(piece))
+        if buffer is None:
+            buffer = key.new_empty(len(h), *key.shape[1:])
+        buffer[nodes] = attention.decode_keys(x, key)
+        return attention.encode_part(query, key, attention.values(x), graphs, attention.scale)
 
-    gathered = _merged(part, nodes, size, graphs)
-    assert kept is not None
-    return attention.latents(query, gathered), kept
+    encoded = _merged(encode, chunks)
+    assert buffer is not None
+    return attention.latents(query, encoded), buffer
 
 
-def update_in_pieces(
-    block: FLAREBlock, h: Tensor, kept: Tensor, latents: Latents, graphs: Graphs, size: int
+def update_in_chunks(
+    block: FLAREBlock, h: Tensor, decode_keys: Tensor, latents: Latents, chunks: Sequence[Chunk]
 ) -> None:
-    """Replaces the block's input h [N, C] by its output, piece by piece."""
-    for piece in pieces(len(h), size):
-        h[piece] = block.update(h[piece], kept[piece], latents, graphs.chunk(piece))
+    """Replace the block's input h [N, C] by its output."""
+    for nodes, graphs in chunks:
+        h[nodes] = block.update(h[nodes], decode_keys[nodes], latents, graphs)

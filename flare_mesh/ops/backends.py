@@ -92,7 +92,7 @@ def decode(
         return half(query, key, latent, layout, scale)
 
 
-def gather(
+def encode_latents(
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -102,11 +102,11 @@ def gather(
     scale: float = 1.0,
     backend: str = "auto",
 ) -> Tensor:
-    """The latents of :func:`encode` alone, which SDPA gives in one pass."""
+    """Latents of :func:`encode` without log-sum-exps, which SDPA gives in one pass."""
     backend = choose(backend, key)
     if backend == "sdpa":
         with torch.autocast(key.device.type, enabled=False):
-            return sdpa.gather(query, key, value, layout, log_weight, scale)
+            return sdpa.encode_latents(query, key, value, layout, log_weight, scale)
     return encode(query, key, value, layout, log_weight, scale=scale, backend=backend)[0]
 
 
@@ -121,5 +121,5 @@ def mix(
     backend: str = "auto",
 ) -> Tensor:
     """:func:`flare_mesh.flare_attention` on flat tensors, unchecked; query [B, H, M, D]."""
-    latent = gather(query, key, value, layout, log_weight, scale=scale, backend=backend)
+    latent = encode_latents(query, key, value, layout, log_weight, scale=scale, backend=backend)
     return decode(query, key, latent, layout, scale=scale, backend=backend)

@@ -29,7 +29,7 @@ def biased_attention(
     return scaled_dot_product_attention(query, key, value, attn_mask=attn_mask, scale=scale)
 
 
-def gather(
+def encode_latents(
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -37,7 +37,7 @@ def gather(
     log_weight: Tensor | None,
     scale: float,
 ) -> Tensor:
-    """The latents of :func:`encode`, in one pass."""
+    """Latents of :func:`encode`, in one pass."""
     packing = layout.packing
     if not packing.groups:  # no nodes, but gradients must pass: a process group waits for them
         zero = wide(query) * 0
@@ -80,7 +80,7 @@ def encode(
     scale: float,
 ) -> tuple[Tensor, Tensor]:
     """As the reference; log-sum-exps, which SDPA does not return, cost another pass."""
-    latent = gather(query, key, value, layout, log_weight, scale)
+    latent = encode_latents(query, key, value, layout, log_weight, scale)
     return latent, _log_sum_exp(query, key, layout, log_weight, scale)
 
 

@@ -1,4 +1,4 @@
-"""Point encoders: from coordinates and features of the nodes to their first codes."""
+"""Point encoders: embeddings of the nodes from their coordinates and features."""
 
 from typing import Any
 
@@ -25,13 +25,13 @@ def build_encoder(
     pos_dim: int,
     **options: Any,
 ) -> nn.Module:
-    """The encoder of that name; a module is returned as it is.
+    """Build the encoder of that name; return a module unchanged.
 
     Args:
         encoder: ``"mlp"``, ``"fourier"``, ``"graph"``, or a module with the interface of
             :class:`PointEncoder`.
         in_channels: Features of each node beside its coordinates; 0 for none.
-        hidden_channels: Channels of the code.
+        hidden_channels: Channels of the embeddings.
         pos_dim: Dimension of the coordinates.
         options: Keyword options of the named encoder.
 
@@ -41,8 +41,8 @@ def build_encoder(
     if isinstance(encoder, nn.Module):
         if options:
             raise ValueError(
-                f"build_encoder: options belong to an encoder chosen by name (got {list(options)} "
-                f"with a module of type {type(encoder).__name__})"
+                f"build_encoder: expected 'encoder_options' with the name of an encoder only (got "
+                f"{list(options)} with a module of type {type(encoder).__name__})"
             )
         return encoder
     if encoder not in _ENCODERS:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from flare_mesh.nn.encoders.point_encoder import PointEncoder
+from flare_mesh.nn.option_checks import check_at_least, check_positive
 from flare_mesh.nn.residual_mlp import ResidualMLP
 
 
@@ -16,19 +17,19 @@ class FourierEncoder(PointEncoder):
         \gamma(p) = [\cos(2 \pi B p), \sin(2 \pi B p)], \quad B_{ij} \sim N(0, \sigma^2), \qquad
         h = \mathrm{MLP}([p, x, \gamma(p)])
 
-    An MLP of plain coordinates learns fine detail late; these features set the length scale
-    that it sees from the start. The paper feeds :math:`\gamma` alone; here the coordinates stay
-    beside it, so that smooth trends need no low frequency.
+    An MLP of the coordinates alone learns fine detail late; :math:`\sigma` sets the length scale
+    that it resolves from the start. The paper's input is :math:`\gamma` alone; here it has the
+    coordinates too, so that smooth trends need no low frequency.
 
     Args:
         in_channels: Features of each node beside its coordinates; 0 for none.
-        hidden_channels: Channels of the code.
+        hidden_channels: Channels of the embeddings.
         pos_dim: Dimension of the coordinates.
         num_frequencies: Rows of B; each gives one cosine and one sine.
-        sigma: Standard deviation of B, in cycles per unit length of ``pos``: details of about
-            1 / sigma become visible. Too large a value fits noise between the nodes.
-        learned: Trains B (as Li et al. 2021, arXiv 2106.02795). Otherwise B stays as it was
-            drawn, and is saved as a buffer.
+        sigma: Standard deviation of B, in cycles per unit length of ``pos``: resolves details of
+            about 1 / sigma. Too large a value fits noise between the nodes.
+        learned: Whether to train B (as Li et al. 2021, arXiv 2106.02795). Otherwise B is a buffer
+            with the values that were drawn.
 
     Shapes:
         As :class:`PointEncoder`; ``ptr`` and ``edge_index`` are not used.
@@ -51,12 +52,8 @@ class FourierEncoder(PointEncoder):
         learned: bool = False,
     ) -> None:
         super().__init__(in_channels, hidden_channels, pos_dim)
-        if num_frequencies < 1:
-            raise ValueError(
-                f"FourierEncoder: expected 'num_frequencies' >= 1 (got {num_frequencies})"
-            )
-        if not 0 < sigma < math.inf:
-            raise ValueError(f"FourierEncoder: expected 'sigma' to be positive (got {sigma})")
+        check_at_least(self, 1, num_frequencies=num_frequencies)
+        check_positive(self, sigma=sigma)
         self.sigma = sigma
         frequencies = torch.empty(num_frequencies, pos_dim)
         if learned:
@@ -69,7 +66,7 @@ class FourierEncoder(PointEncoder):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draws the frequencies, fixed ones too, and the parameters anew."""
+        """Draw the frequencies, fixed ones too, and the parameters again."""
         nn.init.normal_(self.frequencies, std=self.sigma)
         self.mlp.reset_parameters()
 
@@ -82,7 +79,7 @@ class FourierEncoder(PointEncoder):
         edge_index: Tensor | None = None,
     ) -> Tensor:
         nodes = self._nodes(x, pos)
-        # In half precision, a phase of many turns keeps no digit of its fraction of a turn.
+        # In half precision, a phase of many periods has no digit left for the fraction of one.
         with torch.autocast(pos.device.type, enabled=False):
             phase = 2 * math.pi * pos @ self.frequencies.t()
         return self.mlp(torch.cat([nodes, phase.cos(), phase.sin()], dim=-1))

@@ -1,18 +1,17 @@
-"""An encoder that looks at each node's neighbours."""
-
-import math
+"""An encoder with message passing between neighbouring nodes."""
 
 import torch
 from torch import Tensor, nn
 
 from flare_mesh.nn.encoders.point_encoder import PointEncoder
+from flare_mesh.nn.option_checks import check_at_least, check_positive
 from flare_mesh.nn.residual_mlp import ResidualMLP
 from flare_mesh.ops.checks import check_offsets, check_ptr
 from flare_mesh.ops.radius_graph import radius_graph
 
 
 class _Message(nn.Module):
-    """The MLP of a message: PointNetConv gives it [h_j, p_j - p_i], to which it adds the length."""
+    """MLP of [h_j, p_j - p_i, |p_j - p_i|]; PointNetConv passes the first two."""
 
     def __init__(self, channels: int, pos_dim: int) -> None:
         super().__init__()
@@ -22,7 +21,7 @@ class _Message(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         length = inputs[:, -self.pos_dim :].norm(dim=-1, keepdim=True)
         message = self.mlp(torch.cat([inputs, length], dim=-1))
-        return message.to(inputs.dtype)  # autocast: the mean is taken in float32
+        return message.to(inputs.dtype)  # under autocast the mean is in float32
 
 
 class GraphEncoder(PointEncoder):
@@ -34,28 +33,28 @@ class GraphEncoder(PointEncoder):
         \phi^l\!\left([h_j^l,\ (p_j - p_i)/s,\ |p_j - p_i|/s]\right)
 
     The layers are PyG's :class:`~torch_geometric.nn.PointNetConv` (PointNet++, arXiv 1706.02413)
-    with these departures: the mean over neighbours in place of the maximum, so that over a radius
-    graph a layer approximates a kernel integral (Li et al. 2020, arXiv 2003.03485) and a denser
-    mesh does not scale it up; the length beside the relative position; a residual. Edge features
-    do not change when a mesh is moved. A node without neighbours keeps its embedding.
+    with these departures: the mean over neighbours instead of the maximum, so that over a radius
+    graph a layer approximates a kernel integral (Li et al. 2020, arXiv 2003.03485), whatever the
+    density of the mesh; the distance in addition to the relative position; a residual. Messages
+    are invariant to translations. A node without neighbours keeps its initial embedding.
 
     Args:
         in_channels: Features of each node beside its coordinates; 0 for none.
-        hidden_channels: Channels of the code.
+        hidden_channels: Channels of the embeddings.
         pos_dim: Dimension of the coordinates.
-        num_layers: Message-passing layers; 0 leaves the embedding.
-        radius: Radius of the graph to build where ``forward`` gets no edges, in units of
+        num_layers: Number of message-passing layers; with 0 the initial embedding is the output.
+        radius: Radius of the graph that is built if ``forward`` gets no edges, in units of
             ``pos``; see :func:`~flare_mesh.ops.radius_graph.radius_graph`. It is also the length s;
             without it s = 1.
-        max_neighbors: Neighbours that a node keeps in that graph, the nearest.
+        max_neighbors: Largest number of neighbours of a node in that graph, the nearest ones.
 
     Shapes:
-        As :class:`PointEncoder`; edges run from ``edge_index[0]`` to ``edge_index[1]``. Given
-        edges come before ``radius``: for a fixed mesh, search once and pass them.
+        As :class:`PointEncoder`; edges run from ``edge_index[0]`` to ``edge_index[1]`` and take
+        the place of the radius graph: for a fixed mesh, search once and pass them.
 
     Raises:
         ValueError: If sizes or shapes do not fit, there are neither edges nor a radius, or an
-            edge names a node that does not exist or joins two graphs.
+            edge has a node that does not exist or nodes of two graphs.
     """
 
     pointwise = False
@@ -71,13 +70,11 @@ class GraphEncoder(PointEncoder):
         max_neighbors: int = 32,
     ) -> None:
         super().__init__(in_channels, hidden_channels, pos_dim)
-        if num_layers < 0:
-            raise ValueError(f"GraphEncoder: expected 'num_layers' >= 0 (got {num_layers})")
-        if radius is not None and not 0 < radius < math.inf:
-            raise ValueError(f"GraphEncoder: expected 'radius' to be positive (got {radius})")
-        if max_neighbors < 1:
-            raise ValueError(f"GraphEncoder: expected 'max_neighbors' >= 1 (got {max_neighbors})")
-        from torch_geometric.nn import PointNetConv  # takes seconds; other encoders need none
+        check_at_least(self, 0, num_layers=num_layers)
+        check_at_least(self, 1, max_neighbors=max_neighbors)
+        if radius is not None:
+            check_positive(self, radius=radius)
+        from torch_geometric.nn import PointNetConv  # its import takes seconds
 
         self.radius = radius
         self.max_neighbors = max_neighbors
@@ -141,7 +138,7 @@ def _check_edges(edge_index: Tensor, num_nodes: int, ptr: Tensor | None) -> None
             ptr.to(edge_index.dtype), edge_index.contiguous(), right=True
         )
         crosses = source != target
-    # All values are read at once: each read waits for the device.
+    # All values are read at once, as each read is a wait for the device.
     values = [torch.stack(edge_index.aminmax()), crosses.any()[None]]
     least, most, crossing, *offsets = torch.cat(values if ptr is None else [*values, ptr]).tolist()
     if least < 0 or most >= num_nodes:

@@ -9,11 +9,12 @@ from flare_mesh.nn.residual_mlp import ResidualMLP
 class MLPEncoder(PointEncoder):
     """A :class:`~flare_mesh.nn.ResidualMLP` of [pos, x] (FLARE, arXiv 2508.12594).
 
-    Coordinates are plain inputs, as in the paper's code, and only the output has a residual.
+    The coordinates have no positional encoding, as in the paper's code; only the output has a
+    residual.
 
     Args:
         in_channels: Features of each node beside its coordinates; 0 for none.
-        hidden_channels: Channels of the code.
+        hidden_channels: Channels of the embeddings.
         pos_dim: Dimension of the coordinates.
         num_layers: Residual hidden layers.
         act: Activation, see :class:`~flare_mesh.nn.ResidualMLP`.

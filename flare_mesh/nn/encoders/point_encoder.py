@@ -1,19 +1,21 @@
-"""What all point encoders share."""
+"""Base class of the point encoders."""
 
 import torch
 from torch import Tensor, nn
 
+from flare_mesh.nn.option_checks import check_at_least
+
 
 class PointEncoder(nn.Module):
-    """Base class of the point encoders: sizes, and the check of what ``forward`` is given.
+    """Base class of the point encoders: sizes, and the check of the input.
 
     Args:
         in_channels: Features of each node beside its coordinates; 0 for none.
-        hidden_channels: Channels of the code.
+        hidden_channels: Channels of the embeddings.
         pos_dim: Dimension of the coordinates.
 
     Attributes:
-        pointwise: Whether the code of a node depends on that node alone. If so, the encoder can
+        pointwise: Whether a node's embedding depends on that node alone. If so, the encoder can
             be evaluated in chunks and at new points.
 
     Shapes:
@@ -29,22 +31,14 @@ class PointEncoder(nn.Module):
 
     def __init__(self, in_channels: int, hidden_channels: int, pos_dim: int) -> None:
         super().__init__()
-        sizes = (
-            ("in_channels", in_channels, 0),
-            ("hidden_channels", hidden_channels, 1),
-            ("pos_dim", pos_dim, 1),
-        )
-        for name, size, least in sizes:
-            if size < least:
-                raise ValueError(
-                    f"{type(self).__name__}: expected '{name}' >= {least} (got {size})"
-                )
+        check_at_least(self, 0, in_channels=in_channels)
+        check_at_least(self, 1, hidden_channels=hidden_channels, pos_dim=pos_dim)
         self.in_channels = in_channels
         self.hidden_channels = hidden_channels
         self.pos_dim = pos_dim
 
     def reset_parameters(self) -> None:
-        """Draws all parameters anew."""
+        """Draw all parameters again."""
         raise NotImplementedError
 
     def forward(
@@ -58,7 +52,7 @@ class PointEncoder(nn.Module):
         raise NotImplementedError
 
     def _nodes(self, x: Tensor | None, pos: Tensor) -> Tensor:
-        """[pos, x], of shape [N, pos_dim + in_channels]."""
+        """Checked input [pos, x], of shape [N, pos_dim + in_channels]."""
         if pos.dim() != 2 or pos.shape[-1] != self.pos_dim:
             raise ValueError(
                 f"{type(self).__name__}: expected 'pos' of shape [N, {self.pos_dim}] "

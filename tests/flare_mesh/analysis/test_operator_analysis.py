@@ -147,7 +147,7 @@ def test_half_precision():
 )
 def test_bad_input(function):
     data = weighted_batch()
-    with pytest.raises(ValueError, match="expected decode='shared' .got 'encoded'"):
+    with pytest.raises(ValueError, match="with decode='shared' .got 'encoded'"):
         function(operator(decode="encoded"), data)
     with pytest.raises(ValueError, match="expected a FLAREOperator .got Linear"):
         function(torch.nn.Linear(2, 2), data)

@@ -30,7 +30,7 @@ def plain_eigenvalues(query, key, weight, scale):
 @pytest.mark.parametrize("piece", [2**22, 4 * H * M])  # all nodes at once, four at a time
 @pytest.mark.parametrize("weighted", [False, True])
 def test_eigenvalues_are_those_of_the_explicit_matrix(weighted, piece, monkeypatch):
-    monkeypatch.setattr(spectrum, "_PIECE", piece)
+    monkeypatch.setattr(spectrum, "_CHUNK", piece)
     sizes = [11, 3, 0, 1, 8]
     query, key = draw(len(sizes), H, M, D), draw(sum(sizes), H, D, seed=1)
     weight = draw(sum(sizes), seed=2).exp() if weighted else None

@@ -17,7 +17,6 @@ SMALL = {
     "heads": 4,
     "num_latents": 6,
     "num_slices": 6,
-    "num_modes": 6,
 }
 GRAPHS = [random_graph(n, 2, seed=n, dtype=torch.float64) for n in (30, 1, 34, 7, 8, 8)]
 BATCH = Batch.from_data_list(GRAPHS)
@@ -241,9 +240,9 @@ def test_input_of_another_shape_is_refused(name):
 
 def test_impossible_sizes_are_refused(name):
     sizes = {"in_channels": -1, "out_channels": 0, "hidden_channels": 0, "num_layers": -1,
-             "pos_dim": 0, "heads": 7, "num_latents": 0, "num_slices": 0,
-             "num_modes": 0}  # fmt: skip
+             "pos_dim": 0, "heads": 7, "num_latents": 0, "num_slices": 0, "num_experts": 0,
+             "mlp_layers": -1}  # fmt: skip
     known = {"in_channels": 2, "out_channels": 3, **model_options(name)}
     for option in sizes.keys() & known.keys():
         with pytest.raises(ValueError, match="expected '"):
-            build(name, **{**known, option: sizes[option]})
+            build(name, **{**known, "num_layers": 0, option: sizes[option]})

@@ -33,42 +33,6 @@ def test_published_size():
     assert sum(p.numel() for p in lpbf.parameters()) == 625_473
 
 
-def test_a_graph_does_not_depend_on_its_batch():
-    assert_graphs_independent(operator(), GRAPHS)
-
-
-def test_node_order_does_not_matter():
-    assert_permutation_equivariant(operator(), GRAPHS[0])
-
-
-def test_gradients_do_not_depend_on_the_batch():
-    model = operator().double()
-    graphs = [random_graph(n, 2, seed=n, dtype=torch.float64) for n in (9, 4, 10)]
-
-    def gradients(results):
-        model.zero_grad()
-        sum(r.square().sum() for r in results).backward()
-        return [p.grad.clone() for p in model.parameters()]
-
-    together = gradients([model(Batch.from_data_list(graphs))])
-    alone = gradients([model(graph) for graph in graphs])
-    for a, b in zip(together, alone, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-10)
-
-
-def test_data_and_tensors_are_the_same_call():
-    model = operator()
-    batch = Batch.from_data_list(GRAPHS)
-    out = model(batch)
-    torch.testing.assert_close(model(batch.x, batch.pos, batch.batch), out)
-    torch.testing.assert_close(model(batch.x, batch.pos, ptr=batch.ptr), out)
-    weight = torch.rand(len(out)) + 0.5
-    weighted = model(batch.x, batch.pos, batch.batch, weight=weight)
-    assert bool(((weighted - out).abs() > 1e-4).any())
-    batch.weight = weight
-    torch.testing.assert_close(model(batch), weighted)
-
-
 def test_save_and_load(tmp_path):
     model = operator(kv_layers=-1, qk_norm=True, scale=0.5)
     model.save(tmp_path / "m")
@@ -136,15 +100,6 @@ def test_edges_of_the_data_reach_the_encoder():
     assert not torch.allclose(searched, model(graph.x, graph.pos, edge_index=graph.edge_index))
 
 
-def test_checkpointing_changes_nothing():
-    gradients = []
-    for checkpointing in (False, True):
-        model = operator(checkpointing=checkpointing)
-        model(Batch.from_data_list(GRAPHS)).square().sum().backward()
-        gradients.append([p.grad for p in model.parameters()])
-    torch.testing.assert_close(*gradients)
-
-
 def test_number_of_graphs_may_be_given():
     model = operator()
     batch = torch.tensor([0] * 10 + [2] * 20)  # the graphs 1 and 3 are empty
@@ -196,15 +151,8 @@ def test_loading_what_is_not_a_model(tmp_path):
     with pytest.raises(ValueError, match="cannot be loaded as FLAREOperator: .*size mismatch"):
         FLAREOperator.load(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({**config, "model": "other"}))
-    with pytest.raises(ValueError, match="config.json is that of the model .other"):
+    with pytest.raises(ValueError, match="config.json is for the model 'other'"):
         FLAREOperator.load(tmp_path)
-
-
-def test_reset_parameters():
-    model = operator()
-    before = model(GRAPHS[0])
-    model.reset_parameters()
-    assert not torch.equal(model(GRAPHS[0]), before)
 
 
 @pytest.mark.parametrize(
@@ -233,13 +181,6 @@ def test_reset_parameters():
 def test_bad_input(arguments, message):
     with pytest.raises(ValueError, match=message):
         operator()(*arguments)
-
-
-@pytest.mark.parametrize("options", [{"num_layers": -1}, {"hidden_channels": 0}, {"pos_dim": 0}])
-def test_bad_sizes(options):
-    (name,) = options
-    with pytest.raises(ValueError, match=f"FLAREOperator: expected '{name}' >= "):
-        operator(**options)
 
 
 @pytest.mark.gpu

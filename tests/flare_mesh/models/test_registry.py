@@ -39,5 +39,5 @@ def test_a_saved_model_is_loaded_whatever_it_is(tmp_path):
     with pytest.raises(ValueError, match="unknown model 'nothing'"):
         load(tmp_path)
     (tmp_path / "config.json").write_text("[]")
-    with pytest.raises(ValueError, match="not that of a model"):
+    with pytest.raises(ValueError, match="config.json is not the file of a model"):
         load(tmp_path)

@@ -53,9 +53,9 @@ def test_decode_at_the_nodes_is_forward(options):
     want = model(batch)
     torch.testing.assert_close(model.decode(latents, batch), want, rtol=1e-11, atol=1e-12)
     with torch.no_grad():
-        pieces = model.encode(batch, chunk_size=7)
-        torch.testing.assert_close(pieces, [tuple(level) for level in latents])
-        got = model.decode(pieces, batch, chunk_size=9)
+        chunked = model.encode(batch, chunk_size=7)
+        torch.testing.assert_close(chunked, [tuple(level) for level in latents])
+        got = model.decode(chunked, batch, chunk_size=9)
     torch.testing.assert_close(got, want, rtol=1e-11, atol=1e-12)
 
 
@@ -94,10 +94,12 @@ def test_bad_input():
         model(graph, chunk_size=0)
     with pytest.raises(ValueError, match=r"the latents of 3 blocks \(got 2\)"):
         model.decode(latents[:2], graph)
-    with pytest.raises(ValueError, match=r"points of 1 graphs, as were encoded \(got 2\)"):
+    with pytest.raises(ValueError, match=r"points of the 1 encoded graphs \(got 2 graphs\)"):
         model.decode(latents, graph.x, graph.pos, ptr=torch.tensor([0, 4, 9]))
     neighbours = operator(encoder="graph", encoder_options={"radius": 1.0})
-    with pytest.raises(ValueError, match=r"codes each point by itself.*\(got GraphEncoder\)"):
+    with pytest.raises(
+        ValueError, match=r"expected a pointwise encoder, as .*\(got GraphEncoder\)"
+    ):
         neighbours.decode(neighbours.encode(graph), graph)
-    with pytest.raises(ValueError, match=r"does not see the neighbours.*\(got GraphEncoder\)"):
+    with pytest.raises(ValueError, match=r"pointwise encoder with a 'group'.*\(got GraphEncoder\)"):
         neighbours(graph, group=object())

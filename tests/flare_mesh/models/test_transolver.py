@@ -105,7 +105,7 @@ def test_memory_can_be_traded_for_time(tmp_path):
     model.save(tmp_path)
     again = load(tmp_path)
     assert isinstance(again, Transolver)
-    assert again.checkpointing
+    assert again.config["checkpointing"]
 
 
 def test_impossible_ratio_is_refused():

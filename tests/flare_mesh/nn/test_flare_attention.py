@@ -93,7 +93,7 @@ def test_bad_options(options, message):
         (
             torch.zeros(1, 2, 12),
             {"mask": torch.ones(1, 2, dtype=torch.bool), "group": object()},
-            "got a 'mask' with it",
+            r"each process of a 'group' \(got a 'mask'\)",
         ),
         (
             torch.zeros(1, 2, 12),

@@ -27,8 +27,8 @@ def test_against_a_loop_over_graphs(sizes):
     left, right = numbers(n, 2, 3), numbers(n, 2, 4, seed=1)
     matrices = numbers(len(sizes), 2, 3, 4, seed=2)
     values = numbers(n, 2, seed=3) - 100.0
-    sums, read = products.sums(left, right), products.read(left, matrices)
-    largest = products.largest(values)
+    sums, read = products.sums(left, right), products.multiply(left, matrices)
+    largest = products.maxima(values)
     assert sums.shape == (len(sizes), 2, 3, 4)
     assert read.shape == (n, 2, 4)
     bounds = layout.ptr.tolist()
@@ -60,7 +60,7 @@ def test_gradients():
     left, right = (numbers(8, 1, 2, seed=s).requires_grad_() for s in (0, 1))
     matrices = numbers(3, 1, 2, 2, seed=2).requires_grad_()
     assert torch.autograd.gradcheck(products.sums, (left, right))
-    assert torch.autograd.gradcheck(products.read, (left, matrices))
+    assert torch.autograd.gradcheck(products.multiply, (left, matrices))
 
 
 def test_a_graph_takes_nothing_from_its_neighbour():
