@@ -16,19 +16,19 @@ _HEAD, _TAIL = 12, 4
 
 
 class TFRecordFile:
-    """The records of a TFRecord file, by their numbers.
+    """Random access to the records of a memory-mapped TFRecord file.
 
-    A record is its length (8 bytes), the masked CRC32C of those, its payload, and the payload's
-    masked CRC32C (4 bytes). Their places are looked up once and kept in ``processed``, so that a
-    record, or a part of one, costs one read. A payload's checksum is verified when it is first
-    asked for; that, too, is kept. The file stays memory-mapped.
+    A record is its length (8 bytes), the masked CRC32C of the length (4 bytes), its payload, and
+    the masked CRC32C of the payload (4 bytes). The positions of the records are cached in
+    ``processed``, so a record, or a part of it, costs one read. The checksum of a payload is
+    verified at the first access; the result is cached, too.
 
     Args:
         path: The file.
-        processed: Folder for what is known of the file.
+        processed: Folder of the cached index.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If the file does not exist.
         ValueError: If it is empty, or a length is damaged or reaches beyond the file; on access,
             if a payload is damaged. The message names the record.
     """
@@ -45,14 +45,14 @@ class TFRecordFile:
     def _open(self) -> None:
         with self.path.open("rb") as file:
             self._mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        # Start and length of each payload, and whether its checksum was right.
+        # Start and length of each payload, and whether its checksum was verified.
         self._index: NDArray[np.int64] = self._check_index(
             cached_npy(self.processed / f"{self.path.stem}-records.npy", [self.path], self._scan)
         )
         if isinstance(self._index, np.memmap):
-            kept = self._index.filename
-            try:  # shared by all processes
-                self._index = np.load(str(kept), mmap_mode="r+", allow_pickle=False)
+            path = str(self._index.filename)
+            try:  # processes share the results of checksums
+                self._index = np.load(path, mmap_mode="r+", allow_pickle=False)
             except OSError:
                 self._index = np.array(self._index)
 
@@ -67,14 +67,14 @@ class TFRecordFile:
         return len(self._index)
 
     def __getitem__(self, number: int) -> memoryview:
-        """The payload of a record: a view of the file."""
+        """Payload of a record, as a view of the file."""
         start, size, checked = (int(value) for value in self._index[number])
         payload = memoryview(self._mapped)[start : start + size]
         if not checked:
             if _masked_crc32c(bytes(payload)) != self._uint32(start + size):
                 raise ValueError(
                     f"{self.path}, record {number}: wrong checksum of its {size:,} bytes; the "
-                    f"file is damaged, download it anew"
+                    f"file is damaged, download it again"
                 )
             self._index[number, 2] = 1
         return payload
@@ -84,7 +84,7 @@ class TFRecordFile:
         while at < end:
             name = f"{self.path}, record {len(places)}"
             if at + _HEAD > end:
-                raise ValueError(f"{name}: the file ends within its length; download it anew")
+                raise ValueError(f"{name}: the file ends within its length; download it again")
             (size,) = struct.unpack_from("<Q", self._mapped, at)
             if _masked_crc32c(self._mapped[at : at + 8]) != self._uint32(at + 8):
                 raise ValueError(
@@ -93,7 +93,7 @@ class TFRecordFile:
             if size > end - at - _HEAD - _TAIL:
                 raise ValueError(
                     f"{name}: declares {size:,} bytes, but the file ends after "
-                    f"{max(0, end - at - _HEAD - _TAIL):,}; it is truncated, download it anew"
+                    f"{max(0, end - at - _HEAD - _TAIL):,}; it is truncated, download it again"
                 )
             places.append((at + _HEAD, size, 0))
             at += _HEAD + size + _TAIL
@@ -107,8 +107,8 @@ class TFRecordFile:
             if joined and (sizes >= 0).all() and ends[-1] == len(self._mapped) + _HEAD:
                 return index
         raise ValueError(
-            f"{self.processed}: the places of the records of {self.path} are damaged; remove that "
-            f"folder, they are looked up anew"
+            f"{self.processed}: the cached index of {self.path} is damaged; remove this folder, "
+            f"the index is made again"
         )
 
     def _uint32(self, at: int) -> int:
@@ -122,12 +122,12 @@ def _masked_crc32c(data: bytes) -> int:
 
 
 def parse_example(payload: memoryview) -> dict[str, memoryview]:
-    """The features of a ``tf.train.Example`` that are one string of bytes, as views, by name.
+    """Features of a ``tf.train.Example`` that are one byte string, as views, by name.
 
     Features of numbers (``Int64List``, ``FloatList``) and of several strings are left out.
 
     Raises:
-        ValueError: If it is not such a message.
+        ValueError: If the payload is not a ``tf.train.Example``.
     """
     features = {}
     for field, features_at in _fields(payload):
@@ -143,7 +143,7 @@ _EMPTY = memoryview(b"")
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Number and content of a protobuf message's fields of known length; others are skipped."""
+    """Number and content of each length-delimited field of a protobuf message."""
     at = 0
     while at < len(message):
         key, at = _varint(message, at)

@@ -6,7 +6,7 @@ import torch
 
 
 def find_device(name: str | torch.device) -> torch.device:
-    """``"cpu"``, ``"cuda"`` or ``"cuda:1"``, or with ``"auto"`` a CUDA device where there is one.
+    """Find a device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, or ``"auto"`` for CUDA if available.
 
     Raises:
         ValueError: If there is no such device.

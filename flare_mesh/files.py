@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic files."""
 
 import json
 import os
@@ -10,10 +10,10 @@ from typing import Any
 
 
 def check_folder(path: str | Path) -> None:
-    """Refuses a path below something that is not a folder, before any work is spent on it.
+    """Refuse a path whose folder cannot be made, before work is spent on its content.
 
     Raises:
-        NotADirectoryError: If a file stands where a folder should.
+        NotADirectoryError: If a parent of the path is a file.
     """
     for parent in Path(path).parents:
         if parent.exists():
@@ -41,24 +41,24 @@ def read_json_object(path: str | Path) -> dict[str, Any]:
 
 
 def is_whole(path: str | Path) -> bool:
-    """Whether a zip archive, as ``.npz`` and ``.ckpt`` are, is there and passes its checksums."""
+    """Whether a zip archive, such as ``.npz`` and ``.ckpt``, exists and has the right checksums."""
     try:
         with Path(path).open("rb") as file, zipfile.ZipFile(file) as archive:
-            # The number of arrays stands at the end: a damaged list of them may be shorter.
+            # The number of members is at the end; a damaged directory may list fewer.
             file.seek(-12, os.SEEK_END)
             count = int.from_bytes(file.read(2), "little")
             return len(archive.namelist()) == count > 0 and archive.testzip() is None
-    except Exception:  # damaged lengths, flags and names end in errors of a dozen types
+    except Exception:  # damage raises errors of a dozen types
         return False
 
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """A temporary name beside ``path`` to write to; renamed to ``path`` when the block succeeds.
+    """A temporary path beside ``path``, which replaces it when the block succeeds.
 
-    The temporary name starts with a dot and keeps the suffix, which many writers look at. If the
-    block raises, it is removed and an older file at ``path`` stays as it was. Missing folders are
-    made.
+    The temporary name starts with a dot and has the suffix of ``path``, since many writers choose
+    the format by it. If the block raises, the temporary file is removed, and an older file at
+    ``path`` is unchanged. Missing folders are made.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Archives of data sets."""
+"""Extraction of archives that are not trusted."""
 
 import lzma
 import shutil
@@ -16,17 +16,16 @@ _ZEROS = bytes(tarfile.BLOCKSIZE)
 
 
 def extract_tar(path: Path, folder: Path, *, max_bytes: int) -> None:
-    """Unpacks the plain files and folders of a tar archive, which may be compressed.
-
-    Members that would land outside ``folder``, links and devices are refused.
+    """Extract the plain files and folders of a tar archive, which may be compressed.
 
     Args:
         path: The archive.
-        folder: Where to unpack it.
-        max_bytes: Bytes that the members may declare in all.
+        folder: Target folder.
+        max_bytes: Limit of the bytes that the archive may declare in all.
 
     Raises:
-        ValueError: If the archive is damaged, too large, or holds a member that is refused.
+        ValueError: If the archive is damaged or too large, or has a link, a device, or a name
+            outside ``folder``.
     """
     total = 0
     try:
@@ -35,24 +34,20 @@ def extract_tar(path: Path, folder: Path, *, max_bytes: int) -> None:
                 if not (member.isfile() or member.isdir()):
                     raise ValueError(f"{path}: '{member.name}' is neither a file nor a folder")
                 total += member.size
-                if total > max_bytes:
-                    raise ValueError(
-                        f"{path}: unpacks to more than {max_bytes:,} bytes; if it is to be "
-                        f"trusted, raise max_bytes"
-                    )
+                _check_size(path, total, max_bytes)
                 archive.extract(member, folder, filter="data")
             _check_end(archive)
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise ValueError(f"{path}: cannot be unpacked ({error}); download it anew") from error
+        raise ValueError(f"{path}: cannot be extracted ({error}); download it again") from error
 
 
 def _check_end(archive: tarfile.TarFile) -> None:
-    """Refuses an archive without its two blocks of zeros, of which the first has been read."""
+    """Refuse an archive without its final two blocks of zeros; the first has been read."""
     file = archive.fileobj
     assert file is not None
     if file.tell() != archive.offset + len(_ZEROS) or file.read(len(_ZEROS)) != _ZEROS:
         raise tarfile.ReadError("truncated")
-    # A compressed file has its checksum at the end.
+    # The checksum of a compressed file is at its end.
     while file.read(_BLOCK):
         pass
 
@@ -60,30 +55,26 @@ def _check_end(archive: tarfile.TarFile) -> None:
 def extract_zip(
     path: str | Path, folder: str | Path, *, max_bytes: int = 64 * MAX_BYTES
 ) -> list[Path]:
-    """Extracts a zip archive; files that are already there in their full size stay.
+    """Extract a zip archive, except for files that exist in their full size.
 
     Args:
         path: The archive.
-        folder: Where to; made if missing.
-        max_bytes: Limit of what the archive may declare in all.
+        folder: Target folder; made if it is missing.
+        max_bytes: Limit of the bytes that the archive may declare in all.
 
     Returns:
-        The files, in the archive's order.
+        The paths of all files, in the archive's order.
 
     Raises:
-        ValueError: If it is not a whole zip archive, declares more than ``max_bytes``, or names
-            files outside of ``folder``; then nothing has been extracted.
+        ValueError: If the archive is damaged; or, before anything is extracted, if it is too large
+            or has a link or a name outside ``folder``.
     """
     root = Path(folder).resolve()
     targets: list[Path] = []
     try:
         with zipfile.ZipFile(path) as archive:
             infos = [info for info in archive.infolist() if not info.is_dir()]
-            declared = sum(info.file_size for info in infos)
-            if declared > max_bytes:
-                raise ValueError(
-                    f"{path}: declares {declared:,} bytes, more than the limit of {max_bytes:,}"
-                )
+            _check_size(path, sum(info.file_size for info in infos), max_bytes)
             targets = [_target(root, info, path) for info in infos]
             for info, target in zip(infos, targets, strict=True):
                 if target.exists() and target.stat().st_size == info.file_size:
@@ -96,9 +87,17 @@ def extract_zip(
                 partial.replace(target)
     except _ZIP_ERRORS as error:
         raise ValueError(
-            f"{path}: not a whole zip archive ({error}); remove it and get it anew"
+            f"{path}: not a whole zip archive ({error}); remove it and download it again"
         ) from error
     return targets
+
+
+def _check_size(path: str | Path, declared: int, max_bytes: int) -> None:
+    if declared > max_bytes:
+        raise ValueError(
+            f"{path}: declares more than the limit of {max_bytes:,} bytes; if the archive is to be "
+            f"trusted, raise max_bytes"
+        )
 
 
 def _target(root: Path, info: zipfile.ZipInfo, archive: str | Path) -> Path:
@@ -106,5 +105,5 @@ def _target(root: Path, info: zipfile.ZipInfo, archive: str | Path) -> Path:
     target = (root / name).resolve()
     is_link = (info.external_attr >> 16) & 0o170000 == 0o120000
     if is_link or name.is_absolute() or not target.is_relative_to(root):
-        raise ValueError(f"{archive}: names '{info.filename}', which is outside of {root}")
+        raise ValueError(f"{archive}: has the name '{info.filename}', which is outside {root}")
     return target

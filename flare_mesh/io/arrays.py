@@ -1,4 +1,4 @@
-"""Arrays out of npy, npz and HDF5 files that are not trusted."""
+"""Arrays of npy, npz and HDF5 files that are not trusted."""
 
 import math
 import mmap
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_BYTES = 16 * 2**30
-"""Bytes that one array may declare before it is read into memory."""
+"""Default limit of the bytes that one array may declare."""
 HDF5_ERRORS = (
     OSError,
     LookupError,
@@ -28,8 +28,8 @@ HDF5_ERRORS = (
     ArithmeticError,
     MemoryError,
 )
-"""What h5py raises where a file is damaged."""
-# What numpy and zipfile raise there.
+"""Exceptions of h5py on damaged files."""
+# Exceptions of numpy and zipfile on damaged files.
 _NPY_ERRORS = (
     OSError,
     EOFError,
@@ -50,10 +50,10 @@ _NPY_ERRORS = (
 def check_size(
     name: str, shape: Iterable[int], dtype: np.dtype, max_bytes: int = MAX_BYTES
 ) -> None:
-    """Refuses an array whose declared size is beyond the limit, before a byte of it is read.
+    """Refuse an array that declares more bytes than the limit, before any of it is read.
 
     Raises:
-        ValueError: If it is.
+        ValueError: If it declares more than ``max_bytes``.
     """
     declared = math.prod(shape) * dtype.itemsize
     if declared > max_bytes:
@@ -71,10 +71,10 @@ def _check_file(path: str | Path) -> Path:
 
 
 def open_npy(path: str | Path) -> np.memmap:
-    """An npy file as a read-only array that stays on the disk until it is sliced.
+    """Open an npy file as a read-only memory map.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If the file does not exist.
         ValueError: If it is not a whole npy file of numbers; nothing is unpickled.
     """
     path = _check_file(path)
@@ -90,15 +90,14 @@ def open_npy(path: str | Path) -> np.memmap:
 def read_npz(
     path: str | Path, names: Iterable[str], *, max_bytes: int = MAX_BYTES
 ) -> dict[str, NDArray[Any]]:
-    """Reads the arrays ``names`` of an npz file, and no others.
+    """Read the arrays ``names`` of an npz file, and verify their checksums.
 
-    Checksums are verified. Arrays that are stored without compression come out as read-only views
-    of the file, which costs no copy.
+    Arrays that are stored without compression are read-only views of the file, without a copy.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not a whole npz file, an array is missing, holds objects, or is larger
-            than ``max_bytes``; nothing is unpickled.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If it is not a whole npz file, or an array is missing, holds objects, or is
+            larger than ``max_bytes``; nothing is unpickled.
     """
     path = _check_file(path)
     try:
@@ -126,8 +125,8 @@ def _read_member(
     name: str,
     max_bytes: int,
 ) -> NDArray[Any]:
-    """One array: a view of the file if it is stored as it is, otherwise decompressed."""
-    # The header is small; a member declares its size, and may not expand to more than that.
+    """Read one array: a view of the file if it is not compressed, otherwise a copy."""
+    # zipfile does not expand a member beyond the size that it declares.
     check_size(name, (info.file_size,), np.dtype(np.uint8), max_bytes)
     if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & 0x1:
         content = _stored(mapped, info)
@@ -147,10 +146,10 @@ def _read_member(
 
 
 def _stored(mapped: mmap.mmap, info: zipfile.ZipInfo) -> memoryview:
-    """The bytes of a stored member; its local header repeats the name and has its own extra."""
+    """Bytes of an uncompressed member, which follow its local header, name and extra field."""
     start = info.header_offset
     if mapped[start : start + 4] != b"PK\x03\x04":
-        raise ValueError("no local header where the archive's directory says")
+        raise ValueError("no local header at the offset in the archive's directory")
     name, extra = (int.from_bytes(mapped[start + i : start + i + 2], "little") for i in (26, 28))
     start += 30 + name + extra
     if start + info.file_size > len(mapped):
@@ -171,10 +170,10 @@ def _npy_header(header: BytesIO) -> tuple[tuple[int, ...], bool, np.dtype]:
 
 @contextmanager
 def open_hdf5(path: str | Path) -> Iterator[h5py.File]:
-    """An HDF5 file, read-only.
+    """Open an HDF5 file read-only.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If the file does not exist.
         ValueError: If it is not a whole HDF5 file.
     """
     path = _check_file(path)
@@ -187,17 +186,18 @@ def open_hdf5(path: str | Path) -> Iterator[h5py.File]:
 
 
 class _RefusedError(ValueError):
-    """Why a data set is not read."""
+    """Reason why a data set is not read."""
 
 
 def hdf5_dataset(file: h5py.File, name: str) -> h5py.Dataset:
-    """The data set ``name``, whose values lie in this very file; nothing is read yet.
+    """Find a data set whose values are stored in this file, without reading them.
 
-    Links by name, external storage and virtual sets are refused: they could read any file of this
-    machine.
+    Soft and external links, external storage and virtual data sets are refused, since they could
+    read any file of this machine.
 
     Raises:
-        ValueError: If it is missing, damaged, not an array of numbers, or lies elsewhere.
+        ValueError: If the data set is missing, damaged, not an array of numbers, or stored in
+            another file.
     """
     try:
         return _find_dataset(file, name)
@@ -213,13 +213,13 @@ def _find_dataset(file: h5py.File, name: str) -> h5py.Dataset:
         link = group.get(part, getlink=True) if isinstance(group, h5py.Group) else None
         if link is None:
             have = sorted(group) if isinstance(group, h5py.Group) else "an array"
-            raise _RefusedError(f"not there; '{group.name}' has {have}")
+            raise _RefusedError(f"no such data set; '{group.name}' has {have}")
         if isinstance(link, h5py.ExternalLink):
             raise _RefusedError("links to another file, which is not followed")
-        # It may lead through an external one, or nowhere.
+        # A soft link may lead to an external link, or nowhere.
         if not isinstance(link, h5py.HardLink):
             raise _RefusedError(
-                f"'{part}' is a soft link, which is not followed; copy what it leads to"
+                f"'{part}' is a soft link, which is not followed; copy its target there"
             )
         group = group[part]
     if not isinstance(group, h5py.Dataset) or group.dtype.kind not in "biuf":
@@ -227,7 +227,7 @@ def _find_dataset(file: h5py.File, name: str) -> h5py.Dataset:
     if group.shape is None:
         raise _RefusedError("expected an array of numbers (got an empty data set without a shape)")
     if group.external or group.is_virtual or h5py.h5f.get_name(group.id) != _name(file):
-        raise _RefusedError("its values lie in another file, which is not read")
+        raise _RefusedError("its values are stored in another file, which is not read")
     return group
 
 
@@ -238,14 +238,14 @@ def _name(file: h5py.File) -> bytes:
 def read_hdf5(
     dataset: h5py.Dataset, selection: Any = (), *, max_bytes: int = MAX_BYTES
 ) -> NDArray[Any]:
-    """Reads an HDF5 data set, or what ``selection``, integers and slices, takes of it.
+    """Read an HDF5 data set, or the part of it that integers and slices select.
 
     Raises:
-        ValueError: If more than ``max_bytes`` would be read, the selection does not fit the shape,
+        ValueError: If the part has more than ``max_bytes``, the selection does not fit the shape,
             or the stored values are damaged.
     """
     try:
-        # An array of no memory tells the shape that basic indexing will have.
+        # A broadcast array takes no memory, and has the shape that the selection will have.
         chosen = np.broadcast_to(np.empty((), dataset.dtype), dataset.shape)[selection]
         fits = chosen.nbytes <= max_bytes
         values = dataset[selection] if fits else chosen
@@ -257,5 +257,5 @@ def read_hdf5(
 
 
 def _place(dataset: h5py.Dataset) -> str:
-    # Names take longer to find than a row to read.
+    # Called for errors only: to look up a name takes longer than to read a row.
     return f"{dataset.file.filename}, '{dataset.name}'"

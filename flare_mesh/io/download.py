@@ -1,4 +1,4 @@
-"""Files from public addresses: resumable, checked, and whole or not there."""
+"""Downloads that resume, are verified, and appear whole or not at all."""
 
 import hashlib
 import http.client
@@ -26,22 +26,23 @@ def download_file(
     md5: str | None = None,
     timeout: float = 30.0,
 ) -> Path:
-    """Downloads a file, going on where an earlier attempt stopped.
+    """Download a file, or resume its download.
 
-    What has arrived stands in ``.<name>.partial`` beside ``path`` until all of it is there and has
-    been checked. A file that is already at ``path`` stays.
+    The part that has arrived is stored in ``.<name>.partial`` beside ``path`` until the file is
+    whole and verified. A file that exists at ``path`` is not downloaded again.
 
     Args:
         url: Address, http or https.
-        path: Where the file goes.
-        size: Expected bytes.
+        path: Target path.
+        size: Expected size in bytes.
         sha256: Expected checksum.
-        md5: Expected checksum, where that is all the publisher gives.
+        md5: Expected checksum, where the publisher gives no other.
         timeout: Seconds to wait for an answer.
 
     Raises:
-        ConnectionError: If the address does not answer or breaks off; call again to go on.
-        ValueError: If what arrived is not what was expected; it is removed.
+        ConnectionError: If the server does not answer, or the connection is lost; call again to
+            resume.
+        ValueError: If the file has another size or checksum; it is removed.
     """
     path = Path(path)
     if path.exists():
@@ -55,22 +56,22 @@ def download_file(
     try:
         _transfer(url, partial, version, timeout)
     except (OSError, http.client.HTTPException) as error:
-        reason = " ".join(str(error).split())  # it may repeat what the server sent
+        reason = " ".join(str(error).split())  # it may quote lines that the server sent
         raise ConnectionError(
-            f"{url}: could not be downloaded ({reason}); try again, or get it by hand and put it "
-            f"at {path}"
+            f"{url}: could not be downloaded ({reason}); try again, or download it by hand "
+            f"to {path}"
         ) from error
     wrong = _difference(partial, size, {"sha256": sha256, "md5": md5})
     version.unlink(missing_ok=True)
     if wrong:
         partial.unlink()
-        raise ValueError(f"{url}: {wrong}; nothing was kept")
+        raise ValueError(f"{url}: {wrong}; the download was removed")
     partial.replace(path)
     return path
 
 
 def _transfer(url: str, partial: Path, version: Path, timeout: float) -> None:
-    """Appends to ``partial`` what is missing; begins anew if the file at the address changed."""
+    """Append the missing bytes to ``partial``; start again if the file on the server changed."""
     have = partial.stat().st_size if partial.exists() and version.exists() else 0
     request = urllib.request.Request(url)
     if have:
@@ -85,8 +86,8 @@ def _transfer(url: str, partial: Path, version: Path, timeout: float) -> None:
     with answer, Progress(disable=not os.isatty(1)) as progress:
         resumed = answer.status == 206
         if resumed and not re.match(rf"bytes {have}-", answer.headers.get("Content-Range", "")):
-            version.unlink(missing_ok=True)  # so that the next attempt asks for all of it
-            raise ConnectionError(f"it sent another part of the file than from byte {have:,} on")
+            version.unlink(missing_ok=True)  # the next attempt requests the whole file
+            raise ConnectionError(f"expected the file from byte {have:,} on, got another part")
         left = answer.headers.get("Content-Length", "")
         expected = int(left) + (have if resumed else 0) if left.isdecimal() else None
         mark = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
@@ -101,11 +102,13 @@ def _transfer(url: str, partial: Path, version: Path, timeout: float) -> None:
                 file.write(block)
                 progress.update(task, completed=file.tell())
             if expected is not None and file.tell() < expected:
-                raise ConnectionError(f"broke off after {file.tell():,} of {expected:,} bytes")
+                raise ConnectionError(
+                    f"connection lost after {file.tell():,} of {expected:,} bytes"
+                )
 
 
 def _difference(path: Path, size: int | None, sums: dict[str, str | None]) -> str | None:
-    """What is wrong with a file that has arrived, in words."""
+    """Difference between a downloaded file and its expected size and checksums, in words."""
     found = path.stat().st_size
     if size is not None and found != size:
         return f"expected {size:,} bytes (got {found:,})"
@@ -126,18 +129,18 @@ def download_hub(
     revision: str | None = None,
     **options: Any,
 ) -> Path:
-    """Downloads a data set of the Hugging Face hub, going on where an earlier attempt stopped.
+    """Download a data set of the Hugging Face hub, or resume its download.
 
     Args:
         repo_id: ``owner/name``.
-        folder: Where its files go, in their own layout.
-        patterns: Which files, as shell patterns; None for all.
+        folder: Target folder; the files have the same layout as on the hub.
+        patterns: Shell patterns of the files to download; None for all files.
         revision: Branch, tag or commit.
         options: More options of :func:`huggingface_hub.snapshot_download`.
 
     Raises:
         ImportError: If ``huggingface_hub`` is not installed.
-        ConnectionError: If the hub does not answer; call again to go on.
+        ConnectionError: If the hub does not answer; call again to resume.
     """
     try:
         from huggingface_hub import snapshot_download
@@ -160,6 +163,6 @@ def download_hub(
         reason = str(error).strip().splitlines()[0]
         raise ConnectionError(
             f"https://huggingface.co/datasets/{repo_id}: could not be downloaded ({reason}); try "
-            f"again, or get it by hand and put it into {folder}"
+            f"again, or download it by hand to {folder}"
         ) from error
     return Path(folder)

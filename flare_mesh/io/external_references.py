@@ -1,4 +1,4 @@
-"""The files that a mesh file names, and where they lie."""
+"""References of mesh files to other files."""
 
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,16 @@ import numpy as np
 from flare_mesh.io.arrays import check_size, hdf5_dataset, open_hdf5
 from flare_mesh.io.mesh_formats import ENSIGHT_SUFFIXES, XDMF_SUFFIXES
 
-_NAMING = {"source", "file", "href"}  # attributes, of VTK and XInclude
-_FIRST = {"model", "measured", "match", "boundary"}  # lines of EnSight that end in a file's name
+_ATTRIBUTES = {"source", "file", "href"}  # of VTK and XInclude
+_GEOMETRY = {"model", "measured", "match", "boundary"}
 _VARIABLES = ("scalar", "vector", "tensor", "complex")
 
 
 def referenced_files(path: Path) -> list[str]:
-    """Names of the files that a file of XML or EnSight names, as it names them.
+    """Names of other files in an XML or EnSight file, as they are written there.
 
     Raises:
-        ValueError: If it is not whole XML, defines entities, or names what is not read.
+        ValueError: If it is not whole XML, defines entities, or refers to values that are not read.
     """
     if path.suffix.lower() in ENSIGHT_SUFFIXES:
         return _ensight_names(path)
@@ -28,25 +28,25 @@ def referenced_files(path: Path) -> list[str]:
 
 
 def resolve_below(root: Path, name: str, named_by: Path) -> Path:
-    """The path of ``name`` below ``root``.
+    """Resolve a file name in the file ``named_by`` to a path below ``root``.
 
     Raises:
-        ValueError: If it leaves ``root``.
+        ValueError: If the path is outside ``root``.
     """
     try:
         target = (root / name).resolve()
     except (ValueError, OSError, RuntimeError) as error:
-        raise ValueError(f"{named_by}: names {name!r}, which is no path ({error})") from error
+        raise ValueError(f"{named_by}: refers to {name!r}, which is no path ({error})") from error
     if not target.is_relative_to(root.resolve()):
-        raise ValueError(f"{named_by}: names '{name}', which is outside of {root}")
+        raise ValueError(f"{named_by}: refers to '{name}', which is outside {root}")
     return target
 
 
 def check_xml_prolog(path: Path) -> None:
-    """Refuses a file of XML that defines entities; what follows its first tag need not be XML.
+    """Refuse an XML file that defines entities, reading it up to its first tag only.
 
     Raises:
-        ValueError: If it does, or does not begin as XML.
+        ValueError: If it defines entities, or does not begin as XML.
     """
 
     def first(*_: Any) -> None:
@@ -59,10 +59,10 @@ def check_xml_prolog(path: Path) -> None:
 
 
 def check_xdmf_values(path: Path, max_bytes: int) -> None:
-    """Refuses HDF5 values of an XDMF file that lie elsewhere, or are too many for one mesh.
+    """Refuse HDF5 values of an XDMF file that are stored elsewhere, or too many for one mesh.
 
     Raises:
-        ValueError: If there are such.
+        ValueError: If values are outside the folder, or one mesh has more than ``max_bytes``.
     """
     named, grids = _xml_names(path)
     by_file: dict[str, list[str]] = {}
@@ -76,21 +76,21 @@ def check_xdmf_values(path: Path, max_bytes: int) -> None:
         with open_hdf5(target) as file:
             for place in places:
                 data = hdf5_dataset(file, place)
-                # The steps of a collection are read one at a time.
+                # The meshes of a collection are read one at a time.
                 total = data.nbytes + (total if grids == 1 else 0)
                 check_size(f"{path}, '{name}:{place}'", (total,), np.dtype("u1"), max_bytes)
 
 
 def check_hdf5_tree(path: Path, max_bytes: int, *, together: bool) -> None:
-    """Refuses an HDF5 file with links, values in other files, or too large data sets.
+    """Refuse an HDF5 file with links, values in other files, or too large data sets.
 
     Args:
         path: The file.
-        max_bytes: What a data set may declare.
-        together: Whether that is the limit of all data sets together.
+        max_bytes: Limit of the bytes that a data set may declare.
+        together: Whether the limit holds for the sum of all data sets.
 
     Raises:
-        ValueError: If it is such, or damaged.
+        ValueError: If the file has such a data set or link, or is damaged.
     """
     total, seen = 0, set()
     with open_hdf5(path) as file:
@@ -111,14 +111,14 @@ def check_hdf5_tree(path: Path, max_bytes: int, *, together: bool) -> None:
                 elif isinstance(item, h5py.Dataset):
                     if item.external or item.is_virtual:
                         raise ValueError(
-                            f"{place}: its values lie in another file, which is not read"
+                            f"{place}: its values are stored in another file, which is not read"
                         )
                     total = (item.nbytes or 0) + (total if together else 0)
                     check_size(place, (total,), np.dtype("u1"), max_bytes)
 
 
 def _xml_names(path: Path) -> tuple[list[tuple[str, str]], int]:
-    """Files that a file of XML names, with the place in them (HDF5), and its number of grids."""
+    """File names in an XML file, each with the path of an HDF5 data set, and number of grids."""
     found: list[tuple[str, str]] = []
     text: list[str] = []
     grids = 0
@@ -137,12 +137,11 @@ def _xml_names(path: Path) -> tuple[list[tuple[str, str]], int]:
         nonlocal grids
         finish()
         grids += tag == "Grid"
-        found.extend((v, "") for k, v in attributes.items() if k.lower() in _NAMING)
+        found.extend((v, "") for k, v in attributes.items() if k.lower() in _ATTRIBUTES)
         kind = attributes.get("Format", "").upper() if xdmf else ""
         if kind == "BINARY":
             raise ValueError(
-                f'{path}: has values of Format="Binary", which are not read; save them as HDF or '
-                f"XML"
+                f'{path}: values of Format="Binary" are not read; save them as HDF or XML'
             )
         if kind == "HDF":
             text.clear()
@@ -176,14 +175,14 @@ def _ensight_names(path: Path) -> list[str]:
     found = []
     for line in path.read_text(errors="surrogateescape").splitlines():
         key, colon, rest = line.partition(":")
-        # Numbers of time and file sets, a description of one word and the name: all stay inside.
+        # Numbers of sets, a description and the name: each could be taken for the name.
         words = [word.strip("\"'") for word in rest.split()]
         if not colon or line.lstrip().startswith("#") or not words:
             continue
         for word in words:
             resolve_below(path.parent, word, path)
         key = key.strip().lower()
-        if key in _FIRST:
+        if key in _GEOMETRY:
             found.append(next((word for word in words if not word.isdecimal()), words[-1]))
         elif key.startswith(_VARIABLES) and "constant" not in key:
             found.append(words[-1])

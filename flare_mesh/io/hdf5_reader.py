@@ -1,4 +1,4 @@
-"""HDF5 files that data sets keep open."""
+"""HDF5 files that data sets hold open."""
 
 import os
 from contextlib import ExitStack
@@ -12,10 +12,10 @@ from flare_mesh.io.arrays import hdf5_dataset, open_hdf5, read_hdf5
 
 
 class HDF5Reader:
-    """An HDF5 file that each process opens on first use and keeps open.
+    """An HDF5 file that each process opens on first use.
 
-    A handle that crosses a fork is not used, and none is pickled, so that a data set that holds a
-    reader can go to a loader's worker processes.
+    Neither forked nor pickled copies share the file handle, so a data set with a reader can be
+    passed to the worker processes of a loader.
 
     Args:
         path: The file.
@@ -38,7 +38,7 @@ class HDF5Reader:
         """The open file.
 
         Raises:
-            FileNotFoundError: If there is none.
+            FileNotFoundError: If the file does not exist.
             ValueError: If it is not a whole HDF5 file.
         """
         if self._file is None or self._pid != os.getpid():
@@ -48,22 +48,14 @@ class HDF5Reader:
         return self._file
 
     def dataset(self, name: str) -> h5py.Dataset:
-        """A data set of the file, not yet read.
-
-        Raises:
-            ValueError: If it is missing, is not an array of numbers, or lies in another file.
-        """
+        """A data set of the file; see :func:`~flare_mesh.io.arrays.hdf5_dataset`."""
         return hdf5_dataset(self.file, name)
 
     def read(self, name: str, selection: Any = ()) -> NDArray[Any]:
-        """What ``selection``, integers and slices, takes of a data set.
-
-        Raises:
-            ValueError: If the data set cannot be read.
-        """
+        """The values of a data set; see :func:`~flare_mesh.io.arrays.read_hdf5`."""
         return read_hdf5(self.dataset(name), selection)
 
     def close(self) -> None:
-        """Closes the file; it opens again when it is needed."""
+        """Close the file until it is used again."""
         self._stack.close()
         self._file = None

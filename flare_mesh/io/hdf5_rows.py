@@ -1,4 +1,4 @@
-"""Chosen rows of HDF5 data sets."""
+"""Rows of HDF5 data sets."""
 
 import math
 import mmap
@@ -13,21 +13,21 @@ from flare_mesh.io.arrays import check_size
 from flare_mesh.io.record_gather import gather_records
 
 _SLAB = 1 << 20
-"""Bytes read at once of a data set that neither has chunks nor can be mapped."""
+"""Bytes read at a time from a data set that has no chunks and cannot be memory-mapped."""
 
 
 def read_hdf5_rows(
     dataset: h5py.Dataset, rows: NDArray[np.int64], *, max_bytes: int
 ) -> NDArray[Any]:
-    """The rows of a data set, by pages of the file if it is stored as it is, otherwise by chunks.
+    """Read rows of a data set: by pages of the file if it has no filters, otherwise by chunks.
 
     Args:
-        dataset: [N, ...].
-        rows: Row numbers below N that ascend, none repeated, [n].
-        max_bytes: Limit of what one chunk may declare.
+        dataset: Data set [N, ...].
+        rows: Row numbers [n] below N, strictly ascending.
+        max_bytes: Limit of the bytes that one chunk may declare.
 
     Raises:
-        ValueError: If a chunk declares more than ``max_bytes``, or what is stored is damaged.
+        ValueError: If a chunk declares more than ``max_bytes``, or the stored values are damaged.
     """
     out = np.empty((len(rows), *dataset.shape[1:]), dataset.dtype)
     width = math.prod(dataset.shape[1:]) * dataset.dtype.itemsize
@@ -39,7 +39,7 @@ def read_hdf5_rows(
         check_size(place, chunks, dataset.dtype, max_bytes)
     try:
         mapping = _map(dataset)
-        # Of a data set that was never written the offset is wrong, if there is a user block.
+        # Behind a user block, the offset of a data set without stored values is wrong.
         offset = dataset.id.get_offset() if dataset.id.get_storage_size() else None
         if mapping is not None and offset is not None:
             return (
@@ -58,17 +58,17 @@ def read_hdf5_rows(
             else:
                 found = [addresses.get((n, *corner), -1) for n in (blocks * chunks[0]).tolist()]
                 _gather_chunks(dataset, mapping, chunks, np.array(found)[block], rows, target)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:  # h5py's, for HDF5's
+    except (OSError, ValueError, KeyError, RuntimeError) as error:  # of h5py
         raise ValueError(f"{place}: damaged ({error})") from error
     return out
 
 
 def _map(dataset: h5py.Dataset) -> mmap.mmap | None:
-    """The file of a data set, if the values stand in it as they do in memory."""
+    """The file of a data set as a memory map, if it stores values as they are in memory."""
     file = dataset.file
     if (
         file.driver == "sec2"
-        and file.mode == "r"  # nothing waits to be written
+        and file.mode == "r"  # no values wait in a buffer of HDF5
         and dataset.id.get_create_plist().get_nfilters() == 0
         and dataset.dtype.kind in "iuf"
         and dataset.id.get_type().equal(h5py.h5t.py_create(dataset.dtype))
@@ -78,16 +78,15 @@ def _map(dataset: h5py.Dataset) -> mmap.mmap | None:
 
 
 def _chunk_addresses(dataset: h5py.Dataset, blocks: int) -> dict[tuple[int, ...], int] | None:
-    """Bytes from the beginning of the file by the first element of each chunk.
+    """Byte offset of each chunk in the file, by the index of the chunk's first element.
 
-    None if that is not to be had, or takes longer than to read ``blocks`` chunks along the rows.
+    None if HDF5 cannot list them, or if that takes longer than to read ``blocks`` chunks.
     """
     if (
         dataset.chunks is None
         or math.ceil(dataset.shape[0] / dataset.chunks[0]) > 16 * blocks
-        # Before, offsets counted chunks; addresses left out a user block for longer.
-        or h5py.version.hdf5_version_tuple < (1, 14, 0)
-        or dataset.file.userblock_size
+        or h5py.version.hdf5_version_tuple < (1, 14, 0)  # older ones list other offsets
+        or dataset.file.userblock_size  # some versions leave it out of the addresses
     ):
         return None
     addresses = {}
@@ -95,7 +94,7 @@ def _chunk_addresses(dataset: h5py.Dataset, blocks: int) -> dict[tuple[int, ...]
     def note(chunk: h5py.h5d.StoreInfo) -> None:
         addresses[chunk.chunk_offset] = chunk.byte_offset
 
-    # To ask for one chunk at a time would walk through all of them each time.
+    # A query for a single chunk would iterate over all chunks as well.
     dataset.id.chunk_iter(note)
     return addresses
 
@@ -108,11 +107,11 @@ def _gather_chunks(
     rows: NDArray[np.int64],
     out: NDArray[Any],
 ) -> None:
-    """Reads rows of chunks at the addresses, one for each row; -1 where none was written."""
+    """Read rows from the chunk addresses [n], which are -1 for chunks that were not written."""
     stored = addresses >= 0
     width = math.prod(chunks[1:]) * dataset.dtype.itemsize
     records = gather_records(mapping, (addresses + rows % chunks[0] * width)[stored], width)
-    # Chunks at the end of an axis reach beyond it.
+    # The last chunk of an axis may extend beyond it.
     inside = tuple(slice(n) for n in out.shape[1:])
     out[stored] = records.view(out.dtype).reshape(-1, *chunks[1:])[(slice(None), *inside)]
     if not stored.all():
@@ -126,7 +125,7 @@ def _read_chunks(
     rows: NDArray[np.int64],
     out: NDArray[Any],
 ) -> None:
-    """Reads rows of the chunks of ``size`` rows in the columns ``sides``, one at a time."""
+    """Read rows in the columns ``sides``, one chunk of ``size`` rows at a time."""
     breaks = np.flatnonzero(np.diff(rows // size)) + 1
     for start, stop in pairwise([0, *breaks.tolist(), len(rows)]):
         inside = rows[start:stop]

@@ -1,4 +1,4 @@
-"""Sharing of models on the Hugging Face hub, by way of the files that they save themselves."""
+"""Sharing of models on the Hugging Face hub."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -26,33 +26,33 @@ The weights are safetensors and the options JSON: no code is run from these file
 
 
 class HubMixin(ABC):
-    """Adds the hub's methods to a class with its own ``save(folder)`` and ``load(folder)``.
+    """Methods of the hub for a class with its own ``save(folder)`` and ``load(folder)``.
 
-    They are those of ``huggingface_hub.ModelHubMixin``, which is imported on first use: it takes
-    longer than the models.
+    They are the methods of ``huggingface_hub.ModelHubMixin``, which is imported on first use, since
+    its import takes longer than that of the models.
     """
 
     @abstractmethod
     def save(self, path: str | Path) -> None:
-        """Writes JSON and safetensors into the folder ``path``."""
+        """Write JSON and safetensors to the folder ``path``."""
 
     @classmethod
     @abstractmethod
     def load(cls, path: str | Path, *args: Any, **modules: Any) -> Any:
-        """Reads what :meth:`save` wrote; runs no code from the files."""
+        """Read the files of :meth:`save`; no code is run from them."""
 
     def card_details(self) -> str:
-        """Markdown that ends the model card."""
+        """Markdown text at the end of the model card."""
         return ""
 
     def save_pretrained(self, save_directory: str | Path, *, repo_id: str | None = None) -> None:
-        """Saves the model with a model card, ``README.md``, unless the folder has one already.
+        """Save the model, and a model card ``README.md`` unless the folder has one.
 
-        The card names no licence: that is yours to choose.
+        The card states no licence: add the one that you choose.
 
         Args:
             save_directory: The folder.
-            repo_id: Name by which the card tells to load the model; by default the folder's.
+            repo_id: Name of the model in the card's example; by default that of the folder.
 
         Raises:
             ImportError: If ``huggingface_hub`` is not installed.
@@ -77,24 +77,24 @@ class HubMixin(ABC):
         local_files_only: bool = False,
         **modules: Any,
     ) -> Self:
-        """Loads a model from the hub, or from a folder.
+        """Load a model from the hub, or from a folder, which does not need ``huggingface_hub``.
 
         Only JSON and safetensors are downloaded; no code is run from them.
 
         Args:
             pretrained_model_name_or_path: ``owner/name`` on the hub, or a folder.
             revision: Branch, tag or commit.
-            token: Of a private model; by default that of ``hf auth login``.
-            cache_dir: Where downloads are kept.
-            force_download: Downloads again what is there.
-            local_files_only: Downloads nothing.
+            token: Token for a private model; by default that of ``hf auth login``.
+            cache_dir: Folder of downloaded files.
+            force_download: Whether to download files that are cached already.
+            local_files_only: Whether to use cached files only.
             modules: Further arguments of ``load``.
 
         Raises:
             ImportError: If it is not a folder, and ``huggingface_hub`` is not installed.
-            ConnectionError: If it is not a folder, and the hub does not give it.
+            ConnectionError: If it is not a folder, and the hub does not provide it.
             FileNotFoundError: If a file is missing.
-            ValueError: If the files are not those of this class.
+            ValueError: If the files were not saved by this class.
         """
         name = str(pretrained_model_name_or_path)
         if Path(name).is_dir():
@@ -113,17 +113,17 @@ class HubMixin(ABC):
         except (OSError, ValueError, hub.errors.HfHubHTTPError) as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ConnectionError(
-                f"{name}: neither a folder nor a model that the hub gives ({reason})"
+                f"{name}: neither a folder nor a model on the hub ({reason}); check the name"
             ) from error
         return cls.load(folder, **modules)
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
-        """Uploads the model with its card in one commit; makes the repository if need be.
+        """Upload the model with its card in one commit; the repository is made if it is missing.
 
         Args:
             repo_id: ``owner/name``.
-            options: Of ``huggingface_hub.ModelHubMixin.push_to_hub``: ``private``, ``token``,
-                ``branch``, ``create_pr``, ``commit_message``, ...
+            options: Options of ``huggingface_hub.ModelHubMixin.push_to_hub``: ``private``,
+                ``token``, ``branch``, ``create_pr``, ``commit_message``, ...
 
         Returns:
             Address of the commit.
@@ -147,7 +147,7 @@ def _hub() -> Any:
 
 
 def _bridge() -> Any:
-    """The hub's mixin around a model, which it saves by the model's own method."""
+    """A ``ModelHubMixin`` around a model, which saves the model by its own method."""
     _hub()
     from huggingface_hub import ModelHubMixin
 

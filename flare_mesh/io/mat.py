@@ -1,4 +1,4 @@
-"""MATLAB's MAT files, told apart by their content."""
+"""MAT files of MATLAB."""
 
 import math
 from collections.abc import Iterator
@@ -21,7 +21,6 @@ from flare_mesh.io.arrays import (
 from flare_mesh.io.reader_process import read_in_child
 
 _BLOCK_BYTES = 1 << 30
-# Text is stored as numbers too, in the class "char".
 NUMERIC_CLASSES = {
     "double",
     "single",
@@ -31,20 +30,20 @@ NUMERIC_CLASSES = {
 
 
 class MatFile:
-    """The arrays of real numbers in a MAT file, with their axes in MATLAB's order.
+    """Numeric arrays of a MAT file, with their axes in MATLAB's order.
 
-    Versions 5 and 7 have a format of their own, in which an array can only be read whole. Version
-    7.3 is HDF5, usually behind 512 bytes of MATLAB's, with the axes in reverse; of it any part can
-    be read. Cells, structures, text, sparse and complex arrays are not listed.
+    Files of versions 5 and 7 are read by SciPy, whole arrays at a time. Files of version 7.3 are
+    HDF5, with the axes in reverse order, and any part of an array can be read. Cells, structures,
+    text and sparse arrays are not listed.
 
     Args:
-        path: The file, whatever its name.
+        path: The file, with any suffix.
 
     Attributes:
         shapes: Shape of each array, by name.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If the file does not exist.
         ValueError: If it is not a whole MAT file.
     """
 
@@ -67,14 +66,14 @@ class MatFile:
     def read(
         self, name: str, selection: Any = (), *, max_bytes: int = MAX_BYTES
     ) -> NDArray[np.floating | np.integer]:
-        """An array, or what ``selection``, integers and slices, takes of it.
+        """Read an array, or the part of it that integers and slices select.
 
-        Version 7.3 reads just that, with the type stored. Versions 5 and 7 read it all, in single
-        precision.
+        Of version 7.3, only this part is read, with the stored type; of versions 5 and 7, the whole
+        array in single precision.
 
         Raises:
-            ValueError: If there is no such array, it is damaged, or more than ``max_bytes`` of it
-                would be in memory.
+            ValueError: If the array is missing, damaged or complex, or more than ``max_bytes``
+                would be read.
         """
         shape = self.shape(name)
         if not self._is_hdf5:
@@ -94,7 +93,7 @@ class MatFile:
         """Shape of an array.
 
         Raises:
-            ValueError: If there is none of that name.
+            ValueError: If there is no array of this name.
         """
         if name not in self.shapes:
             raise ValueError(
@@ -103,7 +102,7 @@ class MatFile:
         return self.shapes[name]
 
     def rows(self, name: str) -> Iterator[NDArray]:
-        """An array in pieces along its first axis, which together are read once or a few times."""
+        """Read an array in chunks along its first axis."""
         shape = self.shape(name)
         if not self._is_hdf5:
             whole = self.read(name)
@@ -113,7 +112,7 @@ class MatFile:
             dataset = hdf5_dataset(file, name)
             row_bytes = max(1, math.prod(shape[1:]) * dataset.dtype.itemsize)
             step = max(1, _BLOCK_BYTES // row_bytes)
-            # A chunk is decompressed whole, whatever is taken of it.
+            # HDF5 decompresses whole chunks.
             chunk = dataset.chunks[-1] if dataset.chunks else 1
             if chunk * row_bytes <= 2 * _BLOCK_BYTES:
                 step = -(-step // chunk) * chunk
@@ -130,7 +129,7 @@ def _numeric(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
         try:
             dataset = hdf5_dataset(file, name)
             kind = dataset.attrs.get("MATLAB_class", b"double")
-            # Of an empty array MATLAB stores the shape as if it were the values.
+            # MATLAB stores the shape of an empty array as its values.
             empty = "MATLAB_empty" in dataset.attrs or not dataset.ndim
         except HDF5_ERRORS:
             continue
@@ -139,24 +138,22 @@ def _numeric(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
 
 
 def mat_to_npy(path: str | Path, name: str, folder: str | Path) -> Path:
-    """An array of a MAT file as npy in single precision, made the first time it is asked for.
+    """Convert an array of a MAT file to a cached npy file in single precision.
 
-    MATLAB stores the first axis, along which data sets have their cases, closest together: one
-    case lies strewn over the whole file, in version 7.3 too. In the npy file a case is one piece,
-    which can be memory-mapped. Values beyond the range of single precision become infinite.
+    MATLAB stores arrays in Fortran order, so a case, an index of the first axis, is spread over the
+    whole file, in version 7.3 too. In the npy file a case is contiguous, and can be memory-mapped.
+    Values beyond the range of single precision become infinite.
 
     Args:
-        path: The MAT file. If its size or time of change differs, or the npy file is damaged, that
-            is made anew and the old one removed.
+        path: The MAT file.
         name: Name of the array.
-        folder: Where the npy file goes. If nothing can be written there, it goes to a folder for
-            temporary files until the process ends, and a warning is logged.
+        folder: Folder of the npy file; see :func:`~flare_mesh.io.array_cache.cached_npy_file`.
 
     Returns:
-        The npy file's path.
+        Path of the npy file.
 
     Raises:
-        FileNotFoundError: If there is no such MAT file.
+        FileNotFoundError: If the MAT file does not exist.
         ValueError: If it is damaged or has no such array.
     """
     path = Path(path)

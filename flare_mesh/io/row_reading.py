@@ -1,4 +1,4 @@
-"""Chosen rows of arrays that do not fit into memory."""
+"""Rows of arrays that do not fit into memory."""
 
 import mmap
 from typing import Any
@@ -15,27 +15,27 @@ from flare_mesh.io.record_gather import gather_records
 def read_rows(
     array: NDArray[Any] | h5py.Dataset, rows: ArrayLike, *, max_bytes: int = MAX_BYTES
 ) -> NDArray[Any]:
-    """The rows ``array[rows]`` of an array on the disk, of which little else is read.
+    """Read the rows ``array[rows]`` of an array on the disk, and little else.
 
-    - Of a memory-mapped npy file, and of an HDF5 data set that has no filters, the pages that hold
-      a chosen row are read; or all between them if they are more than one in eight, see
+    - Memory-mapped npy files and HDF5 data sets without filters: the pages that hold a row, or all
+      pages between them if that is faster, see
       :func:`~flare_mesh.io.record_gather.gather_records`.
-    - Of an HDF5 data set that is compressed, in a type of its own, or in a file object, the chunks
-      that hold a chosen row are read, one at a time. h5py's indexing by a list reads as much, and
-      spends several times as long on the rows themselves.
+    - HDF5 data sets that are compressed, in a file object, or of a type that NumPy does not have:
+      the chunks that hold a row, one at a time. h5py's indexing by a list reads the same chunks,
+      but takes several times as long for the rows.
 
     Args:
         array: In memory, memory-mapped (:func:`~flare_mesh.io.arrays.open_npy`), or an HDF5 data
             set (:func:`~flare_mesh.io.arrays.hdf5_dataset`).
-        rows: Row numbers from 0 to N - 1, in any order, repeated at will.
-        max_bytes: Limit of what the rows, and one chunk, may declare.
+        rows: Row numbers from 0 to N - 1, in any order; they may repeat.
+        max_bytes: Limit of the bytes that the rows, and one chunk, may declare.
 
     Shapes:
-        ``array`` [N, ...], ``rows`` [n], result [n, ...] in memory and in the array's own type.
+        ``array`` [N, ...], ``rows`` [n], result [n, ...] in memory, of the type of the array.
 
     Raises:
-        ValueError: If a row is not there, the array has none, it declares more than ``max_bytes``,
-            or what is stored is damaged.
+        ValueError: If a row number is out of range, the array is a scalar, it declares more than
+            ``max_bytes``, or the stored values are damaged.
     """
     place, shape = describe_rows(array)
     wanted = _check(place, rows, shape[0])
@@ -89,7 +89,7 @@ def _read_array(array: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
     if array[0].flags.c_contiguous:
         records = gather_records(mapping, begin + rows * array.strides[0], array[0].nbytes)
         return records.view(array.dtype).reshape(out.shape)
-    for place in np.ndindex(array.shape[1:]):  # in Fortran's order a row lies in pieces
+    for place in np.ndindex(array.shape[1:]):  # in Fortran order a row is not contiguous
         first = begin + sum(i * step for i, step in zip(place, array.strides[1:], strict=True))
         records = gather_records(mapping, first + rows * array.strides[0], array.dtype.itemsize)
         out[(slice(None), *place)] = records.view(array.dtype)

@@ -19,28 +19,28 @@ def sample_rows(
     num_blocks: int = 32,
     generator: torch.Generator | None = None,
 ) -> NDArray[np.int64]:
-    """Draws ``num`` different rows of an array, in ascending order; the memory is of their order.
+    """Draw ``num`` different row numbers of an array, in ascending order, in O(num) memory.
 
-    Every row is drawn with the same probability, num / N, so that means over the drawn rows have
-    no bias, by either method:
+    By either method every row is drawn with the same probability num / N, so means over the drawn
+    rows have no bias:
 
-    - ``"uniform"``: all sets of rows alike.
-    - ``"blocks"``: rows from a few blocks in random places, so that less is read. This is for
-      compressed HDF5, where uniform rows would touch every chunk, and for slow disks. Of a chunked
-      data set, the blocks are ``num_blocks`` chunks, or as many as have ``num`` rows, and the rows
-      are drawn from them uniformly. Of another array, they are runs of ``num / num_blocks`` rows.
+    - ``"uniform"``: all sets of rows have the same probability.
+    - ``"blocks"``: cluster sampling, which reads less. It suits compressed HDF5, where uniform rows
+      would touch every chunk, and slow disks. For a chunked data set, the blocks are ``num_blocks``
+      chunks, or as many as have ``num`` rows, and rows are drawn from them uniformly. For another
+      array, the blocks are runs of ``num / num_blocks`` rows.
 
-    Where rows that stand near each other are alike, as in a mesh sorted by space, the variance of
-    a mean over rows from blocks is about ``1 + (num / num_blocks - 1) r`` times that over uniform
-    rows, with the correlation r of two rows of a block (Kish, Survey Sampling, 1965). Where rows
-    stand in random order, r = 0.
+    If neighbouring rows are correlated, as in a mesh sorted by space, the variance of a mean over
+    rows from blocks is about ``1 + (num / num_blocks - 1) r`` times that over uniform rows, with
+    the correlation r of two rows of a block (Kish, Survey Sampling, 1965). If the rows are in
+    random order, r = 0.
 
     Args:
-        array: The array; none of it is read.
-        num: Rows to draw, at most N.
+        array: The array; its values are not read.
+        num: Number of rows to draw, at most N.
         method: ``"uniform"`` or ``"blocks"``.
-        num_blocks: Blocks that the rows come from; one more if the first is cut.
-        generator: Source of the numbers; None for torch's own, which loaders seed in each worker.
+        num_blocks: Number of blocks; one more if the first one is only partly used.
+        generator: Random generator; None for torch's default, which loaders seed in each worker.
 
     Shapes:
         ``array`` [N, ...], result [num].
@@ -66,7 +66,7 @@ def sample_rows(
 
 def _draw(count: int, num: int, generator: torch.Generator | None) -> NDArray[np.int64]:
     """Independent numbers below ``count``."""
-    # torch.randint lets some numbers come up to 5% more often where the range is wide.
+    # For a wide range, torch.randint draws some numbers up to 5% more often than others.
     wide = torch.randint(1 << 62, (num,), generator=generator, dtype=torch.int64)
     return (wide % count).numpy()
 
@@ -74,10 +74,10 @@ def _draw(count: int, num: int, generator: torch.Generator | None) -> NDArray[np
 def _uniform(count: int, num: int, generator: torch.Generator | None) -> NDArray[np.int64]:
     """Different numbers below ``count``, ascending."""
     if 2 * num > count:
-        kept = np.ones(count, dtype=bool)
-        kept[_uniform(count, count - num, generator)] = False
-        return np.flatnonzero(kept)
-    # Nothing here tells one number from another, so that all sets are alike.
+        chosen = np.ones(count, dtype=bool)
+        chosen[_uniform(count, count - num, generator)] = False
+        return np.flatnonzero(chosen)
+    # All numbers are treated alike, so all sets have the same probability.
     drawn = np.empty(0, dtype=np.int64)
     while len(drawn) < num:
         more = _draw(count, num - len(drawn), generator)
@@ -88,17 +88,17 @@ def _uniform(count: int, num: int, generator: torch.Generator | None) -> NDArray
 def _from_blocks(
     count: int, size: int, window: int, num: int, generator: torch.Generator | None
 ) -> NDArray[np.int64]:
-    """Rows drawn from a window that lies on blocks of ``size`` rows laid out in random order.
+    """Draw rows from a window over the blocks of ``size`` rows, concatenated in random order.
 
-    It begins at any row, and goes on at the beginning where the blocks end: so each row is in it
-    with the same probability, also one of a last, shorter block.
+    The window starts at a random row and wraps around, so each row is in it with the same
+    probability, also a row of a last, shorter block.
     """
     begin = int(_draw(count, 1, generator)[0])
     first, others = begin // size, math.ceil(count / size) - 1
     blocks = _uniform(others, min(others, math.ceil(window / size) + 1), generator)
     blocks = blocks[torch.randperm(len(blocks), generator=generator).numpy()]
     blocks += blocks >= first
-    # The rest of the first block comes when all others are used.
+    # The rows of the first block before the start come last.
     starts = np.concatenate([[begin], blocks * size, [first * size]])
     stops = np.minimum(np.concatenate([[first + 1], blocks + 1, [count]]) * size, count)
     stops[-1] = begin

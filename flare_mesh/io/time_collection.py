@@ -1,4 +1,4 @@
-"""Time series as ParaView opens them: a ``.pvd`` file that names a mesh file for each time."""
+"""Time series for ParaView: a ``.pvd`` collection of one mesh file for each time."""
 
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Sequence
@@ -10,15 +10,15 @@ from flare_mesh.files import atomic_path
 def write_time_collection(
     path: str | Path, times: Sequence[float], write: Callable[[Path, int], None]
 ) -> None:
-    """Writes ``<name>.pvd``, and the steps as ``<name>/<name>_0000.vtu`` and so on.
+    """Write a ``.pvd`` collection, and its steps as ``<name>/<name>_0000.vtu`` and so on.
 
-    The collection appears last: it never names a file that is not there. Where a step cannot be
-    written, those of this call are removed.
+    The collection is written last, so it never refers to a missing file. If a step cannot be
+    written, the steps of this call are removed.
 
     Args:
-        path: The ``.pvd`` file.
+        path: Path of the ``.pvd`` file.
         times: Time of each step.
-        write: Writes the file of a step of that number.
+        write: Function that writes the mesh file of a step, by path and number.
     """
     path = Path(path)
     folder, width = path.with_suffix(""), max(4, len(str(len(times) - 1)))

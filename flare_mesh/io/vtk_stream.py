@@ -1,4 +1,4 @@
-"""The bytes of one array of a VTK XML file."""
+"""Decoding of the arrays of VTK's XML files."""
 
 import binascii
 import mmap
@@ -6,54 +6,54 @@ import zlib
 
 import numpy as np
 
-_MAX_RATIO = 1100  # beyond what zlib can reach
+_MAX_RATIO = 1100  # zlib compresses by at most 1032
 
 
 class ArrayStream:
-    """Bytes of one array, raw or in base64, with the words about its size before them.
+    """Bytes of one array, raw or in base64, behind a header of words with its size.
 
     Args:
         mapped: The file.
-        at: Where the array begins in it.
-        end: Where its data must end.
-        raw: Whether they are stored as they are; otherwise in base64.
-        word: Type of the words about the size.
+        at: Offset of the array in the file.
+        end: Offset that the array must not exceed.
+        raw: Whether the array is stored raw; otherwise in base64.
+        word: Type of the words of the header.
     """
 
     def __init__(self, mapped: mmap.mmap, at: int, end: int, raw: bool, word: np.dtype) -> None:
         self._view = memoryview(mapped)[:end]
         self._at, self._raw, self._word = at, raw, word
 
-    def _take(self, size: int, *, ahead: int = 0) -> memoryview:
-        """The next ``size`` bytes; ``ahead`` bytes stay to be taken again."""
+    def _take(self, size: int, *, peek: bool = False) -> memoryview:
+        """Read the next ``size`` bytes, and consume them unless ``peek``."""
         length = size if self._raw else (size + 2) // 3 * 4
         if length > len(self._view) - self._at:
             raise ValueError("its data ends too early; the file is truncated")
         part = self._view[self._at : self._at + length]
-        self._at += 0 if ahead else length
+        self._at += 0 if peek else length
         return part if self._raw else memoryview(binascii.a2b_base64(part))[:size]
 
-    def _words(self, count: int, *, ahead: bool = False) -> list[int]:
+    def _words(self, count: int, *, peek: bool = False) -> list[int]:
         size = count * self._word.itemsize
-        taken = self._take(size, ahead=size if ahead else 0)
+        taken = self._take(size, peek=peek)
         if len(taken) != size:
-            raise ValueError("its header is not whole")
+            raise ValueError("its header ends too early; the file is truncated")
         return [int(value) for value in np.frombuffer(taken, self._word)]
 
     def plain(self, limit: int) -> memoryview:
-        """What is stored without compression.
+        """Read the bytes of an uncompressed array.
 
         Raises:
-            ValueError: If it declares more than ``limit`` bytes, or is not whole.
+            ValueError: If it declares more than ``limit`` bytes, or is truncated.
         """
         head = self._word.itemsize
-        (size,) = self._words(1, ahead=True)
+        (size,) = self._words(1, peek=True)
         if size > limit:
             raise ValueError(f"declares {size:,} bytes, expected at most {limit:,}")
         if self._raw:
             self._at += head
             return self._take(size)
-        # VTK encodes the header and the data as one; others each by itself, padded.
+        # VTK encodes header and data together; other programs encode them one by one, padded.
         chars = (head + 2) // 3 * 4
         if size and b"=" in bytes(self._view[self._at : self._at + chars]):
             self._at += chars
@@ -61,12 +61,12 @@ class ArrayStream:
         return self._take(head + size)[head:]
 
     def compressed(self, limit: int) -> memoryview:
-        """What is stored in blocks that zlib compressed.
+        """Read the bytes of an array in blocks that are compressed by zlib.
 
         Raises:
-            ValueError: If it declares more than ``limit`` bytes, or is not whole.
+            ValueError: If it declares more than ``limit`` bytes, or is damaged.
         """
-        blocks, block, last = self._words(3, ahead=True)
+        blocks, block, last = self._words(3, peek=True)
         size = (blocks - bool(last)) * block + last if blocks else 0
         left = len(self._view) - self._at
         if size > min(limit, _MAX_RATIO * left):
@@ -84,7 +84,7 @@ class ArrayStream:
                 packed[source : source + packed_size], wanted + 1
             )
             if len(part) != wanted:
-                raise ValueError(f"block {number} holds another number of bytes than declared")
+                raise ValueError(f"expected {wanted:,} bytes in block {number} (got more or fewer)")
             out[at : at + wanted] = part
             at, source = at + wanted, source + packed_size
         return memoryview(out)

@@ -1,10 +1,8 @@
-"""Arrays out of VTK's XML files that are not trusted."""
+"""Arrays of VTK's XML files that are not trusted."""
 
 import binascii
 import mmap
-import re
 import zlib
-from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +11,18 @@ from numpy.typing import NDArray
 
 from flare_mesh.io.arrays import MAX_BYTES, check_size
 from flare_mesh.io.vtk_stream import ArrayStream
+from flare_mesh.io.vtk_xml_tags import read_tags
 from flare_mesh.mesh.cells import check_node_numbers
 from flare_mesh.mesh.vtk_arrays import drop_ghost_cells
 
-# Possessive, and none of it crosses a "<": no file makes the search take more than linear time.
-_TAG = re.compile(
-    rb"""<(?:(!--)|(/?)(\w{1,64}+)((?:[^<>"']++|"[^"<]{0,4096}+"|'[^'<]{0,4096}+'){0,256}+)>)"""
-)
-_ATTRIBUTE = re.compile(rb"""(\w+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 _END = b"</VTKFile>"
-_TAIL = 1 << 16  # where the end is looked for
-_MAX_TAGS = 10_000
+_TAIL = 1 << 16  # bytes that are searched for the end
 _POLY_CELLS = ("Verts", "Lines", "Strips", "Polys")
 _SECTIONS = {
     "UnstructuredGrid": ("FieldData", "Points", "PointData", "CellData", "Cells"),
     "PolyData": ("FieldData", "Points", "PointData", "CellData", *_POLY_CELLS),
 }
-# VTK's type of verts, lines, strips and polygons of so many nodes, and of any other number.
+# VTK's cell type of verts, lines, strips and polygons: with this number of nodes, and otherwise.
 _POLY_CODES = ((1, 1, 2), (3, 2, 4), (6, 0, 6), (7, 0, 7))
 _EMPTY = np.empty(0, dtype=np.int64)
 _TYPES = {
@@ -41,23 +34,23 @@ _TYPES = {
 
 
 class UnsupportedVTKError(ValueError):
-    """A file that may well be whole, but of a kind that only VTK itself reads."""
+    """Valid file of a kind that only VTK itself reads."""
 
 
 class VTKXMLFile:
     """A ``.vtu`` or ``.vtp`` file of one piece, memory-mapped and read array by array.
 
-    VTK's own reader ends the process when a file declares more than fits into memory. Here each
-    declared size is compared with the file and with ``max_bytes`` before anything is allocated.
-    Arrays may stand in the XML (ascii or base64) or be appended (raw or base64), as they are or
-    compressed by zlib.
+    VTK's own reader ends the process if a file declares more than fits into memory, and silently
+    reads on if a file declares less than it holds. Here each declared size must match the data and
+    ``max_bytes`` before memory is allocated. Arrays may be inline (ascii or base64) or appended
+    (raw or base64), uncompressed or compressed by zlib.
 
     Args:
         path: The file.
-        max_bytes: Bytes that one array may declare.
+        max_bytes: Limit of the bytes that one array may declare.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If the file does not exist.
         UnsupportedVTKError: If it has several pieces or another compression.
         ValueError: If it is not a whole VTK XML file.
     """
@@ -88,7 +81,7 @@ class VTKXMLFile:
 
     @property
     def num_cells(self) -> int:
-        """Number of cells; those of a ``.vtp`` come in the order verts, lines, strips, polys."""
+        """Number of cells; in a ``.vtp`` file of verts, lines, strips and polys, in this order."""
         if self.kind == "UnstructuredGrid":
             return self._count("Cells")
         return sum(self._count(name) for name in _POLY_CELLS)
@@ -97,7 +90,7 @@ class VTKXMLFile:
         return (self._counts or {}).get(f"NumberOf{section}", 0)
 
     def names(self, section: str) -> list[str]:
-        """Names of the arrays of numbers in ``"PointData"``, ``"CellData"``, ..."""
+        """Names of the numeric arrays in ``"PointData"``, ``"CellData"``, ..."""
         return [
             name
             for (place, name), array in self._arrays.items()
@@ -105,7 +98,7 @@ class VTKXMLFile:
         ]
 
     def read_all(self, section: str) -> dict[str, NDArray[Any]]:
-        """All arrays of a section by name, with as many channels as they have."""
+        """Read all numeric arrays of a section, by name."""
         arrays = {}
         for name in self.names(section):
             channels = int(self._arrays[section, name].get("NumberOfComponents", 1))
@@ -113,7 +106,7 @@ class VTKXMLFile:
         return arrays
 
     def mesh_arrays(self) -> dict[str, NDArray[Any]]:
-        """The whole mesh as :func:`~flare_mesh.mesh.vtk_arrays.vtk_arrays` gives it: no ghosts."""
+        """Read the whole mesh, as :func:`~flare_mesh.mesh.vtk_arrays.vtk_arrays` returns it."""
         if self.kind == "UnstructuredGrid":
             index, ends = self.cells("Cells") if self.num_cells else (_EMPTY, _EMPTY)
             types = self.read("Cells", "types") if self.num_cells else _EMPTY
@@ -148,15 +141,15 @@ class VTKXMLFile:
         return self.read("Points", next(iter(self.names("Points")), "Points"), 3)
 
     def cells(self, section: str) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Node numbers of the cells in ``"Cells"``, ``"Polys"``, ... one after another, and ends.
+        """Connectivity and end offsets of the cells in ``"Cells"``, ``"Polys"``, ...
 
         Raises:
-            ValueError: If they name nodes that do not exist, or do not fit each other.
+            ValueError: If a node number is out of range, or the offsets do not fit the nodes.
         """
         ends = self.read(section, "offsets")
         nodes = self.read(section, "connectivity")
         if len(ends) and (ends[0] < 0 or (ends[1:] < ends[:-1]).any()):
-            raise ValueError(f"{self.path}, '{section}': offsets that fall")
+            raise ValueError(f"{self.path}, '{section}': expected ascending offsets")
         if (ends[-1] if len(ends) else 0) != len(nodes):
             raise ValueError(f"{self.path}, '{section}': offsets and connectivity do not fit")
         try:
@@ -166,7 +159,7 @@ class VTKXMLFile:
         return nodes, ends
 
     def read(self, section: str, name: str, channels: int = 1) -> NDArray[Any]:
-        """One array: [tuples] if ``channels`` is 1, otherwise [tuples, channels].
+        """Read an array: [tuples] if ``channels`` is 1, otherwise [tuples, channels].
 
         Raises:
             ValueError: If it is missing, damaged, or of another shape.
@@ -200,58 +193,45 @@ class VTKXMLFile:
         return None if name == "connectivity" else self._count(section)
 
     def _scan(self) -> None:
-        """Notes where the arrays stand, and what each declares."""
+        """Find all arrays and their attributes."""
         self._check_end()
-        section, open_array, tags, at = "", None, 0, 0
-        while match := _TAG.search(self._mapped, at):
-            at = match.end()
-            tags += 1
-            if tags > _MAX_TAGS:
-                raise ValueError(f"more than {_MAX_TAGS} tags")
-            if match[1]:
-                at = self._mapped.find(b"-->", at)
-                if at < 0:
-                    raise ValueError("a comment that does not end")
-                continue
-            closing, tag = bool(match[2]), match[3].decode()
+        section, open_array = "", None
+        for tag in read_tags(self._mapped):
             if open_array is not None:
-                open_array["end"] = str(match.start())
+                open_array["end"] = str(tag.start)
                 open_array = None
-            if closing:
-                section = "" if tag == section else section
-                continue
-            attributes = {
-                key.decode(): unescape((double or single).decode())
-                for key, double, single in _ATTRIBUTE.findall(match[4])
-            }
-            if tag == "VTKFile":
-                self._head(attributes)
+            if tag.is_closing:
+                section = "" if tag.name == section else section
+            elif tag.name == "VTKFile":
+                self._read_head(tag.attributes)
             elif not self.kind:
                 raise ValueError("it does not begin with <VTKFile>")
-            elif tag == "Piece":
+            elif tag.name == "Piece":
                 if self._counts is not None:
-                    raise UnsupportedVTKError("more than one piece; join them first")
-                self._counts = {k: int(v) for k, v in attributes.items() if k.startswith("Number")}
-                if min(self._counts.values(), default=0) < 0:
-                    raise ValueError("a negative number of points or cells")
-            elif tag in _SECTIONS[self.kind]:
-                section = tag
-            elif tag == "DataArray" and section:
-                attributes["start"] = attributes["end"] = str(match.end())
-                self._arrays[section, attributes.get("Name", section)] = attributes
-                open_array = None if match[4].endswith(b"/") else attributes
-            elif tag == "AppendedData":
-                self._raw = attributes.get("encoding") == "raw"
-                start = self._mapped.find(b"_", match.end(), match.end() + 1000)
+                    raise UnsupportedVTKError("it has more than one piece")
+                counts = {k: int(v) for k, v in tag.attributes.items() if k.startswith("Number")}
+                if min(counts.values(), default=0) < 0:
+                    raise ValueError("it declares a negative number of points or cells")
+                self._counts = counts
+            elif tag.name in _SECTIONS[self.kind]:
+                section = tag.name
+            elif tag.name == "DataArray" and section:
+                array = tag.attributes
+                array["start"] = array["end"] = str(tag.end)
+                self._arrays[section, array.get("Name", section)] = array
+                open_array = None if tag.is_empty else array
+            elif tag.name == "AppendedData":
+                self._raw = tag.attributes.get("encoding") == "raw"
+                start = self._mapped.find(b"_", tag.end, tag.end + 1000)
                 if start < 0:
-                    raise ValueError("no appended data")
+                    raise ValueError("it has no appended data")
                 self._appended = start + 1
                 break
         if self._counts is None:
-            raise ValueError("no <Piece> in it")
+            raise ValueError("it has no <Piece>")
 
     def _check_end(self) -> None:
-        """After the last tag only space and comments may follow."""
+        """Refuse anything but spaces and comments after the last tag."""
         tail = self._mapped[-_TAIL:]
         at = tail.rfind(_END)
         rest = tail[at + len(_END) :].strip()
@@ -260,7 +240,7 @@ class VTKXMLFile:
         if at < 0 or rest:
             raise ValueError("it does not end with </VTKFile>; another format, or truncated")
 
-    def _head(self, attributes: dict[str, str]) -> None:
+    def _read_head(self, attributes: dict[str, str]) -> None:
         self.kind = attributes.get("type", "")
         if self.kind not in _SECTIONS:
             raise ValueError(f"expected one of {[*_SECTIONS]} (got '{self.kind}')")
@@ -269,7 +249,7 @@ class VTKXMLFile:
         compressor = attributes.get("compressor", "")
         if compressor not in ("", "vtkZLibDataCompressor"):
             raise UnsupportedVTKError(
-                f"compressed by {compressor}; save it anew with zlib or without"
+                f"it is compressed by {compressor}; save it with zlib or uncompressed"
             )
         self._compressed = bool(compressor)
 

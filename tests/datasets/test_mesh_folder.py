@@ -296,13 +296,13 @@ def test_collections_do_not_leave_the_folder(tmp_path, name):
         '<VTKFile type="Collection"><Collection>'
         f'<DataSet timestep="0" file="{name}"/></Collection></VTKFile>'
     )
-    with pytest.raises(ValueError, match=r"run\.pvd: names .*, which is outside of"):
+    with pytest.raises(ValueError, match=r"run\.pvd: refers to .*, which is outside"):
         MeshFolder(folder, None, targets=["wind"], window=(1, 1))
     (folder / "grid.pvtu").write_text(
         '<VTKFile type="PUnstructuredGrid" version="0.1"><PUnstructuredGrid>'
         f'<Piece Source="{name}"/></PUnstructuredGrid></VTKFile>'
     )
-    with pytest.raises(ValueError, match=r"grid\.pvtu: names .*, which is outside of"):
+    with pytest.raises(ValueError, match=r"grid\.pvtu: refers to .*, which is outside"):
         MeshFolder(folder, None, targets=["wind"])
 
 

@@ -265,7 +265,7 @@ def test_a_sample_of_another_shape(tmp_path):
     data_set = PDEBench(tmp_path)
     with pytest.raises(ValueError, match=r"'0003/data': expected .* \(got \[5, 5, 4, 1\]\)"):
         data_set[3]
-    with pytest.raises(ValueError, match=r"'0004/data': not there; '/0004' has \['grid'\]"):
+    with pytest.raises(ValueError, match=r"'0004/data': no such data set; '/0004' has \['grid'\]"):
         data_set[4]
     with pytest.raises(ValueError, match=r"case '0005': 1 values of 'x' are NaN"):
         data_set[5]

@@ -42,7 +42,7 @@ def test_hdf5(tmp_path):
     with open_case(path) as case:
         assert case.shapes() == {"pos": (5, 3), "fields/p": (5,)}
         for name, message in (
-            ("p", r"a\.h5, 'p': not there; '/' has \['again', 'detour', 'fields', "),
+            ("p", r"a\.h5, 'p': no such data set; '/' has \['again', 'detour', 'fields', "),
             ("fields", "expected an array of numbers"),
             ("name", "expected an array of numbers"),
             ("null", "expected an array"),

@@ -257,6 +257,6 @@ def test_interrupted_download(tmp_path, monkeypatch):
         "flare_mesh.io.download.download_file", lambda url, path: path.write_text("")
     )
     monkeypatch.setattr("flare_mesh.io.archives.extract_zip", extract_zip)
-    with pytest.raises(ValueError, match="cannot be unpacked"):
+    with pytest.raises(ValueError, match="cannot be extracted"):
         ShapeNetCar.download(tmp_path)
     assert (tmp_path / "mlcfd_data.zip").exists()

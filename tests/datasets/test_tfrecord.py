@@ -45,7 +45,7 @@ def test_records_by_number(path, tmp_path):
     assert values(file, 4, "b", float) == [1, 1, 1, 1]
 
 
-def test_index_and_checks_are_kept(path, tmp_path, monkeypatch):
+def test_index_and_checksum_results_are_cached(path, tmp_path, monkeypatch):
     values(TFRecordFile(path, tmp_path / "processed"), 2)
     (kept,) = (tmp_path / "processed").glob("train-records-*.npy")
     assert np.load(kept)[:, 2].tolist() == [0, 0, 1, 0, 0]
@@ -60,7 +60,7 @@ def test_index_and_checks_are_kept(path, tmp_path, monkeypatch):
         file[3]
 
 
-def test_another_file_is_indexed_anew(path, tmp_path, write_examples):
+def test_a_changed_file_is_indexed_again(path, tmp_path, write_examples):
     assert len(TFRecordFile(path, tmp_path / "processed")) == 5
     write_examples(path, {"a": np.zeros(3, np.int32)})
     assert len(TFRecordFile(path, tmp_path / "processed")) == 1
@@ -79,7 +79,7 @@ def test_where_nothing_can_be_written(path, tmp_path, caplog):
     (tmp_path / "file").touch()
     file = TFRecordFile(path, tmp_path / "file")
     assert values(file, 1) == values(file, 1) == [1, 1, 1]
-    assert "cannot be kept" in caplog.text
+    assert "cannot be cached" in caplog.text
 
 
 def test_damaged_index(path, tmp_path):
@@ -88,7 +88,7 @@ def test_damaged_index(path, tmp_path):
     index = np.load(kept)
     index[2, 1] += 100
     np.save(kept, index)
-    with pytest.raises(ValueError, match="places of the records .* are damaged; remove"):
+    with pytest.raises(ValueError, match="cached index of .* is damaged; remove"):
         TFRecordFile(path, tmp_path / "processed")
 
 

@@ -72,4 +72,4 @@ def test_damaged_containers_are_cases_with_an_error(tmp_path):
     touch(tmp_path, "all.pvtu", text='<VTKFile><Piece Source="../x.vtu"/></VTKFile>')
     a, whole = find_case_files(tmp_path, series=False)
     assert (a.name, a.error, whole.name) == ("a", None, "all")
-    assert "which is outside of" in whole.error
+    assert "which is outside" in whole.error

@@ -22,7 +22,7 @@ class Maker:
         return np.full(3, self.calls)
 
 
-def test_made_once_and_mapped(source, tmp_path):
+def test_made_once_and_memory_mapped(source, tmp_path):
     make = Maker()
     target = tmp_path / "processed/deep/a.npy"
     for _ in range(3):
@@ -32,7 +32,7 @@ def test_made_once_and_mapped(source, tmp_path):
     assert make.calls == 1
 
 
-def test_made_anew_when_a_source_changes(source, tmp_path):
+def test_made_again_when_a_source_changes(source, tmp_path):
     make = Maker()
     target = tmp_path / "processed/a.npy"
     other = tmp_path / "processed/a-b.npy"
@@ -68,25 +68,25 @@ def test_where_nothing_can_be_written(source, tmp_path, caplog):
     for number in (1, 2):
         array = cached_npy(tmp_path / "processed/a.npy", [source], make)
         assert array.tolist() == [number] * 3
-    assert "cannot be kept, so it is made at each access" in caplog.text
+    assert "cannot be cached, so it is made at each access" in caplog.text
 
 
 @pytest.mark.parametrize("damage", [lambda c: c[:-8], lambda c: b"x" + c[1:], lambda c: b""])
-def test_damaged_files_are_made_anew(source, tmp_path, caplog, damage):
+def test_damaged_files_are_made_again(source, tmp_path, caplog, damage):
     make = Maker()
     folder = tmp_path / "processed"
 
-    def keep():
+    def read():
         array = cached_npy(folder / "a.npy", [source], make)
         arrays = cached_npz(folder / "b.npz", [source], lambda: {"x": make()}, ["x"])
         path = cached_npy_file(folder / "c.npy", [source], lambda path: np.save(path, make()))
         return [array[0], arrays["x"][0], np.load(path)[0]]
 
-    assert keep() == keep() == [1, 2, 3]
+    assert read() == read() == [1, 2, 3]
     for path in folder.iterdir():
         path.write_bytes(damage(path.read_bytes()))
-    assert keep() == keep() == [4, 5, 6]
-    assert caplog.text.count("it is made anew") == 3
+    assert read() == read() == [4, 5, 6]
+    assert caplog.text.count("it is made again") == 3
     assert len([*folder.iterdir()]) == 3
 
 
@@ -98,7 +98,7 @@ def test_large_files_where_nothing_can_be_written(source, tmp_path, caplog):
         for _ in range(2)
     )
     assert first == path
-    assert caplog.text.count("cannot be kept") == 1
+    assert caplog.text.count("cannot be cached") == 1
     assert np.load(path).tolist() == [1] * 3
 
 

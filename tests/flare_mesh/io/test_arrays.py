@@ -129,7 +129,7 @@ def test_hdf5(tmp_path):
     with open_hdf5(path) as file:
         assert read_hdf5(hdf5_dataset(file, "group/a"), np.s_[3:5]).tolist() == [3.0, 4.0]
         for name, message in (
-            ("group/b", r"'group/b': not there; '/group' has \['a'\]"),
+            ("group/b", r"'group/b': no such data set; '/group' has \['a'\]"),
             ("group/a/b", "'/group/a' has an array"),
             ("text", "expected an array of numbers"),
             ("group", "expected an array of numbers"),
@@ -137,8 +137,8 @@ def test_hdf5(tmp_path):
             ("detour", "'detour' is a soft link, which is not followed"),
             ("nowhere", "'nowhere' is a soft link, which is not followed"),
             ("null", "got an empty data set without a shape"),
-            ("outside", "lie in another file"),
-            ("virtual", "lie in another file"),
+            ("outside", "are stored in another file"),
+            ("virtual", "are stored in another file"),
         ):
             with pytest.raises(ValueError, match=message):
                 hdf5_dataset(file, name)

@@ -46,5 +46,5 @@ def test_wrong_files(path):
     reader.path.write_bytes(b"something else")
     with pytest.raises(ValueError, match="b.h5: not a whole HDF5 file"):
         _ = reader.file
-    with pytest.raises(ValueError, match=r"'values': not there; '/' has \['group'\]"):
+    with pytest.raises(ValueError, match=r"'values': no such data set; '/' has \['group'\]"):
         HDF5Reader(path).read("values")

@@ -63,7 +63,7 @@ def test_asks_for_the_pages_of_the_records_alone(mapping, content, data):
 
 def test_records_outside_of_the_file(mapping, content):
     for address in (-1, len(content) - 3):
-        with pytest.raises(ValueError, match="records lie outside of a file of"):
+        with pytest.raises(ValueError, match="are outside a file of"):
             gather_records(mapping, np.array([0, address]), 4)
 
 

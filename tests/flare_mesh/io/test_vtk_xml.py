@@ -123,7 +123,7 @@ def plain(mesh, tmp_path):
         (rb'NumberOfComponents="3"', b'NumberOfComponents="2"', r"expected 3 components \(got 2\)"),
         (rb'type="UnstructuredGrid"', b'type="ImageData"', "expected one of .* 'ImageData'"),
         (rb"<VTKFile[^>]*>", b"<HTML>", "does not begin with <VTKFile>"),
-        (rb"<Piece[^>]*>", b"", "no <Piece> in it"),
+        (rb"<Piece[^>]*>", b"", "it has no <Piece>"),
         (rb"(<Piece[^>]*>)", rb"\1\1", "more than one piece"),
         (rb'header_type="UInt32"', b'header_type="UInt"', "unknown type 'UInt'"),
         (rb'header_type="UInt32"', b'compressor="vtkLZ4DataCompressor"', "vtkLZ4DataCompressor"),
@@ -159,8 +159,8 @@ def test_compressed_sizes(tmp_path):
     path.write_text(compressed((3, 1), [b"\1\2\3", b"\4"]))
     assert VTKXMLFile(path).read("PointData", "a").tolist() == [1, 2, 3, 4]
     for text, message in (
-        (compressed((4, 0), [b"\1\2\3"]), "block 0 holds another number of bytes"),
-        (compressed((4, 0), [bytes(100_000_000)]), "block 0 holds another number of bytes"),
+        (compressed((4, 0), [b"\1\2\3"]), "expected 4 bytes in block 0"),
+        (compressed((4, 0), [bytes(100_000_000)]), "expected 4 bytes in block 0"),
         (compressed((2**32 - 1, 0), [b"\1"]), "declares 4,294,967,295 bytes, expected at most 4"),
         (compressed((3, 0), [b"\1\2\3"]), r"expected 4 values \(got 3\)"),
     ):

@@ -1,0 +1,51 @@
+"""Tags of VTK's XML files, which an XML parser cannot read: raw bytes may follow them."""
+
+import mmap
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import unescape
+
+# Possessive, and no part matches a "<": so the search takes linear time on any file.
+_TAG = re.compile(
+    rb"""<(?:(!--)|(/?)(\w{1,64}+)((?:[^<>"']++|"[^"<]{0,4096}+"|'[^'<]{0,4096}+'){0,256}+)>)"""
+)
+_ATTRIBUTE = re.compile(rb"""(\w+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
+_MAX_TAGS = 10_000
+
+
+@dataclass
+class Tag:
+    """A tag, with its attributes and its byte offsets in the file."""
+
+    name: str
+    attributes: dict[str, str]
+    is_closing: bool
+    is_empty: bool
+    start: int
+    end: int
+
+
+def read_tags(mapped: mmap.mmap) -> Iterator[Tag]:
+    """Read the tags of a file in order, without comments.
+
+    Raises:
+        ValueError: If there are too many tags, or a comment does not end.
+    """
+    count = at = 0
+    while match := _TAG.search(mapped, at):
+        at = match.end()
+        count += 1
+        if count > _MAX_TAGS:
+            raise ValueError(f"it has more than {_MAX_TAGS} tags")
+        if match[1]:
+            at = mapped.find(b"-->", at)
+            if at < 0:
+                raise ValueError("it has a comment that does not end")
+            continue
+        attributes = {
+            key.decode(): unescape((double or single).decode())
+            for key, double, single in _ATTRIBUTE.findall(match[4])
+        }
+        is_empty = match[4].endswith(b"/")
+        yield Tag(match[3].decode(), attributes, bool(match[2]), is_empty, match.start(), at)
