@@ -1,4 +1,4 @@
-"""Surfaces pre-deformed so that the printed part comes out as designed."""
+"""Pre-deformed surfaces, whose distorted prints have the designed shape."""
 
 from lpbf.compensate.compensate import compensate
 from lpbf.compensate.compensate_once import compensate_once

@@ -27,13 +27,13 @@ _SUFFIXES = (".stl", ".ply", ".obj", ".off")
 def main(argv: Sequence[str] | None = None) -> int:
     """Compensate a part; see :func:`lpbf.core.command.run_command` for the exit codes.
 
-    Code 1 also says that the best surface is written but not within the tolerance.
+    Code 1 also says that the best surface is written, but its error is above the tolerance.
     """
     parser = argparse.ArgumentParser(
         prog="python -m lpbf.compensate",
         description=__doc__,
-        epilog="Exit code 1: the best surface that was found is written, but its simulated shape "
-        "is not within the tolerance. Points printed on the plate keep their height.",
+        epilog="Exit code 1: the best surface is written, but its error is above the tolerance. "
+        "Points printed on the plate keep their height.",
     )
     add = parser.add_argument
     add("part", help=f"surface file in mm ({', '.join(PART_SUFFIXES)})")
@@ -104,10 +104,10 @@ def _print_result(options: argparse.Namespace, result: Compensation) -> int:
     if result.converged:
         return 0
     print(
-        f"error: the error stays above the tolerance of {options.tolerance:g} mm (99 % of the "
-        f"points are within {best.p99_error:.4f} mm; {result.iterations[-1].changed_cells} voxels "
-        f"came or went in the last iteration); try a finer --pitch, a smaller --relaxation or "
-        f"more --max-iterations",
+        f"error: the error is above the tolerance of {options.tolerance:g} mm (99 % of the points "
+        f"are within {best.p99_error:.4f} mm; {result.iterations[-1].changed_cells} voxels "
+        f"changed in the last iteration); try a finer --pitch, a smaller --relaxation or more "
+        f"--max-iterations",
         file=sys.stderr,
     )
     return 1

@@ -1,4 +1,4 @@
-"""The surface that has to be printed for the part to come out as designed."""
+"""Iterative compensation of distortion by simulation."""
 
 import time
 import warnings
@@ -20,11 +20,11 @@ from lpbf.core.part import load_part
 from lpbf.core.process import Process
 from lpbf.simulate import simulate
 
-# It stalls when this many iterations have not brought the error below this share of the best.
+# The iteration stalls if the last _PATIENCE errors are all above _PROGRESS times the best before.
 _PATIENCE = 4
 _PROGRESS = 0.95
-# The share that is corrected is halved where the error has not fallen to this share of the last.
-_FALL = 0.7
+# The relaxation is halved if the error is above this ratio to the last one.
+_DECREASE = 0.7
 
 
 def compensate(
@@ -38,40 +38,40 @@ def compensate(
     displacement: Callable[[HexMesh], NDArray[np.float64]] | None = None,
     on_iteration: Callable[[Iteration], None] | None = None,
 ) -> Compensation:
-    """Pre-deforms a surface until the simulated distorted part is the nominal one.
+    """Pre-deform a surface until its simulated distortion gives the nominal surface.
 
-    With nominal points x and d(v) the simulated displacement of the surface v, voxelised anew each
-    time, the fixed point of ``v <- v - relaxation * (v + d(v) - x)`` is the surface that distorts
-    into x. It is iterated from v = x until ``max |v + d(v) - x| <= tolerance``; the best surface
-    is returned whether or not it got there (:attr:`Compensation.converged`). Points of the part's
-    lowest plane are printed on the plate and keep their height, and no other point goes below it:
-    of what a part bends there once it is released from its plate, nothing is compensated, and it
-    is reported as the plate error.
+    With nominal points x and the simulated displacement d(v) of a surface v, the fixed point of
+    ``v <- v - relaxation * (v + d(v) - x)`` is the surface that distorts to x. The iteration starts
+    from v = x and ends when ``max |v + d(v) - x| <= tolerance``. The best surface is returned even
+    if the tolerance is not reached (:attr:`Compensation.converged`). Points in the lowest plane of
+    the part are printed on the plate and keep their height, and no other point goes below it.
+    Bending of this plane after the release is not compensated, but reported as the plate error.
 
-    Where a voxel comes and goes with the surface, the displacement beside it jumps, so that there
-    may be no fixed point: the voxels' staircase is a floor for the error, lower at a finer pitch.
+    Each surface is voxelised again. If a voxel appears or disappears, the displacement next to it
+    jumps, so there may be no fixed point: the staircase of the voxels is a lower limit of the
+    error, which decreases with the pitch.
 
     Args:
         part: A surface in mm, or the path of its file.
-        process: Material, layers and inherent strain; None for the defaults. Voxels that nothing
-            holds are dropped, unless it lets them stand in powder.
+        process: Material, layers and inherent strain; None for the defaults. Unsupported voxels are
+            dropped, unless the process supports them by powder.
         pitch: Edge length of the voxels in mm, one or (x, y, z); edges of the surface are halved
             until none is longer than the smallest.
-        tolerance: Largest distance between corresponding points that is accepted, mm.
-        max_iterations: Largest number of corrections; one more shape than that is simulated. It
-            ends earlier if four in a row do not better the error by 5 %.
-        relaxation: Share of the error that is corrected at a time, above 0, at most 1. It is
-            halved, down to an eighth, each time that the error does not fall by 30 %, as where
-            voxels come and go with the surface.
-        displacement: What takes the simulator's place, for instance a trained surrogate: from a
-            mesh to its nodes' displacement [N, 3] in mm.
-        on_iteration: Called after each simulated shape.
+        tolerance: Largest accepted distance between corresponding points, mm.
+        max_iterations: Largest number of corrections; one more shape is simulated. The iteration
+            ends earlier if four corrections in a row do not reduce the error by 5 %.
+        relaxation: Fraction of the error that is corrected per iteration, above 0, at most 1. It is
+            halved, down to an eighth, each time the error does not decrease by 30 %.
+        displacement: Function from a mesh to its nodal displacement [N, 3] in mm, in place of the
+            simulator, for instance a trained surrogate.
+        on_iteration: Function to call after each simulated shape.
 
     Raises:
         FileNotFoundError: If the part's file does not exist.
-        PartError: If the part, or what it became, is unusable at this pitch.
+        PartError: If the part, or its pre-deformed shape, is unusable at this pitch.
         SolverError: If a simulation does not converge.
-        ValueError: If an option is out of range, or ``displacement`` gives no finite [N, 3].
+        ValueError: If an option is out of range, or ``displacement`` does not return finite
+            [N, 3].
     """
     for fine, expected, got in (
         (0 < tolerance < np.inf, "a tolerance > 0 mm", tolerance),
@@ -88,18 +88,18 @@ def compensate(
 
     islands = choose_islands(None, (process or Process()).islands)
     nominal = prepare(part, pitch)
-    moved, best = nominal, nominal
+    surface, best = nominal, nominal
     iterations: list[Iteration] = []
-    best_number, before, share = 0, None, relaxation
+    best_number, before, fraction = 0, None, relaxation
     weight = _vertex_areas(nominal)
     for number in range(max_iterations + 1):
         start = time.perf_counter()
         with warnings.catch_warnings():
-            if number:  # what there was to say about the part has been said
+            if number:  # the nominal part has given these warnings
                 warnings.simplefilter("ignore", PartWarning)
-            shift, mesh = surface_displacement(moved, pitch, simulator, islands)
-        error = moved.vertices + shift - nominal.vertices
-        plate_error = _hold(nominal, error)
+            shift, mesh = surface_displacement(surface, pitch, simulator, islands)
+        error = surface.vertices + shift - nominal.vertices
+        plate_error = _remove_plate_error(nominal, error)
         distance = np.linalg.norm(error, axis=1)
         iteration = Iteration(
             number,
@@ -116,17 +116,17 @@ def compensate(
         if on_iteration is not None:
             on_iteration(iteration)
         if iteration.max_error < iterations[best_number].max_error:
-            best, best_number = moved, number
+            best, best_number = surface, number
         if iteration.max_error <= tolerance or _stalls(iterations):
             break
-        if number and iteration.max_error > _FALL * iterations[-2].max_error:
-            share = max(share / 2, relaxation / 8)
-        moved = deform(nominal, moved, -share * error)
+        if number and iteration.max_error > _DECREASE * iterations[-2].max_error:
+            fraction = max(fraction / 2, relaxation / 8)
+        surface = deform(nominal, surface, -fraction * error)
     return Compensation(nominal, best, tuple(iterations), best_number, tolerance)
 
 
 def prepare(part: trimesh.Trimesh | str | Path, pitch: Pitch) -> trimesh.Trimesh:
-    """The nominal surface, its triangles small enough to follow the voxels' displacement."""
+    """Read the nominal surface and subdivide it, so that it can follow the voxels."""
     edges = check_edges("the pitch", pitch)
     return subdivide(load_part(part), min(edges))
 
@@ -134,7 +134,7 @@ def prepare(part: trimesh.Trimesh | str | Path, pitch: Pitch) -> trimesh.Trimesh
 def deform(
     nominal: trimesh.Trimesh, surface: trimesh.Trimesh, by: NDArray[np.float64]
 ) -> trimesh.Trimesh:
-    """The surface moved by [V, 3], nowhere below the plate; what was on it stays on it."""
+    """Move a surface by [V, 3], but no point below the plate, and none off it."""
     vertices = surface.vertices + by
     plate = nominal.bounds[0, 2]
     vertices[:, 2] = vertices[:, 2].clip(plate)
@@ -147,16 +147,16 @@ def _on_plate(nominal: trimesh.Trimesh) -> NDArray[np.bool_]:
     return np.asarray(nominal.vertices[:, 2] <= low + 1e-6 * (high - low))
 
 
-def _hold(nominal: trimesh.Trimesh, error: NDArray[np.float64]) -> float:
-    """Takes what is not compensated out of the error; returns its largest amount."""
-    held = _on_plate(nominal)
-    plate_error = float(np.abs(error[held, 2]).max())
-    error[held, 2] = 0.0
+def _remove_plate_error(nominal: trimesh.Trimesh, error: NDArray[np.float64]) -> float:
+    """Set the z error of points on the plate to zero; return its largest absolute value."""
+    on_plate = _on_plate(nominal)
+    plate_error = float(np.abs(error[on_plate, 2]).max())
+    error[on_plate, 2] = 0.0
     return plate_error
 
 
 def _vertex_areas(surface: trimesh.Trimesh) -> NDArray[np.float64]:
-    """Three times each vertex's share of the surface."""
+    """Area of the triangles at each vertex, [V], mm^2."""
     area = np.repeat(surface.area_faces, 3)
     count = len(surface.vertices)
     return np.bincount(surface.faces.ravel(), area, count).astype(np.float64)
@@ -179,7 +179,7 @@ def _checked(values: NDArray[np.float64], mesh: HexMesh) -> NDArray[np.float64]:
     values = np.asarray(values, dtype=np.float64)
     if values.shape != (mesh.num_nodes, 3) or not np.isfinite(values).all():
         raise ValueError(
-            f"displacement: expected finite values of shape [{mesh.num_nodes}, 3] in mm, one row "
-            f"a node (got {list(values.shape)}, {int((~np.isfinite(values)).sum())} not finite)"
+            f"displacement: expected finite values of shape [{mesh.num_nodes}, 3] in mm (got "
+            f"{list(values.shape)}, {int((~np.isfinite(values)).sum())} not finite)"
         )
     return values

@@ -1,4 +1,4 @@
-"""A correction by a displacement field that is at hand."""
+"""Compensation by a given displacement field."""
 
 from pathlib import Path
 
@@ -16,26 +16,25 @@ from lpbf.core.mesh import HexMesh
 def compensate_once(
     part: trimesh.Trimesh | str | Path, field: str | Path, *, pitch: Pitch
 ) -> Compensation:
-    """Pre-deforms a surface by minus a displacement read from a mesh file, once.
+    """Pre-deform a surface once, by the negative displacement in a mesh file.
 
-    The result is not simulated, so that nothing is known about its error; that of a field which
-    is right is of second order, about the displacement times its gradient. Points on the plate
-    keep their height.
+    The result is not simulated, so its error is unknown. For an exact field it is of second order,
+    about the displacement times its gradient. Points on the plate keep their height.
 
     Args:
         part: A surface in mm, or the path of its file.
-        field: A mesh file with a nodal field ``displacement`` [N, 3] in mm, simulated or
-            predicted, whose points are those of the part's voxel mesh (more may be there).
-        pitch: Edge length of the voxels that the field was made with, mm.
+        field: A mesh file with a nodal field ``displacement`` [N, 3] in mm, simulated or predicted,
+            whose points include the nodes of the part's voxel mesh.
+        pitch: Edge length of the voxels of the field, mm.
 
     Raises:
         FileNotFoundError: If a file does not exist.
         PartError: If the part is unusable at this pitch.
-        ValueError: If the file has no such field, or is not of this part and pitch.
+        ValueError: If the file has no such field, or another part or pitch.
     """
     nominal = prepare(part, pitch)
-    moved, _ = surface_displacement(nominal, pitch, lambda mesh: _read_field(Path(field), mesh))
-    return Compensation(nominal, deform(nominal, nominal, -moved), (), None, None)
+    shift, _ = surface_displacement(nominal, pitch, lambda mesh: _read_field(Path(field), mesh))
+    return Compensation(nominal, deform(nominal, nominal, -shift), (), None, None)
 
 
 def _read_field(path: Path, mesh: HexMesh) -> NDArray[np.float64]:
@@ -52,10 +51,10 @@ def _read_field(path: Path, mesh: HexMesh) -> NDArray[np.float64]:
     distance, node = KDTree(data.pos.numpy()).query(mesh.points)
     if distance.max() > 1e-3 * min(mesh.spacing):
         raise ValueError(
-            f"{path}: its points are not those of the part's voxel mesh (off by up to "
-            f"{distance.max():.3g} mm); give the part and the pitch that the field was made with"
+            f"{path}: expected the nodes of the part's voxel mesh (the points are off by up to "
+            f"{distance.max():.3g} mm); give the part and the pitch of the field"
         )
     values = field.numpy()[node].astype(np.float64)
     if not np.isfinite(values).all():
-        raise ValueError(f"{path}: 'displacement' has NaN or infinite values; make it anew")
+        raise ValueError(f"{path}: 'displacement' has NaN or infinite values; compute it again")
     return values

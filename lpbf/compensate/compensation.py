@@ -1,4 +1,4 @@
-"""What a compensation gives."""
+"""Result of a compensation."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,18 +8,18 @@ import trimesh
 
 @dataclass(frozen=True)
 class Iteration:
-    """One simulated shape, compared with the nominal one.
+    """Errors of one simulated shape.
 
     Attributes:
-        number: 0 is the part as designed.
-        max_error: Largest distance of a point of the simulated distorted surface from where it is
-            wanted, mm.
-        rms_error: Its root mean square over the surface, mm.
-        p99_error: What 99 % of the points stay below, mm: the largest errors are often of a few
-            points beside voxels that come and go.
-        plate_error: Largest height by which points that were printed on the plate left it, mm.
-        num_cells: Voxels of the simulated shape.
-        changed_cells: How many of them differ from the shape before; all where the grid differs.
+        number: Number of the iteration; 0 is the part as designed.
+        max_error: Largest distance between a point of the simulated distorted surface and its
+            nominal position, mm.
+        rms_error: Root mean square of the distance over the surface, mm.
+        p99_error: 99th percentile of the distance, mm. The largest errors often belong to a few
+            points next to voxels that appear and disappear.
+        plate_error: Largest |z displacement| of points printed on the plate, mm.
+        num_cells: Number of voxels.
+        changed_cells: Number of voxels that differ from the last shape; all if the grid differs.
         seconds: Wall time.
     """
 
@@ -38,12 +38,12 @@ class Compensation:
     """A pre-deformed surface.
 
     Attributes:
-        nominal: The part as designed, its triangles subdivided.
-        surface: The pre-deformed one, point by point and triangle by triangle as ``nominal``, in
-            the frame of the part's file.
-        iterations: What was simulated, in order.
-        best: Number of the iteration that ``surface`` was simulated in; None if it was not.
-        tolerance: What was asked for, mm; None where nothing was.
+        nominal: The part as designed, with subdivided triangles.
+        surface: The pre-deformed surface, with the vertices and triangles of ``nominal`` in the
+            same order, in the coordinates of the part's file.
+        iterations: The simulated shapes in order.
+        best: Number of the iteration that simulated ``surface``; None without simulation.
+        tolerance: Largest accepted error, mm; None without simulation.
     """
 
     nominal: trimesh.Trimesh
@@ -54,7 +54,7 @@ class Compensation:
 
     @property
     def converged(self) -> bool:
-        """Whether the surface was simulated, and came out within the tolerance."""
+        """Whether the surface was simulated and its error is within the tolerance."""
         return (
             self.best is not None
             and self.tolerance is not None
@@ -62,7 +62,7 @@ class Compensation:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures, ready for JSON."""
+        """All values as JSON holds them."""
         return {
             "converged": self.converged,
             "best": self.best,

@@ -1,4 +1,4 @@
-"""Surfaces whose triangles are small enough to bend."""
+"""Subdivision of surfaces."""
 
 import numpy as np
 import trimesh
@@ -6,14 +6,15 @@ from numpy.typing import NDArray
 
 
 def subdivide(surface: trimesh.Trimesh, max_edge: float) -> trimesh.Trimesh:
-    """Halves edges until none is longer than ``max_edge``; what was watertight stays so.
+    """Halve edges until none is longer than ``max_edge``.
 
-    An edge is split for all its triangles at once, so that no vertex comes to lie on a
-    neighbour's edge. The surface as a set of points, and the original vertices, stay the same.
+    An edge is split in all its triangles at once, so that a watertight surface stays watertight.
+    (trimesh's subdivide_to_size returns separate triangles.) The shape and the original vertices do
+    not change.
 
     Args:
         surface: A surface.
-        max_edge: Longest edge that is left, in the surface's unit.
+        max_edge: Length of the longest edge, in the surface's unit.
     """
     vertices = np.asarray(surface.vertices, dtype=np.float64)
     faces = np.asarray(surface.faces, dtype=np.int64)
@@ -34,27 +35,28 @@ def subdivide(surface: trimesh.Trimesh, max_edge: float) -> trimesh.Trimesh:
 def _split(
     vertices: NDArray[np.float64], faces: NDArray[np.int64], middle: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Triangles [F, 3] with the middles of their edges 01, 12, 20 ([F, 3], -1: not split)."""
+    """Split triangles [F, 3] at the midpoints of their edges 01, 12, 20 ([F, 3], -1: none)."""
     count = (middle >= 0).sum(axis=1)
-    # One split edge comes to 01, two to 01 and 12.
-    turn = np.where(count == 1, (middle >= 0).argmax(axis=1), (middle < 0).argmax(axis=1) + 1)
-    order = (np.arange(3) + turn[:, None]) % 3
+    # Rotate the corners so that one split edge is 01, and two are 01 and 12.
+    first = np.where(count == 1, (middle >= 0).argmax(axis=1), (middle < 0).argmax(axis=1) + 1)
+    order = (np.arange(3) + first[:, None]) % 3
     corners = np.take_along_axis(faces, order, axis=1)
     middle = np.take_along_axis(middle, order, axis=1)
 
-    def pieces(which: NDArray[np.bool_], *triangles: str) -> list[NDArray[np.int64]]:
+    def split(which: NDArray[np.bool_], *triangles: str) -> list[NDArray[np.int64]]:
         named = dict(zip("abcpqr", [*corners[which].T, *middle[which].T], strict=True))
         return [np.stack([named[name] for name in t], axis=1) for t in triangles]
 
-    # The quadrilateral a p q c that two split edges leave is cut along its shorter diagonal.
-    spans = vertices[corners[:, 0]] - vertices[middle[:, 1]]
-    others = vertices[corners[:, 2]] - vertices[middle[:, 0]]
-    first = (spans**2).sum(axis=1) <= (others**2).sum(axis=1)
-    parts = [
-        [faces[count == 0]],
-        pieces(count == 1, "apc", "pbc"),
-        pieces((count == 2) & first, "pbq", "apq", "aqc"),
-        pieces((count == 2) & ~first, "pbq", "apc", "pqc"),
-        pieces(count == 3, "apr", "pbq", "rqc", "pqr"),
-    ]
-    return np.concatenate([piece for part in parts for piece in part])
+    # With two split edges, the quadrilateral a p q c is cut along its shorter diagonal.
+    aq = vertices[corners[:, 0]] - vertices[middle[:, 1]]
+    pc = vertices[corners[:, 2]] - vertices[middle[:, 0]]
+    by_aq = (aq**2).sum(axis=1) <= (pc**2).sum(axis=1)
+    return np.concatenate(
+        [
+            faces[count == 0],
+            *split(count == 1, "apc", "pbc"),
+            *split((count == 2) & by_aq, "pbq", "apq", "aqc"),
+            *split((count == 2) & ~by_aq, "pbq", "apc", "pqc"),
+            *split(count == 3, "apr", "pbq", "rqc", "pqr"),
+        ]
+    )

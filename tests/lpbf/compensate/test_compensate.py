@@ -31,7 +31,7 @@ def bracket():
 
 @pytest.mark.parametrize("at", [(0.0, 0.0, 0.0), (70.0, -31.0, 55.0)])
 def test_a_stretch_is_undone_in_closed_form(at):
-    """v (1 + e) = x about the middle of the part on the plate, wherever the file puts it."""
+    """v (1 + e) = x about the middle of the part on the plate, wherever it lies in the file."""
     result = compensate(
         box(at=at), pitch=2.0, tolerance=1e-9, max_iterations=12, displacement=stretch
     )
@@ -62,8 +62,8 @@ def test_relaxation():
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.3])
-def test_what_does_not_deform_or_only_slides_on_the_plate(shift):
-    """A rigid shift is taken back whole, a part that stays is left alone."""
+def test_rigid_parts(shift):
+    """A rigid shift is compensated exactly; a part that does not move is unchanged."""
     result = compensate(
         box(),
         pitch=2.0,
@@ -95,11 +95,11 @@ def test_a_surface_does_not_go_below_its_plate():
 
 
 def test_a_simulated_part_comes_out_as_designed():
-    told = []
+    reported = []
     part = bracket()
     process = Process(scan_rotation=67.0)
-    result = compensate(part, process, pitch=2.0, tolerance=0.002, on_iteration=told.append)
-    assert tuple(told) == result.iterations
+    result = compensate(part, process, pitch=2.0, tolerance=0.002, on_iteration=reported.append)
+    assert tuple(reported) == result.iterations
     assert result.converged
     first, best = result.iterations[0], result.iterations[result.best]
     assert first.max_error > 0.03
@@ -119,8 +119,8 @@ def test_a_simulated_part_comes_out_as_designed():
     assert_allclose(result.surface.vertices[vertex] + shift[node], corners, atol=0.002)
 
 
-def test_rows_that_are_left_out_at_the_bottom_do_not_shift_the_look_up():
-    """A spike below the part has no voxel; the part above it then stands on the plate."""
+def test_bottom_rows_without_voxels_do_not_shift_the_interpolation():
+    """A spike below the part has no voxel; the part above it then rests on the plate."""
     part = box((8.0, 8.0, 8.0), at=(5.0, 0.0, 0.0))
     tip = trimesh.Trimesh(
         [[4.9, -0.1, 0.0], [5.1, -0.1, 0.0], [5.0, 0.1, 0.0], [5.0, 0.0, -4.0]],
@@ -136,8 +136,8 @@ def test_rows_that_are_left_out_at_the_bottom_do_not_shift_the_look_up():
     assert any("1 of 12 surface points are up to 2 voxels away" in m for m in messages)
 
 
-def test_it_gives_up_with_the_best():
-    """Where voxels come and go the error has a floor: here the field jumps at each call."""
+def test_stalled_iterations_return_the_best_surface():
+    """Voxels that appear and disappear limit the error: here the field jumps at each call."""
     calls = []
 
     def jump(mesh):

@@ -41,7 +41,7 @@ def test_one_two_and_three_long_edges():
     for limit in (4.5, 3.5, 2.9):
         fine = subdivide(triangle, limit)
         np.testing.assert_allclose(fine.area, 6.0)
-        np.testing.assert_array_less(0.9, fine.face_normals[:, 2])  # none is turned over
+        np.testing.assert_array_less(0.9, fine.face_normals[:, 2])  # none is flipped
 
 
 def test_an_open_surface_stays_as_open_as_it_was():

@@ -12,7 +12,7 @@ from lpbf.compensate.voxel_field import VoxelField
     spacing=st.tuples(*[st.floats(0.5, 3.0)] * 3),
     origin=st.tuples(*[st.floats(-9.0, 9.0)] * 3),
 )
-def test_linear_fields_are_met_in_and_near_the_voxels(seed, spacing, origin):
+def test_linear_fields_are_reproduced_in_and_near_the_voxels(seed, spacing, origin):
     rng = np.random.default_rng(seed)
     mask = rng.random((4, 3, 5)) < 0.4
     mask[1, 1, 1] = True
