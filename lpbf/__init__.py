@@ -1,4 +1,4 @@
-"""An open simulator of laser powder bed fusion: mm, MPa, degrees Celsius, seconds."""
+"""Simulator of laser powder bed fusion, in mm, MPa, degrees Celsius and seconds."""
 
 from lpbf.core.base_plate import BasePlate
 from lpbf.core.errors import IslandError, PartError, PartWarning, SolverError

@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     text = "largest error that is accepted (default: %(default)s)"
     add("--tolerance", type=float, metavar="MM", default=0.05, help=text)
     add("--max-iterations", type=int, default=10, help="corrections (default: %(default)s)")
-    text = "share of the error corrected per iteration, 0 to 1 (default: %(default)s)"
+    text = "fraction of the error corrected per iteration, 0 to 1 (default: %(default)s)"
     add("--relaxation", type=float, default=1.0, help=text)
     text = (
         "mesh file with the field 'displacement' at the nodes of the part's voxels, predicted or "

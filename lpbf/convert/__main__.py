@@ -11,6 +11,7 @@ from pathlib import Path
 from lpbf.convert.filters import NO_LIMITS, Filters
 from lpbf.convert.netfabb import convert_netfabb
 from lpbf.convert.published import convert_published
+from lpbf.convert.read_netfabb import PLATE
 from lpbf.core.command import add_test_fraction, add_workers, run_command
 
 _FIELDS = ("displacement", "von_mises", "temperature")
@@ -64,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     text = "state of the result, -1 for the last (default: %(default)s)"
     add("--step", type=int, default=-1, help=text)
     text = "the build plate, z < 0 (default: %(default)s)"
-    add("--plate", choices=("keep", "drop"), default="keep", help=text)
+    add("--plate", choices=PLATE, default="keep", help=text)
     add("--part", metavar="NAME", help="name of the part, if there are several")
     for field in _FIELDS:
         text = f"name of the {field.replace('_', ' ')} field (default: by its file or name)"

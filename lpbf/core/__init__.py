@@ -1,1 +1,1 @@
-"""Parts, voxels, materials, the process and the result: the nouns of the simulator."""
+"""Parts, voxels, materials, the process and the result."""

@@ -1,4 +1,4 @@
-"""Checks of values that the simulator's data classes share."""
+"""Checks of values in the simulator's data classes."""
 
 import math
 from numbers import Real

@@ -1,4 +1,4 @@
-"""Options and exit codes that the commands share."""
+"""Common options and exit codes of the commands."""
 
 import argparse
 import os
@@ -111,14 +111,14 @@ def add_islands(parser: Any, otherwise: str) -> None:
 
 
 def add_workers(parser: Any) -> None:
-    """Add ``--workers``; None stands for one per core."""
+    """Add ``--workers``; None means one per core."""
     text = "processes on this machine (default: one per core)"
     parser.add_argument("--workers", type=int, metavar="N", help=text)
 
 
 def add_test_fraction(parser: Any, default: float = 0.2) -> None:
     """Add ``--test-fraction``."""
-    text = "share of the parts in test/ (default: %(default)s)"
+    text = "fraction of the parts in test/ (default: %(default)s)"
     parser.add_argument("--test-fraction", type=float, default=default, help=text)
 
 
