@@ -108,7 +108,7 @@ def check_shape(place: str, got: Sequence[int], expected: Sequence[int | None]) 
         raise ValueError(f"{place}: expected an array of shape [{text}] (got {list(got)})")
 
 
-def as_tensor(values: np.ndarray) -> Tensor:
+def float32_tensor(values: np.ndarray) -> Tensor:
     """A contiguous copy in single precision."""
     # Overflow becomes infinity, which FieldDataset refuses with the name of the case.
     with np.errstate(over="ignore"):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from flare_mesh.datasets.array_dataset import ArrayDataset, as_tensor, open_numbers
+from flare_mesh.datasets.array_dataset import ArrayDataset, float32_tensor, open_numbers
 from flare_mesh.datasets.field_dataset import find_file
 from flare_mesh.datasets.grid import grid_cells, is_left_handed
 from flare_mesh.mesh import MeshData
@@ -82,10 +82,10 @@ class CurvilinearDataset(ArrayDataset):
 
     def read(self, index: int) -> MeshData:
         row = self._rows[index]
-        x, y = (as_tensor(self.array(name)[row]).ravel() for name in "XY")
+        x, y = (float32_tensor(self.array(name)[row]).ravel() for name in "XY")
         data = MeshData(pos=x.new_empty(len(x), 2), **self.cells)
         data.pos[:, 0], data.pos[:, 1] = x, y
         for name in self.field_names:
-            values = as_tensor(self.array("Q")[row, self.CHANNELS[name]])
+            values = float32_tensor(self.array("Q")[row, self.CHANNELS[name]])
             data[name] = values.flatten(1).T.contiguous()
         return data

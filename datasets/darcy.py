@@ -6,7 +6,12 @@ from typing import Any, ClassVar
 
 from flare_mesh.choices import check_choice
 from flare_mesh.data.splits import PublishedSplit
-from flare_mesh.datasets.array_dataset import ArrayDataset, as_tensor, check_shape, open_numbers
+from flare_mesh.datasets.array_dataset import (
+    ArrayDataset,
+    check_shape,
+    float32_tensor,
+    open_numbers,
+)
 from flare_mesh.datasets.find_one import find_one
 from flare_mesh.datasets.grid import grid_cells, grid_positions, unit_axes
 from flare_mesh.io.mat import mat_to_npy
@@ -125,5 +130,5 @@ class Darcy(ArrayDataset):
         data = MeshData(pos=self._pos.clone(), **self._cells)
         for name in self.field_names:
             values = self.array(name)[index, :: self.stride, :: self.stride]
-            data[name] = as_tensor(values).reshape(-1, 1)
+            data[name] = float32_tensor(values).reshape(-1, 1)
         return data

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from flare_mesh.choices import check_choice
-from flare_mesh.datasets.array_dataset import as_tensor
+from flare_mesh.datasets.array_dataset import float32_tensor
 from flare_mesh.datasets.drivaerml_surface import ROW, read_surface
 from flare_mesh.datasets.field_dataset import FieldDataset
 from flare_mesh.io.archives import extract_tar
@@ -167,9 +167,9 @@ class DrivAerML(FieldDataset):
         if rows.dtype != ROW or rows.ndim != 1:
             raise ValueError(f"{target.parent}: damaged; remove it to have it made again")
         part = np.concatenate([rows[block] for block in self._choose(len(rows), index, path)])
-        data = MeshData(pos=as_tensor(part["pos"]))
+        data = MeshData(pos=float32_tensor(part["pos"]))
         for name in self.FIELDS:
-            data[name] = as_tensor(part[name])
+            data[name] = float32_tensor(part[name])
         data.source_cell = torch.from_numpy(part["source_cell"].astype(np.int64))
         return data
 
@@ -185,9 +185,9 @@ class DrivAerML(FieldDataset):
         chosen = self._choose(count, index, path)
         pos, values = (np.concatenate([a[b] for b in chosen]) for a in (centers, fields))
         return MeshData(
-            pos=as_tensor(pos),
-            pressure=as_tensor(values[:, :1]),
-            wall_shear_stress=as_tensor(values[:, 1:]),
+            pos=float32_tensor(pos),
+            pressure=float32_tensor(values[:, :1]),
+            wall_shear_stress=float32_tensor(values[:, 1:]),
         )
 
     def _choose(self, count: int, index: int, path: Path) -> list[slice]:

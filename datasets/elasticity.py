@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from flare_mesh.data.splits import PublishedSplit
-from flare_mesh.datasets.array_dataset import ArrayDataset, as_tensor, open_numbers
+from flare_mesh.datasets.array_dataset import ArrayDataset, float32_tensor, open_numbers
 from flare_mesh.datasets.field_dataset import find_file
 from flare_mesh.mesh import MeshData
 
@@ -101,12 +101,12 @@ class Elasticity(ArrayDataset):
 
     def read(self, index: int) -> MeshData:
         row = self._rows[index]
-        data = MeshData(pos=as_tensor(self.array("pos")[:, :, row]))
+        data = MeshData(pos=float32_tensor(self.array("pos")[:, :, row]))
         for name in self.field_names:
             if name == "stress":
-                data[name] = as_tensor(self.array(name)[:, row, None])
+                data[name] = float32_tensor(self.array(name)[:, row, None])
             elif name == "radius":
-                data[name] = as_tensor(self.array(name)[None, :, row])
+                data[name] = float32_tensor(self.array(name)[None, :, row])
             else:
-                data[name] = as_tensor(self.array(name)[None, row])
+                data[name] = float32_tensor(self.array(name)[None, row])
         return data

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from flare_mesh.choices import check_choice
 from flare_mesh.data.time_window import TimeWindow
-from flare_mesh.datasets.array_dataset import as_tensor
+from flare_mesh.datasets.array_dataset import float32_tensor
 from flare_mesh.datasets.field_dataset import FieldDataset, find_file
 from flare_mesh.datasets.tfrecord import TFRecordFile, parse_example
 from flare_mesh.mesh import MeshData, check_node_numbers
@@ -108,7 +108,7 @@ class _MeshGraphNets(FieldDataset):
             raise ValueError(f"{place}: {error}") from error
 
         data = MeshData(
-            pos=as_tensor(pos),
+            pos=float32_tensor(pos),
             triangle=torch.from_numpy(triangles.astype(np.int64)),
         )
         kinds = torch.from_numpy(types.astype(np.int64))
@@ -242,7 +242,7 @@ class AirfoilFlow(_MeshGraphNets):
 
 def _time_major(values: NDArray[Any]) -> torch.Tensor:
     """[T, N, C] as [N, T * C], a copy."""
-    return as_tensor(values.transpose(1, 0, 2)).flatten(1)
+    return float32_tensor(values.transpose(1, 0, 2)).flatten(1)
 
 
 def _read_meta(

@@ -6,7 +6,12 @@ from typing import Any, ClassVar
 
 from flare_mesh.data.splits import PublishedSplit
 from flare_mesh.data.time_window import TimeWindow
-from flare_mesh.datasets.array_dataset import ArrayDataset, as_tensor, check_shape, open_numbers
+from flare_mesh.datasets.array_dataset import (
+    ArrayDataset,
+    check_shape,
+    float32_tensor,
+    open_numbers,
+)
 from flare_mesh.datasets.find_one import find_one
 from flare_mesh.datasets.grid import grid_cells, grid_positions, unit_axes
 from flare_mesh.io.mat import MatFile, mat_to_npy
@@ -140,7 +145,7 @@ class NavierStokes(ArrayDataset):
                 values = self.array("a")[row, every, every]
             else:
                 values = self.array("u")[row, every, every, steps[name]]
-            data[name] = as_tensor(values).reshape(len(self._pos), -1)
+            data[name] = float32_tensor(values).reshape(len(self._pos), -1)
         return data
 
 

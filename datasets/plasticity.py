@@ -9,7 +9,12 @@ import torch
 
 from flare_mesh.choices import check_choice
 from flare_mesh.data.splits import PublishedSplit
-from flare_mesh.datasets.array_dataset import ArrayDataset, as_tensor, check_shape, open_numbers
+from flare_mesh.datasets.array_dataset import (
+    ArrayDataset,
+    check_shape,
+    float32_tensor,
+    open_numbers,
+)
 from flare_mesh.datasets.find_one import find_one
 from flare_mesh.datasets.grid import grid_cells, grid_positions
 from flare_mesh.io.mat import mat_to_npy
@@ -149,10 +154,10 @@ class Plasticity(ArrayDataset):
         data = MeshData(pos=self._pos.clone(), **self._cells)
         for name in self.field_names:
             if name == "die":
-                data[name] = as_tensor(self.array("input")[row]).repeat_interleave(ny)[:, None]
+                data[name] = float32_tensor(self.array("input")[row]).repeat_interleave(ny)[:, None]
             elif name == "time":
                 data[name] = torch.tensor([[steps.start / max(1, self.num_steps - 1)]])
             else:
                 values = self.array("output")[row, :, :, steps, self._PARTS[name]]
-                data[name] = as_tensor(values).reshape(nx * ny, -1)
+                data[name] = float32_tensor(values).reshape(nx * ny, -1)
         return data

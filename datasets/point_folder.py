@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from flare_mesh.datasets.array_dataset import as_tensor
+from flare_mesh.datasets.array_dataset import float32_tensor
 from flare_mesh.datasets.field_dataset import FieldDataset
 from flare_mesh.datasets.point_case import PointCase, find_cases, open_case
 from flare_mesh.io.arrays import check_size, read_hdf5
@@ -134,10 +134,10 @@ class PointFolder(FieldDataset):
                     )
             on_points = {name for name, array in fields.items() if array.shape[:1] == (count,)}
             rows = self._draw(case_id, count, [pos, *(fields[name] for name in on_points)])
-            data = MeshData(pos=as_tensor(_read(case, pos, rows)))
+            data = MeshData(pos=float32_tensor(_read(case, pos, rows)))
             for name, array in fields.items():
                 values = _read(case, array, rows if name in on_points else None)
-                data[name] = as_tensor(values).reshape(-1, channels[name])
+                data[name] = float32_tensor(values).reshape(-1, channels[name])
             if self.weight is not None:
                 data.weight = _read_weight(case, self.weight, count, rows)
         return data
@@ -258,4 +258,4 @@ def _read_weight(
         raise ValueError(
             f"{case.path}, '{name}': expected weights that are finite and not negative"
         )
-    return as_tensor(values * (count / len(values)))
+    return float32_tensor(values * (count / len(values)))

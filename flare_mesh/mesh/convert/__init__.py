@@ -1,4 +1,4 @@
-"""Meshes from other libraries and to them."""
+"""Conversions of meshes from and to meshio, PyVista and trimesh."""
 
 from flare_mesh.mesh.convert.meshio_mesh import from_meshio, to_meshio
 from flare_mesh.mesh.convert.pyvista_mesh import from_pyvista, from_vtk_arrays, to_pyvista

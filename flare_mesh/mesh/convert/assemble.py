@@ -1,4 +1,4 @@
-"""A mesh from the arrays that other libraries hold."""
+"""Conversion between a mesh and plain arrays, for all other libraries."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -22,12 +22,12 @@ def assemble(
     cell_fields: Mapping[str, NDArray[Any]],
     case_fields: Mapping[str, NDArray[Any]],
     *,
-    fields: Collection[str] | None,
-    optional: Collection[str],
-    dtype: torch.dtype | None,
-    edges: bool,
+    fields: Collection[str] | None = None,
+    optional: Collection[str] = (),
+    dtype: torch.dtype | None = torch.float32,
+    edges: bool = True,
 ) -> MeshData:
-    """Checks the arrays and puts them into a :class:`MeshData`.
+    """Check arrays and convert them to a :class:`MeshData`.
 
     Args:
         points: [N, d]; flat points get a third coordinate of zero.
@@ -35,15 +35,15 @@ def assemble(
         cell_type: VTK number of each cell's type, [E].
         node_fields: [N, ...] by name.
         cell_fields: [E, ...] by name.
-        case_fields: [1, C] by name; left out where a node field has the same name.
-        fields: The fields to take, by name, of all three kinds; None for all.
-        optional: More fields to take where they are given.
-        dtype: Of coordinates and real fields; None keeps that of the arrays.
+        case_fields: [1, C] by name; left out if a node field has the same name.
+        fields: Names of the fields to convert, of all three kinds; None for all.
+        optional: Names of further fields, which may be missing.
+        dtype: Type of coordinates and real fields; None for that of the arrays.
         edges: Whether to add ``edge_index``.
 
     Raises:
-        ValueError: If a coordinate is not finite, a cell names a node that does not exist, a field
-            is missing, has another number of rows, or bears a name that PyG uses.
+        ValueError: If a coordinate is not finite, a cell has a node that does not exist, or a field
+            is missing, has another number of rows, or a name that PyG uses.
     """
     if points.ndim != 2 or points.shape[1] > 3:
         raise ValueError(f"expected points of shape [N, 3] (got {list(points.shape)})")
@@ -52,11 +52,11 @@ def assemble(
     codes = torch.from_numpy(np.array(cell_type, dtype=np.uint8))
     unknown = set(np.unique(cell_type)) - set(VTK_CODES.values())
     if unknown:
-        raise ValueError(f"cells of VTK's types {sorted(map(int, unknown))} are not supported")
+        raise ValueError(f"cells of the VTK types {sorted(map(int, unknown))} are not supported")
     check_node_numbers("cells", cell_index, len(points))
     if int(cell_sizes(codes).sum()) != len(cell_index):
-        raise ValueError("the cells name more or fewer nodes than their types have")
-    data = MeshData(pos=as_tensor(full, dtype))
+        raise ValueError("the number of nodes does not fit the types of the cells")
+    data = MeshData(pos=array_to_tensor(full, dtype))
     finite = data.pos.isfinite()
     if not bool(finite.all()):
         bad = int((~finite).any(1).sum())
@@ -81,47 +81,44 @@ def assemble(
             on_cells = prefix + name in ("cell_index", "cell_type")
             if on_cells or (not prefix and (name in RESERVED or name.startswith(CELL_PREFIX))):
                 raise ValueError(
-                    f"the field name '{name}' is taken; rename that {kind} field, or leave it out "
-                    f"by naming those to take in fields"
+                    f"the field name '{name}' is reserved; rename that {kind} field, or name the "
+                    f"other fields in fields"
                 )
             if len(values) != rows:
                 raise ValueError(
                     f"expected {rows} rows of the {kind} field '{name}' (got {len(values)})"
                 )
-            data[prefix + name] = as_tensor(values, dtype)
+            data[prefix + name] = array_to_tensor(values, dtype)
     if edges:
         data.edge_index = data.edges()
     return data
 
 
-def as_tensor(values: NDArray[Any], dtype: torch.dtype | None) -> Tensor:
-    """A tensor of its own memory; unsigned and odd integers become int64.
+def array_to_tensor(values: NDArray[Any], dtype: torch.dtype | None) -> Tensor:
+    """Copy an array; real values get ``dtype``, unsigned integers other than uint8 int64.
 
     Raises:
         ValueError: If the values are not numbers.
     """
-    kind = values.dtype.kind
+    kind, target = values.dtype.kind, values.dtype.newbyteorder("=")
     if kind not in "fiub":
         raise ValueError(f"expected numbers (got values of type {values.dtype})")
-    if kind == "f":
-        tensor = torch.from_numpy(np.array(values, dtype=values.dtype.newbyteorder("=")))
-        return tensor if dtype is None else tensor.to(dtype)
-    if values.dtype == np.uint64 and values.size and values.max() > np.iinfo(np.int64).max:
-        raise ValueError("expected integers of 63 bits (got larger ones)")
-    signed = np.bool_ if kind == "b" else np.uint8 if values.dtype == np.uint8 else np.int64
-    if kind == "i":
-        signed = values.dtype.newbyteorder("=")
-    return torch.from_numpy(np.array(values, dtype=signed))
+    if kind == "u" and target.itemsize > 1:
+        if values.size and values.max() > np.iinfo(np.int64).max:
+            raise ValueError("expected integers of 63 bits (got larger ones)")
+        target = np.dtype(np.int64)
+    tensor = torch.from_numpy(np.array(values, dtype=target))
+    return tensor if kind != "f" or dtype is None else tensor.to(dtype)
 
 
 def points_3d(data: MeshData) -> NDArray[Any]:
-    """Coordinates with zeros for those that a flat mesh does not have, [N, 3]."""
+    """Coordinates [N, 3], with zeros for the missing ones of a flat mesh."""
     pos = data.pos.numpy(force=True)
     return np.pad(pos, ((0, 0), (0, 3 - pos.shape[1])))
 
 
-def as_array(values: Tensor) -> NDArray[Any]:
-    """A field as the file formats know it, [N] or [N, C]: truth values are numbers of one byte."""
+def field_to_array(values: Tensor) -> NDArray[Any]:
+    """A field as in file formats, [N] or [N, C], with booleans as uint8."""
     array = values.numpy(force=True)
     if array.ndim > 2:
         array = array.reshape(len(array), -1)

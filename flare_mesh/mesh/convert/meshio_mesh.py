@@ -1,4 +1,4 @@
-"""From meshio and to it."""
+"""Conversion from and to meshio."""
 
 from collections.abc import Collection
 from itertools import pairwise
@@ -10,7 +10,7 @@ import torch
 
 from flare_mesh.mesh.cell_storage import CELL_NAMES, VTK_CODES, cell_starts
 from flare_mesh.mesh.cells import CELL_NODES
-from flare_mesh.mesh.convert.assemble import as_array, assemble, points_3d
+from flare_mesh.mesh.convert.assemble import assemble, field_to_array, points_3d
 from flare_mesh.mesh.mesh_data import MeshData
 
 
@@ -28,14 +28,14 @@ def from_meshio(
 
     Args:
         mesh: The mesh.
-        fields: The fields to take, by name; None for all.
-        optional: More fields to take where the mesh has them.
-        dtype: Of coordinates and real fields; None keeps that of the mesh.
+        fields: Names of the fields to convert; None for all.
+        optional: Names of further fields, which may be missing.
+        dtype: Type of coordinates and real fields; None for that of the mesh.
         edges: Whether to add ``edge_index`` from the cells.
 
     Raises:
-        ValueError: If a coordinate is not finite, a cell type is not supported, a cell names a
-            node that does not exist, or a field is missing or bears a name that PyG uses.
+        ValueError: If a coordinate is not finite, a cell type is not supported, a cell has a node
+            that does not exist, or a field is missing or has a name that PyG uses.
     """
     unknown = sorted({block.type for block in mesh.cells} - set(VTK_CODES))
     if unknown:
@@ -78,11 +78,11 @@ def to_meshio(data: MeshData) -> meshio.Mesh:
     """Points, cells in their order, node fields as point data and cell fields as cell data.
 
     Raises:
-        ValueError: If it has cells of a type that meshio does not have.
+        ValueError: If meshio does not have one of the cell types.
     """
     unknown = sorted(data.cells.keys() - meshio._mesh.topological_dimension.keys())
     if unknown:
-        raise ValueError(f"meshio has no cells of type {unknown}; go by to_pyvista()")
+        raise ValueError(f"meshio has no cells of type {unknown}; use to_pyvista()")
     types = data.cell_type.numpy(force=True)
     cut = np.flatnonzero(np.diff(types)) + 1
     bounds = [0, *cut.tolist(), len(types)] if len(types) else []
@@ -94,11 +94,12 @@ def to_meshio(data: MeshData) -> meshio.Mesh:
         nodes = index[starts[first] : starts[last]].reshape(-1, CELL_NODES[kind])
         blocks.append((kind, nodes))
     cell_data: dict[str, Any] = {
-        name: np.split(as_array(values), bounds[1:-1]) for name, values in data.cell_fields.items()
+        name: np.split(field_to_array(values), bounds[1:-1])
+        for name, values in data.cell_fields.items()
     }
     return meshio.Mesh(
         points_3d(data),
         blocks,
-        point_data={name: as_array(values) for name, values in data.node_fields.items()},
+        point_data={name: field_to_array(values) for name, values in data.node_fields.items()},
         cell_data=cell_data,
     )

@@ -1,15 +1,14 @@
-"""From PyVista and to it."""
+"""Conversion from and to PyVista."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from flare_mesh.mesh.cell_storage import VTK_CODES, cell_starts, reflect_cells
-from flare_mesh.mesh.convert.assemble import as_array, assemble, points_3d
+from flare_mesh.mesh.convert.assemble import assemble, field_to_array, points_3d
 from flare_mesh.mesh.convert.wedges import vtk_has_other_order
 from flare_mesh.mesh.mesh_data import MeshData
 from flare_mesh.mesh.vtk_arrays import vtk_arrays
@@ -17,27 +16,19 @@ from flare_mesh.mesh.vtk_arrays import vtk_arrays
 if TYPE_CHECKING:
     import pyvista
 
-# Units stand in the field data as bytes, since not all readers take text.
+# Field data with the units, as bytes, since not all readers support text.
 _UNITS = "field_units"
-# VTK's pixel and voxel are a quad and a hexahedron with another order of nodes.
+# VTK's pixel and voxel are a quad and a hexahedron with another node order.
 _POLYGON, _PIXEL, _VOXEL = 7, 8, 11
 _ORDER = {_PIXEL: (9, [0, 1, 3, 2]), _VOXEL: (12, [0, 1, 3, 2, 4, 5, 7, 6])}
 _POLYGONS = {3: 5, 4: 9}
 
 
-def from_pyvista(
-    mesh: "pyvista.DataSet",
-    *,
-    fields: Collection[str] | None = None,
-    optional: Collection[str] = (),
-    dtype: torch.dtype | None = torch.float32,
-    edges: bool = True,
-) -> MeshData:
+def from_pyvista(mesh: "pyvista.DataSet", **options: Any) -> MeshData:
     """Points, cells, point data and cell data of a PyVista mesh of any kind.
 
-    Grids become quads or hexahedra. Arguments and errors are those of :meth:`MeshData.from_meshio`.
+    Grids become quads or hexahedra. Options and errors are those of :func:`from_meshio`.
     """
-    options = {"fields": fields, "optional": optional, "dtype": dtype, "edges": edges}
     data = from_vtk_arrays(vtk_arrays(mesh), **options)
     if vtk_has_other_order():
         data.cell_index = reflect_cells(data.cell_index, data.cell_type, ["wedge"])
@@ -45,7 +36,7 @@ def from_pyvista(
 
 
 def from_vtk_arrays(arrays: Mapping[str, NDArray[Any]], **options: Any) -> MeshData:
-    """The mesh of :func:`~flare_mesh.mesh.vtk_arrays.vtk_arrays`."""
+    """Mesh from the arrays of :func:`~flare_mesh.mesh.vtk_arrays.vtk_arrays`."""
     index, types = _plain_cells(arrays["index"], arrays["offset"], arrays["types"])
     given = {
         place: {
@@ -56,15 +47,7 @@ def from_vtk_arrays(arrays: Mapping[str, NDArray[Any]], **options: Any) -> MeshD
         for place in ("node:", "cell:", "case:")
     }
     units = given["case:"].pop(_UNITS, None)
-    data = assemble(
-        arrays["points"],
-        index,
-        types,
-        given["node:"],
-        given["cell:"],
-        given["case:"],
-        **options,
-    )
+    data = assemble(arrays["points"], index, types, *given.values(), **options)
     if units is not None:
         data.units = _read_units(units)
     return data
@@ -82,9 +65,9 @@ def _read_units(text: NDArray[Any]) -> dict[str, str]:
 def _plain_cells(
     index: NDArray[Any], offset: NDArray[Any], types: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Pixels, voxels, and polygons of three or four corners under their usual types."""
+    """Convert pixels, voxels, and polygons of three or four corners to the usual types."""
     if len(offset) != len(types) + 1 or (np.diff(offset) < 0).any() or offset[-1] != len(index):
-        raise ValueError("the offsets of its cells do not fit their nodes")
+        raise ValueError("the offsets of the cells do not fit their nodes")
     types = types.copy()
     index = index.copy()
     for special, (plain, order) in _ORDER.items():
@@ -101,7 +84,7 @@ def _plain_cells(
     larger = int((types == _POLYGON).sum())
     if larger:
         raise ValueError(
-            f"{larger} polygons have more than four corners; triangulate the mesh before"
+            f"{larger} polygons have more than four corners; triangulate the mesh first"
         )
     return index, types
 
@@ -110,7 +93,7 @@ def to_pyvista(data: MeshData) -> "pyvista.UnstructuredGrid":
     """The mesh with its cells in their order and all of its fields.
 
     Raises:
-        ValueError: If it has cells of a type that VTK does not have.
+        ValueError: If VTK does not have one of the cell types.
     """
     import pyvista
 
@@ -121,15 +104,15 @@ def to_pyvista(data: MeshData) -> "pyvista.UnstructuredGrid":
     if vtk_has_other_order():
         index = reflect_cells(index, data.cell_type.cpu(), ["wedge"])
     starts = cell_starts(data.cell_type).numpy(force=True)
-    # VTK's old layout: each cell is its number of nodes, then the nodes.
+    # VTK's legacy layout: each cell is its number of nodes, followed by the nodes.
     cells = np.insert(index.numpy(), starts[:-1], np.diff(starts))
     grid = pyvista.UnstructuredGrid(cells, types, points_3d(data))
     for name, values in data.node_fields.items():
-        grid.point_data[name] = as_array(values)
+        grid.point_data[name] = field_to_array(values)
     for name, values in data.cell_fields.items():
-        grid.cell_data[name] = as_array(values)
+        grid.cell_data[name] = field_to_array(values)
     for name, values in data.case_fields.items():
-        grid.field_data[name] = as_array(values).ravel()
+        grid.field_data[name] = field_to_array(values).ravel()
     if data.units:
         grid.field_data[_UNITS] = np.frombuffer(json.dumps(data.units).encode(), np.uint8)
     return grid

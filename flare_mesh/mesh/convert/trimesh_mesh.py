@@ -1,10 +1,8 @@
-"""From trimesh and to it."""
+"""Conversion from and to trimesh."""
 
-from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from flare_mesh.mesh.cell_storage import VTK_CODES
 from flare_mesh.mesh.convert.assemble import assemble, points_3d
@@ -14,17 +12,10 @@ if TYPE_CHECKING:
     import trimesh
 
 
-def from_trimesh(
-    mesh: "trimesh.Trimesh",
-    *,
-    fields: Collection[str] | None = None,
-    optional: Collection[str] = (),
-    dtype: torch.dtype | None = torch.float32,
-    edges: bool = True,
-) -> MeshData:
+def from_trimesh(mesh: "trimesh.Trimesh", **options: Any) -> MeshData:
     """Vertices, triangles, and vertex and face attributes of a trimesh surface.
 
-    Arguments and errors are those of :meth:`MeshData.from_meshio`.
+    Options and errors are those of :func:`from_meshio`.
     """
     faces = np.asarray(mesh.faces, dtype=np.int64)
     return assemble(
@@ -34,15 +25,12 @@ def from_trimesh(
         {name: np.asarray(values) for name, values in mesh.vertex_attributes.items()},
         {name: np.asarray(values) for name, values in mesh.face_attributes.items()},
         {},
-        fields=fields,
-        optional=optional,
-        dtype=dtype,
-        edges=edges,
+        **options,
     )
 
 
 def to_trimesh(data: MeshData) -> "trimesh.Trimesh":
-    """A surface of triangles, unchanged, with its fields as vertex and face attributes.
+    """A surface of triangles with its fields as vertex and face attributes.
 
     Raises:
         ValueError: If the mesh has cells of another type.

@@ -234,7 +234,7 @@ def test_mesh_without_cells():
 def test_cell_fields_do_not_replace_the_cells(name):
     grid = pyvista.ImageData(dimensions=(2, 2, 2))
     grid.cell_data[name] = [10]
-    with pytest.raises(ValueError, match=f"'{name}' is taken; rename that cell field, or leave"):
+    with pytest.raises(ValueError, match=f"'{name}' is reserved; rename that cell field, or name"):
         MeshData.from_pyvista(grid)
     assert MeshData.from_pyvista(grid, fields=[]).hexahedron.shape == (1, 8)
 
@@ -378,9 +378,9 @@ def test_unknown_cells():
         (np.full((3, 3), 1e300), [0, 1, 2], {}, "3 points have NaN"),
         (np.eye(3), [0, 1, 3], {}, r"from 0 to 2 in 'cells' \(got 0 to 3\)"),
         (np.eye(3), [0, 1, -1], {}, r"in 'cells' \(got -1 to 1\)"),
-        (np.eye(3), [0, 1, 2], {"pos": np.zeros((3, 3))}, "field name 'pos' is taken"),
-        (np.eye(3), [0, 1, 2], {"batch": np.zeros(3)}, "field name 'batch' is taken"),
-        (np.eye(3), [0, 1, 2], {"cell_u": np.zeros(3)}, "field name 'cell_u' is taken"),
+        (np.eye(3), [0, 1, 2], {"pos": np.zeros((3, 3))}, "field name 'pos' is reserved"),
+        (np.eye(3), [0, 1, 2], {"batch": np.zeros(3)}, "field name 'batch' is reserved"),
+        (np.eye(3), [0, 1, 2], {"cell_u": np.zeros(3)}, "field name 'cell_u' is reserved"),
         (np.eye(3), [0, 1, 2], {"t": np.array(["a", "b", "c"])}, "expected numbers"),
     ],
 )
