@@ -171,7 +171,7 @@ class VTKXMLFile:
             raise ValueError(f"{self.path}: no array '{name}' in {section}; it has {have}")
         try:
             values = self._read(array, place, self._expected(section, name, channels, array))
-        except (ValueError, KeyError, binascii.Error, zlib.error) as error:
+        except (ValueError, KeyError, OverflowError, binascii.Error, zlib.error) as error:
             text = str(error)
             raise ValueError(
                 text if text.startswith(str(self.path)) else f"{place}: damaged ({text})"
@@ -259,7 +259,9 @@ class VTKXMLFile:
             check_size(place, (expected,), dtype, self.max_bytes)
         start, end, kind = int(array["start"]), int(array["end"]), array.get("format")
         if kind == "ascii":
-            values = np.array(self._mapped[start:end].split()).astype(dtype.newbyteorder("="))
+            number = float if dtype.kind == "f" else int
+            words = self._mapped[start:end].split()
+            values = np.array([number(word) for word in words], dtype.newbyteorder("="))
         elif kind in ("binary", "appended"):
             raw = self._raw
             if kind == "binary":

@@ -224,6 +224,9 @@ def test_xml_as_others_write_it_and_ghosts(tmp_path):
         assert (arrays["index"].tolist(), arrays["offset"].tolist()) == ([0, 2, 1], [0, 3])
         assert arrays["points"][-1].tolist() == [2, 2, 0]
         assert not any("vtkGhostType" in name for name in arrays)
+    path.write_text(ASCII.replace(">7 8<", ">7 99999999999<"))
+    with pytest.raises(ValueError, match=r"a\.vtu, CellData 'part': damaged \(.* out of bounds"):
+        VTKXMLFile(path).mesh_arrays()
     path.write_text(ASCII.replace("<!-- the end -->", "and more"))
     with pytest.raises(ValueError, match="does not end with </VTKFile>"):
         VTKXMLFile(path)
