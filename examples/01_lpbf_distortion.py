@@ -1,7 +1,7 @@
-"""From CAD parts to the predicted distortion of a part that the network has never seen.
+"""From CAD parts to the predicted distortion of a new part.
 
-Simulates procedural parts, trains a FLARE surrogate on them, and predicts the nut that PyVista
-ships, beside its simulation. Each step is a command that you can type; `make demo` runs them all.
+Simulate procedural parts, train a FLARE surrogate on them, predict the nut that PyVista ships, and
+compare the prediction with a simulation. Each step is a command; `make demo` runs this file.
 """
 
 import json

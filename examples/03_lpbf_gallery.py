@@ -1,4 +1,4 @@
-"""Twelve parts, simulated, cut from the plate and drawn by their z displacement.
+"""Twelve simulated parts, cut from the plate and coloured by their z displacement.
 
     python examples/03_lpbf_gallery.py [docs/images/lpbf_gallery.png] [PITCH_MM]
 
@@ -15,7 +15,7 @@ from flare_mesh.visualize import plot_gallery
 from lpbf import Process, simulate, voxelize
 from lpbf.core.procedural_part import procedural_part
 
-# Family and seed of each.
+# Family and seed of each part.
 PARTS = {
     "flange": ("flange", 2),
     "ribs": ("ribs", 4),
