@@ -1,4 +1,4 @@
-"""Training on Lightning: data module, module, losses, optimisers, and what a run leaves behind."""
+"""Training with Lightning: data module, module, losses, optimisers, callbacks."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""The checkpoint of the best epoch."""
+"""Checkpoint of the best epoch."""
 
 from pathlib import Path
 from typing import Any
@@ -8,15 +8,15 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Keeps the epoch with the smallest error on the validation cases in one file.
+    """Checkpoint of the epoch with the smallest error on the validation cases, in one file.
 
-    Unlike Lightning's, it goes on after its run's folder was moved or copied: paths in a checkpoint
-    of this folder are taken as those of this folder. Of a checkpoint from elsewhere it takes
-    nothing over: the best of another run is not the best of this one.
+    Unlike Lightning's callback, it can be resumed after the run's folder was moved or copied: paths
+    in a checkpoint from this folder are replaced by paths in this folder. A checkpoint from another
+    folder belongs to another run, whose best epoch is ignored.
 
     Args:
         path: The file.
-        monitor: What is compared.
+        monitor: Name of the metric to compare.
     """
 
     def __init__(self, path: str | Path, monitor: str = "val_relative_l2") -> None:
@@ -28,22 +28,23 @@ class BestCheckpoint(ModelCheckpoint):
             save_on_train_epoch_end=True,
             enable_version_counter=False,
         )
-        self._resumed: str | None = None
+        self._resumed_from: str | None = None
 
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        self._resumed = None if trainer.ckpt_path is None else str(trainer.ckpt_path)
+        self._resumed_from = None if trainer.ckpt_path is None else str(trainer.ckpt_path)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         assert self.dirpath is not None
-        here = Path(self.dirpath)
-        before, best = state_dict["dirpath"], state_dict["best_model_path"]
-        moved = self._resumed is not None and Path(self._resumed).resolve().parent == here.resolve()
-        if not best or not (moved or before == self.dirpath):
-            return
-        path = str(here / Path(best).name)
-        if not Path(path).is_file():
+        here = Path(self.dirpath).resolve()
+        resumed = self._resumed_from
+        same_run = state_dict["dirpath"] == self.dirpath or (
+            resumed is not None and Path(resumed).resolve().parent == here
+        )
+        best = state_dict["best_model_path"]
+        path = str(Path(self.dirpath) / Path(best).name)
+        if not best or not same_run or not Path(path).is_file():
             return
         super().load_state_dict(
             {

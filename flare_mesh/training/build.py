@@ -1,4 +1,4 @@
-"""A training module from a configuration."""
+"""Training module from a configuration."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -33,26 +33,26 @@ def build_module(
     shards: int = 1,
     seed: int = 0,
 ) -> FieldModule:
-    """A model by name, made for some data.
+    """Training module of a model by name, with the channels of some data.
 
     Args:
         data: A :class:`FieldDataModule`, or the :class:`~flare_mesh.cases.CaseRecipe` of some
-            cases; the command line takes its own ``data``.
+            cases; the command line passes its own ``data``.
         name: One of :data:`flare_mesh.models.MODELS`.
         options: Options of the model beside its channels, such as ``num_latents``.
-        normalizers: Of ``pos``, ``x`` and ``y``: ``unit_gaussian`` (the default), ``unit_cube``,
-            ``identity``, or a mapping of ``name`` and options.
-        loss: What is minimised.
-        optimizer: How.
-        schedule: Of the learning rate, per step.
-        ema: Decay of a moving average of the weights, such as 0.999; none by default.
-        rollout: Predicts a time series step by step, each from those before; by default all
+        normalizers: Normalisers of ``pos``, ``x`` and ``y``: ``unit_gaussian`` (the default),
+            ``unit_cube``, ``identity``, or a mapping of ``name`` and options.
+        loss: Loss to minimise.
+        optimizer: Optimiser and its options.
+        schedule: Schedule of the learning rate.
+        ema: Decay of an exponential moving average of the weights, such as 0.999; none by default.
+        rollout: Predict a time series step by step, each from the steps before; by default all
             steps at once.
-        weights: A run's folder or checkpoint, or a folder with a surrogate, whose weights and
+        weights: Folder or checkpoint of a run, or folder of a surrogate, whose weights and
             normalisers training starts from; its model must be the same.
-        compile: Compiles the model by ``torch.compile``.
-        shards: Processes over which the nodes of each mesh are spread.
-        seed: Of dropout and noise.
+        compile: Compile the model by ``torch.compile``.
+        shards: Number of processes that share the nodes of each mesh.
+        seed: Seed of dropout and noise.
 
     Raises:
         ValueError: If an option is unknown, or the model does not fit the data.

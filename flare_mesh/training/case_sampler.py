@@ -1,4 +1,4 @@
-"""Which cases make a batch, on which process, with which weight."""
+"""Sampler of batches: which cases, on which process, with which weight."""
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -12,12 +12,12 @@ from flare_mesh.training.seeding import mix_seed
 
 
 class CaseKey(NamedTuple):
-    """A case as a batch asks for it.
+    """A case of a batch.
 
     Attributes:
-        index: Number of the case.
-        seed: Of what is drawn at random for it in this epoch.
-        weight: Of its loss in the sum over the batch.
+        index: Index of the case.
+        seed: Seed of the case's random numbers in this epoch.
+        weight: Weight of the case's loss in the sum over the batch.
     """
 
     index: int  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -25,33 +25,32 @@ class CaseKey(NamedTuple):
     weight: float
 
 
-# Lightning puts a sampler of its own in the place of any other than torch's for several processes.
+# With several processes, Lightning replaces every sampler that is not torch's DistributedSampler.
 class CaseSampler(DistributedSampler[list[CaseKey]]):
-    """Batches of cases for each of ``world_size`` processes, a pure function of seed and epoch.
+    """Batches of cases for ``world_size`` processes, a pure function of seed and epoch.
 
-    The cases of all processes together are the batch. In training the weights are
-    ``world_size / cases of the batch``: with the gradients averaged over the processes, as
-    DistributedDataParallel does, the result is that of the mean over the whole batch in one
-    process. A process for which no case is left gets one of weight 0.
+    A batch is spread over all processes. With ``mean``, the weight of each case is
+    ``world_size / cases of the batch``, so that gradients averaged over the processes, as
+    DistributedDataParallel does, equal the gradient of the mean over the whole batch. A process
+    without a case in a batch gets one of weight 0.
 
-    PyG's ``DynamicBatchSampler`` reads every case to know its size, draws from a shared random
-    state, and knows one process only.
+    PyG's ``DynamicBatchSampler`` reads every case for its size, draws from a shared random state,
+    and is for one process.
 
     Args:
-        sizes: Nodes of each case; only their number matters without ``max_nodes``.
-        batch_size: Cases a batch and process.
-        max_nodes: Batches of unequal numbers of cases, but at most so many nodes a process; takes
-            the place of ``batch_size``. A larger case is a batch by itself. Every epoch has the
-            same number of batches.
-        shuffle: Another order in each epoch.
-        mean: Weights for a mean over the batch; by default 1 for each case, as for sums over all.
-        seed: Of the order, and of what is drawn for each case.
-        rank: Number of this process.
+        sizes: Number of nodes of each case; without ``max_nodes`` only its length is used.
+        batch_size: Number of cases in a batch, per process.
+        max_nodes: Largest number of nodes in a batch, per process, instead of ``batch_size``. A
+            larger case is a batch by itself. Every epoch has the same number of batches.
+        shuffle: Whether each epoch has another order.
+        mean: Whether the weights are for a mean over the batch; otherwise each is 1.
+        seed: Seed of the order and of the cases' random numbers.
+        rank: Index of this process.
         world_size: Number of processes.
-        drop_last: Leaves out a last batch of fewer than ``batch_size`` cases a process.
+        drop_last: Whether a last batch that is not full is left out.
 
     Raises:
-        ValueError: If a number is below 1, or ``drop_last`` is asked for with ``max_nodes``.
+        ValueError: If a number is below 1, or ``drop_last`` is combined with ``max_nodes``.
     """
 
     def __init__(
@@ -73,7 +72,7 @@ class CaseSampler(DistributedSampler[list[CaseKey]]):
             )
         if drop_last and max_nodes is not None:
             raise ValueError(
-                "drop_last: batches by max_nodes are never full; leave out one of both"
+                "drop_last: batches by max_nodes are never full; leave out drop_last or max_nodes"
             )
         self.sizes = list(sizes)
         self.batch_size = batch_size
@@ -86,27 +85,27 @@ class CaseSampler(DistributedSampler[list[CaseKey]]):
         self.drop_last = drop_last
         self.epoch = 0
         self._skip: tuple[int, int] | None = None
-        self._kept: tuple[int, list[list[list[int]]]] | None = None
+        self._cached: tuple[int, list[list[list[int]]]] | None = None
 
     def set_epoch(self, epoch: int) -> None:
-        """Which epoch the next iteration is of; Lightning calls it."""
+        """Set the epoch of the next iteration; Lightning calls this."""
         self.epoch = epoch
 
     def skip(self, epoch: int, batches: int) -> None:
-        """Leaves out the first batches of one epoch, which a resumed run has behind it."""
+        """Skip the first batches of one epoch, which a resumed run has done."""
         self._skip = epoch, batches
 
     def first_batch(self) -> int:
-        """Number of the first batch of this epoch that is not left out."""
+        """Index of the first batch of this epoch that is not skipped."""
         return self._skip[1] if self._skip and self._skip[0] == self.epoch else 0
 
     def batches(self, epoch: int) -> list[list[list[int]]]:
-        """Cases of each batch and process, [batch][rank]."""
-        if self._kept is None or self._kept[0] != (epoch if self.shuffle else 0):
+        """Indices of the cases of each batch and process, [batch][rank]."""
+        if self._cached is None or self._cached[0] != (epoch if self.shuffle else 0):
             order = self._order(epoch)
             parts = self._by_count(order) if self.max_nodes is None else self._by_nodes(order)
-            self._kept = (epoch if self.shuffle else 0), parts
-        return self._kept[1]
+            self._cached = (epoch if self.shuffle else 0), parts
+        return self._cached[1]
 
     def _by_count(self, order: np.ndarray) -> list[list[list[int]]]:
         step = self.batch_size * self.world_size
@@ -129,9 +128,10 @@ class CaseSampler(DistributedSampler[list[CaseKey]]):
 
     @cached_property
     def _num_batches(self) -> int:
-        """Batches of every epoch under a budget of nodes: as many as a usual order has.
+        """Number of batches of every epoch with ``max_nodes``: as many as a usual order needs.
 
-        Lightning and the schedule of the learning rate ask for their number once.
+        It must not depend on the epoch, since the learning-rate schedule is made for a fixed number
+        of steps.
         """
         assert self.max_nodes is not None
         limits = (self.max_nodes, self.world_size)
@@ -147,7 +147,7 @@ class CaseSampler(DistributedSampler[list[CaseKey]]):
         return order
 
     def __iter__(self) -> Iterator[list[CaseKey]]:
-        # Cases of an evaluation are the same each time, whatever the epoch it is made in.
+        # An evaluation draws the same random numbers in every epoch.
         epoch = self.epoch if self.shuffle else 0
         for parts in self.batches(self.epoch)[self.first_batch() :]:
             count = sum(map(len, parts))

@@ -1,4 +1,4 @@
-"""The cases of a split as training reads them."""
+"""Cases of a split, reduced to the fields that training needs."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,19 +14,19 @@ from flare_mesh.training.seeding import seeded
 
 
 class Cases(Dataset):
-    """Some cases of a data set, reduced to ``pos``, ``x``, ``y``, and where there are ``weight``
-    and ``edge_index``; by number one case, by a list of keys their batch.
+    """Cases of a data set with ``pos``, ``x``, ``y``, ``weight`` and ``edge_index`` alone.
 
-    A batch has ``case_id`` and ``case_weight`` [B] besides. What a data set draws at random as it
-    reads a case comes from the key's seed; without a key, or in memory, it is always the same.
+    An index gives a case, a list of :class:`CaseKey` a batch with ``case_id`` and ``case_weight``
+    [B]. Random numbers that a data set draws while it reads a case come from the key's seed; for an
+    index, and with ``in_memory``, they are always the same.
 
     Args:
         dataset: The split.
-        indices: Numbers of the cases in it.
-        features: Makes what the model's input needs; before the cases are kept.
-        augment: Applied at each access to a case of a batch, drawing from the key's seed.
-        edges: Whether ``edge_index`` is kept.
-        in_memory: Keeps all cases once they are read.
+        indices: Indices of the cases in the split.
+        features: Transform that makes the model's input, applied before a case is cached.
+        augment: Random transform of a case of a batch, applied at each access.
+        edges: Whether cases have ``edge_index``.
+        in_memory: Whether cases are cached once they are read.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Cases(Dataset):
         self.augment = augment
         self.edges = edges
         self.in_memory = in_memory
-        self._kept: dict[int, Data] = {}
+        self._cached: dict[int, Data] = {}
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -57,23 +57,23 @@ class Cases(Dataset):
 
     def __getitem__(self, key: int | list[CaseKey]) -> Data:
         if isinstance(key, list):
-            cases = [self._drawn(one.index, one.seed) for one in key]
+            cases = [self._augmented(one.index, one.seed) for one in key]
             return batch_cases(cases, [one.weight for one in key])
         if not 0 <= key < len(self):
-            raise IndexError(key)  # ends an iteration
+            raise IndexError(key)  # ends a for loop over the cases
         return self._case(key, key)
 
     def _case(self, index: int, seed: int) -> Data:
-        case = self._kept.get(index)
+        case = self._cached.get(index)
         if case is None or (self.edges and "edge_index" not in case):
-            # What is kept must not depend on when it is read.
+            # A cached case must not depend on the epoch in which it is read.
             with seeded(index if self.in_memory else seed):
                 case = self._read(index)
             if self.in_memory:
-                self._kept[index] = case
+                self._cached[index] = case
         return case
 
-    def _drawn(self, index: int, seed: int) -> Data:
+    def _augmented(self, index: int, seed: int) -> Data:
         case = self._case(index, seed)
         if self.augment is None:
             return case
@@ -92,7 +92,7 @@ class Cases(Dataset):
         if self.edges:
             if case.edge_index is None:
                 raise ValueError(
-                    f"case '{case.case_id}': the model looks at edges and the case has none; add "
+                    f"case '{case.case_id}': the model needs edges, but the case has none; add "
                     f"'knn_edges', 'radius_edges' or 'mesh_edges' to data.features"
                 )
             out.edge_index = case.edge_index
@@ -100,6 +100,6 @@ class Cases(Dataset):
 
 
 def case_names(dataset: FieldDataset, indices: Sequence[int]) -> list[str]:
-    """Names of the cases of these numbers."""
-    numbers: Any = dataset.indices()
-    return [str(dataset.cases[numbers[i]]) for i in indices]
+    """Names of the cases with these indices."""
+    in_all: Any = dataset.indices()
+    return [str(dataset.cases[in_all[i]]) for i in indices]

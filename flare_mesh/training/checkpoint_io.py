@@ -1,4 +1,4 @@
-"""Checkpoints that are whole, and run no code."""
+"""Checkpoint files that are written whole and read without pickle."""
 
 from typing import Any
 
@@ -10,26 +10,26 @@ from flare_mesh.surrogate.checkpoint import read_checkpoint
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside the old one and puts it in place when it is on the disk.
+    """Writes a checkpoint beside the old one and replaces it when the file is complete.
 
-    A process that is killed, or a disk that is full, leaves the old one. Reading never unpickles
-    more than tensors and plain values.
+    If the process is killed or the disk is full, the old file stays. Reading unpickles only tensors
+    and plain values.
     """
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
     ) -> None:
-        """Writes the file whole.
+        """Write the file.
 
         Raises:
-            OSError: If it cannot be written; the old one stays.
+            OSError: If it cannot be written; the old file stays.
         """
         with atomic_path(path) as temporary:
             try:
                 torch.save(checkpoint, temporary)
-            except RuntimeError as error:  # torch's writer does not say OSError
+            except RuntimeError as error:  # torch's writer raises no OSError
                 raise OSError(f"{path}: cannot be written ({error}); is the disk full?") from error
 
     def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Reads a file with ``weights_only=True``; see :func:`read_checkpoint`."""
+        """Read a file with ``weights_only=True``; see :func:`read_checkpoint`."""
         return read_checkpoint(path)

@@ -1,4 +1,4 @@
-"""Data for Lightning: the splits of a data set, batched by number or by nodes."""
+"""Lightning data module: the splits of a data set in batches."""
 
 import os
 import re
@@ -28,22 +28,26 @@ class FieldDataModule(LightningDataModule):
         name: One of :data:`flare_mesh.datasets.registry.DATASETS`; ``mesh_folder`` for your own.
         root: Folder of the data set.
         options: Options of the data set, such as ``inputs`` and ``targets``.
-        train_options: More of them for the training split alone, such as a shorter window.
-        test_options: More of them for validation and test.
+        train_options: More options for the training split, such as a shorter window.
+        test_options: More options for validation and test.
         train_split: Name of the training split.
-        val_split: Name of a split to validate on after each epoch, or the share of the training
-            split to hold out for it (by a checksum of the names, whole trajectories of a time
-            series); none by default.
+        val_split: Name of the split to validate on after each epoch, or the share of the training
+            cases to hold out for it (chosen by a checksum of their names; a time series is held out
+            as a whole); none by default.
         test_split: Name of the split to test on, or none.
-        features: Transforms that make the model's input of a mesh, in training and prediction.
-        augment: Transforms that draw at random, for training cases only.
-        in_memory: Keeps all cases in memory once they are read.
-        batch_size: Cases a batch, on each device.
-        max_nodes: Nodes a batch at most, on each device, instead of ``batch_size``: meshes of
-            unequal size fill it evenly. All training cases are read once for their sizes.
-        num_workers: Processes that read cases, on each device.
-        drop_last: Leaves out a last training batch that is not full.
-        seed: Of the order of the cases and the draws of ``augment``; that of the run by default.
+        features: Transforms that make the model's input from a mesh, in training and prediction.
+        augment: Random transforms of training cases.
+        in_memory: Cache all cases in memory once they are read.
+        batch_size: Number of cases in a batch, per device.
+        max_nodes: Largest number of nodes in a batch, per device, instead of ``batch_size``, for
+            meshes of unequal size. All training cases are read once for their sizes.
+        num_workers: Number of processes that read cases, per device.
+        drop_last: Leave out a last training batch that is not full.
+        seed: Seed of the order of the cases and of ``augment``; the run's by default.
+
+    Attributes:
+        edges: Whether batches have edges; set by the training module.
+        shards: Number of consecutive processes that get the same cases; set by the training module.
     """
 
     def __init__(
@@ -75,8 +79,8 @@ class FieldDataModule(LightningDataModule):
                 )
             if (train_options or {}) != (test_options or {}):
                 raise ValueError(
-                    "data.val_split: a share of the training cases has their options; name a "
-                    "split, or leave out train_options and test_options"
+                    "data.val_split: a share of the training cases cannot have other options than "
+                    "they have; name a split, or leave out train_options and test_options"
                 )
         if num_workers < 0:
             raise ValueError(f"data.num_workers: expected at least 0 (got {num_workers})")
@@ -103,9 +107,7 @@ class FieldDataModule(LightningDataModule):
         self.drop_last = drop_last
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
         self.edges = False
-        """Whether batches have edges; training sets it to what the model needs."""
         self.shards = 1
-        """Consecutive processes that get the same cases, each to take a share of the nodes."""
         self._datasets: dict[tuple[str, str], FieldDataset] = {}
         self._cases: dict[str, Cases] = {}
         self._train_loader: CaseLoader | None = None
@@ -119,7 +121,7 @@ class FieldDataModule(LightningDataModule):
                 if self.root.is_absolute():
                     raise
                 raise FileNotFoundError(
-                    f"{error} (data.root, {self.root}, is looked for in {Path.cwd()})"
+                    f"{error} (data.root is {self.root}, relative to {Path.cwd()})"
                 ) from error
             self._datasets[split, role] = opened
         return self._datasets[split, role]
@@ -129,17 +131,17 @@ class FieldDataModule(LightningDataModule):
         return self.splits[stage] is not None
 
     def cases(self, stage: str) -> Cases:
-        """The cases for ``"train"``, ``"val"`` or ``"test"``; their files are opened now.
+        """Cases for ``"train"``, ``"val"`` or ``"test"``; opens their files at the first call.
 
         Raises:
             FileNotFoundError: If the split's files are missing.
-            ValueError: If there is no such split, or its fields are not those of training.
+            ValueError: If there is no such split, or its fields differ from the training cases'.
         """
         if stage not in self._cases:
             split = self.splits[stage]
             if split is None:
-                raise ValueError(f"data.{stage}_split is not set; name a split to {stage} on")
-            dataset, indices = self._of_stage(stage, split)
+                raise ValueError(f"data.{stage}_split is not set; set it to the name of a split")
+            dataset, indices = self._split_cases(stage, split)
             self._cases[stage] = Cases(
                 dataset,
                 indices,
@@ -152,7 +154,7 @@ class FieldDataModule(LightningDataModule):
         return self._cases[stage]
 
     def _check_fields(self, stage: str, dataset: FieldDataset) -> None:
-        """Refuses cases with other fields than those of training, where these are open."""
+        """Refuse cases whose fields differ from the training cases', if those are open."""
         if "train" not in self._cases or getattr(dataset, "window", None) is not None:
             return
         ours = self._cases["train"].dataset
@@ -162,11 +164,11 @@ class FieldDataModule(LightningDataModule):
         ):
             if [*a.items()] != [*b.items()]:
                 raise ValueError(
-                    f"data: the {role} to {stage} on are {dict(b)}, those of training {dict(a)}; "
-                    f"set them for both by data.options"
+                    f"data: the {role} are {dict(b)} in the {stage} cases and {dict(a)} in the "
+                    f"training cases; set the same for both by data.options"
                 )
 
-    def _of_stage(self, stage: str, split: str | float) -> tuple[FieldDataset, list[int]]:
+    def _split_cases(self, stage: str, split: str | float) -> tuple[FieldDataset, list[int]]:
         train_split, share = self.splits["train"], self.splits["val"]
         assert isinstance(train_split, str)
         if isinstance(split, str) and (stage != "train" or not isinstance(share, float)):
@@ -176,14 +178,14 @@ class FieldDataModule(LightningDataModule):
         dataset = self._dataset(train_split, "train")
         names = case_names(dataset, range(len(dataset)))
         if getattr(dataset, "window", None) is not None:
-            # Windows of one trajectory are all on one side.
+            # The windows of one time series must not be divided.
             names = [re.sub(r"_t\d+$", "", name) for name in names]
         chosen = set(split_names([*{*names}], stage, {"train": 1 - share, "val": share}))
         found = [i for i, case in enumerate(names) if case in chosen]
         if not found:
             raise ValueError(
-                f"data.val_split: a share of {share} of {len(names)} cases leaves none to {stage} "
-                f"on; choose another"
+                f"data.val_split: a share of {share} of {len(names)} cases leaves no {stage} "
+                f"cases; choose another share"
             )
         return dataset, found
 
@@ -223,8 +225,8 @@ class FieldDataModule(LightningDataModule):
         trainer = self.trainer
         if getattr(trainer, "overfit_batches", 0):
             raise ValueError(
-                "trainer.overfit_batches: the order of the cases is not Lightning's; take a data "
-                "set of few cases, or trainer.limit_train_batches"
+                "trainer.overfit_batches: not supported, since the cases have an order of their "
+                "own; take a data set of few cases, or trainer.limit_train_batches"
             )
         rank, world = (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
         sampler = CaseSampler(
@@ -257,7 +259,7 @@ class FieldDataModule(LightningDataModule):
             loader.load_state_dict(self._resumed)
         return loader
 
-    # Lightning gives a loader its state too late where the schedule asks for the number of steps.
+    # Lightning restores a loader's own state too late if the schedule needs the number of steps.
     def state_dict(self) -> dict[str, int]:
         return {} if self._train_loader is None else self._train_loader.state_dict()
 
@@ -265,14 +267,14 @@ class FieldDataModule(LightningDataModule):
         self._resumed = state_dict
 
     def teardown(self, stage: str) -> None:
-        self._resumed = {}  # of that run, not of the next
+        self._resumed = {}  # the next run starts at its first batch
 
     def val_dataloader(self) -> Any:
         return self._loader("val") if self.has("val") else []
 
     def setup(self, stage: str) -> None:
         if not self.has("val") and self.trainer is not None:
-            # An empty list of loaders would be warned of.
+            # Lightning would warn of an empty list of loaders.
             self.trainer.limit_val_batches = 0
 
     def test_dataloader(self) -> CaseLoader:

@@ -1,4 +1,4 @@
-"""Validation of a run's last step."""
+"""Validation after the last step of a run."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ from lightning import Callback, LightningModule, Trainer
 
 
 class FinalValidation(Callback):
-    """Validates also where ``max_steps`` ends the run in the middle of an epoch.
+    """Validates the last step where ``max_steps`` ends the run in the middle of an epoch.
 
-    Lightning does so where a run is asked to stop, as by ``max_time`` and early stopping, but not
-    at ``max_steps``: so that it is asked there too.
+    Lightning validates when a run is asked to stop, as by ``max_time`` and early stopping, but not
+    at ``max_steps``; this callback asks it to stop there too.
     """
 
     def on_train_batch_end(

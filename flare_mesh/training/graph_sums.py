@@ -32,14 +32,14 @@ def graph_sums(
     Args:
         values: [N, F].
         batch: Graph of each node, [N]; None for one graph.
-        batch_size: Number B of graphs; by default up to the last that ``batch`` names, for which
-            the device is waited for.
-        group: ``torch.distributed`` process group over which the nodes of each graph are spread;
-            every process passes its own nodes and the same ``batch_size``.
+        batch_size: Number B of graphs; by default the last in ``batch``, which synchronises with
+            the device.
+        group: ``torch.distributed`` process group that shares the nodes of each graph; each process
+            passes its own nodes and the same ``batch_size``.
 
     Returns:
-        [B, F], with a group the same on all of its processes. The gradient is then exact for the
-        sum of the results of all processes, as :func:`~flare_mesh.nn.merge.merge_over_group`'s is.
+        [B, F]; with a group, the same on all its processes, and with the gradient of the sum of the
+        results of all processes, as :func:`~flare_mesh.nn.merge.merge_over_group`.
     """
     if batch is None:
         batch_size = 1
@@ -48,7 +48,7 @@ def graph_sums(
     if batch is None or batch_size == 1:
         sums = values.sum(0, keepdim=True)
     else:
-        # Column by column: torch adds rows of a matrix several times slower on a CPU.
+        # Column by column, since index_add of matrix rows is several times slower on a CPU.
         empty = values.new_zeros(batch_size)
         sums = torch.stack([empty.index_add(0, batch, column) for column in values.unbind(1)], 1)
     return sums if group is None else _SumOverGroup.apply(sums, group)

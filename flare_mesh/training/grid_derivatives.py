@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from flare_mesh.training.metrics import at_least_single, check_fields, field_sums, root
+from flare_mesh.training.metrics import at_least_float32, check_fields, field_sums, root
 
 
 def derivative_error(
@@ -18,22 +18,21 @@ def derivative_error(
     *,
     weight: Tensor | None = None,
 ) -> Tensor:
-    r"""Relative L2 errors of the derivatives along each axis of a grid, added up.
+    r"""Sum over the axes of a grid of the relative L2 errors of the derivatives.
 
     .. math:: \sum_a \frac{|\delta_a (u - v)|}{|\delta_a v|}, \quad
         (\delta_a u)_i = u_{i + 1} - u_{i - 1} \text{ along axis } a
 
-    Prediction and target are taken to be zero on the border and beyond, as in the published
-    recipe for Darcy's flow, whose solution is zero there (arXiv 2508.12594). The grid's spacing
-    drops out where it is even; on a grid that follows a body, the derivatives are those along its
-    lines.
+    Prediction and target are set to zero on the border and outside, as published for Darcy flow,
+    whose solution is zero there (arXiv 2508.12594). A uniform grid spacing cancels; on a
+    body-fitted grid, the derivatives are along the grid lines.
 
     Args:
-        prediction: u [B * prod(grid_shape), C], graph after graph, nodes numbered row by row.
+        prediction: u [B * prod(grid_shape), C], graph after graph, nodes in row-major order.
         target: v, of the same shape.
-        channels: Channels of each of the F fields side by side in C.
+        channels: Channels of each of the F fields, which are concatenated in C.
         grid_shape: Nodes along each axis, at least 3.
-        weight: Share of each node in the norms, [N]; 1 without.
+        weight: Quadrature weight of each node in the norms, [N]; 1 without.
 
     Returns:
         [B, F].
@@ -50,10 +49,10 @@ def derivative_error(
         )
     inner = slice(1, -1)
     axes = range(len(grid_shape))
-    target = at_least_single(target)
-    error = at_least_single(prediction) - target
+    target = at_least_float32(target)
+    error = at_least_float32(prediction) - target
     fields = torch.cat([error, target], dim=1).view(-1, *grid_shape, error.shape[1] * 2)
-    # The border is zero, and so are derivatives along it: the lines inside are all that counts.
+    # The border is zero, and so are the derivatives along it: only interior lines count.
     fields = fields[(slice(None), *[inner] * len(axes))]
     shares = None if weight is None else weight.view(-1, *grid_shape)
     total = error.new_zeros(len(fields), len(channels))

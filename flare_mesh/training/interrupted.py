@@ -1,5 +1,5 @@
-"""What training raises when it was asked to stop."""
+"""Error that ends an interrupted training."""
 
 
 class InterruptedTraining(Exception):  # noqa: N818
-    """Training was stopped by Ctrl-C, after its state was saved."""
+    """Training was stopped by Ctrl-C, and its state is saved."""

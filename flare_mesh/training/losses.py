@@ -8,24 +8,25 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
+from flare_mesh.choices import check_choice
 from flare_mesh.training.graph_sums import graph_sums
 from flare_mesh.training.grid_derivatives import derivative_error
-from flare_mesh.training.metrics import at_least_single, check_fields, field_sums, relative_l2
+from flare_mesh.training.metrics import at_least_float32, check_fields, field_sums, relative_l2
 
 LossName = Literal["relative_l2", "relative_l1", "l1", "mse"]
 
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Which loss is minimised.
+    """Loss to minimise.
 
     Attributes:
-        name: ``relative_l2``: norm of the error over that of the target, as published;
-            ``relative_l1``: the same with absolute values; ``l1``: mean absolute error; ``mse``:
-            mean squared error.
-        node_weights: Weighs each node with its share of volume or area, ``weight`` of the data.
-        derivative: Factor of the relative L2 errors of the derivatives along the axes of a
-            structured grid, which are added up; 0.1 in the published recipe for Darcy's flow.
+        name: ``relative_l2``: L2 norm of the error over the norm of the target, as published;
+            ``relative_l1``: the same with the L1 norm; ``l1``: mean absolute error; ``mse``: mean
+            squared error.
+        node_weights: Whether each node has its quadrature weight, ``weight`` of the data.
+        derivative: Factor of :func:`~flare_mesh.training.grid_derivatives.derivative_error`, which
+            is added to the loss on a structured grid; 0.1 as published for Darcy flow.
     """
 
     name: LossName = "relative_l2"
@@ -33,26 +34,23 @@ class LossConfig:
     derivative: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.name not in get_args(LossName):
-            raise ValueError(
-                f"LossConfig: unknown loss '{self.name}'; choose from {[*get_args(LossName)]}"
-            )
+        check_choice("LossConfig: unknown loss", self.name, get_args(LossName))
         if not 0 <= self.derivative < math.inf:
             raise ValueError(f"LossConfig: expected 'derivative' >= 0 (got {self.derivative})")
 
 
 class FieldLoss:
-    """Loss of each graph and field, of values in physical units.
+    """Loss of each graph and field.
 
     Args:
-        config: Which loss.
-        channels: Channels of each of the F fields side by side in the C channels.
-        grid_shape: Nodes along each axis of the structured grid that all graphs share, with nodes
-            numbered row by row; needed by ``config.derivative`` only.
+        config: The loss.
+        channels: Channels of each of the F fields, which are concatenated in C.
+        grid_shape: For ``config.derivative``: nodes along each axis of the structured grid of every
+            graph, whose nodes are in row-major order.
 
     Raises:
-        ValueError: If the loss has a term in derivatives, and there is no grid of at least 3 nodes
-            along each axis.
+        ValueError: If ``config.derivative`` is set without a grid of at least 3 nodes along each
+            axis.
     """
 
     def __init__(
@@ -64,24 +62,26 @@ class FieldLoss:
                 f"nodes along each axis (got {grid_shape and tuple(grid_shape)}); leave it out"
             )
         self.config = config
+        self.is_relative = config.name.startswith("relative")
         self.channels = list(channels)
         self.grid_shape = None if grid_shape is None else tuple(grid_shape)
 
     def __call__(
         self, prediction: Tensor, target: Tensor, data: Any, *, group: Any = None
     ) -> Tensor:
-        """The losses [B, F].
+        """Losses [B, F].
 
         Args:
             prediction: [N, C].
             target: [N, C].
-            data: The PyG ``Data`` or ``Batch`` that the fields belong to.
-            group: ``torch.distributed`` process group over which the nodes of each graph are
-                spread: every process passes its own nodes and gets the losses of whole graphs. The
-                mean over processes of the gradients is then that of the loss.
+            data: PyG ``Data`` or ``Batch`` of the nodes.
+            group: ``torch.distributed`` process group that shares the nodes of each graph: each
+                process passes its own nodes and gets the losses of whole graphs. The mean of the
+                processes' gradients is the gradient of the loss.
 
         Raises:
-            ValueError: If shapes do not fit, or the data lack what the loss needs.
+            ValueError: If shapes do not fit, or the data have no ``weight`` or no whole grids where
+                the loss needs them.
         """
         weight = self._weight(data)
         batch, graphs = data.batch, getattr(data, "num_graphs", None)
@@ -95,7 +95,7 @@ class FieldLoss:
         size = math.prod(self.grid_shape or ())
         if group is not None or len(target) != len(loss) * size:
             raise ValueError(
-                f"FieldLoss: 'derivative' needs graphs of the grid's {size} nodes, whole "
+                f"FieldLoss: 'derivative' needs graphs with all {size} nodes of the grid "
                 f"(got {len(target)} nodes of {len(loss)} graphs"
                 f"{'' if group is None else ', spread over processes'})"
             )
@@ -118,12 +118,12 @@ class FieldLoss:
         self, prediction: Tensor, target: Tensor, weight: Tensor | None, where: dict[str, Any]
     ) -> Tensor:
         check_fields(prediction, target, self.channels, weight)
-        target = at_least_single(target)
-        error = at_least_single(prediction) - target
+        target = at_least_float32(target)
+        error = at_least_float32(prediction) - target
         error = error.square() if self.config.name == "mse" else error.abs()
-        # Errors are compared with the target, or with 1: then the result is a mean.
-        scale = target.abs() if self.config.name == "relative_l1" else torch.ones_like(target)
+        # Over sums of 1, the result is a mean.
+        scale = target.abs() if self.is_relative else torch.ones_like(target)
         sums = [field_sums(part, self.channels, weight) for part in (error, scale)]
         over, under = graph_sums(torch.cat(sums, dim=1), **where).chunk(2, dim=1)
-        # As far from zero as the norm of a target that is zero in the relative L2 error.
+        # The smallest norm of a target in the relative L2 error.
         return over / under.clamp_min(torch.finfo(under.dtype).tiny ** 0.5)

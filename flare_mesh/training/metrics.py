@@ -21,28 +21,27 @@ def relative_l2(
 ) -> Tensor:
     r"""Relative L2 error of each graph and field, |prediction - target| / |target|.
 
-    The norm runs over the nodes of a graph and the channels of a field,
-    :math:`|u|^2 = \sum_i w_i u_i^2`, in single precision at least.
+    The norm is over the nodes of a graph and the channels of a field,
+    :math:`|u|^2 = \sum_i w_i u_i^2`, at least in float32.
 
     Args:
         prediction: [N, C], in physical units.
         target: [N, C].
-        channels: Channels of each of the F fields side by side in C.
+        channels: Channels of each of the F fields, which are concatenated in C.
         batch: Graph of each node, [N]; None for one graph.
-        weight: Share w of each node, [N]; 1 without.
-        batch_size: Number of graphs of ``batch``, where it is known.
-        group: Process group over which the nodes of each graph are spread; see
+        weight: Quadrature weight w of each node, [N]; 1 without.
+        batch_size: Number B of graphs, where it is known.
+        group: Process group that shares the nodes of each graph; see
             :func:`~flare_mesh.training.graph_sums.graph_sums`.
 
     Returns:
-        [B, F]; a graph whose target is zero everywhere has the norm of its prediction, over a
-        tiny number.
+        [B, F]. For a target that is zero everywhere, the norm of the prediction over a tiny number.
 
     Raises:
         ValueError: If shapes do not fit.
     """
     check_fields(prediction, target, channels, weight)
-    prediction, target = at_least_single(prediction), at_least_single(target)
+    prediction, target = at_least_float32(prediction), at_least_float32(target)
     squares = field_sums((prediction - target).square(), channels, weight)
     squares = torch.cat([squares, field_sums(target.square(), channels, weight)], dim=1)
     error, norm = graph_sums(squares, batch, batch_size, group=group).chunk(2, dim=1)
@@ -52,10 +51,10 @@ def relative_l2(
 def check_fields(
     prediction: Tensor, target: Tensor, channels: Sequence[int], weight: Tensor | None
 ) -> None:
-    """Refuses fields and weights whose shapes do not fit each other.
+    """Check the shapes of fields and weights.
 
     Raises:
-        ValueError: If they do not.
+        ValueError: If they do not fit.
     """
     if prediction.shape != target.shape or target.shape[1:] != (sum(channels),):
         raise ValueError(
@@ -66,8 +65,8 @@ def check_fields(
         raise ValueError(f"expected 'weight' of shape [{len(target)}] (got {list(weight.shape)})")
 
 
-def at_least_single(values: Tensor) -> Tensor:
-    """Values in single precision, or in double where they are."""
+def at_least_float32(values: Tensor) -> Tensor:
+    """Values in float32, or in float64 if they are."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
@@ -80,5 +79,5 @@ def field_sums(values: Tensor, channels: Sequence[int], weight: Tensor | None = 
 
 
 def root(squares: Tensor) -> Tensor:
-    """Square root whose gradient stays finite at zero, where a prediction is exact."""
+    """Square root with a finite gradient at zero, where a prediction is exact."""
     return squares.clamp_min(torch.finfo(squares.dtype).tiny).sqrt()

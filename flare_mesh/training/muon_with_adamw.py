@@ -1,4 +1,4 @@
-"""Muon for hidden matrices and AdamW for all else, as one optimiser."""
+"""Muon for hidden matrices and AdamW for all other parameters, as one optimiser."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -8,29 +8,29 @@ from torch import Tensor
 
 
 class MuonWithAdamW(torch.optim.Optimizer):
-    r"""``torch.optim.Muon`` and ``torch.optim.AdamW`` behind one state and one list of groups.
+    r"""``torch.optim.Muon`` and ``torch.optim.AdamW`` with one state and one list of groups.
 
-    Muon (https://kellerjordan.github.io/posts/muon) steps along the orthogonalised momentum of a
-    matrix; scaled by :math:`0.2 \sqrt{\max(n, m)}`, it takes AdamW's learning rate and weight decay
-    (arXiv 2502.16982).
+    A step of Muon (https://kellerjordan.github.io/posts/muon) is the orthogonalised momentum of a
+    matrix; scaled by :math:`0.2 \sqrt{\max(n, m)}`, it needs the learning rate and weight decay of
+    AdamW (arXiv 2502.16982).
 
     Args:
         matrices: Matrices for Muon.
-        groups: Groups of all other parameters, with ``weight_decay``, for AdamW.
+        groups: Parameter groups with ``weight_decay`` for AdamW.
         lr: Learning rate of AdamW.
         muon_lr: Learning rate of Muon.
-        weight_decay: Of the matrices.
-        momentum: Of Muon.
-        betas: Of AdamW.
-        eps: Of AdamW.
-        fused: Of AdamW.
+        weight_decay: Weight decay of the matrices.
+        momentum: Momentum of Muon.
+        betas: Decay rates of AdamW's running means.
+        eps: Term added to the root of AdamW's second moment.
+        fused: Whether AdamW updates all parameters in one call.
 
     Attributes:
         param_groups: Muon's group, then AdamW's. All have a ``momentum``, which a schedule may
             cycle; for AdamW it is the first of ``betas``.
 
     Raises:
-        ValueError: If there are no matrices, or they are not whole ones.
+        ValueError: If there are no matrices, as when FSDP has flattened them.
     """
 
     def __init__(
@@ -49,8 +49,8 @@ class MuonWithAdamW(torch.optim.Optimizer):
         matrices = list(matrices)
         if not matrices:
             raise ValueError(
-                "the optimizer 'muon' found no whole matrices between the first and the last "
-                "layer; take a deeper model that is not sharded flat, or choose 'adamw' or 'lion'"
+                "the optimizer 'muon' found no weight matrices between the first and the last "
+                "layer; take a deeper model that FSDP does not flatten, or choose 'adamw' or 'lion'"
             )
         muon = torch.optim.Muon(
             matrices,

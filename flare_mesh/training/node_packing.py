@@ -1,21 +1,21 @@
-"""Batches of cases under a budget of nodes."""
+"""Batches of cases with a largest number of nodes."""
 
 from collections.abc import Sequence
 
-Batch = list[list[int]]
-"""Cases of each process."""
+RankCases = list[list[int]]
+"""A batch: indices of the cases of each process."""
 
 
 def pack_in_order(
     sizes: Sequence[int], order: Sequence[int], max_nodes: int, world_size: int
-) -> list[Batch]:
-    """Batches of cases in a given order, each ended when the next case does not fit.
+) -> list[RankCases]:
+    """Batches of cases in a given order; a case that does not fit starts the next batch.
 
-    A case goes to the process that has the fewest nodes. One that is larger than the budget is a
-    process's only one.
+    A case goes to the process that has the fewest nodes. A case larger than ``max_nodes`` is the
+    only one of its process.
     """
-    found: list[Batch] = []
-    parts: Batch = [[] for _ in range(world_size)]
+    found: list[RankCases] = []
+    parts: RankCases = [[] for _ in range(world_size)]
     filled = [0] * world_size
     for index in order:
         rank = min(range(world_size), key=filled.__getitem__)
@@ -29,10 +29,10 @@ def pack_in_order(
 
 def pack_densely(
     sizes: Sequence[int], order: Sequence[int], max_nodes: int, world_size: int
-) -> list[Batch]:
-    """Few batches, whose number does not depend on the order: first fit, larger cases first.
+) -> list[RankCases]:
+    """Few batches, by first fit decreasing; their number does not depend on the order.
 
-    Cases of equal size stand in the given order.
+    Cases of equal size are taken in the given order.
     """
     bins: list[tuple[int, list[int]]] = []
     for index in sorted(order, key=lambda i: -sizes[i]):
@@ -47,8 +47,12 @@ def pack_densely(
     return [group + [[]] * (world_size - len(group)) for group in groups]
 
 
-def split_to(batches: list[Batch], count: int) -> list[Batch]:
-    """``count`` batches, by halving those of the most cases; each half stays in the budget."""
+def split_to(batches: list[RankCases], count: int) -> list[RankCases]:
+    """Exactly ``count`` batches, by halving those with the most cases.
+
+    Raises:
+        ValueError: If there are fewer cases than ``count``.
+    """
     batches = list(batches)
     while len(batches) < count:
         largest = max(range(len(batches)), key=lambda b: sum(map(len, batches[b])))
@@ -58,10 +62,11 @@ def split_to(batches: list[Batch], count: int) -> list[Batch]:
         if max(map(len, parts)) > 1:
             halves = [part[::2] for part in parts], [part[1::2] for part in parts]
         else:
-            kept = [rank for rank, part in enumerate(parts) if part][::2]
+            # One case a process at most: each half gets every other process that has one.
+            first = [rank for rank, part in enumerate(parts) if part][::2]
             halves = (
-                [part if rank in kept else [] for rank, part in enumerate(parts)],
-                [[] if rank in kept else part for rank, part in enumerate(parts)],
+                [part if rank in first else [] for rank, part in enumerate(parts)],
+                [[] if rank in first else part for rank, part in enumerate(parts)],
             )
         batches[largest : largest + 1] = halves
     return batches

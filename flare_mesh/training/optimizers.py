@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from flare_mesh.choices import check_choice
 from flare_mesh.training.muon_with_adamw import MuonWithAdamW
 from flare_mesh.training.parameter_groups import hidden_matrices, parameter_groups
 from flare_mesh.training.unused_options import refuse_unused
@@ -23,20 +24,22 @@ _UNUSED = {
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """Which optimiser trains the model.
+    """Optimiser and its options.
 
     Attributes:
-        name: ``adamw`` (arXiv 1711.05101); ``lion`` (arXiv 2302.06675), whose steps need a learning
-            rate about a third to a tenth of AdamW's and a weight decay that much larger; ``muon``
-            for the matrices between the first and the last layer, with AdamW for all else.
+        name: ``adamw`` (arXiv 1711.05101); ``lion`` (arXiv 2302.06675), which needs a learning rate
+            three to ten times smaller than AdamW's, and a weight decay larger by the same factor;
+            ``muon`` for the matrices between the first and the last layer, with AdamW for all other
+            parameters.
         lr: Peak learning rate.
-        weight_decay: Of the weights of layers, and not of norms, biases, embeddings and latents.
-        betas: Decay of the running means; None for the optimiser's own, (0.9, 0.999), or
-            (0.9, 0.99) for ``lion``. A schedule may cycle the first.
-        eps: What AdamW adds to the root of the second moment.
-        decay_latents: Lets latents decay too, as in the published runs of FLARE.
-        muon_lr: Peak learning rate of the matrices that Muon trains; None for ``lr``, which fits
-            AdamW and Muon alike, since Muon's steps are scaled to the size of AdamW's.
+        weight_decay: Weight decay of layers' weights; norms, biases, embeddings and latents have
+            none.
+        betas: Decay rates of the running means; None for the optimiser's default, (0.9, 0.99) for
+            ``lion`` and (0.9, 0.999) for the others. A schedule may cycle the first.
+        eps: Term added to the root of AdamW's second moment.
+        decay_latents: Whether latents decay too, as in the published runs of FLARE.
+        muon_lr: Peak learning rate of Muon; None for ``lr``, since Muon's steps are scaled to the
+            size of AdamW's.
         muon_momentum: Momentum of Muon. A schedule may cycle it.
     """
 
@@ -50,11 +53,7 @@ class OptimizerConfig:
     muon_momentum: float = 0.95
 
     def __post_init__(self) -> None:
-        if self.name not in get_args(OptimizerName):
-            raise ValueError(
-                f"OptimizerConfig: unknown optimizer '{self.name}'; "
-                f"choose from {[*get_args(OptimizerName)]}"
-            )
+        check_choice("OptimizerConfig: unknown optimizer", self.name, get_args(OptimizerName))
         for name in ("lr", "eps", "muon_lr"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
@@ -77,15 +76,15 @@ class OptimizerConfig:
 
 
 def build_optimizer(module: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
-    """The optimiser of a module's parameters, with weight decay on the weights of layers only.
+    """Optimiser of a module's parameters, with weight decay of layers' weights only.
 
     Args:
         module: The module, on the device where it is trained.
-        config: Which optimiser.
+        config: The optimiser and its options.
 
     Raises:
-        ImportError: If ``lion`` is chosen without its package.
-        ValueError: If there is nothing to train, or no hidden matrix for ``muon``.
+        ImportError: If ``lion`` is chosen and not installed.
+        ValueError: If all parameters are frozen, or there is no hidden matrix for ``muon``.
     """
     decay, latents = config.weight_decay, config.decay_latents
     groups = parameter_groups(module, decay, decay_latents=latents)
@@ -114,7 +113,7 @@ def build_optimizer(module: nn.Module, config: OptimizerConfig) -> torch.optim.O
             fused=fused,
         )
     optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=betas, eps=config.eps, fused=fused)
-    # Left to the gradient scaler: Lightning refuses to clip gradients that the optimiser unscales.
+    # The gradient scaler unscales: Lightning clips no gradients that the optimiser unscales.
     optimizer._step_supports_amp_scaling = False  # pyright: ignore[reportAttributeAccessIssue]
     return optimizer
 

@@ -1,4 +1,4 @@
-"""Which parameters weight decay acts on."""
+"""Parameter groups with and without weight decay."""
 
 from typing import Any
 
@@ -8,27 +8,27 @@ from torch.nn.modules.conv import _ConvNd
 from torch_geometric.nn import HeteroLinear, Linear
 
 _LAYERS = (nn.Linear, nn.Bilinear, _ConvNd, Linear, HeteroLinear)
-# The last two: the base of batch and instance norms, and what stands for a table of vectors.
-_WITHOUT = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, _NormBase, nn.Embedding, nn.EmbeddingBag)
+# _NormBase is the base of batch and instance norms.
+_WITHOUT_DECAY = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, _NormBase, nn.Embedding, nn.EmbeddingBag)
 
 
 def parameter_groups(
     module: nn.Module, weight_decay: float, *, decay_latents: bool = False
 ) -> list[dict[str, Any]]:
-    """Parameters for an optimiser: those with weight decay, and those without.
+    """Parameter groups for an optimiser: with weight decay, and without.
 
-    Weights of layers decay: parameters with two or more axes whose name holds "weight", but for
-    those of norms and embeddings. Biases, norms, embeddings and other vectors do not, and neither
-    do parameters that are no layer's weight: latents, queries, gates, learned frequencies.
+    Weights of layers decay: parameters with two or more axes and "weight" in their name, except in
+    norms and embeddings. Biases and other vectors do not decay, nor do parameters that are no
+    layer's weight: latents, queries, gates, learned frequencies.
 
     Args:
-        module: The module; what it has frozen is left out.
-        weight_decay: Of the first group.
-        decay_latents: Lets parameters that are no layer's weight decay too, as in the published
-            runs of FLARE, where all decay but norms, biases and embeddings.
+        module: The module; its frozen parameters are left out.
+        weight_decay: Weight decay of the first group.
+        decay_latents: Whether parameters that are no layer's weight decay too, as in the published
+            runs of FLARE, where only norms, biases and embeddings do not.
 
     Returns:
-        Two groups, either of which may be without parameters.
+        Two groups, either of which may have no parameters.
     """
     decayed = {"weight", "latent"} if decay_latents else {"weight"}
     kinds = _kinds(module)
@@ -40,10 +40,10 @@ def parameter_groups(
 
 
 def hidden_matrices(module: nn.Module) -> list[Tensor]:
-    """Weight matrices [out, in] of layers, but for the first and the last that the module has.
+    """Weight matrices [out, in] of layers, without the first and the last of the module.
 
-    The first reads the input, and the last writes the output: the order is that in which the
-    module registers them. What is frozen is left out.
+    In the order in which the module registers them, the first reads the input, and the last writes
+    the output. Frozen matrices are left out.
     """
     kinds = _kinds(module)
     matrices = [p for p in module.parameters() if kinds[p] == "weight"]
@@ -51,7 +51,10 @@ def hidden_matrices(module: nn.Module) -> list[Tensor]:
 
 
 def _kinds(module: nn.Module) -> dict[Tensor, str]:
-    """Each parameter's kind; one that several modules share has that of the first without decay."""
+    """Kind of each parameter: "weight", "latent" or "vector".
+
+    A parameter shared by several modules is a "weight" only if it is one in all of them.
+    """
     kinds: dict[Tensor, str] = {}
     for owner in module.modules():
         for name, parameter in owner.named_parameters(recurse=False):
@@ -62,9 +65,9 @@ def _kinds(module: nn.Module) -> dict[Tensor, str]:
 
 
 def _kind(owner: nn.Module, name: str, parameter: Tensor) -> str:
-    if isinstance(owner, _WITHOUT) or "bias" in name:
+    if isinstance(owner, _WITHOUT_DECAY) or "bias" in name:
         return "vector"
     if "weight" not in name:
         return "latent"
-    # A sharded layer's weight may be flat.
+    # FSDP may have flattened a layer's weight.
     return "weight" if parameter.dim() > 1 or isinstance(owner, _LAYERS) else "vector"

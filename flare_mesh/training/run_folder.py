@@ -1,4 +1,4 @@
-"""What a run leaves behind."""
+"""Files of a run."""
 
 import csv
 import hashlib
@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
@@ -31,49 +32,53 @@ _RESULTS = (
     "test.json",
     "test_cases.csv",
 )
-"""What a run writes beside what each start of it writes anew."""
+"""Results of a run; config.yaml and the like are written again at each start."""
 
 _PACKAGES = ("torch", "torch-geometric", "lightning", "numpy", "numba", "safetensors")
 
 
 class RunFolder(Checkpoint):
-    """Writes configuration, environment, splits and metrics of a run into one folder.
+    """Folder with the configuration, environment, splits and metrics of a run.
 
     =====================  ==========================================================
-    ``config.yaml``        all options, resolved; runs it again
+    ``config.yaml``        all options, resolved; ``--config`` repeats the run with it
     ``environment.json``   versions, device, number of threads and processes
     ``splits.json``        names of the cases of each split, and their checksum
-    ``metrics.csv``        a row an epoch; complete also after resuming
+    ``metrics.csv``        a row for each epoch, also of a resumed run
     =====================  ==========================================================
 
-    It belongs to the checkpoint callbacks for their place in an epoch: after all is logged. Its
-    rows are in the checkpoints, so that a resumed run goes on with the same table. A row has what
-    was logged in its epoch: none of the validation's errors where there was no validation.
+    The rows are saved in the checkpoints. A row has the values logged in its epoch, and no
+    validation errors if there was no validation. Lightning calls checkpoint callbacks last in an
+    epoch, after all values are logged, so this is one.
 
     Args:
         folder: The run's folder.
         config: Text of the resolved configuration.
-        replace: Removes what an earlier run left in the folder, once all is ready to train.
+        replace: Whether the results of an earlier run in the folder are removed when training
+            starts.
+
+    Attributes:
+        started: Whether training has started, so that nothing can be refused any more.
+        rows: Rows of ``metrics.csv``.
+        seconds: Time spent in training epochs, also before the run was resumed.
+        steps: Number of steps in that time.
     """
 
     def __init__(self, folder: str | Path, config: str, *, replace: bool = False) -> None:
         self.folder = Path(folder)
         self.config = config
-        # Listed now, for loggers begin their files before training does.
+        # Listed now, since loggers create their files before training starts.
         self._replaced = written_files(self.folder) if replace else []
         self._validated = False
         self.started = False
-        """Whether training has begun: all that can be refused was not."""
         self.rows: list[dict[str, float]] = []
-        self._start, self._first = 0.0, 0
         self.seconds = 0.0
-        """Time spent in training epochs, over all parts of the run."""
         self.steps = 0
-        """Steps in that time."""
+        self._start, self._first = 0.0, 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.started = True
-        # An epoch that is taken up in its middle has no start of its own.
+        # An epoch that is resumed in the middle has no start.
         self._start, self._first = time.perf_counter(), trainer.global_step
         if not trainer.is_global_zero:
             return
@@ -98,7 +103,7 @@ class RunFolder(Checkpoint):
         self.seconds, self.steps = self.seconds + seconds, self.steps + steps
         row: dict[str, float] = {"epoch": trainer.current_epoch, "step": trainer.global_step}
         for name, value in sorted(trainer.callback_metrics.items()):
-            # Lightning keeps those of the last validation.
+            # Lightning keeps the values of the last validation.
             if self._validated or not name.startswith("val_"):
                 row[name] = float(value)
         row["lr"] = float(trainer.optimizers[0].param_groups[0]["lr"])
@@ -116,35 +121,24 @@ class RunFolder(Checkpoint):
 
 
 def written_files(folder: Path) -> list[Path]:
-    """What an earlier run left in its folder, of all that it writes."""
+    """Results of an earlier run in its folder."""
     found = (path for pattern in _RESULTS for path in folder.glob(pattern))
     return [path for path in found if path.is_file() or path.is_symlink()]
 
 
 def remove_partial_files(folder: Path) -> None:
-    """Removes what processes that were killed while they wrote a file left of it."""
+    """Remove the temporary files of :func:`atomic_path` of processes that were killed."""
+    # A container gives its processes the same ids each time, so this one's may be an old one's.
+    alive = {*psutil.pids()} - {os.getpid()}
     for pattern in (".*.partial*", "checkpoints/.*.partial*", "ema/.*.partial*"):
         for path in folder.glob(pattern):
-            # As named by `atomic_path`.
             found = re.search(r"\.(\d+)\.partial(\.\w+)?$", path.name)
-            if found and not _is_other_process(int(found[1])):
+            if found and int(found[1]) not in alive:
                 path.unlink(missing_ok=True)
 
 
-def _is_other_process(number: int) -> bool:
-    if number == os.getpid():
-        return False  # a container's processes have the same numbers each time
-    try:
-        os.kill(number, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        pass
-    return True
-
-
 def describe_splits(case_ids: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Names of the cases of each split, how many, and a checksum by which to compare them."""
+    """Names of the cases of each split, their number, and a checksum to compare them by."""
     return {
         stage: {
             "count": len(ids),
@@ -156,7 +150,7 @@ def describe_splits(case_ids: Mapping[str, Sequence[str]]) -> dict[str, Any]:
 
 
 def environment(trainer: Trainer) -> dict[str, Any]:
-    """What else decides the result beside the configuration."""
+    """Versions, machine and command of a run, on which its result depends too."""
     device = trainer.strategy.root_device
     return {
         "flare_mesh": __version__,
@@ -179,18 +173,18 @@ def _version(package: str) -> str | None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file whole or not at all."""
+    """Write a text file atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Writes a JSON file whole or not at all."""
+    """Write a JSON file atomically."""
     write_text(path, json.dumps(values, indent=2) + "\n")
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Writes a table whole or not at all; columns in the order of their first appearance."""
+    """Write a CSV file atomically, its columns in the order of their first appearance."""
     text = io.StringIO(newline="")
     columns = dict.fromkeys(key for row in rows for key in row)
     writer = csv.DictWriter(text, list(columns), lineterminator=os.linesep)

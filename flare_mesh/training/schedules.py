@@ -7,6 +7,7 @@ from typing import Literal, get_args
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
+from flare_mesh.choices import check_choice
 from flare_mesh.training.unused_options import refuse_unused
 
 ScheduleName = Literal["one_cycle", "cosine", "constant"]
@@ -45,11 +46,7 @@ class ScheduleConfig:
     max_momentum: float = 0.95
 
     def __post_init__(self) -> None:
-        if self.name not in get_args(ScheduleName):
-            raise ValueError(
-                f"ScheduleConfig: unknown schedule '{self.name}'; "
-                f"choose from {[*get_args(ScheduleName)]}"
-            )
+        check_choice("ScheduleConfig: unknown schedule", self.name, get_args(ScheduleName))
         if not 0 <= self.pct_start < 1:
             raise ValueError(
                 f"ScheduleConfig: expected 'pct_start' from 0 to below 1 (got {self.pct_start})"
@@ -77,7 +74,7 @@ def build_schedule(optimizer: Optimizer, config: ScheduleConfig, total_steps: in
 
     Args:
         optimizer: The optimiser, before its first step.
-        config: Which schedule.
+        config: The schedule and its options.
         total_steps: Steps of the run.
 
     Raises:

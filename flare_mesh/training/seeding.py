@@ -1,4 +1,4 @@
-"""Random numbers that depend on what they are for, not on what was drawn before."""
+"""Random numbers that do not depend on what was drawn before."""
 
 import hashlib
 import random
@@ -10,16 +10,16 @@ import torch
 
 
 def mix_seed(*parts: int) -> int:
-    """A seed of 63 bits from several numbers, such as the run's seed, the epoch and the case."""
+    """Seed of 63 bits from several numbers, such as the run's seed, the epoch and the case."""
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 
 def seed_step(seed: int, device: torch.device) -> None:
-    """Seeds torch's draws on the CPU and on one device.
+    """Seed torch's random numbers on the CPU and on one device.
 
-    As ``torch.manual_seed``, but at once: that one writes down its caller's stack for each kind of
-    device that is not in use, a tenth of a small step.
+    ``torch.manual_seed`` would also record its caller's stack for each kind of device that is not
+    in use, which takes a tenth of a small training step.
     """
     if device.type not in ("cpu", "cuda"):
         torch.manual_seed(seed)
@@ -31,7 +31,7 @@ def seed_step(seed: int, device: torch.device) -> None:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Draws of Python, NumPy and torch (on the CPU) from ``seed``; the old states come back."""
+    """Seed Python, NumPy and torch (on the CPU) in a block, and restore their states after it."""
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
     try:
         random.seed(seed)

@@ -1,4 +1,4 @@
-"""The nodes of each mesh spread over several processes."""
+"""Sharding of each mesh's nodes over several processes."""
 
 import copy
 from typing import Any
@@ -9,14 +9,18 @@ from torch_geometric.data import Data
 
 
 class Shards:
-    """Blocks of ``count`` consecutive processes that share their meshes' nodes.
+    """Blocks of ``count`` consecutive processes that share the nodes of their meshes.
 
-    Every process of a block gets the same cases and takes each ``count``-th node. The mixer sums
-    over the block (:meth:`flare_mesh.FLAREOperator.forward`, ``group``), and so does the loss; the
-    gradients that DistributedDataParallel averages are then those of the mean over the blocks.
+    Every process of a block gets the same cases and takes every ``count``-th node. The mixer
+    (:meth:`flare_mesh.FLAREOperator.forward`, ``group``) and the loss sum over the block, so that
+    DistributedDataParallel averages the gradients over the blocks.
 
     Args:
-        count: Processes of a block; 1 for whole meshes.
+        count: Number of processes of a block; 1 for whole meshes.
+
+    Attributes:
+        group: Process group of this process's block; None without sharding, and before
+            :meth:`setup`.
     """
 
     def __init__(self, count: int) -> None:
@@ -24,17 +28,17 @@ class Shards:
         self.group: Any = None
 
     def setup(self, trainer: Any) -> None:
-        """Makes the process group of this process's block; all processes call it.
+        """Create the process groups; called by all processes.
 
         Raises:
-            ValueError: If the processes cannot be divided into such blocks.
+            ValueError: If ``count`` does not divide the number of processes.
         """
         if self.count == 1 or self.group is not None:
             return
         world = trainer.world_size
         if world % self.count:
             raise ValueError(
-                f"shards: expected a number that divides the {world} processes (got {self.count})"
+                f"shards: expected a divisor of the number of processes, {world} (got {self.count})"
             )
         for first in range(0, world, self.count):
             block = list(range(first, first + self.count))
@@ -43,7 +47,7 @@ class Shards:
                 self.group = group
 
     def take(self, data: Data) -> Data:
-        """This process's nodes of a batch."""
+        """Batch with this process's nodes alone."""
         if self.group is None:
             return data
         assert data.pos is not None

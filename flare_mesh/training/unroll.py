@@ -1,4 +1,4 @@
-"""How a time series is gone through in training."""
+"""Unrolling of a time series in training."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,15 +13,15 @@ from flare_mesh.surrogate.surrogate import Surrogate
 
 @dataclass(frozen=True)
 class RolloutConfig:
-    """Training on a time series whose steps are predicted one after another.
+    """Training on a time series whose steps are predicted one by one.
 
     Attributes:
-        feedback: What the next step sees of the one before: the ``"prediction"``, as when it is
-            used, or the ``"truth"`` (teacher forcing).
-        pushforward: Takes no gradients through the steps before (Brandstetter et al., arXiv
-            2202.03376): less memory, and the model learns to mend its own errors.
-        noise: Standard deviation of normal noise that is added to the past once, after
-            normalisation (Sanchez-Gonzalez et al., arXiv 2002.09405).
+        feedback: Input of the next step: the ``"prediction"``, as in use, or the ``"truth"``
+            (teacher forcing).
+        pushforward: Whether gradients stop at the input of each step (Brandstetter et al., arXiv
+            2202.03376), which needs less memory and trains the model to correct its own errors.
+        noise: Standard deviation of the normal noise that is added once to the normalised past
+            (Sanchez-Gonzalez et al., arXiv 2002.09405).
     """
 
     feedback: Literal["prediction", "truth"] = "prediction"
@@ -32,11 +32,14 @@ class RolloutConfig:
         if self.noise < 0:
             raise ValueError(f"rollout.noise: expected at least 0 (got {self.noise})")
         if self.pushforward and self.feedback == "truth":
-            raise ValueError("rollout.pushforward: the truth that is fed back has no gradients")
+            raise ValueError(
+                "rollout.pushforward: has no effect with feedback 'truth', which has no gradients; "
+                "leave it out"
+            )
 
 
 def unroll(surrogate: Surrogate, data: Data, config: RolloutConfig, group: Any = None) -> Tensor:
-    """Prediction [N, C_out] of all steps of ``data.y``, in physical units."""
+    """Prediction [N, C] of all time steps of ``data.y``, in physical units."""
     rollout, x, y = surrogate.rollout, data.x, data.y
     assert rollout is not None
     assert isinstance(x, Tensor)

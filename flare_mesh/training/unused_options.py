@@ -1,4 +1,4 @@
-"""Options that a choice leaves without effect."""
+"""Refusal of options without effect."""
 
 from collections.abc import Iterable
 from dataclasses import fields
@@ -6,15 +6,15 @@ from typing import Any
 
 
 def refuse_unused(config: Any, choice: str, unused: Iterable[str]) -> None:
-    """Refuses options of a dataclass that differ from their defaults and would do nothing.
+    """Refuse options that have no effect and differ from their defaults.
 
     Args:
-        config: The dataclass.
-        choice: What was chosen, for the message.
+        config: Dataclass of options.
+        choice: Reason for the message, such as "the schedule 'cosine'".
         unused: Names of the options without effect.
 
     Raises:
-        ValueError: If there are any.
+        ValueError: At the first.
     """
     defaults = {field.name: field.default for field in fields(config)}
     for name in unused:

@@ -65,7 +65,7 @@ def test_the_best_of_another_run_is_not_taken_over(tmp_path):
 
 def test_a_best_that_is_gone_is_forgotten(tmp_path):
     best = BestCheckpoint(tmp_path / "best.ckpt")
-    best._resumed = str(tmp_path / "last.ckpt")
+    best._resumed_from = str(tmp_path / "last.ckpt")
     state = {"dirpath": "/elsewhere", "best_model_path": "/elsewhere/best.ckpt",
              "best_model_score": torch.tensor(1.0), "kth_value": torch.tensor(1.0)}  # fmt: skip
     best.load_state_dict(state)

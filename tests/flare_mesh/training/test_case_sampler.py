@@ -125,5 +125,5 @@ def test_drop_last_leaves_full_batches(options, world_size, epoch):
     [{"batch_size": 0}, {"batch_size": -1}, {"max_nodes": 0}, {"max_nodes": 9, "drop_last": True}],
 )
 def test_wrong_options(options):
-    with pytest.raises(ValueError, match="expected batch_size and max_nodes|leave out one"):
+    with pytest.raises(ValueError, match="expected batch_size and max_nodes|leave out drop_last"):
         CaseSampler([1, 2], **options)

@@ -122,7 +122,7 @@ def check_losses(rank, size):
         # The mean over the processes of the gradients is that of the loss.
         torch.testing.assert_close(own.grad / size, whole.grad[mine])
     loss = FieldLoss(LossConfig(derivative=0.1), CHANNELS, (4, 4))
-    with pytest.raises(ValueError, match="whole .* spread over processes"):
+    with pytest.raises(ValueError, match="all .* spread over processes"):
         loss(own, data.y[mine], part, group=dist.group.WORLD)
 
 
@@ -151,7 +151,7 @@ def test_nodes_spread_over_processes():
 
 
 def test_bad_options():
-    with pytest.raises(ValueError, match=r"unknown loss 'l3'; choose from \['relative_l2', "):
+    with pytest.raises(ValueError, match=r"unknown loss 'l3'; choose from \['l1', "):
         LossConfig(name="l3")  # pyright: ignore[reportArgumentType]
     for value in (-0.1, float("nan"), float("inf")):
         with pytest.raises(ValueError, match=r"expected 'derivative' >= 0 \(got"):
@@ -163,7 +163,7 @@ def test_bad_options():
 
 def test_bad_data():
     data = graphs((12, 12))
-    with pytest.raises(ValueError, match=r"graphs of the grid's 16 nodes, whole \(got 24 nodes of"):
+    with pytest.raises(ValueError, match=r"graphs with all 16 nodes of the grid \(got 24 nodes of"):
         FieldLoss(LossConfig(derivative=0.1), CHANNELS, (4, 4))(data.prediction, data.y, data)
     del data.weight
     with pytest.raises(ValueError, match=r"'node_weights' needs data with 'weight' \[N\]; add it"):

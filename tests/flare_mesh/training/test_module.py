@@ -20,7 +20,7 @@ from flare_mesh.training import (
     relative_l2,
 )
 from flare_mesh.training.error_sums import ErrorSums
-from flare_mesh.training.module import NotFiniteError
+from flare_mesh.training.loss_monitor import NotFiniteError
 
 
 def cases(count=4, nodes=7):
@@ -272,7 +272,7 @@ def test_averaged_weights_that_are_spread_are_refused():
 
 def test_a_schedule_without_an_end():
     limits = {"max_epochs": -1, "max_time": {"seconds": 1}}
-    with pytest.raises(ValueError, match="needs to know when training ends"):
+    with pytest.raises(ValueError, match="needs the number of steps"):
         fit(FieldModule(surrogate()), DataLoader(cases(1)), **limits)
     constant = FieldModule(surrogate(), schedule=ScheduleConfig("constant"))
     made = fit(constant, DataLoader(cases(1)), **limits)
@@ -301,7 +301,7 @@ def test_sums_of_a_checkpoint_go_to_the_device_of_the_errors():
     ("options", "epochs", "message"),
     [
         ({"optimizer": OptimizerConfig(lr=0.5)}, 2, "model.optimizer.lr is 0.5 here, 0.001 in the"),
-        ({}, 3, r"steps of the whole run \(epochs, batches\) is 6 here, 4 in the"),
+        ({}, 3, r"number of steps \(epochs, batches\) is 6 here, 4 in the"),
         ({"schedule": ScheduleConfig(pct_start=0.3)}, 2, "pct_start is 0.3 here, 0.1 in the"),
     ],
 )

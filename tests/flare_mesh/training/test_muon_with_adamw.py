@@ -127,5 +127,5 @@ def test_closure():
 
 
 def test_without_matrices():
-    with pytest.raises(ValueError, match="no whole matrices between the first and the last layer"):
+    with pytest.raises(ValueError, match="no weight matrices between the first and the last layer"):
         MuonWithAdamW([], [{"params": []}], lr=1, muon_lr=1, weight_decay=0)

@@ -129,7 +129,7 @@ def test_state_goes_to_a_file_and_back(config, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"name": "step"}, r"unknown schedule 'step'; choose from \['one_cycle', 'cosine', 'const"),
+        ({"name": "step"}, r"unknown schedule 'step'; choose from \['constant', 'cosine', "),
         ({"pct_start": 1.0}, r"expected 'pct_start' from 0 to below 1 \(got 1.0\)"),
         ({"pct_start": float("nan")}, r"expected 'pct_start'"),
         ({"div_factor": 0.0}, r"expected 'div_factor' > 0 \(got 0.0\)"),
