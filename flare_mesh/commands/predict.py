@@ -96,7 +96,7 @@ def predict(
 def add_options(parser: CommandParser) -> None:
     """Add the options of the installed source plug-ins to the command's own."""
     for plugin in source_plugins().values():
-        known = {action.dest for action in parser._actions}
+        known: set[str | int] = {action.dest for action in parser._actions}
         parser.add_class_arguments(plugin, as_group=False, skip=known)
 
 
