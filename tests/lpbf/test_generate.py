@@ -28,7 +28,7 @@ def files_of(root):
 
 
 def assert_same_folders(a, b):
-    """But for the seconds that the cases took."""
+    """Compare two data sets, except for the seconds of the cases."""
     assert files_of(a) == files_of(b)
     files = [name for name in files_of(a) if name != "timing.json"]
     differing = filecmp.cmpfiles(a, b, files, shallow=False)[1:]
@@ -37,7 +37,7 @@ def assert_same_folders(a, b):
 
 @pytest.fixture
 def inline(monkeypatch):
-    """Spares the start of processes, where they are not what is tested."""
+    """Run cases in this process, which is faster."""
     monkeypatch.setattr(
         "lpbf.dataset.generate.run_tasks", lambda function, tasks, _: (function(*t) for t in tasks)
     )
@@ -102,7 +102,7 @@ def test_resume_redoes_only_what_is_missing_or_damaged(tmp_path, inline):
     assert_same_folders(tmp_path / "undisturbed", out)
 
 
-def test_a_whole_file_that_is_not_the_one_written_is_redone(tmp_path, inline):
+def test_an_undamaged_file_of_another_case_is_replaced(tmp_path, inline):
     out = tmp_path / "set"
     generate(out, 2, settings=SMALL)
     first, second = sorted(out.glob("train/*.npz"))
@@ -119,7 +119,7 @@ def test_checksums(data_set):
 
 
 def test_resume_after_a_kill(tmp_path):
-    """Of the parent alone, as the kernel does it when memory runs out; with rejected parts."""
+    """Kill only the parent, as the kernel does when memory runs out; some parts are rejected."""
     narrow = Settings(**{**vars(SMALL), "min_nodes": 100, "max_nodes": 250})
     out = tmp_path / "set"
     script = tmp_path / "run.py"
@@ -148,7 +148,7 @@ def test_resume_after_a_kill(tmp_path):
     assert_same_folders(tmp_path / "undisturbed", out)
 
 
-def test_a_part_file_that_was_mended_or_replaced_is_done_anew(tmp_path, inline):
+def test_a_corrected_or_replaced_part_file_is_run_again(tmp_path, inline):
     parts = tmp_path / "parts"
     parts.mkdir()
     trimesh.creation.box((20.0, 12.0, 12.0)).export(parts / "a.stl")
@@ -157,8 +157,8 @@ def test_a_part_file_that_was_mended_or_replaced_is_done_anew(tmp_path, inline):
     trimesh.creation.box((16.0, 12.0, 12.0)).export(parts / "a.stl")
     trimesh.creation.box((12.0, 12.0, 12.0)).export(parts / "b.stl")
     assert generate(tmp_path / "set", 0, settings=SMALL, parts=parts, resume=True) == 2
-    generate(tmp_path / "anew", 0, settings=SMALL, parts=parts)
-    assert_same_folders(tmp_path / "set", tmp_path / "anew")
+    generate(tmp_path / "again", 0, settings=SMALL, parts=parts)
+    assert_same_folders(tmp_path / "set", tmp_path / "again")
     (parts / "a.stl").write_bytes(b"")
     assert generate(tmp_path / "set", 0, settings=SMALL, parts=parts, resume=True) == 1
     assert not list((tmp_path / "set").glob("t*/a_stl.npz"))

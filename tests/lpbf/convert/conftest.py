@@ -1,4 +1,4 @@
-"""Writes EnSight Gold, C binary, by the format's description; nodes without numbers."""
+"""Writer of EnSight Gold, C binary, without node numbers."""
 
 from types import SimpleNamespace
 
@@ -17,7 +17,7 @@ def integers(*values):
 
 
 def floats(values):
-    """Component by component."""
+    """Values component by component."""
     return np.ascontiguousarray(np.asarray(values, dtype="<f4").T).tobytes()
 
 
@@ -67,14 +67,14 @@ time values: {mesh_times}
 
 
 def write_netfabb(folder, meshes, fields, mesh_of, times, header="Fortran Binary", name=""):
-    """A result as Netfabb lays it out.
+    """Write a result in the layout of Netfabb.
 
     Args:
-        folder: Of the case; the files go to ``results/`` in it.
+        folder: Folder of the case; the files are in its ``results/``.
         meshes: (points, cells) of each mesh.
-        fields: Of each frame (displacement, von Mises, temperature).
-        mesh_of: Number of each frame's mesh, rising.
-        times: Of each frame.
+        fields: (displacement, von Mises, temperature) of each frame.
+        mesh_of: Number of each frame's mesh, increasing.
+        times: Time of each frame.
     """
     results = folder / "results"
     results.mkdir(parents=True)
@@ -121,19 +121,19 @@ def growing():
 
 @pytest.fixture
 def ensight():
-    """The writer's functions."""
+    """Functions of the writer."""
     return SimpleNamespace(geometry=geometry, part=part, variable=variable, field=field)
 
 
 @pytest.fixture
 def grown():
-    """What :func:`growing` gives."""
+    """Result of :func:`growing`."""
     return growing()
 
 
 @pytest.fixture
 def write_case(grown):
-    """Writes a grown part's result into a folder; returns the ``.case`` file."""
+    """Write the result of a growing part to a folder; return the ``.case`` file."""
 
     def write(folder, **options):
         meshes = [(mesh.points, mesh.cells) for mesh in grown.meshes]

@@ -31,10 +31,10 @@ def test_one_state(tmp_path):
     )
 
 
-def test_damaged_ones_never_reach_vtk(tmp_path, write_case):
+def test_damaged_files_never_reach_vtk(tmp_path, write_case):
     path = write_case(tmp_path / "a")
     text = path.read_text()
-    for length in range(0, len(text) - 12, 7):  # cut off anywhere before the last time
+    for length in range(0, len(text) - 12, 7):  # truncated anywhere before the last time
         path.write_text(text[:length])
         with pytest.raises(ValueError, match="mechanical.case: "):
             read_netfabb(path)

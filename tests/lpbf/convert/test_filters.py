@@ -16,7 +16,7 @@ def case(points=MESH.points, shift=0.5, von_mises=100.0):
     )
 
 
-def test_the_published_limits():
+def test_published_limits():
     assert Filters().reason(case()) is None
     assert case().max_aspect_ratio == pytest.approx(3.0)
     assert case().statistics()["max_displacement_mm"] == pytest.approx(9.25**0.5)

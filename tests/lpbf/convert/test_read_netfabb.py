@@ -26,7 +26,7 @@ def test_the_last_state(tmp_path, grown, write_case):
 
 @pytest.mark.parametrize("header", ["Fortran Binary", "C Binary"])
 def test_each_state_has_its_mesh_and_fields(tmp_path, grown, write_case, header):
-    """Among others times that are no single-precision numbers, which VTK rounds."""
+    """VTK rounds times to single precision."""
     path = write_case(tmp_path / "a", header=header, name="bracket_")
     for frame, number in enumerate(grown.mesh_of):
         case = read_netfabb(path, step=frame)
@@ -52,7 +52,7 @@ def test_without_the_plate(tmp_path, grown, write_case):
         read_netfabb("a.case", plate="cut")
 
 
-def test_hanging_nodes_stay(tmp_path, ensight, write_case):
+def test_hanging_nodes_are_read(tmp_path, ensight, write_case):
     """Four small hexahedra on a large one: the middles of its edges have values of their own."""
     large = HexMesh.from_mask(np.ones((1, 1, 1)), 2.0)
     small = HexMesh.from_mask(np.ones((2, 2, 1)), 1.0, (0.0, 0.0, 2.0))
@@ -74,7 +74,7 @@ def test_hanging_nodes_stay(tmp_path, ensight, write_case):
     assert_allclose(case.displacement, points)
     assert len(case.points) == 4 + 18 - 4 + 4
     hanging = np.flatnonzero((points == [1.0, 0.0, 2.0]).all(axis=1))[0]
-    assert (case.edge_index[0] == hanging).sum() == 4  # of the small cells alone
+    assert (case.edge_index[0] == hanging).sum() == 4  # of the small cells only
 
 
 def test_names_of_fields(tmp_path, write_case):
@@ -131,7 +131,7 @@ def test_damaged_and_missing_files(tmp_path, write_case):
         read_netfabb(tmp_path / "none.case")
 
 
-@pytest.mark.parametrize("tail", ["cut off", "zeros"])
+@pytest.mark.parametrize("tail", ["truncated", "zeros"])
 def test_a_damaged_geometry_never_gives_a_mesh(tmp_path, ensight, grown, write_case, tail):
     path = write_case(tmp_path / "a")
     file = path.parent / "mechanical_5.geo"

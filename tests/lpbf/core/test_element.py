@@ -26,7 +26,7 @@ def test_isotropic_elasticity_against_uniaxial_and_shear_stress():
 
 
 @pytest.mark.parametrize("incompatible_modes", [True, False])
-def test_stiffness_has_the_six_rigid_motions_and_no_other_null_space(incompatible_modes):
+def test_null_space_is_the_six_rigid_body_modes(incompatible_modes):
     element = brick(SPACING, ELASTICITY, incompatible_modes=incompatible_modes)
     values = np.linalg.eigvalsh(element.stiffness)
     assert (np.abs(values[:6]) < 1e-9 * values[-1]).all()
@@ -58,8 +58,8 @@ def test_patch(incompatible_modes):
     np.testing.assert_allclose(cells, np.broadcast_to(strain, cells.shape), atol=1e-15)
 
 
-def test_load_is_that_of_the_strain_it_stands_for():
-    """Free, a brick answers a uniform inherent strain with just that strain, without stress."""
+def test_load_of_an_inherent_strain():
+    """A free brick takes on a uniform inherent strain without stress."""
     element = brick(SPACING, ELASTICITY)
     strain = np.array([1, -2, 3, 4, -5, 6]) * 1e-4
     u = np.linalg.lstsq(element.stiffness, element.load @ strain, rcond=None)[0]
@@ -81,9 +81,9 @@ def tip_deflection(incompatible_modes):
     return u.reshape(-1, 3)[tip, 2].mean()
 
 
-def test_thin_cantilever_bends_as_beam_theory_says():
+def test_thin_cantilever_agrees_with_beam_theory():
     length, width, height = 40.0, 2.0, 1.0
     beam = length**3 / (3 * 200_000.0 * width * height**3 / 12)
     assert tip_deflection(True) == pytest.approx(beam, rel=0.02)
-    # What the modes are for: the plain brick locks.
+    # The plain brick locks.
     assert tip_deflection(False) < 0.7 * beam

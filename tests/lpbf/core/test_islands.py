@@ -10,7 +10,7 @@ def supported_and_islands(mask):
     return mesh.mask & ~unsupported, islands
 
 
-def test_a_bridge_closes_from_its_piers():
+def test_a_bridge_is_supported_by_its_piers():
     mask = np.zeros((5, 2, 4), dtype=bool)
     mask[[0, 4]] = True
     mask[:, :, 3] = True
@@ -19,7 +19,7 @@ def test_a_bridge_closes_from_its_piers():
     np.testing.assert_array_equal(supported, mask)
 
 
-def test_a_hook_starts_in_the_powder_although_it_is_tied_later():
+def test_a_hook_is_unsupported_until_its_arm():
     mask = np.zeros((4, 1, 5), dtype=bool)
     mask[0] = True  # the post
     mask[:, :, 4] = True  # the arm on top

@@ -63,7 +63,7 @@ def test_a_material_needs_a_name():
         Material(" ", **ELASTIC)
 
 
-def test_require_names_all_that_lacks():
+def test_require_names_all_missing_properties():
     material = Material("x", **ELASTIC, density=8000)
     material.require("density", "youngs_modulus")
     with pytest.raises(

@@ -62,7 +62,7 @@ def test_tables_over_temperature(material):
     assert strength[-1] < 0.03 * strength[0]
 
 
-def test_the_default_alloy_keeps_its_elasticity():
+def test_elasticity_of_the_default_alloy():
     titanium = MATERIALS["Ti-6Al-4V"]
     assert (titanium.youngs_modulus, titanium.poisson_ratio) == (113_800.0, 0.342)
 

@@ -42,7 +42,7 @@ def test_edges_of_a_block():
     np.testing.assert_allclose(np.linalg.norm(ends[0] - ends[1], axis=1), 1.0)
 
 
-def test_a_mesh_is_not_tied_to_the_mask_it_came_from():
+def test_a_mesh_copies_its_mask():
     mask = np.ones((2, 2, 2), dtype=bool)
     mesh = HexMesh.from_mask(mask, 1.0)
     mask[:] = False

@@ -8,7 +8,7 @@ from lpbf.core.process import Process
 from lpbf.core.table import as_table
 
 
-def test_one_for_each_material():
+def test_every_material_has_a_preset():
     assert list(PRESETS) == list(MATERIALS)
     for name, process in PRESETS.items():
         assert process.material == name
@@ -18,10 +18,10 @@ def test_one_for_each_material():
 
 
 @pytest.mark.parametrize("material", MATERIALS.values(), ids=list(MATERIALS))
-def test_yield_strain_brings_a_clamped_layer_to_yield(material):
+def test_yield_strain_stresses_a_clamped_layer_to_yield(material):
     strain = yield_strain(material)
     stress = material.elasticity @ np.array([strain, strain, 0, 0, 0, 0])
-    # In a layer that is free to swell upwards.
+    # The layer is free to expand upwards.
     e = material.elasticity
     stress = stress - e[:, 2] * stress[2] / e[2, 2]
     np.testing.assert_allclose(stress[:3], [*[as_table(material.yield_stress)(25.0)] * 2, 0])
@@ -35,7 +35,7 @@ def test_yield_strain_needs_a_yield_stress():
         yield_strain(Material("x", 1e5, 0.3))
 
 
-def test_turning_evens_out_what_one_direction_does_not():
+def test_rotation_averages_the_in_plane_strains():
     aligned = Process.preset("316L", scan="unidirectional").layer_strain(3)
     assert aligned[0] / aligned[1] == pytest.approx(3.0, abs=0.02)
     for scan in ("cross", "67", "stripes", "chessboard"):

@@ -45,7 +45,7 @@ FULL = Process(
 )
 
 
-def test_defaults_are_those_of_existing_data_sets():
+def test_defaults():
     process = Process()
     assert process.material == "Ti-6Al-4V"
     np.testing.assert_array_equal(process.layer_strain(5), [-0.004, -0.004, -0.004, 0, 0, 0])
@@ -53,7 +53,7 @@ def test_defaults_are_those_of_existing_data_sets():
     assert not any(off)
 
 
-def test_scan_rotation_turns_the_strain():
+def test_scan_rotation_rotates_the_strain():
     process = Process(inherent_strain=(-0.004, -0.001, -0.002), scan_rotation=30.0)
     np.testing.assert_allclose(process.layer_strain(0), [-0.004, -0.001, -0.002, 0, 0, 0])
     np.testing.assert_allclose(
@@ -70,7 +70,7 @@ def test_scan_rotation_turns_the_strain():
     st.integers(0, 50),
     st.tuples(*[st.floats(-0.1, 0.1)] * 3),
 )
-def test_layer_strain_is_a_turned_tensor(angle, rotation, layer, strain):
+def test_layer_strain_is_a_rotated_tensor(angle, rotation, layer, strain):
     process = Process(inherent_strain=strain, scan_angle=angle, scan_rotation=rotation)
     turn = np.deg2rad(angle + rotation * layer)
     c, s = np.cos(turn), np.sin(turn)
@@ -140,15 +140,15 @@ def test_bad_process(options, message):
 
 
 @pytest.mark.parametrize(
-    ("options", "lacking"),
+    ("options", "missing"),
     [
         ({"plasticity": True}, "yield_stress"),
         ({"heat": Heat()}, "density and conductivity and specific_heat and latent_heat"),
     ],
 )
-def test_the_material_must_have_what_the_models_need(options, lacking):
+def test_the_material_must_have_the_properties_of_the_models(options, missing):
     elastic = Material("x", youngs_modulus=1e5, poisson_ratio=0.3)
-    with pytest.raises(ValueError, match=f"Material 'x': expected {lacking}, which this process"):
+    with pytest.raises(ValueError, match=f"Material 'x': expected {missing}, which this process"):
         Process(material=elastic, **options)
 
 
@@ -164,7 +164,7 @@ def test_a_melting_point_and_expansion_only_where_needed():
 
 
 @pytest.mark.parametrize("process", [Process(), FULL], ids=["default", "full"])
-def test_files_and_dictionaries_give_back_the_same(process, tmp_path):
+def test_round_trip_of_files_and_dictionaries(process, tmp_path):
     values = process.to_dict()
     assert list(values) == [field.name for field in fields(Process)]
     assert Process.from_dict(json.loads(json.dumps(values))) == process
@@ -176,7 +176,7 @@ def test_files_and_dictionaries_give_back_the_same(process, tmp_path):
 
 @settings(max_examples=20)
 @given(st.tuples(*[st.floats(-0.1, 0.1)] * 3), st.floats(allow_nan=False, allow_infinity=False))
-def test_floats_survive_to_the_last_bit(tmp_path_factory, strain, rotation):
+def test_floats_are_stored_exactly(tmp_path_factory, strain, rotation):
     path = tmp_path_factory.getbasetemp() / "process.yaml"
     process = Process(inherent_strain=strain, scan_rotation=rotation)
     process.to_yaml(path)
@@ -189,7 +189,7 @@ def read(text, tmp_path):
     return Process.from_yaml(path)
 
 
-def test_as_an_engineer_types_it(tmp_path):
+def test_a_file_written_by_hand(tmp_path):
     process = read(
         """
         material: 316L
@@ -262,7 +262,7 @@ def test_missing_file(tmp_path):
         Process.from_yaml(tmp_path / "none.yaml")
 
 
-def test_an_unwritable_file_leaves_the_old_one(tmp_path, monkeypatch):
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "process.yaml"
     Process().to_yaml(path)
 

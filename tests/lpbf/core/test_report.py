@@ -45,6 +45,6 @@ def test_json():
     }
 
 
-def test_reports_do_not_change():
+def test_reports_are_immutable():
     with pytest.raises(AttributeError):
         report().solver = "other"  # pyright: ignore[reportAttributeAccessIssue]

@@ -110,7 +110,7 @@ def test_series(tmp_path):
     assert "displacement" in grid.point_data
 
 
-def test_a_series_appears_whole_or_not_at_all(tmp_path):
+def test_a_series_is_written_whole_or_not_at_all(tmp_path):
     broken = history(mesh())
     fields = {**broken[2].__dict__, "displacement": np.zeros((1, 3), np.float32)}
     whole = result(history=(*broken[:2], LayerState(**fields)))
@@ -120,7 +120,7 @@ def test_a_series_appears_whole_or_not_at_all(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".vtu", ".vtk", ".xdmf"])
-def test_a_full_disk_leaves_nothing_half_written(tmp_path, suffix):
+def test_a_full_disk_leaves_no_partial_file(tmp_path, suffix):
     path = tmp_path / f"part{suffix}"
     result().save(path)
     whole = path.read_bytes()
@@ -135,7 +135,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, suffix):
     assert path.read_bytes() == whole
 
 
-def test_solver_and_seconds_are_the_report():
+def test_solver_and_seconds_come_from_the_report():
     assert (result().solver, result().seconds) == (None, None)
     reported = result(report=Report("direct", 1.5, 10))
     assert (reported.solver, reported.seconds) == ("direct", 1.5)

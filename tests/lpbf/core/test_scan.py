@@ -3,7 +3,7 @@ import pytest
 from lpbf.core.scan import SCANS, Scan, get_scan
 
 
-def test_names_numbers_and_own_ones():
+def test_names_rotations_and_scans():
     assert get_scan("67") == get_scan(67) == Scan(rotation=67.0)
     assert get_scan("cross").rotation == 90.0
     own = Scan(rotation=30, angle=15)
@@ -11,7 +11,7 @@ def test_names_numbers_and_own_ones():
     assert list(SCANS) == ["unidirectional", "cross", "67", "stripes", "chessboard"]
 
 
-def test_islands_of_both_directions_shrink_by_the_mean():
+def test_a_chessboard_has_the_mean_strain():
     strain = (-0.006, -0.002, -0.001)
     assert get_scan("chessboard").strain(strain) == (-0.004, -0.004, -0.001)
     assert get_scan("stripes").strain(strain) == strain

@@ -22,7 +22,7 @@ def test_principal_stress_closed_forms():
         (7.0, 1.0, 0, 4.0, 0, 0): (9, 0, -1),
         (0, 7.0, 1.0, 0, 4.0, 0): (9, 0, -1),
         (7.0, 0, 1.0, 0, 0, 4.0): (9, 0, -1),
-        # Off-diagonal ones: (1, 1, 1) is stretched by 2.
+        # Ones off the diagonal: the eigenvector (1, 1, 1) has the eigenvalue 2.
         (0, 0, 0, 1.0, 1.0, 1.0): (2, -1, -1),
     }
     got = principal_stress(np.array(list(cases), dtype=float))

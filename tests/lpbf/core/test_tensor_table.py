@@ -11,7 +11,7 @@ from lpbf.core.tensor_table import TensorTable
     temperature=st.lists(st.integers(-200, 3000), min_size=1, max_size=6, unique=True),
     seed=st.integers(0, 1000),
 )
-def test_it_is_the_table(temperature, seed):
+def test_agrees_with_the_table(temperature, seed):
     rng = np.random.default_rng(seed)
     table = Table(sorted(temperature), rng.uniform(1, 100, len(temperature)))
     at = np.concatenate([temperature, rng.uniform(-273, 4000, 9)]).reshape(1, -1)

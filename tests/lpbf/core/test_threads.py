@@ -4,7 +4,7 @@ import torch
 from lpbf.core.threads import one_thread, threads_for
 
 
-def test_threads_are_those_of_before_afterwards():
+def test_the_number_of_threads_is_restored():
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:

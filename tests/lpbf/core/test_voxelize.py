@@ -47,11 +47,11 @@ def test_grid_lines_through_vertices_and_edges(turn):
 
 
 def volume_below(mesh):
-    """Voxels under the highest one of each column: the part has no caves."""
+    """Voxels below the highest one of each column: the part has no cavities."""
     return int((np.maximum.accumulate(mesh.mask[:, :, ::-1], axis=2)[:, :, ::-1])[:, :, :9].sum())
 
 
-def test_bodies_that_overlap_are_one_and_inner_shells_are_cavities():
+def test_overlapping_bodies_are_united_and_inner_shells_are_cavities():
     a = trimesh.creation.box((4.0, 4.0, 4.0))
     b = a.copy().apply_translation((2.0, 0.0, 0.0))
     with pytest.warns(PartWarning, match="part: has 2 bodies; check the voxels"):
@@ -86,7 +86,7 @@ def test_a_surface_with_mixed_orientation():
         assert volume(voxelize(mixed, 1.0)) == pytest.approx(512)
 
 
-def test_one_turned_triangle_makes_no_hole_where_bodies_overlap():
+def test_one_flipped_triangle_makes_no_hole_where_bodies_overlap():
     boxes = [trimesh.creation.box((8.0, 8.0, 8.0)) for _ in range(2)]
     boxes[1].apply_translation((4.0, 0.0, 0.0))
     both = trimesh.util.concatenate(boxes)
@@ -111,7 +111,7 @@ def islands_part():
     return part
 
 
-def test_islands_are_named_and_dropped_refused_or_kept():
+def test_islands_are_dropped_refused_or_left_to_powder():
     with pytest.warns(
         PartWarning, match=r"hook.stl: dropped 4 islands .* 4 voxels at layer 4 around"
     ):
@@ -150,7 +150,7 @@ def test_bad_options(options, error, message):
         voxelize(box, **options)
 
 
-def test_the_pitch_that_is_proposed_fits():
+def test_the_proposed_pitch_fits():
     box = trimesh.creation.box((40.0, 40.0, 40.0))
     with pytest.raises(PartError) as error:
         voxelize(box, 1.0, max_voxels=3000)

@@ -5,7 +5,7 @@ import pytest
 from lpbf.core.yaml_file import read_yaml, write_yaml
 
 
-def test_numbers_are_what_they_look_like(tmp_path):
+def test_numbers_follow_yaml_1_2(tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text(
         "[1e-3, 1E5, -.5, +2., 010, 0, -7, 1_000, 1:30, 0x10, 2024-01-01, yes, '1', ~, .inf]"
@@ -17,7 +17,7 @@ def test_numbers_are_what_they_look_like(tmp_path):
     assert type(found[5]) is int
 
 
-def test_there_and_back(tmp_path):
+def test_round_trip(tmp_path):
     values = {"a": [1e-300, 0.1, -5, None, True, "1e5", "yes", "ä: #", "1:30"], "b": {"c": {}}}
     write_yaml(tmp_path / "a.yaml", values)
     assert read_yaml(tmp_path / "a.yaml") == values

@@ -142,7 +142,7 @@ class Worker:
         nthreads = 1
 
 
-def test_what_is_checked_of_a_worker(tmp_path, monkeypatch):
+def test_check_of_a_worker(tmp_path, monkeypatch):
     for name in THREAD_LIMITS:
         monkeypatch.setenv(name, "1")
     shared = tmp_path / "settings.json"

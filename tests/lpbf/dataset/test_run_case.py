@@ -121,7 +121,7 @@ def test_islands_are_a_kind_of_rejection(tmp_path):
     assert nodes["powder"] > nodes["drop"]
 
 
-def test_a_full_disk_leaves_nothing_half_written(bar, tmp_path, monkeypatch):
+def test_a_full_disk_leaves_no_partial_file(bar, tmp_path, monkeypatch):
     write = Path.write_bytes
 
     def fill(path, content):

@@ -7,7 +7,7 @@ from lpbf.dataset.statistics import QUANTITIES, read_statistics, summary, table_
 
 
 def write_box(path, counts, spacing, **changes):
-    """A box of voxels as the published files have it: columns of one channel, pickled metadata."""
+    """Write a box of voxels like the published files: columns of one channel, pickled metadata."""
     nx, ny, nz = counts
     grid = np.stack(np.meshgrid(*(np.arange(n + 1) for n in counts), indexing="ij"), axis=-1)
     number = np.arange(grid[..., 0].size).reshape(grid.shape[:-1])
