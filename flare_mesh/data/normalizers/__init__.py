@@ -1,4 +1,4 @@
-"""Statistics of the training split, saved with the model."""
+"""Normalisers, which are fitted on the training split and saved with the model."""
 
 from flare_mesh.data.normalizers.fixed import FixedNormalizer
 from flare_mesh.data.normalizers.identity import IdentityNormalizer

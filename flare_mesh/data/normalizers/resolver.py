@@ -1,4 +1,4 @@
-"""Normalisers by name."""
+"""Builds normalisers by name."""
 
 import inspect
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ NORMALIZERS: dict[str, type[Normalizer]] = {
     "unit_cube": UnitCubeNormalizer,
     "unit_gaussian": UnitGaussianNormalizer,
 }
-"""The normalisers by name."""
+"""Normalisers by name."""
 
 
 def build_normalizer(

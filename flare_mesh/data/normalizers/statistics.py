@@ -8,7 +8,7 @@ from itertools import zip_longest
 import torch
 from torch import Tensor
 
-# Rows that are converted to float64 at a time: they stay in the cache.
+# Rows that are converted to float64 at a time, which fit into the cache.
 _ROWS = 1 << 15
 
 
@@ -16,15 +16,15 @@ _ROWS = 1 << 15
 class FieldStatistics:
     """Statistics of C channels over the nodes of any number of cases, in float64 on the CPU.
 
-    Shards of a data set are gathered apart and merged; the result depends neither on the
-    shards nor on their order, beyond rounding. Between processes it travels as :meth:`to_tensor`.
+    Statistics of shards of a data set can be merged; the result does not depend on the shards or
+    their order, up to rounding. Processes exchange statistics as :meth:`to_tensor`.
 
     Attributes:
         weight: Number of nodes, or the sum of their weights.
-        mean: [C].
-        spread: Weighted sum of the squared deviations from the mean, [C].
-        minimum: [C], over all nodes whatever their weight; infinite if there is none.
-        maximum: [C].
+        mean: Means [C].
+        spread: Weighted sums [C] of the squared deviations from the mean.
+        minimum: Minima [C] over all nodes, independent of their weight; infinite without nodes.
+        maximum: Maxima [C].
     """
 
     weight: float
@@ -35,7 +35,7 @@ class FieldStatistics:
 
     @classmethod
     def empty(cls, channels: int) -> "FieldStatistics":
-        """Statistics of no node, which change nothing they are merged with."""
+        """Statistics without nodes, the neutral element of :meth:`merge`."""
         zeros = torch.zeros(channels, dtype=torch.float64)
         infinite = torch.full_like(zeros, torch.inf)
         return cls(0.0, zeros, zeros.clone(), infinite, -infinite)
@@ -47,15 +47,15 @@ class FieldStatistics:
         channels: int,
         weights: Iterable[Tensor] | None = None,
     ) -> "FieldStatistics":
-        """Statistics of ``fields`` [N, C] (or [N] where C is 1), read once, one at a time.
+        """Statistics of ``fields`` [N, C] (or [N] for one channel), read once, one at a time.
 
         Args:
-            fields: One tensor a case.
+            fields: One tensor per case.
             channels: Number of channels C.
-            weights: Weights [N] of each case's nodes; None weighs all alike.
+            weights: Weights [N] of the nodes of each case; None for equal weights.
 
         Raises:
-            ValueError: If a shape is another, a value is not finite, or a weight is negative.
+            ValueError: If a shape does not fit, a value is not finite, or a weight is negative.
         """
         total = cls.empty(channels)
         pairs = ((f, None) for f in fields) if weights is None else zip_longest(fields, weights)
@@ -81,7 +81,7 @@ class FieldStatistics:
 
     @classmethod
     def _of_rows(cls, rows: Tensor, weight: Tensor | None) -> "FieldStatistics":
-        low, high = torch.aminmax(rows, dim=0)  # NaN and infinity come through
+        low, high = torch.aminmax(rows, dim=0)  # propagates NaN and infinity
         if weight is None:
             mean = rows.mean(0)
             return cls(len(rows), mean, (rows - mean).square_().sum(0), low, high)
@@ -100,13 +100,13 @@ class FieldStatistics:
         return reduce(_merge, others, self)
 
     def to_tensor(self) -> Tensor:
-        """All of it in one tensor [5, C], as processes exchange it (``all_gather``)."""
+        """All statistics in one tensor [5, C], for an exchange between processes."""
         weight = torch.full_like(self.mean, self.weight)
         return torch.stack([weight, self.mean, self.spread, self.minimum, self.maximum])
 
     @classmethod
     def from_tensor(cls, values: Tensor) -> "FieldStatistics":
-        """Reads what :meth:`to_tensor` made."""
+        """Statistics from the tensor of :meth:`to_tensor`."""
         weight, mean, spread, minimum, maximum = values.to("cpu", torch.float64)
         return cls(float(weight[0]) if len(weight) else 0.0, mean, spread, minimum, maximum)
 
@@ -117,10 +117,10 @@ class FieldStatistics:
 
 
 def _merge(a: FieldStatistics, b: FieldStatistics) -> FieldStatistics:
-    """Chan's update: stable where the mean is large beside the deviation."""
+    """Chan's update, stable if the mean is much larger than the deviation."""
     if len(a.mean) != len(b.mean):
         raise ValueError(
-            f"expected statistics of equally many channels to merge (got {len(a.mean)} and "
+            f"expected statistics with the same number of channels (got {len(a.mean)} and "
             f"{len(b.mean)})"
         )
     weight = a.weight + b.weight

@@ -1,10 +1,10 @@
-"""Transforms of meshes, as PyG transforms.
+"""PyG transforms of meshes.
 
-Random ones draw from torch's own source, which ``torch.manual_seed`` sets and a loader seeds anew
-in each of its workers: reproducible, and different in each. A ``generator=`` is for code that
-applies the transform in one process: every worker of a loader would have a copy in the same state
-and draw the same numbers, and workers that are spawned cannot have one, since torch's generators
-cannot be pickled.
+Random transforms draw from torch's global generator, which ``torch.manual_seed`` seeds, and a
+loader in each of its workers: the draws are reproducible, and differ between workers. Use
+``generator=`` only in a single process: every worker of a loader would get a copy in the same state
+and draw the same numbers, and spawned workers cannot get one, since torch's generators cannot be
+pickled.
 """
 
 from flare_mesh.data.transforms.add_noise import AddNoise

@@ -1,4 +1,4 @@
-"""Noise on fields."""
+"""Noise on node fields."""
 
 from collections.abc import Mapping
 
@@ -12,21 +12,21 @@ from flare_mesh.data.transforms.checks import check_single, node_field
 
 @functional_transform("add_noise")
 class AddNoise(BaseTransform):
-    """Adds independent normal noise of mean 0 to node fields, drawn anew at each access.
+    """Add independent normal noise with mean 0 to node fields, drawn at each access.
 
-    Inputs that carry noise teach a model to bear its own errors, as those of the steps of a
-    rollout (MeshGraphNets, arXiv 2010.03409).
+    Noise on the inputs makes a model robust against its own errors in a rollout (MeshGraphNets,
+    arXiv 2010.03409).
 
     Args:
         std: Standard deviation by field, in the field's unit; ``{"pos": 0.01}``.
-        relative: Whether the deviations are shares of each channel's own deviation over the
-            nodes of the mesh.
-        generator: Source of the numbers, without loader workers (each would draw the same); None
-            for torch's own, which loaders seed in each worker.
+        relative: Whether the deviations are relative to each channel's standard deviation over
+            the nodes of the mesh.
+        generator: Random number generator, only without loader workers, which would all draw the
+            same numbers; None for torch's global one.
 
     Raises:
         ValueError: If a deviation is negative or not finite; on access, if a field is missing or
-            not of real values, or ``relative`` is asked of a batch.
+            not real, or the data is a batch with ``relative=True``.
     """
 
     def __init__(

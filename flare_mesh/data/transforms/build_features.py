@@ -9,25 +9,27 @@ from torch_geometric.data import Data
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
+from flare_mesh.data.transforms.checks import check_single
+
 
 @functional_transform("build_features")
 class BuildFeatures(BaseTransform):
-    """Features ``x`` [N, 14] of a voxel part on the build plate, from its geometry alone.
+    """Geometric features ``x`` [N, 14] of a voxel part on the build plate.
 
-    A new layer shrinks towards the middle of its own cross-section and is held by what stands
-    around and below. So each node gets, on the scale of ``length``:
+    A new layer shrinks towards the centre of its own cross-section, and the material around and
+    below constrains it. Therefore the features of each node are, relative to ``length``:
 
-    - the part's extents (3), which attention, an average over nodes, cannot see;
-    - its offset from the middle of the connected cross-section at its height (2), and the
+    - the extents of the part (3), which attention, a mean over nodes, cannot represent;
+    - the offset from the centre of the connected cross-section at its height (2), and the
       half-widths of that cross-section (2);
-    - its offset from the middle of the unbroken row of nodes along x, and along y (2), and the
-      half-lengths of these rows (2): the walls around it;
-    - the same for the row along z (1 + 1): how far it reaches down and up;
+    - the offset from the centre of the uninterrupted row of nodes along x, and along y (2), and the
+      half-lengths of these rows (2): the walls around the node;
+    - the same for the row along z (1 + 1): the material below and above;
 
-    and the share of solid cells around it (1; below one on the surface).
+    and the fraction of solid cells around it (1; less than one on the surface).
 
     Args:
-        length: mm that count as one.
+        length: Reference length, mm.
 
     Shapes:
         needs ``pos`` [N, 3], ``edge_index`` and ``hexahedron``; adds ``x`` [N, 14].
@@ -35,9 +37,9 @@ class BuildFeatures(BaseTransform):
 
     CHANNELS = 14
     VECTORS = (3, 7)
-    """First of the (x, y) columns that turn with the part."""
+    """First of the (x, y) columns of each vector."""
     SIZES = (0, 5, 9)
-    """First of the (x, y) columns that swap when the part turns by 90 degrees."""
+    """First of the (x, y) columns of each pair of lengths, which swap in a 90-degree rotation."""
 
     def __init__(self, length: float = 30.0) -> None:
         self.length = length
@@ -45,20 +47,19 @@ class BuildFeatures(BaseTransform):
     def forward(self, data: Data) -> Data:
         pos = data.pos
         assert isinstance(pos, Tensor)
-        if "batch" in data:
-            raise ValueError("BuildFeatures: expected a single part; apply it before batching")
+        check_single(data, "BuildFeatures")
         extents = (pos.amax(0) - pos.amin(0)).expand_as(pos)
         if data.edge_index is None or "hexahedron" not in data:
             raise ValueError(
                 "BuildFeatures: expected a part of hexahedra with 'edge_index' (got none); read "
-                "it with edges=True, or apply MeshEdges before"
+                "it with edges=True, or apply MeshEdges first"
             )
         source, target = data["edge_index"]
-        # Voxel edges run along one axis each: the one in which their ends differ most.
+        # Axis of each voxel edge: the coordinate in which its ends differ most.
         direction = (pos[target] - pos[source]).abs().argmax(1)
 
         def spans(axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-            """Offset from the middle, and half-width, of what edges along ``axes`` connect."""
+            """Offset from the centre and half-width of nodes connected by edges along ``axes``."""
             along = torch.isin(direction, torch.tensor(axes))
             group = _components(source[along], target[along], len(pos))
             low, high = (_per_group(pos[:, axes], group, kind) for kind in ("amin", "amax"))
@@ -80,7 +81,7 @@ def _components(source: Tensor, target: Tensor, num_nodes: int) -> Tensor:
 
 
 def _per_group(values: Tensor, group: Tensor, reduce: str) -> Tensor:
-    """Reduces values [N, C] over each group and gives every node its group's result."""
+    """Reduce values [N, C] over each group, and expand the results to the nodes."""
     index = group[:, None].expand_as(values)
     out = values.new_zeros(int(group.max()) + 1, values.shape[1])
     return out.scatter_reduce(0, index, values, reduce, include_self=False)[group]

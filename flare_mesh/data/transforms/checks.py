@@ -1,4 +1,4 @@
-"""What transforms ask of their data."""
+"""Checks of the data that transforms get."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -9,7 +9,7 @@ AXES = "xyz"
 
 
 def check_single(data: Data, name: str) -> None:
-    """Refuses a batch.
+    """Refuse a batch.
 
     Raises:
         ValueError: If the data has a ``batch``.
@@ -22,7 +22,7 @@ def positions(data: Data, name: str, dims: Sequence[int] = (2, 3)) -> Tensor:
     """The positions [N, d].
 
     Raises:
-        ValueError: If there are none, or d is not one of ``dims``.
+        ValueError: If they are missing, or d is not one of ``dims``.
     """
     pos = data.pos
     if not isinstance(pos, Tensor) or pos.dim() != 2 or pos.shape[1] not in dims:
@@ -33,7 +33,7 @@ def positions(data: Data, name: str, dims: Sequence[int] = (2, 3)) -> Tensor:
 
 
 def node_field(data: Data, field: str, name: str) -> Tensor:
-    """A node field of real values, by its name.
+    """A real node field.
 
     Raises:
         ValueError: If the data has no such field.
@@ -57,10 +57,10 @@ def node_field(data: Data, field: str, name: str) -> Tensor:
 
 
 def optional_weight(data: Data, name: str) -> Tensor | None:
-    """The shares of volume or area ``weight`` [N], or None if the data has none.
+    """The quadrature weights ``weight`` [N], or None if the data has none.
 
     Raises:
-        ValueError: If the shape is another, or a weight is negative or not finite, or all are 0.
+        ValueError: If they have another shape, one is negative or not finite, or all are 0.
     """
     if "weight" not in data:
         return None
@@ -69,18 +69,18 @@ def optional_weight(data: Data, name: str) -> Tensor | None:
         raise ValueError(f"{name}: expected 'weight' of shape [N] (got {list(weight.shape)})")
     if not bool(((weight >= 0) & weight.isfinite()).all()) or not bool(weight.any()):
         raise ValueError(
-            f"{name}: expected 'weight' to be finite, nowhere negative, and somewhere positive"
+            f"{name}: expected 'weight' to be finite and non-negative, and not all zero"
         )
     return weight
 
 
-def columns_of(
+def first_columns(
     columns: Mapping[str, Iterable[int]] | None, name: str
 ) -> dict[str, tuple[int, ...]]:
-    """First columns by field, as given to a transform.
+    """First columns by field, after a check.
 
     Raises:
-        ValueError: If a column is negative, or what is given is no mapping.
+        ValueError: If a column is negative, or the argument is not a mapping.
     """
     if columns is None:
         return {}

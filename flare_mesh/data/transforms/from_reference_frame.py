@@ -1,4 +1,4 @@
-"""Meshes back from a frame of their own."""
+"""Transformation back from a reference frame."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -9,7 +9,7 @@ from torch_geometric.data import Data
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
-from flare_mesh.data.transforms.checks import columns_of, node_field, positions
+from flare_mesh.data.transforms.checks import first_columns, node_field, positions
 from flare_mesh.data.transforms.orthogonal import apply_orthogonal
 
 _FRAME = ("frame_origin", "frame_rotation", "frame_scale")
@@ -17,10 +17,10 @@ _FRAME = ("frame_origin", "frame_rotation", "frame_scale")
 
 @functional_transform("from_reference_frame")
 class FromReferenceFrame(BaseTransform):
-    """Undoes :class:`~flare_mesh.data.transforms.ToReferenceFrame`: ``pos = s R^T pos' + o``.
+    """Inverse of :class:`~flare_mesh.data.transforms.ToReferenceFrame`: ``pos = s R^T pos' + o``.
 
-    The fields named may be others than on the way there: those that a model predicted in the
-    frame come back with the mesh. In a batch each mesh comes back from its own frame.
+    The fields may differ from those of the forward transform, and include predictions in the
+    reference frame. In a batch each mesh has its own frame.
 
     Args:
         vectors: First of the columns of each vector, by field.
@@ -29,7 +29,7 @@ class FromReferenceFrame(BaseTransform):
 
     Shapes:
         needs ``pos`` [N, d], ``frame_origin`` [B, d], ``frame_rotation`` [B, d, d] and
-        ``frame_scale`` [B], B being 1 without a batch; changes ``pos`` and the fields named, and
+        ``frame_scale`` [B], with B = 1 without a batch; changes ``pos`` and the given fields, and
         removes the frame.
 
     Raises:
@@ -43,16 +43,16 @@ class FromReferenceFrame(BaseTransform):
         tensors: Mapping[str, Sequence[int]] | None = None,
         lengths: Sequence[str] = (),
     ) -> None:
-        self.vectors = columns_of(vectors, "FromReferenceFrame")
-        self.vectors.pop("pos", None)  # moves always
-        self.tensors = columns_of(tensors, "FromReferenceFrame")
+        self.vectors = first_columns(vectors, "FromReferenceFrame")
+        self.vectors.pop("pos", None)  # always transformed
+        self.tensors = first_columns(tensors, "FromReferenceFrame")
         self.lengths = tuple(lengths)
 
     def forward(self, data: Data) -> Data:
         name = "FromReferenceFrame"
         missing = [key for key in _FRAME if key not in data]
         if missing:
-            raise ValueError(f"{name}: the mesh has no {missing}; it was put into no frame")
+            raise ValueError(f"{name}: expected {missing} (got none); apply ToReferenceFrame first")
         pos = positions(data, name)
         names = {"pos", *self.vectors, *self.tensors, *self.lengths}
         fields = {field: node_field(data, field, name) for field in names}

@@ -1,4 +1,4 @@
-"""Edges from the nearest nodes."""
+"""Edges from the nearest neighbours."""
 
 from torch_geometric.data import Data
 from torch_geometric.data.datapipes import functional_transform
@@ -9,14 +9,14 @@ from flare_mesh.data.transforms.checks import check_single, positions
 
 @functional_transform("knn_edges")
 class KNNEdges(BaseTransform):
-    """Joins each node to its ``k`` nearest, which send to it; needs no extension of PyG.
+    """Add edges to each node from its ``k`` nearest neighbours, without an extension of PyG.
 
-    Among nodes at the same distance, as on a regular grid, coordinates decide and not the order
-    of the nodes. A mesh of at most k nodes is joined completely. See
+    Ties between nodes at the same distance, as on a regular grid, are broken by the coordinates,
+    not by the order of the nodes. A mesh of at most k nodes is connected completely. See
     :func:`~flare_mesh.ops.radius_graph.radius_graph`, and :class:`MeshEdges` for edge attributes.
 
     Args:
-        k: Edges into each node.
+        k: Number of edges into each node.
 
     Shapes:
         needs ``pos`` [N, d]; sets ``edge_index`` [2, E], sorted by target, then by source.
@@ -31,7 +31,7 @@ class KNNEdges(BaseTransform):
         self.k = k
 
     def forward(self, data: Data) -> Data:
-        from flare_mesh.ops.radius_graph import radius_graph  # the models are not needed before
+        from flare_mesh.ops.radius_graph import radius_graph  # only on demand
 
         check_single(data, "KNNEdges")
         pos = positions(data, "KNNEdges", (1, 2, 3))

@@ -1,4 +1,4 @@
-"""Edges along the cells."""
+"""Edges of the cells."""
 
 from torch_geometric.data import Data
 from torch_geometric.data.datapipes import functional_transform
@@ -10,9 +10,9 @@ from flare_mesh.mesh.mesh_data import MeshData
 
 @functional_transform("mesh_edges")
 class MeshEdges(BaseTransform):
-    """Joins the nodes along the edges of the cells, in both directions, each edge once.
+    """Add the edges of the cells in both directions, without duplicates.
 
-    Relative positions and lengths as edge attributes come from PyG:
+    PyG adds relative positions and lengths as edge attributes:
     ``Compose([MeshEdges(), Cartesian(norm=False), Distance(norm=False)])``.
 
     Shapes:
@@ -26,8 +26,8 @@ class MeshEdges(BaseTransform):
         check_single(data, "MeshEdges")
         if not isinstance(data, MeshData) or not data.num_cells:
             raise ValueError(
-                "MeshEdges: expected a MeshData with cells (got none); join points without cells "
-                "by KNNEdges or RadiusEdges, triangles of PyG's 'face' by FaceToEdge"
+                "MeshEdges: expected a MeshData with cells (got none); for points without cells "
+                "use KNNEdges or RadiusEdges, for triangles in PyG's 'face' FaceToEdge"
             )
         data.edge_index = data.edges()
         return data

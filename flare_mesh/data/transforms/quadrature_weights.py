@@ -1,4 +1,4 @@
-"""Each node's share of the mesh."""
+"""Quadrature weights of the nodes."""
 
 from torch_geometric.data import Data
 from torch_geometric.data.datapipes import functional_transform
@@ -9,10 +9,10 @@ from flare_mesh.mesh.mesh_data import MeshData
 
 @functional_transform("quadrature_weights")
 class QuadratureWeights(BaseTransform):
-    """Adds ``weight`` [N], each node's share of length, area or volume (lumped mass).
+    """Add the quadrature weights ``weight`` [N]: shares of length, area or volume (lumped mass).
 
-    With it the models' averages over nodes become integrals over the mesh, which refinement does
-    not change.
+    With them the models' averages over nodes approximate integrals over the mesh, independent of
+    its refinement.
 
     Args:
         name: Key of the weights.

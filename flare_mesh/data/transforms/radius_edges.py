@@ -1,4 +1,4 @@
-"""Edges from the nodes around."""
+"""Edges from the neighbours within a radius."""
 
 from torch_geometric.data import Data
 from torch_geometric.data.datapipes import functional_transform
@@ -9,15 +9,15 @@ from flare_mesh.data.transforms.checks import check_single, positions
 
 @functional_transform("radius_edges")
 class RadiusEdges(BaseTransform):
-    """Joins each node to those within ``radius``, which send to it; needs no extension of PyG.
+    """Add edges to each node from the neighbours within ``radius``, without an extension of PyG.
 
-    These are the edges of :func:`~flare_mesh.ops.radius_graph.radius_graph`; see :class:`MeshEdges`
+    The edges are those of :func:`~flare_mesh.ops.radius_graph.radius_graph`. See :class:`MeshEdges`
     for edge attributes.
 
     Args:
         radius: Largest distance, in the unit of the positions.
-        max_neighbors: Largest number of edges into a node: of more the nearest are kept. None for
-            all, whose number grows with the cube of the radius.
+        max_neighbors: Largest number of edges into a node, from the nearest neighbours. None for
+            all neighbours, whose number grows with the cube of the radius.
 
     Shapes:
         needs ``pos`` [N, d]; sets ``edge_index`` [2, E], sorted by target, then by source.
@@ -36,7 +36,7 @@ class RadiusEdges(BaseTransform):
         self.max_neighbors = max_neighbors
 
     def forward(self, data: Data) -> Data:
-        from flare_mesh.ops.radius_graph import radius_graph  # the models are not needed before
+        from flare_mesh.ops.radius_graph import radius_graph  # only on demand
 
         check_single(data, "RadiusEdges")
         pos = positions(data, "RadiusEdges", (1, 2, 3))

@@ -1,4 +1,4 @@
-"""Random subsets of the nodes."""
+"""Random subset of the nodes."""
 
 import numpy as np
 import torch
@@ -12,33 +12,33 @@ from flare_mesh.data.transforms.checks import check_single, optional_weight
 
 @functional_transform("random_nodes")
 class RandomNodes(BaseTransform):
-    """A random subset of the nodes, drawn at each access, with the fields that stand on them.
+    """Sample a random subset of the nodes with their fields at each access.
 
-    Cells and edges do not survive; what belongs to the whole graph does. A model that averages
-    over the nodes, as FLARE does, learns the same field from a subset at a fraction of the cost;
-    features that need the whole mesh must be there before.
+    Fields of the whole graph are preserved; cells and edges are removed. A model that averages over
+    the nodes, as FLARE does, learns the same field from a subset at a fraction of the cost. Compute
+    features of the whole mesh before.
 
-    Shares of volume or area, ``weight`` w [N] with the sum W, become those of the n nodes that
-    are kept, so that sums over them stand for the integrals over the mesh. Their sum stays W.
+    Quadrature weights ``weight`` w [N] with the sum W are scaled for the n sampled nodes, so that
+    weighted sums estimate integrals over the mesh. Their sum remains W.
 
-    - ``by="uniform"``: every node alike; weights ``w_i W / sum of the kept w``. The estimator of
-      an integral is the ratio estimator, whose bias is of the order 1/n.
-    - ``by="weight"``: nodes in proportion to their weight, so that a refined region gets no more
-      points than its size deserves; weights ``W / n``, each point standing for the same volume.
-      The estimator has no bias. Nodes of weight 0 are never drawn. Without replacement the draw
-      is systematic (Madow 1949) in random order, and nodes above ``W / n``, which are sure to be
-      kept, keep their own weight, the others sharing what is left.
+    - ``by="uniform"``: equal probabilities; the weights are ``w_i W / sum of the sampled w``. This
+      is the ratio estimator of an integral, whose bias is of the order 1/n.
+    - ``by="weight"``: probabilities proportional to the weight, so that the density of points does
+      not depend on the refinement; the weights are ``W / n``. The estimator is unbiased. Nodes
+      with weight 0 are never sampled. Without replacement the sampling is systematic (Madow 1949)
+      in a random order; nodes above ``W / n`` are always sampled and keep their weight, and the
+      other samples share the rest.
 
     Args:
-        num_nodes: Nodes to keep; without replacement a smaller graph stays whole.
-        replace: Whether a node may be drawn several times.
+        num_nodes: Nodes to sample; without replacement a smaller graph is not changed.
+        replace: Whether a node may be sampled several times.
         by: ``"uniform"`` or ``"weight"``.
-        generator: Source of the numbers, without loader workers (each would draw the same); None
-            for torch's own, which loaders seed in each worker.
+        generator: Random number generator, only without loader workers, which would all draw the
+            same numbers; None for torch's global one.
 
     Raises:
         ValueError: If an option is unknown or ``num_nodes`` is below 1; on access, if the data is
-            a batch, or draws by weight and has none.
+            a batch, or has no weights for ``by="weight"``.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class RandomNodes(BaseTransform):
         if num_nodes < 1:
             raise ValueError(f"RandomNodes: expected num_nodes >= 1 (got {num_nodes})")
         if by not in ("uniform", "weight"):
-            raise ValueError(f"RandomNodes: expected by 'uniform' or 'weight' (got '{by}')")
+            raise ValueError(f"RandomNodes: expected by='uniform' or by='weight' (got '{by}')")
         self.num_nodes = num_nodes
         self.replace = replace
         self.by = by
@@ -65,27 +65,27 @@ class RandomNodes(BaseTransform):
         if self.by == "weight":
             if weight is None:
                 raise ValueError(
-                    "RandomNodes: by='weight' needs 'weight' [N], each node's share of volume or "
-                    "area (got none)"
+                    "RandomNodes: by='weight' needs quadrature weights 'weight' [N] (got none); "
+                    "apply QuadratureWeights first"
                 )
-            shares = weight.to("cpu", torch.float64)
-            kept, new = self._repeatedly(shares) if self.replace else self._systematically(shares)
+            sample = self._with_replacement if self.replace else self._systematic
+            nodes, new = sample(weight.to("cpu", torch.float64))
             new = new.to(weight)
         else:
             if self.replace and total:
-                kept = torch.randint(total, (self.num_nodes,), generator=self.generator)
+                nodes = torch.randint(total, (self.num_nodes,), generator=self.generator)
             else:
-                kept = torch.randperm(total, generator=self.generator)[: self.num_nodes]
+                nodes = torch.randperm(total, generator=self.generator)[: self.num_nodes]
             new = None
             if weight is not None:
-                drawn = weight[kept].double()
+                drawn = weight[nodes].double()
                 if not bool(drawn.any()):
                     raise ValueError(
-                        "RandomNodes: none of the nodes drawn has a weight above 0; keep more "
-                        "nodes, or draw them by='weight'"
+                        "RandomNodes: all sampled nodes have the weight 0; sample more nodes, or "
+                        "use by='weight'"
                     )
                 new = (drawn * (weight.double().sum() / drawn.sum())).to(weight)
-        out = _kept(data, kept)
+        out = _select_nodes(data, nodes)
         if new is not None:
             out.weight = new
         return out
@@ -93,21 +93,21 @@ class RandomNodes(BaseTransform):
     def _rand(self, count: int) -> Tensor:
         return torch.rand(count, generator=self.generator, dtype=torch.float64)
 
-    def _repeatedly(self, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Independent draws in proportion to the weights, and the nodes' new weights."""
+    def _with_replacement(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Independent samples with probabilities proportional to the weights, and new weights."""
         total = weight.cumsum(0)
-        kept = torch.searchsorted(total, self._rand(self.num_nodes) * total[-1], right=True)
-        return kept, (total[-1] / self.num_nodes).expand(self.num_nodes)
+        nodes = torch.searchsorted(total, self._rand(self.num_nodes) * total[-1], right=True)
+        return nodes, (total[-1] / self.num_nodes).expand(self.num_nodes)
 
-    def _systematically(self, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Different nodes in proportion to the weights, and their new weights."""
+    def _systematic(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Systematic sample without replacement, and new weights."""
         order = torch.randperm(len(weight), generator=self.generator)
         order = order[weight[order] > 0]
         shares = weight[order]
         if self.num_nodes >= len(order):
             return order, shares
-        # Which nodes weigh at least an equal share of what the lighter ones have left to draw:
-        # of the nodes in falling order, the first k with shares[k] * (n - k) >= the sum from k on.
+        # Nodes that are always sampled: in falling order, the first k nodes with
+        # shares[k] * (n - k) >= sum of shares[k:].
         falling = shares.sort(descending=True).values
         rest = falling.flip(0).cumsum(0).flip(0)[: self.num_nodes]
         places = self.num_nodes - torch.arange(self.num_nodes)
@@ -120,25 +120,25 @@ class RandomNodes(BaseTransform):
             return certain, certain_shares
         order, shares = order[~sure], shares[~sure]
         total = shares.cumsum(0)
-        # Ticks one step apart, with a random start, along the nodes laid end to end.
+        # Equally spaced ticks with a random start on the cumulative weights.
         ticks = (torch.arange(count) + self._rand(1)) / count * total[-1]
         drawn = torch.searchsorted(total, ticks, right=True).clamp_(max=len(order) - 1)
         new = (total[-1] / count).expand(count)
         return torch.cat([certain, order[drawn]]), torch.cat([certain_shares, new])
 
 
-def _kept(data: Data, kept: Tensor) -> Data:
-    """The nodes ``kept`` as plain data, with what belongs to the whole graph."""
+def _select_nodes(data: Data, nodes: Tensor) -> Data:
+    """Some nodes as plain data, with the attributes of the whole graph."""
     out = Data()
     for key, value in data.to_dict().items():
         if key == "num_nodes":
-            out.num_nodes = len(kept)
+            out.num_nodes = len(nodes)
         elif isinstance(value, (Tensor, np.ndarray)):
             if data.is_node_attr(key):
-                out[key] = value[kept]
+                out[key] = value[nodes]
             elif not _on_edges_or_cells(data, key) and (not value.ndim or len(value) == 1):
                 out[key] = value
-        elif "adj" not in key and key != "field_units":  # which only a MeshData reads
+        elif "adj" not in key and key != "field_units":  # for MeshData only
             out[key] = value
     return out
 

@@ -7,7 +7,7 @@ from torch_geometric.data import Data
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
-from flare_mesh.data.transforms.checks import AXES, columns_of, positions
+from flare_mesh.data.transforms.checks import AXES, first_columns, positions
 from flare_mesh.data.transforms.orthogonal import apply_orthogonal
 
 
@@ -26,12 +26,12 @@ class RandomReflection(BaseTransform):
             pseudovectors, such as the vorticity, which reflect differently. The positions are
             always reflected.
         tensors: First of the columns of each symmetric tensor, by field, its components in the
-            order xx, yy, zz, xy, yz, xz (flat: xx, yy, xy).
-        generator: Source of the numbers, without loader workers (each would draw the same); None
-            for torch's own, which loaders seed in each worker.
+            order xx, yy, zz, xy, yz, xz (in the plane: xx, yy, xy).
+        generator: Random number generator, only without loader workers, which would all draw the
+            same numbers; None for torch's global one.
 
     Shapes:
-        needs ``pos`` [N, 3] or [N, 2]; changes ``pos``, the cells and the fields named.
+        needs ``pos`` [N, 3] or [N, 2]; changes ``pos``, the cells and the given fields.
 
     Raises:
         ValueError: If an axis is unknown; on access, if a field is missing or has too few columns.
@@ -48,8 +48,8 @@ class RandomReflection(BaseTransform):
         if axes is not None and (not axes or not set(axes) <= set(AXES)):
             raise ValueError(f"RandomReflection: expected some of the axes 'xyz' (got '{axes}')")
         self.axes = axes
-        self.vectors = {**columns_of(vectors, "RandomReflection"), "pos": (0,)}
-        self.tensors = columns_of(tensors, "RandomReflection")
+        self.vectors = {**first_columns(vectors, "RandomReflection"), "pos": (0,)}
+        self.tensors = first_columns(tensors, "RandomReflection")
         self.generator = generator
 
     def forward(self, data: Data) -> Data:

@@ -1,4 +1,4 @@
-"""Random turns."""
+"""Random rotations."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,35 +8,34 @@ from torch_geometric.data import Data
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
-from flare_mesh.data.transforms.checks import AXES, columns_of, positions
+from flare_mesh.data.transforms.checks import AXES, first_columns, positions
 from flare_mesh.data.transforms.orthogonal import apply_orthogonal
 
 
 @functional_transform("random_rotation")
 class RandomRotation(BaseTransform):
-    """A random rotation about the origin, of positions, vectors and symmetric tensors alike.
+    """Rotate positions, vectors and symmetric tensors about the origin by a random rotation.
 
-    Drawn anew at each access, uniform over all rotations or over the angles about an axis. It
-    maps a valid case to a valid case only if the physics has that symmetry. Distances and
-    scalars stay as they are; all meshes of a batch turn together. Make edge attributes
-    afterwards.
+    The rotation is drawn at each access, uniformly over all rotations or over the angles about an
+    axis. The result is a valid case only if the physics has that symmetry. All meshes of a batch
+    are rotated together. Compute edge attributes afterwards.
 
     Args:
-        axis: ``"x"``, ``"y"``, ``"z"`` or a direction (3 numbers) to turn about; None for any
-            rotation. Flat meshes turn in their plane and take none.
-        vectors: First of the columns of each vector, by field: ``{"y": (0,)}``. The positions
-            turn always.
+        axis: ``"x"``, ``"y"``, ``"z"`` or a direction (3 numbers) to rotate about; None for any
+            rotation. Flat meshes are rotated in their plane, without an axis.
+        vectors: First of the columns of each vector, by field: ``{"y": (0,)}``. The positions are
+            always rotated.
         tensors: First of the columns of each symmetric tensor, by field, its components in the
-            order xx, yy, zz, xy, yz, xz (flat: xx, yy, xy): stresses, and strains with tensor
-            shear, half of the engineering shear.
-        generator: Source of the numbers, without loader workers (each would draw the same); None
-            for torch's own, which loaders seed in each worker.
+            order xx, yy, zz, xy, yz, xz (in the plane: xx, yy, xy): stresses, and strains with
+            tensor shear, half of the engineering shear.
+        generator: Random number generator, only without loader workers, which would all draw the
+            same numbers; None for torch's global one.
 
     Shapes:
-        needs ``pos`` [N, 3] or [N, 2]; changes ``pos`` and the fields named.
+        needs ``pos`` [N, 3] or [N, 2]; changes ``pos`` and the given fields.
 
     Raises:
-        ValueError: If the axis is none; on access, if a field is missing or has too few columns.
+        ValueError: If the axis is invalid; on access, if a field is missing or has too few columns.
     """
 
     def __init__(
@@ -48,8 +47,8 @@ class RandomRotation(BaseTransform):
         generator: torch.Generator | None = None,
     ) -> None:
         self.axis = None if axis is None else _direction(axis)
-        self.vectors = {**columns_of(vectors, "RandomRotation"), "pos": (0,)}
-        self.tensors = columns_of(tensors, "RandomRotation")
+        self.vectors = {**first_columns(vectors, "RandomRotation"), "pos": (0,)}
+        self.tensors = first_columns(tensors, "RandomRotation")
         self.generator = generator
 
     def forward(self, data: Data) -> Data:
@@ -61,7 +60,7 @@ class RandomRotation(BaseTransform):
         elif self.axis is not None:
             matrix = self._about(self.axis)
         else:
-            # A normal quaternion points into every direction alike, so its turn is uniform.
+            # A normal quaternion has a uniform direction, so the rotation is uniform.
             quaternion = torch.randn(4, generator=self.generator, dtype=torch.float64)
             matrix = _rotation(quaternion / quaternion.norm())
         apply_orthogonal(data, matrix, self.vectors, self.tensors, "RandomRotation")

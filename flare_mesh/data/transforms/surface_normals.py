@@ -11,16 +11,15 @@ from flare_mesh.mesh.normals import node_normals
 
 @functional_transform("surface_normals")
 class SurfaceNormals(BaseTransform):
-    """Unit normals at the nodes of a surface, or of a solid's boundary, as a field.
+    """Add unit normals at the nodes of a surface, or of a solid's boundary.
 
-    At a node it is the mean over the faces around, weighted by their areas (see
-    :func:`~flare_mesh.mesh.normals.node_normals`); zero inside a solid. It points out of a solid
-    whose cells are positively oriented; on a surface to the side from which the nodes of its cells
-    are listed anticlockwise. A flat mesh wants positions [N, 2]: then its boundary has the
-    normals, in the plane.
+    Normals are area-weighted means over the adjacent faces (see
+    :func:`~flare_mesh.mesh.normals.node_normals`), and zero inside a solid. They point out of a
+    solid with positively oriented cells, and to the side of a surface from which its cells are
+    anticlockwise. The boundary of a flat mesh with positions [N, 2] has normals in the plane.
 
     Args:
-        name: Of the field.
+        name: The field's name.
 
     Shapes:
         needs a :class:`~flare_mesh.MeshData` with ``pos`` [N, d] and cells of d or d - 1

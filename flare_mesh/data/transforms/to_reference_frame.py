@@ -1,4 +1,4 @@
-"""Meshes in a frame of their own."""
+"""Transformation to a reference frame."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,9 +8,10 @@ from torch_geometric.data import Data
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
+from flare_mesh.choices import check_choice
 from flare_mesh.data.transforms.checks import (
     check_single,
-    columns_of,
+    first_columns,
     node_field,
     optional_weight,
     positions,
@@ -18,44 +19,44 @@ from flare_mesh.data.transforms.checks import (
 from flare_mesh.data.transforms.orthogonal import apply_orthogonal
 
 _ORIGINS = ("centroid", "middle", "bottom")
-# A skewness below is that of a symmetric shape, but for rounding.
+# A smaller skewness is that of a symmetric shape, up to rounding.
 _SYMMETRIC = 1e-4
 
 
 @functional_transform("to_reference_frame")
 class ToReferenceFrame(BaseTransform):
-    """Moves a mesh into a frame of its own: ``pos' = R (pos - o) / s``.
+    """Transform a mesh to its reference frame: ``pos' = R (pos - o) / s``.
 
-    With the principal axes, the frame follows the mesh: however it was placed, it comes out the
-    same. Axes point along the principal directions of the (weighted) nodes, the longest first.
-    Each points to the side where the third moment ``sum w (a . x)^3`` is positive, but for the
-    one along which the nodes are least skewed, which makes the frame right-handed. Where more
-    than one of the moments vanishes, the largest component of that axis is made positive, and
-    the frame depends on the placement; so it does for axes of equal second moments.
+    With the principal axes the result does not depend on the placement of the mesh. The axes are
+    the principal directions of the (weighted) nodes, the longest first. Each points to the side
+    with a positive third moment ``sum w (a . x)^3``, except for the axis with the smallest
+    skewness, which makes the frame right-handed. If more than one third moment vanishes, the
+    largest component of that axis is made positive, and the frame depends on the placement, as it
+    does for axes with equal second moments.
 
-    ``frame_origin``, ``frame_rotation`` and ``frame_scale`` keep what
-    :class:`~flare_mesh.data.transforms.FromReferenceFrame` needs to go back. Make edge attributes
-    afterwards. ``weight`` keeps its unit.
+    Stores ``frame_origin``, ``frame_rotation`` and ``frame_scale`` for
+    :class:`~flare_mesh.data.transforms.FromReferenceFrame`. Compute edge attributes afterwards.
+    ``weight`` is not scaled.
 
     Args:
         origin: ``"centroid"`` of the nodes, weighted by ``weight`` if the data has it;
             ``"middle"`` of the bounding box along the frame's axes; or ``"bottom"``, the middle
             of that box's side with the smallest last coordinate.
-        principal_axes: Whether the frame has the principal axes.
-        unit_length: Whether the longest side of the bounding box becomes 1.
-        vectors: First of the columns of each vector, by field: they turn.
-        tensors: First of the columns of each symmetric tensor, by field, in the order xx, yy, zz,
-            xy, yz, xz (flat: xx, yy, xy): they turn.
-        lengths: Fields in the unit of the positions, as a displacement (which turns too if
-            ``vectors`` has it) or a distance: they are divided by ``s``.
+        principal_axes: Whether the axes are the principal axes.
+        unit_length: Whether to scale the longest side of the bounding box to 1.
+        vectors: First of the columns of each vector to rotate, by field.
+        tensors: First of the columns of each symmetric tensor to rotate, by field, in the order
+            xx, yy, zz, xy, yz, xz (in the plane: xx, yy, xy).
+        lengths: Fields in the unit of the positions to divide by ``s``, such as a distance or a
+            displacement (which is rotated only if it is among ``vectors``).
 
     Shapes:
-        needs ``pos`` [N, d], d 2 or 3; changes it and the fields named; sets ``frame_origin``
+        needs ``pos`` [N, d], d 2 or 3; changes it and the given fields; sets ``frame_origin``
         [1, d], ``frame_rotation`` [1, d, d], ``frame_scale`` [1].
 
     Raises:
-        ValueError: If ``origin`` is unknown; on access, if the data is a batch, is in a frame
-            already, lacks a field, or has no extent to scale.
+        ValueError: If ``origin`` is unknown; on access, if the data is a batch, is already in a
+            frame, lacks a field, or has no extent to scale.
     """
 
     def __init__(
@@ -68,23 +69,22 @@ class ToReferenceFrame(BaseTransform):
         tensors: Mapping[str, Sequence[int]] | None = None,
         lengths: Sequence[str] = (),
     ) -> None:
-        if origin not in _ORIGINS:
-            raise ValueError(
-                f"ToReferenceFrame: unknown origin '{origin}'; choose from {list(_ORIGINS)}"
-            )
+        check_choice("ToReferenceFrame: unknown origin", origin, _ORIGINS)
         self.origin = origin
         self.principal_axes = principal_axes
         self.unit_length = unit_length
-        self.vectors = columns_of(vectors, "ToReferenceFrame")
-        self.vectors.pop("pos", None)  # moves always
-        self.tensors = columns_of(tensors, "ToReferenceFrame")
+        self.vectors = first_columns(vectors, "ToReferenceFrame")
+        self.vectors.pop("pos", None)  # always transformed
+        self.tensors = first_columns(tensors, "ToReferenceFrame")
         self.lengths = tuple(lengths)
 
     def forward(self, data: Data) -> Data:
         name = "ToReferenceFrame"
         check_single(data, name)
         if "frame_origin" in data:
-            raise ValueError(f"{name}: the mesh is in a frame already; undo that one first")
+            raise ValueError(
+                f"{name}: the mesh is already in a frame; apply FromReferenceFrame first"
+            )
         pos = positions(data, name)
         if not len(pos):
             raise ValueError(f"{name}: expected at least one node (got none)")
@@ -96,8 +96,8 @@ class ToReferenceFrame(BaseTransform):
         rotation = torch.eye(exact.shape[1], dtype=exact.dtype, device=exact.device)
         if self.principal_axes:
             rotation = _principal_axes(exact - centroid, share)
-        turned = (exact - centroid) @ rotation.T
-        low, high = turned.amin(0), turned.amax(0)
+        rotated = (exact - centroid) @ rotation.T
+        low, high = rotated.amin(0), rotated.amax(0)
         middle = (low + high) / 2
         if self.origin == "bottom":
             middle[-1] = low[-1]
@@ -106,7 +106,7 @@ class ToReferenceFrame(BaseTransform):
         if not scale > 0:
             raise ValueError(f"{name}: the mesh has no extent to scale to unit length")
 
-        # What is kept is what is used, to the last bit.
+        # The stored frame is exactly the one that is applied.
         origin, rotation, scale = (value.to(pos.dtype) for value in (origin, rotation, scale))
         data.pos = ((exact - origin) @ rotation.double().T / scale).to(pos.dtype)
         apply_orthogonal(data, rotation.double(), self.vectors, self.tensors, name)

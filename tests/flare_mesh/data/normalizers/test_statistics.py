@@ -121,5 +121,5 @@ def test_bad_input():
     for bad in (-1.0, torch.nan):
         with pytest.raises(ValueError, match="finite and not negative"):
             FieldStatistics.gather([torch.zeros(2, 1)], 1, [torch.tensor([1.0, bad])])
-    with pytest.raises(ValueError, match=r"equally many channels to merge \(got 1 and 2\)"):
+    with pytest.raises(ValueError, match=r"the same number of channels \(got 1 and 2\)"):
         FieldStatistics.empty(1).merge(FieldStatistics.empty(2))

@@ -148,8 +148,8 @@ def test_bad_positions_and_columns():
 @pytest.mark.parametrize(
     ("weight", "message"),
     [
-        (torch.tensor([1.0, -1.0]), "nowhere negative"),
-        (torch.tensor([0.0, 0.0]), "somewhere positive"),
+        (torch.tensor([1.0, -1.0]), "non-negative"),
+        (torch.tensor([0.0, 0.0]), "not all zero"),
         (torch.tensor([1.0, torch.nan]), "finite"),
         (torch.ones(2, 1), r"shape \[N\] \(got \[2, 1\]\)"),
     ],

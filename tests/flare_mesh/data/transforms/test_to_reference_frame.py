@@ -156,13 +156,15 @@ def test_bad_input():
     with pytest.raises(ValueError, match="unknown origin 'top'; choose from"):
         ToReferenceFrame("top")
     once = ToReferenceFrame()(case())
-    with pytest.raises(ValueError, match="in a frame already"):
+    with pytest.raises(ValueError, match="already in a frame"):
         ToReferenceFrame()(once)
     with pytest.raises(ValueError, match="no extent to scale"):
         ToReferenceFrame(unit_length=True)(Data(pos=torch.ones(2, 3)))
     with pytest.raises(ValueError, match="at least one node"):
         ToReferenceFrame()(Data(pos=torch.empty(0, 3)))
-    with pytest.raises(ValueError, match="FromReferenceFrame: the mesh has no .*'frame_origin'"):
+    with pytest.raises(
+        ValueError, match="FromReferenceFrame: expected .*'frame_origin'.* apply ToReferenceFrame"
+    ):
         FromReferenceFrame()(case())
     with pytest.raises(ValueError, match="FromReferenceFrame: expected 'v' as"):
         FromReferenceFrame(vectors={"v": (0,)})(once)
