@@ -18,7 +18,7 @@ def find_config(name: str, others: Iterable[str] = ()) -> Path:
 
     Args:
         name: Path of the file, or name of a configuration that comes with the package.
-        others: What else the user could have meant, for the advice in the error.
+        others: Further names for the advice in the error.
 
     Raises:
         FileNotFoundError: If there is neither; names the nearest.

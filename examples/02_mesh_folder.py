@@ -1,14 +1,14 @@
-"""From a folder of mesh files to a trained model, and back into a file.
+"""Train a model on a folder of mesh files, and write its prediction to a file.
 
-The folder holds plates with a hole under tension (Kirsch 1898), meshed with triangles or quads of
-any size, as a solver would have left them: one `.vtu` each, the load in its name, stresses on the
-nodes. Training knows the folder alone.
+The folder holds plates with a hole under tension (Kirsch 1898), as a solver would write them: one
+`.vtu` file per plate, with the load in its name, triangles or quads of any size, and stresses at
+the nodes. Training uses the folder alone.
 
-On the command line, the same training is
+The same training on the command line is
 
     flare-mesh fit --config mesh_folder_cpu
 
-with the folder and its fields named in configs/mesh_folder_cpu.yaml.
+with the folder and its fields in configs/mesh_folder_cpu.yaml.
 """
 
 import sys
@@ -26,7 +26,7 @@ RESULTS = Path("results")
 
 
 def kirsch_stress(pos: torch.Tensor, radius: float, load: float) -> torch.Tensor:
-    """Stress (xx, yy, xy) around a hole in a wide plate pulled along x, [N, 3], MPa."""
+    """Stress (xx, yy, xy) around a hole in a wide plate under tension along x, [N, 3], MPa."""
     x, y = pos[:, 0].double(), pos[:, 1].double()
     ratio = (radius**2 / (x**2 + y**2)).clamp(max=1.0)
     angle = torch.atan2(y, x)
@@ -42,7 +42,7 @@ def kirsch_stress(pos: torch.Tensor, radius: float, load: float) -> torch.Tensor
 
 
 def write_case(rng: np.random.Generator, number: int) -> None:
-    """A quarter of a plate of 20 mm with a hole of 2 to 8 mm."""
+    """Write a quarter of a plate, 20 mm wide, with a hole of 2 to 8 mm radius."""
     radius, load = rng.uniform(2, 8), rng.uniform(50, 150)
     rows, columns = rng.integers(12, 28, 2)
     angle = np.linspace(0, np.pi / 2, columns)
