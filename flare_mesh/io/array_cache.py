@@ -36,14 +36,13 @@ def cached_npy(
     Raises:
         FileNotFoundError: If a source is missing.
     """
-    path = _cache_path(target, sources)
-    cached = _load(path, open_npy)
-    if cached is not None:
-        return cached
-    array = make()
-    if not _save(path, target, lambda file: np.save(file, array, allow_pickle=False)):
-        return array
-    return open_npy(path)
+    return _cached(
+        target,
+        sources,
+        make,
+        lambda path, array: np.save(path, array, allow_pickle=False),
+        open_npy,
+    )
 
 
 def cached_npz(
@@ -53,14 +52,13 @@ def cached_npz(
     names: Sequence[str],
 ) -> dict[str, NDArray[Any]]:
     """Like :func:`cached_npy`, for the arrays ``names`` of an uncompressed ``.npz`` file."""
-    path = _cache_path(target, sources)
-    cached = _load(path, lambda file: read_npz(file, names))
-    if cached is not None:
-        return cached
-    arrays: dict[str, Any] = make()
-    if not _save(path, target, lambda file: np.savez(file, **arrays)):
-        return arrays
-    return read_npz(path, names)
+    return _cached(
+        target,
+        sources,
+        make,
+        lambda path, arrays: np.savez(path, allow_pickle=False, **arrays),
+        lambda path: read_npz(path, names),
+    )
 
 
 def cached_npy_file(target: Path, sources: Sequence[Path], save: Callable[[Path], None]) -> Path:
@@ -83,6 +81,21 @@ def cached_npy_file(target: Path, sources: Sequence[Path], save: Callable[[Path]
         save(Path(folder.name, path.name))
         _TEMPORARY[path] = folder
     return Path(folder.name, path.name)
+
+
+def _cached(
+    target: Path,
+    sources: Sequence[Path],
+    make: Callable[[], _T],
+    save: Callable[[Path, _T], None],
+    load: Callable[[Path], _T],
+) -> _T:
+    path = _cache_path(target, sources)
+    cached = _load(path, load)
+    if cached is not None:
+        return cached
+    made = make()
+    return load(path) if _save(path, target, lambda file: save(file, made)) else made
 
 
 def _cache_path(target: Path, sources: Sequence[Path]) -> Path:

@@ -250,12 +250,12 @@ def read_hdf5(
         fits = chosen.nbytes <= max_bytes
         values = dataset[selection] if fits else chosen
     except HDF5_ERRORS as error:
-        raise ValueError(f"{_place(dataset)}: damaged ({error})") from error
+        raise ValueError(f"{dataset_label(dataset)}: damaged ({error})") from error
     if not fits:
-        check_size(_place(dataset), chosen.shape, dataset.dtype, max_bytes)
+        check_size(dataset_label(dataset), chosen.shape, dataset.dtype, max_bytes)
     return values
 
 
-def _place(dataset: h5py.Dataset) -> str:
-    # Called for errors only: to look up a name takes longer than to read a row.
+def dataset_label(dataset: h5py.Dataset) -> str:
+    """File and name of a data set, for messages; takes longer than reading a row."""
     return f"{dataset.file.filename}, '{dataset.name}'"

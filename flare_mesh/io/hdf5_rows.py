@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from flare_mesh.io.arrays import check_size
+from flare_mesh.io.arrays import check_size, dataset_label
 from flare_mesh.io.record_gather import gather_records
 
 _SLAB = 1 << 20
@@ -34,9 +34,9 @@ def read_hdf5_rows(
     if not out.size:
         return out
     chunks = dataset.chunks or (max(1, _SLAB // width), *dataset.shape[1:])
-    place = f"{dataset.file.filename}, '{dataset.name}'"
+    label = dataset_label(dataset)
     if dataset.chunks:
-        check_size(place, chunks, dataset.dtype, max_bytes)
+        check_size(label, chunks, dataset.dtype, max_bytes)
     try:
         mapping = _map(dataset)
         # Behind a user block, the offset of a data set without stored values is wrong.
@@ -59,7 +59,7 @@ def read_hdf5_rows(
                 found = [addresses.get((n, *corner), -1) for n in (blocks * chunks[0]).tolist()]
                 _gather_chunks(dataset, mapping, chunks, np.array(found)[block], rows, target)
     except (OSError, ValueError, KeyError, RuntimeError) as error:  # of h5py
-        raise ValueError(f"{place}: damaged ({error})") from error
+        raise ValueError(f"{label}: damaged ({error})") from error
     return out
 
 

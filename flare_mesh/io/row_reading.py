@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from flare_mesh.io.arrays import MAX_BYTES, check_size
+from flare_mesh.io.arrays import MAX_BYTES, check_size, dataset_label
 from flare_mesh.io.hdf5_rows import read_hdf5_rows
 from flare_mesh.io.record_gather import gather_records
 
@@ -55,7 +55,7 @@ def describe_rows(array: NDArray[Any] | h5py.Dataset) -> tuple[str, tuple[int, .
         ValueError: If it has no rows.
     """
     if isinstance(array, h5py.Dataset):
-        place = f"{array.file.filename}, '{array.name}'"
+        place = dataset_label(array)
     else:
         place = str(getattr(array, "filename", None) or "array")
     if not array.shape:  # None for an HDF5 data set that is null

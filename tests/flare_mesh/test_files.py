@@ -14,7 +14,7 @@ def test_appears_whole(tmp_path):
     assert [p.name for p in target.parent.iterdir()] == ["file.txt"]
 
 
-def test_or_not_at_all(tmp_path):
+def test_not_at_all_after_an_error(tmp_path):
     target = tmp_path / "file.txt"
     target.write_text("old")
 
@@ -40,12 +40,12 @@ def test_is_whole(tmp_path):
     for stop in (*range(0, len(content), 7), len(content) - 1):
         path.write_bytes(content[:stop])
         assert not is_whole(path)
-    path.write_bytes(b"PK\x05\x06" + bytes(18))  # an archive of nothing
+    path.write_bytes(b"PK\x05\x06" + bytes(18))  # an archive without members
     assert not is_whole(path)
 
 
 @pytest.mark.parametrize("write", [np.savez, np.savez_compressed])
-def test_any_damaged_byte_is_seen_or_does_no_harm(tmp_path, write):
+def test_any_damaged_byte_is_noticed_or_harmless(tmp_path, write):
     path = tmp_path / "case.npz"
     arrays = {"pos": np.arange(3.0), "elems": np.arange(4)}
     write(path, allow_pickle=False, **arrays)

@@ -42,7 +42,7 @@ def count_threads(number):
     return torch.get_num_threads()
 
 
-def test_one_thread_though_a_server_of_processes_runs_already(monkeypatch):
+def test_one_thread_even_if_a_fork_server_is_running(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     process = get_context("forkserver").Process(target=time.sleep, args=(0,))
     process.start()
@@ -55,7 +55,7 @@ def is_running(pid):
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    stat = Path(f"/proc/{pid}/stat")  # one that ended may wait to be collected
+    stat = Path(f"/proc/{pid}/stat")  # an ended process may be a zombie
     return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
@@ -135,7 +135,7 @@ def die_of_some(number):
     return number
 
 
-def test_tasks_that_kill_their_worker_are_named_once_the_others_are_done():
+def test_lost_tasks_are_reported_after_the_others_are_done():
     done = []
     with pytest.raises(WorkerLostError, match="at each try of 2 tasks") as caught:
         done.extend(run_tasks(die_of_some, [(i,) for i in range(12)], 2))
@@ -147,7 +147,7 @@ def die(number):
     os._exit(1)
 
 
-def test_where_no_task_can_run_not_all_are_tried():
+def test_if_no_task_can_run_not_all_are_tried():
     with pytest.raises(WorkerLostError, match="2 tasks"):
         list(run_tasks(die, [(i,) for i in range(1000)], 1))
 

@@ -43,7 +43,7 @@ def test_made_again_when_a_source_changes(source, tmp_path):
     source.write_text("1 2 3 4")
     os.utime(source, ns=(1, 1))
     assert cached_npy(target, [source], make).tolist() == [4, 4, 4]
-    # The old ones are gone, those of another name are not.
+    # Outdated files are removed, files of other names are not.
     assert sorted(p.name[:-17] for p in target.parent.iterdir()) == ["a", "a-b"]
 
 

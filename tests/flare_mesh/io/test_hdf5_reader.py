@@ -15,7 +15,7 @@ def path(tmp_path):
     return tmp_path / "a.h5"
 
 
-def test_reads_what_is_asked_for(path):
+def test_reads_the_selection(path):
     reader = HDF5Reader(path)
     assert reader.dataset("group/values").shape == (3, 4)
     np.testing.assert_array_equal(reader.read("group/values", (1, slice(None, None, 2))), [4, 6])

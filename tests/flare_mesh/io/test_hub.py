@@ -46,7 +46,7 @@ def test_the_card(model, tmp_path, monkeypatch):
     assert card.data.license is None
     code = card.text.split("```python\n")[1].split("```")[0]
     names = {}
-    exec(code, names)  # what the card tells a user to do
+    exec(code, names)  # the card's example
     assert_same(names["model"], model)
     options = json.loads(card.text.split("```json\n")[1].split("```")[0])
     assert options == {"model": "flare", **model.config}
@@ -57,13 +57,13 @@ def test_the_card_names_the_repository(model, tmp_path):
     assert 'FLAREOperator.from_pretrained("me/field")' in (tmp_path / "README.md").read_text()
 
 
-def test_a_card_of_ones_own_stays(model, tmp_path):
+def test_an_existing_card_is_not_overwritten(model, tmp_path):
     (tmp_path / "README.md").write_text("mine")
     model.save_pretrained(tmp_path)
     assert (tmp_path / "README.md").read_text() == "mine"
 
 
-def test_a_given_encoder_is_given_again(tmp_path):
+def test_a_custom_encoder_must_be_passed_again(tmp_path):
     class Encoder(nn.Linear):
         pointwise = True
 
@@ -125,7 +125,7 @@ def test_pull(model, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "error", [errors.LocalEntryNotFoundError("offline"), OSError("no route\nmore")]
 )
-def test_what_the_hub_does_not_give(monkeypatch, error):
+def test_the_hub_does_not_provide_the_model(monkeypatch, error):
     def snapshot_download(*_, **__):
         raise error
 
@@ -134,7 +134,7 @@ def test_what_the_hub_does_not_give(monkeypatch, error):
         FLAREOperator.from_pretrained("me/field")
 
 
-def test_names_that_are_none(tmp_path):
+def test_names_that_do_not_exist(tmp_path):
     with pytest.raises(ConnectionError, match="neither a folder nor a model"):
         FLAREOperator.from_pretrained(tmp_path / "missing", local_files_only=True)
 
@@ -163,7 +163,7 @@ def test_without_the_package(model, tmp_path, monkeypatch):
     assert_same(FLAREOperator.from_pretrained(tmp_path), model)
 
 
-def test_any_class_with_files_of_its_own(tmp_path):
+def test_any_class_with_its_own_files(tmp_path):
     class Constant(HubMixin, nn.Module):
         def __init__(self, value):
             super().__init__()

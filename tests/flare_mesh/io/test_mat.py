@@ -17,7 +17,7 @@ _TYPES = {"f8": (6, 9), "f4": (7, 7), "u1": (9, 2), "i2": (10, 3), "i8": (14, 12
 
 
 def write_v73(path, arrays, **options):
-    """As MATLAB: HDF5 behind 512 bytes of its own, axes reversed."""
+    """Write as MATLAB does: HDF5 behind a user block of 512 bytes, axes reversed."""
     with h5py.File(path, "w", userblock_size=512) as file:
         for name, values in arrays.items():
             dataset = file.create_dataset(name, data=values.T, **options)
@@ -111,7 +111,7 @@ def test_any_selection_is_numpys(tmp_path_factory, shape_and_selection):
         assert read.shape == values[selection].shape
 
 
-def test_only_what_is_asked_for_is_read_of_version_7_3(tmp_path, arrays, monkeypatch):
+def test_only_the_selection_of_a_version_7_3_file_is_read(tmp_path, arrays, monkeypatch):
     write_v73(tmp_path / "a.mat", arrays)
     asked = []
     read = h5py.Dataset.__getitem__
@@ -136,7 +136,7 @@ def test_byte_orders_and_doubles_stored_as_integers(tmp_path, order, stored):
         np.testing.assert_array_equal(file.read("v"), values[0])
 
 
-def test_what_is_not_an_array_of_real_numbers_is_not_listed(tmp_path, arrays):
+def test_only_numeric_arrays_are_listed(tmp_path, arrays):
     others = {
         "text": "text",
         "cells": np.array([[1], "b"], dtype=object),
@@ -213,7 +213,7 @@ def test_damage_is_a_value_error_or_harmless(tmp_path_factory, compressed, chang
     assert message.startswith(str(folder / "a.mat"))
 
 
-def test_damaged_values_do_not_pass_zlibs_checksum(tmp_path):
+def test_wrong_checksum(tmp_path):
     packed = bytearray(zlib.compress(mat5("u", np.arange(50.0).reshape(2, 25)), level=0))
     packed[200] ^= 1
     content = struct.pack("<II", 15, len(packed)) + packed
@@ -223,7 +223,7 @@ def test_damaged_values_do_not_pass_zlibs_checksum(tmp_path):
 
 
 def stored(content):
-    """A zlib stream without compression, in blocks of one size whatever the version of zlib."""
+    """A zlib stream without compression, in blocks of one size for any version of zlib."""
     step = 65_528
     blocks = [content[first : first + step] for first in range(0, len(content), step)]
     packed = b"".join(
@@ -233,9 +233,9 @@ def stored(content):
     return bytearray(b"\x78\x01" + packed + struct.pack(">I", zlib.adler32(content)))
 
 
-# Behind padding; and in the second mebibyte of the file, of which the values are in the first.
+# The checksum is behind padding, or in another block of the file than the values.
 @pytest.mark.parametrize("count", [3, (1 << 20) - 152])
-def test_checksum_that_is_not_read_with_the_values(tmp_path, count):
+def test_wrong_checksum_behind_the_values(tmp_path, count):
     packed = stored(mat5("u", np.ones((1, count), np.uint8)))
     if count > 3:
         assert len(packed) == (1 << 20) + 3
@@ -246,7 +246,7 @@ def test_checksum_that_is_not_read_with_the_values(tmp_path, count):
         MatFile(tmp_path / "a.mat").read("u")
 
 
-def test_sizes_that_are_only_declared(tmp_path):
+def test_declared_sizes_larger_than_the_data(tmp_path):
     huge = bytearray(mat5("u", np.zeros((2, 2))))
     huge[32:40] = struct.pack("<2i", 1 << 20, 1 << 20)
     (tmp_path / "a.mat").write_bytes(header() + huge)
@@ -274,7 +274,7 @@ def test_conversion(tmp_path, monkeypatch, version):
     assert array.flags.c_contiguous
     np.testing.assert_array_equal(array, values.astype(np.float32))
 
-    # Made once, until the source changes.
+    # Converted once, until the source changes.
     with monkeypatch.context() as patch:
         patch.setattr(mat, "MatFile", None)
         assert mat_to_npy(source, "u", tmp_path / "processed") == path

@@ -108,7 +108,7 @@ def test_ensight_gold_of_both_byte_orders(tmp_path, order):
 
 
 def test_reader_that_is_killed(tmp_path, monkeypatch, mesh_for):
-    """VTK may end its process on a damaged file; that file is bad, and the next is read."""
+    """If VTK ends its process on a damaged file, the next file is read by a new process."""
     write_mesh(tmp_path / "m.vtk", mesh_for(".vtk"))
     read_mesh(tmp_path / "m.vtk")
     child = reader_process._running()
@@ -138,8 +138,8 @@ def test_no_such_file_and_no_such_format(tmp_path):
         read_mesh(tmp_path / "m.pkl")
 
 
-def test_same_format_again(tmp_path):
-    """What meshio tells of a format itself does not keep a mesh from being written to it."""
+def test_read_and_written_in_the_same_format(tmp_path):
+    """meshio's data about a format does not prevent a mesh from being written in that format."""
     path = tmp_path / "m.msh"
     blocks = [("triangle", [[0, 1, 2]]), ("quad", [[0, 1, 2, 3]])]
     tags = {"gmsh:physical": [[7], [8]], "gmsh:geometrical": [[1], [2]]}

@@ -13,7 +13,7 @@ pyvista = pytest.importorskip("pyvista")
 
 @pytest.fixture
 def files(tmp_path):
-    """Meshes that tell by their number of points which file they are."""
+    """Meshes that can be identified by their number of points."""
     paths = []
     for size in range(2, 6):
         paths.append(tmp_path / f"{size}.vti")
@@ -68,7 +68,7 @@ def test_newline_in_a_name(files, tmp_path):
 
 @pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
 def test_forked_process(files):
-    """It has a child of its own, also if the parent was reading when it was forked."""
+    """It has its own child, even if the parent was reading when it was forked."""
     read_in_child("vtk", files[0])
     context = multiprocessing.get_context("fork")
     queue = context.Queue()

@@ -15,7 +15,7 @@ PAGE = mmap.PAGESIZE
 
 
 class RecordingMap(mmap.mmap):
-    """Notes the advice it is given."""
+    """A memory map that records its ``madvise`` calls."""
 
     advice: list
 
@@ -41,7 +41,7 @@ def mapping(tmp_path_factory, content):
 
 @settings(deadline=None)
 @given(st.data())
-def test_asks_for_the_pages_of_the_records_alone(mapping, content, data):
+def test_only_pages_with_records_are_requested(mapping, content, data):
     width = data.draw(st.integers(1, 2 * PAGE))
     addresses = data.draw(st.lists(st.integers(0, len(content) - width), max_size=12))
     mapping.advice.clear()
@@ -68,7 +68,7 @@ def test_records_outside_of_the_file(mapping, content):
 
 
 def bytes_read():
-    """Bytes that this process has had from disks."""
+    """Bytes that this process has read from disks."""
     counters = Path("/proc/self/io")
     if not counters.is_file():
         pytest.skip("the system does not count the bytes read")
@@ -76,7 +76,7 @@ def bytes_read():
 
 
 def forget(path):
-    """Has the system drop the file from its cache."""
+    """Drop the file from the page cache."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
@@ -97,5 +97,5 @@ def test_bytes_from_the_disk(tmp_path):
     forget(path)
     before = bytes_read()
     np.testing.assert_array_equal(read_rows(open_npy(path), rows), opened)
-    # A row may lie on two pages; the header is another.
+    # A row may be on two pages; the header is on another.
     assert bytes_read() - before <= (2 * 150 + 32) * PAGE < plain / 2

@@ -17,7 +17,7 @@ DTYPES = ["<f4", ">f4", "<f8", "<f2", "<i4", ">i8", "u1", "?"]
 
 @st.composite
 def requests(draw):
-    """An array and rows of it in any order, with repetitions."""
+    """An array and row numbers in any order, with repetitions."""
     shape = tuple(draw(st.lists(st.integers(1, 5), max_size=2)))
     count = draw(st.integers(1, 300))
     rng = np.random.default_rng(draw(st.integers(0, 99)))
@@ -77,7 +77,7 @@ def test_hdf5(folder, request_, filters, libver, userblock):
 
 
 def test_values_in_other_types(folder):
-    """What HDF5 converts on reading cannot be taken from the file as it is."""
+    """Values that HDF5 converts on reading cannot be copied from the file."""
     values = np.arange(60).reshape(20, 3)
     narrow = h5py.h5t.STD_I32LE.copy()
     narrow.set_precision(24)
@@ -106,7 +106,7 @@ def compact():
 
 
 class CountingFile(BytesIO):
-    """Notes which bytes are read."""
+    """A file that records which bytes are read."""
 
     reads: list
 
@@ -126,7 +126,7 @@ def test_reads_only_the_chunks_that_hold_a_row():
         dataset = opened["a"]
         infos = [dataset.id.get_chunk_info(i) for i in range(dataset.id.get_num_chunks())]
         assert len(infos) == 400
-        # Fills the cache of the index of chunks.
+        # Fill the cache of the chunk index.
         same(read_rows(dataset, [0, 12_200]), values[[0, 12_200]])
         file.reads.clear()
         same(read_rows(dataset, rows), values[rows])

@@ -24,7 +24,7 @@ def test_vtk_reads_it(tmp_path):
         assert reader.read()[0].point_data["step"][0] == step
 
 
-def test_order_of_names_is_that_of_time(tmp_path):
+def test_names_sort_by_time(tmp_path):
     write_time_collection(tmp_path / "s.pvd", range(11), lambda path, step: path_of(path))
     names = [e.attrib["file"] for e in ElementTree.parse(tmp_path / "s.pvd").iter("DataSet")]
     assert names == sorted(names)
@@ -36,7 +36,7 @@ def path_of(path: Path):
     path.touch()
 
 
-def test_nothing_is_left_where_a_step_fails(tmp_path):
+def test_a_failed_step_leaves_no_files(tmp_path):
     def fail(path, step):
         if step == 2:
             raise OSError("No space left on device")

@@ -37,7 +37,7 @@ def check(path, mesh):
 
 @pytest.mark.parametrize("kind", ["vtp", "vtu"])
 @pytest.mark.parametrize("mode", ["Ascii", "Binary", "Appended"])
-def test_what_vtk_writes(mesh, tmp_path, kind, mode):
+def test_all_encodings_of_vtk(mesh, tmp_path, kind, mode):
     import vtk
 
     path = tmp_path / f"a.{kind}"
@@ -61,7 +61,7 @@ def test_what_vtk_writes(mesh, tmp_path, kind, mode):
 
 
 def test_header_encoded_by_itself(mesh, tmp_path):
-    """As some programs other than VTK write what is not compressed."""
+    """Some programs other than VTK write uncompressed arrays so."""
 
     def array(values, name):
         size = np.uint64(values.nbytes).tobytes()
@@ -211,7 +211,7 @@ ASCII = """<?xml version='1.0'?>
 """
 
 
-def test_xml_as_others_write_it_and_ghosts(tmp_path):
+def test_xml_of_other_programs_and_ghost_cells(tmp_path):
     path = tmp_path / "a.vtu"
     path.write_text(ASCII)
     assert VTKXMLFile(path).names("PointData") == ["a < b", 'c > "d"']
@@ -219,7 +219,7 @@ def test_xml_as_others_write_it_and_ghosts(tmp_path):
     path.write_text(ASCII.replace('c > "d"', "c"))  # VTK itself stops at any ">"
     theirs = vtk_arrays(pyvista.read(path))
     for arrays in (ours, theirs):
-        assert arrays["node:a < b"].tolist() == [1, 2, 3, 4]  # node 0 was of the ghost alone
+        assert arrays["node:a < b"].tolist() == [1, 2, 3, 4]  # only the ghost cell had node 0
         assert arrays["cell:part"].tolist() == [8]
         assert (arrays["index"].tolist(), arrays["offset"].tolist()) == ([0, 2, 1], [0, 3])
         assert arrays["points"][-1].tolist() == [2, 2, 0]
@@ -233,7 +233,7 @@ def test_xml_as_others_write_it_and_ghosts(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["<" + "a" * 10**6, "<a" * 10**6, "<a '" * 10**5, "<!--" * 10**5])
-def test_no_tag_that_takes_long(tmp_path, text):
+def test_linear_time_on_hostile_tags(tmp_path, text):
     path = tmp_path / "a.vtu"
     path.write_text(text + "</VTKFile>")
     with pytest.raises(ValueError, match="not a whole VTK XML file"):
