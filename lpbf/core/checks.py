@@ -1,7 +1,7 @@
 """Checks of values in the simulator's data classes."""
 
 import math
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,18 @@ def check_number(
         left, right = "", f" {'>' if above else '>='} {low:g}"
     bounds = f"{left}{name}{right}" if left or right else f"a finite {name}"
     raise ValueError(f"{owner}: expected {bounds}{unit and ' ' + unit} (got {value!r})")
+
+
+def check_count(owner: str, name: str, value: Any, high: int) -> int:
+    """Return a value as an integer, if it is a whole number from 1 to ``high``.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    is_whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not is_whole or not 1 <= value <= high:
+        raise ValueError(f"{owner}: expected a whole number 1 <= {name} <= {high} (got {value!r})")
+    return int(value)
 
 
 def check_bool(owner: str, name: str, value: Any) -> bool:

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from lpbf.core.checks import check_bool, check_number
+from lpbf.core.checks import check_bool, check_count, check_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +62,8 @@ class Heat:
         self._check("dwell_time", 0, 1e7, "s", above=True)
         self._check("cooling_time", 0, 1e7, "s")
         self._check("growth", 1, 4, "")
-        steps = self.time_steps
-        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-            raise ValueError(
-                f"Heat: expected a whole number time_steps of at least 1 (got {steps!r})"
-            )
+        steps = check_count("Heat", "time_steps", self.time_steps, 1_000_000)
+        object.__setattr__(self, "time_steps", steps)
         if steps * math.log10(self.growth) > 12:
             raise ValueError(
                 f"Heat: expected growth^time_steps <= 1e12 (got {self.growth}^{steps}); the first "

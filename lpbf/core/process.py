@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from flare_mesh.choices import check_choice
 from lpbf.core.base_plate import BasePlate
-from lpbf.core.checks import check_bool, check_number
+from lpbf.core.checks import check_bool, check_count, check_number
 from lpbf.core.from_dict import from_dict
 from lpbf.core.heat import Heat
 from lpbf.core.islands import check_islands
@@ -91,13 +91,7 @@ class Process:
                 owner, "layer_height", self.layer_height, 0, unit="mm", above=True
             )
         for name in ("powder_layers", "plastic_increments"):
-            count = getattr(self, name)
-            whole = isinstance(count, (int, np.integer)) and not isinstance(count, bool)
-            if not whole or not 1 <= count <= 10_000:
-                raise ValueError(
-                    f"{owner}: expected a whole number 1 <= {name} <= 10000 (got {count!r})"
-                )
-            numbers[name] = int(count)
+            numbers[name] = check_count(owner, name, getattr(self, name), 10_000)
         for name, value in numbers.items():
             object.__setattr__(self, name, value)
         for name in ("plasticity", "release", "incompatible_modes"):
