@@ -4,18 +4,23 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TORCH ?=
 PIN := $(if $(TORCH),"$(TORCH)",-c constraints.txt)
 PY := .venv/bin/python
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
+PYTEST := $(PY) -m pytest -n $(JOBS)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test test-all lint types wheel-check check clean
+.PHONY: demo test test-slow test-all lint types wheel-check check clean
 
 demo: .venv/ready
 	$(PY) examples/01_lpbf_distortion.py
 
 test: .venv/ready
-	$(PY) -m pytest -m "not slow and not gpu"
+	$(PYTEST) -m "not slow and not gpu"
+
+test-slow: .venv/ready
+	$(PYTEST) -m "slow and not gpu"
 
 test-all: .venv/ready
-	$(PY) -m pytest
+	$(PYTEST)
 
 lint: .venv/ready-dev
 	.venv/bin/ruff check .
@@ -33,7 +38,7 @@ wheel-check: dist/built
 	build/wheel/bin/python -m pip install -q $(PIN) dist/*.whl
 	cd build && wheel/bin/python -I ../.ci/check_wheel.py
 
-check: test lint types wheel-check
+check: test test-slow lint types wheel-check
 
 clean:
 	rm -rf .venv build dist

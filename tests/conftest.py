@@ -1,9 +1,15 @@
 import json
 import os
 import warnings
+from itertools import starmap
+
+# Each worker of pytest-xdist computes with one thread, and so do the processes that tests start.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
 
 import pytest
 import torch
+from hypothesis import settings
 
 if not torch.cuda.is_available():  # before anything imports Triton
     os.environ.setdefault("TRITON_INTERPRET", "1")
@@ -12,6 +18,9 @@ from flare_mesh.datasets import LPBF
 from lpbf.dataset.settings import Settings
 from lpbf.generate import generate
 
+# Hypothesis draws the same examples in each run; --hypothesis-profile default searches for others.
+settings.load_profile("ci")
+
 TINY = Settings(pitch=4.0, size=(16.0, 24.0), min_nodes=30, test_fraction=0.25)
 
 
@@ -19,7 +28,11 @@ TINY = Settings(pitch=4.0, size=(16.0, 24.0), min_nodes=30, test_fraction=0.25)
 def lpbf_root(tmp_path_factory):
     """A small LPBF data set: six cases for training, two for testing."""
     root = tmp_path_factory.mktemp("data") / "lpbf"
-    generate(root, 8, settings=TINY, workers=2)
+    with pytest.MonkeyPatch.context() as patch:  # without the start of processes
+        patch.setattr(
+            "lpbf.dataset.generate.run_tasks", lambda function, tasks, _: starmap(function, tasks)
+        )
+        generate(root, 8, settings=TINY)
     assert len(LPBF(root)) == 6
     return root
 

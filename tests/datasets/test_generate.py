@@ -84,6 +84,7 @@ def test_other_layouts_in_the_same_folder(tmp_path, here):
         np.testing.assert_array_equal(theta[i], sample["theta"])
 
 
+@pytest.mark.slow
 def test_same_bytes_for_any_number_of_workers_and_after_a_kill(tmp_path):
     """Of the parent alone, as the kernel does it when memory runs out."""
     many = DarcyRecipe(num_train=100, num_test=1, resolution=81)

@@ -9,9 +9,9 @@ import pytest
 from flare_mesh.io import read_mesh
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+pytestmark = pytest.mark.slow
 
 
-@pytest.mark.slow
 def test_lpbf_distortion(tmp_path):
     """The demo as it is: about seven minutes on two cores."""
     subprocess.run([sys.executable, EXAMPLES / "01_lpbf_distortion.py"], cwd=tmp_path, check=True)

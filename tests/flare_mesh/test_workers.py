@@ -59,6 +59,7 @@ def is_running(pid):
     return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     (tmp_path / "run.py").write_text(
         "import os, time\n"
@@ -98,6 +99,7 @@ def die_once(folder, number):
     return number
 
 
+@pytest.mark.slow
 def test_tasks_of_a_worker_that_was_killed_are_done_again(tmp_path):
     tasks = [(tmp_path, i) for i in range(12)]
     assert sorted(run_tasks(die_once, tasks, 2)) == list(range(12))
@@ -121,6 +123,7 @@ def die_beside_others(folder, number):
     return number, found == [running]
 
 
+@pytest.mark.slow
 def test_a_task_whose_worker_died_is_tried_alone_and_no_other_is_repeated(tmp_path):
     alone = dict(run_tasks(die_beside_others, [(tmp_path, i) for i in range(12)], 3))
     assert sorted(alone) == list(range(12))
@@ -135,6 +138,7 @@ def die_of_some(number):
     return number
 
 
+@pytest.mark.slow
 def test_lost_tasks_are_reported_after_the_others_are_done():
     done = []
     with pytest.raises(WorkerLostError, match="at each try of 2 tasks") as caught:
@@ -147,6 +151,7 @@ def die(number):
     os._exit(1)
 
 
+@pytest.mark.slow
 def test_if_no_task_can_run_not_all_are_tried():
     with pytest.raises(WorkerLostError, match="2 tasks"):
         list(run_tasks(die, [(i,) for i in range(1000)], 1))

@@ -74,6 +74,7 @@ def test_layout(data_set):
         assert entry["metadata"]["source"] == "procedural"
 
 
+@pytest.mark.slow
 def test_same_content_for_any_number_of_workers(data_set, tmp_path):
     generate(tmp_path / "one", 8, settings=SMALL, workers=1)
     assert_same_folders(data_set, tmp_path / "one")
@@ -118,6 +119,7 @@ def test_checksums(data_set):
         assert entry["sha256"] == hashlib.sha256(content).hexdigest()
 
 
+@pytest.mark.slow
 def test_resume_after_a_kill(tmp_path):
     """Kill only the parent, as the kernel does when memory runs out; some parts are rejected."""
     narrow = Settings(**{**vars(SMALL), "min_nodes": 100, "max_nodes": 250})

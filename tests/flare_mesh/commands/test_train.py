@@ -326,6 +326,7 @@ def test_a_run_that_is_killed_and_resumed_is_like_an_undisturbed_one(config, tmp
     assert table(killed) == table(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shards", [1, 2])
 def test_two_processes_train_like_one(config, tmp_path, shards):
     """Each takes half of the cases of a batch, or half of the nodes of each case."""

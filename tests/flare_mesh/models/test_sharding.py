@@ -1,5 +1,6 @@
 """One mesh over several processes gives what one process computes: outputs and gradients."""
 
+import pytest
 import torch
 from torch import distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
@@ -232,6 +233,7 @@ def check_all(rank, world_size):
     check_data_parallel(mesh, decode="encoded", backend="sdpa")
 
 
+@pytest.mark.slow
 def test_processes_that_share_meshes_give_what_one_gives():
     # Compiles the kernels once, before several processes would at the same time.
     for weight in (False, True):

@@ -115,12 +115,17 @@ def fail_in_one(rank, world_size):
     dist.barrier()
 
 
+@pytest.mark.slow
 def test_merge_over_groups_of_one_to_three():
     run_processes(check_all, 3)
 
 
+@pytest.mark.slow
 def test_failures_of_processes_are_raised():
     with pytest.raises(torch.multiprocessing.ProcessRaisedException, match="this is the error"):
         run_processes(fail_in_one, 2)
+
+
+def test_processes_need_a_function_of_a_file():
     with pytest.raises(ValueError, match=r"a function at the top level of a file \(got .*lambda>"):
         run_processes(lambda rank, world_size: None, 2)

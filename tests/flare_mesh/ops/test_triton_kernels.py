@@ -165,16 +165,21 @@ def check(given, weighted, scale, tolerance):
     [
         ([7], 1, 1, 5, False, "plain", False),
         ([1], 4, 5, 4, True, "plain", True),
-        (MIXED, 2, 5, 8, False, "plain", False),  # two heads a tile
-        (MIXED, 2, 5, 8, True, "split", True),
-        ([33, 0, 8], 3, 5, 8, True, "plain", True),  # no two heads together
-        ([40, 3], 4, 9, 4, False, "heads_first", True),
-        ([12, 4], 2, 5, 12, True, "columns", False),
         ([0, 0], 2, 5, 16, True, "plain", True),
-        ([2] * 30, 1, 5, 16, True, "plain", False),
-        ([300, 5], 1, 70, 32, False, "plain", True),
-        ([40], 2, 64, 8, False, "plain", False),
-        ([40], 1, 5, 64, False, "plain", True),
+        ([12, 4], 2, 5, 12, True, "columns", False),
+        ([33, 0, 8], 3, 5, 8, True, "plain", True),  # no two heads together
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                (MIXED, 2, 5, 8, False, "plain", False),  # two heads a tile
+                (MIXED, 2, 5, 8, True, "split", True),
+                ([40, 3], 4, 9, 4, False, "heads_first", True),
+                ([2] * 30, 1, 5, 16, True, "plain", False),
+                ([300, 5], 1, 70, 32, False, "plain", True),
+                ([40], 2, 64, 8, False, "plain", False),
+                ([40], 1, 5, 64, False, "plain", True),
+            )
+        ),
     ],
     ids=str,
 )
@@ -183,6 +188,7 @@ def test_float32(sizes, heads, latents, dim, per_graph, layout, weighted):
     check(given, weighted, 0.7, 1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sizes", "heads", "latents", "dim", "dtype", "weighted"),
     [
@@ -199,6 +205,7 @@ def test_half_precision(sizes, heads, latents, dim, dtype, weighted):
     check(given, weighted, 0.7, 2e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [F32, F16])
 def test_merged_chunks(monkeypatch, dtype):
     monkeypatch.setattr(kernels, "_MIN_CHUNK", 16)
@@ -206,6 +213,7 @@ def test_merged_chunks(monkeypatch, dtype):
     check(given, True, 0.7, 1e-5 if dtype == F32 else 2e-2)
 
 
+@pytest.mark.slow
 def test_chunks_have_the_sizes_of_the_nodes_not_of_the_graphs(monkeypatch):
     monkeypatch.setattr(kernels, "_MIN_CHUNK", 8)
     monkeypatch.setattr(kernels, "_MAX_SPLITS", 4)
@@ -214,11 +222,13 @@ def test_chunks_have_the_sizes_of_the_nodes_not_of_the_graphs(monkeypatch):
     check(given, False, 1.0, 1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [-0.5, 0.0])
 def test_scales_that_are_not_positive(scale):
     check(inputs([9, 4], 2, 3, 8, F32), False, scale, 1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [F32, BF16, F16])
 def test_large_scores(dtype):
     given = inputs([40, 3], 2, 5, 8, dtype, gain=10.0)
@@ -231,6 +241,7 @@ def test_large_scores(dtype):
         torch.testing.assert_close(got.double(), want, rtol=2e-2, atol=2e-2)
 
 
+@pytest.mark.slow
 def test_float16_counts_nodes_below_its_range():
     # Nodes of weight 3e-8 relative to the largest, which is less than half of float16's smallest.
     key = torch.full((2000, 1, 4), -17.5 / 4)

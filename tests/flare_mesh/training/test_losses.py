@@ -146,6 +146,7 @@ def check_all(rank, size):
     check_losses(rank, size)
 
 
+@pytest.mark.slow
 def test_nodes_spread_over_processes():
     run_processes(check_all, 2)
 
