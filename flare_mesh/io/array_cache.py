@@ -56,7 +56,7 @@ def cached_npz(
         target,
         sources,
         make,
-        lambda path, arrays: np.savez(path, allow_pickle=False, **arrays),
+        lambda path, arrays: np.savez(path, **arrays),
         lambda path: read_npz(path, names),
     )
 

@@ -286,7 +286,7 @@ def test_wrong_cases(tmp_path, kind):
     data_set = everything(tmp_path, inputs=["inflow"], weight="area")
     for index, message in enumerate(
         (
-            r"b(\.h5)?, 'row': not there; .* \[",
+            r"b(\.h5)?, 'row': (not there|no such data set); .* \[",
             r"c(\.h5)?, 'row': expected 40 rows, as in the coordinates, .* \(got shape \[39\]\)",
             r"d(\.h5)?, 'row': expected 1 channels, as in the first case \(got shape \[40, 2\]\)",
             "case 'e': 1 values of 'y' are NaN",
