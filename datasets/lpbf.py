@@ -8,14 +8,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from flare_mesh.cases.recipe import CaseRecipe
+from flare_mesh.datasets.array_dataset import check_shape, float32_tensor
 from flare_mesh.datasets.field_dataset import FieldDataset
 from flare_mesh.files import read_json_object
 from flare_mesh.io.arrays import MAX_BYTES, read_npz
 from flare_mesh.mesh import MeshData, check_node_numbers
-from flare_mesh.mesh.cell_storage import VTK_CODES
 
 
 class LPBF(FieldDataset):
@@ -130,35 +129,22 @@ class LPBF(FieldDataset):
         needed = ("pos", "edge_index", "elems", *self._KEYS.values())
         arrays = read_npz(path, needed, max_bytes=self.max_bytes)
         nodes = len(arrays["pos"])
+        shapes = {"pos": (nodes, 3), "edge_index": (2, None), "elems": (None, 8)}
+        shapes |= {key: (nodes, self.FIELDS[name]) for name, key in self._KEYS.items()}
         try:
-            _check_shape("pos", arrays["pos"], (nodes, 3))
-            _check_shape("edge_index", arrays["edge_index"], (2, -1))
-            _check_shape("elems", arrays["elems"], (-1, 8))
+            for key, shape in shapes.items():
+                if arrays[key].shape == (nodes,) and shape == (nodes, 1):
+                    arrays[key] = arrays[key][:, None]
+                check_shape(f"'{key}'", arrays[key].shape, shape)
             for key in ("edge_index", "elems"):
                 check_node_numbers(key, arrays[key], nodes)
-            data = MeshData(torch.from_numpy(arrays["pos"].astype(np.float32)))
+            data = MeshData(float32_tensor(arrays["pos"]))
             data.edge_index = torch.from_numpy(arrays["edge_index"].astype(np.int64))
-            cells = arrays["elems"].astype(np.int64)
-            data.cell_index = torch.from_numpy(cells.reshape(-1))
-            code = np.full(len(cells), VTK_CODES["hexahedron"], dtype=np.uint8)
-            data.cell_type = torch.from_numpy(code)
+            data.hexahedron = torch.from_numpy(arrays["elems"].astype(np.int64))
             for name, key in self._KEYS.items():
-                values, channels = arrays[key], self.FIELDS[name]
-                if values.shape != (nodes,) or channels > 1:
-                    _check_shape(key, values, (nodes, channels))
-                values = values.astype(np.float32).reshape(nodes, channels)
-                data[name] = torch.from_numpy(values)
-            if "displacement_z" in (*self.inputs, *self.targets):
-                data["displacement_z"] = data["displacement"][:, 2:].contiguous()
+                data[name] = float32_tensor(arrays[key])
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
+        if "displacement_z" in (*self.inputs, *self.targets):
+            data["displacement_z"] = data["displacement"][:, 2:].contiguous()
         return data
-
-
-def _check_shape(name: str, values: NDArray[Any], shape: tuple[int, ...]) -> None:
-    fits = len(shape) == values.ndim and all(
-        wanted in (-1, got) for wanted, got in zip(shape, values.shape, strict=True)
-    )
-    if not fits:
-        wanted = ", ".join("any" if n < 0 else str(n) for n in shape)
-        raise ValueError(f"expected '{name}' of shape [{wanted}] (got {list(values.shape)})")

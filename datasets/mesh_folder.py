@@ -211,26 +211,22 @@ class MeshFolder(FieldDataset):
         """
         steps = [step for case in cases if case.error is None for step in case.steps]
         entries = self.cache.update(steps, workers=workers)
+        known = [entry["channels"] for entry in entries.values() if "error" not in entry]
+        channels = {name: most_common(one[name] for one in known) for name in self.cache.fields}
 
-        def check_files(case: CaseFiles) -> None:
+        def check(case: CaseFiles) -> None:
             for step in case.steps:
-                if "error" in entries[step]:
-                    raise ValueError(entries[step]["error"])
-
-        cases = check_cases(cases, check_files)
-        found = [entries[case.steps[0]]["channels"] for case in cases if case.error is None]
-        channels = {n: most_common(entry[n] for entry in found) for n in self.cache.fields}
-
-        def check_channels(case: CaseFiles) -> None:
-            for step in case.steps:
-                for name, got in entries[step]["channels"].items():
+                entry = entries[step]
+                if "error" in entry:
+                    raise ValueError(entry["error"])
+                for name, got in entry["channels"].items():
                     if got != channels[name]:
                         raise ValueError(
                             f"{step.file}: expected '{name}' with {channels[name]} channels, as in "
-                            f"most cases (got {got})"
+                            f"most files (got {got})"
                         )
 
-        return check_cases(cases, check_channels), channels
+        return check_cases(cases, check), channels
 
 
 def _fit_windows(

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.fx import GraphModule
 
-from flare_mesh.data import IdentityNormalizer
 from flare_mesh.files import atomic_path, check_folder
 from flare_mesh.models.field_model import FieldModel
 from flare_mesh.surrogate.surrogate import Surrogate
@@ -55,12 +54,12 @@ def export_program(
         ValueError: If the model cannot be exported, or the results of the file differ.
     """
     target = _target(path, ".pt2")
-    field = _Field(model)
-    program = _trace(field, weight)
+    field = _Field(model, weight)
+    program = _trace(field)
     with atomic_path(target) as temporary, _quiet():
         torch.export.save(program, temporary)
         loaded = torch.export.load(temporary).module()
-        _compare(field, weight, lambda inputs: loaded(**inputs))
+        _compare(field, lambda inputs: loaded(**inputs))
 
 
 def export_onnx(
@@ -100,21 +99,20 @@ def export_onnx(
     target = _target(path, ".onnx")
     if opset is not None and opset < 18:
         raise ValueError(f"export_onnx: expected 'opset' >= 18 (got {opset})")
-    field = _Field(model)
+    field = _Field(model, weight)
     size = sum(t.numel() * t.element_size() for t in field.state_dict().values())
     if size > _MAX_BYTES:
         raise ValueError(
             f"{field.name}: expected weights of less than 2 GiB for an ONNX file (got "
             f"{size / 2**30:.1f} GiB); export to .pt2"
         )
-    program = _trace(field, weight)
-    names = list(_example(field, 1, weight))
+    program = _trace(field)
     with atomic_path(target) as temporary:
         with _export_errors(field, "ONNX has no operators for it"), _quiet():
             written = torch.onnx.export(
                 program,
                 dynamo=True,
-                input_names=names,
+                input_names=[*field.example(1)],
                 output_names=["field"],
                 opset_version=opset,
                 verbose=False,
@@ -124,32 +122,29 @@ def export_onnx(
             session = onnxruntime.InferenceSession(
                 str(temporary), providers=["CPUExecutionProvider"]
             )
-        _compare(
-            field,
-            weight,
-            lambda inputs: torch.from_numpy(
-                session.run(["field"], {key: t.numpy() for key, t in inputs.items()})[0]
-            ),
-        )
+
+        def run(inputs: dict[str, Tensor]) -> Tensor:
+            arrays = {key: tensor.numpy() for key, tensor in inputs.items()}
+            return torch.from_numpy(session.run(["field"], arrays)[0])
+
+        _compare(field, run)
 
 
 class _Field(nn.Module):
     """A copy of a model with torch's own operators only, and with all inputs by name."""
 
-    def __init__(self, model: FieldModel | Surrogate) -> None:
+    def __init__(self, model: FieldModel | Surrogate, weight: bool) -> None:
         super().__init__()
-        if isinstance(model, Surrogate):
-            self.pos_normalizer = copy.deepcopy(model.pos_normalizer)
-            self.x_normalizer = copy.deepcopy(model.x_normalizer)
-            self.y_normalizer = copy.deepcopy(model.y_normalizer)
-            model = model.model
-        else:
-            self.pos_normalizer = IdentityNormalizer(model.config["pos_dim"])
-            self.x_normalizer = IdentityNormalizer(model.config["in_channels"])
-            self.y_normalizer = IdentityNormalizer(model.config["out_channels"])
-        self.model = copy.deepcopy(model)
-        self.name = type(model).__name__
-        self.dtype = next(model.parameters()).dtype
+        if not isinstance(model, Surrogate):
+            identity = dict.fromkeys(("pos", "x", "y"), "identity")
+            model = Surrogate(model, {"field": model.config["out_channels"]}, normalizers=identity)
+        self.pos_normalizer = copy.deepcopy(model.pos_normalizer)
+        self.x_normalizer = copy.deepcopy(model.x_normalizer)
+        self.y_normalizer = copy.deepcopy(model.y_normalizer)
+        self.model = copy.deepcopy(model.model)
+        self.weight = weight
+        self.name = type(model.model).__name__
+        self.dtype = next(model.model.parameters()).dtype
         if self.dtype not in _TOLERANCE:
             raise ValueError(
                 f"{self.name}: expected a model in float32 or float64 to export (got "
@@ -172,6 +167,22 @@ class _Field(nn.Module):
         field = self.model(x, pos, weight=weight, edge_index=edge_index)
         return self.y_normalizer.inverse(field)
 
+    def example(self, nodes: int) -> dict[str, Tensor]:
+        """Inputs on random points, in the range of the training data."""
+        generator = torch.Generator().manual_seed(nodes)
+        inputs = {}
+        for key, normalizer in (("x", self.x_normalizer), ("pos", self.pos_normalizer)):
+            if normalizer.channels:
+                values = torch.randn(
+                    nodes, normalizer.channels, generator=generator, dtype=self.dtype
+                )
+                inputs[key] = normalizer.inverse(values)
+        if self.weight:
+            inputs["weight"] = torch.rand(nodes, generator=generator, dtype=self.dtype) + 0.1
+        if self.model.uses_edges:
+            inputs["edge_index"] = torch.randint(nodes, (2, 3 * nodes), generator=generator)
+        return inputs
+
 
 def _target(path: str | Path, suffix: str) -> Path:
     if Path(path).suffix.lower() != suffix:
@@ -180,25 +191,8 @@ def _target(path: str | Path, suffix: str) -> Path:
     return Path(path)
 
 
-def _example(field: _Field, nodes: int, weight: bool) -> dict[str, Tensor]:
-    """Inputs on random points, in the range of the training data."""
-    generator = torch.Generator().manual_seed(nodes)
-    inputs = {}
-    for key, normalizer in (("x", field.x_normalizer), ("pos", field.pos_normalizer)):
-        if normalizer.channels:
-            size = (nodes, normalizer.channels)
-            inputs[key] = normalizer.inverse(
-                torch.randn(size, generator=generator, dtype=field.dtype)
-            )
-    if weight:
-        inputs["weight"] = torch.rand(nodes, generator=generator, dtype=field.dtype) + 0.1
-    if field.model.uses_edges:
-        inputs["edge_index"] = torch.randint(nodes, (2, 3 * nodes), generator=generator)
-    return inputs
-
-
-def _trace(field: _Field, weight: bool) -> ExportedProgram:
-    inputs = _example(field, _EXAMPLE, weight)
+def _trace(field: _Field) -> ExportedProgram:
+    inputs = field.example(_EXAMPLE)
     nodes, edges = Dim("nodes", min=1), Dim("edges", min=1)
     shapes = {key: {1: edges} if key == "edge_index" else {0: nodes} for key in inputs}
     with _export_errors(field, "its program depends on values or on the number of nodes"), _quiet():
@@ -214,10 +208,10 @@ def _trace(field: _Field, weight: bool) -> ExportedProgram:
     return program
 
 
-def _compare(field: _Field, weight: bool, run: Callable[[dict[str, Tensor]], Tensor]) -> None:
+def _compare(field: _Field, run: Callable[[dict[str, Tensor]], Tensor]) -> None:
     """Raise a ValueError if the results of the written file differ from the model's."""
     for nodes in _SIZES:
-        inputs = _example(field, nodes, weight)
+        inputs = field.example(nodes)
         expected = field(**inputs)
         with _export_errors(field, f"the written file does not run on {nodes} nodes"):
             got = run(inputs).reshape(expected.shape)

@@ -20,7 +20,7 @@ from flare_mesh.models import FieldModel, build
 from flare_mesh.surrogate.rollout import Rollout
 from flare_mesh.surrogate.surrogate_file import FILE, checksum, loading, write_surrogate_file
 from flare_mesh.surrogate.training_range import TrainingRange
-from flare_mesh.surrogate.training_statistics import TrainingStatistics
+from flare_mesh.surrogate.training_statistics import Statistics, gather_statistics
 
 # Nodes of a chunk in prediction: on a CPU their features stay in its cache, and meshes of millions
 # of nodes fit into the memory of a laptop.
@@ -92,13 +92,13 @@ class Surrogate(HubMixin, nn.Module):
         self.info = dict(info or {})
         self.training_range: TrainingRange | None = None
         self._make_features = build_transforms(features)
-        self.pos_normalizer = self._normalizer("pos", model.config["pos_dim"])
-        self.x_normalizer = self._normalizer("x", model.config["in_channels"])
-        self.y_normalizer = self._normalizer("y", model.config["out_channels"])
+        self.pos_normalizer = self._build_normalizer("pos", model.config["pos_dim"])
+        self.x_normalizer = self._build_normalizer("x", model.config["in_channels"])
+        self.y_normalizer = self._build_normalizer("y", model.config["out_channels"])
         self.register_buffer("y_mean", torch.zeros(model.config["out_channels"]))
         self.register_buffer("y_scale", torch.ones(model.config["out_channels"]))
 
-    def _normalizer(self, key: str, channels: int) -> Normalizer:
+    def _build_normalizer(self, key: str, channels: int) -> Normalizer:
         spec = self.normalizers[key]
         options: dict[str, Any] = {"name": spec} if isinstance(spec, str) else dict(spec)
         try:
@@ -106,32 +106,30 @@ class Surrogate(HubMixin, nn.Module):
         except (KeyError, ValueError) as error:
             raise ValueError(f"normaliser of '{key}', {spec!r}: {error}") from error
 
+    def _normalizers(self) -> dict[str, Normalizer]:
+        return {"pos": self.pos_normalizer, "x": self.x_normalizer, "y": self.y_normalizer}
+
     def fit_normalizers(self, cases: Iterable[Data]) -> None:
         """Fit the normalisers and the range on training cases with ``pos``, ``x`` and ``y``."""
         self.set_statistics(self.gather_statistics(cases))
 
-    def gather_statistics(self, cases: Iterable[Data]) -> TrainingStatistics:
-        """The statistics of some training cases, each read once."""
-        channels = {
-            "pos": self.pos_normalizer.channels,
-            "x": self.x_normalizer.channels,
-            "y": self.y_normalizer.channels,
-        }
-        return TrainingStatistics.gather(cases, channels, self.rollout)
+    def gather_statistics(self, cases: Iterable[Data]) -> Statistics:
+        """The statistics of some training cases, see :func:`gather_statistics`."""
+        channels = {key: normalizer.channels for key, normalizer in self._normalizers().items()}
+        return gather_statistics(cases, channels, self.rollout)
 
-    def set_statistics(self, statistics: TrainingStatistics) -> None:
+    def set_statistics(self, statistics: Statistics) -> None:
         """Fit the normalisers and the range to the statistics of all training cases."""
-        pos, x, y = (statistics.fields[key] for key in _NORMALIZED)
-        self.pos_normalizer.set_statistics(pos)
-        if self.x_normalizer.channels:
-            self.x_normalizer.set_statistics(x)
-        self.y_normalizer.set_statistics(y)
+        for key, normalizer in self._normalizers().items():
+            if normalizer.channels:
+                normalizer.set_statistics(statistics[key])
+        y = statistics["y"]
         self.y_mean.copy_(y.mean)
         fields = self.fields if self.rollout is None else self.rollout.step_fields
         squares = (y.variance + y.mean**2).split([*fields.values()])
         scale = torch.cat([part.mean().sqrt().expand(len(part)) for part in squares])
         self.y_scale.copy_(torch.where(scale > 0, scale, 1.0))
-        self.training_range = statistics.training_range
+        self.training_range = TrainingRange.from_statistics(statistics)
 
     def forward(
         self,
@@ -224,25 +222,17 @@ class Surrogate(HubMixin, nn.Module):
             cases: The meshes, each after :meth:`prepare`.
             num_steps: As in :meth:`forward`.
         """
-        training = self.training
-        self.eval()
-        try:
-            return self._predict(cases, num_steps)
-        finally:
-            self.train(training)
-
-    def _predict(self, cases: Sequence[Data], num_steps: int | None) -> list[dict[str, Tensor]]:
-        device, size = self.y_mean.device, None
-        parts = [self._input(case).to(str(device)) for case in cases]
+        device, training, size = self.y_mean.device, self.training, None
         if self.model.can_stream:
             size = _CHUNK_SIZE_CUDA if device.type == "cuda" else _CHUNK_SIZE
-        if len(parts) == 1:
-            return [self.split_fields(self(parts[0], num_steps=num_steps, chunk_size=size))]
-        batch = Batch.from_data_list(list(parts))
-        y = self(batch, num_steps=num_steps, chunk_size=size)
-        return [
-            self.split_fields(part) for part in y.split([case.num_nodes or 0 for case in parts])
-        ]
+        inputs = [self._input(case).to(str(device)) for case in cases]
+        batch = inputs[0] if len(inputs) == 1 else Batch.from_data_list([*inputs])
+        self.eval()
+        try:
+            y = self(batch, num_steps=num_steps, chunk_size=size)
+        finally:
+            self.train(training)
+        return [self.split_fields(part) for part in y.split([len(one.pos) for one in inputs])]  # pyright: ignore[reportArgumentType]
 
     def _input(self, case: Data) -> Data:
         """The input of the model alone, without cells and other fields."""

@@ -1,11 +1,12 @@
 """Range of the training cases, to warn of cases outside it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-import numpy as np
 from torch_geometric.data import Data
+
+from flare_mesh.surrogate.training_statistics import Statistics
 
 Bounds = tuple[float, float]
 
@@ -38,14 +39,11 @@ class TrainingRange:
         )
 
     @classmethod
-    def merge(cls, ranges: Iterable["TrainingRange"]) -> Self:
-        """The range of the cases of all ``ranges``."""
-        ranges, parts = list(ranges), {}
-        for key in ("pos", "extent", "x"):
-            rows = np.array([getattr(one, key) for one in ranges])  # [ranges, channels, 2]
-            parts[key] = _bounds(rows[..., 0].min(0), rows[..., 1].max(0)) if rows.size else []
-        nodes = np.array([one.num_nodes for one in ranges])
-        return cls((int(nodes[:, 0].min()), int(nodes[:, 1].max())), **parts)
+    def from_statistics(cls, statistics: Statistics) -> Self:
+        """The range of training cases, from :func:`gather_statistics`."""
+        bounds = {key: _bounds(s.minimum, s.maximum) for key, s in statistics.items()}
+        low, high = bounds["num_nodes"][0]
+        return cls((int(low), int(high)), bounds["pos"], bounds["extent"], bounds["x"])
 
     def differences(
         self, data: Data, names: Sequence[str] = (), *, slack: float = 0.05

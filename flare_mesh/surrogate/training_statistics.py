@@ -1,59 +1,48 @@
-"""Statistics of the training cases, by which a surrogate normalises."""
+"""Statistics of the training cases, for the normalisers and the training range."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Self
 
 import torch
+from torch import Tensor
 from torch_geometric.data import Data
 
 from flare_mesh.data.normalizers import FieldStatistics
 from flare_mesh.surrogate.rollout import Rollout
-from flare_mesh.surrogate.training_range import TrainingRange
+
+Statistics = Mapping[str, FieldStatistics]
 
 
-@dataclass(frozen=True)
-class TrainingStatistics:
-    """Statistics of some training cases, gathered in one pass and merged from several processes.
+def gather_statistics(
+    cases: Iterable[Data], channels: Mapping[str, int], rollout: Rollout | None = None
+) -> dict[str, FieldStatistics]:
+    """Gather statistics of training cases, each read once.
 
-    Attributes:
-        fields: Statistics of ``"pos"``, ``"x"`` and ``"y"``.
-        training_range: Range of the cases; None if there are none.
+    Args:
+        cases: Cases with ``pos``, ``x`` and ``y``.
+        channels: Channels of ``"pos"``, ``"x"``, and ``"y"`` or one step of y.
+        rollout: Time steps of y, whose statistics are gathered together.
+
+    Returns:
+        Statistics of ``"pos"``, ``"x"`` and ``"y"`` over the nodes, and of ``"num_nodes"`` and
+        ``"extent"``, the size along each axis, over the cases.
     """
+    channels = {**channels, "num_nodes": 1, "extent": channels["pos"]}
+    total = {key: FieldStatistics.empty(size) for key, size in channels.items()}
+    for case in cases:
+        pos, y = case.pos, case.y
+        assert isinstance(pos, Tensor)
+        if rollout is not None:
+            y = torch.cat(rollout.split(y))
+        values = {"pos": pos, "x": case.x, "y": y}
+        values["num_nodes"] = torch.tensor([[len(pos)]])
+        values["extent"] = (pos.amax(0) - pos.amin(0))[None]
+        for key, size in channels.items():
+            if size:
+                total[key] = total[key].merge(FieldStatistics.gather([values[key]], size))
+    return total
 
-    fields: Mapping[str, FieldStatistics]
-    training_range: TrainingRange | None
 
-    @classmethod
-    def gather(
-        cls, cases: Iterable[Data], channels: Mapping[str, int], rollout: Rollout | None = None
-    ) -> Self:
-        """The statistics of cases with ``pos``, ``x`` and ``y``, each read once.
-
-        Args:
-            cases: The cases.
-            channels: Channels of ``"pos"``, ``"x"`` and of ``"y"``, or of one step of y.
-            rollout: The time steps of y, over which the statistics are taken together.
-        """
-        total = {key: FieldStatistics.empty(size) for key, size in channels.items()}
-        ranges = []
-        for case in cases:
-            values = {"pos": case.pos, "x": case.x, "y": case.y}
-            if rollout is not None:
-                values["y"] = torch.cat(rollout.split(values["y"]))
-            for key, size in channels.items():
-                if size:
-                    total[key] = total[key].merge(FieldStatistics.gather([values[key]], size))
-            ranges.append(TrainingRange.from_case(case))
-        return cls(total, TrainingRange.merge(ranges) if ranges else None)
-
-    @classmethod
-    def merge(cls, parts: Sequence["TrainingStatistics"]) -> Self:
-        """The statistics of the cases of all parts."""
-        first, *others = parts
-        fields = {
-            key: own.merge(*(part.fields[key] for part in others))
-            for key, own in first.fields.items()
-        }
-        ranges = [part.training_range for part in parts if part.training_range is not None]
-        return cls(fields, TrainingRange.merge(ranges) if ranges else None)
+def merge_statistics(parts: Sequence[Statistics]) -> dict[str, FieldStatistics]:
+    """The statistics of the cases of all parts, such as those of several processes."""
+    first, *others = parts
+    return {key: own.merge(*(part[key] for part in others)) for key, own in first.items()}

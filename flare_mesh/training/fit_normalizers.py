@@ -7,7 +7,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from flare_mesh.surrogate.surrogate import Surrogate
-from flare_mesh.surrogate.training_statistics import TrainingStatistics
+from flare_mesh.surrogate.training_statistics import merge_statistics
 
 
 def fit_normalizers(
@@ -35,7 +35,7 @@ def fit_normalizers(
     if world_size > 1:
         parts = [parts[0]] * world_size
         torch.distributed.all_gather_object(parts, parts[rank])
-    surrogate.set_statistics(TrainingStatistics.merge(parts))
+    surrogate.set_statistics(merge_statistics(parts))
 
 
 def _checked(surrogate: Surrogate, cases: Iterable[Data]) -> Iterator[Data]:

@@ -95,7 +95,9 @@ def test_damaged_cases(tmp_path, lpbf_root):
     write_published(folder / "g.npz", elems=np.arange(1, 9)[None])
     data_set = LPBF(tmp_path)
     assert len(data_set) == 7
-    with pytest.raises(ValueError, match=r"'disp' of shape \[8, 3\] \(got \[3, 8\]\)"):
+    with pytest.raises(
+        ValueError, match=r"'disp': expected an array of shape \[8, 3\] \(got \[3, 8\]\)"
+    ):
         data_set[6]
     with pytest.raises(ValueError, match=r"g.npz: expected node numbers from 0 to 7 in 'elems'"):
         data_set[5]
@@ -108,7 +110,7 @@ def test_damaged_cases(tmp_path, lpbf_root):
         with pytest.raises(ValueError, match=message):
             data_set[index]
     with pytest.raises(
-        ValueError, match=r"e.npz: expected 'vmstr' of shape \[8, 1\] \(got \[7\]\)"
+        ValueError, match=r"e.npz: 'vmstr': expected an array of shape \[8, 1\] \(got \[7\]\)"
     ):
         data_set[3]
 

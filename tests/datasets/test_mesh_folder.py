@@ -241,7 +241,7 @@ def bad_meshes():
         ({"mesh": lacking}, r"n4\.vtk: no field \['wind'\]; it has the node fields \['load'\]"),
         (
             {"mesh": wide},
-            r"n4\.vtk: expected 'wind' with 3 channels, as in most cases \(got 6",
+            r"n4\.vtk: expected 'wind' with 3 channels, as in most files \(got 6",
         ),
         ({"mesh": infinite}, r"n4\.vtk: 12 values of 'wind' are NaN or infinite"),
         ({"mesh": turned}, r"n4\.vtk: 1 of 1 cells of 'hexahedron' .* inverted"),

@@ -7,10 +7,16 @@ from hypothesis import strategies as st
 from torch_geometric.data import Data
 
 from flare_mesh.surrogate.training_range import TrainingRange
+from flare_mesh.surrogate.training_statistics import gather_statistics, merge_statistics
 
 
 def case(pos, x=None):
     return Data(pos=torch.tensor(pos), x=None if x is None else torch.tensor(x))
+
+
+def gather(*cases):
+    channels = {"pos": 2, "x": 0 if cases[0].x is None else 1, "y": 0}
+    return gather_statistics(cases, channels)
 
 
 UNIT = case([[0.0, 0.0], [2.0, 1.0], [1.0, 0.5]], [[10.0], [30.0], [20.0]])
@@ -22,13 +28,15 @@ def test_bounds_of_one_case_and_of_several():
     assert list(one.pos) == [(0.0, 2.0), (0.0, 1.0)]
     assert list(one.extent) == [(2.0, 2.0), (1.0, 1.0)]
     assert list(one.x) == [(10.0, 30.0)]
-    other = TrainingRange.from_case(case([[-4.0, 0.0], [-3.0, 5.0]], [[0.0], [1.0]]))
-    both = TrainingRange.merge([one, other])
+    assert TrainingRange.from_statistics(gather(UNIT)) == one
+    other = case([[-4.0, 0.0], [-3.0, 5.0]], [[0.0], [1.0]])
+    both = TrainingRange.from_statistics(gather(UNIT, other))
     assert both.num_nodes == (2, 3)
     assert list(both.pos) == [(-4.0, 2.0), (0.0, 5.0)]
     assert list(both.extent) == [(1.0, 2.0), (1.0, 5.0)]
     assert list(both.x) == [(0.0, 30.0)]
-    assert TrainingRange.merge([other, one]) == both
+    parts = [gather(other), gather(UNIT)]
+    assert TrainingRange.from_statistics(merge_statistics(parts)) == both
 
 
 def test_cases_inside_the_range_have_no_differences():
@@ -72,7 +80,7 @@ def test_rounding_of_constant_values_is_no_difference():
 def test_a_training_case_is_never_outside(points):
     data = case([list(point) for point in points])
     other = case([[1.0, 2.0]] * len(points))
-    known = TrainingRange.merge([TrainingRange.from_case(data), TrainingRange.from_case(other)])
+    known = TrainingRange.from_statistics(gather(data, other))
     assert known.differences(data) == []
 
 
