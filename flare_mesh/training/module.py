@@ -162,7 +162,7 @@ class FieldModule(LightningModule):
 
     def training_step(self, batch: Data, batch_idx: int = 0) -> Tensor:
         """Loss of a batch, weighted so that the sum over all processes is the mean."""
-        self._check_loss()
+        self._monitor.check()
         seed_step(mix_seed(self.seed, self.global_step, batch_idx, self.global_rank), self.device)
         batch = self.shards.take(batch)
         prediction, target = self.predict_batch(batch, training=True), batch.y
@@ -178,12 +178,10 @@ class FieldModule(LightningModule):
             weight = errors.new_ones(len(errors))
             loss = errors.mean()
         self._train_errors.add(errors, weight[:, None].expand_as(errors))
-        self._monitor.watch(loss, self.global_step, batch.get("case_id", ()))
-        return loss
-
-    def _check_loss(self) -> None:
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        self._monitor.check(scaled=scaler is not None)
+        cases = batch.get("case_id", ())
+        self._monitor.watch(loss, self.global_step, cases, scaled=scaler is not None)
+        return loss
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
@@ -191,7 +189,7 @@ class FieldModule(LightningModule):
             self.ema.update_parameters(self.surrogate.model)
 
     def on_train_epoch_end(self) -> None:
-        self._check_loss()
+        self._monitor.check()
         self._log("train_loss", self._train_errors.mean().mean())
         self._train_errors.reset()
 
@@ -278,7 +276,7 @@ class FieldModule(LightningModule):
         }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self._check_loss()
+        self._monitor.check()
         total = self._train_errors.total
         checkpoint["flare_mesh"] = {
             "surrogate": json.dumps(self.surrogate.header()),
