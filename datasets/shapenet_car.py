@@ -1,7 +1,5 @@
 """Flow around ShapeNet cars."""
 
-import contextlib
-import io
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +15,7 @@ from flare_mesh.datasets.field_dataset import FieldDataset, find_file
 from flare_mesh.io.archives import extract_tar
 from flare_mesh.io.array_cache import cached_npz
 from flare_mesh.io.arrays import open_npy
+from flare_mesh.io.reader_process import reason_of
 from flare_mesh.mesh import MeshData, check_node_numbers
 
 _log = logging.getLogger(__name__)
@@ -258,17 +257,12 @@ class ShapeNetCar(FieldDataset):
 
 def _read_vtk(path: Path, kind: str) -> tuple[NDArray[Any], NDArray[Any], dict[str, NDArray[Any]]]:
     """Points, cells and point data of a legacy VTK file with cells of one type."""
-    import meshio
+    from flare_mesh.io.mesh_reading import read_meshio
 
-    output = io.StringIO()
     try:
-        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-            mesh = meshio.read(path, file_format="vtk")
-    # The reader may raise anything, even SystemExit.
-    except (Exception, SystemExit) as error:
-        reason = output.getvalue() if isinstance(error, SystemExit) else str(error)
-        reason = (reason.strip() or type(error).__name__).splitlines()[0]
-        raise ValueError(f"{path}: not a whole VTK file ({reason})") from error
+        mesh = read_meshio(path, "vtk")
+    except Exception as error:
+        raise ValueError(f"{path}: not a whole VTK file ({reason_of(error)})") from error
     points, cells = mesh.points, mesh.cells_dict
     if points.ndim != 2 or points.shape[1] != 3 or [*cells] != [kind]:
         raise ValueError(

@@ -81,7 +81,7 @@ def _read(path: Path, max_bytes: int) -> Any:
     if suffix in VTK_SUFFIXES:
         return read_in_child("vtk", path)
     try:
-        mesh = _read_meshio(path)
+        mesh = read_meshio(path)
     except Exception:
         if suffix != ".stl":
             raise
@@ -90,10 +90,19 @@ def _read(path: Path, max_bytes: int) -> Any:
     return mesh
 
 
-def _read_meshio(path: Path) -> meshio.Mesh:
+def read_meshio(path: Path, file_format: str | None = None) -> meshio.Mesh:
+    """Read a file by meshio, whose printed messages become errors.
+
+    Args:
+        path: The file.
+        file_format: meshio's name of the format; by default that of the suffix.
+
+    Raises:
+        Exception: Whatever meshio raises; a ValueError if it exits.
+    """
     with captured_output() as printed:
         try:
-            return meshio.read(path)
+            return meshio.read(path, file_format=file_format)
         # meshio prints why it cannot read a file, and exits.
         except SystemExit as error:
             raise ValueError(" ".join(printed.getvalue().split())[:_MAX_REASON]) from error
