@@ -1,4 +1,4 @@
-"""Cases of a folder of meshes: those of a split, without those that cannot be used."""
+"""Search of a folder of meshes for the usable cases of a split."""
 
 import logging
 from collections import Counter

@@ -1,4 +1,4 @@
-"""``flare-mesh predict``: from mesh files or CAD parts to files with the predicted fields."""
+"""``flare-mesh predict``: write the predicted fields of mesh files or CAD parts."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -25,24 +25,24 @@ def predict(
 ) -> None:
     """Predict the fields of mesh files, time series, or CAD parts.
 
-    A field of a mesh file with the name of a predicted field is its truth: the error is printed,
-    and written beside the prediction.
+    A field in a mesh file with the name of a predicted field is its truth: the error is printed,
+    and written next to the prediction.
 
     Args:
         model: Folder or checkpoint (.ckpt) of a run, or a folder with a surrogate.safetensors.
-        input: A mesh file, several, or a folder of them; for a model of time series a .pvd or XDMF
-            file, or a folder; for a model of CAD parts also surfaces (STL and others in mm, 3MF,
-            STEP).
-        out: Mesh file to write, such as part.vtu; or a folder, for files with the inputs' names.
-        device: cpu, cuda, or auto for CUDA where there is such a device.
-        batch_size: Small meshes that are predicted together.
-        num_steps: Time steps to predict; as many as in training by default.
-        values: Numbers of the whole mesh that the model takes, such as '{"load": 70}'.
+        input: One or several mesh files, or folders of them; for a model of time series a .pvd or
+            XDMF file, or a folder; for a model of CAD parts also surfaces (STL and others in mm,
+            3MF, STEP).
+        out: Mesh file to write, such as part.vtu, or a folder for files with the inputs' names.
+        device: cpu, cuda, or auto for CUDA if it is available.
+        batch_size: Largest number of small meshes in a batch.
+        num_steps: Time steps to predict; by default as many as in training.
+        values: Input numbers for the whole mesh, such as '{"load": 70}'.
         table: CSV file of such numbers, whose first column names the meshes.
         suffix: Suffix of the files in a folder; .vtu by default, .pvd for time series.
-        skip_bad: Warn of meshes that cannot be used, and go on.
-        ema: Take the averaged weights.
-        picture: Picture of a predicted displacement to write, such as part.png.
+        skip_bad: Warn of meshes that cannot be used, and continue.
+        ema: Use the averaged weights.
+        picture: Picture of the predicted displacement to write, such as part.png.
         options: Options of the model's source plug-in.
     """
     from flare_mesh.cases.prediction_files import find_prediction_files
@@ -118,12 +118,15 @@ def _check_picture(picture: str, fields: dict[str, int], count: int) -> None:
     from flare_mesh.files import check_folder
 
     if Path(picture).suffix.lower() != ".png":
-        raise ValueError(f"{picture}: expected a picture's name that ends in .png")
+        raise ValueError(f"{picture}: expected a file name that ends in .png")
     check_folder(picture)
     if fields.get("displacement") != 3:
-        raise ValueError(f"{picture}: the model predicts {[*fields]}, no displacement to draw")
+        raise ValueError(
+            f"{picture}: expected a model that predicts 'displacement' (got {[*fields]}); leave "
+            f"out picture"
+        )
     if count > 1:
-        raise ValueError(f"{picture}: a picture is of one mesh (got {count})")
+        raise ValueError(f"{picture}: expected one mesh for a picture (got {count})")
 
 
 def _draw(prediction: Any, picture: str, title: str) -> None:

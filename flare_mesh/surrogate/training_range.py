@@ -59,9 +59,9 @@ class TrainingRange:
             ValueError: If the case has other dimensions or channels.
         """
         case = type(self).from_case(data)
-        for what, known, got in (("dimensions", self.pos, case.pos), ("channels", self.x, case.x)):
+        for kind, known, got in (("dimensions", self.pos, case.pos), ("channels", self.x, case.x)):
             if len(known) != len(got):
-                raise ValueError(f"expected {len(known)} {what}, as in training (got {len(got)})")
+                raise ValueError(f"expected {len(known)} {kind}, as in training (got {len(got)})")
         found = []
         low, high = self.num_nodes
         # Beyond a factor of two, the mesh has another resolution than in training.

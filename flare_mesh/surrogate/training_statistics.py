@@ -43,6 +43,6 @@ def gather_statistics(
 
 
 def merge_statistics(parts: Sequence[Statistics]) -> dict[str, FieldStatistics]:
-    """The statistics of the cases of all parts, such as those of several processes."""
+    """Merge the statistics of several processes, each of its own cases."""
     first, *others = parts
     return {key: own.merge(*(part[key] for part in others)) for key, own in first.items()}

@@ -227,15 +227,15 @@ def break_one(root, mesh=None, text=None):
 
 
 def bad_meshes():
-    lacking, wide, infinite, turned = (plate(3) for _ in range(4))
+    lacking, wide, infinite = (plate(3) for _ in range(3))
     del lacking.wind
     wide.wind = wide.wind.repeat(1, 2)
     infinite.wind[:4] = float("nan")
     infinite.wind[0, 0] = float("inf")
     solid = pyvista.ImageData(dimensions=(2, 2, 2))
-    turned = MeshData.from_pyvista(solid)
-    turned.hexahedron = turned.hexahedron[:, [4, 5, 6, 7, 0, 1, 2, 3]]
-    turned.wind = turned.pos.clone()
+    inverted = MeshData.from_pyvista(solid)
+    inverted.hexahedron = inverted.hexahedron[:, [4, 5, 6, 7, 0, 1, 2, 3]]
+    inverted.wind = inverted.pos.clone()
     return [
         ({"text": "nonsense"}, r"n4\.vtk: cannot be read as a mesh"),
         ({"mesh": lacking}, r"n4\.vtk: no field \['wind'\]; it has the node fields \['load'\]"),
@@ -244,7 +244,7 @@ def bad_meshes():
             r"n4\.vtk: expected 'wind' with 3 channels, as in most files \(got 6",
         ),
         ({"mesh": infinite}, r"n4\.vtk: 12 values of 'wind' are NaN or infinite"),
-        ({"mesh": turned}, r"n4\.vtk: 1 of 1 cells of 'hexahedron' .* inverted"),
+        ({"mesh": inverted}, r"n4\.vtk: 1 of 1 cells of 'hexahedron' .* inverted"),
     ]
 
 

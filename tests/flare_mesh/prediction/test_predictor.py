@@ -1,11 +1,9 @@
 import warnings
-from dataclasses import replace
 
 import meshio
 import numpy as np
 import pytest
 import torch
-import trimesh
 
 from flare_mesh import FLAREOperator, MeshData, Surrogate, predict
 from flare_mesh.cases.prediction_files import find_prediction_files
@@ -13,7 +11,6 @@ from flare_mesh.io import read_mesh
 from flare_mesh.prediction import OutsideTrainingRangeWarning, Predictor
 from flare_mesh.testing import random_graph
 from flare_mesh.training import FieldDataModule, build_module
-from lpbf import Process, simulate, voxelize
 
 TINY = {"hidden_channels": 8, "num_layers": 1, "heads": 2, "num_latents": 3}
 ignore_range = pytest.mark.filterwarnings(
@@ -337,119 +334,6 @@ def test_more_steps_than_in_training(series, tmp_path):
         ValueError, match="the mesh changes within the series, from 16 to 20 points"
     ):
         predict(surrogate, series / "train/s0")
-
-
-@pytest.fixture
-def lpbf_surrogate(trained):
-    return Surrogate.load(trained[0])
-
-
-@pytest.fixture
-def part(tmp_path):
-    path = tmp_path / "part.stl"
-    trimesh.creation.box((20.0, 12.0, 16.0)).apply_translation((50.0, 9.0, 1.0)).export(path)
-    return path
-
-
-@ignore_range
-def test_part_with_its_simulation(lpbf_surrogate, part, tmp_path):
-    prediction = predict(lpbf_surrogate, part, simulate=True)
-    truth = simulate(voxelize(part, 4.0), Process.from_dict(lpbf_surrogate.info["process"]))
-    np.testing.assert_allclose(
-        prediction.truth["displacement"], truth.displacement, rtol=1e-5, atol=1e-9
-    )
-    difference = prediction.predicted["displacement"].numpy() - truth.displacement
-    expected = np.linalg.norm(difference) / np.linalg.norm(truth.displacement)
-    assert prediction.relative_l2["displacement"] == pytest.approx(expected, rel=1e-4)
-
-    prediction.save(tmp_path / "part.vtu")
-    mesh = meshio.read(tmp_path / "part.vtu")
-    assert set(mesh.point_data) == {
-        f"{kind}{name}"
-        for kind in ("predicted_", "", "error_")
-        for name in ("displacement", "von_mises")
-    }
-    np.testing.assert_allclose(mesh.point_data["error_displacement"], difference, atol=1e-7)
-    np.testing.assert_allclose(mesh.point_data["von_mises"], truth.von_mises, rtol=1e-6)
-    assert mesh.cells_dict["hexahedron"].shape == (5 * 3 * 4, 8)
-
-
-@ignore_range
-def test_without_simulation(lpbf_surrogate, part, tmp_path):
-    prediction = predict(lpbf_surrogate, part, pitch=2.0)
-    assert prediction.num_points == 11 * 7 * 9
-    assert prediction.simulate_seconds is None
-    assert prediction.relative_l2 == {}
-    prediction.save(tmp_path / "p.vtu")
-    fields = meshio.read(tmp_path / "p.vtu").point_data
-    assert set(fields) == {"predicted_displacement", "predicted_von_mises"}
-
-
-@ignore_range
-@pytest.mark.filterwarnings("ignore::lpbf.PartWarning")
-def test_islands_in_powder_on_request_or_as_in_training(lpbf_surrogate, tmp_path):
-    foot = trimesh.creation.box((20.0, 12.0, 16.0))
-    bar = trimesh.creation.box((12.0, 12.0, 8.0)).apply_translation((16.0, 0.0, 4.0))
-    hook = trimesh.creation.box((4.0, 12.0, 4.0)).apply_translation((20.0, 0.0, -2.0))
-    trimesh.boolean.union([foot, bar, hook]).export(tmp_path / "hook.stl")
-    part = tmp_path / "hook.stl"
-    dropped = predict(lpbf_surrogate, part)
-    held = predict(lpbf_surrogate, part, islands="powder", simulate=True)
-    assert held.num_points > dropped.num_points
-    truth = simulate(
-        voxelize(part, 4.0, islands="powder"),
-        replace(Process.from_dict(lpbf_surrogate.info["process"]), islands="powder"),
-    )
-    np.testing.assert_allclose(held.truth["displacement"], truth.displacement, rtol=1e-5, atol=1e-8)
-    process = {**lpbf_surrogate.info["process"], "islands": "powder"}
-    lpbf_surrogate.info = {**lpbf_surrogate.info, "process": process}
-    assert predict(lpbf_surrogate, part).num_points == held.num_points
-
-
-@ignore_range
-def test_a_mesh_file_at_any_place_gives_the_prediction_of_its_part(lpbf_surrogate, part, tmp_path):
-    result = simulate(voxelize(part, 4.0), Process.from_dict(lpbf_surrogate.info["process"]))
-    result.save(tmp_path / "mesh.vtu")
-    mesh = meshio.read(tmp_path / "mesh.vtu")
-    mesh.points += [10.0, 20.0, 30.0]
-    mesh.write(tmp_path / "moved.vtu")
-    from_part = predict(lpbf_surrogate, part, simulate=True)
-    from_mesh = predict(lpbf_surrogate, tmp_path / "moved.vtu")
-    for name, field in from_part.predicted.items():
-        torch.testing.assert_close(from_mesh.predicted[name], field, rtol=1e-4, atol=1e-5)
-    assert from_mesh.relative_l2 == pytest.approx(from_part.relative_l2, rel=1e-3)
-    assert float(from_mesh.mesh.pos[:, 2].min()) == 30.0
-
-
-@ignore_range
-def test_bad_parts(lpbf_surrogate, part, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"none.stl: no such file"):
-        predict(lpbf_surrogate, tmp_path / "none.stl")
-    meshio.Mesh(np.eye(3), [("triangle", [[0, 1, 2]])]).write(tmp_path / "flat.vtu")
-    with pytest.raises(ValueError, match=r"flat.vtu: expected a mesh of hexahedra \(got \['tri"):
-        predict(lpbf_surrogate, tmp_path / "flat.vtu")
-    with pytest.raises(ValueError, match="pitch and simulate apply only to a part"):
-        predict(lpbf_surrogate, tmp_path / "flat.vtu", simulate=True)
-    with pytest.raises(ValueError, match="apply only to a part"):
-        predict(lpbf_surrogate, tmp_path / "flat.vtu", pitch=1.0)
-
-    result = simulate(voxelize(part, 4.0), Process.from_dict(lpbf_surrogate.info["process"]))
-    cells = [("hexahedron", result.cells)]
-    stray = meshio.Mesh(np.vstack([result.points, [[500.0] * 3]]), cells)
-    stray.write(tmp_path / "stray.vtu")
-    with pytest.raises(ValueError, match=r"stray.vtu: 1 points belong to no cell"):
-        predict(lpbf_surrogate, tmp_path / "stray.vtu")
-    flat = {"displacement": result.displacement[:, :2]}
-    meshio.Mesh(result.points, cells, point_data=flat).write(tmp_path / "two.vtu")
-    with pytest.raises(ValueError, match=r"'displacement' of shape \[120, 3\] \(got \[120, 2\]"):
-        predict(lpbf_surrogate, tmp_path / "two.vtu")
-    broken = np.where(np.arange(len(result.points))[:, None] == 5, np.nan, result.points)
-    meshio.Mesh(broken, cells).write(tmp_path / "nan.vtu")
-    with pytest.raises(ValueError, match=r"nan.vtu: 1 points have NaN"):
-        predict(lpbf_surrogate, tmp_path / "nan.vtu")
-    del lpbf_surrogate.info["pitch"]
-    with pytest.raises(ValueError, match="give a pitch"):
-        predict(lpbf_surrogate, part)
 
 
 def test_predictions_do_not_depend_on_chunks_and_batches(monkeypatch):
