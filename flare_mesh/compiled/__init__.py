@@ -1,1 +1,1 @@
-"""Loops compiled for the CPU, and the threads that run them."""
+"""Compilation of loops for the CPU, and the threads that run them."""

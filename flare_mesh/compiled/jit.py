@@ -1,21 +1,21 @@
-"""How our loops are compiled for the CPU."""
+"""Compilation of loops for the CPU by Numba."""
 
 from numba import njit
 
-# NaN must pass through to the result. Only sums over latents need to be reassociated, and only
-# maxima, which decide on nothing but references, may take NaN as they like.
+# NaN must reach the results. Sums that are vectorised need "reassoc"; only the maxima that are
+# subtracted in a softmax may ignore NaN and infinity.
 FAST = {"nsz", "arcp", "contract"}
 FAST_SUM = FAST | {"reassoc"}
 FAST_MAX = FAST | {"nnan", "ninf"}
 
 
 def jit(function=None, *, fastmath=FAST):
-    """njit without the interpreter lock, kept on disk where the place allows it."""
+    """njit without the interpreter lock, cached on disk if the folder is writable."""
     if function is None:
         return lambda f: jit(f, fastmath=fastmath)
-    # NumPy's divisions: a check for zero would keep a loop out of vector registers.
+    # Division as in NumPy: a check for zero would prevent vectorisation.
     options = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
     try:
         return njit(cache=True, **options)(function)
-    except RuntimeError:  # no writable folder for the cache
+    except RuntimeError:  # Numba found no writable folder
         return njit(**options)(function)

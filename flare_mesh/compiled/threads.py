@@ -1,9 +1,8 @@
 """Threads for compiled loops that run without the interpreter lock.
 
-Where torch computes on GNU OpenMP, its own team runs the loops: its threads spin for milliseconds
-after each of torch's operations, and others beside them would share their cores. Elsewhere Python
-threads do. Numba's threads are not used: they are such a second team, and their default kind must
-not be entered by two callers at once.
+If torch uses GNU OpenMP, its threads run the loops: they spin for milliseconds after each torch
+operation, and other threads would compete with them for the cores. Otherwise Python threads do.
+Numba's own threads would compete too, and their default kind allows one caller at a time.
 """
 
 import ctypes
@@ -18,8 +17,8 @@ import torch
 _CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
-def _torchs_openmp() -> Any:
-    """The GNU OpenMP library that torch has loaded, or None."""
+def _load_openmp() -> Any:
+    """The GNU OpenMP library of torch, or None."""
     if not hasattr(os, "RTLD_NOLOAD") or "OpenMP" not in torch.__config__.parallel_info():
         return None
     try:
@@ -33,37 +32,37 @@ def _torchs_openmp() -> Any:
     return library
 
 
-_openmp = _torchs_openmp()
+_openmp = _load_openmp()
 _pool: ThreadPoolExecutor | None = None
 _pool_size = 0
 
 
-def _forget_threads() -> None:
+def _reset() -> None:
     global _openmp, _pool, _pool_size
     _openmp, _pool, _pool_size = None, None, 0
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_threads)  # threads do not survive a fork
+    os.register_at_fork(after_in_child=_reset)  # a child process has no threads
 
 
-def run(pieces: Sequence[int], kernel: Callable[[int, int], object]) -> None:
-    """Calls kernel(pieces[i], pieces[i + 1]) for every i, on as many threads as torch uses.
+def run(bounds: Sequence[int], kernel: Callable[[int, int], object]) -> None:
+    """Call kernel(bounds[i], bounds[i + 1]) for every i, on as many threads as torch uses.
 
     Raises:
-        BaseException: The first one that a call raised.
+        BaseException: The first exception of a call.
     """
-    turns = count()
+    numbers = count()
     failures: list[BaseException] = []
 
     def work(_: Any = None) -> None:
         try:
-            while (turn := next(turns)) < len(pieces) - 1:
-                kernel(pieces[turn], pieces[turn + 1])
-        except BaseException as failure:  # nothing may pass through the threads' C code
+            while (i := next(numbers)) < len(bounds) - 1:
+                kernel(bounds[i], bounds[i + 1])
+        except BaseException as failure:  # an exception must not reach the C code of OpenMP
             failures.append(failure)
 
-    threads = min(torch.get_num_threads(), len(pieces) - 1)
+    threads = min(torch.get_num_threads(), len(bounds) - 1)
     if threads <= 1:
         work()
     elif _openmp is not None:

@@ -1,4 +1,4 @@
-"""Pure functions on tensors: the FLARE mixer, its halves, and their backends."""
+"""Pure functions on tensors: the FLARE mixer, its two halves, and their backends."""
 
 from flare_mesh.ops.attention import flare_attention, flare_decode, flare_encode, flare_merge
 

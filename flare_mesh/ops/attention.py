@@ -1,4 +1,4 @@
-"""The FLARE mixer and its two halves: public functions in front of every backend."""
+"""The FLARE mixer and its two halves, encode and decode, with any backend."""
 
 import torch
 from torch import Tensor
@@ -19,33 +19,33 @@ def flare_attention(
     backend: str = "auto",
     check_finite: bool = False,
 ) -> Tensor:
-    r"""Mixes N nodes through M latents in O(N M) (FLARE, arXiv 2508.12594).
+    r"""Mix N nodes through M latents in O(N M) (FLARE, arXiv 2508.12594).
 
     .. math::
         Z = \mathrm{softmax}_N(s\, Q K^T + \log w)\, V, \qquad
         Y = \mathrm{softmax}_M(s\, K Q^T)\, Z
 
-    Two layouts: dense tensors with a batch dimension (and a mask where graphs are padded), or
-    flat PyG batches of graphs of unequal size with their offsets ``ptr``. A graph's result does
-    not depend on the other graphs nor on padding.
+    Two layouts: dense tensors with a batch dimension (and a mask if graphs are padded), or flat
+    PyG batches of graphs of any size with their offsets ``ptr``. A graph's result depends neither
+    on the other graphs nor on padding.
 
     Args:
         query: Latent queries, [H, M, D] shared by the graphs, or [B, H, M, D].
         key: [B, H, N, D], or [N, H, D] with ``ptr``.
-        value: Shape of ``key``.
+        value: Same shape as ``key``.
         ptr: Offsets of the graphs in a flat batch, int64 [B + 1], from 0 to N; graphs may be
             empty.
         mask: Valid nodes of dense input, [B, N], True = valid. Masked rows of the output are 0.
-        weight: Positive share of each node in the encode sum (its area or volume), [B, N] or
-            [N]: makes the sum a quadrature. None weighs all nodes alike.
-        scale: Factor s on the scores of both passes.
+        weight: Positive quadrature weight w of each node (its area or volume), [B, N] or [N]; None
+            for equal weights.
+        scale: Factor s on the scores of both halves.
         backend: ``"reference"``, ``"sdpa"``, ``"numba"`` (CPU), ``"triton"`` (GPU), or
             ``"auto"``: ``"numba"`` on the CPU, ``"sdpa"`` elsewhere.
-        check_finite: Also refuses NaN and infinite values, where no mask hides them.
+        check_finite: Whether to refuse NaN and infinite values at valid nodes too.
 
     Returns:
-        Mixed values, shape and dtype of ``value``. Softmax and sums are computed in float32 for
-        float16 and bfloat16.
+        Mixed values, with the shape and dtype of ``value``. Softmax and sums of float16 and
+        bfloat16 are in float32.
 
     Raises:
         ValueError: If shapes, dtypes, devices, ``ptr``, ``mask`` or ``weight`` do not fit, or the
@@ -68,29 +68,19 @@ def flare_encode(
     backend: str = "auto",
     check_finite: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    r"""First half of :func:`flare_attention`: latents gather from the nodes.
+    r"""First half of :func:`flare_attention`: from the nodes to the latents.
 
     .. math::
         S = s\, Q K^T + \log w, \qquad Z = \mathrm{softmax}_N(S)\, V, \qquad
         L = \mathrm{logsumexp}_N(S)
 
-    Parts of a graph that were encoded apart, chunks or shards, are merged exactly by
-    :func:`flare_merge`.
-
-    Args:
-        query: As in :func:`flare_attention`, and so are the other arguments.
-        key: See there.
-        value: See there.
-        ptr: See there.
-        mask: See there.
-        weight: See there.
-        scale: See there.
-        backend: See there. ``"sdpa"`` needs another pass over the keys for L.
-        check_finite: See there.
+    :func:`flare_merge` merges encodings of parts of a graph, chunks or shards, exactly. The
+    arguments are those of :func:`flare_attention`; the backend ``"sdpa"`` needs another pass over
+    the keys for L.
 
     Returns:
-        Z [B, H, M, D] and L [B, H, M], in float32 (float64 for float64 input), differentiable
-        both. A graph without nodes has Z = 0 and L = -inf.
+        Z [B, H, M, D] and L [B, H, M], in float32 (float64 for float64 input), both
+        differentiable. A graph without nodes has Z = 0 and L = -inf.
 
     Raises:
         ValueError: As :func:`flare_attention`.
@@ -110,13 +100,13 @@ def flare_decode(
     backend: str = "auto",
     check_finite: bool = False,
 ) -> Tensor:
-    r"""Second half of :func:`flare_attention`: nodes read from the latents.
+    r"""Second half of :func:`flare_attention`: from the latents to the nodes.
 
     .. math::
         Y = \mathrm{softmax}_M(s\, K Q^T)\, Z
 
-    The nodes need not be those that were encoded: keys of any other points of the same graphs
-    evaluate the field there.
+    The nodes need not be the encoded ones: keys of other points of the same graphs evaluate the
+    field at these points.
 
     Args:
         query: Latent queries, [H, M, D] or [B, H, M, D].
@@ -126,10 +116,10 @@ def flare_decode(
         mask: Valid nodes of dense input, [B, N]; other rows of the output are 0.
         scale: Factor s on the scores.
         backend: As in :func:`flare_attention`.
-        check_finite: Also refuses NaN and infinite values.
+        check_finite: As in :func:`flare_attention`.
 
     Returns:
-        Values at the nodes, shape and dtype of ``key``.
+        Values at the nodes, with the shape and dtype of ``key``.
 
     Raises:
         ValueError: As :func:`flare_attention`.
@@ -153,23 +143,23 @@ def flare_decode(
 
 
 def flare_merge(latents: Tensor, logsumexps: Tensor, dim: int = 0) -> tuple[Tensor, Tensor]:
-    r"""Merges encodings of parts of the same graphs, exactly.
+    r"""Merge encodings of parts of the same graphs, exactly.
 
     .. math::
         L = \mathrm{logsumexp}_r L_r, \qquad Z = \sum_r e^{L_r - L} Z_r
 
     Args:
-        latents: [R, B, H, M, D]: parts r along ``dim``, each from :func:`flare_encode`.
-        logsumexps: [R, B, H, M].
+        latents: Z_r of the R parts, [R, B, H, M, D], from :func:`flare_encode`.
+        logsumexps: L_r, [R, B, H, M].
         dim: Dimension of the parts.
 
     Returns:
-        Z [B, H, M, D] and L [B, H, M]. Parts without nodes (L = -inf) add nothing.
+        Z [B, H, M, D] and L [B, H, M]. Parts without nodes (L = -inf) do not contribute.
     """
     if latents.shape[:-1] != logsumexps.shape:
         checks.fail("'logsumexps'", f"of shape {list(latents.shape[:-1])}", list(logsumexps.shape))
     total = torch.logsumexp(logsumexps, dim=dim)
-    # Where all parts are empty, -inf - (-inf) must give the share 0 and not NaN.
+    # Where all parts are empty, -inf - (-inf) must give a share of 0 and not NaN.
     finite = total.masked_fill(total == -torch.inf, 0.0)
     share = (logsumexps - finite.unsqueeze(dim)).exp()
     return (share.unsqueeze(-1) * latents).sum(dim), total

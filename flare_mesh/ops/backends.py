@@ -1,4 +1,4 @@
-"""Which code computes the mixer: the backends by name, and the choice of ``"auto"``."""
+"""The backends of the mixer by name, and the choice of ``"auto"``."""
 
 import os
 from functools import partial
@@ -13,39 +13,36 @@ from flare_mesh.ops.layout import Layout
 
 NAMES = ("reference", "sdpa", "numba", "triton")
 _TRITON_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
-has_numba = find_spec("numba") is not None
 _HAS_TRITON = find_spec("triton") is not None
 
 
-def _numba_runs(key: Tensor) -> bool:
-    return key.device.type == "cpu" and has_numba
-
-
 def choose(backend: str, key: Tensor) -> str:
-    """Name of the backend for ``key``; resolves ``"auto"``.
+    """Name of the backend for ``key``, with ``"auto"`` resolved.
 
     Raises:
-        ValueError: If the backend is unknown or cannot compute on these tensors.
+        ValueError: If the backend is unknown or does not support these tensors.
     """
     if backend == "auto":
-        return "numba" if _numba_runs(key) else "sdpa"
+        return "numba" if key.device.type == "cpu" else "sdpa"
     if backend not in NAMES:
         raise ValueError(f"unknown backend '{backend}'; choose from {['auto', *NAMES]}")
-    if backend == "numba" and not _numba_runs(key):
+    if backend == "numba" and key.device.type != "cpu":
         raise ValueError(
-            f"backend 'numba' computes on the CPU and needs numba (got tensors on {key.device}); "
-            "choose 'auto'"
+            f"backend 'numba' needs tensors on the CPU (got tensors on {key.device}); choose 'auto'"
         )
     if backend == "triton":
         if not _HAS_TRITON:
-            raise ValueError("backend 'triton' needs triton, which is not installed")
+            raise ValueError(
+                "backend 'triton' needs the package triton; install it or choose 'auto'"
+            )
         if key.device.type == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
             raise ValueError(
-                "backend 'triton' computes on a GPU (got tensors on the CPU); choose 'auto'"
+                "backend 'triton' needs tensors on a GPU (got tensors on the CPU); choose 'auto'"
             )
         if key.dtype not in _TRITON_DTYPES:
             raise ValueError(
-                f"backend 'triton' computes in float16, bfloat16 and float32 (got {key.dtype})"
+                f"backend 'triton' supports float16, bfloat16 and float32 (got {key.dtype}); "
+                "choose 'auto'"
             )
     return backend
 

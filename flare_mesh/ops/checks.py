@@ -1,4 +1,4 @@
-"""Checks of the mixer's input, at the public functions and modules."""
+"""Checks of the input of the mixer's public functions and modules."""
 
 from typing import NoReturn
 
@@ -76,7 +76,7 @@ def check_offsets(offsets: list[int], nodes: int) -> None:
 def check_mask_and_weight(
     mask: Tensor | None, weight: Tensor | None, shape: tuple[int, ...], device: torch.device
 ) -> None:
-    """Checks [B, N] (or [N]) tensors of the nodes."""
+    """Check tensors on the nodes, [B, N] or [N]."""
     for name, tensor in (("mask", mask), ("weight", weight)):
         if tensor is not None and tuple(tensor.shape) != shape:
             fail(f"'{name}'", f"of shape {list(shape)}", list(tensor.shape))
@@ -87,7 +87,7 @@ def check_mask_and_weight(
             fail("'mask'", "of dtype torch.bool, True = valid", mask.dtype)
         if not bool(mask.any(dim=-1).all()):
             empty = (~mask.any(dim=-1)).nonzero().flatten().tolist()
-            fail("'mask'", "to keep at least one node of each graph", f"none in {empty[:8]}")
+            fail("'mask'", "with at least one valid node in each graph", f"none in {empty[:8]}")
     if weight is not None:
         if not weight.is_floating_point():
             fail("'weight'", "of a floating-point dtype", weight.dtype)
@@ -96,7 +96,8 @@ def check_mask_and_weight(
             bad &= mask
         if bool(bad.any()):
             found = weight[bad]
-            fail("'weight'", "to be positive and finite", f"{len(found)} others, {float(found[0])}")
+            got = f"{len(found)} other values, the first {float(found[0])}"
+            fail("'weight'", "to be positive and finite", got)
 
 
 def check_latents(
@@ -115,7 +116,7 @@ def check_latents(
 
 
 def check_same(name: str, tensor: Tensor, key: Tensor) -> None:
-    """Checks that a tensor has the dtype and device of ``key``."""
+    """Check that a tensor has the dtype and device of ``key``."""
     if tensor.dtype != key.dtype or tensor.device != key.device:
         fail(
             f"'{name}'",
@@ -125,14 +126,14 @@ def check_same(name: str, tensor: Tensor, key: Tensor) -> None:
 
 
 def check_scale(scale: float) -> None:
-    """Checks that a scale is a number: as a tensor it would get no gradient."""
+    """Check that a scale is a number, as a tensor would get no gradient."""
     if not isinstance(scale, (int, float)):
         fail("'scale'", "to be a number; multiply 'query' by a learned one", type(scale).__name__)
 
 
 def check_finite(**tensors: Tensor | None) -> None:
-    """Raises a ValueError that names the first tensor with NaN or infinite values."""
+    """Raise a ValueError that names the first tensor with NaN or infinite values."""
     for name, tensor in tensors.items():
         if tensor is not None and not bool(tensor.isfinite().all()):
             bad = int((~tensor.isfinite()).sum())
-            fail(f"'{name}'", "to be finite", f"{bad} NaN or infinite of {tensor.numel()} values")
+            fail(f"'{name}'", "to be finite", f"{bad} of {tensor.numel()} values NaN or infinite")

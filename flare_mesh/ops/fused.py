@@ -1,8 +1,8 @@
-"""Differentiable halves of the mixer around backends that compute their own gradients.
+"""Differentiable halves of the mixer around backends with hand-written gradients.
 
 A backend is a module with ``encode``, ``encode_backward``, ``decode`` and ``decode_backward`` on
-flat tensors. Compiled and exported code sees each as one operator; eager code calls the kernels
-from autograd functions that share these operators' gradients.
+flat tensors. In compiled and exported code each is one operator; eager code calls the kernels
+from autograd functions, whose gradients are the same operators.
 """
 
 from functools import cache, partial
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from flare_mesh.ops.layout import Layout
 from flare_mesh.ops.precision import sum_dtype
+from flare_mesh.ops.vmap import one_by_one
 
 _MODULES = {"numba": "flare_mesh.ops.numba_kernels", "triton": "flare_mesh.ops.triton_kernels"}
 
@@ -24,7 +25,7 @@ def _kernels(backend: str) -> Any:
 
 
 def _operator(schema: str):
-    """Registers a function as torch.ops.flare_mesh.<its name> for tensors on any device."""
+    """Register a function as torch.ops.flare_mesh.<its name> on the CPU and on CUDA."""
 
     def register(function):
         name = f"flare_mesh::{function.__name__.removeprefix('_')}"
@@ -103,30 +104,14 @@ def _(grad_out, query, key, latent, ptr, out, lse, scale, backend):
     return tuple(t.new_empty(t.shape) for t in (query, key, latent))
 
 
-def _one_by_one(function):
-    """A vmap rule that calls the function for each element of the mapped dimension."""
-
-    def rule(info, in_dims, *args):
-        results = [
-            function(
-                *(a if d is None else a.select(d, i) for a, d in zip(args, in_dims, strict=True))
-            )
-            for i in range(info.batch_size)
-        ]
-        outputs = tuple(torch.stack(parts) for parts in zip(*results, strict=True))
-        return outputs, (0,) * len(outputs)
-
-    return rule
-
-
 for _name in ("encode_backward", "decode_backward"):
     torch.library.register_vmap(
-        f"flare_mesh::{_name}", _one_by_one(getattr(torch.ops.flare_mesh, _name))
+        f"flare_mesh::{_name}", one_by_one(getattr(torch.ops.flare_mesh, _name))
     )
 
 
 class _Gradients(torch.autograd.Function):
-    """An operator of gradients, which are not differentiable themselves."""
+    """An operator that computes gradients, without second derivatives."""
 
     @staticmethod
     def forward(operator, *args):
@@ -139,18 +124,18 @@ class _Gradients(torch.autograd.Function):
     @staticmethod
     def backward(ctx, *grads):
         raise NotImplementedError(
-            "flare_mesh: the compiled backends have first derivatives only; for second ones take "
-            "backend='reference'"
+            "flare_mesh: the backends 'numba' and 'triton' have no second derivatives; "
+            "take backend='reference'"
         )
 
     @staticmethod
     def vmap(info, in_dims, *args):
         operator, *tensors = args
-        return _one_by_one(partial(_Gradients.apply, operator))(info, in_dims[1:], *tensors)
+        return one_by_one(partial(_Gradients.apply, operator))(info, in_dims[1:], *tensors)
 
 
 class _Encode(torch.autograd.Function):
-    """Eager twin of torch.ops.flare_mesh.encode: quicker to call, and open to torch.func."""
+    """Eager form of torch.ops.flare_mesh.encode: faster to call, and supports torch.func."""
 
     @staticmethod
     def forward(*inputs):
@@ -171,11 +156,11 @@ class _Encode(torch.autograd.Function):
 
     @staticmethod
     def vmap(info, in_dims, *args):
-        return _one_by_one(_Encode.apply)(info, in_dims, *args)
+        return one_by_one(_Encode.apply)(info, in_dims, *args)
 
 
 class _Decode(torch.autograd.Function):
-    """Eager twin of torch.ops.flare_mesh.decode."""
+    """Eager form of torch.ops.flare_mesh.decode."""
 
     @staticmethod
     def forward(*inputs):
@@ -188,19 +173,19 @@ class _Decode(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, *grads):
-        grad_out, _ = grads  # the log-sum-exps are nobody's input
+        grad_out, _ = grads  # the log-sum-exps have no user
         operator = torch.ops.flare_mesh.decode_backward
         results = _Gradients.apply(operator, grad_out, *ctx.saved_tensors, ctx.scale, ctx.backend)
         return *results, None, None, None
 
     @staticmethod
     def vmap(info, in_dims, *args):
-        return _one_by_one(_Decode.apply)(info, in_dims, *args)
+        return one_by_one(_Decode.apply)(info, in_dims, *args)
 
 
-for _name, _twin in (("encode", _Encode), ("decode", _Decode)):
+for _name, _eager in (("encode", _Encode), ("decode", _Decode)):
     torch.library.register_autograd(
-        f"flare_mesh::{_name}", _twin.backward, setup_context=_twin.setup_context
+        f"flare_mesh::{_name}", _eager.backward, setup_context=_eager.setup_context
     )
 
 
@@ -214,7 +199,7 @@ def encode(
     *,
     backend: str,
 ) -> tuple[Tensor, Tensor]:
-    """As the reference, by the kernels of ``backend``."""
+    """As the reference, with the kernels of ``backend``."""
     half = torch.ops.flare_mesh.encode if torch.compiler.is_compiling() else _Encode.apply
     latent, lse = half(query, key, value, layout.ptr, log_weight, scale, backend)
     return latent, lse
@@ -223,6 +208,6 @@ def encode(
 def decode(
     query: Tensor, key: Tensor, latent: Tensor, layout: Layout, scale: float, *, backend: str
 ) -> Tensor:
-    """As the reference, by the kernels of ``backend``."""
+    """As the reference, with the kernels of ``backend``."""
     half = torch.ops.flare_mesh.decode if torch.compiler.is_compiling() else _Decode.apply
     return half(query, key, latent, layout.ptr, scale, backend)[0]

@@ -1,4 +1,4 @@
-"""x + GELU(x W + b), the step between two layers of the residual MLPs."""
+"""x + GELU(x W + b), a hidden layer of the residual MLPs."""
 
 import math
 
@@ -6,30 +6,21 @@ import torch
 from torch import Tensor
 from torch.nn.functional import gelu, linear
 
-from flare_mesh.ops.backends import has_numba
+from flare_mesh.ops.vmap import one_by_one
 
 _C, _A = math.sqrt(2 / math.pi), 0.044715
-_MIN_SIZE = 2**14  # numbers; torch is as quick on fewer
+_MIN_SIZE = 2**14  # numbers; for fewer, torch is as fast
 
 
-def _all_at_once(function, shared: tuple[bool, ...]):
-    """The vmap rule of a function of rows: the mapped dimension becomes more rows.
+def _as_rows(function, shared: tuple[bool, ...]):
+    """Rule of vmap for a function of rows: the mapped dimension is one more of the rows.
 
-    ``shared`` marks arguments without rows; where these are mapped, calls go one by one.
+    ``shared`` marks arguments without rows; if these are mapped, the calls are one by one.
     """
 
     def rule(info, in_dims, *args):
         if any(same and d is not None for same, d in zip(shared, in_dims, strict=True)):
-            calls = (
-                function(
-                    *(
-                        a if d is None else a.select(d, i)
-                        for a, d in zip(args, in_dims, strict=True)
-                    )
-                )
-                for i in range(info.batch_size)
-            )
-            return torch.stack(list(calls)), 0
+            return one_by_one(function)(info, in_dims, *args)
         moved = [
             a if same else (a.expand(info.batch_size, *a.shape) if d is None else a.movedim(d, 0))
             for a, d, same in zip(args, in_dims, shared, strict=True)
@@ -54,7 +45,7 @@ class _Gradient(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, *grads: Tensor):
-        # In torch's operations: differentiable any number of times.
+        # In torch operations, which are differentiable any number of times.
         grad, z, bias = ctx.saved_tensors
         v = z + bias
         t = torch.tanh(_C * (v + _A * v**3))
@@ -66,11 +57,11 @@ class _Gradient(torch.autograd.Function):
 
     @staticmethod
     def vmap(info, in_dims, *args):
-        return _all_at_once(_Gradient.apply, (False, False, True))(info, in_dims, *args)
+        return _as_rows(_Gradient.apply, (False, False, True))(info, in_dims, *args)
 
 
 class _Residual(torch.autograd.Function):
-    """x + GELU(z + bias), in the memory of z if that is not kept for a gradient."""
+    """x + GELU(z + bias), in the memory of z unless a gradient needs z."""
 
     @staticmethod
     def forward(z: Tensor, bias: Tensor, x: Tensor, keep: bool) -> Tensor:
@@ -100,14 +91,13 @@ class _Residual(torch.autograd.Function):
 
     @staticmethod
     def vmap(info, in_dims, *args):
-        args = (*args[:3], True)  # z may be the same for all of them
-        return _all_at_once(_Residual.apply, (False, True, False, True))(info, in_dims, *args)
+        args = (*args[:3], True)  # z may be shared by all elements
+        return _as_rows(_Residual.apply, (False, True, False, True))(info, in_dims, *args)
 
 
-def _compiled_suits(x: Tensor, weight: Tensor) -> bool:
+def _has_compiled_pass(x: Tensor, weight: Tensor) -> bool:
     return (
-        not torch.compiler.is_compiling()  # first: compiled code shall not depend on the size
-        and has_numba
+        not torch.compiler.is_compiling()  # first, so that compiled code does not check the size
         and x.device.type == "cpu"
         and x.dtype == weight.dtype == torch.float32
         and not torch.is_autocast_enabled("cpu")
@@ -123,8 +113,9 @@ def linear_gelu_residual(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         \mathrm{GELU}(z) = \frac{z}{2} \left(1 + \tanh\!\left(\sqrt{2 / \pi}\,
         (z + 0.044715\, z^3)\right)\right)
 
-    For large float32 tensors on the CPU, all but the matrix product is one compiled pass over
-    memory, and one in the backward; others, and compiled code, take torch's operations.
+    For large float32 tensors on the CPU, everything after the matrix product is one compiled pass
+    over memory, and one more in the backward; other tensors take torch's operations, and so does
+    code under torch.compile.
 
     Args:
         x: [..., C].
@@ -134,6 +125,6 @@ def linear_gelu_residual(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     Returns:
         [..., C].
     """
-    if _compiled_suits(x, weight):
+    if _has_compiled_pass(x, weight):
         return _Residual.apply(linear(x, weight), bias, x, torch.is_grad_enabled())
     return x + gelu(linear(x, weight, bias), approximate="tanh")

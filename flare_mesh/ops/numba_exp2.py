@@ -1,4 +1,4 @@
-"""A quick power of two in compiled loops."""
+"""A fast power of two for compiled loops."""
 
 import numpy as np
 from numba import types
@@ -8,7 +8,7 @@ _F32, _I32 = np.float32, np.int32
 
 
 def exp2(x):
-    """2^x, to 1e-7 in float32 and rounding in float64; 2^-126 below that in float32."""
+    """2^x, with relative error 1e-7 in float32, where results below 2^-126 become 2^-126."""
     return 2.0**x
 
 
@@ -19,7 +19,7 @@ def _exp2_of(x):
 
     def exp2_float32(x):
         # 2^n 2^f with |f| <= 1/2; the polynomial's relative error is below 1e-7.
-        x = _F32(-126.0) if x < _F32(-126.0) else x  # NaN stays
+        x = _F32(-126.0) if x < _F32(-126.0) else x  # passes NaN
         n = np.rint(x)
         f = x - n
         p = _F32(1.5403530393381610e-4)

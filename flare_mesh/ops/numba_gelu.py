@@ -16,7 +16,7 @@ _A = _F32(-2.0 * np.log2(np.e) * np.sqrt(2.0 / np.pi))
 _B = _F32(_A * 0.044715)
 _LN2 = _F32(np.log(2.0))
 _ONE, _TOP = _F32(1.0), _F32(126.0)
-_LONG = 1024  # numbers of a row that are worth a loop
+_LONG = 1024  # smallest length of a loop that is worth its start
 
 
 @jit
@@ -50,7 +50,7 @@ def _backward_row(bias, grad, z, out):
         out[j] = grad[j] * (share - v * slope * (e * share) * share)
 
 
-# A loop over rows around a loop over one row: written as one, they would not be vectorised as well.
+# Two functions, as LLVM vectorises the inner loop better than in one function with both loops.
 @jit
 def _forward(bias, z, x, out):
     for i in range(len(z)):
@@ -70,10 +70,9 @@ def _backward(bias, grad, z, out):
 
 
 def _over_rows(kernel: Callable[..., None], bias: Tensor, *tensors: Tensor) -> None:
-    """Calls kernel on matrices [rows, C] and the bias, on all threads.
+    """Call the kernel with the bias on matrices [rows, C], on all threads.
 
-    Several rows at a time are one long row, with the bias repeated: loops over a short one would
-    spend their time on starting.
+    Short rows are joined into long ones with the bias repeated, as starting a loop costs time.
     """
     one = bias.detach().contiguous().numpy()
     width = len(one)
@@ -95,7 +94,7 @@ def _over_rows(kernel: Callable[..., None], bias: Tensor, *tensors: Tensor) -> N
 def forward(z: Tensor, bias: Tensor, x: Tensor, keep: bool = True) -> Tensor:
     """x + GELU(z + bias) of float32 tensors, [..., C] and [C].
 
-    Without ``keep`` the result takes the place of a contiguous z: no new memory to fetch.
+    Without ``keep`` the result overwrites a contiguous z, which saves an allocation.
     """
     z = z.contiguous()
     if not keep:

@@ -1,8 +1,8 @@
 """Compiled loops of the mixer's halves; ``numba_kernels`` explains the scheme.
 
-Names: j a node of a tile, m a latent (contiguous, padded), d a channel. ``segments`` first to last
-are those of one piece. Arrays over latents are [.., D, M], so that the compiler puts latents into
-vector registers.
+Names: j is a node of a tile, m a latent (contiguous, padded), d a channel. The segments from
+``first`` to ``last`` are one chunk. Arrays over latents are [.., D, M], so that the compiler
+vectorises over latents.
 """
 
 import numpy as np
@@ -10,9 +10,9 @@ import numpy as np
 from flare_mesh.compiled.jit import FAST_MAX, FAST_SUM, jit
 from flare_mesh.ops.numba_exp2 import exp2
 
-TILE = 8  # nodes; the loops below are written out for it
-BLOCK = 512  # nodes whose rows stay in the second cache while the heads are gone through
-SLACK = 30.0  # scores may exceed the reference by 2^30 before sums are rescaled
+TILE = 8  # nodes; the loops below are unrolled for this number
+BLOCK = 512  # nodes whose rows stay in the second-level cache during the loop over heads
+SLACK = 30.0  # sums are rescaled if a score exceeds the reference by more than 30, in base 2
 
 
 @jit
@@ -50,7 +50,7 @@ def _exponentials(tile):
 
 @jit
 def _shares(tile):
-    """2^tile, at most 1: huge scores minus their log-sum-exp are rounded above 0 at times."""
+    """2^tile, at most 1, as rounding may lift a score above its log-sum-exp."""
     zero = tile.dtype.type(0)
     for j in range(TILE):
         for m in range(tile.shape[1]):
@@ -109,7 +109,7 @@ def _subtract_row_maxima(tile, top):
 
 @jit(fastmath=FAST_SUM)
 def _longest(rows):
-    """Largest Euclidean norm of a tile's rows."""
+    """Largest Euclidean norm among a tile's rows."""
     most = zero = rows.dtype.type(0)
     for j in range(TILE):
         square = zero
@@ -133,7 +133,7 @@ def _multiply(tile, factor, total):
 
 @jit
 def _load(source, n, end, head, rows):
-    """Rows of a tile's nodes; zeros beyond the end, which then add nothing to any sum."""
+    """Rows of a tile's nodes; zeros beyond the end, which do not contribute to sums."""
     present = min(TILE, end - n)
     for j in range(present):
         for d in range(source.shape[2]):
@@ -151,7 +151,7 @@ def _load_bias(source, n, end, rows):
 
 @jit
 def _raise_reference(tile, sums, shift, fresh):
-    """Takes the largest scores of a tile, given without a shift, as references; the lowest."""
+    """Set the references to the largest scores of an unshifted tile; return the lowest one."""
     lowest = np.inf
     for m in range(shift.shape[0]):
         top = tile[0, m]
@@ -171,7 +171,7 @@ def _raise_reference(tile, sums, shift, fresh):
 
 @jit
 def encode(query, longest, key, value, bias, graph, start, end, first, last, sums, shift):
-    """sums[s] [H, D + 1, M]: of values and of ones, weighted by 2^(score - shift[s])."""
+    """sums[s] [H, D + 1, M] of values and ones, with the weights 2^(score - shift[s])."""
     heads, channels, m_count = query.shape[1:]
     dtype, width = key.dtype, key.shape[2]
     tile, k = np.empty((TILE, m_count), dtype), np.zeros((TILE, channels), dtype)
@@ -192,17 +192,17 @@ def encode(query, longest, key, value, bias, graph, start, end, first, last, sum
                     if len(bias):
                         _load_bias(bias, n, stop, node_bias)
                     _scores(k, q, node_bias, shift_h, tile)
-                    if n + TILE > stop:  # the reference must come from nodes that exist
+                    if n + TILE > stop:  # only nodes may set the reference
                         tile[stop - n :] = tile[0]
                     if n == start[s]:
                         lowest[h] = _raise_reference(tile, sum_h, shift_h, True)
                     else:
-                        # |score| <= |q| |k|: most tiles need no look at their scores.
+                        # As |score| <= |q| |k|, most tiles need no search for the largest score.
                         bound = longest[row, h] * _longest(k) - lowest[h]
                         if len(bias):
                             bound += node_bias.max()
                         if bound > SLACK and _largest(tile) > SLACK:
-                            # Anew: beside a far lower reference scores have lost their digits.
+                            # Minus a far lower reference, scores have lost digits: compute again.
                             _scores(k, q, node_bias, zero, tile)
                             if n + TILE > stop:
                                 tile[stop - n :] = tile[0]
@@ -256,7 +256,7 @@ def encode_backward(
 
 @jit
 def decode(query, longest, key, latent, shift, graph, start, end, first, last, out, lse):
-    """R = 2^(score - lse) over the latents of each node: out = R Z; latent has a row of ones."""
+    """R = 2^(score - lse) over the latents of each node, out = R Z; latent has a row of ones."""
     heads, channels, m_count = query.shape[1:]
     dtype, width = key.dtype, key.shape[2]
     tile, k = np.empty((TILE, m_count), dtype), np.zeros((TILE, channels), dtype)
@@ -337,7 +337,7 @@ def add_segments(partial, graph, total):
 
 @jit
 def merge_segments(sums, shift, graph, latent, lse):
-    """Log-sum-exp merge of the segments of each graph; segments are in the graphs' order."""
+    """Log-sum-exp merge of the segments of each graph; the segments are sorted by graph."""
     count = len(graph)
     heads, m_count, channels = latent.shape[1:]
     ln2 = shift.dtype.type(np.log(2.0))

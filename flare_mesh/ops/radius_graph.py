@@ -15,19 +15,19 @@ def radius_graph(
 ) -> Tensor:
     """Edges from each point's neighbours within ``radius`` to the point, without self-loops.
 
-    Of more than ``max_neighbors`` the nearest are kept (PyG's ``radius_graph`` keeps any).
-    Among neighbours at the very same distance, as on a regular grid, coordinates decide and not
-    the order of the nodes. Choose a radius between two such distances: at one of them rounding
-    decides who is inside.
+    A point with more than ``max_neighbors`` gets the nearest ones (with PyG's ``radius_graph``,
+    any of them). Neighbours at equal distance, as on a regular grid, are ranked by coordinates and
+    not by the order of the nodes. Choose a radius between two such distances: at one of them,
+    rounding decides which points are within.
 
-    On the CPU a SciPy tree searches, O(N log N). On a GPU PyG's ``knn_graph`` does, which needs
-    an extension, compares distances in the precision of ``pos``, and decides by itself among
-    equal ones at the cut.
+    On the CPU the search is by SciPy's KDTree, O(N log N). On a GPU it is by PyG's ``knn_graph``,
+    which needs an extension, compares distances in the precision of ``pos``, and ranks equal
+    distances in its own way.
 
     Args:
         pos: Coordinates [N, pos_dim].
         radius: Largest distance of a neighbour, in units of ``pos``; may be infinite.
-        ptr: Offsets of the graphs [B + 1], or None for one graph; no edge joins two graphs.
+        ptr: Offsets of the graphs [B + 1], or None for one graph. Edges are within a graph.
         max_neighbors: Largest number of edges into a point.
 
     Returns:
@@ -55,7 +55,7 @@ def radius_graph(
     if pos.device.type != "cpu":
         return _search_by_extension(pos.detach(), radius, ptr, max_neighbors)
     points = pos.detach().double().numpy()
-    search = torch.compiler.disable(_search_by_tree)  # it would trace NumPy as torch
+    search = torch.compiler.disable(_search_by_tree)  # torch.compile traces NumPy as torch
     parts = [
         start + search(points[start:stop], radius, max_neighbors)  # pyright: ignore[reportCallIssue]
         for start, stop in pairwise(offsets)
@@ -67,13 +67,13 @@ def radius_graph(
 def _search_by_tree(
     points: NDArray[np.float64], radius: float, max_neighbors: int
 ) -> NDArray[np.int64]:
-    from scipy.spatial import KDTree  # not at the top: imports of the models stay quick
+    from scipy.spatial import KDTree  # here, as its import is slow
 
     tree = KDTree(points)
     workers = torch.get_num_threads()
     reach = np.full(len(points), radius)
     if max_neighbors + 1 < len(points):
-        # The nearest of each point is itself. All at the last distance stay candidates.
+        # The first neighbour of a point is itself. All at the last distance are candidates.
         k = [max_neighbors + 1]
         last = tree.query(points, k, workers=workers)[0][:, 0]  # pyright: ignore[reportArgumentType]
         reach = np.minimum(reach, last)
@@ -105,9 +105,9 @@ def _search_by_extension(pos: Tensor, radius: float, ptr: Tensor, max_neighbors:
     except ImportError as error:
         raise ImportError(
             f"radius_graph: the search on {pos.device} needs an extension of PyG ({error}); "
-            "install pyg-lib, or torch-cluster where PyG is older than 2.8 "
+            "install pyg-lib, or torch-cluster if PyG is older than 2.8 "
             "(https://pytorch-geometric.readthedocs.io, Installation), or search on the CPU once "
-            "a mesh, radius_graph(pos.cpu(), ...), and pass the result as edge_index"
+            "per mesh with radius_graph(pos.cpu(), ...), and pass the result as edge_index"
         ) from error
     keep = (pos[source] - pos[target]).norm(dim=-1) <= radius
     source, target = source[keep], target[keep]

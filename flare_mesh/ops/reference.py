@@ -1,4 +1,4 @@
-"""The two halves of the mixer written out plainly: slow, readable, exact in float64."""
+"""The two halves of the mixer as a plain reference: slow, readable, exact in float64."""
 
 from itertools import pairwise
 
@@ -17,9 +17,10 @@ def encode(
     log_weight: Tensor | None,
     scale: float,
 ) -> tuple[Tensor, Tensor]:
-    """Graph by graph; query [B, H, M, D]; key, value [N, H, D]; log_weight [N].
+    """Latents [B, H, M, D] and log-sum-exps [B, H, M], graph by graph.
 
-    float16 and bfloat16 are computed in float32, other types in their own precision.
+    Shapes: query [B, H, M, D]; key, value [N, H, D]; log_weight [N]. float16 and bfloat16 are
+    computed in float32, other types in their own precision.
     """
     query, key, value = wide(query), wide(key), wide(value)
     latents = [query.new_zeros(0, *query.shape[1:])]
@@ -34,7 +35,7 @@ def encode(
 
 
 def decode(query: Tensor, key: Tensor, latent: Tensor, layout: Layout, scale: float) -> Tensor:
-    """Graph by graph; query, latent [B, H, M, D]; key [N, H, D]; returns [N, H, D]."""
+    """Values [N, H, D] at the nodes; query, latent [B, H, M, D]; key [N, H, D]."""
     dtype = key.dtype
     query, key, latent = wide(query), wide(key), latent.to(sum_dtype(key))
     parts = [key[:0]]

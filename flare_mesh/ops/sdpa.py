@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 from flare_mesh.ops.layout import Layout
 from flare_mesh.ops.precision import wide
 
-_LSE_CHUNK = 8192  # nodes whose scores are in memory at a time where log-sum-exps are asked for
+_LSE_CHUNK = 8192  # nodes whose scores are in memory at a time for log-sum-exps
 
 
 def biased_attention(
@@ -39,7 +39,7 @@ def encode_latents(
 ) -> Tensor:
     """Latents of :func:`encode`, in one pass."""
     packing = layout.packing
-    if not packing.groups:  # no nodes, but gradients must pass: a process group waits for them
+    if not packing.groups:  # no nodes, but the other processes of a group wait for gradients
         zero = wide(query) * 0
         return zero + (key.sum() + value.sum()).to(zero.dtype)
     latents = []
@@ -87,7 +87,7 @@ def encode(
 def decode(query: Tensor, key: Tensor, latent: Tensor, layout: Layout, scale: float) -> Tensor:
     """As the reference."""
     packing = layout.packing
-    if not packing.groups:  # no nodes, but gradients must pass: a process group waits for them
+    if not packing.groups:  # no nodes, but the other processes of a group wait for gradients
         return key + (query.sum() + latent.sum()).to(key.dtype)
     values = []
     for group in packing.groups:

@@ -2,29 +2,29 @@
 # ruff: noqa: N803  (compile-time constants are in capitals)
 """Device code of the FLARE mixer on ragged batches; `triton_kernels` launches it.
 
-Tiles. A batch is cut into chunks of `1 << shift` nodes that never cross graphs. Graph b owns the
-slots `(ptr[b] >> shift) + b` up to the same of b + 1: always enough, sometimes one too many, and
-known from `ptr` alone, so that a program finds its graph by bisection and nothing is read on the
-host. Work is balanced over chunks, whatever the sizes of the graphs.
+Chunks. A batch is divided into chunks of at most `1 << shift` nodes of one graph each. The slots of
+graph b are `(ptr[b] >> shift) + b` up to the same for b + 1: always enough, sometimes one too
+many, and known from `ptr` alone, so that a program finds its graph by bisection and the host reads
+nothing. The load is balanced over chunks, whatever the sizes of the graphs.
 
-Heads. Tensor cores contract 16 numbers at a time. Heads of 4 or 8 are taken 4 or 2 together: a
-tile of nodes holds 16 numbers of neighbouring heads, read at full width, and the latents of one
-head are zero in the columns of the others, which costs no more than padding each head would.
+Heads. Tensor cores contract 16 numbers at a time. Heads of 4 or 8 channels are packed 4 or 2
+together: a tile of nodes has 16 channels of neighbouring heads, and the latents of one head are
+zero in the columns of the others, which costs no more than padding each head.
 
-Encode. A program holds the latents of its heads and runs once over the keys and values of a
-chunk with a running softmax; the chunks' (log-sum-exp, mean) are then merged. Decode: a program
-holds nodes and runs over the latents. Backward: one kernel for both passes, as they differ only in
-who is normalised; a program runs over the tiles of its chunk, writes the gradients of nodes
-and sums those of latents per chunk, summed over chunks afterwards: no result depends on timing.
-Scores are recomputed and never stored.
+Encode: a program loads the latents of its heads once and loops over the keys and values of a chunk
+with a running softmax; the (log-sum-exp, mean) of the chunks are merged afterwards. Decode: a
+program loops over the nodes of a chunk. Backward: one kernel for both halves, which differ only in
+the dimension of the softmax; a program loops over the tiles of its chunk, writes the gradients for
+nodes, and sums the gradients for latents, which are summed over chunks afterwards. Results are
+deterministic. Scores are recomputed and never stored.
 
-Cost of a forward, N = 1M, C = 64, H = 8, M = 64, bf16 on an H200 (132 SMs, 1.75 GHz, 4.8 TB/s):
+Cost of a forward pass, N = 1M, C = 64, H = 8, M = 64, bf16, H200 (132 SMs, 1.75 GHz, 4.8 TB/s):
 encode reads K and V (2 x 128 MB), decode reads K and writes its output (2 x 128 MB) and its
-log-sum-exp (32 MB): 544 MB, 0.11 ms. Exponentials: 2 N M H = 1.02e9, 16 a clock and SM: 0.28 ms.
-In the time of one exponential a scheduler issues 8 instructions; the loops compiled for sm_90
-have 6.7 (encode) and 7.8 (decode) an exponential, the tensor cores' included. So the exponentials
-are the floor, as long as the 16 and 28 warps a SM cover one another's waits; the backward's 9.7
-make it issue-bound at some 0.35 ms beside 1.1 GB, 0.23 ms.
+log-sum-exps (32 MB): 544 MB, 0.11 ms. There are 2 N M H = 1.02e9 exponentials, 16 per clock and
+SM: 0.28 ms. In the time of one exponential a scheduler issues 8 instructions; the loops compiled
+for sm_90 have 6.7 (encode) and 7.8 (decode) per exponential, including the tensor cores'. So
+the exponentials are the bound, if the 16 and 28 warps per SM hide the latencies. The backward has
+9.7 and is bound by instructions, some 0.35 ms; its 1.1 GB take 0.23 ms.
 """
 
 import triton
@@ -37,7 +37,7 @@ LN2 = tl.constexpr(0.6931471805599453)
 
 @triton.jit
 def _locate(ptr, slot, graphs, shift):
-    """Graph, first node and number of nodes (none if <= 0) of a slot; whether it is the first."""
+    """Graph, first node and number of nodes (<= 0: none) of a slot; whether it is the first one."""
     low = 0
     high = graphs - 1
     while low < high:
@@ -64,10 +64,10 @@ def _nodes(
     ALIGN: tl.constexpr,
     FULL: tl.constexpr,
 ):
-    """Rows from `node` on as [BN, DP]: zeros beyond `left` rows and W columns."""
+    """Rows from `node` on, [BN, DP], with zeros beyond `left` rows and W columns."""
     rows = tl.arange(0, BN)
     cols = tl.arange(0, DP)
-    # Triton knows a stride's factors only if they are 16; ALIGN keeps loads wide for the others.
+    # Triton detects divisibility of strides by 16 only; ALIGN gives wide loads for other factors.
     base += tl.multiple_of(node * stride, ALIGN)
     place = base + rows[:, None] * tl.multiple_of(stride, ALIGN) + cols[None, :]
     if FULL and W == DP:
@@ -84,7 +84,7 @@ def _latents(
     base, sh, sm, sd, first, M: tl.constexpr, D: tl.constexpr, W: tl.constexpr, DP: tl.constexpr,
     BM: tl.constexpr,
 ):  # fmt: skip
-    """Latents `first` to `first + BM` of the heads of a group, side by side: [BM, DP]."""
+    """Latents `first` to `first + BM` of a group's heads, side by side, [BM, DP]."""
     rows = first + tl.arange(0, BM)[:, None]
     cols = tl.arange(0, DP)[None, :]
     place = base + (cols // D) * sh + rows * sm + (cols % D) * sd
@@ -93,7 +93,7 @@ def _latents(
 
 @triton.jit
 def _signed(q, factor):
-    """Queries with the sign of the factor, so that maxima may be taken before scaling."""
+    """Queries with the sign of the factor, which allows to take maxima before scaling."""
     return tl.where(factor < 0, -q, q)
 
 
@@ -103,7 +103,7 @@ def _encode_tile(
     W: tl.constexpr, DP: tl.constexpr, BN: tl.constexpr, ALIGN: tl.constexpr, FULL: tl.constexpr,
     WEIGHTED: tl.constexpr, LIFT: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Takes one tile of nodes into the running (maximum, sum, weighted sum) of the latents."""
+    """Update the running (maximum, sum, weighted sum) of the latents by a tile of nodes."""
     k = _nodes(key, node, kn, left, W, DP, BN, ALIGN, FULL)
     v = _nodes(value, node, vn, left, W, DP, BN, ALIGN, FULL)
     cols = tl.arange(0, BN)
@@ -114,9 +114,9 @@ def _encode_tile(
         factor = 1.0
     if not FULL:
         s = tl.where(cols[None, :] < left, s, float("-inf"))
-    # Scaled after the maximum: the multiplication joins the subtraction in one instruction.
+    # Scaling after the maximum makes multiplication and subtraction one instruction.
     new = tl.maximum(peak, tl.max(s, 1) * factor)
-    # A row may hold nothing but -inf so far (log weights of -inf); -inf - -inf is NaN.
+    # So far a row may have only -inf (from log weights), and -inf - -inf is NaN.
     origin = tl.where(new == float("-inf"), 0.0, new)
     p = tl.exp2(s * factor - (origin - LIFT)[:, None])
     decay = tl.exp2(peak - origin)
@@ -132,19 +132,19 @@ def encode_kernel(
     M: tl.constexpr, D: tl.constexpr, DP: tl.constexpr, G: tl.constexpr, ROWS: tl.constexpr,
     BN: tl.constexpr, ALIGN: tl.constexpr, WEIGHTED: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Latents and log-sum-exp of one chunk of nodes: ROWS latents of a group of heads a program."""
+    """Latents and log-sum-exps of a chunk; a program has ROWS latents of a group of heads."""
     W: tl.constexpr = G * D
     BLOCKS: tl.constexpr = (G * M + ROWS - 1) // ROWS
-    # float16 ends at 6e-8, which a million nodes can fall below together: weights up to 2^14.
+    # Softmax weights of a million nodes underflow in float16 (6e-8): multiply by 2^14.
     LIFT: tl.constexpr = 14.0 if key.dtype.element_ty == tl.float16 else 0.0
     pid = tl.program_id(0)
-    slot = pid // (groups * BLOCKS)  # last, so that programs that share a chunk run together
+    slot = pid // (groups * BLOCKS)  # slowest index: programs of one chunk run together
     group = (pid // BLOCKS) % groups
     graph, begin, count, is_first = _locate(ptr, slot, graphs, shift)
     if (count <= 0) & (is_first == 0):
         return
     head = (group * G).to(tl.int64)
-    # The latents of the group's heads, one under the other; each is zero in the others' columns.
+    # The latents of the group's heads, one below the other; zero in the columns of other heads.
     rows = (pid % BLOCKS) * ROWS + tl.arange(0, ROWS)
     cols = tl.arange(0, DP)
     within = cols[None, :] - (rows // M * D)[:, None]
@@ -184,7 +184,7 @@ def merge_kernel(
     part, part_lse, ptr, latent, lse, shift,
     E: tl.constexpr, D: tl.constexpr, CHUNKS: tl.constexpr, BE: tl.constexpr,
 ):  # fmt: skip
-    """A graph's latents, E numbers of which D share a log-sum-exp, from those of its chunks."""
+    """Merge the chunks' latents for each graph: E numbers, D of which share a log-sum-exp."""
     BLOCKS: tl.constexpr = (E + BE - 1) // BE
     graph = (tl.program_id(0) // BLOCKS).to(tl.int64)
     place = tl.program_id(0) % BLOCKS * BE + tl.arange(0, BE)
@@ -224,7 +224,7 @@ def merge_kernel(
 def sum_kernel(
     part, ptr, out, scale, shift, E: tl.constexpr, CHUNKS: tl.constexpr, BE: tl.constexpr
 ):
-    """A graph's E numbers as `scale` times the sum over its chunks."""
+    """Sum E numbers over the chunks of each graph, times `scale`."""
     BLOCKS: tl.constexpr = (E + BE - 1) // BE
     graph = (tl.program_id(0) // BLOCKS).to(tl.int64)
     place = tl.program_id(0) % BLOCKS * BE + tl.arange(0, BE)
@@ -249,9 +249,9 @@ def decode_kernel(
     M: tl.constexpr, D: tl.constexpr, DP: tl.constexpr, G: tl.constexpr, BM: tl.constexpr,
     BN: tl.constexpr, ALIGN: tl.constexpr, PRECISION: tl.constexpr, FAST_LOG: tl.constexpr,
 ):  # fmt: skip
-    """Output and log-sum-exp of the nodes: a chunk of nodes and a group of heads a program."""
+    """Output and log-sum-exps at the nodes; a program has a chunk and a group of heads."""
     W: tl.constexpr = G * D
-    ONCE: tl.constexpr = M <= BM  # all latents at hand; otherwise they are read again for each tile
+    ONCE: tl.constexpr = M <= BM  # otherwise the latents are loaded again for each tile
     group = tl.program_id(0) % groups
     graph, begin, count, _ = _locate(ptr, tl.program_id(0) // groups, graphs, shift)
     if count <= 0:
@@ -269,7 +269,7 @@ def decode_kernel(
     k = _nodes(key, begin, kn, count, W, DP, BN, ALIGN, False)
     for at in range(0, count, BN):
         node = begin + at
-        # The next tile's keys are on their way while this tile is computed.
+        # Prefetch of the next tile's keys.
         k_next = _nodes(key, node + BN, kn, count - at - BN, W, DP, BN, ALIGN, False)
         mixed = tl.zeros([BN, DP], tl.float32)
         for g in tl.static_range(G):
@@ -314,16 +314,16 @@ def backward_kernel(
     BN: tl.constexpr, ALIGN: tl.constexpr, ENCODE: tl.constexpr, WEIGHTED: tl.constexpr,
     PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Gradients of either pass, a chunk of nodes and a group of heads a program.
+    """Gradients of either half; a program has a chunk and a group of heads.
 
-    `other` [N, H, D] and `latent` [B, H, M, D] are the values and the gradient of the latents
-    (encode), or the gradient of the output and the latents (decode). `lse` is [B, H, M] in base 2
+    `other` [N, H, D] and `latent` [B, H, M, D] are the values and the gradient for the latents
+    (encode), or the gradient for the output and the latents (decode). `lse` is [B, H, M] in base 2
     (encode) or [N, H] (decode); `product` is <dZ, Z> - dlse [B, H, M] (encode) or the output
     [N, H, D] (decode).
     """
     W: tl.constexpr = G * D
     ONCE: tl.constexpr = M <= BM
-    # Softmax weights of a million nodes and gradients are below float16's range, not bfloat16's.
+    # Softmax weights of a million nodes and gradients underflow in float16, not in bfloat16.
     HALF: tl.constexpr = key.dtype.element_ty != tl.float32
     WORK: tl.constexpr = tl.bfloat16 if HALF else tl.float32
     slot = tl.program_id(0) // groups
@@ -353,7 +353,7 @@ def backward_kernel(
     for at in range(0, count, BN):
         node = begin + at
         left = count - at
-        # The next tile is on its way while this one is computed.
+        # Prefetch of the next tile.
         k_next = _nodes(key, node + BN, kn, left - BN, W, DP, BN, ALIGN, False)
         x_next = _nodes(other, node + BN, on, left - BN, W, DP, BN, ALIGN, False)
         place = (node * heads + head) * D + rows[:, None] * (heads * D) + cols[None, :]
@@ -407,7 +407,7 @@ def backward_kernel(
                 dq = tl.dot(tl.trans(ds), k.to(WORK), input_precision=PRECISION)
                 grad_q += tl.where(mine, dq, 0.0)
             if not ONCE:
-                # Only this program adds to its slot, in order: an add without the wait for a load.
+                # Only this program adds to its slot, so the order is fixed; no wait for a load.
                 add = sums + (first + latents) * D
                 mask = (first + latents < M) & (cols[None, :] < W)
                 tl.atomic_add(part_query + add, grad_q, mask=mask, sem="relaxed")

@@ -1,11 +1,11 @@
 # pyright: reportArgumentType=false, reportCallIssue=false
-"""Encode, decode and their gradients on ragged batches in Triton: what the host decides.
+"""Encode, decode and their gradients on ragged batches in Triton: launches and block sizes.
 
-The scheme of the kernels, and what they cost, is told in `triton_device`. Nothing here waits for
-the device: grids are upper bounds computed from shapes, `ptr` is read by the kernels alone.
+See `triton_device` for the scheme and the cost of the kernels. Nothing here waits for the device:
+grids are upper bounds from shapes, and only the kernels read `ptr`.
 
-Types: float16, bfloat16 and float32. Scores, softmax, sums and merges are float32; float32 input
-is multiplied in full precision unless torch's own matrix products may use TF32.
+Types: float16, bfloat16 and float32. Scores, softmax, sums and merges are in float32; products of
+float32 input have full precision unless torch allows TF32 in its own matrix products.
 """
 
 import math
@@ -19,12 +19,12 @@ from torch import Tensor
 from flare_mesh.ops import triton_device as device
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32)
-_MIN_CHUNK = 256  # nodes; shorter chunks would not pay for their partial results
+_MIN_CHUNK = 256  # nodes; in shorter chunks, partial results cost more than the gain
 _MAX_SPLITS = 512  # chunks of one graph; rounding to a power of two may double them
-_PROGRAMS_PER_SM = 16  # a few waves, so that the last one is a small part of the whole
-_MAX_PARTIAL = 2**24  # numbers in the partial results, unless that would leave SMs idle
-_SMS = 132  # of an H100 or H200; where there is no device to ask
-_FUSE = {"enable_fp_fusion": True}  # the default in Triton up to 3.9, not after
+_PROGRAMS_PER_SM = 16  # a few waves, so that the last, partly idle one is short
+_MAX_PARTIAL = 2**24  # numbers in the partial results, unless SMs would be idle
+_SMS = 132  # of an H100 or H200, for Triton's interpreter
+_FUSE = {"enable_fp_fusion": True}  # the default up to Triton 3.9 only
 
 
 class _Tiles(NamedTuple):
@@ -38,12 +38,12 @@ class _Tiles(NamedTuple):
 def _tiles(pass_: str, rows: int, width: int, dtype: torch.dtype) -> _Tiles:
     """Block sizes of a pass for `rows` latents and heads padded to `width`.
 
-    Chosen from code compiled for sm_90 by registers, spills and instructions, not by timing.
-    Exponentials bound a pass if it needs no more than 8 instructions for each: encode and decode
-    have 6 to 9 at 12 to 28 warps a SM, the backward of heads up to 16 has 9 to 12 at 12 warps (8
-    from 128 latents on, where scores and their gradients fill the registers). The caps on
-    registers cost a few spilled words. Full float32 has no tensor cores and holds its operands in
-    registers besides: small tiles.
+    Chosen by registers, spills and instructions of code compiled for sm_90, not by timing.
+    Exponentials bound a pass with at most 8 instructions for each: encode and decode have 6 to 9
+    with 12 to 28 warps per SM, the backward for heads up to 16 has 9 to 12 with 12 warps (8 from
+    128 latents on, where scores and their gradients fill the registers). The limits on registers
+    cost a few spilled words. Full float32 cannot use tensor cores and has its operands in
+    registers too: small tiles.
     """
     latents = triton.next_power_of_2(max(16, rows))
     if dtype == torch.float32:
@@ -55,7 +55,7 @@ def _tiles(pass_: str, rows: int, width: int, dtype: torch.dtype) -> _Tiles:
         if width == 16:
             return _Tiles(min(latents, 128), 128, warps, 3, 128)
         return _Tiles(min(latents, 128), 64, warps, 2, 128)
-    # These read ahead by hand, which leaves nothing to pipeline.
+    # These kernels prefetch explicitly, so there is nothing to pipeline.
     if pass_ == "decode":
         return _Tiles(min(latents, 128), 128 if latents <= 32 else 64, 4, 1)
     if width == 16 and latents <= 64:
@@ -69,7 +69,7 @@ def _multiprocessors(index: int) -> int:
 
 
 class _Plan(NamedTuple):
-    """Sizes of a problem and how it is cut."""
+    """Sizes of a problem and of its tiles and chunks."""
 
     nodes: int
     heads: int
@@ -77,7 +77,7 @@ class _Plan(NamedTuple):
     latents: int  # of a head
     dim: int
     width: int  # of a tile: `pack` heads, padded to what the tensor cores take
-    pack: int  # heads taken together
+    pack: int  # heads in one tile
     align: int  # numbers that divide every offset into the nodes' tensors
     tiles: _Tiles
     shift: int  # chunks hold 1 << shift nodes
@@ -88,7 +88,7 @@ class _Plan(NamedTuple):
 
     @property
     def slots(self) -> int:
-        """Chunks of all graphs at most."""
+        """Largest number of chunks of all graphs."""
         return (self.nodes >> self.shift) + self.graphs
 
     @property
@@ -109,7 +109,7 @@ class _Plan(NamedTuple):
 
 
 def _allow_tf32() -> bool:
-    # Reading the older flag raises once the newer one has been set.
+    # Reading the older flag raises if the newer one has been set.
     precision = getattr(torch.backends.cuda.matmul, "fp32_precision", None)
     if precision is None:
         return bool(torch.backends.cuda.matmul.allow_tf32)
@@ -117,13 +117,15 @@ def _allow_tf32() -> bool:
 
 
 def _plan(pass_: str, query: Tensor, *of_nodes: Tensor) -> _Plan:
-    """`of_nodes`: the strided [N, H, D] tensors that the pass reads, the key first."""
+    """Plan of a pass that reads the strided tensors `of_nodes` [N, H, D], the key first."""
     key = of_nodes[0]
     if key.dtype not in _DTYPES:
-        raise ValueError(f"Expected float16, bfloat16 or float32 (got {key.dtype})")
+        raise ValueError(
+            f"backend 'triton': expected float16, bfloat16 or float32 (got {key.dtype})"
+        )
     graphs, heads, latents, dim = query.shape
     if not 1 <= dim <= 64:
-        raise ValueError(f"Expected heads of at most 64 numbers (got {dim})")
+        raise ValueError(f"backend 'triton': expected heads of at most 64 channels (got {dim})")
     strides = [_strides(tensor) for tensor in of_nodes]
     pack = 16 // dim if dim in (4, 8) else 1
     if heads % pack or any(head != dim for _, head in strides):
@@ -132,7 +134,7 @@ def _plan(pass_: str, query: Tensor, *of_nodes: Tensor) -> _Plan:
     align = math.gcd(16, *(s for node, head in strides for s in (node, pack * head)))
     tiles = _tiles(pass_, pack * latents if pass_ == "encode" else latents, width, key.dtype)
 
-    # Programs that share a chunk; the rest of the parallelism comes from splitting the nodes.
+    # Programs that share a chunk; more parallelism comes from splitting the nodes.
     sharing = heads // pack
     if pass_ == "encode":
         sharing *= triton.cdiv(pack * latents, tiles.latents)
@@ -147,7 +149,7 @@ def _plan(pass_: str, query: Tensor, *of_nodes: Tensor) -> _Plan:
 
 
 def _strides(tensor: Tensor) -> tuple[int, int]:
-    """Strides of nodes and heads; those of a dimension of one are arbitrary and never used."""
+    """Strides of nodes and heads; strides of dimensions of size one are arbitrary and replaced."""
     nodes, heads, dim = tensor.shape
     head = tensor.stride(1) if heads > 1 else dim
     return (tensor.stride(0) if nodes > 1 else heads * dim), head
@@ -158,12 +160,12 @@ def _rows(tensor: Tensor) -> Tensor:
 
 
 def _factor(scale: float) -> float:
-    """Scale in base 2. Not zero: masked scores are -inf, and are scaled after the maximum."""
+    """Scale in base 2; not zero, as masked scores of -inf are scaled too."""
     return scale * device.LOG2E.value or 1e-30
 
 
 def _reduce_blocks(plan: _Plan, numbers: int) -> dict[str, int | bool]:
-    """Few graphs: many programs that read many chunks at once; many graphs: the other way round."""
+    """Many small programs with many chunks at once for few graphs, the opposite for many graphs."""
     if plan.graphs * numbers < 2**18:
         return {"CHUNKS": 64, "BE": 32, **_FUSE}
     return {"CHUNKS": 16, "BE": 128, **_FUSE}
@@ -186,11 +188,11 @@ def encode(
     log_weight: Tensor | None,
     scale: float,
 ) -> tuple[Tensor, Tensor]:
-    """Latents gather from the nodes: `softmax_N(scale Q K^T + log_weight) V` for each graph, head.
+    """First half: `softmax_N(scale Q K^T + log_weight) V` for each graph and head.
 
-    Shapes: query [B, H, M, D] (any strides, zero for the batch included); key, value [N, H, D];
-    ptr [B + 1] int64; log_weight [N] float32 or None. Returns latent [B, H, M, D] and its
-    log-sum-exp [B, H, M], float32; an empty graph has latent 0 and log-sum-exp -inf.
+    Shapes: query [B, H, M, D] (any strides, including zero for the batch); key, value [N, H, D];
+    ptr [B + 1] int64; log_weight [N] float32 or None. Returns latents [B, H, M, D] and log-sum-exps
+    [B, H, M] in float32, 0 and -inf for an empty graph.
     """
     key, value = _rows(key), _rows(value)
     log_weight = None if log_weight is None else log_weight.contiguous()
@@ -222,10 +224,11 @@ def encode(
 def decode(
     query: Tensor, key: Tensor, latent: Tensor, ptr: Tensor, scale: float
 ) -> tuple[Tensor, Tensor]:
-    """Nodes read from the latents of their graph: `softmax_M(scale K Q^T) Z` for each head.
+    """Second half: `softmax_M(scale K Q^T) Z` for each graph and head.
 
     Shapes: query [B, H, M, D] (any strides); key [N, H, D]; latent [B, H, M, D] float32;
-    ptr [B + 1] int64. Returns out [N, H, D] in the key's dtype and its log-sum-exp [N, H] float32.
+    ptr [B + 1] int64. Returns values [N, H, D] in the key's dtype and log-sum-exps [N, H] in
+    float32.
     """
     key = _rows(key)
     plan = _plan("decode", query, key)
@@ -253,11 +256,11 @@ def _backward(
     product: Tensor,
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None]:
-    """Gradients of query, key, value, log weights, latent; arguments as of the kernel."""
+    """Gradients for query, key, value, log weights, latent; see the kernel for the arguments."""
     key, other = _rows(key), _rows(other)
     log_weight = None if log_weight is None else log_weight.contiguous()
     plan = _plan("backward", query, key, other)
-    # With one block of latents each program writes its sums once, otherwise it adds to them.
+    # With one block of latents a program writes its sums once, otherwise it adds to them.
     make = torch.empty if plan.latents <= plan.tiles.latents else torch.zeros
     shape = (plan.slots, plan.heads, plan.latents, plan.dim)
     part_query = make(shape, dtype=torch.float32, device=key.device)
@@ -295,11 +298,12 @@ def encode_backward(
     lse: Tensor,
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-    """Gradients of :func:`encode` for those of its two results, both float32.
+    """Gradients for the arguments of :func:`encode`, from the float32 ones for its two results.
 
     Returns grad_query [B, H, M, D] float32, grad_key and grad_value [N, H, D] in their dtype,
-    grad_log_weight [N] float32, or None without log_weight. Products of float16 gradients
-    are computed in bfloat16: a million nodes' weights and loss-scaled sums leave float16's range.
+    grad_log_weight [N] float32, or None without log_weight. Products of float16 gradients are
+    computed in bfloat16, as softmax weights of a million nodes and scaled losses exceed the range
+    of float16.
     """
     product = (grad_latent * latent).sum(-1) - grad_lse
     work = torch.float32 if key.dtype == torch.float32 else torch.bfloat16
@@ -321,14 +325,14 @@ def decode_backward(
     lse: Tensor,
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of :func:`decode` for that of its output, in the output's dtype.
+    """Gradients for the arguments of :func:`decode`, from the one for its values in their dtype.
 
     Returns grad_query [B, H, M, D] float32, grad_key [N, H, D] in the key's dtype, grad_latent
     [B, H, M, D] float32. Products of float16 gradients are computed in bfloat16.
     """
-    grad_query, grad_key, _, _, grad_of_latent = _backward(
+    grad_query, grad_key, _, _, grad_latent = _backward(
         False, query, key, grad_out, latent.to(key.dtype), ptr, None,
         lse.contiguous(), out.contiguous(), scale,
     )  # fmt: skip
-    assert grad_of_latent is not None
-    return grad_query, grad_key, grad_of_latent
+    assert grad_latent is not None
+    return grad_query, grad_key, grad_latent

@@ -16,7 +16,7 @@ def _threads(request, monkeypatch):
         pytest.skip("torch has no GNU OpenMP here")
 
 
-def test_every_piece_once():
+def test_every_range_once():
     seen = []
     run([0, 3, 3, 10, 11], lambda start, end: seen.append((start, end)))
     assert sorted(seen) == [(0, 3), (3, 3), (3, 10), (10, 11)]
@@ -24,9 +24,9 @@ def test_every_piece_once():
 
 def test_failure_reaches_the_caller():
     def fail(start, end):
-        raise ArithmeticError(f"piece {start}")
+        raise ArithmeticError(f"range {start}")
 
-    with pytest.raises(ArithmeticError, match="piece"):
+    with pytest.raises(ArithmeticError, match="range"):
         run([0, 1, 2], fail)
 
 

@@ -98,7 +98,7 @@ def test_bad_options(options, message):
         (
             torch.zeros(1, 2, 12),
             {"mask": torch.zeros(1, 2, dtype=torch.bool)},
-            "at least one node of each graph",
+            "at least one valid node in each graph",
         ),
         (torch.zeros(3, 12), {"weight": torch.tensor([1.0, -1, 1])}, "'weight' to be positive"),
     ],

@@ -282,7 +282,7 @@ def test_other_dtypes_are_refused(dtype):
 
 def test_wide_heads_are_refused():
     given = inputs([4], 1, 2, 65, F32)
-    with pytest.raises(ValueError, match=r"at most 64 numbers \(got 65\)"):
+    with pytest.raises(ValueError, match=r"at most 64 channels \(got 65\)"):
         kernels.encode(given["query"], given["key"], given["value"], given["ptr"], None, 1.0)
 
 
