@@ -1,11 +1,11 @@
-"""Two processes of DistributedDataParallel against what two cores could do at best.
+"""Training speed of two DistributedDataParallel processes relative to the ideal.
 
     python benchmarks/distributed.py [--nodes 1000 10000] [--batch-size 2] [--json FILE]
 
-Ideal are two processes of one thread each that train the same batches by themselves, at the same
-time, so that they share caches and memory as the others do. Before the clock, the weights of the
-two together are compared with those of one process that trains on both batches at once. Steps are
-those of ``Trainer.fit``; medians over all rounds, in which both take turns.
+The ideal is two independent processes of one thread each that train the same batches at the same
+time, so that they share caches and memory in the same way. Before the timing, the weights of the
+two processes are compared with the weights of one process that trains on both batches at once.
+Times are medians of the steps of ``Trainer.fit`` over all rounds, which alternate between both.
 """
 
 import argparse
@@ -34,7 +34,7 @@ COMPARED = 3
 
 
 class Clock(Callback):
-    """Takes the time of each step after all processes have warmed up."""
+    """Measure the time of each step after the warm-up of all processes."""
 
     def __init__(self, folder: Path, rank: int, processes: int, warmup: int) -> None:
         self.folder, self.rank, self.processes, self.warmup = folder, rank, processes, warmup
@@ -59,7 +59,7 @@ class Clock(Callback):
 
 
 def worker(given: argparse.Namespace) -> None:
-    """One process; ``given.worker`` is "ddp", "alone", or "both" batches in one."""
+    """Train in this process; ``given.worker`` is "ddp", "alone", or "both" (batches in one)."""
     torch.set_num_threads(1)
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -75,7 +75,7 @@ def worker(given: argparse.Namespace) -> None:
         seed=0,
     )
     torch.manual_seed(0)
-    constant = ScheduleConfig(name="constant")  # whatever the number of steps
+    constant = ScheduleConfig(name="constant")  # independent of the number of steps
     module = build_module(data, "flare", options=dict(MODEL), schedule=constant)
     clock = Clock(given.rendezvous, given.rank, 1 if both else 2, given.warmup)
     steps = COMPARED if both else given.warmup + given.steps
@@ -100,7 +100,7 @@ def worker(given: argparse.Namespace) -> None:
 
 
 def start(given: argparse.Namespace, folder: Path, mode: str) -> list[list[float]]:
-    """Runs the processes of a mode to their end; seconds of the steps of each."""
+    """Run the processes of a mode; return the seconds of the steps of each."""
     folder.mkdir(parents=True)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -133,7 +133,7 @@ def start(given: argparse.Namespace, folder: Path, mode: str) -> list[list[float
 
 
 def check(given: argparse.Namespace, folder: Path) -> None:
-    """Two processes have the weights of one with the batches of both."""
+    """Check that two processes have the weights of one with the batches of both."""
     for mode in ("ddp", "both"):
         start(given, folder / mode, mode)
     ours = [load_file(folder / "ddp" / f"weights_{rank}.safetensors")["w"] for rank in range(2)]
@@ -165,8 +165,8 @@ def measure(given: argparse.Namespace, nodes: int) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nodes", type=int, nargs="+", default=[1_000, 10_000])
-    parser.add_argument("--batch-size", type=int, default=2, help="cases a process and step")
-    parser.add_argument("--warmup", type=int, default=5, help="steps before the clock")
+    parser.add_argument("--batch-size", type=int, default=2, help="cases per process and step")
+    parser.add_argument("--warmup", type=int, default=5, help="steps before the timing")
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--repeat", type=int, default=3, help="rounds")
     parser.add_argument("--json", type=Path)

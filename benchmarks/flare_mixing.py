@@ -1,12 +1,12 @@
-"""Times the mixer and the operator against what people use today, in one run.
+"""Compare the speed of the mixer and the operator with other implementations, in one run.
 
     python benchmarks/flare_mixing.py --authors DIR [--only mixer batch ...] [--json FILE]
 
-Compared with: two plain SDPA calls on the same tensors; the authors' model, eager and compiled, if
-``--authors`` names a checkout of vpuri3/FLARE.py (it needs einops); PhysicsNeMo's FLARE layer if
-it is installed. Every timing stands behind a check that both give the same numbers. Times are
-medians of runs that take turns, ratios are theirs over ours. Peak memory is that of a process of
-its own, the interpreter and torch (about 0.3 GB) included. ``plot_flare_mixing.py`` draws the JSON.
+The others: two plain SDPA calls on the same tensors; the authors' model, eager and compiled, if
+``--authors`` is a checkout of vpuri3/FLARE.py (which needs einops); PhysicsNeMo's FLARE layer if
+it is installed. Before each timing, the results are compared. Times are medians of alternating
+runs, ratios are their time over ours. Peak memory is measured in a separate process and includes
+the interpreter and torch (about 0.3 GB). ``plot_flare_mixing.py`` plots the JSON.
 """
 
 import argparse
@@ -14,7 +14,6 @@ import importlib.util
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -36,7 +35,7 @@ CHUNK = 16_384
 
 
 def medians(runs: dict[str, Callable[[], Any]], repeat: int) -> dict[str, float]:
-    """Seconds of each, after one untimed run, taking turns."""
+    """Median seconds of each, in alternating runs after an untimed one."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(repeat + 1):
         for name, run in runs.items():
@@ -88,7 +87,7 @@ def backward(output: Tensor, leaves: tuple[Tensor, ...], upstream: Tensor) -> tu
 
 
 def mixer(sizes: tuple[int, ...]) -> dict[str, Any]:
-    """One mesh: two SDPA calls against flare_attention."""
+    """One mesh: flare_attention and two SDPA calls."""
     rows = {}
     for nodes in sizes:
         query, key, value, upstream = tensors(nodes)
@@ -120,7 +119,7 @@ def mixer(sizes: tuple[int, ...]) -> dict[str, Any]:
 
 
 def batch() -> dict[str, Any]:
-    """Eight meshes of 1k to 50k nodes: ragged, one by one, and padded with a mask."""
+    """Eight meshes of 1k to 50k nodes: as a ragged batch, one by one, and padded with a mask."""
     nodes, longest = sum(BATCH), max(BATCH)
     query, key, value, upstream = tensors(nodes)
     leaves, ptr = (query, key, value), torch.tensor([0, *BATCH]).cumsum(0)
@@ -180,7 +179,7 @@ def output(model: nn.Module, pos: Tensor, **options: Any) -> Tensor:
 
 
 def operator(folder: Path, nodes: int, compiled: bool) -> dict[str, Any]:
-    """A training step (forward, backward) of the whole model, eight blocks."""
+    """A training step (forward, backward) of the whole model with eight blocks."""
     theirs, ours = models(folder, 8)
     pos = torch.rand(nodes, 3, generator=torch.Generator().manual_seed(0))
     check(output(ours, pos), output(theirs, pos))
@@ -197,11 +196,11 @@ def operator(folder: Path, nodes: int, compiled: bool) -> dict[str, Any]:
 
 
 def physicsnemo(nodes: int) -> dict[str, Any] | None:
-    """PhysicsNeMo's layer against the same layer around our mixer."""
+    """PhysicsNeMo's layer, and the same layer with our mixer."""
     try:
         from physicsnemo.nn import FLARE  # pyright: ignore[reportMissingImports]
     except ImportError as error:
-        print(f"physicsnemo: left out ({error})")
+        print(f"physicsnemo: skipped ({error})")
         return None
     torch.manual_seed(0)
     layer = FLARE(dim=C, heads=H, dim_head=D, n_global_queries=M)
@@ -219,7 +218,7 @@ def physicsnemo(nodes: int) -> dict[str, Any] | None:
 
 
 def inference(folder: Path | None, nodes: int) -> dict[str, Any]:
-    """One forward of the whole model: each in its own process, for its peak memory."""
+    """A forward pass of the whole model, each in a process of its own for its peak memory."""
     row: dict[str, Any] = {"nodes": nodes}
     names = ["ours"] if folder is None else ["ours", "authors"]
     for name in names:
@@ -228,7 +227,7 @@ def inference(folder: Path | None, nodes: int) -> dict[str, Any]:
             command += ["--authors", str(folder)]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            raise SystemExit(f"the process of {name} failed:\n{done.stderr[-2000:]}")
+            raise SystemExit(f"the process for '{name}' failed:\n{done.stderr[-2000:]}")
         row |= {f"{name}_{key}": v for key, v in json.loads(done.stdout.splitlines()[-1]).items()}
     if folder is not None:
         assert abs(row["authors_norm"] / row["ours_norm"] - 1) < 1e-3, "the results differ"
@@ -238,17 +237,19 @@ def inference(folder: Path | None, nodes: int) -> dict[str, Any]:
 
 
 def peak_memory() -> float:
-    """Bytes of memory that this process has had at most."""
+    """Peak memory of this process in bytes."""
     status = Path("/proc/self/status")
-    if status.is_file():  # getrusage would count the parent's, from which Linux forks
+    if status.is_file():  # on Linux, getrusage would include the memory of the parent process
         fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
         return 1024 * float(fields["VmHWM"].split()[0])
+    import resource  # not on Windows
+
     unit = 1 if sys.platform == "darwin" else 1024
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def worker(name: str, folder: Path | None, nodes: int) -> None:
-    """One forward in this process; prints seconds, peak memory and the result's norm."""
+    """A forward pass in this process; print seconds, peak memory and the norm of the result."""
     if folder is None:
         torch.manual_seed(0)
         model: nn.Module = FLAREOperator(0, 1, hidden_channels=C, heads=H, num_latents=M)
@@ -258,7 +259,7 @@ def worker(name: str, folder: Path | None, nodes: int) -> None:
     pos = torch.rand(nodes, 3, generator=torch.Generator().manual_seed(0))
     options = {"chunk_size": CHUNK} if name == "ours" else {}
     with torch.no_grad():
-        output(model, pos[:2_000], **options)  # compiled loops are loaded
+        output(model, pos[:2_000], **options)  # loads the compiled loops
         start = time.perf_counter()
         out = output(model, pos, **options)
         seconds = time.perf_counter() - start
@@ -271,7 +272,7 @@ def main() -> None:
     parts = ["mixer", "batch", "operator", "physicsnemo", "million", "ten-million"]
     parser.add_argument("--authors", type=Path, help="checkout of vpuri3/FLARE.py")
     parser.add_argument("--only", nargs="+", choices=parts, default=parts[:-1])
-    parser.add_argument("--no-compile", action="store_true", help="leave out the compiled model")
+    parser.add_argument("--no-compile", action="store_true", help="skip the compiled model")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--worker", choices=["ours", "authors"], help=argparse.SUPPRESS)
     parser.add_argument("--nodes", type=int, default=50_000)

@@ -1,8 +1,8 @@
-"""Draws the JSON of ``flare_mixing.py``: time against nodes, and the ratios.
+"""Plot the JSON of ``flare_mixing.py``: time against nodes, and the ratios.
 
     python benchmarks/plot_flare_mixing.py RESULTS.json PICTURE.png
 
-Needs matplotlib, which PyVista brings.
+Needs matplotlib, a dependency of PyVista.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def draw_mixer(axis, rows: dict) -> None:
 
 
 def bars_of(results: dict) -> list[tuple[str, float]]:
-    """What is compared, and how many times longer it takes than ours."""
+    """Labels of the other implementations, and their times over ours."""
     named = [
         ("mixer, 50k nodes", results.get("mixer", {}).get("50000", {}).get("forward_backward"))
     ]
@@ -69,7 +69,7 @@ def main() -> None:
     drawn = right.barh([b[0] for b in bars], [b[1] for b in bars], color=COLORS["sdpa"])
     right.bar_label(drawn, fmt="%.1f", padding=3, fontsize=9)
     right.axvline(1, color=COLORS["ours"])
-    right.set(xlabel="time over that of flare_mesh", title="The same work, by others")
+    right.set(xlabel="time over that of flare_mesh", title="Other implementations of the same")
     right.tick_params(axis="y", labelsize=8)
     right.margins(x=0.12)
     machine = results["machine"]

@@ -1,12 +1,13 @@
-"""Times drawing a few points of a large case against reading the whole.
+"""Compare the time of drawing a few points of a large case with that of reading all.
 
     python benchmarks/point_sampling.py [--points 100000000] [--folder DIR] [--json FILE]
 
-Writes coordinates [points, 3] as an npy file and as HDF5 data sets of several storages, checks that
-the rows drawn are those of plain indexing, and prints ratios: seconds and bytes from the disk of
-the whole over those of the draw. "cached" times have the files in the system's cache; for "cold"
-ones, and for bytes, the system drops them first, where it can (Linux, on a disk). Times are medians
-of runs that take turns. The folder needs 60 bytes a point, and is empty again at the end.
+Write coordinates [points, 3] as an npy file and as HDF5 data sets with several storage layouts,
+check that the drawn rows equal plain indexing, and print ratios: seconds and bytes from the disk
+for all points over those for the draw. "cached" times are with the files in the system's cache;
+before "cold" ones, and to count bytes, the files are dropped from it, if possible (Linux, on a
+disk). Times are medians of alternating runs. The folder needs 60 bytes per point, and is empty at
+the end.
 """
 
 import argparse
@@ -35,7 +36,7 @@ STORAGES: dict[str, dict[str, Any]] = {
 
 
 def write(folder: Path, points: int) -> dict[str, Path]:
-    """The same points in each storage, a file each, never all of them in memory."""
+    """Write the same points in each storage layout, without having all in memory."""
     paths = {"npy": folder / "pos.npy"} | {name: folder / f"{name}.h5" for name in STORAGES}
     whole = np.lib.format.open_memmap(paths["npy"], "w+", "<f4", (points, 3))
     step = 16 * CHUNKS[0]
@@ -52,15 +53,15 @@ def write(folder: Path, points: int) -> dict[str, Path]:
     return paths
 
 
-def forget(path: Path) -> None:
-    """Has the system drop a file from its cache."""
+def drop_from_cache(path: Path) -> None:
+    """Drop a file from the system's cache."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def bytes_read() -> int | None:
-    """Bytes that this process has had from disks, if the system counts them."""
+    """Bytes that this process has read from disks, if the system counts them."""
     counters = Path("/proc/self/io")
     if not counters.is_file():
         return None
@@ -86,7 +87,7 @@ def read_whole(path: Path) -> np.ndarray:
 
 
 def index_by_list(path: Path, num: int) -> np.ndarray:
-    """What one writes without this library."""
+    """The same draw without this library."""
     if path.suffix == ".npy":
         array = np.asarray(open_npy(path))
         return array[sample_rows(array, num)]
@@ -106,7 +107,7 @@ def check(paths: dict[str, Path], num: int) -> None:
 
 
 def measure(path: Path, num: int, repeat: int, cold: bool) -> dict[str, tuple[float, float]]:
-    """Median seconds, and bytes from the disk, of each way to read."""
+    """Median seconds and bytes from the disk of each way to read."""
     runs: dict[str, Callable[[], Any]] = {
         "whole": lambda: read_whole(path),
         "uniform": lambda: draw(path, num, "uniform"),
@@ -120,7 +121,7 @@ def measure(path: Path, num: int, repeat: int, cold: bool) -> dict[str, tuple[fl
     for _ in range(repeat):
         for name, run in runs.items():
             if cold:
-                forget(path)
+                drop_from_cache(path)
             before, start = bytes_read() or 0, time.perf_counter()
             run()
             seconds[name].append(time.perf_counter() - start)
@@ -153,7 +154,9 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=20_000_000)
     parser.add_argument("--num", type=int, default=16_384, help="points to draw")
     parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--folder", type=Path, help="where to write; the system's by default")
+    parser.add_argument(
+        "--folder", type=Path, help="folder for the files; default: the system's temporary one"
+    )
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     results: dict[str, Any] = {

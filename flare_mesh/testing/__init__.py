@@ -1,4 +1,4 @@
-"""Small batches, assertions and processes for tests of models, ours and yours."""
+"""Small batches, assertions and processes for tests of models, also your own."""
 
 import lazy_loader
 

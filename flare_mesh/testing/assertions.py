@@ -1,4 +1,4 @@
-"""What must hold for any model of fields on graphs."""
+"""Assertions that hold for any model of fields on graphs."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from torch_geometric.data import Batch, Data
 def assert_graphs_independent(
     model: Callable[[Any], Tensor], graphs: Sequence[Data], *, atol: float = 1e-5
 ) -> None:
-    """A graph's result in a batch is its result alone."""
+    """Assert that a graph has the same result in a batch and alone."""
     together = model(Batch.from_data_list(list(graphs)))
     alone = torch.cat([model(graph) for graph in graphs])
     torch.testing.assert_close(together, alone, atol=atol, rtol=atol)
@@ -22,7 +22,7 @@ def assert_graphs_independent(
 def assert_permutation_equivariant(
     model: Callable[[Any], Tensor], graph: Data, *, atol: float = 1e-5, seed: int = 0
 ) -> None:
-    """Renumbering the nodes renumbers the result."""
+    """Assert that a permutation of the nodes permutes the result."""
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(graph.num_nodes or 0, generator=generator)
     shuffled = Data(

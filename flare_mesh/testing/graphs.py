@@ -12,7 +12,7 @@ def random_graph(
     seed: int = 0,
     dtype: torch.dtype = torch.float32,
 ) -> Data:
-    """A point cloud: ``pos`` [N, pos_dim], and ``x`` [N, in_channels] unless that is none."""
+    """A random point cloud: ``pos`` [N, pos_dim], and ``x`` [N, in_channels] or None."""
     generator = torch.Generator().manual_seed(seed)
     pos = torch.randn(num_nodes, pos_dim, generator=generator, dtype=dtype)
     x = torch.randn(num_nodes, in_channels, generator=generator, dtype=dtype)

@@ -40,5 +40,5 @@ def test_mixed_mesh(order):
 
 
 def test_too_few_dimensions():
-    with pytest.raises(ValueError, match="pos_dim of at least 3 for 'tetra'"):
+    with pytest.raises(ValueError, match="'pos_dim' >= 3 for 'tetra'"):
         unit_mesh("tetra", pos_dim=2)
