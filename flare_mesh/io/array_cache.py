@@ -36,13 +36,7 @@ def cached_npy(
     Raises:
         FileNotFoundError: If a source is missing.
     """
-    return _cached(
-        target,
-        sources,
-        make,
-        lambda path, array: np.save(path, array, allow_pickle=False),
-        open_npy,
-    )
+    return _cached(target, sources, make, _save_npy, open_npy)
 
 
 def cached_npz(
@@ -52,13 +46,7 @@ def cached_npz(
     names: Sequence[str],
 ) -> dict[str, NDArray[Any]]:
     """Like :func:`cached_npy`, for the arrays ``names`` of an uncompressed ``.npz`` file."""
-    return _cached(
-        target,
-        sources,
-        make,
-        lambda path, arrays: np.savez(path, **arrays),
-        lambda path: read_npz(path, names),
-    )
+    return _cached(target, sources, make, _save_npz, lambda path: read_npz(path, names))
 
 
 def cached_npy_file(target: Path, sources: Sequence[Path], save: Callable[[Path], None]) -> Path:
@@ -81,6 +69,14 @@ def cached_npy_file(target: Path, sources: Sequence[Path], save: Callable[[Path]
         save(Path(folder.name, path.name))
         _TEMPORARY[path] = folder
     return Path(folder.name, path.name)
+
+
+def _save_npy(path: Path, array: NDArray[Any]) -> None:
+    np.save(path, array, allow_pickle=False)
+
+
+def _save_npz(path: Path, arrays: dict[str, Any]) -> None:
+    np.savez(path, **arrays)
 
 
 def _cached(

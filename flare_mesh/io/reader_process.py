@@ -87,7 +87,7 @@ def _exchange(
     message = memoryview(_SIZE.pack(len(text)) + text)
     while message:
         message = message[child.stdin.write(message) :]
-    (size,) = _SIZE.unpack(_take(child.stdout, _SIZE.size))
+    (size,) = _SIZE.unpack(bytes(_take(child.stdout, _SIZE.size)))
     answer = json.loads(bytes(_take(child.stdout, size)))
     if answer["number"] != number:
         raise EOFError(f"the answer to request {answer['number']} came to request {number}")
@@ -102,7 +102,7 @@ def _exchange(
 def _take(stream: Any, size: int) -> NDArray[np.uint8]:
     """Exactly ``size`` bytes of an unbuffered stream."""
     taken = np.empty(size, np.uint8)
-    view, at = memoryview(taken), 0
+    view, at = taken.data, 0
     while at < size:
         got = stream.readinto(view[at:])
         if not got:
