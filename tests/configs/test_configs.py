@@ -80,7 +80,7 @@ def test_the_command_line_knows_all_options(cli, name):
     check_model(options.model.name, options.model.options or {})
     assert FieldDataModule(**options.data.as_dict()).has("test")
     if not name.endswith("_cpu"):
-        # Nothing is chosen by the test cases: the last weights are kept.
+        # The test cases select nothing: the last weights are used.
         assert options.data.val_split is None
         assert options.out == f"runs/{name}"
 

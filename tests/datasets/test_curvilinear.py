@@ -15,7 +15,7 @@ SHAPE = (7, 4)
 
 
 def write(root, kind, total, dtype=np.float64):
-    """Half rings, whose second axis turns counterclockwise around the first."""
+    """Half rings, whose second axis is counterclockwise around the centre."""
     rng = np.random.default_rng(0)
     radius, angle = np.meshgrid(np.linspace(1, 3, 7), np.linspace(0, 3, 4), indexing="ij")
     radius = radius + rng.random((total, 1, 1))
@@ -51,7 +51,7 @@ def test_values(tmp_path, kind, channel, dtype):
     assert train.grid_shape == SHAPE
 
 
-def test_cells_turn_counterclockwise(tmp_path):
+def test_cells_are_counterclockwise(tmp_path):
     write(tmp_path, Pipe, 12)
     for mirror in (False, True):
         if mirror:

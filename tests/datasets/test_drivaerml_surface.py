@@ -8,7 +8,7 @@ pyvista = pytest.importorskip("pyvista")
 
 @pytest.fixture(scope="module")
 def mixed():
-    """Triangles and quads of a curved surface, in turn."""
+    """A surface of triangles, and one of quads."""
     triangles = pyvista.Sphere(theta_resolution=12, phi_resolution=9)
     quads = pyvista.Disc(inner=0.2, r_res=4, c_res=7)
     return triangles, quads

@@ -86,7 +86,7 @@ def test_other_layouts_in_the_same_folder(tmp_path, here):
 
 @pytest.mark.slow
 def test_same_bytes_for_any_number_of_workers_and_after_a_kill(tmp_path):
-    """Of the parent alone, as the kernel does it when memory runs out."""
+    """Kill only the parent, as the kernel does when memory runs out."""
     many = DarcyRecipe(num_train=100, num_test=1, resolution=81)
     generate(many, tmp_path / "two", workers=2)
     out = tmp_path / "killed"
@@ -136,7 +136,7 @@ def test_resume_redoes_only_what_is_missing_or_damaged(tmp_path, here):
     assert_same_folders(tmp_path / "undisturbed", out)
 
 
-def test_a_finished_set_is_left_alone(tmp_path, here, monkeypatch):
+def test_a_finished_set_is_not_changed(tmp_path, here, monkeypatch):
     generate(DARCY, tmp_path)
     before = {name: (tmp_path / name).stat().st_mtime_ns for name in files_of(tmp_path)}
     monkeypatch.setattr(command, "run_tasks", None)

@@ -90,7 +90,7 @@ def test_flat_in_time(tmp_path):
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3])
-def test_one_array_a_field(tmp_path, dim):
+def test_one_array_per_field(tmp_path, dim):
     arrays = write_fields(tmp_path / "CFD_Train.hdf5", dim, ["pressure", "density", *CFD[:dim]])
     data_set = PDEBench(tmp_path, window=(4, 2))
     order = ["density", "pressure", *CFD[:dim]]
@@ -109,7 +109,7 @@ def test_one_array_a_field(tmp_path, dim):
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3])
-def test_one_group_a_sample(tmp_path, dim):
+def test_one_group_per_sample(tmp_path, dim):
     samples = write_groups(tmp_path / "2D_diff-react_NA_NA.h5", dim, 2)
     train, test = PDEBench(tmp_path), PDEBench(tmp_path, "test")
     # PDEBench tests with the last tenth of such a file.
@@ -123,7 +123,7 @@ def test_one_group_a_sample(tmp_path, dim):
         np.testing.assert_array_equal(values, flat[t])
 
 
-def test_chosen_fields_with_one_that_does_not_change(tmp_path):
+def test_chosen_fields_with_a_constant_one(tmp_path):
     arrays = write_fields(tmp_path / "a.hdf5", 2, ["Vx", "Vy"], static=["force"])
     data_set = PDEBench(tmp_path, inputs=["force", "Vy"], targets=["Vx"], window=(3, 1))
     case = data_set[0]

@@ -62,7 +62,7 @@ def test_damaged(tmp_path):
     path.write_bytes(content[:1000])
     with pytest.raises(ValueError, match=r"a\.h5: not a whole HDF5 file"), open_case(path):
         pass
-    # Bytes of the headers, one after the other: whatever happens is a ValueError that says where.
+    # Damage to any byte of the headers is a ValueError with the path.
     messages = []
     for place in range(0, 1400, 2):
         damaged = bytearray(content)

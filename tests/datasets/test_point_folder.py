@@ -17,7 +17,7 @@ BOTH = ["npy", "hdf5"]
 
 def arrays_of(name, count):
     rng = np.random.default_rng(len(name) + count)
-    # Every row tells its number, so that rows of all arrays can be seen to belong together.
+    # Every row contains its number, which shows whether rows of all arrays belong together.
     row = np.arange(count, dtype=np.float64)
     return {
         "pos": rng.random((count, 3)),
@@ -114,12 +114,12 @@ def test_draws_belong_together(tmp_path, kind, method):
 
 def test_draws(tmp_path):
     make(tmp_path, "npy")
-    anew, fixed = (everything(tmp_path, num_points=10, seed=seed) for seed in (None, 1))
-    assert not torch.equal(anew[0].y, anew[0].y)
+    varying, fixed = (everything(tmp_path, num_points=10, seed=seed) for seed in (None, 1))
+    assert not torch.equal(varying[0].y, varying[0].y)
     torch.manual_seed(0)
-    first = anew[0].y
+    first = varying[0].y
     torch.manual_seed(0)
-    assert torch.equal(first, anew[0].y)
+    assert torch.equal(first, varying[0].y)
     state = torch.get_rng_state()
     assert torch.equal(fixed[0].y, fixed[0].y)
     assert torch.equal(torch.get_rng_state(), state)
@@ -267,8 +267,8 @@ def test_memory_is_that_of_the_draw(tmp_path):
 def test_wrong_cases(tmp_path, kind):
     def changed(name, **changes):
         arrays = {**arrays_of("a", 40), **changes}
-        kept = {key: values for key, values in arrays.items() if values is not None}
-        write(tmp_path / name, kept, kind)
+        given = {key: values for key, values in arrays.items() if values is not None}
+        write(tmp_path / name, given, kind)
 
     nan = np.arange(40.0)
     nan[5] = np.nan

@@ -28,7 +28,7 @@ def test_three_panels_show_what_they_claim(mesh, tmp_path):
     assert factor * 0.04 == pytest.approx(0.05 * 29**0.5)
     same = pixels(tmp_path / "same.png")
     assert same.shape == (640, 1920, 3)
-    # The part itself, away from texts and colour bars: equal truth and prediction look alike.
+    # Only the part, without texts and colour bars: equal truth and prediction look the same.
     body = slice(120, 500)
     # (Single pixels on edges may differ by rounding.)
     assert np.abs(same[body, 40:600] - same[body, 680:1240]).mean() < 1e-4

@@ -88,7 +88,7 @@ def test_as_the_original_program_does_it(seed):
     np.testing.assert_allclose(solve_darcy(a), expected, atol=1e-8 * np.abs(expected).max())
 
 
-def test_mirrored_media():
+def test_reflected_media():
     a = darcy_coefficient(np.random.default_rng(7), 33)
     u = solve_darcy(a)
     np.testing.assert_allclose(solve_darcy(a.T), u.T, atol=1e-11)

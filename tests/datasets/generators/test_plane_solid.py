@@ -53,9 +53,9 @@ def test_patch():
 
 def test_a_rotation_is_free_of_forces():
     solid = PlaneSolid(distorted(2), RUBBER)
-    turn = np.array([[0.6, -0.8], [0.8, 0.6]])
+    rotation = np.array([[0.6, -0.8], [0.8, 0.6]])
     points = solid.basis.doflocs
-    np.testing.assert_allclose(solid.internal_force((turn @ points - points).T), 0, atol=1e-13)
+    np.testing.assert_allclose(solid.internal_force((rotation @ points - points).T), 0, atol=1e-13)
 
 
 def test_small_loads_against_linear_elasticity():

@@ -67,6 +67,6 @@ def test_finer_grids_show_the_same_periodic_sample(size):
         fft.fft2(periodic_field(np.random.default_rng(5), n)) / n**2 for n in (size, 2 * size)
     )
     limit = (size - 1) // 2
-    kept = np.arange(-limit, limit + 1)
-    rows, columns = np.meshgrid(kept, kept)
+    modes = np.arange(-limit, limit + 1)
+    rows, columns = np.meshgrid(modes, modes)
     np.testing.assert_allclose(fine[rows, columns], coarse[rows, columns], atol=1e-14)

@@ -59,7 +59,7 @@ SMALL = [
 
 
 @pytest.mark.parametrize("recipe", SMALL, ids=lambda recipe: recipe.name)
-def test_a_sample_depends_on_its_place_and_the_seed_alone(recipe):
+def test_a_sample_depends_only_on_its_row_and_the_seed(recipe):
     together = list(recipe.make([Sample(0, i) for i in range(3)]))
     more = type(recipe)(**{**vars(recipe), _count(recipe): 9000})
     (alone,) = more.make([Sample(0, 2)])
@@ -109,7 +109,7 @@ def test_elasticity_sample():
     assert sample["rr"][0] == pytest.approx(cell.radius(np.zeros(1))[0])
 
 
-def test_batches_depend_on_the_places():
+def test_batches_depend_on_the_rows():
     few, many = (NavierStokesRecipe(num=n, batch_size=4).batches() for n in (6, 9))
     assert [len(batch) for batch in many] == [4, 4, 1]
     assert few[0] == many[0]

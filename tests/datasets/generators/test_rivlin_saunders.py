@@ -19,8 +19,8 @@ def energy(right_cauchy):
 
 
 def tensor(first, second, angle):
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    full = turn @ np.diag([first**2, second**2]) @ turn.T
+    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    full = rotation @ np.diag([first**2, second**2]) @ rotation.T
     return np.array([full[0, 0], full[1, 1], full[0, 1]])
 
 
@@ -31,7 +31,7 @@ def test_the_stress_is_the_slope_of_the_energy(first, second, angle):
         (energy(right_cauchy + step) - energy(right_cauchy - step)) / 1e-5
         for step in np.eye(3) * 5e-6
     ]
-    # C12 stands twice in C; S = 2 dW/dC.
+    # C12 occurs twice in C; S = 2 dW/dC.
     expected = np.array([2, 2, 1]) * slope
     np.testing.assert_allclose(RUBBER.stress(right_cauchy), expected, rtol=1e-6, atol=1e-6)
 
@@ -74,9 +74,9 @@ def test_von_mises_does_not_see_rotations():
     rng = np.random.default_rng(0)
     deformation = np.eye(2) + 0.3 * rng.standard_normal((5, 2, 2))
     stress = rng.standard_normal((5, 3))
-    turn = np.array([[0.6, -0.8], [0.8, 0.6]])
+    rotation = np.array([[0.6, -0.8], [0.8, 0.6]])
     np.testing.assert_allclose(
-        von_mises(turn @ deformation, stress), von_mises(deformation, stress), rtol=1e-12
+        von_mises(rotation @ deformation, stress), von_mises(deformation, stress), rtol=1e-12
     )
     shear = von_mises(np.eye(2), np.array([0.0, 0.0, 5.0]))
     assert shear == pytest.approx(5 * np.sqrt(3))

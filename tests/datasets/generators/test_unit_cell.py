@@ -100,17 +100,17 @@ def test_stress_converges():
     assert errors[1] < 0.5 * errors[0]
 
 
-def test_mirrored_voids():
+def test_reflected_voids():
     cell = random_cell(4)
     # The angle phi becomes pi - phi.
     signs = np.array([s for k in range(1, 6) for s in ((-1) ** k, (-1) ** (k + 1))])
-    mirrored = UnitCell(signs * cell.theta)
+    reflected = UnitCell(signs * cell.theta)
     distances = np.linalg.norm(
-        (mirrored.points() * [-1, 1] + [1, 0])[:, None] - cell.points(), axis=-1
+        (reflected.points() * [-1, 1] + [1, 0])[:, None] - cell.points(), axis=-1
     )
     partner = distances.argmin(axis=1)
     assert distances.min(axis=1).max() < 1e-12
-    np.testing.assert_allclose(mirrored.stress(), cell.stress()[partner], rtol=1e-8)
+    np.testing.assert_allclose(reflected.stress(), cell.stress()[partner], rtol=1e-8)
 
 
 def test_thin_ligaments_carry_the_load():

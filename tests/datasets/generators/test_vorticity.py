@@ -59,7 +59,7 @@ def test_against_the_plain_equation_and_another_integrator():
     k = np.fft.fftfreq(size, 1 / size)
     kx, ky = 2j * np.pi * k[:, None], 2j * np.pi * k[None]
     laplacian = kx**2 + ky**2
-    kept = (np.abs(k[:, None]) <= (size - 1) // 3) & (np.abs(k) <= (size - 1) // 3)
+    resolved = (np.abs(k[:, None]) <= (size - 1) // 3) & (np.abs(k) <= (size - 1) // 3)
     inverse = np.divide(-1, laplacian, out=np.zeros_like(laplacian), where=laplacian != 0)
     x, y = grid(size)
     force = 0.1 * (torch.sin(x + y) + torch.cos(x + y))
@@ -69,7 +69,7 @@ def test_against_the_plain_equation_and_another_integrator():
         stream = inverse * waves
         u, v = np.fft.ifft2(ky * stream).real, np.fft.ifft2(-kx * stream).real
         wx, wy = np.fft.ifft2(kx * waves).real, np.fft.ifft2(ky * waves).real
-        result = np.fft.fft2(-u * wx - v * wy) * kept + viscosity * laplacian * waves
+        result = np.fft.fft2(-u * wx - v * wy) * resolved + viscosity * laplacian * waves
         return (np.fft.ifft2(result).real + force.numpy()).ravel()
 
     start = low_waves(initial(size))

@@ -18,7 +18,7 @@ def test_every_name_is_in_one_split(names, shares, seed):
         assert abs(len(part) - fractions[key] * len(names)) <= 1
 
 
-def test_depends_on_names_and_seed_alone():
+def test_depends_only_on_names_and_seed():
     names = [f"case_{i}" for i in range(100)]
     test = split_names(names, "test")
     assert len(test) == 20
@@ -48,7 +48,7 @@ def test_fewer_cases_keep_the_proportion():
     assert (split.cases("train", 3), split.cases("test", 3)) == (range(2), range(2, 3))
 
 
-def test_counts_of_ones_own():
+def test_given_counts():
     split = PublishedSplit(1000, 200, last=True)
     assert split.cases("test", 2000, num_test=30) == range(1970, 2000)
     assert split.cases("train", 60, num_test=30) == range(30)

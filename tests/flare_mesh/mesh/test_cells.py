@@ -184,7 +184,7 @@ def test_reflected_cells_have_the_same_edges_and_reversed_faces(kind):
     assert {frozenset(order[i] for i in edge) for edge in edges} == edges
     corners = {"line": 2, "line3": 2, "vertex": 1}
 
-    def turns(faces):
+    def rings(faces):
         out = set()
         for name, nodes in faces:
             ring = nodes[: corners.get(name, 4 if "quad" in name else 3)]
@@ -193,5 +193,5 @@ def test_reflected_cells_have_the_same_edges_and_reversed_faces(kind):
         return out
 
     if cell.dim > 1:
-        new = turns((name, tuple(order[i] for i in nodes)) for name, nodes in cell.faces)
-        assert new == {ring[:1] + ring[:0:-1] for ring in turns(cell.faces)}
+        new = rings((name, tuple(order[i] for i in nodes)) for name, nodes in cell.faces)
+        assert new == {ring[:1] + ring[:0:-1] for ring in rings(cell.faces)}

@@ -35,7 +35,7 @@ def test_thin_cells_are_no_flat_ones():
         check_mesh(pos * torch.tensor([1.0, 1.0, 0.0]), cells)
 
 
-def test_flat_beyond_rounding_is_not_inside_out():
+def test_flat_cells_are_not_inverted():
     pos, cells = unit_mesh("tetra")
     pos[:, 2] = 0.7 * pos[:, 0] - 0.3 * pos[:, 1] + 0.1
     with pytest.raises(ValueError, match="6 of 6 cells of 'tetra' .* have no measure") as error:
@@ -57,7 +57,7 @@ def test_node_numbers():
 
 
 @pytest.mark.parametrize("kind", SOLIDS)
-def test_inside_out(kind):
+def test_inverted_cells(kind):
     pos, cells = unit_mesh(kind)
     count = len(cells[kind])
     with pytest.raises(ValueError, match=rf"^{count} of {count} cells of '{kind}' .*are inverted"):
@@ -135,9 +135,9 @@ def test_what_remains_lies_apart(seed, dim):
     distance = torch.cdist(pos, pos).fill_diagonal_(torch.inf)
     assert len(removed.unique()) == len(removed)
     assert bool((distance[removed].amin(1) <= radius).all())
-    kept = torch.ones(len(pos), dtype=torch.bool)
-    kept[removed] = False
-    assert bool((distance[kept][:, kept] > radius).all())
+    remaining = torch.ones(len(pos), dtype=torch.bool)
+    remaining[removed] = False
+    assert bool((distance[remaining][:, remaining] > radius).all())
 
 
 def test_just_within_and_just_beyond_the_tolerance():

@@ -21,12 +21,12 @@ VTK_TYPES = {
 
 
 def affine(seed, rows, columns):
-    """A random matrix whose columns stand apart, and a shift."""
+    """A random matrix with independent columns, and a shift."""
     rng = np.random.default_rng(seed)
-    turn, _ = np.linalg.qr(rng.normal(size=(rows, rows)))
+    q, _ = np.linalg.qr(rng.normal(size=(rows, rows)))
     stretch = np.triu(rng.uniform(-1, 1, (columns, columns)), 1)
     stretch += np.diag(rng.uniform(0.3, 3, columns))
-    return torch.from_numpy(turn[:, :columns] @ stretch), torch.from_numpy(rng.normal(size=rows))
+    return torch.from_numpy(q[:, :columns] @ stretch), torch.from_numpy(rng.normal(size=rows))
 
 
 def bend(pos):
@@ -47,7 +47,7 @@ def test_affine_images(kind, seed, beyond):
     image = pos @ matrix.T + shift
     scale = (matrix.T @ matrix).det().sqrt()
     if matrix.shape[0] == dim:
-        scale = matrix.det()  # with its sign: half of the maps are mirrors
+        scale = matrix.det()  # signed: half of the maps are reflections
 
     before, after = cell_measures(pos, cells)[kind], cell_measures(image, cells)[kind]
     assert bool((before > 0).all())
@@ -156,7 +156,7 @@ def test_linear_fields_in_closed_form():
         ("hexahedron27", 1 / 216, 4 / 216, 64 / 216),
     ],
 )
-def test_published_shares_of_second_order(kind, corner, middle, centre):
+def test_published_weights_of_second_order(kind, corner, middle, centre):
     cell = CELL_TYPES[kind]
     pos = torch.tensor(cell.reference).double()
     weights = quadrature_weights(pos, {kind: torch.arange(cell.num_nodes)[None]})

@@ -168,7 +168,7 @@ def test_pixels_voxels_and_polygons_become_usual_cells():
         MeshData.from_pyvista(larger)
 
 
-def test_names_that_pyg_would_take_for_node_numbers():
+def test_names_that_pyg_mistakes_for_node_numbers():
     data = block(1, 1, 1)
     data.refractive_index = torch.ones(8)
     data.part_batch = torch.arange(8)
@@ -319,7 +319,7 @@ def test_geometry_in_the_order_of_the_cells():
     assert MIXED.centroids[:2].tolist() == [pytest.approx([5 / 3, 1 / 3]), [0.5, 0.5]]
     values = MIXED.node_to_cell(MIXED.pos[:, 0])
     torch.testing.assert_close(values, MIXED.centroids[:, 0])
-    # The corner at (3, 0) belongs to the first cell alone.
+    # The corner at (3, 0) belongs to the first cell only.
     assert MIXED.cell_to_node(torch.tensor([7.0, 1, 1, 1]))[4] == 7.0
 
 

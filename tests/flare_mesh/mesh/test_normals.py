@@ -22,7 +22,7 @@ def shaken(kind):
 
 
 def flux(pos, faces):
-    """Of the coordinates through the faces, divided by the dimension: the volume inside."""
+    """Flux of the coordinates through the faces, divided by the dimension: the volume inside."""
     total = 0.0
     for kind, nodes in faces.items():
         points, weights = quadrature(kind, 9)

@@ -55,7 +55,7 @@ def test_gradients_by_differences(kind):
 
 
 @pytest.mark.parametrize("kind", ["pyramid", "pyramid13", "pyramid14"])
-def test_gradients_at_the_tip_are_those_above_the_middle(kind):
+def test_gradients_at_the_apex_are_the_limit_above_the_middle(kind):
     below = np.array([[0.5e-7, 0.5e-7, 1 - 1e-7]])
     tip = shape_gradients(kind, [[0, 0, 1]])
     assert np.isfinite(tip).all()
@@ -91,7 +91,7 @@ def test_as_in_vtk(kind):
 
 
 def integral(kind, power):
-    """Of a monomial over the reference cell, in closed form."""
+    """Integral of a monomial over the reference cell, in closed form."""
     i, j, k = (*power, 0, 0)[:3]
     if kind == "tetra":
         return factorial(i) * factorial(j) * factorial(k) / factorial(i + j + k + 3)
@@ -110,7 +110,7 @@ def test_quadrature_of_monomials(kind, degree):
     dim = CELL_TYPES[kind].dim
     assert (weights > 0).all()
     for power in product(range(degree + 1), repeat=dim):
-        # Of a product cell each coordinate has the degree for itself.
+        # In a product cell each coordinate has this degree.
         together = {"triangle": 2, "wedge": 2, "tetra": 3, "pyramid": 3}.get(kind, 1)
         if sum(power[:together]) <= degree:
             value = weights @ (points ** np.array(power)).prod(1)

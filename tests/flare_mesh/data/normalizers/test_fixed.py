@@ -4,7 +4,7 @@ import torch
 from flare_mesh.data.normalizers import FixedNormalizer, build_normalizer
 
 
-def test_the_given_figures_are_used_whatever_the_training_split_is():
+def test_given_figures_are_not_fitted():
     normalizer = build_normalizer("fixed", 3, shift=[0.0, 1.0, -2.0], scale=[30.0, 30.0, 60.0])
     field = torch.tensor([[30.0, 16.0, 58.0], [-15.0, 1.0, -32.0]])
     expected = torch.tensor([[1.0, 0.5, 1.0], [-0.5, 0.0, -0.5]])

@@ -66,9 +66,9 @@ def test_a_group_shares_its_scale(kind):
     normalizer = kind(4, groups=[3, 1]).double().fit([values])
     alone = kind(1).double().fit([values[:, 3:]])
     torch.testing.assert_close(normalizer(values)[:, 3:], alone(values[:, 3:]))
-    # A turn about the point that maps to the middle commutes with the normalisation.
+    # A rotation about the point that maps to the middle commutes with the normalisation.
     angle = 0.7
-    turn = torch.tensor(
+    q = torch.tensor(
         [
             [math.cos(angle), -math.sin(angle), 0.0],
             [math.sin(angle), math.cos(angle), 0.0],
@@ -79,10 +79,11 @@ def test_a_group_shares_its_scale(kind):
     vector = values[:, :3]
     middle = torch.full((4,), 0.5 if kind is UnitCubeNormalizer else 0.0, dtype=torch.float64)
     centre = normalizer.inverse(middle)[:3]
-    turned = values.clone()
-    turned[:, :3] = (vector - centre) @ turn.T + centre
+    rotated = values.clone()
+    rotated[:, :3] = (vector - centre) @ q.T + centre
     torch.testing.assert_close(
-        normalizer(turned)[:, :3] - middle[:3], (normalizer(values)[:, :3] - middle[:3]) @ turn.T
+        normalizer(rotated)[:, :3] - middle[:3],
+        (normalizer(values)[:, :3] - middle[:3]) @ q.T,
     )
 
 

@@ -34,8 +34,8 @@ def cases(draw, channels=2):
 
 @settings(deadline=None, max_examples=50)
 @given(cases())
-def test_any_split_gives_the_statistics_of_the_whole(pieces):
-    fields, weights = zip(*pieces, strict=True)
+def test_merged_shards_have_the_statistics_of_the_whole(shards):
+    fields, weights = zip(*shards, strict=True)
     whole, weight = torch.cat(fields).double().numpy(), torch.cat(weights).double().numpy()
     plain, weighted = (
         FieldStatistics.gather(fields, 2),
@@ -67,7 +67,7 @@ def test_merging_is_associative_and_commutative(shards):
         assert_same(left.merge(FieldStatistics.empty(2)), left, rtol=0)
 
 
-def test_equal_weights_weigh_nothing():
+def test_equal_weights_have_no_effect():
     fields = [torch.randn(n, 3) for n in (4, 7)]
     ones = [torch.full((n,), 0.25) for n in (4, 7)]
     weighted, plain = (

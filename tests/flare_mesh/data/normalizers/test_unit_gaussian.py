@@ -6,9 +6,9 @@ from flare_mesh.data import UnitGaussianNormalizer
 
 def test_statistics_of_pieces_are_those_of_the_whole():
     torch.manual_seed(0)
-    pieces = [torch.randn(n, 3) * torch.tensor([1.0, 5.0, 0.01]) + 100 for n in (1, 50, 0, 7)]
-    normalizer = UnitGaussianNormalizer(3).fit(pieces)
-    whole = torch.cat(pieces).double()
+    shards = [torch.randn(n, 3) * torch.tensor([1.0, 5.0, 0.01]) + 100 for n in (1, 50, 0, 7)]
+    normalizer = UnitGaussianNormalizer(3).fit(shards)
+    whole = torch.cat(shards).double()
     torch.testing.assert_close(normalizer.shift.double(), whole.mean(0), rtol=1e-6, atol=0)
     torch.testing.assert_close(
         normalizer.scale.double(), whole.std(0, unbiased=False), rtol=1e-5, atol=0
@@ -53,14 +53,14 @@ def test_a_group_shares_the_root_of_its_mean_variance():
 
 def test_uncentred_scaling_commutes_with_every_turn():
     values = torch.randn(30, 2, dtype=torch.float64) + torch.tensor([3.0, -1.0])
-    turn = torch.tensor([[0.6, -0.8], [0.8, 0.6]], dtype=torch.float64)
+    q = torch.tensor([[0.6, -0.8], [0.8, 0.6]], dtype=torch.float64)
     options = {"groups": [2], "center": False}
-    plain, turned = (
-        UnitGaussianNormalizer(2, **options).double().fit([v]) for v in (values, values @ turn.T)
+    plain, rotated = (
+        UnitGaussianNormalizer(2, **options).double().fit([v]) for v in (values, values @ q.T)
     )
     assert plain.shift.tolist() == [0, 0]
-    torch.testing.assert_close(turned.scale, plain.scale)
-    torch.testing.assert_close(plain(values @ turn.T), plain(values) @ turn.T)
+    torch.testing.assert_close(rotated.scale, plain.scale)
+    torch.testing.assert_close(plain(values @ q.T), plain(values) @ q.T)
     assert float(plain(values).square().mean()) == pytest.approx(1.0)
 
 

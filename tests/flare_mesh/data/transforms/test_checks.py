@@ -54,7 +54,7 @@ def test_every_transform_is_tested_here():
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("kind", [MeshData, Data])
-def test_the_input_is_left_alone(name, kind, mesh):
+def test_the_input_is_not_modified(name, kind, mesh):
     if name == "FromReferenceFrame":
         mesh = CASES["ToReferenceFrame"]()(mesh)
     elif kind is Data and name in NEEDS_CELLS:
@@ -79,7 +79,7 @@ def test_batches_are_refused(name, mesh):
 
 
 @pytest.mark.parametrize("name", ["AddNoise", "RandomNodes", "RandomReflection", "RandomRotation"])
-def test_numbers_come_from_the_seed_of_torch_or_the_generator(name, mesh):
+def test_draws_depend_on_the_seed_of_torch_or_the_generator(name, mesh):
     def draws(transform):
         return [transform(mesh).pos for _ in range(20)]
 
@@ -131,11 +131,11 @@ def test_fields_that_are_not_there(field, message):
 
 
 def test_bad_positions_and_columns():
-    turn = transforms.RandomRotation()
+    rotation = transforms.RandomRotation()
     with pytest.raises(ValueError, match=r"'pos' of shape \[N, 2\] or \[N, 3\] \(got none\)"):
-        turn(Data(x=torch.zeros(3, 1)))
+        rotation(Data(x=torch.zeros(3, 1)))
     with pytest.raises(ValueError, match=r"\(got \[3, 4\]\)"):
-        turn(Data(pos=torch.zeros(3, 4)))
+        rotation(Data(pos=torch.zeros(3, 4)))
     with pytest.raises(ValueError, match="first columns by field"):
         transforms.RandomRotation(vectors=["u"])
     with pytest.raises(ValueError, match="columns >= 0"):

@@ -55,7 +55,7 @@ def test_the_integral_of_one_is_kept(weights, keep, options, seed):
 
 
 @pytest.mark.parametrize("options", OPTIONS)
-def test_integrals_are_kept_in_the_mean(options):
+def test_integrals_are_unbiased(options):
     generator = torch.Generator().manual_seed(0)
     weight = torch.rand(40, generator=generator, dtype=torch.float64) + 0.5
     if options["by"] == "weight":
@@ -114,8 +114,8 @@ def test_draws_by_weight():
 def test_without_weights_all_nodes_are_equally_frequent():
     data = Data(pos=torch.arange(30.0).view(10, 3))
     torch.manual_seed(0)
-    kept = torch.cat([RandomNodes(4)(data).pos[:, 0] / 3 for _ in range(600)]).long()
-    shares = kept.bincount() / 600
+    nodes = torch.cat([RandomNodes(4)(data).pos[:, 0] / 3 for _ in range(600)]).long()
+    shares = nodes.bincount() / 600
     torch.testing.assert_close(shares, torch.full((10,), 0.4), atol=0.08, rtol=0)
     with pytest.raises(ValueError, match="by='weight' needs quadrature weights 'weight'"):
         RandomNodes(4, by="weight")(data)

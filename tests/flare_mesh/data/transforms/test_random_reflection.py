@@ -8,7 +8,7 @@ from flare_mesh.mesh.geometry import cell_measures
 from flare_mesh.testing.cells import mixed_mesh
 
 
-def test_all_combinations_of_the_axes_come_alike_often():
+def test_all_combinations_of_the_axes_are_equally_frequent():
     torch.manual_seed(0)
     data = Data(pos=torch.ones(1, 3))
     reflect = RandomReflection("xz")
@@ -21,7 +21,7 @@ def test_all_combinations_of_the_axes_come_alike_often():
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_vectors_and_tensors_are_mirrored_and_cells_not_inside_out(seed):
+def test_vectors_and_tensors_are_reflected_and_no_cell_is_inverted(seed):
     pos, cells = mixed_mesh()
     data = MeshData(pos=pos, **cells)
     torch.manual_seed(9)

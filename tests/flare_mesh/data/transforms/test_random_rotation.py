@@ -31,25 +31,25 @@ def full(stress):
 
 
 @pytest.mark.parametrize("dim", [2, 3])
-def test_positions_vectors_and_tensors_turn_alike(dim):
+def test_positions_vectors_and_tensors_rotate_together(dim):
     torch.manual_seed(0)
     data = case(dim)
-    turned = RandomRotation(vectors={"y": (1,)}, tensors={"stress": (0,)})(data)
-    matrix = rotation_of(data.pos, turned.pos)
+    rotated = RandomRotation(vectors={"y": (1,)}, tensors={"stress": (0,)})(data)
+    matrix = rotation_of(data.pos, rotated.pos)
     torch.testing.assert_close(matrix @ matrix.T, torch.eye(dim, dtype=torch.float64))
     assert float(torch.linalg.det(matrix)) == pytest.approx(1.0)
     assert not torch.allclose(matrix, torch.eye(dim, dtype=torch.float64), atol=0.1)
-    torch.testing.assert_close(turned.y[:, 1 : 1 + dim], data.y[:, 1 : 1 + dim] @ matrix.T)
-    assert torch.equal(turned.y[:, 0], data.y[:, 0])
-    assert torch.equal(turned.y[:, -1], data.y[:, -1])
-    torch.testing.assert_close(full(turned.stress), matrix @ full(data.stress) @ matrix.T)
+    torch.testing.assert_close(rotated.y[:, 1 : 1 + dim], data.y[:, 1 : 1 + dim] @ matrix.T)
+    assert torch.equal(rotated.y[:, 0], data.y[:, 0])
+    assert torch.equal(rotated.y[:, -1], data.y[:, -1])
+    torch.testing.assert_close(full(rotated.stress), matrix @ full(data.stress) @ matrix.T)
 
 
 def test_invariants_of_stress():
     torch.manual_seed(1)
     data = case()
-    turned = RandomRotation(tensors={"stress": (0,)})(data)
-    before, after = (torch.linalg.eigvalsh(full(d.stress)) for d in (data, turned))
+    rotated = RandomRotation(tensors={"stress": (0,)})(data)
+    before, after = (torch.linalg.eigvalsh(full(d.stress)) for d in (data, rotated))
     torch.testing.assert_close(after, before)
 
 
@@ -57,10 +57,10 @@ def test_several_vectors_of_a_field():
     torch.manual_seed(2)
     data = case()
     data.x = torch.cat([data.pos, data.y[:, :1], data.pos], dim=1)
-    turned = RandomRotation("z", vectors={"x": (0, 4)})(data)
-    assert torch.equal(turned.x[:, :3], turned.pos)
-    assert torch.equal(turned.x[:, 4:], turned.pos)
-    assert torch.equal(turned.x[:, 3], data.x[:, 3])
+    rotated = RandomRotation("z", vectors={"x": (0, 4)})(data)
+    assert torch.equal(rotated.x[:, :3], rotated.pos)
+    assert torch.equal(rotated.x[:, 4:], rotated.pos)
+    assert torch.equal(rotated.x[:, 3], data.x[:, 3])
 
 
 @pytest.mark.parametrize("axis", ["x", "y", "z", (1.0, 2.0, -0.5)])
@@ -69,16 +69,16 @@ def test_about_an_axis(axis):
     direction = torch.eye(3)["xyz".index(axis)] if isinstance(axis, str) else torch.tensor(axis)
     direction = direction.double()
     data = case()
-    turned = RandomRotation(axis)(data)
-    torch.testing.assert_close(turned.pos @ direction, data.pos @ direction)
-    assert not torch.allclose(turned.pos, data.pos, atol=0.1)
+    rotated = RandomRotation(axis)(data)
+    torch.testing.assert_close(rotated.pos @ direction, data.pos @ direction)
+    assert not torch.allclose(rotated.pos, data.pos, atol=0.1)
 
 
 def test_angles_about_an_axis_are_uniform():
     torch.manual_seed(4)
     data = Data(pos=torch.tensor([[1.0, 0.0, 0.0]]))
-    turn = RandomRotation("z")
-    points = torch.cat([turn(data).pos for _ in range(1000)])
+    rotation = RandomRotation("z")
+    points = torch.cat([rotation(data).pos for _ in range(1000)])
     angles = torch.atan2(points[:, 1], points[:, 0]) / (2 * math.pi) % 1
     # Kolmogorov and Smirnov: beyond 1.95 / sqrt(n) in one of a thousand trials.
     ranks = (torch.arange(1000) + 0.5) / 1000
@@ -88,10 +88,10 @@ def test_angles_about_an_axis_are_uniform():
 def test_rotations_are_uniform():
     torch.manual_seed(5)
     data = Data(pos=torch.eye(3, dtype=torch.float64))
-    turn = RandomRotation()
+    rotation = RandomRotation()
     traces, points = [], []
     for _ in range(1000):
-        pos = turn(data).pos
+        pos = rotation(data).pos
         traces.append(float(pos.trace()))
         points.append(pos[2, 2])
     # Archimedes: each coordinate of a uniform direction is uniform in [-1, 1].

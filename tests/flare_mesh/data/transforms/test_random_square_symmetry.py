@@ -8,26 +8,26 @@ from flare_mesh.mesh.geometry import cell_measures
 from lpbf import HexMesh, simulate
 
 
-def test_turned_part_has_the_features_and_the_distortion_of_the_turned_part(tee, data_of):
+def test_features_and_distortion_are_those_of_the_rotated_part(tee, data_of):
     case = BuildFeatures()(data_of(tee, simulate(tee).displacement))
     seen = set()
     for seed in range(24):
         torch.manual_seed(seed)
-        turned = RandomSquareSymmetry()(case.clone())
-        seen.add(tuple(turned.pos[-1].tolist()) + tuple(turned.pos[0].tolist()))
-        index = np.rint((turned.pos[tee.cells].mean(1).numpy() - 1) / 2)
+        rotated = RandomSquareSymmetry()(case.clone())
+        seen.add(tuple(rotated.pos[-1].tolist()) + tuple(rotated.pos[0].tolist()))
+        index = np.rint((rotated.pos[tee.cells].mean(1).numpy() - 1) / 2)
         shift = index[:, :2].min(0)
         mask = np.zeros((4, 4, 3), dtype=bool)
         mask[tuple((index - [*shift, 0]).astype(int).T)] = True
         built = HexMesh.from_mask(mask, 2.0, origin=(2.0 * shift[0], 2.0 * shift[1], 0.0))
         truth = BuildFeatures()(data_of(built, simulate(built).displacement))
-        order = np.lexsort(turned.pos.T.numpy()), np.lexsort(truth.pos.T.numpy())
+        order = np.lexsort(rotated.pos.T.numpy()), np.lexsort(truth.pos.T.numpy())
         for key in ("pos", "x", "y"):
-            torch.testing.assert_close(turned[key][order[0]], truth[key][order[1]])
+            torch.testing.assert_close(rotated[key][order[0]], truth[key][order[1]])
     assert len(seen) == 8
 
 
-def test_a_turn_leaves_the_case_itself_alone(tee, data_of):
+def test_the_input_is_not_changed(tee, data_of):
     case = BuildFeatures()(data_of(tee, np.ones((len(tee.points), 3))))
     before = case.clone()
     for seed in range(8):
@@ -37,12 +37,12 @@ def test_a_turn_leaves_the_case_itself_alone(tee, data_of):
     assert torch.equal(case.x, before.x)
 
 
-def test_cells_are_not_inside_out(tee, data_of):
+def test_no_cell_is_inverted(tee, data_of):
     data = data_of(tee)
     for seed in range(16):
         torch.manual_seed(seed)
-        turned = RandomSquareSymmetry({"pos": (0,)}, {})(data)
-        volumes = cell_measures(turned.pos, turned.cells)["hexahedron"]
+        rotated = RandomSquareSymmetry({"pos": (0,)}, {})(data)
+        volumes = cell_measures(rotated.pos, rotated.cells)["hexahedron"]
         torch.testing.assert_close(volumes, torch.full((len(tee.cells),), 8.0))
 
 
@@ -60,11 +60,11 @@ def test_missing_and_narrow_fields(tee, data_of):
             RandomSquareSymmetry()(data)
 
 
-def test_precision_is_kept():
+def test_precision_is_preserved():
     pos = torch.rand(5, 3, dtype=torch.float64)
-    turned = RandomSquareSymmetry({"pos": (0,)}, {})(Data(pos=pos)).pos
-    assert turned.dtype == torch.float64
-    assert torch.equal(turned[:, :2].abs().sum(1), pos[:, :2].sum(1))
+    rotated = RandomSquareSymmetry({"pos": (0,)}, {})(Data(pos=pos)).pos
+    assert rotated.dtype == torch.float64
+    assert torch.equal(rotated[:, :2].abs().sum(1), pos[:, :2].sum(1))
 
 
 def test_fields_on_another_device():

@@ -65,7 +65,7 @@ def test_kinds_of_surfaces(surface):
     np.testing.assert_allclose(sdf(surface, at), distance_to_box(at), atol=1e-6)
 
 
-def test_a_surface_seen_from_inside_is_turned():
+def test_an_inward_surface_is_reversed():
     surface = trimesh.creation.box(SIZES)
     surface.invert()
     at = points(300)
@@ -221,13 +221,13 @@ def test_a_rectangle_in_the_plane():
 @pytest.mark.parametrize("count", [3, 8, 500])
 def test_a_regular_polygon(count):
     at = points(500)[:, :2]
-    turn = 2 * np.pi / count
-    angles = turn * np.arange(count)
+    sector = 2 * np.pi / count
+    angles = sector * np.arange(count)
     found = sdf(ring(2 * np.stack([np.cos(angles), np.sin(angles)], axis=1)), at)
     # In the sector of one side: x across it, y along it from its middle.
-    radius, angle = np.hypot(*at.T), np.arctan2(at[:, 1], at[:, 0]) % turn - turn / 2
-    across = radius * np.cos(angle) - 2 * np.cos(turn / 2)
-    beyond = np.maximum(np.abs(radius * np.sin(angle)) - 2 * np.sin(turn / 2), 0)
+    radius, angle = np.hypot(*at.T), np.arctan2(at[:, 1], at[:, 0]) % sector - sector / 2
+    across = radius * np.cos(angle) - 2 * np.cos(sector / 2)
+    beyond = np.maximum(np.abs(radius * np.sin(angle)) - 2 * np.sin(sector / 2), 0)
     exact = np.copysign(np.hypot(across, beyond), across)
     np.testing.assert_allclose(found, exact, atol=1e-6)
 

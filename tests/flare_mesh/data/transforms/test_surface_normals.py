@@ -24,7 +24,7 @@ def test_a_block():
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_normals_turn_and_mirror_with_the_mesh(seed):
+def test_normals_rotate_and_reflect_with_the_mesh(seed):
     torch.manual_seed(seed)
     data = SurfaceNormals()(block(2, 1, 3))
     for change in (RandomRotation, RandomReflection):

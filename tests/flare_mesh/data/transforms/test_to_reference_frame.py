@@ -49,10 +49,10 @@ def test_the_frame_follows_the_mesh(dim, origin):
     to = ToReferenceFrame(origin, principal_axes=True, unit_length=True, **NAMES)
     expected = to(data)
     for _ in range(5):
-        turned = RandomRotation(vectors=NAMES["vectors"], tensors=NAMES["tensors"])(data)
-        turned.pos = turned.pos * 3 + torch.randn(dim, dtype=torch.float64)
-        turned.u = turned.u * 3
-        out = to(turned)
+        rotated = RandomRotation(vectors=NAMES["vectors"], tensors=NAMES["tensors"])(data)
+        rotated.pos = rotated.pos * 3 + torch.randn(dim, dtype=torch.float64)
+        rotated.u = rotated.u * 3
+        out = to(rotated)
         for key in ("pos", "y", "stress", "u"):
             torch.testing.assert_close(out[key], expected[key])
 
@@ -69,14 +69,14 @@ def test_principal_axes(dim):
     assert all(float(s) > 0 for i, s in enumerate(skewness) if i != free)
 
 
-def test_turns_and_never_mirrors():
+def test_rotates_and_never_reflects():
     for seed in range(10):
         rotation = ToReferenceFrame(principal_axes=True)(case(seed=seed)).frame_rotation[0]
         torch.testing.assert_close(rotation @ rotation.T, torch.eye(3, dtype=torch.float64))
         assert float(torch.linalg.det(rotation)) == pytest.approx(1.0)
 
 
-def test_a_mirror_plane_leaves_no_choice():
+def test_a_plane_of_symmetry_determines_the_frame():
     """The axis without skewness, here the longest, follows from the two others."""
     half = case().pos
     data = Data(pos=torch.cat([half, half * torch.tensor([-1.0, 1.0, 1.0])]))
@@ -139,7 +139,7 @@ def test_lengths_and_displacements():
     torch.testing.assert_close(out.pos + out.displacement, expected)
 
 
-def test_predictions_of_a_batch_come_back():
+def test_predictions_of_a_batch_are_transformed_back():
     cases = [case(seed=i, nodes=5 + i) for i in range(3)]
     to = ToReferenceFrame(principal_axes=True, unit_length=True, **NAMES)
     batch = Batch.from_data_list([to(data) for data in cases])
