@@ -54,10 +54,13 @@ def _parser() -> argparse.ArgumentParser:
     add_test_fraction(group, defaults.test_fraction)
 
     add = parser.add_argument_group("limits beyond which a part is rejected").add_argument
-    add("--min-nodes", type=int, default=defaults.min_nodes, help="default: %(default)s")
-    add("--max-nodes", type=int, default=defaults.max_nodes, help="default: %(default)s")
-    add("--max-displacement", type=float, metavar="MM", help="of a node (default: no limit)")
-    text = "longest over shortest edge of a voxel (default: %(default)s)"
+    text = "smallest accepted number of nodes (default: %(default)s)"
+    add("--min-nodes", type=int, default=defaults.min_nodes, help=text)
+    text = "largest accepted number of nodes (default: %(default)s)"
+    add("--max-nodes", type=int, default=defaults.max_nodes, help=text)
+    text = "largest accepted displacement of a node (default: no limit)"
+    add("--max-displacement", type=float, metavar="MM", help=text)
+    text = "largest accepted aspect ratio (default: %(default)s)"
     add("--max-aspect-ratio", type=float, default=defaults.max_aspect_ratio, help=text)
     add_process(parser)
     return parser

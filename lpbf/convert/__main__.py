@@ -57,8 +57,10 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("root", metavar="DIR", help="folder to convert")
         command.add_argument("--out", required=True, help="folder of the data set, new or empty")
         for name, limit in asdict(limits).items():
+            words = name.removeprefix("max_").replace("_", " ")
+            text = f"largest accepted {words} (default: %(default)s)"
             flag = f"--{name.replace('_', '-')}"
-            command.add_argument(flag, type=float, default=limit, help="default: %(default)s")
+            command.add_argument(flag, type=float, default=limit, help=text)
     add_test_fraction(netfabb)
     add_workers(netfabb)
     add = netfabb.add_argument
@@ -68,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--plate", choices=PLATE, default="keep", help=text)
     add("--part", metavar="NAME", help="name of the part, if there are several")
     for field in _FIELDS:
-        text = f"name of the {field.replace('_', ' ')} field (default: by its file or name)"
+        text = f"name of the field {field} (default: by file name or description)"
         add(f"--{field.replace('_', '-')}-field", metavar="NAME", help=text)
     return parser
 
