@@ -49,7 +49,8 @@ def read_mesh(
             :meth:`MeshData.from_meshio`.
     """
     # The conversions need PyG, which takes long to import.
-    from flare_mesh.mesh.convert import from_meshio, from_vtk_arrays, orient_wedges
+    from flare_mesh.mesh.convert import from_vtk_arrays, orient_wedges
+    from flare_mesh.mesh.mesh_data import MeshData
 
     path = Path(path)
     check_mesh_file(path, max_bytes=max_bytes)
@@ -65,8 +66,8 @@ def read_mesh(
     }
     try:
         if isinstance(mesh, meshio.Mesh):
-            return from_meshio(mesh, **options)
-        return orient_wedges(from_vtk_arrays(mesh, **options))
+            return MeshData.from_meshio(mesh, **options)
+        return orient_wedges(from_vtk_arrays(MeshData, mesh, **options))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 

@@ -11,7 +11,6 @@ import meshio
 from flare_mesh.io.arrays import MAX_BYTES
 from flare_mesh.io.mesh_file_check import check_mesh_file
 from flare_mesh.mesh import MeshData
-from flare_mesh.mesh.convert import from_meshio
 
 _TEMPORAL = re.compile(rb"""CollectionType\s*=\s*["']temporal""", re.IGNORECASE)
 
@@ -64,7 +63,7 @@ def read_xdmf_step(
         reader.__exit__()  # closes the HDF5 files, which another process may write to
         reader.hdf5_files.clear()
     try:
-        return from_meshio(mesh, **options)
+        return MeshData.from_meshio(mesh, **options)
     except ValueError as error:
         raise ValueError(f"{file}, step {number}: {error}") from error
 

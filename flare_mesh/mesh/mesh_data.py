@@ -258,21 +258,21 @@ class MeshData(Data):
         """See :func:`flare_mesh.mesh.convert.from_meshio`."""
         from flare_mesh.mesh.convert import from_meshio
 
-        return from_meshio(mesh, **options)
+        return from_meshio(cls, mesh, **options)
 
     @classmethod
     def from_pyvista(cls, mesh: "pyvista.DataSet", **options: Any) -> "MeshData":
         """See :func:`flare_mesh.mesh.convert.from_pyvista`."""
         from flare_mesh.mesh.convert import from_pyvista
 
-        return from_pyvista(mesh, **options)
+        return from_pyvista(cls, mesh, **options)
 
     @classmethod
     def from_trimesh(cls, mesh: "trimesh.Trimesh", **options: Any) -> "MeshData":
         """See :func:`flare_mesh.mesh.convert.from_trimesh`."""
         from flare_mesh.mesh.convert import from_trimesh
 
-        return from_trimesh(mesh, **options)
+        return from_trimesh(cls, mesh, **options)
 
     def to_meshio(self) -> "meshio.Mesh":
         """See :func:`flare_mesh.mesh.convert.to_meshio`."""

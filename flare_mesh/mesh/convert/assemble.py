@@ -1,20 +1,23 @@
 """Conversion between a mesh and plain arrays, for all other libraries."""
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch_geometric.data import Data
 
 from flare_mesh.mesh.cell_storage import VTK_CODES, cell_sizes
 from flare_mesh.mesh.cells import check_node_numbers
-from flare_mesh.mesh.mesh_data import MeshData
 from flare_mesh.mesh.mesh_storage import CELL_PREFIX, RESERVED
+
+T = TypeVar("T", bound=Data)
 
 
 def assemble(
+    cls: type[T],
     points: NDArray[Any],
     cell_index: NDArray[np.integer],
     cell_type: NDArray[np.integer],
@@ -26,10 +29,11 @@ def assemble(
     optional: Collection[str] = (),
     dtype: torch.dtype | None = torch.float32,
     edges: bool = True,
-) -> MeshData:
-    """Check arrays and convert them to a :class:`MeshData`.
+) -> T:
+    """Check arrays and make a mesh of them.
 
     Args:
+        cls: :class:`~flare_mesh.mesh.MeshData`, which imports this module.
         points: [N, d]; flat points get a third coordinate of zero.
         cell_index: Nodes of all cells.
         cell_type: VTK number of each cell's type, [E].
@@ -56,7 +60,7 @@ def assemble(
     check_node_numbers("cells", cell_index, len(points))
     if int(cell_sizes(codes).sum()) != len(cell_index):
         raise ValueError("the number of nodes does not fit the types of the cells")
-    data = MeshData(pos=array_to_tensor(full, dtype))
+    data = cls(pos=array_to_tensor(full, dtype))
     finite = data.pos.isfinite()
     if not bool(finite.all()):
         bad = int((~finite).any(1).sum())
@@ -111,7 +115,7 @@ def array_to_tensor(values: NDArray[Any], dtype: torch.dtype | None) -> Tensor:
     return tensor if kind != "f" or dtype is None else tensor.to(dtype)
 
 
-def points_3d(data: MeshData) -> NDArray[Any]:
+def points_3d(data: Data) -> NDArray[Any]:
     """Coordinates [N, 3], with zeros for the missing ones of a flat mesh."""
     pos = data.pos.numpy(force=True)
     return np.pad(pos, ((0, 0), (0, 3 - pos.shape[1])))

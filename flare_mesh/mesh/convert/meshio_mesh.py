@@ -7,26 +7,28 @@ from typing import Any
 import meshio
 import numpy as np
 import torch
+from torch_geometric.data import Data
 
 from flare_mesh.mesh.cell_storage import CELL_NAMES, VTK_CODES, cell_starts
 from flare_mesh.mesh.cells import CELL_NODES
-from flare_mesh.mesh.convert.assemble import assemble, field_to_array, points_3d
-from flare_mesh.mesh.mesh_data import MeshData
+from flare_mesh.mesh.convert.assemble import T, assemble, field_to_array, points_3d
 
 
 def from_meshio(
+    cls: type[T],
     mesh: meshio.Mesh,
     *,
     fields: Collection[str] | None = None,
     optional: Collection[str] = (),
     dtype: torch.dtype | None = torch.float32,
     edges: bool = True,
-) -> MeshData:
+) -> T:
     """Points, cells, point data and cell data of a meshio mesh.
 
     Point sets and cell sets become fields of zeros and ones under their names.
 
     Args:
+        cls: Class of the mesh to make.
         mesh: The mesh.
         fields: Names of the fields to convert; None for all.
         optional: Names of further fields, which may be missing.
@@ -61,6 +63,7 @@ def from_meshio(
                 member[np.asarray(chosen, dtype=np.int64)] = 1
         cell_fields.setdefault(name, np.concatenate(members))
     return assemble(
+        cls,
         mesh.points,
         np.concatenate([empty, *(block.ravel() for block in blocks)]),
         np.repeat([VTK_CODES[block.type] for block in mesh.cells], counts).astype(np.uint8),
@@ -74,7 +77,7 @@ def from_meshio(
     )
 
 
-def to_meshio(data: MeshData) -> meshio.Mesh:
+def to_meshio(data: Data) -> meshio.Mesh:
     """Points, cells in their order, node fields as point data and cell fields as cell data.
 
     Raises:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch_geometric.data import Data
 
 from flare_mesh.mesh.cell_storage import VTK_CODES, cell_starts, reflect_cells
-from flare_mesh.mesh.convert.assemble import assemble, field_to_array, points_3d
+from flare_mesh.mesh.convert.assemble import T, assemble, field_to_array, points_3d
 from flare_mesh.mesh.convert.wedges import vtk_has_other_order
-from flare_mesh.mesh.mesh_data import MeshData
 from flare_mesh.mesh.vtk_arrays import vtk_arrays
 
 if TYPE_CHECKING:
@@ -24,18 +24,18 @@ _ORDER = {_PIXEL: (9, [0, 1, 3, 2]), _VOXEL: (12, [0, 1, 3, 2, 4, 5, 7, 6])}
 _POLYGONS = {3: 5, 4: 9}
 
 
-def from_pyvista(mesh: "pyvista.DataSet", **options: Any) -> MeshData:
+def from_pyvista(cls: type[T], mesh: "pyvista.DataSet", **options: Any) -> T:
     """Points, cells, point data and cell data of a PyVista mesh of any kind.
 
     Grids become quads or hexahedra. Options and errors are those of :func:`from_meshio`.
     """
-    data = from_vtk_arrays(vtk_arrays(mesh), **options)
+    data = from_vtk_arrays(cls, vtk_arrays(mesh), **options)
     if vtk_has_other_order():
         data.cell_index = reflect_cells(data.cell_index, data.cell_type, ["wedge"])
     return data
 
 
-def from_vtk_arrays(arrays: Mapping[str, NDArray[Any]], **options: Any) -> MeshData:
+def from_vtk_arrays(cls: type[T], arrays: Mapping[str, NDArray[Any]], **options: Any) -> T:
     """Mesh from the arrays of :func:`~flare_mesh.mesh.vtk_arrays.vtk_arrays`."""
     index, types = _plain_cells(arrays["index"], arrays["offset"], arrays["types"])
     given = {
@@ -47,7 +47,7 @@ def from_vtk_arrays(arrays: Mapping[str, NDArray[Any]], **options: Any) -> MeshD
         for place in ("node:", "cell:", "case:")
     }
     units = given["case:"].pop(_UNITS, None)
-    data = assemble(arrays["points"], index, types, *given.values(), **options)
+    data = assemble(cls, arrays["points"], index, types, *given.values(), **options)
     if units is not None:
         data.units = _read_units(units)
     return data
@@ -89,7 +89,7 @@ def _plain_cells(
     return index, types
 
 
-def to_pyvista(data: MeshData) -> "pyvista.UnstructuredGrid":
+def to_pyvista(data: Data) -> "pyvista.UnstructuredGrid":
     """The mesh with its cells in their order and all of its fields.
 
     Raises:

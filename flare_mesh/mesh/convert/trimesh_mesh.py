@@ -3,22 +3,23 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from torch_geometric.data import Data
 
 from flare_mesh.mesh.cell_storage import VTK_CODES
-from flare_mesh.mesh.convert.assemble import assemble, points_3d
-from flare_mesh.mesh.mesh_data import MeshData
+from flare_mesh.mesh.convert.assemble import T, assemble, points_3d
 
 if TYPE_CHECKING:
     import trimesh
 
 
-def from_trimesh(mesh: "trimesh.Trimesh", **options: Any) -> MeshData:
+def from_trimesh(cls: type[T], mesh: "trimesh.Trimesh", **options: Any) -> T:
     """Vertices, triangles, and vertex and face attributes of a trimesh surface.
 
     Options and errors are those of :func:`from_meshio`.
     """
     faces = np.asarray(mesh.faces, dtype=np.int64)
     return assemble(
+        cls,
         np.asarray(mesh.vertices),
         faces.ravel(),
         np.full(len(faces), VTK_CODES["triangle"], dtype=np.uint8),
@@ -29,7 +30,7 @@ def from_trimesh(mesh: "trimesh.Trimesh", **options: Any) -> MeshData:
     )
 
 
-def to_trimesh(data: MeshData) -> "trimesh.Trimesh":
+def to_trimesh(data: Data) -> "trimesh.Trimesh":
     """A surface of triangles with its fields as vertex and face attributes.
 
     Raises:

@@ -4,8 +4,8 @@ from functools import cache
 from typing import Any
 
 from flare_mesh.mesh.cell_storage import reflect_cells
+from flare_mesh.mesh.convert.assemble import T
 from flare_mesh.mesh.geometry import cell_measures
-from flare_mesh.mesh.mesh_data import MeshData
 
 
 @cache
@@ -20,7 +20,7 @@ def vtk_has_other_order() -> bool:
     return coordinates[3] == 0.0
 
 
-def orient_wedges(data: MeshData) -> MeshData:
+def orient_wedges(data: T) -> T:
     """Reorder the wedges of a file whose node order is the other one, which files do not state.
 
     Wedges of one type whose volumes add up to less than zero are in the other order.
