@@ -2,10 +2,11 @@
 
 import inspect
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from flare_mesh import choices, datasets
+from flare_mesh import choices
 from flare_mesh.datasets.field_dataset import FieldDataset
 
 DATASETS = {
@@ -36,7 +37,7 @@ def check_options(name: str, options: dict[str, Any]) -> type[FieldDataset]:
             of names is expected.
     """
     choices.check_choice("unknown data set", name, DATASETS)
-    found: type[FieldDataset] = getattr(datasets, DATASETS[name])
+    found: type[FieldDataset] = getattr(import_module("flare_mesh.datasets"), DATASETS[name])
     parameters = inspect.signature(found).parameters
     known = parameters.keys() - {"root", "split", "transform"}
     choices.check_options(f"the data set '{name}'", options, known)

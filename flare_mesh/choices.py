@@ -15,7 +15,7 @@ def check_choice(what: str, value: object, choices: Iterable[str]) -> None:
     Raises:
         ValueError: If the value is unknown; names the nearest choice, or all of them.
     """
-    if value not in choices:
+    if value not in [*choices]:
         raise ValueError(f"{what} '{value}'; {nearest(value, choices)}")
 
 

@@ -28,7 +28,7 @@ def offscreen_plotter(path: str | Path, **options: Any) -> Iterator[Any]:
 
     plotter = pyvista.Plotter(off_screen=True, border=False, **options)
     yield plotter
-    plotter.set_background("white", all_renderers=True)
+    plotter.set_background("white", all_renderers=True)  # pyright: ignore[reportArgumentType, reportCallIssue]
     with atomic_path(path) as temporary:
         plotter.screenshot(temporary)
     plotter.close()

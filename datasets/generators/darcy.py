@@ -1,6 +1,7 @@
 """Darcy flow through a two-phase porous medium."""
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,8 +96,10 @@ def solve_on_nodes(
         return np.asarray(fft.dstn(waves, 1, norm="ortho", overwrite_x=True)).ravel()
 
     square = (diagonal.size, diagonal.size)
-    operator = LinearOperator(square, matvec=apply, dtype=np.float64)
-    inexact = LinearOperator(square, matvec=precondition, dtype=np.float64)
+    # The stubs describe the base class, not the factory that its call is.
+    linear_operator: Any = LinearOperator
+    operator = linear_operator(square, matvec=apply, dtype=np.float64)
+    inexact = linear_operator(square, matvec=precondition, dtype=np.float64)
     right = (np.broadcast_to(source, (size, size))[1:-1, 1:-1] / (size - 1) ** 2).ravel()
     solution, failed = cg(operator, right, rtol=rtol, maxiter=max_iterations, M=inexact)
     if failed:

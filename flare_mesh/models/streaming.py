@@ -1,6 +1,6 @@
 """Evaluation of an operator in chunks of nodes."""
 
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -9,8 +9,26 @@ from flare_mesh.models.nodes import Nodes
 from flare_mesh.nn import Latents
 from flare_mesh.nn.streaming import Chunk, chunk_ranges, encode_in_chunks, update_in_chunks
 
-if TYPE_CHECKING:
-    from flare_mesh.models.flare_operator import FLAREOperator
+
+class StreamedModel(Protocol):
+    """The parts of a :class:`~flare_mesh.models.FLAREOperator` that evaluation in chunks uses."""
+
+    blocks: Any
+    norm: Any
+    head: Any
+
+    @property
+    def can_stream(self) -> bool:
+        """Whether the encoder can embed a chunk by itself."""
+        ...
+
+    def embed_nodes(self, nodes: Nodes) -> Tensor:
+        """First embeddings of the nodes."""
+        ...
+
+    def decode_nodes(self, latents: list[Latents], nodes: Nodes) -> Tensor:
+        """Output at the nodes."""
+        ...
 
 
 def check_chunk_size(size: int) -> None:
@@ -24,7 +42,7 @@ def check_chunk_size(size: int) -> None:
         )
 
 
-def _start(model: "FLAREOperator", nodes: Nodes, size: int) -> tuple[Tensor, list[Chunk]]:
+def _start(model: StreamedModel, nodes: Nodes, size: int) -> tuple[Tensor, list[Chunk]]:
     """Embeddings of the nodes [N, C], and the chunks of all blocks."""
     check_chunk_size(size)
     # Until a block of this size has been freed once, glibc returns the memory of each chunk to
@@ -42,7 +60,7 @@ def _start(model: "FLAREOperator", nodes: Nodes, size: int) -> tuple[Tensor, lis
     return h, [(part, nodes.graphs.chunk(part)) for part in ranges]
 
 
-def forward_in_chunks(model: "FLAREOperator", nodes: Nodes, size: int) -> Tensor:
+def forward_in_chunks(model: StreamedModel, nodes: Nodes, size: int) -> Tensor:
     """Output [N, out_channels] of the operator; latents are merged over the chunks."""
     h, chunks = _start(model, nodes, size)
     keys = None
@@ -52,7 +70,7 @@ def forward_in_chunks(model: "FLAREOperator", nodes: Nodes, size: int) -> Tensor
     return torch.cat([model.head(model.norm(h[part])) for part, _ in chunks])
 
 
-def latents_in_chunks(model: "FLAREOperator", nodes: Nodes, size: int) -> list[Latents]:
+def latents_in_chunks(model: StreamedModel, nodes: Nodes, size: int) -> list[Latents]:
     """Latents of all blocks."""
     h, chunks = _start(model, nodes, size)
     every, keys = [], None
@@ -65,7 +83,7 @@ def latents_in_chunks(model: "FLAREOperator", nodes: Nodes, size: int) -> list[L
 
 
 def decode_in_chunks(
-    model: "FLAREOperator", latents: list[Latents], nodes: Nodes, size: int
+    model: StreamedModel, latents: list[Latents], nodes: Nodes, size: int
 ) -> Tensor:
     """The field at nodes that are decoded from given latents."""
     check_chunk_size(size)

@@ -1,9 +1,10 @@
 """Named processes to start from."""
 
+from typing import Any
+
 from lpbf.core.heat import Heat
 from lpbf.core.material import Material
 from lpbf.core.materials import MATERIALS
-from lpbf.core.process import Process
 from lpbf.core.table import as_table
 
 # Ratios to the mean strain along the scan vectors, across them, and in the build direction: the
@@ -33,17 +34,17 @@ def yield_strain(material: Material) -> float:
     return strength * (1 - material.poisson_ratio) / material.youngs_modulus
 
 
-def _preset(name: str) -> Process:
+def _preset(name: str) -> dict[str, Any]:
     mean = -yield_strain(MATERIALS[name])
     along, across, build = (round(ratio * mean, 5) for ratio in _ANISOTROPY)
-    return Process(
-        material=name,
-        inherent_strain=(along, across, build),
-        powder_layers=_POWDER_LAYERS,
-        heat=Heat(preheat=_PREHEAT[name], dwell_time=_POWDER_LAYERS * _LAYER_TIME),
-    ).with_scan("stripes")
+    return {
+        "material": name,
+        "inherent_strain": (along, across, build),
+        "powder_layers": _POWDER_LAYERS,
+        "heat": Heat(preheat=_PREHEAT[name], dwell_time=_POWDER_LAYERS * _LAYER_TIME),
+    }
 
 
 PRESETS = {name: _preset(name) for name in MATERIALS}
-"""Processes by material: stripes rotated by 67 degrees per powder layer, heat conduction, and an
-inherent strain for the elastic model that is estimated from the yield stress, not calibrated."""
+"""Arguments of :class:`~lpbf.Process` by material: heat conduction, and an inherent strain for the
+elastic model that is estimated from the yield stress, not calibrated."""

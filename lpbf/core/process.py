@@ -17,6 +17,7 @@ from lpbf.core.heat import Heat
 from lpbf.core.islands import check_islands
 from lpbf.core.material import TABLE_PROPERTIES, Material
 from lpbf.core.materials import get_material
+from lpbf.core.presets import PRESETS
 from lpbf.core.scan import Scan, get_scan
 from lpbf.core.table import Table
 from lpbf.core.yaml_file import read_yaml, write_yaml
@@ -168,7 +169,9 @@ class Process:
     def preset(
         cls, name: str, *, scan: str | float | Scan | None = None, **changes: Any
     ) -> "Process":
-        """Return a process of :data:`lpbf.PRESETS`, with changes.
+        """Make a process of :data:`lpbf.PRESETS` with changes.
+
+        Its scan strategy is stripes that are rotated by 67 degrees per powder layer.
 
         Args:
             name: Name of a material.
@@ -178,10 +181,8 @@ class Process:
         Raises:
             ValueError: If the name or strategy is unknown, or a value does not fit.
         """
-        from lpbf.core.presets import PRESETS  # it imports this module
-
         check_choice("unknown preset", name, list(PRESETS))
-        process = replace(PRESETS[name], **changes)
+        process = replace(cls(**PRESETS[name]).with_scan("stripes"), **changes)
         return process if scan is None else process.with_scan(scan)
 
     def to_dict(self) -> dict[str, Any]:
