@@ -26,8 +26,8 @@ class PredictionCase:
         name: Name in messages.
         mesh: Points and cells of the output.
         data: Input of the surrogate, before its ``features``.
-        truth: Known values of the predicted fields, [N, C]; in a time series possibly only of the
-            first steps.
+        truth: Known values of the predicted fields, [N, C], by their name in the file; in a time
+            series possibly only of the first steps.
         times: Time of each known step of a time series.
         simulate_seconds: Wall time of the simulation that computed the truth.
     """
@@ -73,6 +73,7 @@ class CaseReader:
         # Name of each field in a file, by its name in x or y.
         self.inputs = {key: key.removesuffix(past) for key in recipe.inputs}
         self.targets = {key: key.removesuffix(future) for key in surrogate.fields}
+        self._fields = {*self.inputs.values(), *self.targets.values()}
         unknown = [name for name in self.values if name not in self.inputs.values()]
         if unknown:
             raise ValueError(
@@ -119,7 +120,7 @@ class CaseReader:
         elif self.inputs:
             data.x = _stack(name, points, self.recipe.inputs)
         truth = {
-            key: _stack(name, points, {field: self.surrogate.fields[key]})
+            field: _stack(name, points, {field: self.surrogate.fields[key]})
             for key, field in self.targets.items()
             if field in points
         }
@@ -149,19 +150,18 @@ class CaseReader:
         for number, step in enumerate(files.steps[num_in:]):
             points = self._points(step.file, self._read(step, scalars), scalars)
             for key, field in self.targets.items():
-                known = truth.setdefault(key, [])
+                known = truth.setdefault(field, [])
                 # The truth ends at the first step that lacks the field.
                 if field in points and len(known) == number:
                     size = {field: self.surrogate.fields[key] // num_out}
                     known.append(_stack(step.file, points, size, nodes=len(data.pos)))
-        series = {key: torch.cat(steps, 1) for key, steps in truth.items() if steps}
+        series = {field: torch.cat(steps, 1) for field, steps in truth.items() if steps}
         times = tuple(step.time for step in files.steps)
         return PredictionCase(name, _bare(meshes[-1]), data, series, times)
 
     def _scalars(self, files: CaseFiles) -> dict[str, float]:
         """Numbers for the whole case from the file name, the table and ``values``."""
         found: dict[str, float] = {}
-        inputs = set(self.inputs.values()) - self.values.keys()
         table = self.table
         if table is None and self.recipe.table is not None:
             path = files.root / self.recipe.table
@@ -169,11 +169,11 @@ class CaseReader:
         for scalars in (self.pattern, table):
             if scalars is None:
                 continue
-            names = [name for name in scalars.columns if name in inputs | {*self.targets.values()}]
+            names = [name for name in scalars.columns if name in self._fields - self.values.keys()]
             try:
                 found |= scalars.values(files.name, names)
             except ValueError as error:
-                needed = sorted(inputs.intersection(names))
+                needed = sorted(set(names).intersection(self.inputs.values()))
                 if needed:
                     raise ValueError(
                         f"{files.file}: {error}; or give {', '.join(needed)} by values"
@@ -184,8 +184,7 @@ class CaseReader:
         self, step: MeshStep, scalars: Mapping[str, float], required: Collection[str] = ()
     ) -> MeshData:
         """The mesh with its input and target fields."""
-        wanted = {*self.inputs.values(), *self.targets.values()} - scalars.keys()
-        mesh = self.recipe.read(step, (), wanted)
+        mesh = self.recipe.read(step, (), self._fields - scalars.keys())
         missing = [
             field
             for field in required
@@ -200,15 +199,13 @@ class CaseReader:
 
     def _points(self, name: str, mesh: MeshData, scalars: Mapping[str, float]) -> MeshData:
         """The points with the known inputs and targets as fields."""
-        wanted = {*self.inputs.values(), *self.targets.values()}
-        names = sorted(
-            field for field in wanted - scalars.keys() if field in mesh or field in mesh.cell_fields
-        )
+        names = self._fields - scalars.keys()
+        names = sorted(name for name in names if name in mesh or name in mesh.cell_fields)
         try:
             points = self.recipe.make_case(mesh, names)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
-        for field in wanted & scalars.keys():
+        for field in self._fields & scalars.keys():
             points[field] = torch.tensor([[float(scalars[field])]])
         return points
 
@@ -232,14 +229,7 @@ class CaseReader:
 def _stack(
     name: str, points: MeshData, sizes: Mapping[str, int], *, nodes: int | None = None
 ) -> Tensor:
-    """Fields side by side, [N, C].
-
-    Args:
-        name: Name in messages.
-        points: The points with the fields.
-        sizes: Channels of each field, by its name in the file or in x.
-        nodes: Expected number of points in a time series.
-    """
+    """Fields side by side, [N, C]; ``nodes`` is the number of points in a time series."""
     if nodes not in (None, len(points.pos)):
         raise ValueError(
             f"{name}: the mesh changes within the series, from {nodes} to {len(points.pos)} points"

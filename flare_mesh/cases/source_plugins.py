@@ -63,14 +63,13 @@ def find_source_plugin(name: str) -> type[SourcePlugin]:
     Raises:
         ValueError: If no installed package provides it.
     """
-    found = entry_points(group=GROUP, name=name)
-    if not found:
-        known = sorted(entry_points(group=GROUP).names)
+    points = {point.name: point for point in entry_points(group=GROUP)}
+    if name not in points:
         raise ValueError(
-            f"expected the source plug-in '{name}', as in training (got {known}); install the "
-            f"package that provides it"
+            f"expected the source plug-in '{name}', as in training (got {sorted(points)}); install "
+            f"the package that provides it"
         )
-    return next(iter(found)).load()
+    return points[name].load()
 
 
 def build_source(name: str, options: Mapping[str, Any]) -> SourcePlugin | None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
 from torch_geometric.data import Data
 
 from flare_mesh.cases.case_files import CaseFiles
@@ -151,9 +152,38 @@ class Predictor:
         fields = [{name: field.cpu() for name, field in one.items()} for one in found]
         seconds = (time.perf_counter() - start) / len(cases)
         return [
-            Prediction.from_case(self.surrogate, self.recipe, case, predicted, seconds)
+            self._prediction(case, predicted, seconds)
             for case, predicted in zip(cases, fields, strict=True)
         ]
+
+    def _prediction(
+        self, case: PredictionCase, predicted: Mapping[str, Tensor], seconds: float
+    ) -> Prediction:
+        times: list[float] = []
+        end = ""
+        if self.recipe.window is not None:
+            num_in, num_out = self.recipe.window
+            name, channels = next(iter(self.surrogate.fields.items()))
+            steps = num_in + predicted[name].shape[1] * num_out // channels
+            times, end = [*case.times[:steps]], "_out"
+            # Unknown times continue with the last time step.
+            interval = times[-1] - times[-2] if len(times) > 1 else 1.0
+            while len(times) < steps:
+                times.append(times[-1] + interval)
+            times = times[num_in:]
+        fields = {name.removesuffix(end): values for name, values in predicted.items()}
+        units = self.surrogate.units.items()
+        return Prediction(
+            case.name,
+            case.mesh,
+            fields,
+            {name: values[:, : fields[name].shape[1]] for name, values in case.truth.items()},
+            {name.removesuffix(end): unit for name, unit in units if name in predicted},
+            self.recipe.on == "cells",
+            tuple(times),
+            seconds,
+            case.simulate_seconds,
+        )
 
     def run(
         self, files: Iterable[CaseFiles], *, skip_bad: bool = False
@@ -167,7 +197,8 @@ class Predictor:
         Raises:
             ValueError: If a mesh cannot be used and ``skip_bad`` is not set, or none can be used.
         """
-        waiting: list[tuple[CaseFiles, PredictionCase]] = []
+        batch: list[CaseFiles] = []
+        cases: list[PredictionCase] = []
         nodes = bad = 0
         for source in files:
             try:
@@ -179,21 +210,16 @@ class Predictor:
                 bad += 1
                 continue
             size = len(case.data.pos)
-            if waiting and (len(waiting) == self.batch_size or nodes + size > _NODES_PER_BATCH):
-                yield from self._flush(waiting)
-                waiting, nodes = [], 0
-            waiting.append((source, case))
+            if batch and (len(batch) == self.batch_size or nodes + size > _NODES_PER_BATCH):
+                yield from zip(batch, self.predict(cases), strict=True)
+                batch, cases, nodes = [], [], 0
+            batch.append(source)
+            cases.append(case)
             nodes += size
-        if waiting:
-            yield from self._flush(waiting)
+        if batch:
+            yield from zip(batch, self.predict(cases), strict=True)
         elif bad:
             raise ValueError(f"none of the {bad} meshes can be used")
-
-    def _flush(
-        self, waiting: Sequence[tuple[CaseFiles, PredictionCase]]
-    ) -> Iterator[tuple[CaseFiles, Prediction]]:
-        found = self.predict([case for _, case in waiting])
-        yield from zip((source for source, _ in waiting), found, strict=True)
 
 
 def predict(

@@ -7,13 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from flare_mesh.cases.case_reader import PredictionCase
-from flare_mesh.cases.recipe import CaseRecipe
 from flare_mesh.io import write_mesh
 from flare_mesh.io.time_collection import write_time_collection
 from flare_mesh.mesh import MeshData
 from flare_mesh.mesh.mesh_storage import CELL_PREFIX
-from flare_mesh.surrogate.surrogate import Surrogate
 
 
 @dataclass(frozen=True)
@@ -43,48 +40,6 @@ class Prediction:
     times: tuple[float, ...] = ()
     predict_seconds: float = 0.0
     simulate_seconds: float | None = None
-
-    @classmethod
-    def from_case(
-        cls,
-        surrogate: Surrogate,
-        recipe: CaseRecipe,
-        case: PredictionCase,
-        predicted: dict[str, Tensor],
-        seconds: float,
-    ) -> "Prediction":
-        """The prediction for a case.
-
-        Args:
-            surrogate: The trained model.
-            recipe: Recipe of its training cases.
-            case: The case.
-            predicted: Result of :meth:`Surrogate.predict`, on the CPU.
-            seconds: Wall time.
-        """
-        times: tuple[float, ...] = ()
-        end = ""
-        if recipe.window is not None:
-            num_in, num_out = recipe.window
-            name, channels = next(iter(surrogate.fields.items()))
-            times = _times(case.times, num_in, predicted[name].shape[1] // (channels // num_out))
-            end = "_out"
-        short = {name: name.removesuffix(end) for name in predicted}
-        return cls(
-            case.name,
-            case.mesh,
-            {short[name]: values for name, values in predicted.items()},
-            {
-                short[name]: case.truth[name][:, : values.shape[1]]
-                for name, values in predicted.items()
-                if name in case.truth
-            },
-            {short[name]: unit for name, unit in surrogate.units.items() if name in short},
-            recipe.on == "cells",
-            times,
-            seconds,
-            case.simulate_seconds,
-        )
 
     @property
     def num_points(self) -> int:
@@ -151,12 +106,3 @@ class Prediction:
                 found[name] = truth, unit
                 found[f"error_{name}"] = series[:, part] - truth, unit
         return found
-
-
-def _times(known: tuple[float, ...], num_in: int, steps: int) -> tuple[float, ...]:
-    """Times of the predicted steps, extrapolated by the last time step where unknown."""
-    times = [*known]
-    step = times[-1] - times[-2] if len(times) > 1 else 1.0
-    while len(times) < num_in + steps:
-        times.append(times[-1] + step)
-    return tuple(times[num_in : num_in + steps])

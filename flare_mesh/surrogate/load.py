@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from torch import Tensor
+
 from flare_mesh.surrogate.checkpoint import read_checkpoint
 from flare_mesh.surrogate.surrogate import Surrogate
 from flare_mesh.surrogate.surrogate_file import FILE, loading
@@ -52,17 +54,15 @@ def _from_checkpoint(path: Path, ema: bool) -> Surrogate:
         header.update(json.loads(found["flare_mesh"]["surrogate"]))
         surrogate = Surrogate.from_header(header)
         weights = found["state_dict"]
-        state = {
-            key.removeprefix("surrogate."): value
-            for key, value in weights.items()
-            if key.startswith("surrogate.")
-        }
-        averaged = {
-            key.replace("ema.module.", "model.", 1): value
-            for key, value in weights.items()
-            if key.startswith("ema.module.")
-        }
+        state = _rename(weights, "surrogate.", "")
+        averaged = _rename(weights, "ema.module.", "model.")
         surrogate.load_state_dict({**state, **(averaged if ema else {})})
     if ema and not averaged:
         raise ValueError(f"{path}: no averaged weights; train with model.ema set")
     return surrogate
+
+
+def _rename(weights: dict[str, Tensor], prefix: str, new: str) -> dict[str, Tensor]:
+    """The weights whose names begin with ``prefix``, which ``new`` replaces."""
+    found = ((key, value) for key, value in weights.items() if key.startswith(prefix))
+    return {new + key.removeprefix(prefix): value for key, value in found}

@@ -1,8 +1,7 @@
 """Time series that a model predicts step by step."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -89,10 +88,6 @@ class Rollout:
         num_steps = y.shape[1] // sum(self.step_fields.values())
         sizes = [size * num_steps for size in self.step_fields.values()]
         return dict(zip(self.fields, y.split(sizes, 1), strict=True))
-
-    def to_dict(self) -> dict[str, Any]:
-        """The attributes, in types of JSON."""
-        return asdict(self)
 
 
 def _past_of(field: str) -> str:

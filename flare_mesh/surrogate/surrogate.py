@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -250,8 +251,8 @@ class Surrogate(HubMixin, nn.Module):
             "units": self.units,
             "features": self.features,
             "normalizers": self.normalizers,
-            "rollout": None if self.rollout is None else self.rollout.to_dict(),
-            "training_range": self.training_range and self.training_range.to_dict(),
+            "rollout": self.rollout and asdict(self.rollout),
+            "training_range": self.training_range and asdict(self.training_range),
             "info": self.info,
         }
 

@@ -1,7 +1,7 @@
 """Range of the training cases, to warn of cases outside it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self
 
 from torch_geometric.data import Data
@@ -86,13 +86,9 @@ class TrainingRange:
                     found.append(f"{title} {_span(got)}, trained on {_span(known)}")
         return found
 
-    def to_dict(self) -> dict[str, Any]:
-        """The attributes, in types of JSON."""
-        return asdict(self)
-
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Restore a range from :meth:`to_dict`."""
+        """Restore a range from its attributes, which JSON may have changed to lists."""
         pairs = {key: [tuple(pair) for pair in values[key]] for key in ("pos", "extent", "x")}
         return cls(tuple(values["num_nodes"]), **pairs)
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -63,7 +64,7 @@ def test_advancing_by_the_true_steps_restores_the_series():
 
 def test_json_and_back():
     series = rollout()
-    assert Rollout(**json.loads(json.dumps(series.to_dict()))) == series
+    assert Rollout(**json.loads(json.dumps(asdict(series)))) == series
 
 
 def test_options_that_do_not_match():

@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -86,7 +87,7 @@ def test_a_training_case_is_never_outside(points):
 
 def test_json_and_back():
     known = TrainingRange.from_case(UNIT)
-    again = TrainingRange.from_dict(json.loads(json.dumps(known.to_dict())))
+    again = TrainingRange.from_dict(json.loads(json.dumps(asdict(known))))
     assert again.differences(UNIT) == []
     assert (again.num_nodes, list(again.x)) == (known.num_nodes, list(known.x))
 
