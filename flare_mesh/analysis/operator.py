@@ -30,7 +30,7 @@ def operator_spectra(
 
     :func:`~flare_mesh.analysis.mixing_spectrum` of the queries and keys in the model's forward
     pass: the spectra of the attention without its output projection and the residual. The cost is
-    that of a forward pass and of the spectra.
+    a forward pass and the spectra.
 
     Takes the model, an operator with ``decode="shared"``, and the arguments of
     :meth:`FLAREOperator.forward`.

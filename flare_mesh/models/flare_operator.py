@@ -217,7 +217,7 @@ class FLAREOperator(FieldModel):
             pos: Coordinates of the points.
             batch: Graph of each point.
             ptr: Offsets of the graphs' points.
-            batch_size: Number of graphs of ``batch``; by default that of the latents.
+            batch_size: Number of graphs of ``batch``; by default as in the latents.
             chunk_size: Evaluate that many points at a time.
 
         Returns:

@@ -14,7 +14,7 @@ class Transolver(SliceModel):
     As in the authors' code, features are concatenated to the coordinates, a learned vector is
     added to the embedding of every node, and all linear layers have the same initial distribution
     (the code first makes the slices' projection orthogonal, and then overwrites it). Departures:
-    no grid of reference points, whose range is that of one data set; ragged batches; weights of
+    no grid of reference points, whose range fits one data set only; ragged batches; weights of
     the nodes.
 
     Args:

@@ -241,7 +241,7 @@ class FLAREAttention(nn.Module):
         )
 
     def latents(self, query: Tensor, value: Tensor) -> Latents:
-        """Latents with the queries for the decode, given those of the encode."""
+        """Latents for the decode, from the queries and values of the encode."""
         return Latents(query if self.decode == "shared" else value, value)
 
     def decode_nodes(self, key: Tensor, latents: Latents, graphs: Graphs) -> Tensor:

@@ -97,7 +97,7 @@ def test_large_scores_stay_finite(dtype):
 
 
 def test_known_spectra():
-    # Latents that no node tells apart: one average of all nodes.
+    # Latents with equal scores at all nodes: one average of all nodes.
     same = mixing_spectrum(torch.zeros(1, M, D), torch.randn(20, 1, D), ptr=ptr_of([20]))
     torch.testing.assert_close(same[0, 0], torch.eye(M).double()[0], rtol=0, atol=1e-14)
     torch.testing.assert_close(effective_rank(same), torch.ones(1, 1).double())

@@ -1,4 +1,4 @@
-"""What holds for every model: a new one is covered by being registered."""
+"""Tests of every registered model."""
 
 import pytest
 import torch
@@ -74,7 +74,7 @@ def test_node_order_does_not_matter(name):
     assert_permutation_equivariant(small(name), GRAPHS[0], atol=1e-9)
 
 
-def test_nodes_meet_the_others_of_their_graph(name):
+def test_nodes_depend_on_all_nodes_of_their_graph_only(name):
     model = small(name)
     x = BATCH.x.clone().requires_grad_()
     first = int(BATCH.ptr[1])
@@ -189,7 +189,7 @@ def test_the_configuration_holds_every_option(name):
     assert repr(build(name, **model.config)) == repr(model)
 
 
-def test_parameters_are_drawn_anew(name):
+def test_parameters_are_drawn_again(name):
     model = small(name)
     before = model(BATCH)
     model.reset_parameters()

@@ -109,14 +109,14 @@ def test_number_of_graphs_may_be_given():
     torch.testing.assert_close(out, model(x, pos, batch))
 
 
-def test_more_graphs_than_were_announced():
+def test_more_graphs_than_batch_size():
     x, pos = GRAPHS[0].x, GRAPHS[0].pos
     batch = torch.tensor([0] * 10 + [2] * 20)
     with pytest.raises(ValueError, match=r"from 0 to 1 in 'batch' \(got 0 to 2\)"):
         operator()(x, pos, batch, batch_size=2)
 
 
-def test_what_is_given_beside_data_counts():
+def test_arguments_take_precedence_over_data():
     model, batch = operator(), Batch.from_data_list(GRAPHS)
     weight = torch.linspace(0.5, 2, batch.num_nodes)
     given = model(batch, weight=weight)
@@ -144,7 +144,7 @@ def test_autocast(options):
     assert all(p.grad.isfinite().all() for p in model.parameters())
 
 
-def test_loading_what_is_not_a_model(tmp_path):
+def test_loading_another_model_is_refused(tmp_path):
     operator().save(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**config, "hidden_channels": 32}))

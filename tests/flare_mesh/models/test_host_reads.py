@@ -41,7 +41,7 @@ class _Operators(TorchDispatchMode):
 
 
 class HostReads(TorchFunctionMode):
-    """Lists the reads of values by the host; those of a CPU tensor count like those of a GPU's."""
+    """List of the reads that would wait for a GPU; reads of a CPU tensor count as such."""
 
     def __init__(self):
         super().__init__()

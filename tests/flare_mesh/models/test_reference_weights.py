@@ -102,14 +102,14 @@ def test_outputs_are_the_authors(options):
     x = nodes[:, 3:].double() if nodes.shape[1] > 3 else None
     got = model.double()(x, nodes[:, :3].double())
     want = authors(weights, nodes.double(), 0.7)
-    # Weights are kept in float32.
+    # The model has float32 weights.
     assert float((got - want).detach().norm() / want.detach().norm()) < 1e-5
     assert torch.equal(got, FLAREOperator.from_reference_state_dict(
         {f"module.{name}": w for name, w in weights.items()}, heads=H, pos_dim=3, scale=0.7
     ).double()(x, nodes[:, :3].double()))  # fmt: skip
 
 
-def test_what_is_not_such_a_state_dict():
+def test_other_state_dicts_are_refused():
     weights = state_dict()
     read = FLAREOperator.from_reference_state_dict
     with pytest.raises(ValueError, match="expected a state dict of the authors' FLAREModel"):

@@ -11,7 +11,7 @@ def test_models_are_built_by_name():
     assert (model.config["kv_layers"], model.config["heads"]) == (1, 2)
 
 
-def test_unknown_names_and_options_are_named_with_the_nearest():
+def test_unknown_names_and_options_suggest_the_nearest():
     with pytest.raises(ValueError, match="unknown model 'fler'; choose from"):
         build("fler", in_channels=1, out_channels=1)
     with pytest.raises(ValueError, match="no option 'num_latent'; did you mean 'num_latents'"):
@@ -28,7 +28,7 @@ def test_options_have_defaults(name):
     assert model.config.keys() >= {"hidden_channels", "num_layers", "pos_dim"}
 
 
-def test_a_saved_model_is_loaded_whatever_it_is(tmp_path):
+def test_saved_models_are_loaded_by_their_name(tmp_path):
     model = build("flare", in_channels=1, out_channels=2, hidden_channels=8, heads=2, num_layers=1)
     model.save(tmp_path)
     again = load(tmp_path)

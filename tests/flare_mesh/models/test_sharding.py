@@ -147,7 +147,7 @@ def check_case(rank, size, group, sizes, absent=(), weight=False, model=None):
             for one, other in zip(latents, known, strict=True):
                 assert_exact(one.query, other.query)
                 assert_exact(one.value, other.value)
-        # What all processes know now, each can read anywhere without the others.
+        # All processes have the latents: each can decode anywhere without the others.
         probes = {"x": draw(len(sizes), 2, seed=5), "pos": draw(len(sizes), 3, seed=6)}
         probes["ptr"] = torch.arange(len(sizes) + 1)
         assert_exact(model.decode(latents, **probes), model.decode(known, **probes))

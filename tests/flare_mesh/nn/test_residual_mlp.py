@@ -46,7 +46,7 @@ def test_bad_depth():
         ResidualMLP(4, 4, 4, -2)
 
 
-def test_hooks_and_layers_of_others_are_called():
+def test_hooks_and_replaced_layers_are_called():
     x = torch.randn(5000, 8)
     mlp = ResidualMLP(8, 8, 8, 2, input_residual=True)
     seen = []

@@ -34,7 +34,7 @@ def inputs(sizes, dtype=torch.float64, per_graph=False, seed=0):
 
 
 def by_hand(query, key, value, weight, scale):
-    """One graph and head at a time, sum by sum, as the equations stand."""
+    """One graph and head at a time, sum by sum, directly from the equations."""
     nodes = len(key)
     out = torch.zeros_like(value)
     for h in range(H):
@@ -99,7 +99,7 @@ def test_dense_with_mask_equals_ragged(backend):
     query, key, value, weight = inputs(sizes, torch.float32)
     ragged = flare_attention(query, key, value, ptr=ptr_of(sizes), weight=weight)
     mask = torch.arange(9) < torch.tensor(sizes)[:, None]
-    # Padding holds what must not leak.
+    # NaN and inf in the padding must not reach the result.
     dense_key = torch.full((3, 9, H, D), torch.nan)
     dense_value = torch.full((3, 9, H, D), torch.inf)
     dense_weight = torch.full((3, 9), torch.nan)
@@ -212,7 +212,7 @@ def test_optional_check_of_nan(name):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_nan_is_not_swallowed(backend):
+def test_nan_reaches_the_result(backend):
     query, key, value, _ = inputs([9, 5], torch.float32)
     key[2, 1, 0] = torch.nan
     out = flare_attention(query, key, value, ptr=ptr_of([9, 5]), backend=backend)
@@ -261,9 +261,9 @@ def test_mask_at_the_start_and_in_the_middle(backend, first):
     mask[0, first + 8 : first + 30] = False
     dense = [t.transpose(0, 1)[None] for t in (key, value)]
     got = flare_attention(query, *dense, mask=mask, backend=backend)[0].transpose(0, 1)[mask[0]]
-    kept = int(mask.sum())
+    valid = int(mask.sum())
     want = flare_attention(
-        query, key[mask[0]], value[mask[0]], ptr=ptr_of([kept]), backend="reference"
+        query, key[mask[0]], value[mask[0]], ptr=ptr_of([valid]), backend="reference"
     )
     torch.testing.assert_close(got, want, rtol=1e-10, atol=1e-10)
 
@@ -301,7 +301,7 @@ def test_no_graphs(backend):
     assert out.shape == (0, 2, 4)
 
 
-def test_check_of_nan_looks_past_padding():
+def test_check_of_nan_ignores_padding():
     query, key, value, _ = inputs([4], torch.float32)
     dense = [t.transpose(0, 1)[None].clone() for t in (key, value)]
     dense[0][:, :, 3] = torch.nan

@@ -32,7 +32,7 @@ def test_value_and_gradients(rows):
         assert float((a - b).detach().norm()) < 2e-6 * float(b.detach().norm())
 
 
-def test_what_takes_torchs_operations():
+def test_other_inputs_take_torch_operations():
     leaves, _ = given(_MIN_SIZE, torch.float64)
     assert torch.equal(linear_gelu_residual(*leaves), plain(*leaves))
     leaves, _ = given(_MIN_SIZE)
@@ -40,7 +40,7 @@ def test_what_takes_torchs_operations():
         assert torch.equal(linear_gelu_residual(*leaves), plain(*leaves))
 
 
-def test_nan_is_not_swallowed():
+def test_nan_reaches_the_result():
     (x, weight, bias), _ = given(_MIN_SIZE)
     x.data[5, 3] = torch.nan
     out = linear_gelu_residual(x, weight, bias)

@@ -108,7 +108,7 @@ def test_without_the_extension_the_message_says_what_to_install(monkeypatch):
         raise ImportError("'knn_graph' requires 'pyg-lib>=0.6.0'")
 
     monkeypatch.setattr(torch_geometric.nn, "knn_graph", missing)
-    pos = torch.zeros(3, 3, device="meta")  # stands for a GPU
+    pos = torch.zeros(3, 3, device="meta")  # as on a GPU, the search is by extension
     message = r"search on meta needs .*install pyg-lib, or torch-cluster.*pos\.cpu\(\)"
     with pytest.raises(ImportError, match=message):
         radius_graph(pos, 1.0, torch.tensor([0, 3]))
