@@ -69,7 +69,7 @@ def _elastic_build(part: HexMesh, process: Process, element: str) -> dict[str, A
     displacement, stress = np.zeros((part.num_nodes, 3)), np.zeros((part.num_cells, 6))
     part_cells = np.flatnonzero(build.is_part)
     for layer in range(build.num_layers):
-        newest = build.cells_of(layer)
+        newest = build.layer_cells(layer)
         eigenstrain = np.zeros((newest.stop, 6))
         eigenstrain[newest] = build.cell_strain[newest]
         factor = None if build.cell_stiffness is None else build.cell_stiffness[: newest.stop]

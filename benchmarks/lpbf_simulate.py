@@ -145,7 +145,7 @@ def calculix(repeat: int) -> Row:
     mesh = brick(24, 24, 24)
     layers = make_build(mesh, Process(METAL))
     eigenstrain = np.zeros((mesh.num_cells, 6))
-    newest = layers.cells_of(23)
+    newest = layers.layer_cells(23)
     eigenstrain[newest] = layers.layer_strain[23]
     metal = Metal(METAL.youngs_modulus, METAL.poisson_ratio)
     threads = torch.get_num_threads()
@@ -153,7 +153,7 @@ def calculix(repeat: int) -> Row:
 
     equilibrium = Equilibrium(layers)
     for layer in range(layers.num_layers):
-        equilibrium.add_layer(layer)
+        equilibrium.activate_layer(layer)
     load = np.zeros((mesh.num_nodes, 3))
     local = (layers.brick.load @ layers.layer_strain[23]).reshape(8, 3)
     for corner in range(8):

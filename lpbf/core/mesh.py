@@ -97,3 +97,16 @@ class HexMesh:
 
     def __repr__(self) -> str:
         return f"HexMesh({self.num_cells} cells, {self.num_nodes} nodes, spacing={self.spacing} mm)"
+
+
+def check_on_plate(mesh: HexMesh) -> None:
+    """Refuse a mesh that does not rest on the build plate.
+
+    Raises:
+        ValueError: If no voxel is in the lowest row.
+    """
+    if not mesh.mask[:, :, 0].any():
+        raise ValueError(
+            "expected a part that rests on the plate (got a mesh without voxels in its lowest "
+            "row); remove the empty rows of the mask"
+        )

@@ -1,4 +1,4 @@
-"""Heat flows between the standing voxels, and from them to plate, powder and gas."""
+"""Heat flows between the active voxels, and from them to plate, powder and gas."""
 
 from dataclasses import dataclass
 
@@ -14,51 +14,53 @@ from lpbf.core.table import as_table
 from lpbf.core.tensor_table import TensorTable
 from lpbf.solve.cell_stencil import CellStencil
 
-PLATE, POWDER, GAS = 0, 1, 2
-_STEPS = ((-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1))
+TO_PLATE, TO_POWDER, TO_GAS = 0, 1, 2
+_OFFSETS = ((-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1))
 _BELOW, _ABOVE = 4, 5
 
 
 @dataclass(frozen=True)
 class HeatFlow:
-    """Linear heat flows out of the cells, A T - b in W.
+    """Linear heat flows out of the active cells, A T - b in W.
 
     Attributes:
         matrix: A, in W/K.
-        losses: Conductance to plate, powder and gas, [3, n], W/K.
-        surroundings: Temperature of plate, powder and gas, [3], C.
+        conductance: Conductance of each cell to plate, powder and gas, [3, n], W/K.
+        surroundings: Temperature of plate, powder and gas, [3], degrees Celsius.
     """
 
     matrix: CellStencil
-    losses: Tensor
+    conductance: Tensor
     surroundings: Tensor
 
-    def out(self, temperature: Tensor) -> Tensor:
-        """A T - b: heat that flows out of each cell, [n], W."""
-        lost = (self.losses * (temperature - self.surroundings[:, None])).sum(0)
-        return lost.add_(self.matrix.exchange(temperature))
+    def outflow(self, temperature: Tensor) -> Tensor:
+        """Heat flow out of each cell, A T - b, [n], W."""
+        return self._losses(temperature).sum(0).add_(self.matrix.exchange(temperature))
 
     def lost(self, temperature: Tensor) -> Tensor:
-        """Heat that the part loses to plate, powder and gas, [3], W."""
-        return (self.losses * (temperature - self.surroundings[:, None])).sum(1)
+        """Heat flow from the part to plate, powder and gas, [3], W."""
+        return self._losses(temperature).sum(1)
+
+    def _losses(self, temperature: Tensor) -> Tensor:
+        return self.conductance * (temperature - self.surroundings[:, None])
 
 
 class Conduction:
-    """Cell-centred finite volumes with two-point fluxes on the voxels that stand.
+    """Cell-centred finite volumes with two-point fluxes on the active voxels.
 
     Two neighbours conduct in series, A / (h/2k + h/2k'); a face to the surroundings has the half
-    voxel and the film in series, A / (h/2k + 1/coefficient). The flows are antisymmetric, so no
-    heat is lost between cells, and no temperature leaves the range of its surroundings.
+    voxel and the film in series, A / (h/2k + 1/coefficient). The scheme conserves energy and no
+    temperature leaves the range of the cells and their surroundings.
 
     Args:
         mesh: The part.
         cell_layer: Layer of each cell, [E], rising.
-        material: With a conductivity.
+        material: Material with a conductivity.
         heat: Coefficients and temperatures of the surroundings.
-        device: Where the tensors live.
+        device: Device of the tensors.
 
     Attributes:
-        conductivity: W/(m K) of temperatures in degrees Celsius.
+        conductivity: Conductivity in W/(m K) of temperatures in degrees Celsius.
 
     Raises:
         ValueError: If the material has no conductivity.
@@ -90,7 +92,7 @@ class Conduction:
         )
         row = mesh.cell_index[:, 2]
         last_of_layer = np.append(cell_layer[1:] != cell_layer[:-1], True)
-        # The highest row of each layer's cells is what the gas cools, once they are the newest.
+        # The gas cools the highest row of the newest layer.
         top_row = row[last_of_layer][np.searchsorted(cell_layer[last_of_layer], cell_layer)]
         self._neighbours = torch.from_numpy(_neighbours(mesh)).to(device)
         self._at_bottom = torch.from_numpy(row == 0).to(device)
@@ -98,37 +100,39 @@ class Conduction:
         self._layer = torch.from_numpy(cell_layer).to(device)
 
     def activate(self, num_cells: int) -> None:
-        """Lets the first cells stand, up to the last one of a layer."""
+        """Make the first cells the active ones, up to the last cell of a layer."""
         neighbours = self._neighbours[:, :num_cells]
         self._linked = (neighbours >= 0) & (neighbours < num_cells)
         self._cells = torch.where(self._linked, neighbours, 0).contiguous()
-        kind = torch.full_like(neighbours, POWDER)
-        kind[_BELOW, self._at_bottom[:num_cells]] = PLATE
+        surroundings = torch.full_like(neighbours, TO_POWDER)
+        surroundings[_BELOW, self._at_bottom[:num_cells]] = TO_PLATE
         newest = self._layer[:num_cells] == self._layer[num_cells - 1]
-        kind[_ABOVE, newest & self._at_top[:num_cells]] = GAS
-        self._open = [(kind == medium) & ~self._linked for medium in (PLATE, POWDER, GAS)]
+        surroundings[_ABOVE, newest & self._at_top[:num_cells]] = TO_GAS
+        self._open_faces = [
+            (surroundings == medium) & ~self._linked for medium in (TO_PLATE, TO_POWDER, TO_GAS)
+        ]
 
     def at(self, temperature: Tensor) -> HeatFlow:
-        """The heat flows of the standing cells with the conductivity at ``temperature`` [n]."""
+        """Heat flows of the active cells, with the conductivity at ``temperature`` [n]."""
         half = 0.5 / self.conductivity(temperature)
         shape, area = self._shape[:, None], self._area[:, None]
         links = torch.stack([half.index_select(0, cells) for cells in self._cells])
         links = torch.where(self._linked, shape / links.add_(half), 0)
         half_resistance = half / shape
-        losses = []
-        for faces, coefficient in zip(self._open, self._coefficients, strict=True):
+        to_surroundings = []
+        for faces, coefficient in zip(self._open_faces, self._coefficients, strict=True):
             if coefficient > 0:
                 film = 1 / (coefficient * area)
-                losses.append(torch.where(faces, 1 / (half_resistance + film), 0).sum(0))
+                to_surroundings.append(torch.where(faces, 1 / (half_resistance + film), 0).sum(0))
             else:
-                losses.append(torch.zeros_like(half))
-        lost = torch.stack(losses)
-        matrix = CellStencil(links.sum(0) + lost.sum(0), links, self._cells)
-        return HeatFlow(matrix, lost, self._surroundings)
+                to_surroundings.append(torch.zeros_like(half))
+        conductance = torch.stack(to_surroundings)
+        matrix = CellStencil(links.sum(0) + conductance.sum(0), links, self._cells)
+        return HeatFlow(matrix, conductance, self._surroundings)
 
 
 def _neighbours(mesh: HexMesh) -> NDArray[np.int64]:
-    """Cells beyond the faces -x, +x, -y, +y, -z, +z of each cell, -1 for none, [6, E]."""
+    """Cells behind the faces -x, +x, -y, +y, -z, +z of each cell, -1 for none, [6, E]."""
     ids = np.full([size + 2 for size in mesh.mask.shape], -1)
     ids[tuple(mesh.cell_index.T + 1)] = np.arange(mesh.num_cells)
-    return np.stack([ids[tuple((mesh.cell_index + 1 + step).T)] for step in _STEPS])
+    return np.stack([ids[tuple((mesh.cell_index + 1 + offset).T)] for offset in _OFFSETS])

@@ -1,4 +1,4 @@
-"""Enthalpy of a material over temperature."""
+"""Enthalpy of a material as a function of temperature."""
 
 import numpy as np
 import torch
@@ -7,25 +7,24 @@ from torch import Tensor
 from lpbf.core.material import Material
 from lpbf.core.table import as_table
 
-LEAST_MELTING_RANGE = 1.0
-"""Least distance in K from solidus to liquidus of a material with latent heat."""
+MIN_MELTING_RANGE = 1.0
+"""Smallest distance in K from solidus to liquidus of a material with latent heat."""
 
 
 class Enthalpy:
     """Enthalpy per volume, H(T) = rho (int c dT + L f(T)), in J/m^3, and its slope.
 
     The liquid fraction f rises linearly from the solidus to the liquidus. c is piecewise linear,
-    so H is piecewise quadratic, and it is integrated exactly. H = 0 where the first segment of
-    the table starts.
+    so H is piecewise quadratic and integrated exactly, from the table's first temperature on.
 
     Args:
-        material: With density and specific_heat; with solidus, liquidus and latent_heat unless
-            the latent heat is 0.
-        device: Where the tensors live.
+        material: Material with density, specific_heat and latent_heat, and with solidus and
+            liquidus unless the latent heat is 0.
+        device: Device of the tensors.
 
     Raises:
-        ValueError: If the material lacks a property, its heat capacity is 0 somewhere, or it
-            melts within less than 1 K.
+        ValueError: If the material lacks a property, a heat capacity is not positive, or the
+            melting range is less than 1 K.
     """
 
     def __init__(self, material: Material, *, device: str | torch.device = "cpu"):
@@ -44,14 +43,14 @@ class Enthalpy:
             assert material.solidus is not None
             assert material.liquidus is not None
             self.melting = (material.solidus, material.liquidus)
-            if material.liquidus - material.solidus < LEAST_MELTING_RANGE:
+            if material.liquidus - material.solidus < MIN_MELTING_RANGE:
                 raise ValueError(
                     f"Material '{material.name}': expected liquidus >= solidus + "
-                    f"{LEAST_MELTING_RANGE:g} C, over which the latent heat is spread (got "
+                    f"{MIN_MELTING_RANGE:g} C, over which the latent heat is spread (got "
                     f"{self.melting}); widen the melting range"
                 )
         points = np.unique([*heat.temperature, *(self.melting or ())])
-        # The c and its slope at the start of each segment, the first one left of all points.
+        # c and its slope at the start of each segment; the first segment is left of all points.
         starts = np.concatenate([points[:1], points])
         capacity = heat(starts)
         slope = np.zeros(len(starts))
@@ -68,7 +67,7 @@ class Enthalpy:
         self._value, self._capacity, self._slope = torch.from_numpy(table).to(device)
 
     def __call__(self, temperature: Tensor) -> tuple[Tensor, Tensor]:
-        """H in J/m^3 and dH/dT in J/(m^3 K), where it jumps that above, of temperatures in C."""
+        """H in J/m^3 and dH/dT in J/(m^3 K), from above where it jumps, at temperatures in C."""
         segment = torch.bucketize(temperature, self._points, right=True)
         above = temperature - self._starts[segment]
         slope = self._slope[segment]
@@ -76,12 +75,12 @@ class Enthalpy:
         return self._value[segment] + (capacity - slope * above / 2) * above, capacity
 
     def stop_at_melting(self, start: Tensor, end: Tensor) -> Tensor:
-        """``end``, but inside the melting range where the way from ``start`` leads across it.
+        """``end``, or the middle of the melting range where a step from ``start`` crosses it.
 
-        Newton's method overshoots where the slope of H jumps; from inside it sees both sides.
+        Newton's method overshoots where the slope of H jumps.
         """
         if self.melting is None:
             return end
         low, high = self.melting
-        across = ((start < low) & (end > high)) | ((start >= high) & (end < low))
-        return torch.where(across, (low + high) / 2, end)
+        crosses = ((start < low) & (end > high)) | ((start >= high) & (end < low))
+        return torch.where(crosses, (low + high) / 2, end)

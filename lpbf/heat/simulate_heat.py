@@ -1,4 +1,4 @@
-"""The temperature of a part while it is built layer by layer."""
+"""Temperature of a part while it is built layer by layer."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lpbf.core.materials import get_material
+from lpbf.core.mesh import check_on_plate
 from lpbf.heat.conduction import Conduction
 from lpbf.heat.enthalpy import Enthalpy
 from lpbf.heat.time_step import HeatStep, TimeStepper
@@ -24,12 +25,12 @@ class HeatResult:
     """Temperatures of the cells, in degrees Celsius, float64.
 
     Attributes:
-        temperature: At the end, [E].
-        after_layer: For each layer, those of the standing cells at the end of its dwell, [n].
+        temperature: Temperature at the end, [E].
+        after_layer: Temperature of the active cells at the end of each layer's dwell, [n] each.
         interlayer: Mean over each layer at the end of its dwell, right before the next one is
             deposited, [L]; NaN for a layer without cells.
-        steps: What each time step did.
-        plate_temperature: Of the plate, all along.
+        steps: Report of each time step.
+        plate_temperature: Constant temperature of the plate.
     """
 
     temperature: Tensor
@@ -40,26 +41,25 @@ class HeatResult:
 
     @property
     def balance_error(self) -> float:
-        """Largest error of the energy balance of a time step, of the heat it exchanged."""
+        """Largest error of a time step's energy balance, relative to the heat it exchanged."""
         return max(step.balance_error for step in self.steps)
 
 
 def simulate_heat(
     mesh: HexMesh, process: Process, *, device: str | torch.device = "cpu"
 ) -> HeatResult:
-    """Simulates the temperature of a part while it is built.
+    """Simulate the temperature of a part while it is built.
 
     rho c(T) dT/dt = div(k(T) grad T) on the voxels, with latent heat: cell-centred finite volumes,
-    implicit Euler. Each layer appears at the deposition temperature on the layers below and cools
-    for the dwell time. The heat goes to the plate through the bottom (also where the mechanics
-    has an elastic base plate), to the gas through the newest layer's top, and to the powder
-    through all other faces; the powder stores none. The conductivity is that at the start of each
-    time step.
+    implicit Euler. Each layer is activated at the deposition temperature and cools for the dwell
+    time. Heat flows to the plate through the bottom (also where the mechanics has an elastic base
+    plate), to the gas through the newest layer's top, and to the powder, which stores none, through
+    all other faces. The conductivity is constant during a time step.
 
     Args:
         mesh: The part.
-        process: With ``heat``, and a material with thermal properties.
-        device: Where it is computed.
+        process: Process with ``heat`` and a material with thermal properties.
+        device: Device of the computation.
 
     Raises:
         SolverError: If a time step does not converge.
@@ -70,15 +70,12 @@ def simulate_heat(
     if heat is None:
         raise ValueError("expected a process with a heat model (got heat=None); set Process.heat")
     material = get_material(process.material)
-    if not mesh.mask[:, :, 0].any():
-        raise ValueError(
-            "the lowest row of the mesh has no voxels; the part must rest on the plate"
-        )
-    hot = heat.deposition_temperature
-    if hot is None:
+    check_on_plate(mesh)
+    deposition = heat.deposition_temperature
+    if deposition is None:
         material.require("liquidus")
         assert material.liquidus is not None
-        hot = material.liquidus
+        deposition = material.liquidus
     cell_layer = mesh.cell_index[:, 2] // process.voxels_per_layer(mesh.spacing[2])
     conduction = Conduction(mesh, cell_layer, material, heat, device=device)
     stepper = TimeStepper(Enthalpy(material, device=device), float(np.prod(mesh.spacing)) * 1e-9)
@@ -89,7 +86,7 @@ def simulate_heat(
     after_layer, interlayer, steps = [], [], []
     time = 0.0
     for layer, end in enumerate(ends):
-        fresh = temperature.new_full((end - len(temperature),), hot)
+        fresh = temperature.new_full((end - len(temperature),), deposition)
         temperature = torch.cat([temperature, fresh])
         conduction.activate(end)
         durations = heat.steps(heat.dwell_time)

@@ -1,4 +1,4 @@
-"""One implicit step of transient conduction."""
+"""One implicit time step of transient conduction."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -11,25 +11,25 @@ from lpbf.heat.conduction import HeatFlow
 from lpbf.heat.enthalpy import Enthalpy
 from lpbf.solve.conjugate_gradients import conjugate_gradients
 
-# Of the residual by each of Newton's corrections.
+# Reduction of the residual by the linear solution of a Newton iteration.
 _REDUCTION = 1e-3
 
 
 @dataclass(frozen=True)
 class HeatStep:
-    """What a time step did.
+    """Report of a time step.
 
     Attributes:
         layer: The newest layer, from 0.
-        time: At the end of the step, s since the first deposition.
-        time_step: s.
-        enthalpy_change: Of the part, J.
-        heat_lost: To plate, powder and gas, J.
-        exchanged: Heat that came into cells or left them, J.
+        time: End of the step, s since the first deposition.
+        time_step: Length of the step, s.
+        enthalpy_change: Change of the part's enthalpy, J.
+        heat_lost: Heat lost to plate, powder and gas, J.
+        exchanged: Sum of the absolute heat changes of all cells and surroundings, J.
         balance_error: |enthalpy change + heat lost| / exchanged; at most the tolerance, unless
-            next to nothing but rounding was exchanged.
+            little more than rounding was exchanged.
         newton_iterations: Number of linear systems solved.
-        iterations: Of the conjugate gradients, in all of them.
+        iterations: Iterations of the conjugate gradients in all linear systems.
     """
 
     layer: int
@@ -47,14 +47,14 @@ class HeatStep:
 class TimeStepper:
     """Implicit Euler in the enthalpy: V (H(T) - H(T_old)) + dt (A T - b) = 0 by Newton's method.
 
-    A stays as it is during the step. The linear systems are solved by conjugate gradients.
+    A is constant during the step. The linear systems are solved by conjugate gradients.
 
     Args:
         enthalpy: H(T).
-        volume: Of a voxel, m^3.
+        volume: Volume of a voxel, m^3.
         tolerance: Sum of the cells' absolute residuals over the heat exchanged.
-        max_newton: Limit of Newton's iterations.
-        max_iterations: Limit of the conjugate gradients' iterations in each of them.
+        max_newton: Maximum number of Newton iterations.
+        max_iterations: Maximum number of conjugate gradient iterations for a linear system.
     """
 
     enthalpy: Enthalpy
@@ -72,21 +72,21 @@ class TimeStepper:
         layer: int,
         time: float,
     ) -> tuple[Tensor, HeatStep]:
-        """Temperatures [n] at ``time``, from those one time step before.
+        """Temperature [n] at ``time`` from the temperature ``old`` [n] one time step before.
 
         Raises:
             SolverError: If Newton's method or the conjugate gradients do not converge.
         """
         name = f"heat of layer {layer} at {time:.6g} s"
         stored, slope = self.enthalpy(old)
-        # Rounding of temperatures and enthalpies bounds what can be reached near a steady state.
+        # Near a steady state, rounding of temperatures and enthalpies bounds the residual.
         content = self.volume * stored.abs() + time_step * flow.matrix.diagonal * old.abs()
         floor = 4 * torch.finfo(old.dtype).eps * float(content.sum())
         temperature, value, newton_iterations, iterations = old, stored, 0, 0
         while True:
             gain = self.volume * (value - stored)
             lost = time_step * flow.lost(temperature)
-            residual = -gain - time_step * flow.out(temperature)
+            residual = -gain - time_step * flow.outflow(temperature)
             exchanged = float(gain.abs().sum() + lost.abs().sum())
             error = float(residual.abs().sum())
             goal = max(self.tolerance * exchanged, floor)
@@ -96,9 +96,9 @@ class TimeStepper:
                 raise SolverError(
                     f"{name}: Newton's method did not converge in {newton_iterations} iterations "
                     f"(residual {error / exchanged:.2e} of the heat exchanged, expected "
-                    f"{self.tolerance:.0e}); take more time_steps or a smaller growth"
+                    f"{self.tolerance:.0e}); use more time_steps or a smaller growth"
                 )
-            # A correction needs no more digits than the nonlinearity or the goal leave it.
+            # A Newton iteration needs no more digits than the nonlinearity or the goal warrant.
             target = max(_REDUCTION * error, 0.3 * goal)
             capacity = slope * (self.volume / time_step)
             matrix = dataclasses.replace(flow.matrix, diagonal=capacity + flow.matrix.diagonal)
@@ -113,8 +113,8 @@ class TimeStepper:
             if not rest <= target / time_step:
                 raise SolverError(
                     f"{name}: the conjugate gradients did not converge in {count} iterations "
-                    f"(residual {rest * time_step / error:.2e} of the first one); take more "
-                    f"time_steps or a smaller growth"
+                    f"(residual {rest * time_step / error:.2e} of the initial one, expected "
+                    f"{target / error:.0e}); use more time_steps or a smaller growth"
                 )
             temperature = self.enthalpy.stop_at_melting(temperature, temperature + change)
             value, slope = self.enthalpy(temperature)

@@ -1,1 +1,1 @@
-"""Equilibrium on voxels: elements, layers, solvers."""
+"""Mechanical equilibrium of a voxel part: layers, elastic and elastoplastic steps."""

@@ -1,4 +1,4 @@
-"""What belongs to which layer: the bookkeeping that the solvers share."""
+"""A voxel part in layers, with its base plate and the powder that supports it."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,28 +9,27 @@ from numpy.typing import NDArray
 from lpbf.core.element import Brick, brick
 from lpbf.core.islands import find_unsupported, treat_islands
 from lpbf.core.materials import get_material
-from lpbf.core.mesh import HexMesh
+from lpbf.core.mesh import HexMesh, check_on_plate
 from lpbf.core.process import Process
 
 CLAMPED = -1
 PART, PLATE, POWDER = 0, 1, 2
-# Young's modulus of powder over that of the part: it holds up what nothing else does.
+# Young's modulus of powder over that of the part, for the support of unsupported voxels.
 POWDER_STIFFNESS = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
 class Build:
-    """A part in layers, with the plate under it and the powder that must hold some of it.
+    """A part in layers, with its base plate and the powder under unsupported voxels.
 
     Attributes:
-        part: The part's mesh.
-        mesh: The mesh that is computed: the part, its elastic plate, powder.
-        brick: The element matrices.
-        kind: Of each cell of ``mesh``, [E]: PART, PLATE or POWDER.
-        cell_stiffness: Factor on each cell's stiffness, [E]; None where all are 1.
-        cell_layer: Layer of each cell, [E]; rises with the cell number. An elastic plate stands
-            from the first layer on and belongs to it.
-        node_layer: Layer that first owns each node, [N]; CLAMPED for nodes that never move.
+        part: Mesh of the part.
+        mesh: Mesh of part, elastic plate and powder, E cells and N nodes.
+        brick: Element matrices.
+        cell_kind: PART, PLATE or POWDER, [E].
+        cell_stiffness: Factor on each cell's stiffness, [E]; None if all are 1.
+        cell_layer: Layer of each cell, [E], rising; the elastic plate belongs to the first layer.
+        node_layer: Layer that activates each node, [N]; CLAMPED for clamped nodes.
         layer_strain: Inherent strain of each layer, [L, 6].
         rows_per_layer: Rows of voxels in a layer.
     """
@@ -38,7 +37,7 @@ class Build:
     part: HexMesh
     mesh: HexMesh
     brick: Brick
-    kind: NDArray[np.int8]
+    cell_kind: NDArray[np.int8]
     cell_stiffness: NDArray[np.float64] | None
     cell_layer: NDArray[np.int64]
     node_layer: NDArray[np.int64]
@@ -49,29 +48,29 @@ class Build:
     def num_layers(self) -> int:
         return len(self.layer_strain)
 
-    def cells_of(self, layer: int) -> slice:
-        """The cells of a layer, as a range of cell numbers."""
+    def layer_cells(self, layer: int) -> slice:
+        """Range of the cell numbers of a layer."""
         start, end = np.searchsorted(self.cell_layer, [layer, layer + 1])
         return slice(int(start), int(end))
 
     @cached_property
     def cell_strain(self) -> NDArray[np.float64]:
-        """Inherent strain that each cell brings along, [E, 6]; none of plate and powder."""
+        """Inherent strain of each cell, [E, 6]; 0 in plate and powder."""
         return np.where(self.is_part[:, None], self.layer_strain[self.cell_layer], 0.0)
 
     @property
     def is_part(self) -> NDArray[np.bool_]:
-        """Which cells are the part's, [E]; in the part's own order."""
-        return self.kind == PART
+        """Which cells belong to the part, [E]; they are in the order of ``part``."""
+        return self.cell_kind == PART
 
     @cached_property
     def part_nodes(self) -> NDArray[np.int64]:
-        """The part's nodes in ``mesh``, [N of the part], in the part's own order."""
+        """Numbers of the part's nodes in ``mesh``, in the order of ``part``."""
         return np.unique(self.mesh.cells[self.is_part])
 
     @cached_property
     def part_node_layer(self) -> NDArray[np.int64]:
-        """Layer of the part that first owns each of its nodes, [N of the part]."""
+        """Layer whose part cells activate each of the part's nodes, in the order of ``part``."""
         rows = self.part.cell_index[:, 2]
         layer = self.cell_layer[self.is_part]
         out = np.full(self.part.num_nodes, np.iinfo(np.int64).max)
@@ -81,16 +80,13 @@ class Build:
 
 
 def make_build(mesh: HexMesh, process: Process) -> Build:
-    """Sorts a part into the layers of a process, and adds its plate and powder.
+    """Divide a part into the layers of a process, and add its plate and powder.
 
     Raises:
         IslandError: If the mesh has unsupported voxels and the process refuses them.
         ValueError: If the layer height does not fit the voxels, or no voxel rests on the plate.
     """
-    if not mesh.mask[:, :, 0].any():
-        raise ValueError(
-            "the lowest row of the mesh has no voxels; the part must rest on the plate"
-        )
+    check_on_plate(mesh)
     mesh = treat_islands(mesh, process.islands)
     rows = process.voxels_per_layer(mesh.spacing[2])
     kinds = np.full(mesh.mask.shape, -1, dtype=np.int8)
@@ -111,28 +107,28 @@ def make_build(mesh: HexMesh, process: Process) -> Build:
         origin = origin - np.array([x, y, plate_rows]) * mesh.spacing
         factors[PLATE] = (plate.youngs_modulus or material.youngs_modulus) / material.youngs_modulus
     x, y, z = origin.tolist()
-    whole = (
+    all_cells = (
         mesh
         if (kinds >= 0).sum() == mesh.num_cells
         else HexMesh(kinds >= 0, mesh.spacing, (x, y, z))
     )
-    i, j, k = whole.cell_index.T
+    i, j, k = all_cells.cell_index.T
     kind = kinds[i, j, k]
     factor = factors[kind]
 
     cell_layer = np.maximum(k - plate_rows, 0) // rows
-    node_layer = np.full(whole.num_nodes, np.iinfo(np.int64).max)
-    # Downwards, so that the lowest layer that owns a node is the last to write.
-    node_layer[whole.cells[::-1].ravel()] = np.repeat(cell_layer[::-1], 8)
-    node_layer[np.unique(whole.cells[k == 0, :4])] = CLAMPED
+    node_layer = np.full(all_cells.num_nodes, np.iinfo(np.int64).max)
+    # From the top down, so that the lowest layer of a node is written last.
+    node_layer[all_cells.cells[::-1].ravel()] = np.repeat(cell_layer[::-1], 8)
+    node_layer[np.unique(all_cells.cells[k == 0, :4])] = CLAMPED
     elements = brick(
         mesh.spacing, material.elasticity, incompatible_modes=process.incompatible_modes
     )
     return Build(
         part=mesh,
-        mesh=whole,
+        mesh=all_cells,
         brick=elements,
-        kind=kind,
+        cell_kind=kind,
         cell_stiffness=None if (factor == 1).all() else factor,
         cell_layer=cell_layer,
         node_layer=node_layer,
@@ -141,11 +137,11 @@ def make_build(mesh: HexMesh, process: Process) -> Build:
     )
 
 
-def _powder_below(islands: NDArray[np.bool_], solid: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The void below the islands, down to the next solid or the plate; bool [nx, ny, nz]."""
+def _powder_below(unsupported: NDArray[np.bool_], solid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Void below unsupported voxels, down to the next solid or the plate; bool [nx, ny, nz]."""
     powder = np.zeros_like(solid)
     above = np.zeros(solid.shape[:2], dtype=bool)
     for k in reversed(range(solid.shape[2])):
         powder[:, :, k] = above & ~solid[:, :, k]
-        above = (above | islands[:, :, k]) & (islands[:, :, k] | ~solid[:, :, k])
+        above = (above | unsupported[:, :, k]) & (unsupported[:, :, k] | ~solid[:, :, k])
     return powder

@@ -7,19 +7,18 @@ from torch import Tensor
 
 from lpbf.core.report import StepReport
 from lpbf.mechanics.build import Build
+from lpbf.mechanics.build_steps import BuildStep
 from lpbf.mechanics.equilibrium import Equilibrium
-from lpbf.mechanics.steps import Step
 
 
 class ElasticStepper:
     """Steps of linear elasticity: K du = forces of the step's eigenstrain.
 
-    Only the state of the cells is kept: what their nodes moved since each cell was added, and
-    their eigenstrain.
+    The state of a cell is the displacement of its nodes since its activation, and its eigenstrain.
 
     Args:
         build: The part in layers.
-        device: Where the tensors live.
+        device: Device of the tensors.
     """
 
     def __init__(self, build: Build, *, device: str | torch.device = "cpu"):
@@ -35,17 +34,17 @@ class ElasticStepper:
         count = build.mesh.num_cells
         self._local = self._load.new_zeros(count, 24)
         self._eigenstrain = self._load.new_zeros(count, 6)
-        self._standing = 0
+        self._num_active = 0
 
     def solve(
-        self, step: Step, equilibrium: Equilibrium, start: Tensor | None = None
+        self, step: BuildStep, equilibrium: Equilibrium, start: Tensor | None = None
     ) -> tuple[Tensor, StepReport]:
         """Increment of the displacement in a step, [size, 3] in mm.
 
         Args:
-            step: Its eigenstrain.
-            equilibrium: Of the standing cells.
-            start: Where to begin, as in :meth:`Equilibrium.solve`.
+            step: The step.
+            equilibrium: Equilibrium of the active cells.
+            start: Initial guess, as in :meth:`Equilibrium.solve`.
 
         Raises:
             SolverError: If the step does not converge.
@@ -53,39 +52,39 @@ class ElasticStepper:
         began = time.perf_counter()
         strained = torch.nonzero(step.eigenstrain.abs().sum(1))[:, 0]
         load = self._sum(step.eigenstrain[strained] @ self._load.T, strained, equilibrium.size)
-        if not step.in_balance:
-            inner = self.internal_force()
-            load[: len(inner)] -= inner
+        if not step.in_equilibrium:
+            internal = self.internal_force()
+            load[: len(internal)] -= internal
         solution = equilibrium.solve(load, start=start, name=step.name)
-        count = self._standing = len(step.eigenstrain)
+        count = self._num_active = len(step.eigenstrain)
         self._local[:count] += solution.u[self._nodes[:count]].flatten(1)
         self._eigenstrain[:count] += step.eigenstrain
         seconds = time.perf_counter() - began
         return solution.u, StepReport(step.name, solution.iterations, solution.residual, 0, seconds)
 
     def cell_stress(self) -> Tensor:
-        """Mean stress of the standing cells, [n, 6], MPa."""
-        n = self._standing
+        """Mean stress of the active cells, [n, 6], MPa."""
+        n = self._num_active
         strain = self._local[:n] @ self._strain.T - self._eigenstrain[:n]
         stress = strain @ self._elasticity
         return stress if self._factor is None else stress * self._factor[:n, None]
 
     def internal_force(self) -> Tensor:
-        """Nodal forces [size, 3] in N that hold the stress of the standing cells."""
-        n = self._standing
+        """Internal nodal forces of the active cells, [size, 3] in N."""
+        n = self._num_active
         size = int(self._nodes[:n].max()) + 1
         force = self._local[:n] @ self._stiffness - self._eigenstrain[:n] @ self._load.T
         return self._sum(force, torch.arange(n, device=force.device), size)
 
-    def keep(self, build: Build, cells: Tensor) -> "ElasticStepper":
-        """A stepper for a build that consists of some of the standing cells, in their state."""
-        kept = ElasticStepper(build, device=self._local.device)
-        kept._local, kept._eigenstrain = self._local[cells], self._eigenstrain[cells]
-        kept._standing = len(cells)
-        return kept
+    def extract(self, build: Build, cells: Tensor) -> "ElasticStepper":
+        """Stepper of a build that consists of some of the active cells, with their state."""
+        part = ElasticStepper(build, device=self._local.device)
+        part._local, part._eigenstrain = self._local[cells], self._eigenstrain[cells]
+        part._num_active = len(cells)
+        return part
 
     def _sum(self, force: Tensor, cells: Tensor, size: int) -> Tensor:
-        """Sums the forces [n, 24] on some cells into nodes, [size, 3]."""
+        """Nodal sums [size, 3] of the forces [n, 24] on some cells."""
         if self._factor is not None:
             force = force * self._factor[cells, None]
         out = force.new_zeros(size, 3)

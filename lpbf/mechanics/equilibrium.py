@@ -1,6 +1,5 @@
-"""Equilibrium of the standing part: its stiffness, matrix-free, and the solution with it."""
+"""Elastic equilibrium of the active cells, with their matrix-free stiffness."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -8,18 +7,19 @@ from torch import Tensor
 
 from lpbf.core.errors import SolverError
 from lpbf.mechanics.build import Build
-from lpbf.mechanics.rigid_motions import rigid_motions
+from lpbf.mechanics.rigid_body_modes import rigid_body_modes
 from lpbf.solve.conjugate_gradients import conjugate_gradients
+from lpbf.solve.linear_map import LinearMap
 from lpbf.solve.multigrid import Multigrid
 
 
 @dataclass(frozen=True)
 class Solution:
-    """A solved equilibrium.
+    """Solution of an equilibrium.
 
     Attributes:
         u: Displacement, [size, 3], mm.
-        iterations: Of the conjugate gradients.
+        iterations: Iterations of the conjugate gradients.
         residual: Norm of the residual over that of the force.
     """
 
@@ -29,22 +29,22 @@ class Solution:
 
 
 class Equilibrium:
-    """The elastic stiffness K of a part that grows layer by layer, and solutions with it.
+    """Elastic stiffness K of a part that grows layer by layer, and solutions with it.
 
-    Conjugate gradients with a multigrid cycle as preconditioner; memory and time grow with the
-    standing cells.
+    Conjugate gradients are preconditioned by a multigrid cycle; memory and time grow with the
+    number of active cells.
 
     Args:
         build: The mesh in layers.
-        clamped: False lets the part float: the force must have no resultant, and of the solutions
-            the one without translation and rotation (in the mean over the nodes) is taken.
-        device: Where the tensors live.
+        clamped: Whether the nodes at the bottom are fixed. Without, the force must have no
+            resultant, and the solution has no rigid-body motion in the mean over the nodes.
+        device: Device of the tensors.
         tolerance: Norm of the residual over that of the force.
-        max_iterations: Limit of a solution.
+        max_iterations: Maximum number of iterations.
 
     Attributes:
-        size: Nodes of the standing planes, a leading range.
-        cells: Nodes of the standing cells, [n, 8].
+        size: Number of nodes in the active planes, a leading range.
+        cells: Nodes of the active cells, [n, 8].
         free: Nodes that can move, [size].
     """
 
@@ -78,40 +78,43 @@ class Equilibrium:
     def size(self) -> int:
         return self._multigrid.size
 
-    def add_layer(self, layer: int) -> None:
-        """Adds the cells of a layer; layers come upwards."""
-        newest = self.build.cells_of(layer)
-        self._multigrid.grow(newest.start, newest.stop)
+    def activate_layer(self, layer: int) -> None:
+        """Activate the cells of a layer; layers are activated from the bottom up."""
+        newest = self.build.layer_cells(layer)
+        self._multigrid.activate(newest.start, newest.stop)
         self.cells = self._all_cells[: newest.stop]
         self.free = self._multigrid.levels[0].inverse[0, : self.size] > 0
         if not self.clamped:
-            points = torch.from_numpy(self.build.mesh.points[: self.size]).to(self.device)
-            self._rigid = rigid_motions(points, self.free)
+            free = self.free.cpu().numpy()
+            points = self.build.mesh.points[: self.size]
+            modes = rigid_body_modes(points - points[free].mean(axis=0)) * free[:, None, None]
+            columns = torch.from_numpy(modes.transpose(1, 0, 2).reshape(-1, 6))
+            self._rigid = torch.linalg.qr(columns)[0].to(self.device)
 
     def apply(self, u: Tensor) -> Tensor:
         """Nodal forces K u, [size, 3] in N, of displacements u [size, 3] in mm."""
-        return self._multiply(self._inward(u))[:, : self.size].T.contiguous()
+        return self._multiply(self._to_grid(u))[:, : self.size].T.contiguous()
 
     def solve(
         self,
         force: Tensor,
         start: Tensor | None = None,
-        tangent: Callable[[Tensor], Tensor] | None = None,
+        tangent: LinearMap | None = None,
         name: str = "",
         tolerance: float | None = None,
     ) -> Solution:
-        """Solves (K + tangent) u = force on the free nodes; the others stay at zero.
+        """Solve (K + tangent) u = force on the free nodes; the others remain at zero.
 
         Args:
             force: [size, 3], N.
-            start: Where to begin, [size, 3] in mm; or several, [k, size, 3], of which the
-                combination with the least energy is taken.
-            tangent: What is added to K u, a symmetric operator with K + tangent positive definite.
-            name: What errors call this solution.
-            tolerance: Other than the object's.
+            start: Initial guess, [size, 3] in mm; or several, [k, size, 3], whose combination with
+                the least energy is used.
+            tangent: Symmetric operator with K + tangent positive definite.
+            name: Name of the solution in errors.
+            tolerance: Tolerance of this solution; None for that of the object.
 
         Raises:
-            SolverError: If it does not converge.
+            SolverError: If the solution does not converge.
         """
         size, multigrid = self.size, self._multigrid
         tolerance = self.tolerance if tolerance is None else tolerance
@@ -126,53 +129,54 @@ class Equilibrium:
             z = multigrid.cycle(residual)
             return z if self._rigid is None else self._project(z)
 
-        right = self._project(self._inward(force))
+        right = self._project(self._to_grid(force))
         scale = float(right.norm())
-        begin = None
+        guess = None
         if start is not None and scale > 0:
             starts = start if start.dim() == 3 else start[None]
-            begin = _best_combination(
-                [self._project(self._inward(s)) for s in starts], operator, right
+            guess = _best_combination(
+                [self._project(self._to_grid(s)) for s in starts], operator, right
             )
         u, iterations, norm = conjugate_gradients(
             operator,
             precondition,
             right,
-            begin,
+            guess,
             target=tolerance * scale,
             max_iterations=self.max_iterations,
         )
         if not norm <= tolerance * scale:
             raise SolverError(
                 f"{name}: the equilibrium did not converge in {iterations} iterations "
-                f"(residual {norm:.3g} N, target {tolerance * scale:.3g} N)"
+                f"(residual {norm:.3g} N, expected {tolerance * scale:.3g} N); check the material, "
+                f"or use a larger tolerance"
             )
-        own = self._project(u)[:, :size]
-        return Solution(own.T.contiguous(), iterations, norm / scale if scale > 0 else 0.0)
+        solution = self._project(u)[:, :size]
+        return Solution(solution.T.contiguous(), iterations, norm / scale if scale > 0 else 0.0)
 
-    def _inward(self, values: Tensor) -> Tensor:
-        """From [size, 3] to the multigrid's [3, N + 1]."""
+    def _to_grid(self, values: Tensor) -> Tensor:
+        """Node array [3, N + 1] of the multigrid from [size, 3]."""
         out = torch.zeros_like(self._multigrid.levels[0].u)
         out[:, : self.size] = values.T
         return out
 
     def _multiply(self, u: Tensor) -> Tensor:
-        """K u, [3, N + 1]; the same tensor in every call."""
-        self._multigrid.bricks.multiply(u, self._image, self.size)
+        """Product K u, [3, N + 1]; the same tensor in every call."""
+        self._multigrid.stiffness.multiply(u, self._image, self.size)
         return self._image
 
     def _project(self, values: Tensor) -> Tensor:
-        """In place: zero where nothing can move; no rigid motion if the part floats."""
-        own = values[:, : self.size]
-        own *= self.free
+        """Zero the fixed nodes, and the rigid-body modes of an unclamped part, in place."""
+        active = values[:, : self.size]
+        active *= self.free
         if self._rigid is not None:
-            flat = own.flatten()
-            own -= (self._rigid @ (self._rigid.T @ flat)).view_as(own)
+            flat = active.flatten()
+            active -= (self._rigid @ (self._rigid.T @ flat)).view_as(active)
         return values
 
 
-def _best_combination(starts: list[Tensor], operator: Callable, right: Tensor) -> Tensor:
-    """The combination of the starts with the least energy u A u / 2 - u right."""
+def _best_combination(starts: list[Tensor], operator: LinearMap, right: Tensor) -> Tensor:
+    """Combination of the starts with the least energy u A u / 2 - u right."""
     images = torch.stack([operator(s).flatten().clone() for s in starts])
     vectors = torch.stack([s.flatten() for s in starts])
     gram, load = vectors @ images.T, vectors @ right.flatten()

@@ -1,4 +1,4 @@
-"""The plastic state of the cells of a part, and their forces and tangents in a step."""
+"""Plastic state of the cells of a part, and their forces in a step."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,25 +7,25 @@ import torch
 from torch import Tensor
 
 from lpbf.core.threads import one_thread
-from lpbf.mechanics.plastic_element import Flow, PlasticElement
+from lpbf.mechanics.plastic_element import PlasticElement, YieldedCells
 from lpbf.mechanics.return_mapping import von_mises_stress
 
-# Cells whose stresses are handled at a time on the CPU, so that they stay in the cache.
+# Cells per chunk: on the CPU their stresses stay in the cache, on other devices the memory is
+# bounded.
 _CHUNK = 2048
-# On other devices, so that many cells need no more memory than a few.
 _CHUNK_ON_DEVICE = 65_536
 
 
 @dataclass(frozen=True)
 class Increment:
-    """What a step does to the cells.
+    """Load increment of the cells.
 
     Attributes:
-        nodes: Of the standing cells, [n, 8].
-        eigenstrain: [n, 6].
-        yield_stress: Initial yield stress of each cell, MPa, infinite where it stays elastic, [n].
-        modes: Amplitudes of the incompatible modes beyond the elastic ones, [m, n]; written with
-            each evaluation, as the start of the next.
+        nodes: Nodes of the active cells, [n, 8].
+        eigenstrain: Increment of the eigenstrain, [n, 6].
+        yield_stress: Initial yield stress of each cell, MPa, infinite for elastic cells, [n].
+        modes: Amplitudes of the incompatible modes beyond the elastic ones, [m, n]. Each evaluation
+            overwrites them, as the initial guess of the next.
     """
 
     nodes: Tensor
@@ -37,14 +37,14 @@ class Increment:
 class PlasticCells:
     """Stress, plastic strain and equivalent plastic strain at the Gauss points of all cells.
 
-    A cell is born free of stress on the part as it has deformed so far. As elasticity does not
-    change, the stress at its Gauss points is the whole memory of its deformation since then.
+    A cell is activated free of stress on the deformed part. Since the elasticity is constant, the
+    stress at its Gauss points represents all deformation since then.
 
     Args:
         element: The brick.
-        factor: On each cell's stiffness, [E], or None. Stresses are kept without it.
+        factor: Factor on each cell's stiffness, [E]; None for 1. Stresses are stored without it.
         num_cells: E.
-        device: Where the tensors live.
+        device: Device of the tensors.
     """
 
     def __init__(
@@ -60,73 +60,74 @@ class PlasticCells:
         self.plastic_strain = torch.zeros(48, num_cells, **options)
         self.equivalent = torch.zeros(8, num_cells, **options)
 
-    def keep(self, cells: Tensor) -> "PlasticCells":
-        """The state of some cells by themselves."""
+    def extract(self, cells: Tensor) -> "PlasticCells":
+        """Copy of the state of some cells."""
         factor = None if self.factor is None else self.factor[cells]
-        kept = PlasticCells(self.element, factor, 0, self.stress.device)
-        kept.stress = self.stress[:, cells]
-        kept.plastic_strain = self.plastic_strain[:, cells]
-        kept.equivalent = self.equivalent[:, cells]
-        return kept
+        part = PlasticCells(self.element, factor, 0, self.stress.device)
+        part.stress = self.stress[:, cells]
+        part.plastic_strain = self.plastic_strain[:, cells]
+        part.equivalent = self.equivalent[:, cells]
+        return part
 
     def internal_force(self, nodes: Tensor, cells: slice, size: int) -> Tensor:
-        """Nodal forces [size, 3] of the stress in ``cells``, whose nodes are ``nodes`` [n, 8]."""
+        """Nodal forces [size, 3] of the stress in ``cells``, with their ``nodes`` [n, 8]."""
         force = self.stress.new_zeros(size, 3)
         self._add_force(force, nodes, self.stress[:, cells], cells)
         return force
 
-    def force(self, step: Increment, du: Tensor) -> tuple[Tensor, list[Flow]]:
-        """Nodal forces [size, 3] after the increment du [size, 3], and the cells that flow."""
-        return self._evaluate(step, du, None)
+    def force(self, increment: Increment, du: Tensor) -> tuple[Tensor, list[YieldedCells]]:
+        """Nodal forces [size, 3] after the displacement increment du [size, 3], and the cells that
+        yield."""
+        return self._evaluate(increment, du, None)
 
-    def commit(self, step: Increment, du: Tensor) -> None:
-        """Makes the state that after the increment du."""
+    def commit(self, increment: Increment, du: Tensor) -> None:
+        """Update the state to the one after the displacement increment du."""
 
-        def write(part: slice, stress: Tensor, flow: Flow | None) -> None:
+        def write(part: slice, stress: Tensor, yielded: YieldedCells | None) -> None:
             self.stress[:, part] = stress
-            if flow is not None:
-                strain = flow.returned.plastic_strain.flatten(0, 1)
-                self.plastic_strain.index_add_(1, flow.cells, strain)
-                self.equivalent.index_add_(1, flow.cells, flow.returned.plastic)
+            if yielded is not None:
+                strain = yielded.returned.plastic_strain.flatten(0, 1)
+                self.plastic_strain.index_add_(1, yielded.cells, strain)
+                self.equivalent.index_add_(1, yielded.cells, yielded.returned.plastic)
 
-        self._evaluate(step, du, write)
+        self._evaluate(increment, du, write)
 
     @one_thread()
     def _evaluate(
         self,
-        step: Increment,
+        increment: Increment,
         du: Tensor,
-        write: Callable[[slice, Tensor, Flow | None], None] | None,
-    ) -> tuple[Tensor, list[Flow]]:
+        write: Callable[[slice, Tensor, YieldedCells | None], None] | None,
+    ) -> tuple[Tensor, list[YieldedCells]]:
         hardening = self.element.hardening
-        count = len(step.nodes)
+        count = len(increment.nodes)
         chunk = _CHUNK if du.device.type == "cpu" else _CHUNK_ON_DEVICE
-        force, flows = torch.zeros_like(du), []
+        force, all_yielded = torch.zeros_like(du), []
         for start in range(0, count, chunk):
             part = slice(start, min(start + chunk, count))
-            nodes, yield_stress = step.nodes[part], step.yield_stress[part]
-            known = torch.cat([du[nodes].flatten(1), step.eigenstrain[part]], dim=1)
+            nodes, yield_stress = increment.nodes[part], increment.yield_stress[part]
+            known = torch.cat([du[nodes].flatten(1), increment.eigenstrain[part]], dim=1)
             stress = torch.addmm(self.stress[:, part], self.element.trial, known.T)
             limit = yield_stress + hardening.stress(self.equivalent[:, part])
-            over = (von_mises_stress(stress.view(6, 8, -1)) > limit).any(0)
-            index = over.nonzero().flatten()
-            flow = None
+            yields = (von_mises_stress(stress.view(6, 8, -1)) > limit).any(0)
+            index = yields.nonzero().flatten()
+            yielded = None
             if len(index):
                 cells = index + start
-                flow = self.element.flow(
+                yielded = self.element.return_stress(
                     stress[:, index],
                     self.equivalent[:, cells],
                     yield_stress[index],
                     cells,
-                    step.modes[:, cells],
+                    increment.modes[:, cells],
                 )
-                stress[:, index] = flow.returned.stress.flatten(0, 1)
-                step.modes[:, cells] = flow.modes
-                flows.append(flow)
+                stress[:, index] = yielded.returned.stress.flatten(0, 1)
+                increment.modes[:, cells] = yielded.modes
+                all_yielded.append(yielded)
             if write is not None:
-                write(part, stress, flow)
+                write(part, stress, yielded)
             self._add_force(force, nodes, stress, part)
-        return force, flows
+        return force, all_yielded
 
     def _add_force(self, force: Tensor, nodes: Tensor, stress: Tensor, cells: slice) -> None:
         nodal = stress.T @ self.element.force

@@ -8,51 +8,53 @@ from torch import Tensor
 from lpbf.core.element import Brick
 from lpbf.core.errors import SolverError
 from lpbf.mechanics.plastic_hardening import Hardening
-from lpbf.mechanics.return_mapping import Returned, deviatoric_projection, return_mapping
+from lpbf.mechanics.return_mapping import ReturnedState, deviatoric_projection, return_mapping
 
-# Forces on the incompatible modes, relative to those of a stress as large as the yield stress.
+# Tolerance of the forces on the incompatible modes, relative to those of a stress as large as the
+# yield stress.
 _TOLERANCE = 1e-10
 _MAX_ITERATIONS = 100
-# A step went too far if the slope of the energy at its end exceeds this part of that at its start.
+# A step is too long if the slope of the energy at its end exceeds this share of that at its start.
 _SLOPE = 0.5
-# The least damping after such a step; a further one makes it 100 times as large, any other a tenth.
+# Smallest damping after such a step. The next too long step makes it 100 times as large, any other
+# step a tenth.
 _DAMPING = 1e-6
-# Share of the elastic stiffness of the modes that is added to their tangent: without hardening it
-# can be singular, as in uniform shear.
-_REGULAR = 1e-8
-# Bricks whose tangents are made at a time: their [33, 33] matrices stay in the cache.
+# Share of the elastic stiffness of the modes that is added to their tangent, which can be singular
+# without hardening, as in uniform shear.
+_REGULARISATION = 1e-8
+# Bricks per batch of tangents, whose [33, 33] matrices stay in the cache.
 _BATCH = 128
 
 
 @dataclass(frozen=True)
-class Flow:
-    """Bricks of which some Gauss point flows.
+class YieldedCells:
+    """Bricks in which at least one Gauss point yields.
 
     Attributes:
-        cells: Their numbers, [n].
-        returned: Of their Gauss points, [6, 8, n].
+        cells: Numbers of the bricks, [n].
+        returned: State of their Gauss points, [6, 8, n].
         modes: Amplitudes of the incompatible modes beyond the elastic ones, [m, n].
     """
 
     cells: Tensor
-    returned: Returned
+    returned: ReturnedState
     modes: Tensor
 
 
 class PlasticElement:
-    """Matrices of a brick for batches of cells, which come last: stresses are [6, 8, n].
+    """Matrices of a brick for batches of cells, which are the last axis: stresses are [6, 8, n].
 
     The strain at a Gauss point is B u + G alpha. With the elastic amplitudes alpha = -S u of the
-    incompatible modes taken out, S = K_aa^-1 K_au, a step's stress is
+    incompatible modes, S = K_aa^-1 K_au, the stress after a step is
 
         sigma = sigma_0 + D ((B - G S) du - de + G beta) - 2 G_shear d(plastic strain)
 
-    and beta is zero wherever the whole brick is elastic.
+    and beta is zero in a brick without yielding.
 
     Args:
         brick: The element.
-        hardening: Of the material.
-        device: Where the tensors live.
+        hardening: Hardening of the material.
+        device: Device of the tensors.
     """
 
     def __init__(self, brick: Brick, hardening: Hardening, device: str | torch.device = "cpu"):
@@ -63,7 +65,7 @@ class PlasticElement:
         stress = elasticity @ strain
         full = weight * torch.einsum("gsi,gsj->ij", strain, stress)
         elastic = torch.linalg.solve(full[24:, 24:], full[24:, :24])
-        full[24:, 24:] *= 1 + _REGULAR
+        full[24:, 24:] *= 1 + _REGULARISATION
         condensed = nodal - modes @ elastic
 
         def rows(values: Tensor) -> Tensor:  # [8, 6, k] -> [48, k], components first
@@ -88,26 +90,28 @@ class PlasticElement:
         self._isotropic = isotropic.to(device)
         self._mode_scale = float(self._mode_force.abs().sum(0).max()) if self.num_modes else 0.0
 
-    def flow(
+    def return_stress(
         self, trial: Tensor, plastic: Tensor, yield_stress: Tensor, cells: Tensor, modes: Tensor
-    ) -> Flow:
-        """Returns the stress of bricks to the yield surface, with their incompatible modes free
-        of force: sum over the Gauss points of G^T sigma = 0, by Newton's method in each brick.
+    ) -> YieldedCells:
+        """Return the stress of bricks to the yield surface, with force-free incompatible modes.
+
+        Newton's method in each brick solves sum over the Gauss points of G^T sigma = 0.
 
         Args:
-            trial: Stress if the increment were elastic, [48, n].
-            plastic: Equivalent plastic strain before, [8, n].
+            trial: Stress of the elastic increment, [48, n].
+            plastic: Equivalent plastic strain before the increment, [8, n].
             yield_stress: [n].
-            cells: Numbers of the bricks.
-            modes: beta to start from, [m, n].
+            cells: Numbers of the bricks, [n].
+            modes: Initial guess of beta, [m, n].
 
         Raises:
-            SolverError: If the amplitudes of some brick are not found.
+            SolverError: If the modes of a brick do not converge.
         """
         target = _TOLERANCE * self._mode_scale * float(yield_stress.max())
-        # Each brick goes from its `start`, where the modes had the `force` and the `tangent`, in a
-        # `direction` along which the energy falls by `slope`. If that was too far, it tries again
-        # with a share `damping` of the elastic stiffness added to the tangent (Levenberg 1944).
+        # Each brick goes from its `start`, with the `force` and the `tangent` of the modes, along
+        # a `direction` in which the slope of the energy is `slope`. After a step that was too long
+        # it tries again with a share `damping` of the elastic stiffness added to the tangent
+        # (Levenberg 1944).
         start, slope = modes, torch.full_like(plastic[0], -torch.inf)
         direction, damping = torch.zeros_like(modes), torch.zeros_like(slope)
         force, tangent = torch.zeros_like(modes), self._full[self._modes, self._modes]
@@ -120,23 +124,27 @@ class PlasticElement:
             )
             reached = self._mode_force.T @ returned.stress.flatten(0, 1)
             if not self.num_modes or bool((reached.abs() <= target).all()):
-                return Flow(cells, returned, modes)
-            # The energy is convex: its slope rises along the way.
-            far = (reached * direction).sum(0) > -_SLOPE * slope
-            start, force = torch.where(far, start, modes), torch.where(far, force, reached)
-            tangent = torch.where(far[:, None, None], tangent, self._tangent(returned, self._modes))
+                return YieldedCells(cells, returned, modes)
+            # The energy is convex, so its slope increases along the direction.
+            too_long = (reached * direction).sum(0) > -_SLOPE * slope
+            start = torch.where(too_long, start, modes)
+            force = torch.where(too_long, force, reached)
+            tangent = torch.where(
+                too_long[:, None, None], tangent, self._tangent(returned, self._modes)
+            )
             more = (100 * damping).clamp(_DAMPING, 1.0)
             less = torch.where(damping >= _DAMPING, damping / 10, 0.0)
-            damping = torch.where(far, more, less)
+            damping = torch.where(too_long, more, less)
             damped = tangent + damping[:, None, None] * self._full[self._modes, self._modes]
             direction = -torch.linalg.solve(damped, force.T).T
             slope = (force * direction).sum(0)
         raise SolverError(
-            f"the incompatible modes of a cell were not found in {_MAX_ITERATIONS} iterations "
-            f"(force {float(reached.abs().max()):.3g} N mm, target {target:.3g} N mm)"
+            f"the incompatible modes of a cell did not converge in {_MAX_ITERATIONS} iterations "
+            f"(force {float(reached.abs().max()):.3g} N mm, expected {target:.3g} N mm); increase "
+            f"plastic_increments or the material's hardening"
         )
 
-    def _tangent(self, returned: Returned, dofs: slice) -> Tensor:
+    def _tangent(self, returned: ReturnedState, dofs: slice) -> Tensor:
         """Tangent stiffness [n, k, k] between the nodal and mode amplitudes ``dofs``."""
         full, isotropic = self._full[dofs, dofs], self._isotropic[:, dofs, dofs]
         size, count = len(full), returned.isotropic.shape[-1]
@@ -147,24 +155,12 @@ class PlasticElement:
         scaled = work * (self._weight * returned.directed.T)[:, None, :]
         return torch.baddbmm(tangent.view(count, size, size), work, scaled.transpose(1, 2))
 
-    def tangent_changes(self, flow: Flow, out: Tensor) -> None:
-        """Writes the consistent tangent less the elastic stiffness of the bricks, both with the
-        modes condensed out, to ``out`` [n, 24, 24]."""
+    def tangent_changes(self, yielded: YieldedCells, out: Tensor) -> None:
+        """Write the consistent tangent minus the elastic stiffness of the bricks, both with
+        condensed modes, to ``out`` [n, 24, 24]."""
         for start in range(0, len(out), _BATCH):
             part = slice(start, start + _BATCH)
-            returned = Returned(
-                *(
-                    value[..., part]
-                    for value in (
-                        flow.returned.stress,
-                        flow.returned.plastic,
-                        flow.returned.direction,
-                        flow.returned.isotropic,
-                        flow.returned.directed,
-                    )
-                )
-            )
-            tangent = self._tangent(returned, self._all)
+            tangent = self._tangent(yielded.returned.of_cells(part), self._all)
             torch.sub(tangent[:, :24, :24], self._stiffness, out=out[part])
             if self.num_modes:
                 coupling = tangent[:, 24:, :24]

@@ -1,4 +1,4 @@
-"""The flow stress of a material, on torch tensors."""
+"""Yield stress and isotropic hardening of a material, on torch tensors."""
 
 from dataclasses import dataclass
 
@@ -12,16 +12,16 @@ from lpbf.core.tensor_table import TensorTable
 
 @dataclass(frozen=True)
 class Hardening:
-    """Isotropic hardening that does not depend on temperature, added to the initial yield stress:
+    """Isotropic hardening, independent of temperature: linear, and saturating after Voce.
 
         sigma_y(T, p) = Y(T) + H p + S (1 - exp(-b p))
 
-    with the equivalent plastic strain p: linear, and saturating after Voce.
+    with the initial yield stress Y and the equivalent plastic strain p.
 
     Args:
         modulus: H, MPa.
         saturation_stress: S, MPa.
-        saturation_rate: b, without unit.
+        saturation_rate: b, dimensionless.
     """
 
     modulus: float = 0.0
@@ -29,8 +29,8 @@ class Hardening:
     saturation_rate: float = 0.0
 
     @classmethod
-    def of(cls, material: Material) -> "Hardening":
-        """That of a material."""
+    def from_material(cls, material: Material) -> "Hardening":
+        """Hardening of a material."""
         return cls(material.hardening_modulus, material.saturation_stress, material.saturation_rate)
 
     @property
@@ -38,14 +38,14 @@ class Hardening:
         return self.saturation_stress == 0.0
 
     def stress(self, plastic: Tensor) -> Tensor:
-        """What is added to the initial yield stress at equivalent plastic strains, MPa."""
+        """Increase of the yield stress at equivalent plastic strains, MPa."""
         if self.is_linear:
             return self.modulus * plastic
-        rest = torch.expm1(-self.saturation_rate * plastic)
-        return self.modulus * plastic - self.saturation_stress * rest
+        decay = torch.expm1(-self.saturation_rate * plastic)
+        return self.modulus * plastic - self.saturation_stress * decay
 
     def slope(self, plastic: Tensor) -> Tensor:
-        """Its derivative, MPa."""
+        """Derivative of :meth:`stress`, MPa."""
         if self.is_linear:
             return torch.full_like(plastic, self.modulus)
         factor = self.saturation_stress * self.saturation_rate
@@ -53,8 +53,9 @@ class Hardening:
 
 
 def initial_yield_stress(material: Material, temperature: Tensor) -> Tensor:
-    """Yield stress Y(T) in MPa at temperatures in degrees Celsius: linear between the rows of the
-    material's table, constant outside.
+    """Yield stress Y(T) in MPa at temperatures in degrees Celsius.
+
+    It is linear between the rows of the material's table and constant outside.
 
     Raises:
         ValueError: If the material has no yield stress.

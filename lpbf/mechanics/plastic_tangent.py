@@ -1,35 +1,40 @@
-"""What flowing cells change in the stiffness of the part."""
+"""Change of a part's stiffness by its yielded cells."""
 
 import torch
 from torch import Tensor
 
 from lpbf.core.threads import one_thread
-from lpbf.mechanics.plastic_element import Flow, PlasticElement
+from lpbf.mechanics.plastic_element import PlasticElement, YieldedCells
 
 
 class PlasticTangent:
-    """The consistent tangent less the elastic stiffness, of the cells that flow; symmetric.
+    """Consistent tangent minus elastic stiffness of the yielded cells, a symmetric operator.
 
-    Takes 4.6 kB for each of them.
+    It needs 4.6 kB per yielded cell.
 
     Args:
         element: The brick.
-        nodes: Of the standing cells, [n, 8].
-        flows: The cells that flow, and how.
-        damping: Share of the change that is left out, to make the steps of Newton's method shorter.
+        nodes: Nodes of the active cells, [n, 8].
+        yielded: The yielded cells in chunks.
+        damping: Share of the elastic stiffness in the tangent, to shorten the steps of Newton's
+            method.
     """
 
     @one_thread()
     def __init__(
-        self, element: PlasticElement, nodes: Tensor, flows: list[Flow], damping: float = 0.0
+        self,
+        element: PlasticElement,
+        nodes: Tensor,
+        yielded: list[YieldedCells],
+        damping: float = 0.0,
     ):
-        self.nodes = nodes[torch.cat([flow.cells for flow in flows])]
+        self.nodes = nodes[torch.cat([chunk.cells for chunk in yielded])]
         options = {"dtype": torch.float64, "device": nodes.device}
         self.changes = torch.empty(len(self.nodes), 24, 24, **options)
         start = 0
-        for flow in flows:
-            stop = start + len(flow.cells)
-            element.tangent_changes(flow, self.changes[start:stop])
+        for chunk in yielded:
+            stop = start + len(chunk.cells)
+            element.tangent_changes(chunk, self.changes[start:stop])
             start = stop
         if damping:
             self.changes *= 1 - damping
@@ -37,6 +42,6 @@ class PlasticTangent:
     @one_thread()
     def __call__(self, u: Tensor) -> Tensor:
         """Nodal forces [size, 3] of displacements u [size, 3]."""
-        moved = u.contiguous()[self.nodes].view(-1, 24, 1)
-        forces = torch.bmm(self.changes, moved).view(-1, 3)
+        local = u.contiguous()[self.nodes].view(-1, 24, 1)
+        forces = torch.bmm(self.changes, local).view(-1, 3)
         return u.new_zeros(u.shape).index_add_(0, self.nodes.flatten(), forces)

@@ -1,4 +1,4 @@
-"""The simulation of a part."""
+"""Layer-by-layer simulation of a part."""
 
 from lpbf.simulate.simulate import simulate
 

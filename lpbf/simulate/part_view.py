@@ -1,4 +1,4 @@
-"""The part's share of what was computed together with its plate and powder."""
+"""The part's share of a state that was computed with plate and powder."""
 
 from dataclasses import replace
 
@@ -9,29 +9,29 @@ from torch import Tensor
 from lpbf.core.result import LayerState
 from lpbf.core.stress import von_mises
 from lpbf.mechanics.build import Build
-from lpbf.mechanics.steps import Step
+from lpbf.mechanics.build_steps import BuildStep
 from lpbf.simulate.run_steps import BuildState
 
 
 def nodal_mean(cells: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean of cell values [n] or [n, c] over the cells [n, 8] around each node, [N] or [N, c].
 
-    N is the highest node's number plus one; nodes without a cell have zero.
+    N is the highest node number plus one; nodes without a cell have zero.
     """
     nodes = cells.ravel()
-    owners = np.maximum(np.bincount(nodes), 1)
+    counts = np.maximum(np.bincount(nodes), 1)
     columns = values.reshape(len(cells), -1).T
     sums = [np.bincount(nodes, weights=np.repeat(column, 8)) for column in columns]
-    return (np.stack(sums, axis=1) / owners[:, None]).reshape(-1, *values.shape[1:])
+    return (np.stack(sums, axis=1) / counts[:, None]).reshape(-1, *values.shape[1:])
 
 
 def part_build(build: Build) -> Build:
-    """The part alone, all of it standing: one layer without strain, nothing clamped."""
+    """The part alone as a build of one layer, without inherent strain and clamped nodes."""
     part = build.part
     return replace(
         build,
         mesh=part,
-        kind=build.kind[build.is_part],
+        cell_kind=build.cell_kind[build.is_part],
         cell_stiffness=None,
         cell_layer=np.zeros(part.num_cells, dtype=np.int64),
         node_layer=np.zeros(part.num_nodes, dtype=np.int64),
@@ -41,48 +41,51 @@ def part_build(build: Build) -> Build:
 
 
 class PartView:
-    """What of a computed state belongs to the part, in the part's own order of nodes."""
+    """Fields of the part in a computed state, in the part's order of nodes and cells."""
 
     def __init__(self, build: Build):
         self.build = build
         self._cell_layer = build.cell_layer[build.is_part]
-        # Powder may own a node before the part does; its movement until then is not the part's.
-        self._adopted = build.part_node_layer > np.maximum(build.node_layer[build.part_nodes], 0)
+        # Powder may activate a node before the part does; the part's displacement starts later.
+        self._in_powder_first = build.part_node_layer > np.maximum(
+            build.node_layer[build.part_nodes], 0
+        )
         height = build.part.cell_index[:, 2]
-        self._tops = [
+        self._top_nodes = [
             np.unique(build.part.cells[(self._cell_layer == n) & (height == rows), 4:])
             for n in range(build.num_layers)
             for rows in [height[self._cell_layer == n].max(initial=-1)]
         ]
 
     def displacement(self, state: BuildState) -> NDArray[np.float64]:
-        """Of each node since the part's first layer there, [N, 3], mm."""
+        """Displacement of each node since the part's first layer there, [N, 3], mm."""
         nodes = self.build.part_nodes
-        total, born = state.total.cpu().numpy()[nodes], state.born.cpu().numpy()[nodes]
-        return total - np.where(self._adopted[:, None], born, 0.0)
+        total = state.displacement.cpu().numpy()[nodes]
+        before = state.at_activation.cpu().numpy()[nodes]
+        return total - np.where(self._in_powder_first[:, None], before, 0.0)
 
-    def rise_of_top(self, layer: int, state: BuildState) -> float:
-        """How far the highest point of a layer's top rose over its plane so far, mm."""
-        top = self._tops[layer]
+    def top_rise(self, layer: int, state: BuildState) -> float:
+        """Largest z displacement of a layer's top nodes, mm; NaN for a layer without cells."""
+        top = self._top_nodes[layer]
         return float(self.displacement(state)[top, 2].max()) if len(top) else float("nan")
 
     def layer_state(
-        self, step: Step, state: BuildState, stress: Tensor, temperature: Tensor | float
+        self, step: BuildStep, state: BuildState, stress: Tensor, temperature: Tensor | float
     ) -> LayerState:
-        """The part as it stands after a step.
+        """State of the part after a step.
 
         Args:
             step: The step.
-            state: After it.
-            stress: Of the standing cells, [n, 6], MPa.
-            temperature: Of the part's standing cells, or of all of them.
+            state: State after it.
+            stress: Stress of the active cells, [n, 6], MPa.
+            temperature: Temperature of the part's active cells, or one for all.
         """
         build = self.build
         layer = build.num_layers - 1 if step.layer is None else step.layer
         num_cells = int(np.searchsorted(self._cell_layer, layer, side="right"))
         cells = build.part.cells[:num_cells]
         num_nodes = int(cells.max()) + 1
-        own = stress.cpu().numpy()[build.is_part[: len(stress)]]
+        part_stress = stress.cpu().numpy()[build.is_part[: len(stress)]]
         if isinstance(temperature, Tensor):
             temperatures = nodal_mean(cells, temperature.cpu().numpy())
         else:
@@ -95,6 +98,6 @@ class PartView:
             num_cells=num_cells,
             num_nodes=num_nodes,
             displacement=self.displacement(state)[:num_nodes].astype(np.float32),
-            von_mises=von_mises(nodal_mean(cells, own)).astype(np.float32),
+            von_mises=von_mises(nodal_mean(cells, part_stress)).astype(np.float32),
             temperature=temperatures.astype(np.float32),
         )

@@ -1,4 +1,4 @@
-"""The cut from the plate."""
+"""Release of the part from the build plate."""
 
 import numpy as np
 import torch
@@ -6,9 +6,9 @@ from numpy.typing import NDArray
 
 from lpbf.core.report import StepReport
 from lpbf.mechanics.build import Build
+from lpbf.mechanics.build_steps import BuildStep, Stepper
 from lpbf.mechanics.equilibrium import Equilibrium
-from lpbf.mechanics.free_motions import free_motions
-from lpbf.mechanics.steps import Step, Stepper
+from lpbf.mechanics.zero_energy_modes import zero_energy_modes
 
 
 def release(
@@ -18,31 +18,28 @@ def release(
     tolerance: float,
     device: str | torch.device,
 ) -> tuple[NDArray[np.float64], StepReport]:
-    """Cuts the part free: the plate's forces vanish and it springs back.
+    """Cut the part from the plate: the forces of the plate vanish and it springs back.
 
-    The displacement of the free part is told as one that was scanned and laid over its CAD model:
-    without the translation and rotation that fit it best (least squares over the nodes). What
-    falls apart when it is cut is laid over it piece by piece; where only an edge or a corner holds,
-    the angle fits best too.
+    The displacement after it is aligned with the nominal part, like a scan with a CAD model: the
+    best-fit rigid-body motion (least squares over the nodes) of each connected component is
+    removed, and so are mechanisms about common edges and corners of voxels.
 
     Args:
-        stepper: With the state of the part's cells; it is changed to that of the free part.
-        displacement: On the plate, [N, 3], mm.
+        stepper: Stepper with the state of the part's cells, which becomes that of the free part.
+        displacement: Displacement on the plate, [N, 3], mm.
         build: The part alone.
-        tolerance: Of the equilibrium.
-        device: Where it is computed.
+        tolerance: Tolerance of the equilibrium.
+        device: Device of the computation.
 
     Raises:
-        SolverError: If the equilibrium is not found.
+        SolverError: If the equilibrium does not converge.
     """
     equilibrium = Equilibrium(build, clamped=False, device=device, tolerance=tolerance)
-    equilibrium.add_layer(0)
+    equilibrium.activate_layer(0)
     zero = torch.zeros(build.mesh.num_cells, 6, dtype=torch.float64, device=device)
-    step = Step(None, "release", zero, in_balance=False)
+    step = BuildStep(None, "release", zero, in_equilibrium=False)
     increment, report = stepper.solve(step, equilibrium, None)
-    total = torch.from_numpy(displacement).to(increment) + increment
-    for nodes, motions in free_motions(build.mesh):
-        own, ways = torch.from_numpy(nodes).to(device), torch.from_numpy(motions).to(increment)
-        flat = total[own].flatten()
-        total[own] -= (ways @ (ways.T @ flat)).view(-1, 3)
-    return total.cpu().numpy(), report
+    total = displacement + increment.cpu().numpy()
+    for nodes, modes in zero_energy_modes(build.mesh):
+        total[nodes] -= (modes @ (modes.T @ total[nodes].ravel())).reshape(-1, 3)
+    return total, report

@@ -1,4 +1,4 @@
-"""The layer-by-layer inherent-strain simulation of a part."""
+"""Layer-by-layer inherent-strain simulation of a part."""
 
 import time
 
@@ -16,15 +16,16 @@ from lpbf.core.result import LayerState, Result
 from lpbf.core.threads import threads_for
 from lpbf.heat.simulate_heat import HeatResult, simulate_heat
 from lpbf.mechanics.build import POWDER, make_build
+from lpbf.mechanics.build_steps import BuildStep, build_steps
 from lpbf.mechanics.elastic_stepper import ElasticStepper
 from lpbf.mechanics.equilibrium import Equilibrium
 from lpbf.mechanics.plastic_stepper import PlasticStepper
-from lpbf.mechanics.steps import Step, steps_of
 from lpbf.simulate.part_view import PartView, nodal_mean, part_build
 from lpbf.simulate.release import release
 from lpbf.simulate.run_steps import BuildState, run_steps
 
-# Tolerance of a plastic step: the elastic solution alone leaves some tenths out of balance.
+# Largest tolerance of a plastic step. The elastic solution alone leaves some tenths of the load
+# unbalanced.
 _LOOSEST_PLASTIC = 1e-3
 
 
@@ -36,27 +37,27 @@ def simulate(
     device: str | torch.device = "cpu",
     tolerance: float = 1e-8,
 ) -> Result:
-    """Builds a part layer by layer and returns its distortion and residual stress.
+    """Simulate the build of a part: its distortion and residual stress.
 
-    Each layer is added stress-free on the part as it has deformed so far and gets the inherent
-    strain, and the part on its plate finds its equilibrium (small strains). Displacements count
-    from the moment when a node's first layer is added. docs/lpbf.md has the equations.
+    Each layer is activated stress-free on the deformed part and strained by the inherent strain,
+    which leads to a new equilibrium on the plate (small strains). The displacement of a node counts
+    from the activation of its first layer. docs/lpbf.md has the equations.
 
     Args:
         mesh: The part.
-        process: Material, layers, inherent strain and what else is modelled; None for the defaults.
-        history: Whether to keep the part's state after each layer.
-        device: Where it is computed.
-        tolerance: Of each equilibrium: norm of the residual over that of the load. Plastic steps
-            have 100 times that, up to 1e-3; builds with powder a hundredth, or their islands would
-            drift.
+        process: Material, layers, inherent strain and models; None for the defaults.
+        history: Whether to store the part's state after each layer.
+        device: Device of the computation.
+        tolerance: Norm of the residual over that of the load, of each equilibrium. Plastic steps
+            have 100 times this tolerance, at most 1e-3; builds with powder have a hundredth, so
+            that unsupported voxels in powder do not drift.
 
     Raises:
         IslandError: If the mesh has unsupported voxels and the process refuses them.
-        SolverError: If the equilibrium or the temperature of a layer is not found.
-        TypeError: If the mesh or the process is something else.
-        ValueError: If the process does not fit the mesh, the tolerance is not positive, or there is
-            no such device.
+        SolverError: If the equilibrium or the temperature of a layer does not converge.
+        TypeError: If the mesh or the process has another type.
+        ValueError: If the process does not fit the mesh, the tolerance is not between 0 and 1, or
+            the device is not available.
     """
     if not isinstance(mesh, HexMesh):
         raise TypeError(f"expected a HexMesh (got {mesh!r:.80}); make one with lpbf.voxelize")
@@ -76,13 +77,13 @@ def _simulate(
 ) -> Result:
     began = time.perf_counter()
     build = make_build(mesh, process)
-    mesh = build.part  # without its islands, if they are dropped
+    mesh = build.part  # without dropped islands
     material = get_material(process.material)
     heat, reports = None, []
     if process.heat is not None:
         heat = simulate_heat(mesh, process, device=device)
         reports = [_heat_report(heat, time.perf_counter() - began)]
-    if (build.kind == POWDER).any():
+    if (build.cell_kind == POWDER).any():
         tolerance *= 1e-2
     if process.plasticity:
         stepper = PlasticStepper(
@@ -101,23 +102,25 @@ def _simulate(
     clearance = np.full(build.num_layers, np.nan)
     states: list[LayerState] = []
 
-    def on_step(step: Step, state: BuildState) -> None:
+    def on_step(step: BuildStep, state: BuildState) -> None:
         if step.layer is not None:
-            clearance[step.layer] = part.rise_of_top(step.layer, state)
+            clearance[step.layer] = part.top_rise(step.layer, state)
         if history:
-            temperature = _standing_temperature(heat, step, process.temperature)
+            temperature = _active_temperature(heat, step, process.temperature)
             states.append(part.layer_state(step, state, stepper.cell_stress(), temperature))
 
     part = PartView(build)
     equilibrium = Equilibrium(build, device=device, tolerance=tolerance)
-    steps = steps_of(build, heat, expansion=expansion, ambient=process.temperature, device=device)
+    steps = build_steps(
+        build, heat, expansion=expansion, ambient=process.temperature, device=device
+    )
     state = run_steps(build, steps, stepper, equilibrium, on_step)
     del equilibrium
 
     displacement, on_plate = part.displacement(state), None
     is_part = torch.from_numpy(np.flatnonzero(build.is_part)).to(device)
     alone = part_build(build)
-    stepper, reports = stepper.keep(alone, is_part), [*reports, *state.reports]
+    stepper, reports = stepper.extract(alone, is_part), [*reports, *state.reports]
     if process.release:
         on_plate = displacement
         displacement, report = release(stepper, on_plate, alone, tolerance, device)
@@ -152,7 +155,7 @@ def _simulate(
 
 
 def _heat_report(heat: HeatResult, seconds: float) -> StepReport:
-    """All time steps of the heat model; the residual is the worst error of their balance."""
+    """Report of all time steps of the heat model; the residual is the largest balance error."""
     return StepReport(
         name="heat",
         iterations=sum(step.iterations for step in heat.steps),
@@ -162,6 +165,6 @@ def _heat_report(heat: HeatResult, seconds: float) -> StepReport:
     )
 
 
-def _standing_temperature(heat: HeatResult | None, step: Step, ambient: float) -> Tensor | float:
-    """Of the part's standing cells at the end of a step."""
+def _active_temperature(heat: HeatResult | None, step: BuildStep, ambient: float) -> Tensor | float:
+    """Temperature of the part's active cells at the end of a step."""
     return ambient if heat is None or step.layer is None else heat.after_layer[step.layer]

@@ -1,4 +1,4 @@
-"""A simulation in a few numbers."""
+"""Summary of a simulation in a few numbers."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from lpbf.core.result import Result
 
 
 def describe_mesh(mesh: HexMesh, process: Process) -> str:
-    """The mesh in a line.
+    """One line about the mesh.
 
     Raises:
         ValueError: If the process's layers do not fit the voxels.
@@ -25,7 +25,7 @@ def describe_mesh(mesh: HexMesh, process: Process) -> str:
 
 
 def summarize(result: Result) -> dict[str, Any]:
-    """The largest values of a result, by name and unit; what it does not hold is left out."""
+    """Extreme values of a result by name and unit, without those of missing fields."""
     z = result.displacement[:, 2]
     summary: dict[str, Any] = {
         "max_displacement_mm": _longest(result.displacement),
@@ -47,7 +47,7 @@ def summarize(result: Result) -> dict[str, Any]:
 
 
 def summary_text(summary: dict[str, Any]) -> str:
-    """The summary for people, a line each."""
+    """Summary as text, one line per quantity."""
     value = summary.__getitem__
     lines = {"max displacement": f"{_mm(value('max_displacement_mm'))} mm"}
     if "max_displacement_on_plate_mm" in summary:
@@ -62,11 +62,10 @@ def summary_text(summary: dict[str, Any]) -> str:
         lines["max plastic strain"] = f"{100 * value('max_equivalent_plastic_strain'):.2f} %"
     if "max_recoater_clearance_mm" in summary:
         rise = value("max_recoater_clearance_mm")
-        verb = "rose" if rise >= 0 else "sank"
         side = "above" if rise >= 0 else "below"
         lines["recoater"] = (
-            f"layer {value('highest_layer')} {verb} by {_mm(abs(rise))} mm {side} the next one's "
-            f"plane, the highest of all"
+            f"layer {value('highest_layer')} rises highest, to {_mm(abs(rise))} mm {side} the "
+            f"plane of the next layer"
         )
     low, high = value("min_temperature_c"), value("max_temperature_c")
     if high - low > 0.5:
@@ -75,7 +74,7 @@ def summary_text(summary: dict[str, Any]) -> str:
 
 
 def _mm(value: float) -> str:
-    """To a micrometre, or to two digits of what is smaller."""
+    """Length with a resolution of 1 um; two significant digits below 0.01 mm."""
     return f"{value:.3f}" if abs(value) >= 0.01 or value == 0 else f"{value:.2g}"
 
 

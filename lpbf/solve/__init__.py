@@ -1,1 +1,1 @@
-"""Conjugate gradients, multigrid and the compiled kernels under them."""
+"""Linear solvers: conjugate gradients, multigrid, and their compiled kernels."""

@@ -1,22 +1,22 @@
-"""The product with the stiffness of many equal bricks, compiled for the CPU."""
+"""Product with the stiffness of many equal bricks, compiled for the CPU."""
 
 import numpy as np
 
 from flare_mesh.compiled.jit import jit
 
-_WIDTH = 64  # cells at a time: their 24 values stay in the first cache
+_WIDTH = 64  # cells per chunk, whose 24 values each stay in the first-level cache
 
 
 @jit
-def multiply(u, out, corners, blocks, factor, start, stop):
-    """Adds K u of the cells ``start`` to ``stop`` to ``out``.
+def multiply_bricks(u, out, corners, blocks, factor, start, stop):
+    """Add K u of the cells ``start`` to ``stop`` to ``out``.
 
     Args:
         u: [3, N].
         out: [3, N].
-        corners: [8, E], int32, in the order of corner bits.
+        corners: Nodes of each cell in lexicographic order, [8, E], int32.
         blocks: [8, 3, 3] of :func:`lpbf.solve.brick_modes.mode_blocks`.
-        factor: [E], on each cell's stiffness; or [0].
+        factor: Factor on each cell's stiffness, [E]; [0] for none.
     """
     modes = np.empty((24, _WIDTH), u.dtype)
     for first in range(start, stop, _WIDTH):

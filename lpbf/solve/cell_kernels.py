@@ -7,14 +7,14 @@ import numpy as np
 
 from flare_mesh.compiled.jit import jit
 
-# Share of the fill-in that is moved to the diagonal: without fill-in at all (0) the iterations grow
-# faster with the mesh, at 1 rounding may make a pivot zero.
+# Share of the dropped fill-in that is added to the diagonal. With 0 the iterations grow faster with
+# the mesh; with 1 a pivot may be zero to rounding.
 _MODIFIED = 0.97
 
 
 @jit
-def multiply(x, out, diagonal, links, neighbours):
-    """out = A x."""
+def multiply_cells(x, out, diagonal, links, neighbours):
+    """Write A x to ``out``."""
     for e in range(len(x)):
         total = diagonal[e] * x[e]
         total -= links[0, e] * x[neighbours[0, e]]
@@ -27,8 +27,8 @@ def multiply(x, out, diagonal, links, neighbours):
 
 
 @jit
-def exchange(x, out, links, neighbours):
-    """out = sum over the neighbours of link (x - x_neighbour)."""
+def exchange_cells(x, out, links, neighbours):
+    """Write the sum over the neighbours of link (x - x_neighbour) to ``out``."""
     for e in range(len(x)):
         own = x[e]
         total = links[0, e] * (own - x[neighbours[0, e]])
@@ -57,7 +57,7 @@ def factorize(diagonal, links, neighbours):
 
 @jit
 def substitute(residual, z, inverse, links, neighbours):
-    """z = (L D L^T)^-1 residual: forward, then backward substitution."""
+    """Write (L D L^T)^-1 residual to ``z`` by forward and backward substitution."""
     n = len(residual)
     for e in range(n):
         total = residual[e] + links[4, e] * z[neighbours[4, e]] + links[2, e] * z[neighbours[2, e]]

@@ -1,4 +1,4 @@
-"""A symmetric matrix that couples each cell to its six neighbours."""
+"""Symmetric matrix that couples each cell of a voxel grid to its six neighbours."""
 
 from dataclasses import dataclass
 
@@ -10,14 +10,14 @@ from lpbf.solve.linear_map import LinearMap
 
 @dataclass(frozen=True)
 class CellStencil:
-    """The matrix A of A x = diagonal x - sum over the neighbours of link x_neighbour.
+    """Matrix A with A x = diagonal x - sum over the neighbours of link x_neighbour.
 
     Cells are numbered by z, then y, then x.
 
     Attributes:
         diagonal: [n].
-        links: To the neighbour in -x, +x, -y, +y, -z, +z, [6, n]; 0 where there is none.
-        neighbours: Cell numbers, [6, n]; any valid number where there is none.
+        links: Couplings to the neighbours in -x, +x, -y, +y, -z, +z, [6, n]; 0 without a neighbour.
+        neighbours: Cell numbers, [6, n]; any valid number without a neighbour.
     """
 
     diagonal: Tensor
@@ -25,21 +25,18 @@ class CellStencil:
     neighbours: Tensor
 
     def operator(self) -> LinearMap:
-        """The product A x, [n] to [n]."""
+        """Product A x, [n] to [n]."""
         return self._kernels.cell_operator(self.diagonal, self.links, self.neighbours)
 
     def exchange(self, x: Tensor) -> Tensor:
-        """Sum over the neighbours of link (x - x_neighbour), [n].
-
-        Taken from differences, so that it is exactly 0 for a constant x.
-        """
+        """Sum over the neighbours of link (x - x_neighbour), [n]; exactly 0 for a constant x."""
         return self._kernels.exchange_cells(x, self.links, self.neighbours)
 
     def preconditioner(self) -> LinearMap:
-        """Approximate inverse of a diagonally dominant A with links >= 0, for conjugate gradients.
+        """Approximate inverse for conjugate gradients; needs a diagonally dominant A, links >= 0.
 
         Modified incomplete Cholesky factorisation (Gustafsson, BIT 18, 1978) on the CPU. Its
-        triangular solutions are sequential, so other devices take Jacobi's inverse diagonal.
+        triangular solutions are sequential; other devices use Jacobi's inverse diagonal.
         """
         return self._kernels.cell_preconditioner(self.diagonal, self.links, self.neighbours)
 

@@ -1,4 +1,4 @@
-"""The vector updates of conjugate gradients, compiled for the CPU.
+"""Vector updates of conjugate gradients, compiled for the CPU.
 
 They run on one thread, so that the result does not depend on the number of threads.
 """
@@ -8,7 +8,7 @@ from flare_mesh.compiled.jit import FAST_SUM, jit
 
 @jit(fastmath=FAST_SUM)
 def update_direction(direction, z, residual, image, ratio):
-    """direction = z + ratio (z . image) direction; returns z . residual."""
+    """Set direction = z + ratio (z . image) direction; return z . residual."""
     energy, cross = 0.0, 0.0
     for i in range(len(z)):
         energy += z[i] * residual[i]
@@ -23,8 +23,8 @@ def update_direction(direction, z, residual, image, ratio):
 def update_solution(u, residual, direction, image, order):
     """Minimise the energy along a direction: u += step direction, residual -= step image.
 
-    Returns the step and the norm of the new residual; a step of 0, and nothing changed, if the
-    curvature is not positive.
+    Return the step and the norm of the new residual. If the curvature is not positive, the step is
+    0 and nothing changes.
     """
     curvature, slope = 0.0, 0.0
     for i in range(len(u)):

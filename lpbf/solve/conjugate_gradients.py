@@ -21,7 +21,7 @@ def conjugate_gradients(
 ) -> tuple[Tensor, int, float]:
     """Solve A u = force for a symmetric positive (semi)definite A.
 
-    The direction's weight is Polak and Ribiere's, which tolerates a preconditioner that is
+    Directions are updated by the Polak-Ribiere formula, which tolerates a preconditioner that is
     symmetric to rounding only.
 
     Args:
@@ -30,8 +30,8 @@ def conjugate_gradients(
         force: Right-hand side, of any shape.
         start: Initial guess; None for zero.
         target: Residual norm to reach.
-        max_iterations: Limit of the iterations; it is no error if the target is not reached.
-        order: Norm of the residual: 2 is Euclid's, 1 the sum of the absolute values.
+        max_iterations: Maximum number of iterations. Reaching it is not an error.
+        order: Norm of the residual: 2 for the Euclidean norm, 1 for the sum of absolute values.
 
     Returns:
         The solution, the number of iterations, and the residual norm.
@@ -45,7 +45,7 @@ def conjugate_gradients(
     energy, step, iteration = 1.0, 0.0, 0
     while norm > target and iteration < max_iterations:
         z = precondition(residual)
-        # Polak and Ribiere's z (r - r_old) is -step z A p.
+        # The Polak-Ribiere numerator z (r - r_old) is -step z A p.
         energy = updates.direction(z, -step / energy)
         step, reached = updates.solution(operator(direction))
         if step == 0:

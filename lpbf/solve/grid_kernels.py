@@ -1,7 +1,7 @@
-"""The multigrid's loops over nodes, compiled for the CPU; ``start`` and ``stop`` bound the nodes.
+"""Loops of the multigrid over the nodes ``start`` to ``stop``, compiled for the CPU.
 
-Node arrays are [3, N + 1]: component by component, with a last node that is always zero and takes
-the place of absent neighbours.
+Node arrays are [3, N + 1], one row for each component. Their last node is always zero and replaces
+absent neighbours.
 """
 
 import numpy as np
@@ -10,12 +10,12 @@ from flare_mesh.compiled.jit import FAST_SUM, jit
 
 
 @jit(fastmath=FAST_SUM)
-def multiply_stencil(u, out, stencil, neighbors, start, stop):
-    """out = A u of a coarse grid: ``stencil`` [N, 3, 81], ``neighbors`` [N, 27]."""
+def multiply_node_stencil(u, out, stencil, neighbours, start, stop):
+    """Write A u of a coarse grid to ``out``: ``stencil`` [N, 3, 81], ``neighbours`` [N, 27]."""
     near = np.empty(81, u.dtype)
     for node in range(start, stop):
         for n in range(27):
-            other = neighbors[node, n]
+            other = neighbours[node, n]
             near[3 * n] = u[0, other]
             near[3 * n + 1] = u[1, other]
             near[3 * n + 2] = u[2, other]
@@ -28,8 +28,8 @@ def multiply_stencil(u, out, stencil, neighbors, start, stop):
 
 
 @jit
-def smooth(force, image, inverse, direction, u, keep, take, start, stop):
-    """direction = keep direction + take D^-1 (force - image); u += direction.
+def smooth(force, image, inverse, direction, u, momentum, step, start, stop):
+    """Set direction = momentum direction + step D^-1 (force - image); u += direction.
 
     ``inverse`` [6, N] holds the blocks of D^-1 as xx, yy, zz, xy, yz, xz.
     """
@@ -38,9 +38,9 @@ def smooth(force, image, inverse, direction, u, keep, take, start, stop):
         y = force[1, i] - image[1, i]
         z = force[2, i] - image[2, i]
         xy, yz, xz = inverse[3, i], inverse[4, i], inverse[5, i]
-        a = keep * direction[0, i] + take * (inverse[0, i] * x + xy * y + xz * z)
-        b = keep * direction[1, i] + take * (xy * x + inverse[1, i] * y + yz * z)
-        c = keep * direction[2, i] + take * (xz * x + yz * y + inverse[2, i] * z)
+        a = momentum * direction[0, i] + step * (inverse[0, i] * x + xy * y + xz * z)
+        b = momentum * direction[1, i] + step * (xy * x + inverse[1, i] * y + yz * z)
+        c = momentum * direction[2, i] + step * (xz * x + yz * y + inverse[2, i] * z)
         direction[0, i], direction[1, i], direction[2, i] = a, b, c
         u[0, i] += a
         u[1, i] += b
@@ -49,7 +49,10 @@ def smooth(force, image, inverse, direction, u, keep, take, start, stop):
 
 @jit
 def restrict(force, image, children, out, start, stop):
-    """out = P^T (force - image); ``children`` [Nc, 27], offsets -1, 0, 1 in x, then y, then z."""
+    """Write P^T (force - image) to ``out``.
+
+    ``children`` [Nc, 27] are at offsets -1, 0, 1 from each coarse node, fastest in x.
+    """
     for node in range(start, stop):
         x, y, z = 0.0, 0.0, 0.0
         for n in range(27):
@@ -69,7 +72,7 @@ def restrict(force, image, children, out, start, stop):
 
 @jit
 def prolong(coarse, parents, u, start, stop):
-    """u += P coarse: the mean of eight ``parents`` [N, 8], which repeat where the node is one."""
+    """Add P coarse, the mean over eight ``parents`` [N, 8] that may repeat, to ``u``."""
     for node in range(start, stop):
         x, y, z = 0.0, 0.0, 0.0
         for n in range(8):

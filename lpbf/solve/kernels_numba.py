@@ -1,4 +1,4 @@
-"""The solver's inner loops on a CPU; the same functions as in ``kernels_torch``."""
+"""Inner loops of the solvers on the CPU: the same functions as in ``kernels_torch``, compiled."""
 
 from collections.abc import Callable
 
@@ -11,14 +11,14 @@ from lpbf.solve import brick_kernels, cell_kernels, cg_kernels, grid_kernels
 from lpbf.solve.linear_map import LinearMap
 
 Kernel = Callable[..., None]
-_BRICKS: Kernel = brick_kernels.multiply
+_BRICKS: Kernel = brick_kernels.multiply_bricks
 _SMOOTH: Kernel = grid_kernels.smooth
 
-# Below this a thread costs more than it saves, most of all where others use the cores too.
+# Below these sizes a second thread costs more than it saves, above all on a busy machine.
 _FEW_CELLS = 8192
 _FEW_NODES = 16384
 _FEW_STENCILS = 2048
-_PIECES = 8  # of more nodes
+_CHUNKS = 8
 
 
 def multiply_bricks(
@@ -29,28 +29,30 @@ def multiply_bricks(
     factor: Tensor,
     bounds: list[int],
 ) -> None:
-    """Adds K u to ``out``; see :func:`lpbf.solve.brick_kernels.multiply`.
+    """Add K u to ``out``; see :func:`lpbf.solve.brick_kernels.multiply_bricks`.
 
     Args:
-        bounds: Of ranges of cells. Neighbouring ranges share nodes, so every other one is
-            done first; the order of the sums does not depend on the threads.
+        bounds: Bounds of chunks of cells. Consecutive chunks share nodes, so the even ones are
+            summed before the odd ones; the order of the sums does not depend on the threads.
     """
     arrays = _arrays(u, out, corners, blocks, factor)
     few = bounds[-1] < _FEW_CELLS
     for first in (0, 1):
-        turns = list(range(first, len(bounds) - 1, 2))
+        chunks = list(range(first, len(bounds) - 1, 2))
 
-        def work(start: int, stop: int, turns: list[int] = turns) -> None:
-            for turn in turns[start:stop]:
-                _BRICKS(*arrays, bounds[turn], bounds[turn + 1])
+        def work(start: int, stop: int, chunks: list[int] = chunks) -> None:
+            for chunk in chunks[start:stop]:
+                _BRICKS(*arrays, bounds[chunk], bounds[chunk + 1])
 
-        run([0, len(turns)] if few else range(len(turns) + 1), work)
+        run([0, len(chunks)] if few else range(len(chunks) + 1), work)
 
 
-def multiply_stencil(u: Tensor, out: Tensor, stencil: Tensor, neighbors: Tensor, size: int) -> None:
-    """out = A u; see :func:`lpbf.solve.grid_kernels.multiply_stencil`."""
-    bounds = _pieces(size, _FEW_STENCILS)
-    _over_nodes(grid_kernels.multiply_stencil, bounds, u, out, stencil, neighbors)
+def multiply_node_stencil(
+    u: Tensor, out: Tensor, stencil: Tensor, neighbours: Tensor, size: int
+) -> None:
+    """Write A u to ``out``; see :func:`lpbf.solve.grid_kernels.multiply_node_stencil`."""
+    bounds = _chunks(size, _FEW_STENCILS)
+    _over_nodes(grid_kernels.multiply_node_stencil, bounds, u, out, stencil, neighbours)
 
 
 def smooth(
@@ -59,45 +61,45 @@ def smooth(
     inverse: Tensor,
     direction: Tensor,
     u: Tensor,
-    keep: float,
-    take: float,
+    momentum: float,
+    step: float,
     size: int,
 ) -> None:
-    """A step of the smoother; see :func:`lpbf.solve.grid_kernels.smooth`."""
+    """One step of the smoother; see :func:`lpbf.solve.grid_kernels.smooth`."""
     arrays = _arrays(force, image, inverse, direction, u)
 
     def work(start: int, stop: int) -> None:
-        _SMOOTH(*arrays, keep, take, start, stop)
+        _SMOOTH(*arrays, momentum, step, start, stop)
 
-    run(_pieces(size, _FEW_NODES), work)
+    run(_chunks(size, _FEW_NODES), work)
 
 
 def restrict(force: Tensor, image: Tensor, children: Tensor, out: Tensor, size: int) -> None:
-    """out = P^T (force - image); see :func:`lpbf.solve.grid_kernels.restrict`."""
-    _over_nodes(grid_kernels.restrict, _pieces(size, _FEW_NODES), force, image, children, out)
+    """Write P^T (force - image) to ``out``; see :func:`lpbf.solve.grid_kernels.restrict`."""
+    _over_nodes(grid_kernels.restrict, _chunks(size, _FEW_NODES), force, image, children, out)
 
 
 def prolong(coarse: Tensor, parents: Tensor, u: Tensor, size: int) -> None:
-    """u += P coarse; see :func:`lpbf.solve.grid_kernels.prolong`."""
-    _over_nodes(grid_kernels.prolong, _pieces(size, _FEW_NODES), coarse, parents, u)
+    """Add P coarse to ``u``; see :func:`lpbf.solve.grid_kernels.prolong`."""
+    _over_nodes(grid_kernels.prolong, _chunks(size, _FEW_NODES), coarse, parents, u)
 
 
 def cell_operator(diagonal: Tensor, links: Tensor, neighbours: Tensor) -> LinearMap:
-    """A x of a cell stencil; the same tensor in every call."""
+    """Product with a cell stencil; the same tensor in every call."""
     out = torch.empty_like(diagonal)
     arrays = _arrays(out, diagonal, links, neighbours)
 
     def multiply(x: Tensor) -> Tensor:
-        cell_kernels.multiply(x.numpy(), *arrays)
+        cell_kernels.multiply_cells(x.numpy(), *arrays)
         return out
 
     return multiply
 
 
 def exchange_cells(x: Tensor, links: Tensor, neighbours: Tensor) -> Tensor:
-    """Sum over the neighbours of link (x - x_neighbour)."""
+    """Sum over the neighbours of link (x - x_neighbour), [n]."""
     out = torch.empty_like(x)
-    cell_kernels.exchange(*_arrays(x, out, links, neighbours))
+    cell_kernels.exchange_cells(*_arrays(x, out, links, neighbours))
     return out
 
 
@@ -115,7 +117,7 @@ def cell_preconditioner(diagonal: Tensor, links: Tensor, neighbours: Tensor) -> 
 
 
 class Updates:
-    """The vector updates of conjugate gradients; see :mod:`lpbf.solve.cg_kernels`."""
+    """Vector updates of conjugate gradients, in place; see :mod:`lpbf.solve.cg_kernels`."""
 
     def __init__(self, u: Tensor, residual: Tensor, direction: Tensor, order: int):
         self._u, self._residual, self._direction = _arrays(
@@ -124,14 +126,19 @@ class Updates:
         self._image, self._order = self._direction, order
 
     def direction(self, z: Tensor, ratio: float) -> float:
-        """Turn the direction to z, conjugate to the one before; returns z . residual."""
+        """Make the preconditioned residual z the direction, conjugate to the last one.
+
+        Return z . residual.
+        """
         return cg_kernels.update_direction(
             self._direction, z.numpy().reshape(-1), self._residual, self._image, ratio
         )
 
     def solution(self, image: Tensor) -> tuple[float, float]:
-        """Go along the direction, whose product with the matrix is ``image``; returns the step
-        and the norm of the residual."""
+        """Minimise the energy along the direction, of which ``image`` is the product with A.
+
+        Return the step and the norm of the residual.
+        """
         self._image = image.numpy().reshape(-1)
         return cg_kernels.update_solution(
             self._u, self._residual, self._direction, self._image, self._order
@@ -147,6 +154,6 @@ def _arrays(*tensors: Tensor) -> list[NDArray]:
     return [t.numpy() for t in tensors]
 
 
-def _pieces(size: int, few: int) -> list[int]:
-    """Bounds of ranges of nodes; one range where there are few."""
-    return [0, size] if size < few else [size * n // _PIECES for n in range(_PIECES + 1)]
+def _chunks(size: int, few: int) -> list[int]:
+    """Bounds of chunks of nodes: one chunk for fewer than ``few``."""
+    return [0, size] if size < few else [size * n // _CHUNKS for n in range(_CHUNKS + 1)]

@@ -1,4 +1,4 @@
-"""The solver's inner loops on any device, in torch's operations; the reference of the others.
+"""Inner loops of the solvers on any device, in torch: the reference of ``kernels_numba``.
 
 Node arrays are [3, N + 1] with a last node that is always zero; see
 :mod:`lpbf.solve.grid_kernels`.
@@ -9,16 +9,16 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from lpbf.solve.brick_modes import walsh
+from lpbf.solve.brick_modes import walsh_matrix
 from lpbf.solve.linear_map import LinearMap
 
 
 def multiply_bricks(
     u: Tensor, out: Tensor, corners: Tensor, blocks: Tensor, factor: Tensor, bounds: list[int]
 ) -> None:
-    """Adds K u of the cells up to the last of ``bounds`` to ``out``."""
+    """Add K u of the cells up to the last of ``bounds`` to ``out``."""
     nodes = corners[:, : bounds[-1]].long()
-    signs = _walsh(u.device)
+    signs = _walsh_matrix(u.device)
     modes = torch.einsum("mn,cne->cme", signs, u[:, nodes])
     order = torch.arange(8, device=u.device)
     x, y, z = (modes[c, order ^ (1 << c)] for c in range(3))
@@ -30,9 +30,11 @@ def multiply_bricks(
     out.index_add_(1, nodes.flatten(), nodal.flatten(1))
 
 
-def multiply_stencil(u: Tensor, out: Tensor, stencil: Tensor, neighbors: Tensor, size: int) -> None:
-    """out = A u: ``stencil`` [N, 3, 81], ``neighbors`` [N, 27]."""
-    near = u[:, neighbors[:size].long()].permute(1, 2, 0).flatten(1)
+def multiply_node_stencil(
+    u: Tensor, out: Tensor, stencil: Tensor, neighbours: Tensor, size: int
+) -> None:
+    """Write A u to ``out``: ``stencil`` [N, 3, 81], ``neighbours`` [N, 27]."""
+    near = u[:, neighbours[:size].long()].permute(1, 2, 0).flatten(1)
     out[:, :size] = torch.bmm(stencil[:size], near[:, :, None])[:, :, 0].T
 
 
@@ -42,32 +44,32 @@ def smooth(
     inverse: Tensor,
     direction: Tensor,
     u: Tensor,
-    keep: float,
-    take: float,
+    momentum: float,
+    step: float,
     size: int,
 ) -> None:
-    """direction = keep direction + take D^-1 (force - image); u += direction."""
+    """Set direction = momentum direction + step D^-1 (force - image); u += direction."""
     x, y, z = force[:, :size] - image[:, :size]
     xx, yy, zz, xy, yz, xz = inverse[:, :size]
-    step = torch.stack(
+    smoothed = torch.stack(
         [xx * x + xy * y + xz * z, xy * x + yy * y + yz * z, xz * x + yz * y + zz * z]
     )
-    direction[:, :size] = keep * direction[:, :size] + take * step
+    direction[:, :size] = momentum * direction[:, :size] + step * smoothed
     u[:, :size] += direction[:, :size]
 
 
 def restrict(force: Tensor, image: Tensor, children: Tensor, out: Tensor, size: int) -> None:
-    """out = P^T (force - image); ``children`` [Nc, 27]."""
-    out[:, :size] = (force - image)[:, children[:size].long()] @ _weights(force.device)
+    """Write P^T (force - image) to ``out``; ``children`` [Nc, 27]."""
+    out[:, :size] = (force - image)[:, children[:size].long()] @ _child_weights(force.device)
 
 
 def prolong(coarse: Tensor, parents: Tensor, u: Tensor, size: int) -> None:
-    """u += P coarse: the mean of eight ``parents`` [N, 8]."""
+    """Add P coarse, the mean over eight ``parents`` [N, 8], to ``u``."""
     u[:, :size] += coarse[:, parents[:size].long()].mean(dim=2)
 
 
 def cell_operator(diagonal: Tensor, links: Tensor, neighbours: Tensor) -> LinearMap:
-    """A x of a cell stencil."""
+    """Product with a cell stencil."""
 
     def multiply(x: Tensor) -> Tensor:
         product = diagonal * x
@@ -79,11 +81,11 @@ def cell_operator(diagonal: Tensor, links: Tensor, neighbours: Tensor) -> Linear
 
 
 def exchange_cells(x: Tensor, links: Tensor, neighbours: Tensor) -> Tensor:
-    """Sum over the neighbours of link (x - x_neighbour)."""
-    flow = torch.zeros_like(x)
+    """Sum over the neighbours of link (x - x_neighbour), [n]."""
+    total = torch.zeros_like(x)
     for link, cells in zip(links, neighbours, strict=True):
-        flow.addcmul_(link, x - x.index_select(0, cells))
-    return flow
+        total.addcmul_(link, x - x.index_select(0, cells))
+    return total
 
 
 def cell_preconditioner(diagonal: Tensor, links: Tensor, neighbours: Tensor) -> LinearMap:
@@ -93,19 +95,19 @@ def cell_preconditioner(diagonal: Tensor, links: Tensor, neighbours: Tensor) -> 
 
 
 class Updates:
-    """The vector updates of conjugate gradients; see :mod:`lpbf.solve.cg_kernels`."""
+    """Vector updates of conjugate gradients, in place; see ``kernels_numba``."""
 
     def __init__(self, u: Tensor, residual: Tensor, direction: Tensor, order: int):
         self._u, self._residual, self._direction = (t.view(-1) for t in (u, residual, direction))
         self._image, self._order = self._direction, order
 
     def direction(self, z: Tensor, ratio: float) -> float:
-        z = z.view(-1)
+        z = z.reshape(-1)
         self._direction.mul_(ratio * torch.vdot(z, self._image)).add_(z)
         return float(torch.vdot(z, self._residual))
 
     def solution(self, image: Tensor) -> tuple[float, float]:
-        self._image = image.view(-1)
+        self._image = image.reshape(-1)
         curvature = float(torch.vdot(self._direction, self._image))
         if not curvature > 0:
             return 0.0, 0.0
@@ -116,12 +118,12 @@ class Updates:
 
 
 @cache
-def _walsh(device: torch.device) -> Tensor:
-    return torch.from_numpy(walsh()).to(device)
+def _walsh_matrix(device: torch.device) -> Tensor:
+    return torch.from_numpy(walsh_matrix()).to(device)
 
 
 @cache
-def _weights(device: torch.device) -> Tensor:
-    """Of the 27 children of a node, [27]."""
+def _child_weights(device: torch.device) -> Tensor:
+    """Weights of the 27 children of a node in the restriction, [27]."""
     line = torch.tensor([0.5, 1.0, 0.5], dtype=torch.float64, device=device)
     return (line[:, None, None] * line[:, None] * line).flatten()

@@ -1,4 +1,4 @@
-"""A geometric multigrid cycle for a part of voxels that grows upwards."""
+"""Geometric multigrid for a voxel part that grows layer by layer."""
 
 from typing import Protocol
 
@@ -9,71 +9,73 @@ from scipy.linalg import eigh
 from torch import Tensor
 
 from lpbf.solve import kernels_numba, kernels_torch
-from lpbf.solve.bricks import Bricks, by_corner
+from lpbf.solve.brick_modes import to_lexicographic
+from lpbf.solve.brick_stiffness import BrickStiffness
 from lpbf.solve.grid import Grid
 from lpbf.solve.node_stencil import NodeStencil
 
-_COARSEST = 150  # nodes at most on the grid that is solved directly, where coarsening allows
-_DEGREE = 2  # of the smoother, before and after the coarse correction
-_RANGE = 6.0  # the smoother damps the eigenvalues from 1 / _RANGE of the largest on
-_POWER_STEPS = 6  # a layer, for the largest eigenvalue of a coarse grid
-_MARGIN = 1.1  # over what the power method, a lower bound, gives
+_COARSEST = 150  # grids are coarsened to this number of nodes, and the coarsest is solved directly
+_DEGREE = 2  # of the smoothing polynomial, before and after the coarse correction
+_RANGE = 6.0  # the smoother damps the eigenvalues above the largest one over this number
+_POWER_STEPS = 6  # of the power method on a coarse grid, after each layer
+_MARGIN = 1.1  # on the power method's estimate, which is a lower bound
 
 
-class Operator(Protocol):
-    """A symmetric operator on [3, N + 1] node arrays."""
+class LevelOperator(Protocol):
+    """Symmetric operator on node arrays [3, N + 1]."""
 
     def multiply(self, u: Tensor, out: Tensor, size: int) -> None:
-        """out = A u on the leading nodes."""
+        """Write A u of the first ``size`` nodes to ``out``."""
         ...
 
 
 class _Level:
-    """The arrays of a level: its operator, smoother, and the way to the next coarser one."""
+    """Arrays of a level: its operator, its smoother, and the transfer to the next coarser level."""
 
-    def __init__(self, operator: Operator, grid: Grid, device: torch.device):
+    def __init__(self, operator: LevelOperator, grid: Grid, device: torch.device):
         self.operator = operator
         self.plane = grid.node_index[:, 2]
-        self.size = 0
+        self.size = 0  # of the active planes of nodes
         self.largest = 0.0  # eigenvalue of D^-1 A
 
         def zeros(rows: int) -> Tensor:
             return torch.zeros(rows, grid.num_nodes + 1, dtype=torch.float64, device=device)
 
-        self.inverse = zeros(6)  # of D
+        self.inverse = zeros(6)  # D^-1: xx, yy, zz, xy, yz, xz
         self.force, self.image, self.direction, self.u = (zeros(3) for _ in range(4))
-        self.vector = zeros(3)  # of the largest eigenvalue
+        self.vector = zeros(3)  # eigenvector of the largest eigenvalue
         self.parents = self.children = torch.empty(0)
 
     def set_inverse(self, first: int, blocks: Tensor, clamped: bool) -> None:
-        """D^-1 from the blocks [n, 3, 3] of the nodes from ``first`` on; 0 where nothing moves."""
-        still = torch.diagonal(blocks, dim1=1, dim2=2).sum(1) <= 0
+        """Set D^-1 from the blocks [n, 3, 3] of the nodes from ``first`` on; 0 at fixed nodes."""
+        fixed = torch.diagonal(blocks, dim1=1, dim2=2).sum(1) <= 0
         if clamped:
-            still |= torch.from_numpy(self.plane[first : first + len(blocks)] == 0).to(still.device)
+            bottom = self.plane[first : first + len(blocks)] == 0
+            fixed |= torch.from_numpy(bottom).to(fixed.device)
         eye = torch.eye(3, dtype=blocks.dtype, device=blocks.device)
-        inverse = torch.linalg.inv(torch.where(still[:, None, None], eye, blocks))
-        inverse[still] = 0
+        inverse = torch.linalg.inv(torch.where(fixed[:, None, None], eye, blocks))
+        inverse[fixed] = 0
         row, column = [0, 1, 2, 0, 1, 0], [0, 1, 2, 1, 2, 2]
         self.inverse[:, first : first + len(blocks)] = inverse[:, row, column].T
 
 
 class Multigrid:
-    """One V-cycle as a preconditioner M r ~ K^-1 r.
+    """V-cycle as a preconditioner M r ~ K^-1 r, symmetric and positive definite.
 
-    Grids of twice the spacing lie over each other from the build plate up; interpolation is
-    trilinear and the coarse operators are Galerkin's, P^T K P, summed cell by cell from what
-    really stands: shapes of any kind are seen on every grid, and a new layer only adds to them.
+    Each grid has twice the spacing of the one below it, counted from the build plate. Interpolation
+    is trilinear and the coarse operators are Galerkin products P^T K P, summed over the active
+    cells: every grid represents a part of any shape, and a new layer only adds to the operators.
     The smoother is Chebyshev's polynomial in D^-1 K with the 3 x 3 diagonal blocks D (Adams et
-    al., J. Comput. Phys. 188, 2003); on the voxels its bound is that of one cell, which holds for
-    every shape, and on the coarse grids the power method finds it. The coarsest grid is solved
-    directly. The cycle is symmetric and positive definite.
+    al., J. Comput. Phys. 188, 2003). Its upper bound on the voxels is the largest eigenvalue of
+    one cell, which holds for every shape; on the coarse grids the power method estimates it. The
+    coarsest grid is solved directly.
 
     Args:
         cell_index: Grid positions of the cells, sorted by z, y, x, [E, 3].
-        stiffness: Of a cell, [24, 24] in VTK's order, N/mm.
-        factor: On each cell's stiffness, [E], or None.
-        clamped: Whether the nodes of the lowest plane do not move.
-        device: Where the tensors live.
+        stiffness: Stiffness of a cell, [24, 24] in VTK's order of nodes, N/mm.
+        factor: Factor on each cell's stiffness, [E]; None for 1.
+        clamped: Whether the nodes of the lowest plane are fixed.
+        device: Device of the tensors.
     """
 
     def __init__(
@@ -87,55 +89,56 @@ class Multigrid:
     ):
         self.clamped, self.device = clamped, torch.device(device)
         self.kernels = kernels_numba if self.device.type == "cpu" else kernels_torch
-        matrix = by_corner(stiffness)
+        matrix = to_lexicographic(stiffness)
         self._corner_blocks = self._tensor(
             np.stack([matrix[3 * a : 3 * a + 3, 3 * a : 3 * a + 3] for a in range(8)])
         )
-        self._weights = self._tensor(_interpolation())
-        self._shares = torch.einsum(
-            "oia,ij,ojb->oab", self._weights, self._tensor(matrix), self._weights
+        self._interpolation = self._tensor(_interpolation())
+        # P^T K P of one cell in each octant of its parent.
+        self._galerkin = torch.einsum(
+            "oia,ij,ojb->oab", self._interpolation, self._tensor(matrix), self._interpolation
         )
         count = len(cell_index)
         self._factor = self._tensor(np.ones(count) if factor is None else factor)
         self._rows = cell_index[:, 2]
-        grid = Grid.of_cells(cell_index)
+        grid = Grid.from_cells(cell_index)
         self._corners = self._tensor(grid.corners)
-        self.bricks = Bricks(grid, stiffness, factor, self.device)
+        self.stiffness = BrickStiffness(grid, stiffness, factor, self.device)
         self._diagonal = self._tensor(np.zeros((grid.num_nodes, 3, 3)))
-        self.levels = [_Level(self.bricks, grid, self.device)]
-        self.levels[0].largest = _largest_of_cell(matrix)
-        self._family: list[tuple[Tensor, Tensor]] = []  # each cell's parent and place in it
+        self.levels = [_Level(self.stiffness, grid, self.device)]
+        self.levels[0].largest = _largest_eigenvalue(matrix)
+        self._parents: list[tuple[Tensor, Tensor]] = []  # parent and octant of each level's cells
         self._stencils: list[NodeStencil] = []
-        shrinks = True
-        while shrinks:
-            coarse, parent, place = grid.coarsened()
+        coarsens = True
+        while coarsens:
+            coarse, parent, octant = grid.coarsen()
             fine = self.levels[-1]
             fine.parents = self._tensor(grid.parents(coarse))
             fine.children = self._tensor(grid.children(coarse))
-            self._family.append((self._tensor(parent), self._tensor(place)))
+            self._parents.append((self._tensor(parent), self._tensor(octant)))
             self._stencils.append(NodeStencil(coarse, self.device))
             self.levels.append(_Level(self._stencils[-1], coarse, self.device))
-            shrinks = coarse.num_nodes > _COARSEST and len(coarse.cell_index) > 1
+            coarsens = coarse.num_nodes > _COARSEST and len(coarse.cell_index) > 1
             grid = coarse
-        self._coarsest: Tensor | None = None
+        self._coarsest_inverse: Tensor | None = None
 
     def _tensor(self, array: NDArray) -> Tensor:
         return torch.from_numpy(array).to(self.device)
 
     @property
     def size(self) -> int:
-        """Nodes of the planes that stand: a leading range."""
+        """Number of nodes in the active planes, a leading range."""
         return self.levels[0].size
 
-    def grow(self, start: int, stop: int) -> None:
-        """Adds the cells ``start`` to ``stop``, whole rows of voxels on those before."""
+    def activate(self, start: int, stop: int) -> None:
+        """Activate the cells ``start`` to ``stop``: whole rows of voxels on the active ones."""
         low, top = int(self._rows[start]), int(self._rows[stop - 1])
         firsts = []
         for level in self.levels:
             firsts.append(int(np.searchsorted(level.plane, low)))
             level.size = int(np.searchsorted(level.plane, top + 1, side="right"))
             low, top = low // 2, top // 2
-        self.bricks.take(stop)
+        self.stiffness.activate(stop)
         factor = self._factor[start:stop]
         blocks = factor[:, None, None, None] * self._corner_blocks
         self._diagonal.index_add_(0, self._corners[start:stop].flatten(), blocks.flatten(0, 1))
@@ -147,26 +150,26 @@ class Multigrid:
         for n, (stencil, level, first) in enumerate(
             zip(self._stencils, self.levels[1:], firsts[1:], strict=True)
         ):
-            parent, place = (t[cells] for t in self._family[n])
+            parent, octant = (t[cells] for t in self._parents[n])
             parents, owner = torch.unique(parent, return_inverse=True)
             if n == 0:
-                shares = factor.new_zeros(len(parents) * 8)
-                shares.index_add_(0, 8 * owner + place, factor)
-                matrices = (shares.view(-1, 8) @ self._shares.flatten(1)).view(-1, 24, 24)
+                factors = factor.new_zeros(len(parents) * 8)
+                factors.index_add_(0, 8 * owner + octant, factor)
+                matrices = (factors.view(-1, 8) @ self._galerkin.flatten(1)).view(-1, 24, 24)
             else:
                 coarse = matrices.new_zeros(len(parents), 24, 24)
-                for o, weights in enumerate(self._weights):
-                    of = place == o
-                    coarse.index_add_(0, owner[of], weights.T @ matrices[of] @ weights)
+                for o, weights in enumerate(self._interpolation):
+                    inside = octant == o
+                    coarse.index_add_(0, owner[inside], weights.T @ matrices[inside] @ weights)
                 matrices = coarse
             cells = parents
             stencil.add_cells(cells, matrices)
             level.set_inverse(first, stencil.diagonal(slice(first, level.size)), self.clamped)
-        self._coarsest = None
+        self._coarsest_inverse = None
 
     def cycle(self, force: Tensor) -> Tensor:
-        """M force; both [3, N + 1]. The result is the same array in every call."""
-        if self._coarsest is None:
+        """Product M force, both [3, N + 1]; the same tensor in every call."""
+        if self._coarsest_inverse is None:
             self._prepare()
         self.levels[0].force = force
         self._descend(0)
@@ -175,9 +178,9 @@ class Multigrid:
     def _descend(self, n: int) -> None:
         level = self.levels[n]
         if n == len(self.levels) - 1:
-            assert self._coarsest is not None
+            assert self._coarsest_inverse is not None
             force = level.force[:, : level.size].flatten()
-            level.u[:, : level.size] = (self._coarsest @ force).view(3, -1)
+            level.u[:, : level.size] = (self._coarsest_inverse @ force).view(3, -1)
             return
         coarse, size = self.levels[n + 1], level.size
         level.u[:, :size] = 0
@@ -190,41 +193,41 @@ class Multigrid:
         self._smooth(level, at_zero=False)
 
     def _smooth(self, level: _Level, *, at_zero: bool) -> None:
-        middle, half = _chebyshev_range(level.largest)
-        keep, take, rho = 0.0, 1 / middle, half / middle
-        for turn in range(_DEGREE):
-            if turn or not at_zero:
+        middle, half = _chebyshev_interval(level.largest)
+        momentum, step, rho = 0.0, 1 / middle, half / middle
+        for n in range(_DEGREE):
+            if n or not at_zero:
                 level.operator.multiply(level.u, level.image, level.size)
             self.kernels.smooth(
                 level.force, level.image, level.inverse, level.direction, level.u,
-                keep, take, level.size,
+                momentum, step, level.size,
             )  # fmt: skip
             following = 1 / (2 * middle / half - rho)
-            keep, take, rho = following * rho, 2 * following / half, following
+            momentum, step, rho = following * rho, 2 * following / half, following
 
     def _prepare(self) -> None:
         for level in self.levels[1:-1]:
-            self._find_largest(level)
+            self._estimate_largest(level)
         level = self.levels[-1]
         matrix = self._stencils[-1].dense(level.size)
         # From node by node to component by component.
         matrix = matrix.view(level.size, 3, level.size, 3).permute(1, 0, 3, 2)
         matrix = matrix.reshape(3 * level.size, 3 * level.size)
-        moves = (level.inverse[0, : level.size] > 0).repeat(3)
+        free = (level.inverse[0, : level.size] > 0).repeat(3)
         inverse = torch.zeros_like(matrix)
-        index = torch.nonzero(moves)[:, 0]
-        picked = matrix[index[:, None], index]
-        factor, failed = torch.linalg.cholesky_ex(picked)
-        # A floating part's matrix is singular; that of a thin one may be, to rounding.
+        index = torch.nonzero(free)[:, 0]
+        free_matrix = matrix[index[:, None], index]
+        factor, failed = torch.linalg.cholesky_ex(free_matrix)
+        # An unclamped part's matrix is singular; that of a thin part may be, to rounding.
         inverse[index[:, None], index] = (
             torch.cholesky_inverse(factor)
             if self.clamped and not failed
-            else torch.linalg.pinv(picked, hermitian=True, rtol=1e-10)
+            else torch.linalg.pinv(free_matrix, hermitian=True, rtol=1e-10)
         )
-        self._coarsest = inverse
+        self._coarsest_inverse = inverse
 
-    def _find_largest(self, level: _Level) -> None:
-        """The power method, going on from the layer before."""
+    def _estimate_largest(self, level: _Level) -> None:
+        """Estimate the largest eigenvalue by the power method, from the last layer's vector."""
         vector, size = level.vector, level.size
         pattern = torch.arange(3 * size, dtype=vector.dtype, device=vector.device)
         vector[:, :size] += 0.1 / size**0.5 * torch.sin(pattern * pattern).view(3, size)
@@ -232,35 +235,35 @@ class Multigrid:
         for _ in range(_POWER_STEPS):
             vector[:, :size] /= vector[:, :size].norm()
             level.operator.multiply(vector, level.image, size)
-            # As the smoother steps: u = 0, direction = D^-1 A direction.
+            # One step of the smoother from u = 0 sets vector = D^-1 A vector.
             self.kernels.smooth(
                 level.force, level.image, level.inverse, vector, level.u, 0.0, -1.0, size
             )
         level.largest = _MARGIN * float(vector[:, :size].norm())
 
 
-def _chebyshev_range(largest: float) -> tuple[float, float]:
-    """Middle and half width of the range of eigenvalues to damp."""
+def _chebyshev_interval(largest: float) -> tuple[float, float]:
+    """Middle and half width of the interval of eigenvalues to damp."""
     return largest * (1 + 1 / _RANGE) / 2, largest * (1 - 1 / _RANGE) / 2
 
 
 def _interpolation() -> NDArray[np.float64]:
-    """Trilinear interpolation to the 24 values of a cell from its parent's, for 8 places in it."""
+    """Trilinear interpolation [8, 24, 24] to a cell from its parent, for the parent's octants."""
     out = np.zeros((8, 24, 24))
-    for place in range(8):
+    for octant in range(8):
         for child in range(8):
             for parent in range(8):
                 weight = 1.0
                 for axis in range(3):
-                    at = ((place >> axis & 1) + (child >> axis & 1)) / 2
+                    at = ((octant >> axis & 1) + (child >> axis & 1)) / 2
                     weight *= at if parent >> axis & 1 else 1 - at
                 for c in range(3):
-                    out[place, 3 * child + c, 3 * parent + c] = weight
+                    out[octant, 3 * child + c, 3 * parent + c] = weight
     return out
 
 
-def _largest_of_cell(matrix: NDArray[np.float64]) -> float:
-    """Largest eigenvalue of D^-1 K of one cell; no sum of cells has a larger one."""
+def _largest_eigenvalue(matrix: NDArray[np.float64]) -> float:
+    """Largest eigenvalue of D^-1 K of one cell, an upper bound for every sum of cells."""
     diagonal = np.zeros_like(matrix)
     for a in range(0, 24, 3):
         diagonal[a : a + 3, a : a + 3] = matrix[a : a + 3, a : a + 3]

@@ -1,4 +1,4 @@
-"""The assembled operator of a coarse grid: 27 blocks of 3 x 3 at each node."""
+"""Assembled operator of a coarse grid: 27 blocks of 3 x 3 at each node."""
 
 import numpy as np
 import torch
@@ -9,26 +9,26 @@ from lpbf.solve.grid import Grid
 
 
 class NodeStencil:
-    """The sum of cell matrices of a grid; starts at zero.
+    """Sum of cell matrices on a grid, zero at the beginning.
 
     Attributes:
-        values: [N, 3, 81], N/mm; the 81 columns are x, y, z of the 27 nodes around.
+        values: [N, 3, 81], N/mm; the 81 columns are x, y, z of the 27 nodes at and around a node.
     """
 
     def __init__(self, grid: Grid, device: torch.device):
         self.kernels = kernels_numba if device.type == "cpu" else kernels_torch
         self.values = torch.zeros(grid.num_nodes, 3, 81, dtype=torch.float64, device=device)
-        self._neighbors = torch.from_numpy(grid.neighbors()).to(device)
+        self._neighbours = torch.from_numpy(grid.neighbours()).to(device)
         self._corners = torch.from_numpy(grid.corners).to(device)
         bits = np.array([[n & 1, n >> 1 & 1, n >> 2 & 1] for n in range(8)])
-        slot = (bits[None] - bits[:, None] + 1) @ [1, 3, 9]  # of corner b around corner a
-        # Where the entry (a, r, b, c) of a cell's matrix goes, from the start of node a's values.
+        neighbour = (bits[None] - bits[:, None] + 1) @ [1, 3, 9]  # corner b as seen from corner a
+        # Position of the entry (a, r, b, c) of a cell's matrix, counted from node a's first value.
         r, c = np.arange(3)[:, None, None], np.arange(3)
-        offset = r[None] * 81 + 3 * slot[:, None, :, None] + c
+        offset = r[None] * 81 + 3 * neighbour[:, None, :, None] + c
         self._offset = torch.from_numpy(offset.reshape(8, 72)).to(device)
 
     def add_cells(self, cells: Tensor, matrices: Tensor) -> None:
-        """Adds matrices [n, 24, 24], in the order of corner bits, of the cells numbered so."""
+        """Add the matrices [n, 24, 24] of cells [n], their nodes in lexicographic order."""
         start = 243 * self._corners[cells]
         place = start[:, :, None] + self._offset
         self.values.view(-1).index_add_(0, place.flatten(), matrices.flatten())
@@ -38,8 +38,8 @@ class NodeStencil:
         return self.values[nodes, :, 39:42]
 
     def dense(self, size: int) -> Tensor:
-        """The matrix of the leading nodes, [3 size, 3 size]."""
-        near = self._neighbors[:size].long()
+        """Matrix of the first ``size`` nodes, [3 size, 3 size]."""
+        near = self._neighbours[:size].long()
         known = near < size
         out = self.values.new_zeros(size, 3, size, 3)
         rows = torch.arange(size, device=near.device)[:, None].expand_as(near)
@@ -48,5 +48,5 @@ class NodeStencil:
         return out.reshape(3 * size, 3 * size)
 
     def multiply(self, u: Tensor, out: Tensor, size: int) -> None:
-        """out = A u, both [3, N + 1]."""
-        self.kernels.multiply_stencil(u, out, self.values, self._neighbors, size)
+        """Write A u to ``out``, both [3, N + 1]."""
+        self.kernels.multiply_node_stencil(u, out, self.values, self._neighbours, size)

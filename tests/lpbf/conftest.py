@@ -1,4 +1,4 @@
-"""What the tests of the mechanics share: small shapes, and their stiffness assembled in full."""
+"""Fixtures of the simulator's tests: materials, small shapes, and assembled stiffness matrices."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def linear():
 
 @pytest.fixture(scope="session")
 def alloy():
-    """Everything nonlinear, with jumps in c's slope and latent heat."""
+    """Temperature-dependent properties with latent heat."""
     return Material(
         "alloy",
         **ELASTIC,
@@ -57,13 +57,13 @@ def alloy():
 
 @pytest.fixture(scope="session")
 def stiffness():
-    """Of a cell, [24, 24]."""
+    """Stiffness of a cell, [24, 24]."""
     return brick(SPACING, isotropic_elasticity(200_000.0, 0.3)).stiffness
 
 
 @pytest.fixture(scope="session")
 def masks():
-    """A strategy of small shapes of any kind, with a voxel in the lowest row."""
+    """Strategy for small shapes with a voxel in the lowest row."""
 
     def strategy(x=4, y=3, z=5):
         shapes = st.tuples(*(st.integers(1, n) for n in (x, y, z)))
@@ -80,8 +80,8 @@ def _with_a_voxel(mask):
 
 
 @pytest.fixture(scope="session")
-def held_masks(masks):
-    """A strategy of small shapes of which every column rests on the plate."""
+def supported_masks(masks):
+    """Strategy for small shapes whose columns all rest on the plate."""
 
     def strategy(x=4, y=3, z=5):
         return masks(x, y, z).map(lambda mask: np.logical_and.accumulate(mask, axis=2))
@@ -102,7 +102,7 @@ def table():
 
 @pytest.fixture(scope="session")
 def assembled():
-    """Sums cell matrices in VTK's order over cells [n, 8], to a sparse matrix of all dofs."""
+    """Assemble cell matrices in VTK's order over cells [n, 8] to a sparse matrix of all dofs."""
 
     def assemble(cells, matrix, num_nodes, factor=None):
         dofs = (3 * np.asarray(cells)[:, :, None] + np.arange(3)).reshape(-1, 24)
@@ -117,7 +117,7 @@ def assembled():
 
 @pytest.fixture
 def threads():
-    """Sets the number of threads, for the length of a test."""
+    """Set the number of threads during a test."""
     before = torch.get_num_threads()
     yield torch.set_num_threads
     torch.set_num_threads(before)

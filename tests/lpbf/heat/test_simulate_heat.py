@@ -249,14 +249,14 @@ def test_a_step_on_a_layer_is_covered_by_powder_and_its_top_cooled_by_gas(linear
     assert gas == pytest.approx(20 * 1000 * 1e-6 * 1e-9, rel=1e-2)
 
 
-def test_mirror_images_and_quarter_turns(alloy):
+def test_mirror_images_and_90_degree_rotations(alloy):
     mesh = porous((1.0, 1.2, 0.8))
     result = grid_of(mesh, build(alloy, mesh).temperature)
     mirrored = HexMesh.from_mask(mesh.mask[::-1, ::-1], mesh.spacing)
     found = grid_of(mirrored, build(alloy, mirrored).temperature)[::-1, ::-1]
     np.testing.assert_allclose(found, result, atol=1e-4)
-    turned = HexMesh.from_mask(mesh.mask.transpose(1, 0, 2), (1.2, 1.0, 0.8))
-    found = grid_of(turned, build(alloy, turned).temperature).transpose(1, 0, 2)
+    rotated = HexMesh.from_mask(mesh.mask.transpose(1, 0, 2), (1.2, 1.0, 0.8))
+    found = grid_of(rotated, build(alloy, rotated).temperature).transpose(1, 0, 2)
     np.testing.assert_allclose(found, result, atol=1e-4)
 
 
@@ -314,7 +314,7 @@ def test_what_cannot_be_simulated(linear, alloy):
         simulate_heat(mesh, Process(material=linear))
     floating = np.zeros((1, 1, 2))
     floating[:, :, 1] = 1
-    with pytest.raises(ValueError, match="rest on the plate"):
+    with pytest.raises(ValueError, match="rests on the plate"):
         simulate_heat(HexMesh.from_mask(floating, 1.0), Process(material=linear, heat=Heat()))
     with pytest.raises(ValueError, match="'linear'.*conductivity"):
         Process(material=dataclasses.replace(linear, conductivity=None), heat=Heat())

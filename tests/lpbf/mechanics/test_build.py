@@ -38,7 +38,7 @@ def test_layers_of_several_rows(steel, table, rows):
     layer = table.cell_index[:, 2] // rows
     np.testing.assert_array_equal(build.cell_layer, layer)
     for n in range(build.num_layers):
-        cells = build.cells_of(n)
+        cells = build.layer_cells(n)
         np.testing.assert_array_equal(np.arange(table.num_cells)[cells], np.flatnonzero(layer == n))
         np.testing.assert_array_equal(build.layer_strain[n], process.layer_strain(n))
         np.testing.assert_array_equal(
@@ -54,11 +54,11 @@ def test_layers_of_several_rows(steel, table, rows):
 def test_a_layer_that_is_not_full(steel):
     mesh = HexMesh.from_mask(np.ones((2, 2, 5)), 0.5)
     build = make_build(mesh, Process(material=steel, layer_height=1.0))
-    assert [build.cells_of(n) for n in range(3)] == [slice(0, 8), slice(8, 16), slice(16, 20)]
+    assert [build.layer_cells(n) for n in range(3)] == [slice(0, 8), slice(8, 16), slice(16, 20)]
 
 
 def check_part(build, mesh):
-    """The part's cells and nodes are found in what is computed, in their order."""
+    """The part's cells and nodes are in the mesh of the build, in their order."""
     own, whole = positions(mesh, mesh.origin), positions(build.mesh, mesh.origin)
     np.testing.assert_array_equal(whole[build.is_part], own)
     np.testing.assert_allclose(build.mesh.points[build.part_nodes], mesh.points, atol=1e-12)
@@ -84,7 +84,7 @@ def test_base_plate(steel, table):
     check_part(build, mesh)
     index = positions(build.mesh, mesh.origin)
     below = index[:, 2] < 0
-    np.testing.assert_array_equal(build.kind == PLATE, below)
+    np.testing.assert_array_equal(build.cell_kind == PLATE, below)
     # Full, three voxels thick; 2.6 mm are three voxels of 1 mm and two of 1.3 mm.
     assert below.sum() == (5 + 6) * (4 + 4) * 3
     assert index.min(axis=0).tolist() == [-3, -2, -3]
@@ -100,19 +100,19 @@ def test_a_thin_plate_of_the_parts_own_material(steel, table):
     build = make_build(table, Process(material=steel, base_plate=plate))
     check_part(build, table)
     assert build.cell_stiffness is None
-    assert (build.kind == PLATE).sum() == 5 * 4  # at least a row of voxels
+    assert (build.cell_kind == PLATE).sum() == 5 * 4  # at least a row of voxels
 
 
 def overhangs():
-    """Islands over the plate, over the part, and on one another; one joins the part above."""
+    """Unsupported voxels over the plate, the part and each other; some join the part above."""
     mask = np.zeros((7, 2, 8), dtype=bool)
     mask[0, :, :] = True
-    mask[1:4, :, 5] = True  # held by its side
+    mask[1:4, :, 5] = True  # supported by its side
     mask[2, :, 2:6] = True  # over the plate, joins it
     mask[4:6, :, 0] = True
     mask[5, :, 3] = True  # over the part
-    mask[3, :, 7] = True  # over the arm, under which nothing is needed
-    mask[4:7, :, 4] = True  # on that island, and over more powder
+    mask[3, :, 7] = True  # over the arm, which needs no powder
+    mask[4:7, :, 4] = True  # on unsupported voxels, and over more powder
     return mask
 
 
@@ -128,17 +128,17 @@ def test_powder(steel):
     expected[6, :, :4] = True
     index = positions(build.mesh)
     found = np.zeros_like(expected)
-    found[tuple(index[build.kind == POWDER].T)] = True
+    found[tuple(index[build.cell_kind == POWDER].T)] = True
     np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(
-        build.cell_stiffness, np.where(build.kind == POWDER, POWDER_STIFFNESS, 1.0)
+        build.cell_stiffness, np.where(build.cell_kind == POWDER, POWDER_STIFFNESS, 1.0)
     )
 
 
 @settings(deadline=None, max_examples=25)
 @given(st.data())
-def test_all_that_stands_is_held_by_faces(steel, masks, data):
-    """With powder, layer after layer; and the part is found again, with a plate or without."""
+def test_powder_supports_all_cells_of_each_layer_by_faces(steel, masks, data):
+    """The part is found in the build, with a plate or without."""
     mesh = HexMesh.from_mask(data.draw(masks(4, 3, 6)), 1.0)
     plate = data.draw(st.sampled_from([None, BasePlate(thickness=1.0, margin=1.0)]))
     rows = data.draw(st.integers(1, 3))
@@ -146,25 +146,25 @@ def test_all_that_stands_is_held_by_faces(steel, masks, data):
     build = make_build(mesh, process)
     check_part(build, mesh)
     solid = build.mesh.mask
-    held = np.zeros_like(solid)
-    held[:, :, 0] = solid[:, :, 0]
+    supported = np.zeros_like(solid)
+    supported[:, :, 0] = solid[:, :, 0]
     for k in range(1, solid.shape[2]):
-        held[:, :, k] = solid[:, :, k] & held[:, :, k - 1]
+        supported[:, :, k] = solid[:, :, k] & supported[:, :, k - 1]
         for _ in range(sum(solid.shape)):
-            row = np.pad(held[:, :, k], 1)
+            row = np.pad(supported[:, :, k], 1)
             near = row[2:, 1:-1] | row[:-2, 1:-1] | row[1:-1, 2:] | row[1:-1, :-2]
-            held[:, :, k] |= solid[:, :, k] & near
-    np.testing.assert_array_equal(held, solid)
+            supported[:, :, k] |= solid[:, :, k] & near
+    np.testing.assert_array_equal(supported, solid)
 
 
 def test_without_islands_powder_changes_nothing(steel, table):
     build = make_build(table, Process(material=steel, islands="powder"))
     assert build.mesh is table
     assert build.is_part.all()
-    assert (build.kind == PART).all()
+    assert (build.cell_kind == PART).all()
 
 
-def test_dropped_islands_are_no_part_of_the_build(steel):
+def test_dropped_islands_are_not_in_the_build(steel):
     mesh = HexMesh.from_mask(overhangs(), 1.0)
     with pytest.warns(PartWarning, match="the mesh: dropped 6 islands"):
         build = make_build(mesh, Process(material=steel, islands="drop"))
@@ -180,7 +180,7 @@ def test_what_cannot_be_built(steel, table):
     floating = np.zeros((2, 2, 3))
     floating[:, :, 1:] = 1
     for islands in ("refuse", "powder"):
-        with pytest.raises(ValueError, match="must rest on the plate"):
+        with pytest.raises(ValueError, match="rests on the plate"):
             make_build(HexMesh.from_mask(floating, 1.0), Process(islands=islands))
     with pytest.raises(ValueError, match="multiple of the voxel"):
         make_build(table, Process(layer_height=1.0))

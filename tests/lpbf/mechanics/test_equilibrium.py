@@ -6,19 +6,21 @@ from hypothesis import strategies as st
 from scipy.sparse.linalg import spsolve
 
 from lpbf import HexMesh, Process, SolverError
+from lpbf.core.base_plate import BasePlate
 from lpbf.mechanics.build import make_build
 from lpbf.mechanics.equilibrium import Equilibrium
+from lpbf.mechanics.rigid_body_modes import rigid_body_modes
 
 
 def build_of(mesh, steel, **process):
     return make_build(mesh, Process(material=steel, **process))
 
 
-def standing(build, **options):
-    of = Equilibrium(build, **{"tolerance": 1e-10, **options})
+def active(build, **options):
+    equilibrium = Equilibrium(build, **{"tolerance": 1e-10, **options})
     for layer in range(build.num_layers):
-        of.add_layer(layer)
-    return of
+        equilibrium.activate_layer(layer)
+    return equilibrium
 
 
 def random_force(size, seed=0):
@@ -40,24 +42,24 @@ def close(found, expected, relative=1e-7):
 
 def test_each_layer_against_a_direct_solution(steel, assembled, table):
     build = build_of(table, steel, layer_height=2 * table.spacing[2])
-    of = Equilibrium(build, tolerance=1e-10)
-    assert (of.size, len(of.cells), len(of.free)) == (0, 0, 0)
+    equilibrium = Equilibrium(build, tolerance=1e-10)
+    assert (equilibrium.size, len(equilibrium.cells), len(equilibrium.free)) == (0, 0, 0)
     for layer in range(build.num_layers):
-        of.add_layer(layer)
-        stop = build.cells_of(layer).stop
-        np.testing.assert_array_equal(of.cells, table.cells[:stop])
+        equilibrium.activate_layer(layer)
+        stop = build.layer_cells(layer).stop
+        np.testing.assert_array_equal(equilibrium.cells, table.cells[:stop])
         matrix = assembled(table.cells[:stop], build.brick.stiffness, table.num_nodes)
-        matrix = matrix[: 3 * of.size, : 3 * of.size]
-        free = np.zeros(of.size, dtype=bool)
+        matrix = matrix[: 3 * equilibrium.size, : 3 * equilibrium.size]
+        free = np.zeros(equilibrium.size, dtype=bool)
         free[np.unique(table.cells[:stop])] = True
-        free &= table.points[: of.size, 2] > 0
-        np.testing.assert_array_equal(of.free, free)
+        free &= table.points[: equilibrium.size, 2] > 0
+        np.testing.assert_array_equal(equilibrium.free, free)
 
-        u = random_force(of.size, layer)
-        close(of.apply(u).numpy().ravel(), matrix @ u.numpy().ravel(), 1e-12)
-        force = random_force(of.size, 10 + layer)
+        u = random_force(equilibrium.size, layer)
+        close(equilibrium.apply(u).numpy().ravel(), matrix @ u.numpy().ravel(), 1e-12)
+        force = random_force(equilibrium.size, 10 + layer)
         given = force.clone()
-        solution = of.solve(force)
+        solution = equilibrium.solve(force)
         assert torch.equal(force, given)
         assert 0 < solution.iterations < 60
         assert solution.residual <= 1e-10
@@ -67,13 +69,17 @@ def test_each_layer_against_a_direct_solution(steel, assembled, table):
 
 @settings(deadline=None, max_examples=10)
 @given(st.data())
-def test_any_held_shape(steel, assembled, held_masks, data):
-    mesh = HexMesh.from_mask(data.draw(held_masks(5, 4, 5)), data.draw(spacings))
+def test_any_supported_shape(steel, assembled, supported_masks, data):
+    mesh = HexMesh.from_mask(data.draw(supported_masks(5, 4, 5)), data.draw(spacings))
     build = build_of(mesh, steel)
-    of = standing(build)
+    equilibrium = active(build)
     force = random_force(mesh.num_nodes)
     matrix = assembled(mesh.cells, build.brick.stiffness, mesh.num_nodes)
-    close(of.solve(force).u.numpy(), direct(matrix, of.free.numpy(), force.numpy()), 1e-6)
+    close(
+        equilibrium.solve(force).u.numpy(),
+        direct(matrix, equilibrium.free.numpy(), force.numpy()),
+        1e-6,
+    )
 
 
 spacings = st.tuples(*[st.floats(0.2, 2.0)] * 3)
@@ -81,10 +87,10 @@ spacings = st.tuples(*[st.floats(0.2, 2.0)] * 3)
 
 @pytest.fixture(scope="module")
 def whole(steel, table):
-    return standing(build_of(table, steel))
+    return active(build_of(table, steel))
 
 
-def test_a_zero_force_moves_nothing(whole):
+def test_no_displacement_without_force(whole):
     zero = torch.zeros(whole.size, 3, dtype=torch.float64)
     for start in (None, random_force(whole.size)):
         solution = whole.solve(zero, start=start)
@@ -92,19 +98,19 @@ def test_a_zero_force_moves_nothing(whole):
         assert (solution.iterations, solution.residual) == (0, 0.0)
 
 
-def test_forces_on_what_cannot_move_do_nothing(whole):
+def test_forces_on_fixed_nodes_have_no_effect(whole):
     force = random_force(whole.size)
     force[whole.free] = 0
     assert (whole.solve(force).u == 0).all()
 
 
-def test_a_start_is_used_and_does_not_change_the_solution(whole):
+def test_initial_guess_is_used_and_does_not_change_the_solution(whole):
     force = random_force(whole.size)
     plain = whole.solve(force)
     good = whole.solve(force, start=3.0 * plain.u)  # scaled right by the least energy
     assert good.iterations <= 1
     close(good.u.numpy(), plain.u.numpy(), 1e-7)
-    # Starts that move the clamped nodes, are useless, equal, or zero.
+    # Guesses that move the clamped nodes, are far off, equal, or zero.
     bad = random_force(whole.size, 5)
     zero = torch.zeros_like(bad)
     for starts in (bad, torch.stack([bad, bad]), torch.stack([zero, bad]), zero):
@@ -113,7 +119,7 @@ def test_a_start_is_used_and_does_not_change_the_solution(whole):
         assert torch.equal(starts, given)
 
 
-def test_the_best_combination_of_starts(whole):
+def test_best_combination_of_initial_guesses(whole):
     first, second = random_force(whole.size, 1), random_force(whole.size, 2)
     one, other = whole.solve(first).u, whole.solve(second).u
     found = whole.solve(2 * first - 3 * second, start=torch.stack([one, other]))
@@ -140,7 +146,7 @@ def test_a_tangent_is_added(steel, whole, assembled, table):
     close(whole.solve(force, start=start, tangent=tangent).u.numpy(), expected)
 
 
-def test_a_tolerance_of_its_own(whole):
+def test_tolerance_of_one_solution(whole):
     force = random_force(whole.size)
     rough = whole.solve(force, tolerance=1e-2)
     fine = whole.solve(force)
@@ -149,60 +155,49 @@ def test_a_tolerance_of_its_own(whole):
     assert whole.solve(1e-12 * force).iterations == pytest.approx(fine.iterations, abs=1)
 
 
-def test_what_does_not_converge_is_told(steel, table):
-    of = standing(build_of(table, steel), max_iterations=2)
-    with pytest.raises(SolverError, match=r"layer 7: .* 2 iterations \(residual \d.* N, target"):
-        of.solve(random_force(of.size), name="layer 7")
-    force = random_force(of.size)
-    force[of.free.nonzero()[0]] = torch.nan
+def test_no_convergence_is_an_error(steel, table):
+    equilibrium = active(build_of(table, steel), max_iterations=2)
+    with pytest.raises(SolverError, match=r"layer 7: .* 2 iterations \(residual \d.* N, expected"):
+        equilibrium.solve(random_force(equilibrium.size), name="layer 7")
+    force = random_force(equilibrium.size)
+    force[equilibrium.free.nonzero()[0]] = torch.nan
     with pytest.raises(SolverError, match=r"cooling: .*residual nan N"):
-        of.solve(force, name="cooling")
+        equilibrium.solve(force, name="cooling")
 
 
-def test_an_indefinite_tangent_is_told(whole):
+def test_an_indefinite_tangent_is_an_error(whole):
     with pytest.raises(SolverError, match="layer 3: .*did not converge"):
         whole.solve(random_force(whole.size), tangent=lambda u: -1e9 * u, name="layer 3")
 
 
-def rigid(points):
-    x, y, z = (points - points.mean(axis=0)).T
-    zero, one = np.zeros_like(x), np.ones_like(x)
-    fields = [
-        (one, zero, zero), (zero, one, zero), (zero, zero, one),
-        (-y, x, zero), (zero, -z, y), (z, zero, -x),
-    ]  # fmt: skip
-    return np.stack([np.stack(field, axis=1).ravel() for field in fields], axis=1)
-
-
-def test_a_floating_part(steel, assembled, table):
+def test_an_unclamped_part(steel, assembled, table):
     build = build_of(table, steel)
-    of = standing(build, clamped=False)
-    assert of.free.all()
+    equilibrium = active(build, clamped=False)
+    assert equilibrium.free.all()
     matrix = assembled(table.cells, build.brick.stiffness, table.num_nodes).toarray()
-    motions = np.linalg.qr(rigid(table.points))[0]
+    centred = table.points - table.points.mean(axis=0)
+    modes = np.linalg.qr(rigid_body_modes(centred).reshape(-1, 6))[0]
     force = np.random.default_rng(0).normal(size=3 * table.num_nodes)
-    force -= motions @ (motions.T @ force)
+    force -= modes @ (modes.T @ force)
     expected = np.linalg.lstsq(matrix, force, rcond=1e-12)[0]
-    for start in (None, random_force(of.size)):
-        solution = of.solve(torch.from_numpy(force.reshape(-1, 3)), start=start)
+    for start in (None, random_force(equilibrium.size)):
+        solution = equilibrium.solve(torch.from_numpy(force.reshape(-1, 3)), start=start)
         assert solution.iterations < 80
         close(solution.u.numpy().ravel(), expected, 1e-6)
 
 
 def test_plate_and_powder_have_their_stiffness(steel, assembled):
-    from lpbf.core.base_plate import BasePlate
-
     mask = np.ones((3, 2, 4), dtype=bool)
     mask[1:, :, :2] = False
     mask[1, :, 2:] = False
     mesh = HexMesh.from_mask(mask, 1.0)
     plate = BasePlate(thickness=2.0, margin=1.0, youngs_modulus=70_000.0)
     build = build_of(mesh, steel, base_plate=plate, islands="powder")
-    of = standing(build)
-    factor = np.select([build.kind == 1, build.kind == 2], [0.35, 1e-4], 1.0)
+    equilibrium = active(build)
+    factor = np.select([build.cell_kind == 1, build.cell_kind == 2], [0.35, 1e-4], 1.0)
     whole = build.mesh
     matrix = assembled(whole.cells, build.brick.stiffness, whole.num_nodes, factor)
     force = np.zeros((whole.num_nodes, 3))
     force[build.part_nodes] = np.random.default_rng(0).normal(size=(len(build.part_nodes), 3))
-    expected = direct(matrix, of.free.numpy(), force)
-    close(of.solve(torch.from_numpy(force)).u.numpy(), expected, 1e-6)
+    expected = direct(matrix, equilibrium.free.numpy(), force)
+    close(equilibrium.solve(torch.from_numpy(force)).u.numpy(), expected, 1e-6)

@@ -16,14 +16,14 @@ def make(hardening, incompatible_modes=True):
     return element, PlasticElement(element, hardening)
 
 
-def flow(element, u, eigenstrain=None, yield_stress=300.0):
-    """Nodal forces [n, 24] and flow of bricks with displacements [n, 24]."""
+def return_stress(element, u, eigenstrain=None, yield_stress=300.0):
+    """Nodal forces [n, 24] and yielded state of bricks with displacements [n, 24]."""
     eigenstrain = (
         torch.zeros(len(u), 6, dtype=torch.float64) if eigenstrain is None else eigenstrain
     )
     trial = element.trial @ torch.cat([u, eigenstrain], 1).T
     zeros = torch.zeros(9, len(u), dtype=torch.float64)
-    found = element.flow(
+    found = element.return_stress(
         trial, zeros[:8], torch.full_like(zeros[0], yield_stress), torch.arange(len(u)),
         zeros[: element.num_modes],
     )  # fmt: skip
@@ -39,11 +39,11 @@ def uniform(gradient):
 
 
 @pytest.mark.parametrize("incompatible_modes", [True, False])
-def test_without_flow_it_is_the_elastic_brick(incompatible_modes):
+def test_elastic_brick_without_yielding(incompatible_modes):
     linear, element = make(Hardening(), incompatible_modes)
     u = random_displacements()
     eigenstrain = torch.from_numpy(np.random.default_rng(1).normal(size=(COUNT, 6)) * 1e-3)
-    force, found = flow(element, u, eigenstrain, yield_stress=1e9)
+    force, found = return_stress(element, u, eigenstrain, yield_stress=1e9)
     expected = u.numpy() @ linear.stiffness - eigenstrain.numpy() @ linear.load.T
     np.testing.assert_allclose(force, expected, atol=1e-9 * np.abs(expected).max())
     assert (found.modes == 0).all()
@@ -57,26 +57,30 @@ def test_without_flow_it_is_the_elastic_brick(incompatible_modes):
 def test_tangent_is_the_derivative_of_the_nodal_forces(hardening, incompatible_modes):
     linear, element = make(hardening, incompatible_modes)
     u = random_displacements()
-    _, found = flow(element, u)
+    _, found = return_stress(element, u)
     assert (found.returned.plastic > 0).double().mean() > 0.5
     changes = torch.empty(COUNT, 24, 24, dtype=torch.float64)
     element.tangent_changes(found, changes)
     np.testing.assert_allclose(changes, changes.transpose(1, 2), atol=1e-8 * 2e5)
     tangent = changes + torch.from_numpy(linear.stiffness)
     step = 1e-8
+
+    def forces(u):
+        return return_stress(element, u)[0]
+
     for dof in (0, 5, 13, 23):
         change = torch.zeros(24, dtype=torch.float64)
         change[dof] = step
-        difference = (flow(element, u + change)[0] - flow(element, u - change)[0]) / (2 * step)
+        difference = (forces(u + change) - forces(u - change)) / (2 * step)
         np.testing.assert_allclose(difference, tangent[:, dof], atol=1e-6 * linear.stiffness.max())
 
 
 @pytest.mark.parametrize("hardening", [Hardening(1000.0), Hardening(0.0, 200.0, 30.0), Hardening()])
 @pytest.mark.parametrize("size", [1.0, 30.0])
-def test_incompatible_modes_are_free_of_force(hardening, size):
-    """Also far beyond the yield stress, where an undamped Newton iteration does not end."""
+def test_incompatible_modes_are_force_free(hardening, size):
+    """Also far beyond the yield stress, where an undamped Newton iteration does not converge."""
     linear, element = make(hardening)
-    _, found = flow(element, size * random_displacements())
+    _, found = return_stress(element, size * random_displacements())
     modes = torch.from_numpy(linear.gauss_strain[:, :, 24:])
     force = linear.gauss_weight * torch.einsum("gsm,sgn->nm", modes, found.returned.stress)
     assert float(force.abs().max()) < 1e-7  # of some 300 N mm
@@ -84,9 +88,9 @@ def test_incompatible_modes_are_free_of_force(hardening, size):
 
 
 def test_uniform_shear_without_hardening():
-    """The tangent of the modes is singular there; they stay at zero."""
+    """The tangent of the modes is singular, and they remain zero."""
     _, element = make(Hardening())
-    force, found = flow(element, uniform(np.array([[0, 0.01, 0], [0, 0, 0], [0, 0, 0]])))
+    force, found = return_stress(element, uniform(np.array([[0, 0.01, 0], [0, 0, 0], [0, 0, 0]])))
     assert (found.modes.abs() < 1e-12).all()
     expected = np.zeros(6)
     expected[3] = 300 / np.sqrt(3)
@@ -100,7 +104,7 @@ def test_uniform_shear_without_hardening():
 
 def test_tangent_is_positive_definite_on_deformations():
     linear, element = make(Hardening(100.0))
-    _, found = flow(element, 10 * random_displacements())
+    _, found = return_stress(element, 10 * random_displacements())
     changes = torch.empty(COUNT, 24, 24, dtype=torch.float64)
     element.tangent_changes(found, changes)
     values = torch.linalg.eigvalsh(changes + torch.from_numpy(linear.stiffness))

@@ -27,7 +27,7 @@ def test_hardening_of_a_material():
         "steel", 2e5, 0.3, yield_stress=250.0, hardening_modulus=1.0, saturation_stress=2.0,
         saturation_rate=3.0,
     )  # fmt: skip
-    assert Hardening.of(material) == Hardening(1.0, 2.0, 3.0)
+    assert Hardening.from_material(material) == Hardening(1.0, 2.0, 3.0)
 
 
 def test_initial_yield_stress_is_the_material_table():

@@ -9,10 +9,10 @@ import torch
 from lpbf import HexMesh, Material, Process, SolverError, find_unsupported
 from lpbf.core.table import Table
 from lpbf.mechanics.build import PART, POWDER, make_build
+from lpbf.mechanics.build_steps import BuildStep
 from lpbf.mechanics.equilibrium import Equilibrium, Solution
 from lpbf.mechanics.plastic_stepper import PlasticStepper
 from lpbf.mechanics.return_mapping import von_mises_stress
-from lpbf.mechanics.steps import Step
 
 E, NU, Y, H = 200_000.0, 0.3, 250.0, 2000.0
 STEEL = Material("steel", E, NU, yield_stress=Y, hardening_modulus=H)
@@ -20,7 +20,7 @@ STEEL = Material("steel", E, NU, yield_stress=Y, hardening_modulus=H)
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
-    """Small matrices gain nothing from threads, and lose much on a busy machine."""
+    """Threads do not speed up small matrices, and slow them down on a busy machine."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -55,7 +55,7 @@ class Supported:
 
 
 def walls(mesh):
-    """Free but for x at both ends and for the planes y = 0 and z = 0, where it slides."""
+    """Free degrees of freedom: x is fixed at both ends, y at y = 0 and z at z = 0."""
     free = np.ones((mesh.num_nodes, 3), dtype=bool)
     x, y, z = mesh.points.T
     free[(x == 0) | (x == x.max()), 0] = False
@@ -76,13 +76,13 @@ def contraction(count, strain):
 
 
 def build_up(build, stepper, equilibrium):
-    """The sum of the increments of a layered build, and its reports."""
+    """Sum of the increments of a layered build, and its reports."""
     total, reports = torch.zeros(build.mesh.num_nodes, 3, dtype=torch.float64), []
     for layer in range(build.num_layers):
-        equilibrium.add_layer(layer)
+        equilibrium.activate_layer(layer)
         eigenstrain = torch.zeros(len(equilibrium.cells), 6, dtype=torch.float64)
-        eigenstrain[build.cells_of(layer)] = torch.from_numpy(build.layer_strain[layer])
-        du, report = stepper.solve(Step(layer, f"layer {layer}", eigenstrain), equilibrium)
+        eigenstrain[build.layer_cells(layer)] = torch.from_numpy(build.layer_strain[layer])
+        du, report = stepper.solve(BuildStep(layer, f"layer {layer}", eigenstrain), equilibrium)
         total[: equilibrium.size] += du
         reports.append(report)
     return total, reports
@@ -96,7 +96,7 @@ def test_bar_between_walls_in_closed_form(shape):
     stepper = PlasticStepper(build, STEEL, tolerance=1e-9)
     cells = build.mesh.num_cells
     for strain in (0.001, 0.002, 0.002):  # 0.005 = sigma / E + p
-        du, _ = stepper.solve(Step(None, "pull", contraction(cells, strain)), equilibrium)
+        du, _ = stepper.solve(BuildStep(None, "pull", contraction(cells, strain)), equilibrium)
     p = (0.005 - Y / E) / (1 + H / E)
     stress = Y + H * p
     np.testing.assert_allclose(
@@ -107,7 +107,7 @@ def test_bar_between_walls_in_closed_form(shape):
     np.testing.assert_allclose(stepper.plastic_strain(), expected, atol=1e-6 * p)
     # The section shrinks by Poisson's ratio and by the flow at constant volume.
     assert float(du[:, 1].min()) < 0
-    stepper.solve(Step(None, "unload", contraction(cells, -0.001)), equilibrium)
+    stepper.solve(BuildStep(None, "unload", contraction(cells, -0.001)), equilibrium)
     np.testing.assert_allclose(stepper.cell_stress()[:, 0], stress - 0.001 * E, rtol=1e-6)
     np.testing.assert_allclose(stepper.equivalent_plastic_strain(), p, rtol=1e-6)
 
@@ -119,16 +119,16 @@ def test_bar_softer_when_hot():
     equilibrium = Supported(build, walls(build.mesh))
     stepper = PlasticStepper(build, material, temperature=20.0, tolerance=1e-9)
     cells = build.mesh.num_cells
-    stepper.solve(Step(None, "cold", contraction(cells, 0.001)), equilibrium)
+    stepper.solve(BuildStep(None, "cold", contraction(cells, 0.001)), equilibrium)
     assert float(stepper.equivalent_plastic_strain().max()) == 0.0
     np.testing.assert_allclose(stepper.cell_stress()[:, 0], 0.001 * E, rtol=1e-9)
-    # Without any load, the stress of 200 MPa falls to what the hot metal bears.
+    # Without any load, the stress of 200 MPa falls to the yield stress of the hot metal.
     hot = torch.full((cells,), 720.0, dtype=torch.float64)
-    stepper.solve(Step(None, "hot", contraction(cells, 0.0), hot), equilibrium)
+    stepper.solve(BuildStep(None, "hot", contraction(cells, 0.0), hot), equilibrium)
     np.testing.assert_allclose(stepper.cell_stress()[:, 0], 160.0, rtol=1e-6)
     np.testing.assert_allclose(stepper.equivalent_plastic_strain(), 40 / E, rtol=1e-6)
-    # Cold again, it bears more.
-    stepper.solve(Step(None, "cold", contraction(cells, 0.0005)), equilibrium)
+    # Cold again, the yield stress is higher.
+    stepper.solve(BuildStep(None, "cold", contraction(cells, 0.0005)), equilibrium)
     np.testing.assert_allclose(stepper.cell_stress()[:, 0], 260.0, rtol=1e-6)
 
 
@@ -141,11 +141,11 @@ def test_newton_converges_quadratically():
     stepper = PlasticStepper(build, material, tolerance=1e-11)
     eigenstrain = torch.full((mesh.num_cells, 6), -0.004, dtype=torch.float64)
     eigenstrain[:, 3:] = 0.0
-    _, report = stepper.solve(Step(None, "step", eigenstrain), equilibrium)
+    _, report = stepper.solve(BuildStep(None, "step", eigenstrain), equilibrium)
     load, *residuals = equilibrium.forces
     relative = np.array([*residuals, report.residual * load]) / load
     assert report.newton_iterations == len(residuals) <= 7
-    # Of the last steps, each squares the residual; further ones reach rounding.
+    # Each of the last steps squares the residual, until it reaches rounding.
     last = relative[(relative < 1e-2) & (relative > 1e-13)]
     assert len(last) >= 2
     orders = np.log(last[1:]) / np.log(last[:-1])
@@ -162,14 +162,14 @@ def cube():
     return build, stepper, equilibrium, total, reports
 
 
-def test_a_build_that_flows_is_in_equilibrium(cube):
+def test_a_yielded_build_is_in_equilibrium(cube):
     build, stepper, equilibrium, _, reports = cube
     assert float((stepper.equivalent_plastic_strain() > 1e-4).double().mean()) > 0.5
     force = stepper.internal_force()
     assert force.shape == (build.mesh.num_nodes, 3)
     largest = float(force[~equilibrium.free].norm())
     assert float(force[equilibrium.free].norm()) < 1e-5 * largest
-    # The reactions of the plate hold nothing in the sum.
+    # The reactions of the plate have no resultant.
     assert (force[~equilibrium.free].sum(0).abs() < 1e-5 * largest).all()
     assert all(report.residual <= 1e-6 for report in reports)
     assert all(1 <= report.newton_iterations <= 12 for report in reports)
@@ -185,7 +185,7 @@ def test_stress_stays_within_the_yield_surface(cube):
     assert float(ratio.max()) > 1 - 1e-9
 
 
-def test_flow_keeps_the_volume(cube):
+def test_plastic_flow_preserves_the_volume(cube):
     _, stepper, *_ = cube
     strain = stepper.plastic_strain()
     assert float(strain.abs().max()) > 1e-3
@@ -207,7 +207,7 @@ def test_a_symmetric_part_stays_symmetric(cube):
     np.testing.assert_allclose(p, p[:, ::-1], atol=1e-5 * p.max())
 
 
-def test_flow_relieves_the_stress(cube):
+def test_plastic_flow_relieves_the_stress(cube):
     build, stepper, *_ = cube
     elastic = PlasticStepper(build, Material("strong", E, NU, yield_stress=1e5))
     build_up(build, elastic, Equilibrium(build))
@@ -219,8 +219,8 @@ def elastic_build_up(build):
     equilibrium = Equilibrium(build, tolerance=1e-10)
     total = torch.zeros(build.mesh.num_nodes, 3, dtype=torch.float64)
     for layer in range(build.num_layers):
-        equilibrium.add_layer(layer)
-        corners = equilibrium.cells[build.cells_of(layer)]
+        equilibrium.activate_layer(layer)
+        corners = equilibrium.cells[build.layer_cells(layer)]
         load = torch.from_numpy(build.brick.load @ build.layer_strain[layer]).view(8, 3)
         force = torch.zeros(equilibrium.size, 3, dtype=torch.float64)
         force.index_add_(0, corners.flatten(), load.repeat(len(corners), 1))
@@ -228,7 +228,7 @@ def elastic_build_up(build):
     return total
 
 
-def test_a_strong_material_is_the_elastic_build():
+def test_a_strong_material_gives_the_elastic_build():
     mask = np.ones((4, 3, 5), dtype=bool)
     mask[1:3, :, :2] = False
     material = Material("strong", E, NU, yield_stress=1e5)
@@ -244,7 +244,7 @@ def test_a_strong_material_is_the_elastic_build():
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_sparse_parts_without_hardening(seed):
-    """Their tangent comes close to singular; steps that go too far are found and damped."""
+    """Their tangent is nearly singular; steps that are too long are found and damped."""
     mask = np.random.default_rng(seed).random((4, 3, 3)) < 0.75
     mask[:, :, 0] = True
     unsupported, _ = find_unsupported(HexMesh.from_mask(mask, 1.0))
@@ -262,7 +262,7 @@ def test_sparse_parts_without_hardening(seed):
 
 
 def released(build):
-    """Held in a point of the plate, and against turning in two more."""
+    """Statically determinate supports in three points of the bottom."""
     x, y, z = build.mesh.points.T
     free = np.ones((build.mesh.num_nodes, 3), dtype=bool)
     free[(x == 0) & (y == 0) & (z == 0)] = False
@@ -284,47 +284,49 @@ def test_release_from_the_plate():
     cells = build.mesh.num_cells
     before = stepper.cell_stress()
     nothing = torch.zeros(cells, 6, dtype=torch.float64)
-    spring_back, report = stepper.solve(Step(None, "release", nothing), released(build))
-    held = float(np.abs(build.brick.load).max()) * 0.004
-    assert float(stepper.internal_force().abs().max()) < 1e-5 * held
+    spring_back, report = stepper.solve(BuildStep(None, "release", nothing), released(build))
+    load = float(np.abs(build.brick.load).max()) * 0.004
+    assert float(stepper.internal_force().abs().max()) < 1e-5 * load
     assert float(spring_back.abs().max()) > 1e-4
     assert report.name == "release"
     volume = np.prod(build.mesh.spacing)
-    # Free of loads, the stress has no mean over the part.
+    # Without loads, the mean stress of the part is zero.
     mean = stepper.cell_stress().sum(0) * volume
     assert float(mean.abs().max()) < 1e-4 * float(before.abs().max()) * volume * cells
-    again, _ = stepper.solve(Step(None, "again", nothing), released(build))
+    again, _ = stepper.solve(BuildStep(None, "again", nothing), released(build))
     assert float(again.abs().max()) < 1e-5 * float(spring_back.abs().max())
 
 
-def test_forces_of_some_cells_add_up_and_their_state_can_be_kept():
+def test_forces_of_some_cells_add_up_and_their_state_can_be_extracted():
     build, stepper = small_build()
     cells = build.mesh.num_cells
     parts = [stepper.internal_force(slice(0, 8)), stepper.internal_force(slice(8, cells))]
     np.testing.assert_allclose(sum(parts), stepper.internal_force(), atol=1e-9)
 
     upper = make_build(HexMesh.from_mask(np.ones((4, 2, 2)), 1.0), Process(material=STEEL))
-    kept = stepper.keep(upper, torch.arange(8, cells))
-    np.testing.assert_allclose(kept.cell_stress(), stepper.cell_stress()[8:], rtol=1e-12)
-    np.testing.assert_allclose(kept.plastic_strain(), stepper.plastic_strain()[8:], atol=1e-15)
-    p = kept.equivalent_plastic_strain()
+    part = stepper.extract(upper, torch.arange(8, cells))
+    np.testing.assert_allclose(part.cell_stress(), stepper.cell_stress()[8:], rtol=1e-12)
+    np.testing.assert_allclose(part.plastic_strain(), stepper.plastic_strain()[8:], atol=1e-15)
+    p = part.equivalent_plastic_strain()
     np.testing.assert_allclose(p, stepper.equivalent_plastic_strain()[8:], rtol=1e-12)
-    np.testing.assert_allclose(kept.internal_force(), parts[1][15:], atol=1e-9)
-    with pytest.raises(ValueError, match=r"build of the 8 cells to keep \(got one of 16 cells\)"):
-        stepper.keep(upper, torch.arange(8))
+    np.testing.assert_allclose(part.internal_force(), parts[1][15:], atol=1e-9)
+    with pytest.raises(
+        ValueError, match=r"build of the 8 cells to extract \(got one of 16 cells\)"
+    ):
+        stepper.extract(upper, torch.arange(8))
 
 
 def test_powder_stays_elastic():
-    """In series with the part, soft powder takes up the contraction, far beyond its yield."""
+    """In series with the part, soft powder takes the contraction, far beyond the yield stress."""
     build = bar(shape=(4, 1, 1))
     kind = np.array([PART, POWDER, PART, PART], dtype=np.int8)
     factor = np.where(kind == PART, 1.0, 1e-3)
-    build = replace(build, kind=kind, cell_stiffness=factor)
+    build = replace(build, cell_kind=kind, cell_stiffness=factor)
     equilibrium = Supported(build, walls(build.mesh))
     stepper = PlasticStepper(build, STEEL, tolerance=1e-9)
-    stepper.solve(Step(None, "pull", contraction(4, 0.5)), equilibrium)
+    stepper.solve(BuildStep(None, "pull", contraction(4, 0.5)), equilibrium)
     stress = stepper.cell_stress()
-    # Force along the bar: 4 * 0.5 = sum of stress / (factor E), within what the sections differ.
+    # Force along the bar: 4 * 0.5 = sum of stress / (factor E); the sections differ a little.
     assert Y < float(stress[0, 0]) < 2.0 / (1003 / E) * 1.5
     assert stepper.equivalent_plastic_strain()[1] == 0.0
     force = stepper.internal_force()
@@ -335,20 +337,20 @@ def test_powder_stays_elastic():
     assert float(right) == pytest.approx(float(stress[1, 0]) * section, rel=1e-6)
 
 
-def test_incremental_results_do_not_depend_on_how_a_proportional_load_is_cut():
+def test_results_do_not_depend_on_the_increments_of_a_proportional_load():
     build = bar()
     cells = build.mesh.num_cells
     results = []
-    for parts in (1, 4):
+    for count in (1, 4):
         stepper = PlasticStepper(build, STEEL, tolerance=1e-10)
         equilibrium = Supported(build, walls(build.mesh))
-        for _ in range(parts):
-            stepper.solve(Step(None, "pull", contraction(cells, 0.006 / parts)), equilibrium)
+        for _ in range(count):
+            stepper.solve(BuildStep(None, "pull", contraction(cells, 0.006 / count)), equilibrium)
         results.append(stepper.cell_stress())
     np.testing.assert_allclose(results[0], results[1], atol=1e-6)
 
 
-def test_a_step_that_does_not_converge_names_itself_and_leaves_the_state():
+def test_no_convergence_is_an_error_and_does_not_change_the_state():
     build = bar()
     cells = build.mesh.num_cells
     stepper = PlasticStepper(build, STEEL, max_iterations=1, tolerance=1e-12)
@@ -357,15 +359,17 @@ def test_a_step_that_does_not_converge_names_itself_and_leaves_the_state():
     with pytest.raises(
         SolverError, match=r"layer 3: .* did not converge in 1 Newton iterations \(residual .* N"
     ):
-        stepper.solve(Step(3, "layer 3", contraction(cells, 0.02)), Supported(build, free))
+        stepper.solve(BuildStep(3, "layer 3", contraction(cells, 0.02)), Supported(build, free))
     assert float(stepper._cells.stress.abs().max()) == 0.0
 
 
-def test_nothing_to_do():
+def test_a_step_without_load():
     build = bar()
     stepper = PlasticStepper(build, STEEL)
     nothing = torch.zeros(build.mesh.num_cells, 6, dtype=torch.float64)
-    du, report = stepper.solve(Step(None, "rest", nothing), Supported(build, walls(build.mesh)))
+    du, report = stepper.solve(
+        BuildStep(None, "rest", nothing), Supported(build, walls(build.mesh))
+    )
     assert (du == 0).all()
     assert (report.iterations, report.newton_iterations, report.residual) == (0, 0, 0.0)
 

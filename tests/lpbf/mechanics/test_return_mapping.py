@@ -12,7 +12,7 @@ from lpbf.core.element import isotropic_elasticity
 from lpbf.core.result import von_mises
 from lpbf.mechanics.plastic_hardening import Hardening
 from lpbf.mechanics.return_mapping import (
-    Returned,
+    ReturnedState,
     deviatoric_projection,
     return_mapping,
     von_mises_stress,
@@ -25,7 +25,7 @@ LINEAR, VOCE, PERFECT = Hardening(1500.0), Hardening(800.0, 120.0, 40.0), Harden
 HARDENINGS = pytest.mark.parametrize("hardening", [LINEAR, VOCE, PERFECT])
 
 
-def point(trial, hardening, plastic=0.0, yield_stress=Y) -> Returned:
+def point(trial, hardening, plastic=0.0, yield_stress=Y) -> ReturnedState:
     trial = torch.as_tensor(np.asarray(trial), dtype=torch.float64)
     p = torch.full(trial.shape[1:], plastic, dtype=torch.float64)
     return return_mapping(trial, p, torch.full_like(p, yield_stress), hardening, G)

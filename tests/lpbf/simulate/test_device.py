@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from lpbf import BasePlate, Heat, HexMesh, Process, simulate
-from lpbf.solve import bricks, kernels_torch, multigrid, node_stencil
+from lpbf.solve import (
+    brick_stiffness,
+    cell_stencil,
+    conjugate_gradients,
+    kernels_torch,
+    multigrid,
+    node_stencil,
+)
 
 EVERYTHING = Process(
     plasticity=True,
@@ -36,7 +43,7 @@ def assert_same(one, other):
 @pytest.mark.parametrize("process", [replace(EVERYTHING, plasticity=False), EVERYTHING])
 def test_torchs_kernels(process, monkeypatch):
     compiled = simulate(bridge(), process)
-    for module in (bricks, multigrid, node_stencil):
+    for module in (brick_stiffness, cell_stencil, conjugate_gradients, multigrid, node_stencil):
         monkeypatch.setattr(module, "kernels_numba", kernels_torch)
     assert_same(compiled, simulate(bridge(), process))
 

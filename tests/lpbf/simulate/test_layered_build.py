@@ -1,4 +1,4 @@
-"""The layered build against the same steps, assembled independently and solved directly."""
+"""Layered builds against independently assembled steps with a direct solver."""
 
 import numpy as np
 import pytest
@@ -43,8 +43,8 @@ def symmetric_gradient(grad):
     return matrix
 
 
-def build_by_hand(mesh, process):
-    """Every step in full: all incompatible modes as unknowns, three-point quadrature, SuperLU."""
+def reference_build(mesh, process):
+    """All incompatible modes as unknowns, three-point quadrature, SuperLU."""
     size = np.array(mesh.spacing)
     lame = 200_000.0 * 0.3 / (1.3 * 0.4)
     elasticity = np.diag([2.0, 2, 2, 1, 1, 1]) * 200_000.0 / 2.6
@@ -66,12 +66,12 @@ def build_by_hand(mesh, process):
     rows_per_layer = round(process.layer_height / mesh.spacing[2])
     z = np.rint(mesh.points[mesh.cells].mean(axis=1)[:, 2] / mesh.spacing[2] - 0.5).astype(int)
     layer = z // rows_per_layer
-    owned = np.zeros(mesh.num_nodes, dtype=bool)
+    activated = np.zeros(mesh.num_nodes, dtype=bool)
     total = np.zeros((mesh.num_nodes, 3))
     stress = np.zeros((mesh.num_cells, 6))
     for n in range(layer.max() + 1):
         active = np.flatnonzero(layer <= n)
-        owned[mesh.cells[active]] = True
+        activated[mesh.cells[active]] = True
         modes_start = 3 * mesh.num_nodes
         dofs = np.hstack(
             [
@@ -81,10 +81,10 @@ def build_by_hand(mesh, process):
         )
         unknowns = modes_start + 9 * mesh.num_cells
         angle = np.deg2rad(process.scan_rotation * n)
-        turn = np.array(
+        rotation = np.array(
             [[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]]
         )
-        tensor = turn @ np.diag(process.inherent_strain) @ turn.T
+        tensor = rotation @ np.diag(process.inherent_strain) @ rotation.T
         strain = np.array([*np.diag(tensor), 2 * tensor[0, 1], 2 * tensor[1, 2], 2 * tensor[0, 2]])
         force = np.zeros(unknowns)
         for cell, cell_dofs in zip(active, dofs, strict=True):
@@ -104,7 +104,7 @@ def build_by_hand(mesh, process):
         step = np.zeros(unknowns)
         step[free] = spsolve(stiffness[free][:, free].tocsc(), force[free])
         step = step[:modes_start].reshape(-1, 3)
-        total[owned] += step[owned]
+        total[activated] += step[activated]
         for cell in active:
             own = strain if layer[cell] == n else 0.0
             stress[cell] += elasticity @ (b0 @ step[mesh.cells[cell]].ravel() - own)
@@ -115,12 +115,12 @@ def build_by_hand(mesh, process):
 
 
 @pytest.fixture(scope="module")
-def truth():
-    return build_by_hand(table(), PROCESS)
+def reference():
+    return reference_build(table(), PROCESS)
 
 
-def test_layered_build(truth):
-    displacement, stress = truth
+def test_layered_build(reference):
+    displacement, stress = reference
     result = simulate(table(), PROCESS, tolerance=1e-10)
     assert np.abs(displacement).max() > 1e-3
     np.testing.assert_allclose(
@@ -130,8 +130,8 @@ def test_layered_build(truth):
     np.testing.assert_allclose(result.von_mises, von_mises(stress), rtol=1e-5)
 
 
-def test_layered_build_to_the_default_tolerance(truth):
-    displacement, _ = truth
+def test_layered_build_to_the_default_tolerance(reference):
+    displacement, _ = reference
     result = simulate(table(), PROCESS)
     np.testing.assert_allclose(
         result.displacement, displacement, atol=1e-6 * np.abs(displacement).max()

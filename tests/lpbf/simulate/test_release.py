@@ -1,4 +1,4 @@
-"""What is cut from the plate springs back until nothing holds it."""
+"""Spring-back of a part that is released from its plate."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,9 @@ import torch
 
 from lpbf import HexMesh, Material, Process, simulate
 from lpbf.mechanics.build import make_build
+from lpbf.mechanics.build_steps import build_steps
 from lpbf.mechanics.elastic_stepper import ElasticStepper
 from lpbf.mechanics.equilibrium import Equilibrium
-from lpbf.mechanics.steps import steps_of
 from lpbf.simulate.part_view import part_build
 from lpbf.simulate.release import release
 from lpbf.simulate.run_steps import run_steps
@@ -17,14 +17,14 @@ STEEL = Material("steel", 200_000.0, 0.3, yield_stress=1e6)
 STRAIN = (-0.004, -0.001, -0.002)
 
 
-def freed(mask, spacing=1.0, tolerance=1e-10, **process):
+def released(mask, spacing=1.0, tolerance=1e-10, **process):
     mesh = HexMesh.from_mask(mask, spacing)
     options = {"material": STEEL, "inherent_strain": STRAIN, "release": True, **process}
     return simulate(mesh, Process(**options), tolerance=tolerance)
 
 
 def rotation_and_translation(points, u):
-    """The best-fitting rigid motion of displacements, [6]: mean, and half the mean curl."""
+    """Best-fit rigid-body motion of displacements: translation and rotation vector, [6]."""
     centred = points - points.mean(axis=0)
     rows = []
     for x, y, z in centred:
@@ -40,26 +40,26 @@ def wedge():
     return mask
 
 
-def test_forces_vanish_everywhere_and_it_does_not_move_as_a_whole():
+def test_forces_vanish_and_rigid_body_modes_are_removed():
     mesh = HexMesh.from_mask(np.ones((3, 2, 4)), (1.0, 1.5, 0.5))
     build = make_build(mesh, Process(material=STEEL, scan_rotation=67.0))
     stepper, equilibrium = ElasticStepper(build), Equilibrium(build, tolerance=1e-11)
-    steps = steps_of(build, None, expansion=None, ambient=25.0, device="cpu")
+    steps = build_steps(build, None, expansion=None, ambient=25.0, device="cpu")
     state = run_steps(build, steps, stepper, equilibrium)
     clamped = stepper.internal_force()
     scale = float(clamped.norm())
     assert scale > 100  # N, of the supports
     alone = part_build(build)
-    kept = stepper.keep(alone, torch.arange(mesh.num_cells))
-    on_plate = state.total.numpy()
-    u, report = release(kept, on_plate, alone, 1e-11, "cpu")
+    free_stepper = stepper.extract(alone, torch.arange(mesh.num_cells))
+    on_plate = state.displacement.numpy()
+    u, report = release(free_stepper, on_plate, alone, 1e-11, "cpu")
     assert report.name == "release"
-    assert float(kept.internal_force().norm()) <= 1e-9 * scale
+    assert float(free_stepper.internal_force().norm()) <= 1e-9 * scale
     assert np.abs(rotation_and_translation(mesh.points, u)).max() < 1e-12
     assert torch.equal(stepper.internal_force(), clamped)
-    # The stress belongs to the displacement: both have changed by the same strain.
+    # Stress and displacement have changed by the same strain.
     moved = torch.from_numpy(u - on_plate)[torch.from_numpy(mesh.cells)].flatten(1)
-    change = kept.cell_stress() - stepper.cell_stress()
+    change = free_stepper.cell_stress() - stepper.cell_stress()
     expected = moved @ torch.from_numpy(build.brick.strain).T
     expected = expected @ torch.from_numpy(build.brick.elasticity)
     torch.testing.assert_close(change, expected, rtol=0, atol=1e-6)
@@ -71,7 +71,7 @@ def test_a_single_layer_is_free_of_stress_with_the_exact_strain(plasticity):
     mask = wedge()
     mask[3:, :, 0] = True
     spacing = (1.0, 1.2, 0.5)
-    result = freed(
+    result = released(
         mask, spacing, layer_height=2.5, scan_angle=30.0, plasticity=plasticity, islands="powder",
         tolerance=1e-9,
     )  # fmt: skip
@@ -92,10 +92,10 @@ def rigid_part(points, u):
     return np.array([tx, ty, tz]) + np.cross([a, b, c], points - points.mean(axis=0))
 
 
-def test_the_build_does_not_know_of_the_release():
+def test_the_release_does_not_change_the_build():
     mask = wedge()
-    result = freed(mask, islands="powder")
-    before = freed(mask, islands="powder", release=False)
+    result = released(mask, islands="powder")
+    before = released(mask, islands="powder", release=False)
     assert before.displacement_on_plate is None
     assert result.displacement_on_plate is not None
     np.testing.assert_array_equal(result.displacement_on_plate, before.displacement)
@@ -103,14 +103,14 @@ def test_the_build_does_not_know_of_the_release():
         *(s.name for s in before.report.steps), "release",
     ]  # fmt: skip
     assert np.abs(rotation_and_translation(result.points, result.displacement)).max() < 1e-12
-    # It gives elastic energy away.
+    # The release reduces the elastic energy.
     assert (result.stress**2).sum() < (before.stress**2).sum()
 
 
-def test_a_plate_of_two_layers_with_crossed_strain_is_a_saddle():
+def test_two_layers_with_crossed_strain_bend_to_a_saddle():
     """Equal layers, strained by e along x and along y: curvatures of 3/2 e / t, up and down."""
     size, height, strain = 24, 1.0, -0.002
-    result = freed(
+    result = released(
         np.ones((size, size, 4)),
         (1.0, 1.0, height / 4),
         tolerance=1e-8,
@@ -125,7 +125,7 @@ def test_a_plate_of_two_layers_with_crossed_strain_is_a_saddle():
         np.stack([x * x / 2, y * y / 2, x * y, np.ones_like(x)], axis=1), w, rcond=None
     )[0][:3]
     expected = 1.5 * strain / height
-    # The lower layer is short along x: that side is the hollow one, so it bends down at its ends.
+    # The lower layer is shorter along x, so the ends in x bend down.
     assert xx == pytest.approx(expected, rel=0.05)
     assert yy == pytest.approx(-expected, rel=0.05)
     assert abs(xy) < 1e-3 * abs(expected)
@@ -140,14 +140,14 @@ def two_bodies():
     return mask
 
 
-def test_bodies_that_only_the_plate_holds_together_are_each_on_their_own():
-    """As if they had been built alone, and each laid over its own model."""
+def test_bodies_that_only_the_plate_connects_are_released_separately():
+    """They distort like bodies that are built and aligned alone."""
     mask = two_bodies()
-    both = freed(mask, scan_rotation=67.0)
+    both = released(mask, scan_rotation=67.0)
     for part in (slice(0, 3), slice(3, 7)):
         own = np.zeros_like(mask)
         own[part] = mask[part]
-        alone = freed(own, scan_rotation=67.0)
+        alone = released(own, scan_rotation=67.0)
         nodes = [np.flatnonzero((both.points == p).all(axis=1)).item() for p in alone.points]
         scale = np.abs(alone.displacement).max()
         np.testing.assert_allclose(
@@ -159,12 +159,14 @@ def test_bodies_that_only_the_plate_holds_together_are_each_on_their_own():
 
 
 @pytest.mark.parametrize("plasticity", [False, True])
-def test_bodies_that_only_powder_holds_together(plasticity):
-    """A floating block of one layer keeps its whole strain and has no stress, the other has."""
+def test_bodies_that_only_powder_connects(plasticity):
+    """An unsupported block of one layer has its full strain and no stress, the other has stress."""
     mask = np.zeros((5, 3, 4), dtype=bool)
     mask[:2] = True
     mask[3:, :, 2:] = True
-    result = freed(mask, islands="powder", layer_height=2.0, plasticity=plasticity, tolerance=1e-8)
+    result = released(
+        mask, islands="powder", layer_height=2.0, plasticity=plasticity, tolerance=1e-8
+    )
     block = result.points[:, 0] > 2.5
     points, u = result.points[block], result.displacement[block]
     expected = (points - points.mean(axis=0)) * STRAIN
@@ -175,32 +177,34 @@ def test_bodies_that_only_powder_holds_together(plasticity):
 
 @pytest.mark.parametrize("plasticity", [False, True])
 def test_bodies_that_share_an_edge_or_a_corner(plasticity):
-    """Hinges: a motion without strain remains, which costs nothing and comes to nothing."""
+    """Their mechanisms have no energy and are removed."""
     mask = np.zeros((6, 6, 4), dtype=bool)
     mask[:2, :2] = mask[2:4, 2:4] = True
     mask[4:, 4:, :] = True
     mask[4:, 4:, 3] = False
-    result = freed(mask, plasticity=plasticity, tolerance=1e-8)
+    result = released(mask, plasticity=plasticity, tolerance=1e-8)
     on_plate = np.abs(result.displacement_on_plate).max()
     assert np.abs(result.displacement).max() < 3 * on_plate
     assert result.report.steps[-1].residual <= 1e-6
-    # A corner only: the upper block stands on powder.
+    # A common corner only: the upper block is supported by powder.
     mask = np.zeros((4, 4, 4), dtype=bool)
     mask[:2, :2, :2] = mask[2:, 2:, 2:] = True
-    result = freed(mask, islands="powder", layer_height=2.0, plasticity=plasticity, tolerance=1e-8)
+    result = released(
+        mask, islands="powder", layer_height=2.0, plasticity=plasticity, tolerance=1e-8
+    )
     assert np.isfinite(result.displacement).all()
     assert result.von_mises[result.points[:, 2] > 2].max() < 1e-2
 
 
-def test_powder_and_plate_are_gone():
+def test_the_plate_is_removed():
     """The free part's stress is the same with a plate whose stiffness is that of the clamp."""
     from lpbf.core.base_plate import BasePlate
 
     mask = np.ones((4, 3, 4))
     soft = Material("soft", 100.0, 0.3)
-    free = freed(mask, material=soft)
+    free = released(mask, material=soft)
     plate = BasePlate(thickness=1.0, margin=0.0, youngs_modulus=1e7)
-    plated = freed(mask, material=soft, base_plate=plate)
+    plated = released(mask, material=soft, base_plate=plate)
     np.testing.assert_allclose(
         plated.displacement, free.displacement, atol=1e-3 * np.abs(free.displacement).max()
     )

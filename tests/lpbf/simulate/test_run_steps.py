@@ -5,13 +5,13 @@ import torch
 from lpbf import HexMesh, Process, SolverError
 from lpbf.core.report import StepReport
 from lpbf.mechanics.build import CLAMPED, make_build
+from lpbf.mechanics.build_steps import BuildStep
 from lpbf.mechanics.equilibrium import Equilibrium
-from lpbf.mechanics.steps import Step
 from lpbf.simulate.run_steps import run_steps
 
 
-class Noted:
-    """A stepper that moves the nodes at random and notes what it was given."""
+class RecordingStepper:
+    """Stepper that returns random increments and records its arguments."""
 
     def __init__(self, fails_at=None):
         self.generator = torch.Generator().manual_seed(0)
@@ -39,9 +39,9 @@ def build():
 
 
 def steps_of(build):
-    ends = [build.cells_of(n).stop for n in range(build.num_layers)]
-    steps = [Step(n, f"layer {n}", torch.zeros(end, 6)) for n, end in enumerate(ends)]
-    return [*steps, Step(None, "cooling", torch.zeros(ends[-1], 6))]
+    ends = [build.layer_cells(n).stop for n in range(build.num_layers)]
+    steps = [BuildStep(n, f"layer {n}", torch.zeros(end, 6)) for n, end in enumerate(ends)]
+    return [*steps, BuildStep(None, "cooling", torch.zeros(ends[-1], 6))]
 
 
 def padded(u, count):
@@ -49,11 +49,11 @@ def padded(u, count):
 
 
 def test_displacements_are_summed_from_each_nodes_first_layer(build):
-    stepper, seen = Noted(), []
+    stepper, seen = RecordingStepper(), []
     count = build.mesh.num_nodes
 
     def on_step(step, state):
-        seen.append((step.name, state.total.clone(), len(state.reports)))
+        seen.append((step.name, state.displacement.clone(), len(state.reports)))
 
     state = run_steps(build, steps_of(build), stepper, Equilibrium(build), on_step)
     names = ["layer 0", "layer 1", "layer 2", "cooling"]
@@ -62,20 +62,20 @@ def test_displacements_are_summed_from_each_nodes_first_layer(build):
         (name, n + 1) for n, name in enumerate(names)
     ]
     increments = [padded(u, count) for u in stepper.increments]
-    for (_, total, _), n in zip(seen, range(1, 5), strict=True):
-        torch.testing.assert_close(total, sum(increments[:n]))
+    for (_, displacement, _), n in zip(seen, range(1, 5), strict=True):
+        torch.testing.assert_close(displacement, sum(increments[:n]))
     layer = torch.from_numpy(build.node_layer)
-    assert (state.total[layer == CLAMPED] == 0).all()
+    assert (state.displacement[layer == CLAMPED] == 0).all()
     for n in range(3):
-        # Nothing before a node's layer: the nodes of later ones hang in the air.
+        # Zero before the layer that activates a node.
         assert (seen[n][1][layer > n] == 0).all()
         own = layer == n
-        torch.testing.assert_close(state.born[own], increments[n][own])
-    assert (state.born[layer == CLAMPED] == 0).all()
+        torch.testing.assert_close(state.at_activation[own], increments[n][own])
+    assert (state.at_activation[layer == CLAMPED] == 0).all()
 
 
-def test_starts_are_the_step_before_and_what_the_layer_below_did(build):
-    stepper = Noted()
+def test_initial_guesses_are_the_last_increment_here_and_one_layer_below(build):
+    stepper = RecordingStepper()
     run_steps(build, steps_of(build), stepper, Equilibrium(build))
     points, count = build.mesh.points, build.mesh.num_nodes
     number = {tuple(p): n for n, p in enumerate(points.tolist())}
@@ -98,7 +98,7 @@ def test_a_failure_passes_through(build):
         run_steps(
             build,
             steps_of(build),
-            Noted(fails_at="layer 1"),
+            RecordingStepper(fails_at="layer 1"),
             Equilibrium(build),
             lambda step, state: seen.append(step.name),
         )

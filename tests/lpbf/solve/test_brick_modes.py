@@ -4,16 +4,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lpbf.core.element import NODES, brick, isotropic_elasticity
-from lpbf.solve.brick_modes import CORNER, mode_blocks, walsh
+from lpbf.solve.brick_modes import LEXICOGRAPHIC, mode_blocks, walsh_matrix
 
 
 def test_corner_bits():
     bits = np.arange(8)[:, None] >> np.arange(3) & 1
-    np.testing.assert_array_equal((NODES[CORNER] + 1) / 2, bits)
+    np.testing.assert_array_equal((NODES[LEXICOGRAPHIC] + 1) / 2, bits)
 
 
 def test_walsh_modes_are_the_products_of_the_coordinates():
-    signs, at = walsh(), NODES[CORNER]
+    signs, at = walsh_matrix(), NODES[LEXICOGRAPHIC]
     for m in range(8):
         expected = np.prod([at[:, axis] for axis in range(3) if m >> axis & 1], axis=0)
         np.testing.assert_array_equal(signs[m], expected * np.ones(8))
@@ -22,7 +22,7 @@ def test_walsh_modes_are_the_products_of_the_coordinates():
 
 def put_together(blocks):
     """The stiffness of mode blocks, [24, 24] in VTK's order."""
-    signs = walsh()
+    signs = walsh_matrix()
     modes = np.zeros((8, 3, 8, 3))
     for m in range(8):
         for c in range(3):
@@ -30,7 +30,7 @@ def put_together(blocks):
                 modes[m ^ (1 << c), c, m ^ (1 << d), d] = blocks[m, c, d]
     full = np.einsum("mi,mcnd,nj->icjd", signs, modes, signs)
     out = np.zeros((8, 3, 8, 3))
-    out[np.ix_(CORNER, range(3), CORNER, range(3))] = full
+    out[np.ix_(LEXICOGRAPHIC, range(3), LEXICOGRAPHIC, range(3))] = full
     return out.reshape(24, 24)
 
 

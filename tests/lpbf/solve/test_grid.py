@@ -3,13 +3,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lpbf import HexMesh
-from lpbf.solve.brick_modes import CORNER
+from lpbf.solve.brick_modes import LEXICOGRAPHIC
 from lpbf.solve.grid import Grid
 
 
 def some_grid(masks, data):
     mesh = HexMesh.from_mask(data.draw(masks()), 1.0)
-    return mesh, Grid.of_cells(mesh.cell_index)
+    return mesh, Grid.from_cells(mesh.cell_index)
 
 
 @settings(deadline=None, max_examples=25)
@@ -18,7 +18,7 @@ def test_numbers_are_those_of_the_mesh(masks, data):
     mesh, grid = some_grid(masks, data)
     assert grid.num_nodes == mesh.num_nodes
     np.testing.assert_array_equal(grid.node_index, mesh.points)
-    np.testing.assert_array_equal(grid.corners, mesh.cells[:, CORNER])
+    np.testing.assert_array_equal(grid.corners, mesh.cells[:, LEXICOGRAPHIC])
     offsets = grid.node_index[grid.corners] - grid.cell_index[:, None]
     bits = (offsets * [1, 2, 4]).sum(axis=-1)
     np.testing.assert_array_equal(bits, np.tile(np.arange(8), (mesh.num_cells, 1)))
@@ -28,7 +28,7 @@ def test_numbers_are_those_of_the_mesh(masks, data):
 @given(st.data())
 def test_a_coarser_grid_has_the_cells_that_have_children(masks, data):
     mesh, grid = some_grid(masks, data)
-    coarse, parent, place = grid.coarsened()
+    coarse, parent, place = grid.coarsen()
     padded = np.pad(mesh.mask, [(0, n % 2) for n in mesh.mask.shape])
     x, y, z = (n // 2 for n in padded.shape)
     expected = padded.reshape(x, 2, y, 2, z, 2).any(axis=(1, 3, 5))
@@ -51,7 +51,7 @@ def interpolation(grid, coarse):
 def test_interpolation_is_trilinear(masks, data):
     """It has what it needs on any shape, and gives 1, x, y, z, xy, yz, xz and xyz as they are."""
     _, grid = some_grid(masks, data)
-    coarse = grid.coarsened()[0]
+    coarse = grid.coarsen()[0]
     matrix = interpolation(grid, coarse)
     for function in (
         lambda x, y, z: np.ones(len(x)),
@@ -75,7 +75,7 @@ def test_interpolation_is_trilinear(masks, data):
 @given(st.data())
 def test_children_are_the_other_way_round_of_parents(masks, data):
     _, grid = some_grid(masks, data)
-    coarse = grid.coarsened()[0]
+    coarse = grid.coarsen()[0]
     children = grid.children(coarse)
     restriction = np.zeros((coarse.num_nodes, grid.num_nodes + 1))
     for n, offset in enumerate(np.ndindex(3, 3, 3)):  # z, y, x
@@ -88,7 +88,7 @@ def test_children_are_the_other_way_round_of_parents(masks, data):
 @given(st.data())
 def test_neighbors(masks, data):
     _, grid = some_grid(masks, data)
-    neighbors, count = grid.neighbors(), grid.num_nodes
+    neighbors, count = grid.neighbours(), grid.num_nodes
     np.testing.assert_array_equal(neighbors[:, 13], np.arange(count))
     known = {tuple(index): number for number, index in enumerate(grid.node_index.tolist())}
     for node, index in enumerate(grid.node_index):
@@ -100,7 +100,7 @@ def test_neighbors(masks, data):
 
 def test_find_beyond_the_grid_and_far_from_zero():
     index = np.array([[0, 0, 0], [900_000, 3, 5]])
-    grid = Grid.of_cells(index)
+    grid = Grid.from_cells(index)
     np.testing.assert_array_equal(grid.cell_index, index)
     wanted = [[-1, 0, 0], [0, -1, 0], [0, 0, -1], [2, 0, 0], [900_001, 4, 6], [900_002, 4, 6]]
-    assert grid.find(np.array(wanted)).tolist() == [16, 16, 16, 16, 15, 16]
+    assert grid.find_nodes(np.array(wanted)).tolist() == [16, 16, 16, 16, 15, 16]

@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 
 from lpbf import HexMesh
 from lpbf.solve import kernels_torch, node_stencil
-from lpbf.solve.brick_modes import CORNER
+from lpbf.solve.brick_modes import LEXICOGRAPHIC
 from lpbf.solve.grid import Grid
 from lpbf.solve.node_stencil import NodeStencil
 
 CPU = torch.device("cpu")
-DOFS = (3 * CORNER[:, None] + np.arange(3)).ravel()  # corner bits -> VTK
+DOFS = (3 * LEXICOGRAPHIC[:, None] + np.arange(3)).ravel()  # corner bits -> VTK
 
 
 @pytest.fixture(params=["compiled", "torch"])
@@ -34,21 +34,21 @@ def summed(cells, matrices, num_nodes):
     return out
 
 
-def by_corner(matrices):
+def to_lexicographic(matrices):
     return torch.from_numpy(matrices[:, DOFS][:, :, DOFS])
 
 
-def check(of, expected, size, rng):
+def check(stencil, expected, size, rng):
     """Dense matrix, diagonal and product, all of the leading nodes."""
     expected = expected[: 3 * size, : 3 * size]
-    np.testing.assert_allclose(of.dense(size).numpy(), expected, atol=1e-12)
+    np.testing.assert_allclose(stencil.dense(size).numpy(), expected, atol=1e-12)
     blocks = expected.reshape(size, 3, size, 3)[np.arange(size), :, np.arange(size)]
-    np.testing.assert_allclose(of.diagonal(slice(0, size)).numpy(), blocks, atol=1e-12)
-    count = of.values.shape[0]
+    np.testing.assert_allclose(stencil.diagonal(slice(0, size)).numpy(), blocks, atol=1e-12)
+    count = stencil.values.shape[0]
     u = torch.zeros(3, count + 1, dtype=torch.float64)
     u[:, :size] = torch.from_numpy(rng.normal(size=(3, size)))
     out = torch.full_like(u, 7.0)
-    of.multiply(u, out, size)
+    stencil.multiply(u, out, size)
     image = expected @ u[:, :size].T.numpy().ravel()
     np.testing.assert_allclose(out[:, :size].T.numpy().ravel(), image, atol=1e-10)
     assert (out[:, size:] == 7.0).all()
@@ -58,11 +58,11 @@ def check(of, expected, size, rng):
 def test_sum_of_any_matrices(kernels, shape):
     rng = np.random.default_rng(0)
     mesh = HexMesh.from_mask(np.ones(shape), 1.0)
-    of = NodeStencil(Grid.of_cells(mesh.cell_index), CPU)
-    assert (of.values == 0).all()
+    stencil = NodeStencil(Grid.from_cells(mesh.cell_index), CPU)
+    assert (stencil.values == 0).all()
     matrices = symmetric(rng, mesh.num_cells)
-    of.add_cells(torch.arange(mesh.num_cells), by_corner(matrices))
-    check(of, summed(mesh.cells, matrices, mesh.num_nodes), mesh.num_nodes, rng)
+    stencil.add_cells(torch.arange(mesh.num_cells), to_lexicographic(matrices))
+    check(stencil, summed(mesh.cells, matrices, mesh.num_nodes), mesh.num_nodes, rng)
 
 
 @settings(deadline=None, max_examples=20)
@@ -71,33 +71,33 @@ def test_cells_that_come_upwards_and_in_parts(masks, data):
     """A coarse cell gets a share of each of its two rows; its nodes above stand from the first."""
     mesh = HexMesh.from_mask(data.draw(masks(3, 2, 4)), 1.0)
     rng = np.random.default_rng(1)
-    of = NodeStencil(Grid.of_cells(mesh.cell_index), CPU)
+    stencil = NodeStencil(Grid.from_cells(mesh.cell_index), CPU)
     total = np.zeros((mesh.num_cells, 24, 24))
     for top in np.unique(mesh.cell_index[:, 2]):
         cells = np.flatnonzero(mesh.cell_index[:, 2] == top)
         for _ in range(2):
             share = symmetric(rng, len(cells))
             total[cells] += share
-            of.add_cells(torch.from_numpy(cells), by_corner(share))
+            stencil.add_cells(torch.from_numpy(cells), to_lexicographic(share))
         size = int((mesh.points[:, 2] <= top + 1.5).sum())
-        check(of, summed(mesh.cells, total, mesh.num_nodes), size, rng)
+        check(stencil, summed(mesh.cells, total, mesh.num_nodes), size, rng)
 
 
 def test_both_kernels_and_any_number_of_threads_agree(threads):
     mesh = HexMesh.from_mask(np.ones((24, 22, 18)), 1.0)  # more nodes than a thread's piece
-    of = NodeStencil(Grid.of_cells(mesh.cell_index), CPU)
+    stencil = NodeStencil(Grid.from_cells(mesh.cell_index), CPU)
     generator = torch.Generator().manual_seed(2)
-    of.values[:] = torch.rand(of.values.shape, generator=generator, dtype=torch.float64)
+    stencil.values[:] = torch.rand(stencil.values.shape, generator=generator, dtype=torch.float64)
     u = torch.rand(3, mesh.num_nodes + 1, generator=generator, dtype=torch.float64)
     u[:, -1] = 0
     found = []
     for count in (1, 2):
         threads(count)
         out = torch.zeros_like(u)
-        of.multiply(u, out, mesh.num_nodes)
+        stencil.multiply(u, out, mesh.num_nodes)
         found.append(out)
     assert torch.equal(found[0], found[1])
     other = torch.zeros_like(u)
-    of.kernels = kernels_torch
-    of.multiply(u, other, mesh.num_nodes)
+    stencil.kernels = kernels_torch
+    stencil.multiply(u, other, mesh.num_nodes)
     torch.testing.assert_close(other, found[0], rtol=1e-12, atol=0)

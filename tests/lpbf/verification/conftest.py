@@ -21,7 +21,7 @@ class Part:
         self.build = make_build(mesh, Process(material=material, **process))
         self.equilibrium = Equilibrium(self.build, tolerance=tolerance, max_iterations=20_000)
         for layer in range(self.build.num_layers):
-            self.equilibrium.add_layer(layer)
+            self.equilibrium.activate_layer(layer)
 
     def load_of(self, eigenstrain):
         """Nodal forces [N, 3] that stand for eigenstrains [E, 6] of the cells."""

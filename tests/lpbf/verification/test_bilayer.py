@@ -49,7 +49,7 @@ def test_a_free_plate_becomes_a_bowl(finished):
     eigenstrain = np.zeros((mesh.num_cells, 6))
     eigenstrain[mesh.cell_index[:, 2] == 3, :2] = STRAIN
     equilibrium = Equilibrium(part.build, clamped=False, tolerance=1e-9)
-    equilibrium.add_layer(0)
+    equilibrium.activate_layer(0)
     u = equilibrium.solve(torch.from_numpy(part.load_of(eigenstrain))).u.numpy()
 
     x, y = (mesh.points[:, :2] - 8.0).T

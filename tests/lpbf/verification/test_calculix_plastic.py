@@ -13,9 +13,9 @@ import torch
 from lpbf import Material, Process, simulate
 from lpbf.core.materials import get_material
 from lpbf.mechanics.build import make_build
+from lpbf.mechanics.build_steps import BuildStep
 from lpbf.mechanics.equilibrium import Equilibrium
 from lpbf.mechanics.plastic_stepper import PlasticStepper
-from lpbf.mechanics.steps import Step
 
 COARSE = 4  # increments of a layer in the stored results that are called so
 
@@ -47,11 +47,11 @@ def in_increments(mesh, case):
     stepper = PlasticStepper(build, get_material(process.material), tolerance=1e-8)
     displacement = np.zeros((mesh.num_nodes, 3))
     for layer in range(build.num_layers):
-        equilibrium.add_layer(layer)
-        newest = build.cells_of(layer)
+        equilibrium.activate_layer(layer)
+        newest = build.layer_cells(layer)
         eigenstrain = np.zeros((newest.stop, 6))
         eigenstrain[newest] = case.get("eigenstrain", build.layer_strain[layer])
-        step = Step(layer, f"layer {layer}", torch.from_numpy(eigenstrain / COARSE))
+        step = BuildStep(layer, f"layer {layer}", torch.from_numpy(eigenstrain / COARSE))
         for _ in range(COARSE):
             increment, _ = stepper.solve(step, equilibrium)
             displacement[: equilibrium.size] += increment.numpy()

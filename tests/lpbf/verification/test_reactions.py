@@ -5,10 +5,10 @@ import pytest
 
 from lpbf import BasePlate, HexMesh, Material, Process
 from lpbf.mechanics.build import make_build
+from lpbf.mechanics.build_steps import build_steps
 from lpbf.mechanics.elastic_stepper import ElasticStepper
 from lpbf.mechanics.equilibrium import Equilibrium
 from lpbf.mechanics.plastic_stepper import PlasticStepper
-from lpbf.mechanics.steps import steps_of
 from lpbf.simulate.run_steps import run_steps
 
 METAL = Material(
@@ -33,7 +33,7 @@ def build_up(tolerance, **options):
     equilibrium = Equilibrium(build, tolerance=tolerance)
     plastic = PlasticStepper(build, METAL, tolerance=tolerance)
     stepper = plastic if process.plasticity else ElasticStepper(build)
-    steps = steps_of(build, None, expansion=None, ambient=25.0, device="cpu")
+    steps = build_steps(build, None, expansion=None, ambient=25.0, device="cpu")
     run_steps(build, steps, stepper, equilibrium)
     return build, equilibrium, stepper
 

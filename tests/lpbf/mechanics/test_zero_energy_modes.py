@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from lpbf import HexMesh, Process, simulate
 from lpbf.mechanics.build import make_build
 from lpbf.mechanics.equilibrium import Equilibrium
-from lpbf.mechanics.free_motions import free_motions
+from lpbf.mechanics.zero_energy_modes import zero_energy_modes
 
 
 def blocks(*corners, shape=(6, 6, 6)):
@@ -32,7 +32,7 @@ def blocks(*corners, shape=(6, 6, 6)):
     ],
 )
 def test_the_number_of_motions_is_that_of_the_joints(mask, counts):
-    found = free_motions(HexMesh.from_mask(mask, (1.0, 1.3, 0.7)))
+    found = zero_energy_modes(HexMesh.from_mask(mask, (1.0, 1.3, 0.7)))
     assert sorted(motions.shape[1] for _, motions in found) == counts
     for nodes, motions in found:
         assert motions.shape[0] == 3 * len(nodes)
@@ -47,11 +47,11 @@ def test_they_are_the_null_space_of_the_stiffness(masks, data):
     if build.mesh is not mesh:
         return  # with powder
     equilibrium = Equilibrium(build, clamped=False)
-    equilibrium.add_layer(0)
+    equilibrium.activate_layer(0)
     size = 3 * mesh.num_nodes
     unit = torch.eye(size, dtype=torch.float64).view(size, -1, 3)
     stiffness = torch.stack([equilibrium.apply(u).flatten() for u in unit]).numpy()
-    pieces = free_motions(mesh)
+    pieces = zero_energy_modes(mesh)
     for nodes, motions in pieces:
         field = np.zeros((mesh.num_nodes, 3, motions.shape[1]))
         field[nodes] = motions.reshape(len(nodes), 3, -1)

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lpbf import HexMesh
-from lpbf.solve import bricks, kernels_torch
-from lpbf.solve.brick_modes import CORNER
-from lpbf.solve.bricks import Bricks, by_corner
+from lpbf.solve import brick_stiffness, kernels_torch
+from lpbf.solve.brick_modes import LEXICOGRAPHIC, to_lexicographic
+from lpbf.solve.brick_stiffness import BrickStiffness
 from lpbf.solve.grid import Grid
 
 CPU = torch.device("cpu")
@@ -16,27 +16,27 @@ CPU = torch.device("cpu")
 @pytest.fixture(params=["compiled", "torch"])
 def kernels(request, monkeypatch):
     if request.param == "torch":
-        monkeypatch.setattr(bricks, "kernels_numba", kernels_torch)
+        monkeypatch.setattr(brick_stiffness, "kernels_numba", kernels_torch)
 
 
-def product(of, u, size=None):
+def product(bricks, u, size=None):
     """K u of all nodes [N, 3] from one call; what lies beyond ``size`` must stay."""
     size = len(u) if size is None else size
     inward = torch.zeros(3, len(u) + 1, dtype=torch.float64)
     inward[:, :-1] = torch.from_numpy(u.T)
     out = torch.full_like(inward, 7.0)
-    of.multiply(inward, out, size)
+    bricks.multiply(inward, out, size)
     assert (out[:, size:] == 7.0).all()
     return out[:, :size].T.numpy()
 
 
 def test_by_corner(stiffness):
-    matrix = by_corner(stiffness)
+    matrix = to_lexicographic(stiffness)
     for a in range(8):
         for b in range(8):
             np.testing.assert_array_equal(
                 matrix[3 * a : 3 * a + 3, 3 * b : 3 * b + 3],
-                stiffness.reshape(8, 3, 8, 3)[CORNER[a], :, CORNER[b]],
+                stiffness.reshape(8, 3, 8, 3)[LEXICOGRAPHIC[a], :, LEXICOGRAPHIC[b]],
             )
 
 
@@ -46,14 +46,14 @@ def test_product_is_that_of_the_sum(kernels, stiffness, assembled, shape, with_f
     rng = np.random.default_rng(0)
     mesh = HexMesh.from_mask(np.ones(shape), 1.0)
     factor = rng.uniform(1e-4, 3.0, mesh.num_cells) if with_factor else None
-    of = Bricks(Grid.of_cells(mesh.cell_index), stiffness, factor, CPU)
-    of.take(mesh.num_cells)
+    bricks = BrickStiffness(Grid.from_cells(mesh.cell_index), stiffness, factor, CPU)
+    bricks.activate(mesh.num_cells)
     u = rng.normal(size=(mesh.num_nodes, 3))
     expected = assembled(mesh.cells, stiffness, mesh.num_nodes, factor) @ u.ravel()
     scale = np.abs(expected).max()
-    np.testing.assert_allclose(product(of, u).ravel(), expected, atol=1e-13 * scale)
-    again = product(of, u)
-    np.testing.assert_array_equal(again, product(of, u))
+    np.testing.assert_allclose(product(bricks, u).ravel(), expected, atol=1e-13 * scale)
+    again = product(bricks, u)
+    np.testing.assert_array_equal(again, product(bricks, u))
 
 
 @settings(deadline=None, max_examples=20)
@@ -62,17 +62,17 @@ def test_leading_rows_of_any_shape(stiffness, assembled, masks, data):
     mesh = HexMesh.from_mask(data.draw(masks()), 1.0)
     rng = np.random.default_rng(1)
     factor = rng.uniform(0.1, 2.0, mesh.num_cells)
-    of = Bricks(Grid.of_cells(mesh.cell_index), stiffness, factor, CPU)
+    bricks = BrickStiffness(Grid.from_cells(mesh.cell_index), stiffness, factor, CPU)
     u = rng.normal(size=(mesh.num_nodes, 3))
     plane = np.rint(mesh.points[:, 2])
     for top in np.unique(mesh.cell_index[:, 2]):
         count = int((mesh.cell_index[:, 2] <= top).sum())
         size = int((plane <= top + 1).sum())
-        of.take(count)
+        bricks.activate(count)
         matrix = assembled(mesh.cells[:count], stiffness, mesh.num_nodes, factor[:count])
         expected = (matrix @ u.ravel()).reshape(-1, 3)[:size]
         np.testing.assert_allclose(
-            product(of, u, size), expected, atol=1e-12 * np.abs(expected).max()
+            product(bricks, u, size), expected, atol=1e-12 * np.abs(expected).max()
         )
 
 
@@ -87,13 +87,13 @@ def test_any_number_of_threads_gives_the_same_bits(stiffness, threads):
     mesh = big()
     rng = np.random.default_rng(3)
     factor = rng.uniform(0.1, 2.0, mesh.num_cells)
-    of = Bricks(Grid.of_cells(mesh.cell_index), stiffness, factor, CPU)
-    of.take(mesh.num_cells)
+    bricks = BrickStiffness(Grid.from_cells(mesh.cell_index), stiffness, factor, CPU)
+    bricks.activate(mesh.num_cells)
     u = rng.normal(size=(mesh.num_nodes, 3))
     found = []
     for count in (1, 2, 3):
         threads(count)
-        found += [product(of, u), product(of, u)]
+        found += [product(bricks, u), product(bricks, u)]
     for other in found[1:]:
         np.testing.assert_array_equal(other, found[0])
 
@@ -103,13 +103,13 @@ def test_pieces_of_any_size_cover_all(stiffness, assembled, monkeypatch):
     u = np.random.default_rng(4).normal(size=(mesh.num_nodes, 3))
     expected = (assembled(mesh.cells, stiffness, mesh.num_nodes) @ u.ravel()).reshape(-1, 3)
     for piece in (1, 1500):
-        monkeypatch.setattr(bricks, "_PIECE", piece)
-        of = Bricks(Grid.of_cells(mesh.cell_index), stiffness, None, CPU)
-        of.take(mesh.num_cells)
-        np.testing.assert_allclose(product(of, u), expected, atol=1e-9 * np.abs(expected).max())
+        monkeypatch.setattr(brick_stiffness, "_CHUNK", piece)
+        bricks = BrickStiffness(Grid.from_cells(mesh.cell_index), stiffness, None, CPU)
+        bricks.activate(mesh.num_cells)
+        np.testing.assert_allclose(product(bricks, u), expected, atol=1e-9 * np.abs(expected).max())
 
 
 def test_anisotropic_cells_are_refused(stiffness):
-    grid = Grid.of_cells(np.zeros((1, 3), dtype=np.int64))
+    grid = Grid.from_cells(np.zeros((1, 3), dtype=np.int64))
     with pytest.raises(ValueError, match="orthotropic"):
-        Bricks(grid, stiffness + np.diag(np.arange(24.0)), None, CPU)
+        BrickStiffness(grid, stiffness + np.diag(np.arange(24.0)), None, CPU)

@@ -6,7 +6,7 @@ from lpbf import HexMesh, Process
 from lpbf.core.base_plate import BasePlate
 from lpbf.heat.simulate_heat import HeatResult
 from lpbf.mechanics.build import make_build
-from lpbf.mechanics.steps import steps_of
+from lpbf.mechanics.build_steps import build_steps
 
 ALPHA = 1e-5
 
@@ -45,11 +45,11 @@ HEAT = heat_of([500.0, 600.0], [300.0, 350.0, 700.0, 800.0, 850.0], end=[20.0, 3
 
 
 def test_layers_without_heat(build):
-    steps = list(steps_of(build, None, expansion=None, ambient=25.0, device="cpu"))
+    steps = list(build_steps(build, None, expansion=None, ambient=25.0, device="cpu"))
     assert [step.name for step in steps] == ["layer 0", "layer 1"]
     assert [step.layer for step in steps] == [0, 1]
     for step, turned in zip(steps, [[-4, -1, -2, 0, 0, 0], [-1, -4, -2, 0, 0, 0]], strict=True):
-        cells = build.cells_of(step.layer)
+        cells = build.layer_cells(step.layer)
         assert step.eigenstrain.shape == (cells.stop, 6)
         assert (step.eigenstrain[: cells.start] == 0).all()
         part = torch.from_numpy(build.is_part[cells])
@@ -58,13 +58,13 @@ def test_layers_without_heat(build):
         torch.testing.assert_close(own[part], expected.expand(int(part.sum()), 6))
         assert (own[~part] == 0).all()
         assert step.temperature is None
-        assert step.in_balance
+        assert step.in_equilibrium
 
 
 def test_temperatures_are_those_of_the_parts_cells(build):
-    steps = list(steps_of(build, HEAT, expansion=None, ambient=25.0, device="cpu"))
+    steps = list(build_steps(build, HEAT, expansion=None, ambient=25.0, device="cpu"))
     assert [step.layer for step in steps] == [0, 1]
-    plain = steps_of(build, None, expansion=None, ambient=25.0, device="cpu")
+    plain = build_steps(build, None, expansion=None, ambient=25.0, device="cpu")
     for step, after, other in zip(steps, HEAT.after_layer, plain, strict=True):
         part = build.is_part[: len(step.temperature)]
         assert step.temperature[part].tolist() == after.tolist()
@@ -73,8 +73,8 @@ def test_temperatures_are_those_of_the_parts_cells(build):
 
 def test_thermal_strains_are_those_of_the_changes(build):
     """A fresh layer's own cooling is in its inherent strain; later changes are not."""
-    steps = list(steps_of(build, HEAT, expansion=ALPHA, ambient=25.0, device="cpu"))
-    plain = list(steps_of(build, None, expansion=None, ambient=25.0, device="cpu"))
+    steps = list(build_steps(build, HEAT, expansion=ALPHA, ambient=25.0, device="cpu"))
+    plain = list(build_steps(build, None, expansion=None, ambient=25.0, device="cpu"))
     assert [(step.layer, step.name) for step in steps[-1:]] == [(None, "cooling")]
     assert torch.equal(steps[0].eigenstrain, plain[0].eigenstrain)
 
@@ -94,4 +94,4 @@ def test_thermal_strains_are_those_of_the_changes(build):
     change = 80 - torch.tensor([500.0, 600, 700, 800, 850]).double()
     torch.testing.assert_close(total[part], ALPHA * change[:, None] * unit)
     # And from there to the ambient one, the plate too.
-    assert [step.shared_strain for step in steps] == [0.0, 0.0, ALPHA * (25.0 - 80.0)]
+    assert [step.stress_free_strain for step in steps] == [0.0, 0.0, ALPHA * (25.0 - 80.0)]

@@ -1,0 +1,113 @@
+"""Steps of a build: its layers, and the cooling at the end."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from lpbf.core.report import StepReport
+from lpbf.heat.simulate_heat import HeatResult
+from lpbf.mechanics.build import Build
+from lpbf.mechanics.equilibrium import Equilibrium
+
+
+@dataclass(frozen=True)
+class BuildStep:
+    """A step that adds a layer or changes the temperature of the part.
+
+    Attributes:
+        layer: The layer that is added; None if there is none.
+        name: Name in reports and errors.
+        eigenstrain: Strain increment of each active cell if it were free, [n, 6].
+        temperature: Temperature of the active cells, [n], degrees Celsius; None for the process's.
+        in_equilibrium: Whether the active cells are in equilibrium with the supports of this step
+            before it. False after a cut.
+        stress_free_strain: Uniform strain of part and plate after the step, which causes no stress.
+    """
+
+    layer: int | None
+    name: str
+    eigenstrain: Tensor
+    temperature: Tensor | None = None
+    in_equilibrium: bool = True
+    stress_free_strain: float = 0.0
+
+
+class Stepper(Protocol):
+    """A material law: solves steps and stores the state of the cells."""
+
+    def solve(
+        self, step: BuildStep, equilibrium: Equilibrium, start: Tensor | None = None
+    ) -> tuple[Tensor, StepReport]:
+        """Increment of the displacement, [size, 3] in mm."""
+        ...
+
+    def cell_stress(self) -> Tensor:
+        """Mean stress of the active cells, [n, 6], MPa."""
+        ...
+
+    def internal_force(self) -> Tensor:
+        """Internal nodal forces of the active cells, [size, 3] in N."""
+        ...
+
+
+def build_steps(
+    build: Build,
+    heat: HeatResult | None,
+    *,
+    expansion: float | None,
+    ambient: float,
+    device: str | torch.device,
+) -> Iterator[BuildStep]:
+    """Yield the steps of a build: one per layer, and the cooling to the ambient temperature.
+
+    The inherent strain covers a layer's cooling until the end of its own dwell. With ``expansion``
+    (1/K), later temperature changes add thermal strain: until the part has the temperature of the
+    plate, which is constant during the build, and then together with the plate.
+
+    Args:
+        build: The part in layers.
+        heat: Temperatures of the part's cells; None without a heat model.
+        expansion: Coefficient of thermal expansion; None for no thermal strain.
+        ambient: Temperature at the end of the cooling, degrees Celsius.
+        device: Device of the tensors.
+    """
+    inherent = torch.from_numpy(build.cell_strain).to(device)
+    is_part = torch.from_numpy(build.is_part).to(device)
+    before = inherent.new_zeros(0)
+    for layer in range(build.num_layers):
+        newest = build.layer_cells(layer)
+        strain = inherent[: newest.stop].clone()
+        strain[: newest.start] = 0
+        temperature = None
+        if heat is not None:
+            now = heat.after_layer[layer].to(inherent)
+            temperature = _scatter(now, is_part[: newest.stop])
+            if expansion is not None:
+                change = now[: len(before)] - before
+                strain += _thermal_strain(change, expansion, is_part[: newest.stop])
+            before = now
+        yield BuildStep(layer, f"layer {layer}", strain, temperature)
+    if heat is not None and expansion is not None:
+        plate = torch.full_like(before, heat.plate_temperature)
+        yield BuildStep(
+            None,
+            "cooling",
+            _thermal_strain(plate - before, expansion, is_part),
+            _scatter(plate, is_part),
+            stress_free_strain=expansion * (ambient - heat.plate_temperature),
+        )
+
+
+def _scatter(values: Tensor, is_part: Tensor) -> Tensor:
+    """Values of the part's first cells on all active cells; 0 on the other cells."""
+    out = values.new_zeros(len(is_part))
+    out[torch.nonzero(is_part)[: len(values), 0]] = values
+    return out
+
+
+def _thermal_strain(change: Tensor, expansion: float, is_part: Tensor) -> Tensor:
+    strain = _scatter(expansion * change, is_part)
+    return strain[:, None] * strain.new_tensor([1.0, 1, 1, 0, 0, 0])

@@ -1,0 +1,54 @@
+"""Matrix-free stiffness of equal bricks on a voxel grid."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lpbf.solve import kernels_numba, kernels_torch
+from lpbf.solve.brick_modes import mode_blocks
+from lpbf.solve.grid import Grid
+
+_CHUNK = 2048  # cells that a thread takes at a time
+
+
+class BrickStiffness:
+    """Stiffness K of the active cells, a leading range of the grid's cells.
+
+    Args:
+        grid: Cells and nodes.
+        stiffness: Stiffness of a cell, [24, 24] in VTK's order of nodes, N/mm.
+        factor: Factor on each cell's stiffness, [E]; None for 1.
+        device: Device of the tensors.
+    """
+
+    def __init__(
+        self,
+        grid: Grid,
+        stiffness: NDArray[np.float64],
+        factor: NDArray[np.float64] | None,
+        device: torch.device,
+    ):
+        self.kernels = kernels_numba if device.type == "cpu" else kernels_torch
+        self._corners = torch.from_numpy(np.ascontiguousarray(grid.corners.T, np.int32)).to(device)
+        self._blocks = torch.from_numpy(mode_blocks(stiffness)).to(device)
+        none = np.zeros(0)
+        self._factor = torch.from_numpy(none if factor is None else factor).to(device)
+        # Chunks are whole rows of voxels, so that only consecutive chunks share nodes.
+        rows = np.flatnonzero(np.diff(grid.cell_index[:, 2], prepend=-1))
+        self._bounds = [0]
+        for row in rows.tolist():
+            if row - self._bounds[-1] >= _CHUNK:
+                self._bounds.append(row)
+        self._active_bounds: list[int] = []
+
+    def activate(self, num_cells: int) -> None:
+        """Set the number of active cells, which must be whole rows of voxels."""
+        self._active_bounds = [*(b for b in self._bounds if b < num_cells), num_cells]
+
+    def multiply(self, u: Tensor, out: Tensor, size: int) -> None:
+        """Write K u to ``out``, both [3, N + 1]; nodes from ``size`` on are left unchanged."""
+        out[:, :size] = 0
+        self.kernels.multiply_bricks(
+            u, out, self._corners, self._blocks, self._factor, self._active_bounds
+        )
