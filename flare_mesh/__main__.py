@@ -1,4 +1,4 @@
-"""``python -m flare_mesh`` is ``flare-mesh``."""
+"""``python -m flare_mesh``, the same as ``flare-mesh``."""
 
 import sys
 

@@ -10,23 +10,22 @@ from flare_mesh.choices import check_choice
 
 _TRAINING = ("fit", "validate", "test")
 _COMMANDS = {
-    "fit": "train by a configuration, test, and keep the surrogate",
-    "validate": "errors of a checkpoint on the validation cases",
-    "test": "errors of a checkpoint on the test cases",
-    "predict": "fields of mesh files or CAD parts",
-    "benchmark": "several models on one data set under one budget",
-    "export": "a trained model as ONNX or as a program of torch.export",
+    "fit": "train and test by a configuration, and save the surrogate",
+    "validate": "compute the errors of a checkpoint on the validation cases",
+    "test": "compute the errors of a checkpoint on the test cases",
+    "predict": "predict the fields of mesh files or CAD parts",
+    "benchmark": "train several models on one data set under one budget",
+    "export": "write a trained model as ONNX or as a program of torch.export",
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; returns the exit code: 0, 2 (bad input), 130 (Ctrl-C)."""
+    """Run a command, and return the exit code: 0, 2 for bad input, 130 for Ctrl-C."""
     args = list(sys.argv[1:] if argv is None else argv)
     if not args or args[0] in ("-h", "--help"):
         print("usage: flare-mesh COMMAND [OPTIONS]; COMMAND --help lists its options\n")
         print("\n".join(f"  {name:<10} {text}" for name, text in _COMMANDS.items()))
         return 0 if args else 2
-    # Lightning starts further processes by the arguments of this one.
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         return _run(args[0], args[1:])
@@ -37,7 +36,6 @@ def _run(command: str, args: list[str]) -> int:
 
     from flare_mesh.cases.source_plugins import SourceError
     from flare_mesh.commands.parser import one_line
-    from flare_mesh.devices import is_out_of_memory
     from flare_mesh.training.interrupted import InterruptedTraining
 
     try:
@@ -48,26 +46,28 @@ def _run(command: str, args: list[str]) -> int:
             _call(command, args)
     except (ValueError, OSError, SourceError, ImportError, ArgumentError) as error:
         text = str(error)
-        # The parser raises a ValueError where it makes an option's class.
+        # The parser raises a ValueError when it builds a class from options.
         if isinstance(error, ArgumentError) or "Union subtypes" in text:
             text = one_line(text)
         print(f"error: {text}", file=sys.stderr)
         return 2
     except (RuntimeError, MemoryError) as error:
+        from flare_mesh.devices import is_out_of_memory
+
         if not is_out_of_memory(error):
             raise
         print(f"error: out of memory ({_first_line(error)}); {_LESS_MEMORY}", file=sys.stderr)
         return 2
     except InterruptedTraining as stopped:
-        print(f"interrupted: {stopped}; go on with --resume", file=sys.stderr)
+        print(f"interrupted: {stopped}; continue by --resume", file=sys.stderr)
         return 130
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except SystemExit as stop:  # what Lightning makes of a second Ctrl-C
+    except SystemExit as stop:  # raised by Lightning after a second Ctrl-C
         if not isinstance(stop.__context__, KeyboardInterrupt):
             raise
-        print("interrupted at once; go on with --resume", file=sys.stderr)
+        print("interrupted at once; continue by --resume", file=sys.stderr)
         return 130
     return 0
 
@@ -79,7 +79,7 @@ def _train(args: list[str]) -> None:
 
     try:
         FieldCLI(args)
-    except MisconfigurationException as error:  # what Lightning says of options
+    except MisconfigurationException as error:  # about the trainer's options
         raise ValueError(" ".join(str(error).split())) from error
 
 
@@ -94,7 +94,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def _call(command: str, args: list[str]) -> None:
-    """One of the commands that are plain functions."""
+    """Run a command that is a plain function."""
     from importlib import import_module
 
     from flare_mesh.commands.parser import CommandParser
@@ -108,7 +108,7 @@ def _call(command: str, args: list[str]) -> None:
 
 
 def _lists(args: list[str]) -> list[str]:
-    """Several values after an option, as a shell's ``*`` gives them, as the list they stand for."""
+    """Write several values of an option, as a shell's ``*`` passes them, as one list."""
     out: list[str] = []
     values: list[str] = []
     for arg in [*args, "--"]:
@@ -121,7 +121,7 @@ def _lists(args: list[str]) -> list[str]:
 
 
 def _expand(command: str, args: list[str]) -> list[str]:
-    """``--run FOLDER`` and ``--resume FOLDER`` as the options they stand for; named configs."""
+    """Replace ``--run FOLDER``, ``--resume FOLDER`` and names of configurations by options."""
     from flare_mesh.configs import find_config
 
     out: list[str] = []
@@ -138,7 +138,7 @@ def _expand(command: str, args: list[str]) -> list[str]:
         if name == "--run" or (name == "--resume" and command == "fit"):
             folder = Path(value)
             if not (folder / "config.yaml").is_file():
-                raise FileNotFoundError(f"{folder}: no run there (no config.yaml)")
+                raise FileNotFoundError(f"{folder}: no run in this folder (no config.yaml)")
             out += ["--config", str(folder / "config.yaml")]
             named = folder
             if name == "--resume":
@@ -149,11 +149,11 @@ def _expand(command: str, args: list[str]) -> list[str]:
             out.append(args[position - 1])
     if named is not None:
         if any(arg.partition("=")[0] == "--out" for arg in args):
-            raise ValueError("--out: --run and --resume name the folder; leave it out")
-        out += ["--out", str(named)]  # over that of another configuration
+            raise ValueError("--out: the folder is given by --run or --resume; leave out --out")
+        out += ["--out", str(named)]  # also over a configuration's
     return out
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
-    """One line, without the place in our code that a user cannot act on."""
+    """Print a warning in one line, without the place in the code."""
     print(f"warning: {message}", file=file or sys.stderr)

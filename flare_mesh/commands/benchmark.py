@@ -13,8 +13,8 @@ from flare_mesh.training.build import check_model
 
 _TRIAL_BATCHES = 25
 _RUN = ("keep", "checkpoint_steps")
-"""What the configuration of the data says of all runs, beside their data and trainer."""
-# What a model that is given by a configuration brings along: the rest is that of the data.
+"""Options that all runs take from the configuration of the data, beside data and trainer."""
+# Options of the trainer that a model's own configuration sets; others are the data's.
 _RECIPE = ("precision", "gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches")
 
 
@@ -28,34 +28,34 @@ def benchmark(
     seconds: float | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Trains several models on one data set under one budget, with several seeds each.
+    """Train several models on one data set under one budget, each with several seeds.
 
-    Each run is a process of its own, so that its peak memory is its own and its failure leaves the
-    others. Started again, the benchmark goes on: what is finished is kept, what was begun is
-    resumed, what failed is tried again. Writes results.csv (a row a run), table.csv and table.md
-    (a row a model) and results.png into the folder of the benchmark.
+    Each run is a process of its own, so that its peak memory is its own, and its failure does not
+    stop the others. If the benchmark is started again, finished runs are used, interrupted runs are
+    resumed, and failed runs are started again. Writes results.csv (a row for each run), table.csv
+    and table.md (a row for each model) and results.png into the folder of the benchmark.
 
-    The budget in seconds is one of training steps: reading, validation and test come on top. So
-    that the learning rate's schedule ends with it, each model's step is timed in a short trial, and
-    its runs get the number of steps that fill the budget.
+    A budget in seconds is for training steps; reading, validation and test are not counted. The
+    step of each model is timed in a short trial, and its runs get the number of steps that fill the
+    budget, so that the learning-rate schedule ends with it.
 
     Args:
-        data: Configuration, or name of one that comes with the package, whose data are used, and
-            whose recipe for models that do not bring their own.
-        models: Names of models or of configurations; or a mapping from a name in the table to what
-            a configuration has under 'model', such as
-            '{small: {name: flare, options: {num_layers: 2}}}'. A configuration gives its model,
-            loss, optimiser, schedule, precision and clipping; its data are not looked at.
+        data: Configuration file, or name of one that comes with the package, with the data and the
+            training options of models without a configuration of their own.
+        models: Names of models or of configurations; or a mapping from a name in the table to the
+            'model' part of a configuration, such as
+            '{small: {name: flare, options: {num_layers: 2}}}'. The model, loss, optimiser,
+            schedule, precision and clipping of a configuration are used, its data are not.
         out: Folder of the benchmark.
-        seeds: Runs of each model, with the seeds 0, 1 and so on.
-        epochs: Budget of each run; by default that of the configuration of the data.
-        seconds: Budget of each run in seconds of training, in place of epochs.
-        overwrite: Replaces runs of other options in the folder.
+        seeds: Number of runs of each model, with the seeds 0, 1 and so on.
+        epochs: Budget of each run in epochs; by default from the configuration of the data.
+        seconds: Budget of each run in seconds of training, instead of epochs.
+        overwrite: Replace runs with other options in the folder.
     """
     if seeds < 1:
         raise ValueError(f"seeds: expected at least 1 (got {seeds})")
     if epochs is not None and seconds is not None:
-        raise ValueError("benchmark: expected a budget of epochs or of seconds, not of both")
+        raise ValueError("epochs, seconds: expected one budget (got both); leave out one")
     for name, value in (("epochs", epochs), ("seconds", seconds)):
         if value is not None and not value > 0:
             raise ValueError(f"{name}: expected more than 0 (got {value})")
@@ -63,9 +63,11 @@ def benchmark(
     if not isinstance(base.get("data"), dict):
         raise ValueError(f"{data}: expected a configuration with 'data'")
     if base.get("ckpt_path") is not None:
-        raise ValueError(f"{data}: ckpt_path goes on with one run; a benchmark begins its own")
+        raise ValueError(f"{data}: ckpt_path resumes one run, but a benchmark starts its own")
     if base["data"].get("test_split", "test") is None:
-        raise ValueError(f"{data}: data.test_split is not set; models are compared on test cases")
+        raise ValueError(
+            f"{data}: data.test_split is not set, but models are compared on test cases; set it"
+        )
     configs = {label: _merge(base, recipe) for label, recipe in _recipes(base, models).items()}
     folder = Path(out)
     check_folder(folder / "table.csv")
@@ -104,7 +106,7 @@ def benchmark(
 
 
 def _trial(config: dict[str, Any]) -> dict[str, Any]:
-    """Two short epochs; the second is past compilation and the first reading."""
+    """Configuration with two short epochs; the first one includes compilation and reading."""
     return {
         **{key: value for key, value in config.items() if key not in _RUN},
         "seed_everything": 0,
@@ -119,12 +121,12 @@ def _trial(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _recipes(base: dict[str, Any], models: Any) -> dict[str, dict[str, Any]]:
-    """``model`` and ``trainer`` of each model, by its name in the table."""
+    """Parts ``model`` and ``trainer`` of the configuration of each model, by name in the table."""
     if isinstance(models, str):
         models = [models]
     if isinstance(models, list):
         if len(set(models)) < len(models):
-            raise ValueError(f"models: a name is given twice (got {models})")
+            raise ValueError(f"models: expected each name once (got {models})")
         models = {_label(name): name for name in models}
     if not models:
         raise ValueError("models: expected at least one")
@@ -159,8 +161,8 @@ def _label(name: str) -> str:
 def _merge(base: dict[str, Any], recipe: dict[str, Any]) -> dict[str, Any]:
     trainer = {**(base.get("trainer") or {})}
     trainer |= {k: v for k, v in (recipe.get("trainer") or {}).items() if k in _RECIPE}
-    kept = {key: base[key] for key in _RUN if base.get(key) is not None}
-    return {**kept, "trainer": trainer, "model": recipe["model"], "data": base["data"]}
+    shared = {key: base[key] for key in _RUN if base.get(key) is not None}
+    return {**shared, "trainer": trainer, "model": recipe["model"], "data": base["data"]}
 
 
 def _read_config(name: str) -> dict[str, Any]:

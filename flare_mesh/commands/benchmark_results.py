@@ -1,4 +1,4 @@
-"""The tables and the figure of a benchmark."""
+"""Tables and figure of a benchmark."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ _MEANS = ("ms_per_step", "peak_memory_mb", "epochs", "steps", "train_seconds")
 
 
 def write_tables(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Writes ``results.csv``, ``table.csv`` and ``table.md``."""
+    """Write ``results.csv``, ``table.csv`` and ``table.md``."""
     write_csv(folder / "results.csv", rows)
     table = summarize(rows)
     write_csv(folder / "table.csv", table)
@@ -20,7 +20,7 @@ def write_tables(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def draw_results(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Draws ``results.png``, where a run did not fail."""
+    """Write the figure ``results.png``, unless all runs failed."""
     table = [row for row in summarize(rows) if "relative_l2" in row]
     if table:
         with atomic_path(folder / "results.png") as temporary:
@@ -28,9 +28,9 @@ def draw_results(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def summarize(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """A row a model: means over the runs that did not fail, standard deviations of errors.
+    """A row for each model: means over its runs, without failed ones.
 
-    The standard deviation is that of a sample (n - 1), and missing for a single run.
+    Errors also have a sample standard deviation (n - 1), which is empty for a single run.
     """
     table = []
     for model in dict.fromkeys(row["model"] for row in rows):
@@ -53,7 +53,7 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _markdown(table: Sequence[Mapping[str, Any]]) -> str:
     columns = [key for key in dict.fromkeys(k for row in table for k in row)
                if not key.endswith("_std")]  # fmt: skip
-    # Last, for it is long, and left out where nothing failed.
+    # The reasons of failures are long, and so the last column.
     columns = [key for key in columns if key != "failed"]
     if any(row["failed"] for row in table):
         columns.append("failed")
@@ -79,7 +79,7 @@ def _cell(row: Mapping[str, Any], key: str) -> str:
 
 
 def _draw(done: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Error with its spread, against the time of a step and against parameters."""
+    """Plot errors and their spread over the time per step and over the number of parameters."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -102,7 +102,7 @@ def _draw(done: Sequence[Mapping[str, Any]], path: Path) -> None:
         for axis, key in ((left, "ms_per_step"), (right, "parameters")):
             drawn = axis.errorbar(row[key], row["relative_l2"], yerr=spread, **style)
         handles.append(drawn)
-    left.set(xlabel="time a step, ms", ylabel="relative L2 error, test cases")
+    left.set(xlabel="time per step, ms", ylabel="relative L2 error, test cases")
     right.set(xlabel="parameters")
     for axis in (left, right):
         axis.set(xscale="log", yscale="log")

@@ -1,4 +1,4 @@
-"""The runs of a benchmark, a process each."""
+"""Runs of a benchmark, each in a process of its own."""
 
 import csv
 import json
@@ -7,31 +7,37 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from flare_mesh.commands.train import LAST
+from flare_mesh.surrogate.checkpoint import LAST
 from flare_mesh.training.run_folder import write_text
 
 
 def finish_run(folder: Path, config: dict[str, Any], overwrite: bool = False) -> str:
-    """Brings a run to its end, by ``flare-mesh fit``, unless it is there already.
+    """Start or resume a run by ``flare-mesh fit``, unless it is finished.
 
-    The configuration is kept beside the folder, as ``<folder>.yaml``, and what the process prints
-    as ``<folder>.log``.
+    The configuration is written to ``<folder>.yaml``, and the output of the process to
+    ``<folder>.log``.
+
+    Args:
+        folder: Folder of the run.
+        config: Configuration of the run, without ``out``.
+        overwrite: Replace a run with another configuration.
 
     Returns:
-        Why it failed; an empty string if it did not.
+        Reason why the run failed; empty if it did not.
 
     Raises:
-        ValueError: If the folder holds a run of another configuration, which is not to be replaced.
-        KeyboardInterrupt: If Ctrl-C stopped it.
+        ValueError: If the folder has a run with another configuration, and ``overwrite`` is not
+            set.
+        KeyboardInterrupt: If Ctrl-C stopped the run.
     """
     import yaml
 
-    asked = folder.with_name(f"{folder.name}.yaml")
+    file = folder.with_name(f"{folder.name}.yaml")
     text = yaml.safe_dump({**config, "out": str(folder)}, sort_keys=False)
-    same = asked.is_file() and asked.read_text(encoding="utf-8") == text
+    same = file.is_file() and file.read_text(encoding="utf-8") == text
     if not same and folder.exists() and not overwrite:
         raise ValueError(
-            f"{folder}: holds a run of another configuration; choose another --out, or replace "
+            f"{folder}: has a run with another configuration; choose another --out, or replace "
             f"such runs by --overwrite"
         )
     if same and (folder / "summary.json").is_file():
@@ -39,8 +45,8 @@ def finish_run(folder: Path, config: dict[str, Any], overwrite: bool = False) ->
     if same and (folder / LAST).is_file() and (folder / "config.yaml").is_file():
         return _fit(folder, ["--resume", str(folder)])
     (folder / "summary.json").unlink(missing_ok=True)
-    write_text(asked, text)
-    return _fit(folder, ["--config", str(asked), "--overwrite"])
+    write_text(file, text)
+    return _fit(folder, ["--config", str(file), "--overwrite"])
 
 
 def _fit(folder: Path, options: list[str]) -> str:
@@ -53,7 +59,7 @@ def _fit(folder: Path, options: list[str]) -> str:
         try:
             code = process.wait()
         except KeyboardInterrupt:
-            process.wait()  # Ctrl-C reaches it too; it saves its state
+            process.wait()  # Ctrl-C reaches it too, and it saves its state
             raise
     if code == 130:
         raise KeyboardInterrupt
@@ -67,13 +73,13 @@ def _reason(log: Path, code: int) -> str:
         return f"stopped by signal {-code}{' (out of memory?)' if code == -9 else ''}"
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     lines = [line.strip() for line in lines if line.strip()]
-    told = [line for line in lines if line.startswith("error: ")]
-    last = (told or lines or [f"exit code {code}, nothing printed"])[-1]
+    errors = [line for line in lines if line.startswith("error: ")]
+    last = (errors or lines or [f"exit code {code}, nothing printed"])[-1]
     return last.removeprefix("error: ")
 
 
 def step_seconds(folder: Path) -> float:
-    """Seconds of a training step in the last epoch of a run."""
+    """Seconds per training step in the last epoch of a run."""
     with (folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     first = int(rows[-2]["step"]) if len(rows) > 1 else 0
@@ -81,7 +87,7 @@ def step_seconds(folder: Path) -> float:
 
 
 def result_of(folder: Path, failed: str) -> dict[str, Any]:
-    """What ``summary.json`` says of a finished run, in columns; nothing of a failed one."""
+    """Columns of the table of results from a run's ``summary.json``; empty if it failed."""
     if failed:
         return {}
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))

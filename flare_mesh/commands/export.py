@@ -1,17 +1,17 @@
-"""``flare-mesh export``: a trained model as a file for other programs."""
+"""``flare-mesh export``: trained models for other programs."""
 
 from pathlib import Path
 
 
 def export(model: str, out: str, weight: bool = False, opset: int | None = None) -> None:
-    """Writes a trained model as ONNX or as a program of torch's, for a mesh of any size.
+    """Write a trained model as ONNX, or as a program of ``torch.export``, for meshes of any size.
 
     Args:
         model: Folder of a trained surrogate (physical units in and out), or of a model.
         out: File to write: ``.onnx`` for ONNX Runtime and others, ``.pt2`` for torch without
             flare-mesh.
-        weight: Takes the weights of the nodes as an input.
-        opset: Version of ONNX's operators, 18 or later.
+        weight: Export the nodes' quadrature weights as an input.
+        opset: Version of the ONNX operator set, 18 or later.
     """
     suffix = Path(out).suffix.lower()
     if suffix not in (".onnx", ".pt2"):

@@ -1,4 +1,4 @@
-"""Options that do not exist, named with the nearest that does."""
+"""Refusal of unknown options, with the nearest known one."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -11,14 +11,14 @@ from flare_mesh.choices import nearest
 
 
 def check_config_file(path: str | Path, known: Collection[str]) -> None:
-    """Refuses keys of a configuration file that are no options.
+    """Refuse unknown and repeated keys of a configuration file.
 
     Args:
         path: The YAML file.
-        known: All options by their dotted names; what is below one belongs to it.
+        known: Dotted names of all options; any keys are allowed below an option.
 
     Raises:
-        ValueError: If the file is not YAML, not a mapping, or has an unknown key or one twice.
+        ValueError: If the file is not YAML, not a mapping, or has an unknown or a repeated key.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -39,7 +39,7 @@ def check_config_file(path: str | Path, known: Collection[str]) -> None:
 
 
 def check_arguments(args: Sequence[str], known: Collection[str]) -> None:
-    """Refuses arguments that are no options.
+    """Refuse unknown options of a command line.
 
     Raises:
         ValueError: At the first.
@@ -51,13 +51,13 @@ def check_arguments(args: Sequence[str], known: Collection[str]) -> None:
 
 
 def prefixes(name: str) -> list[str]:
-    """The groups that an option belongs to: ``a`` and ``a.b`` of ``a.b.c``."""
+    """Groups of an option: ``a`` and ``a.b`` for ``a.b.c``."""
     parts = name.split(".")
     return [".".join(parts[:count]) for count in range(1, len(parts))]
 
 
 def _repeated(node: yaml.Node | None, prefix: str = "") -> str | None:
-    """The key that stands twice in one mapping, of which YAML would take the last."""
+    """Message about a key that a mapping has twice, where YAML would use the last."""
     if isinstance(node, yaml.SequenceNode):
         return next(filter(None, (_repeated(entry, prefix) for entry in node.value)), None)
     if not isinstance(node, yaml.MappingNode):
@@ -66,7 +66,7 @@ def _repeated(node: yaml.Node | None, prefix: str = "") -> str | None:
     for key, value in node.value:
         name, line = f"{prefix}{key.value}", key.start_mark.line + 1
         if name in lines:
-            return f"'{name}' stands in line {lines[name]} and in line {line}; leave out one"
+            return f"'{name}' is in line {lines[name]} and in line {line}; leave out one"
         lines[name] = line
         if found := _repeated(value, f"{name}."):
             return found

@@ -7,6 +7,9 @@ import torch
 
 from flare_mesh.files import is_whole
 
+BEST, LAST = "checkpoints/best.ckpt", "checkpoints/last.ckpt"
+"""Checkpoints in a run's folder: of the best epoch on the validation cases, and of the last."""
+
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Read a checkpoint of a run, on the CPU; no code in it is run.

@@ -5,11 +5,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from flare_mesh.surrogate.checkpoint import read_checkpoint
+from flare_mesh.surrogate.checkpoint import BEST, LAST, read_checkpoint
 from flare_mesh.surrogate.surrogate import Surrogate
 from flare_mesh.surrogate.surrogate_file import FILE, loading
-
-_CHECKPOINTS = ("checkpoints/best.ckpt", "checkpoints/last.ckpt")
 
 
 def load_surrogate(path: str | Path, *, ema: bool = False) -> Surrogate:
@@ -40,7 +38,7 @@ def load_surrogate(path: str | Path, *, ema: bool = False) -> Surrogate:
             f"{folder}: expected a run's folder or checkpoint, or a folder with {FILE}"
         )
     if not (folder / FILE).is_file():
-        found = [folder / name for name in _CHECKPOINTS if (folder / name).is_file()]
+        found = [folder / name for name in (BEST, LAST) if (folder / name).is_file()]
         if found:
             raise FileNotFoundError(
                 f"{folder}: no {FILE}, since the run has not ended; give its checkpoint, {found[0]}"

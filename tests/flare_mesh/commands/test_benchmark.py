@@ -140,7 +140,7 @@ def test_goes_on_where_it_stopped(config, processes, tmp_path, capsys):
             "transolver/seed_2.yaml",
         )
     ]
-    with pytest.raises(ValueError, match=r"flare/seed_0: holds a run of another configuration"):
+    with pytest.raises(ValueError, match=r"flare/seed_0: has a run with another configuration"):
         benchmark(config, "flare", out=str(out), epochs=7)
     processes.clear()
     benchmark(config, "flare", out=str(out), epochs=7, overwrite=True)
@@ -246,11 +246,11 @@ def test_bad_input(config, processes, tmp_path):
     resumed = tmp_path / "resumed.yaml"
     resumed.write_text("data: {name: elasticity}\nckpt_path: last\n")
     cases = [
-        (str(resumed), "flare", {}, "ckpt_path goes on with one run"),
-        (config, "flare", {"epochs": 1, "seconds": 1.0}, "not of both"),
+        (str(resumed), "flare", {}, "ckpt_path resumes one run"),
+        (config, "flare", {"epochs": 1, "seconds": 1.0}, "got both"),
         (config, "flare", {"seeds": 0}, "seeds: expected at least 1"),
         (config, "flare", {"epochs": 0}, "epochs: expected more than 0"),
-        (config, ["flare", "flare"], {}, "given twice"),
+        (config, ["flare", "flare"], {}, "expected each name once"),
         (config, {"a": {"options": {}}}, {}, "models, 'a': unknown model 'a'"),
         (config, {"a": {"name": "flare", "options": {"head": 2}}}, {}, "'heads'"),
         (config, {"../a": FLARE}, {}, "expected names of letters"),

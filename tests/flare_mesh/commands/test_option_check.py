@@ -17,7 +17,7 @@ def write(tmp_path, text):
     [
         "out: a\ntrainer: {max_epochs: 3}\n",
         "data:\n  options:\n    anything: {below: 1, it: [1]}\n",
-        "model:\n  optimizer:\n",  # what stands empty says nothing
+        "model:\n  optimizer:\n",  # an empty group
         "model: {optimizer: {lr: 1e-3}}\nseed_everything: 1\n",
         "\ufeffout: a\n",
         "data: {options: &a {x: 1, y: *b}}\n".replace("*b", "2"),
@@ -51,10 +51,10 @@ def test_known_options_pass(tmp_path, text):
         (b"out: \xff", "not a YAML file"),
         (b"out: \x00", "not a YAML file"),
         ("out: !!python/object/apply:os.system [ls]", "not a YAML file"),
-        ("out: a\nseed_everything: 1\nout: b", "'out' stands in line 1 and in line 3; leave out"),
-        ("model:\n  optimizer: {lr: 1, lr: 2}", "'model.optimizer.lr' stands in line 2 and in"),
-        ("data:\n  options: {a: [{b: 1, b: 2}]}", "'data.options.a.b' stands"),
-        ("data: {}\ndata: {}", "'data' stands in line 1 and in line 2"),
+        ("out: a\nseed_everything: 1\nout: b", "'out' is in line 1 and in line 3; leave out"),
+        ("model:\n  optimizer: {lr: 1, lr: 2}", "'model.optimizer.lr' is in line 2 and in"),
+        ("data:\n  options: {a: [{b: 1, b: 2}]}", "'data.options.a.b' is in"),
+        ("data: {}\ndata: {}", "'data' is in line 1 and in line 2"),
     ],
 )
 def test_wrong_files(tmp_path, text, message):

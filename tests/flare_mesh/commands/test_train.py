@@ -87,7 +87,7 @@ def test_a_run_leaves_all_that_is_needed(config, tmp_path, capsys):
 
     # It is not replaced unasked, and its configuration runs it again.
     assert main(["fit", "--config", str(config)]) == 2
-    assert "holds a run already" in capsys.readouterr().err
+    assert "has a run already" in capsys.readouterr().err
     other = tmp_path / "again"
     assert main(["fit", "--config", str(run / "config.yaml"), "--out", str(other)]) == 0
     for name, value in load_surrogate(other).state_dict().items():
@@ -171,7 +171,7 @@ def test_rows_have_what_was_logged_in_their_epoch(config, tmp_path):
         ("trainer.max_epochs=-5", "You passed in -5"),
         ("trainer.max_time=abc", "not a valid duration"),
         ("trainer.limit_train_batches=1.5", "invalid value 1.5"),
-        ("trainer.max_epochs=0", "trainer.max_epochs: nothing would be trained"),
+        ("trainer.max_epochs=0", "trainer.max_epochs: expected training of some length"),
         ("trainer.accumulate_grad_batches=0", "expected at least 1 (got 0)"),
         ("model.normalizers={y: 3}", "model.normalizers.y: expected a name"),
         ("out=", "out: expected the run's folder"),
@@ -196,7 +196,7 @@ def test_null_in_a_file_is_no_value(config, capsys, name):
     values["data"][name] = None
     config.write_text(yaml.safe_dump(values))
     assert main(["fit", "--config", str(config)]) == 2
-    assert f"data.{name}: expected a value (got null); left out, it is" in capsys.readouterr().err
+    assert f"data.{name}: expected a value (got null); leave it out for" in capsys.readouterr().err
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -214,14 +214,14 @@ def test_a_refused_resume_leaves_the_run_as_it_was(config, tmp_path, capsys):
     assert main(["fit", "--resume", str(run), "--model.options.num_latents=3"]) == 2
     other.write_text(f"{{out: {tmp_path / 'elsewhere'}, trainer: {{max_epochs: 1}}}}")
     assert main(["fit", "--resume", str(run), "--out", str(tmp_path / "b")]) == 2
-    assert "leave it out" in capsys.readouterr().err
+    assert "leave out --out" in capsys.readouterr().err
     assert written() == before
     assert main(["fit", "--resume", str(run), "--config", str(other)]) == 0
     assert not (tmp_path / "elsewhere").exists()
     # Nothing to go on from.
     (run / "checkpoints" / "last.ckpt").unlink()
     assert main(["fit", "--resume", str(run)]) == 2
-    assert "begin the run anew by --overwrite" in capsys.readouterr().err
+    assert "start a new run by --overwrite" in capsys.readouterr().err
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -255,9 +255,9 @@ def test_bad_configurations_are_named(config, tmp_path, capsys):
     assert "keep: expected 'best' or 'last'" in refused(*fit, "--keep=first")
     assert "needs validation cases" in refused(*fit, "--keep=best", "--data.val_split=null")
     assert "no such configuration" in refused("fit", "--config", "nowhere")
-    assert "no run there" in refused("fit", "--resume", str(tmp_path / "nowhere"))
-    assert "no run there" in refused("test", "--run", str(tmp_path / "nowhere"))
-    assert "no checkpoint there" in refused("test", "--config", str(config))
+    assert "no run in this folder" in refused("fit", "--resume", str(tmp_path / "nowhere"))
+    assert "no run in this folder" in refused("test", "--run", str(tmp_path / "nowhere"))
+    assert "no checkpoint" in refused("test", "--config", str(config))
     assert "no cases" in refused(*fit, "--data.root=nowhere")
     assert "expected a value after it" in refused("fit", "--config")
     bad = tmp_path / "bad.yaml"
