@@ -260,7 +260,7 @@ def _read_vtk(path: Path, kind: str) -> tuple[NDArray[Any], NDArray[Any], dict[s
     from flare_mesh.io.mesh_reading import read_meshio
 
     try:
-        mesh = read_meshio(path, "vtk")
+        mesh: Any = read_meshio(path, "vtk")
     except Exception as error:
         raise ValueError(f"{path}: not a whole VTK file ({reason_of(error)})") from error
     points, cells = mesh.points, mesh.cells_dict

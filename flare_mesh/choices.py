@@ -1,10 +1,10 @@
 """Clear errors for unknown choices and options."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 
-def check_choice(what: str, value: object, choices: Iterable[str]) -> None:
+def check_choice(what: str, value: object, choices: Collection[str]) -> None:
     """Refuse a value that is not among the choices.
 
     Args:
@@ -19,7 +19,7 @@ def check_choice(what: str, value: object, choices: Iterable[str]) -> None:
         raise ValueError(f"{what} '{value}'; {nearest(value, choices)}")
 
 
-def check_options(what: str, options: Iterable[object], known: Iterable[str]) -> None:
+def check_options(what: str, options: Iterable[object], known: Collection[str]) -> None:
     """Refuse names of options that are unknown.
 
     Args:

@@ -26,7 +26,7 @@ def offscreen_plotter(path: str | Path, **options: Any) -> Iterator[Any]:
         os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
     import pyvista
 
-    plotter = pyvista.Plotter(off_screen=True, border=False, **options)
+    plotter: Any = pyvista.Plotter(off_screen=True, border=False, **options)
     yield plotter
     plotter.set_background("white", all_renderers=True)  # pyright: ignore[reportArgumentType, reportCallIssue]
     with atomic_path(path) as temporary:
