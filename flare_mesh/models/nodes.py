@@ -1,14 +1,11 @@
 """The checked input of a model."""
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from flare_mesh.nn.graphs import Graphs, graphs_of
-
-if TYPE_CHECKING:
-    from flare_mesh.models.field_model import FieldModel
 
 
 class Nodes(NamedTuple):
@@ -37,7 +34,7 @@ class Nodes(NamedTuple):
 
 
 def read_nodes(
-    model: "FieldModel",
+    model: Any,
     x: Any,
     pos: Tensor | None = None,
     batch: Tensor | None = None,
@@ -47,7 +44,7 @@ def read_nodes(
     batch_size: int | None = None,
     group: Any = None,
 ) -> Nodes:
-    """Check the input of ``model.forward``; ``x`` may be a PyG ``Data`` or ``Batch``.
+    """Check the input of a :class:`~flare_mesh.models.FieldModel`; ``x`` may be a PyG ``Data`` or ``Batch``.
 
     Raises:
         ValueError: If a shape, dtype or device does not fit the model.
