@@ -44,7 +44,7 @@ def read_nodes(
     batch_size: int | None = None,
     group: Any = None,
 ) -> Nodes:
-    """Check the input of a :class:`~flare_mesh.models.FieldModel`; ``x`` may be a PyG ``Data`` or ``Batch``.
+    """Check the input of a ``FieldModel``; ``x`` may be a PyG ``Data`` or ``Batch``.
 
     Raises:
         ValueError: If a shape, dtype or device does not fit the model.
