@@ -32,7 +32,7 @@ def test_constant_heat_capacity(linear):
     assert (slope == 2e6).all()
 
 
-def test_no_step_leads_across_the_melting_range(alloy):
+def test_no_step_crosses_the_melting_range(alloy):
     enthalpy = Enthalpy(alloy)
     start = torch.tensor([1700.0, 1500, 1620, 1700, 1500, 1000], dtype=torch.float64)
     end = torch.tensor([1500.0, 1700, 1500, 1610, 1640, 1100], dtype=torch.float64)
@@ -40,7 +40,7 @@ def test_no_step_leads_across_the_melting_range(alloy):
     assert enthalpy.stop_at_melting(start, end).tolist() == expected
 
 
-def test_what_a_material_lacks_or_cannot_be(alloy, linear):
+def test_missing_and_invalid_material_properties(alloy, linear):
     for name in ("density", "specific_heat", "latent_heat"):
         lacking = dataclasses.replace(linear, **{name: None})
         with pytest.raises(ValueError, match=f"'linear'.*{name}"):

@@ -1,4 +1,4 @@
-"""Conduction against closed forms; the layered build against its own laws."""
+"""Conduction against closed forms; energy balance and symmetry of layered builds."""
 
 import dataclasses
 
@@ -26,7 +26,7 @@ def slab(rows, height, material, time_steps=1, **heat):
 
 
 def slab_series(z, height, time, start, plate):
-    """Insulated at z = height, suddenly at ``plate`` at z = 0."""
+    """Series solution of a slab insulated at z = height, with a sudden temperature at z = 0."""
     k = (2 * np.arange(200) + 1) * np.pi / (2 * height)
     terms = 2 / (k * height) * np.sin(np.outer(z, k)) * np.exp(-ALPHA * k**2 * time)
     return plate + (start - plate) * terms.sum(1)
@@ -80,7 +80,7 @@ def test_film_at_the_plate_against_the_series(linear):
 
 
 def test_steady_flow_through_a_film_a_slab_and_another_film(linear):
-    """The heat flow of the series of resistances, and a linear profile."""
+    """Heat flow of resistances in series, and a linear profile."""
     result = slab(
         5,
         10.0,
@@ -172,7 +172,7 @@ def test_energy_balance_with_everything_nonlinear(alloy):
     powder=st.sampled_from([0.0, 10.0, 1e4]),
     gas=st.sampled_from([0.0, 30.0, 1e6]),
 )
-def test_any_build_keeps_its_energy_and_the_range_of_what_enters(
+def test_any_build_preserves_energy_and_the_range_of_temperatures(
     alloy, seed, melting_range, deposition, dwell_time, time_steps, plate, powder, gas
 ):
     mask = np.random.default_rng(seed).random((3, 4, 3)) < 0.7
@@ -208,13 +208,13 @@ def test_layers_and_their_temperatures(alloy):
         assert float(result.interlayer[n]) == pytest.approx(
             float(after[layer[: len(after)] == n].mean())
         )
-    # Heat accumulates: each layer is further from the plate.
+    # Each layer is further from the plate, so heat accumulates.
     assert (result.interlayer.diff() > 0).all()
     assert result.temperature.max() < result.after_layer[-1].max()
     assert result.balance_error == max(step.balance_error for step in result.steps)
 
 
-def test_which_faces_lose_heat_to_what(linear):
+def test_faces_to_plate_powder_and_gas(linear):
     """A table on a leg: plate below the leg, powder all around and below, gas on the top."""
     mask = np.zeros((3, 1, 2), bool)
     mask[0, 0, 0] = mask[:, 0, 1] = True
@@ -285,7 +285,7 @@ def test_a_single_voxel_follows_its_ordinary_differential_equation(linear):
     assert float(found[0]) == pytest.approx(exact, abs=3.0)
 
 
-def test_threads_change_rounding_at_most(alloy):
+def test_threads_change_only_rounding(alloy):
     mesh = porous()
     first, again = build(alloy, mesh), build(alloy, mesh)
     assert torch.equal(first.temperature, again.temperature)
@@ -308,7 +308,7 @@ def test_devices_agree(alloy):
     torch.testing.assert_close(device.temperature.cpu(), host.temperature, rtol=0, atol=1e-4)
 
 
-def test_what_cannot_be_simulated(linear, alloy):
+def test_bad_input(linear, alloy):
     mesh = porous()
     with pytest.raises(ValueError, match=r"set Process\.heat"):
         simulate_heat(mesh, Process(material=linear))

@@ -13,7 +13,7 @@ from lpbf.heat.time_step import TimeStepper
 
 
 def bar(material, rows=8):
-    """Insulated but for a negligible film at the plate; half of it cold, half of it hot."""
+    """Bar with a cold and a hot half, insulated except for a negligible film at the plate."""
     mesh = HexMesh.from_mask(np.ones((2, 1, rows)), (1.0, 1.3, 0.7))
     heat = Heat(plate_coefficient=1e-12, powder_coefficient=0.0, gas_coefficient=0.0)
     conduction = Conduction(mesh, np.zeros(mesh.num_cells, np.int64), material, heat)
@@ -24,13 +24,13 @@ def bar(material, rows=8):
 
 
 @pytest.mark.parametrize("time_step", [1e-3, 0.1, 1e3])
-def test_hot_on_cold_keeps_its_enthalpy_and_mixes_to_it(alloy, time_step):
+def test_hot_and_cold_halves_mix_at_constant_enthalpy(alloy, time_step):
     conduction, temperature, step = bar(alloy)
     before = step.enthalpy(temperature)[0]
     for count in range(5):
         flow = conduction.at(temperature)
         temperature, report = step(temperature, flow, time_step, layer=0, time=count * time_step)
-        # Later, at the largest time step, there is nothing left to exchange but rounding.
+        # After the largest time step only rounding is exchanged.
         assert report.balance_error < 1e-7 or (count > 0 and time_step == 1e3)
     after = step.enthalpy(temperature)[0]
     assert float(after.sum()) == pytest.approx(float(before.sum()), rel=1e-8)

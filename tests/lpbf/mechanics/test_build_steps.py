@@ -13,7 +13,7 @@ ALPHA = 1e-5
 
 @pytest.fixture
 def build(steel):
-    """Two columns on a plate; powder holds a bridgehead between them."""
+    """A column and an unsupported voxel in powder, on a plate."""
     mask = np.zeros((3, 1, 4), dtype=bool)
     mask[0] = True
     mask[2, :, 3] = True
@@ -48,20 +48,20 @@ def test_layers_without_heat(build):
     steps = list(build_steps(build, None, expansion=None, ambient=25.0, device="cpu"))
     assert [step.name for step in steps] == ["layer 0", "layer 1"]
     assert [step.layer for step in steps] == [0, 1]
-    for step, turned in zip(steps, [[-4, -1, -2, 0, 0, 0], [-1, -4, -2, 0, 0, 0]], strict=True):
+    for step, rotated in zip(steps, [[-4, -1, -2, 0, 0, 0], [-1, -4, -2, 0, 0, 0]], strict=True):
         cells = build.layer_cells(step.layer)
         assert step.eigenstrain.shape == (cells.stop, 6)
         assert (step.eigenstrain[: cells.start] == 0).all()
         part = torch.from_numpy(build.is_part[cells])
         own = step.eigenstrain[cells]
-        expected = torch.tensor(turned, dtype=torch.float64) * 1e-3
+        expected = torch.tensor(rotated, dtype=torch.float64) * 1e-3
         torch.testing.assert_close(own[part], expected.expand(int(part.sum()), 6))
         assert (own[~part] == 0).all()
         assert step.temperature is None
         assert step.in_equilibrium
 
 
-def test_temperatures_are_those_of_the_parts_cells(build):
+def test_temperatures_of_the_part_cells(build):
     steps = list(build_steps(build, HEAT, expansion=None, ambient=25.0, device="cpu"))
     assert [step.layer for step in steps] == [0, 1]
     plain = build_steps(build, None, expansion=None, ambient=25.0, device="cpu")
@@ -71,8 +71,8 @@ def test_temperatures_are_those_of_the_parts_cells(build):
         assert torch.equal(step.eigenstrain, other.eigenstrain)
 
 
-def test_thermal_strains_are_those_of_the_changes(build):
-    """A fresh layer's own cooling is in its inherent strain; later changes are not."""
+def test_thermal_strains_follow_the_temperature_changes(build):
+    """The inherent strain includes the cooling of a new layer, but no later changes."""
     steps = list(build_steps(build, HEAT, expansion=ALPHA, ambient=25.0, device="cpu"))
     plain = list(build_steps(build, None, expansion=None, ambient=25.0, device="cpu"))
     assert [(step.layer, step.name) for step in steps[-1:]] == [(None, "cooling")]
@@ -88,10 +88,10 @@ def test_thermal_strains_are_those_of_the_changes(build):
     for step in steps:
         assert (step.eigenstrain[~part[: len(step.eigenstrain)]] == 0).all()
     assert steps[2].temperature[part].tolist() == [80] * 5
-    # Together: from the end of each cell's first dwell to the plate's temperature.
+    # Sum: from the end of each cell's first dwell to the temperature of the plate.
     total = sum(torch.nn.functional.pad(s.eigenstrain, (0, 0, 0, len(part) - len(s.eigenstrain)))
                 for s in steps) - torch.from_numpy(build.cell_strain)  # fmt: skip
     change = 80 - torch.tensor([500.0, 600, 700, 800, 850]).double()
     torch.testing.assert_close(total[part], ALPHA * change[:, None] * unit)
-    # And from there to the ambient one, the plate too.
+    # From there to the ambient temperature together with the plate.
     assert [step.stress_free_strain for step in steps] == [0.0, 0.0, ALPHA * (25.0 - 80.0)]

@@ -99,7 +99,7 @@ def rate_equations(hardening, path, duration):
 
 
 @pytest.mark.parametrize("hardening", [LINEAR, VOCE])
-def test_a_path_that_turns_converges_to_the_rate_equations(hardening):
+def test_a_path_with_a_corner_converges_to_the_rate_equations(hardening):
     def path(t):
         rate = np.diag([0.02 * np.cos(t), -0.01, 0.002])
         rate[0, 1] = rate[1, 0] = 0.02 * np.sin(t)
@@ -148,7 +148,7 @@ def test_tangent_is_the_derivative_of_the_stress(hardening):
         np.testing.assert_allclose((up - down) / (2 * step), tangent[:, i], atol=1e-6 * E)
 
 
-def test_below_the_yield_stress_nothing_is_changed():
+def test_elastic_below_the_yield_stress():
     trial = torch.tensor([200.0, 0, 0, 30.0, 20.0, -10.0], dtype=torch.float64)
     returned = point(trial, LINEAR)
     assert torch.equal(returned.stress, trial)
@@ -164,8 +164,8 @@ STRESS = st.lists(st.floats(-5000, 5000), min_size=6, max_size=6)
 
 @settings(max_examples=50, deadline=None, derandomize=True)
 @given(STRESS, st.sampled_from([LINEAR, VOCE, PERFECT]), st.floats(0, 0.2))
-def test_flow_is_admissible(trial, hardening, plastic):
-    """On the yield surface, without a change of volume, and never giving work back."""
+def test_plastic_flow_is_admissible(trial, hardening, plastic):
+    """On the yield surface, at constant volume, with positive plastic work."""
     returned = point(trial, hardening, plastic)
     limit = flow_stress(hardening, plastic + float(returned.plastic))
     assert float(von_mises_stress(returned.stress)) <= limit * (1 + 1e-12)
@@ -192,12 +192,12 @@ def test_the_return_is_isotropic(trial, seed):
         tensor[rows, columns] = tensor[columns, rows] = stress
         return (rotation @ tensor @ rotation.T)[rows, columns]
 
-    first, turned = point(trial, VOCE), point(rotate(trial), VOCE)
-    assert float(turned.plastic) == pytest.approx(float(first.plastic), abs=1e-12)
-    np.testing.assert_allclose(turned.stress, rotate(first.stress.numpy()), atol=1e-8)
+    first, rotated = point(trial, VOCE), point(rotate(trial), VOCE)
+    assert float(rotated.plastic) == pytest.approx(float(first.plastic), abs=1e-12)
+    np.testing.assert_allclose(rotated.stress, rotate(first.stress.numpy()), atol=1e-8)
 
 
-def test_equivalent_stress_is_that_of_the_result():
+def test_equivalent_stress_agrees_with_that_of_the_result():
     stress = np.random.default_rng(0).normal(size=(20, 6))
     mine = von_mises_stress(torch.from_numpy(stress.T.copy()))
     np.testing.assert_allclose(mine, von_mises(stress), rtol=1e-14)

@@ -31,17 +31,17 @@ def blocks(*corners, shape=(6, 6, 6)):
         (blocks((0, 0, 0), (2, 2, 2), (2, 0, 4)), [10]),
     ],
 )
-def test_the_number_of_motions_is_that_of_the_joints(mask, counts):
+def test_number_of_modes(mask, counts):
     found = zero_energy_modes(HexMesh.from_mask(mask, (1.0, 1.3, 0.7)))
-    assert sorted(motions.shape[1] for _, motions in found) == counts
-    for nodes, motions in found:
-        assert motions.shape[0] == 3 * len(nodes)
-        np.testing.assert_allclose(motions.T @ motions, np.eye(motions.shape[1]), atol=1e-12)
+    assert sorted(modes.shape[1] for _, modes in found) == counts
+    for nodes, modes in found:
+        assert modes.shape[0] == 3 * len(nodes)
+        np.testing.assert_allclose(modes.T @ modes, np.eye(modes.shape[1]), atol=1e-12)
 
 
 @settings(deadline=None, max_examples=15)
 @given(st.data())
-def test_they_are_the_null_space_of_the_stiffness(masks, data):
+def test_modes_are_the_null_space_of_the_stiffness(masks, data):
     mesh = HexMesh.from_mask(data.draw(masks(4, 3, 3)), (1.0, 1.3, 0.7))
     build = make_build(mesh, Process(layer_height=0.7 * mesh.mask.shape[2], islands="powder"))
     if build.mesh is not mesh:
@@ -51,19 +51,19 @@ def test_they_are_the_null_space_of_the_stiffness(masks, data):
     size = 3 * mesh.num_nodes
     unit = torch.eye(size, dtype=torch.float64).view(size, -1, 3)
     stiffness = torch.stack([equilibrium.apply(u).flatten() for u in unit]).numpy()
-    pieces = zero_energy_modes(mesh)
-    for nodes, motions in pieces:
-        field = np.zeros((mesh.num_nodes, 3, motions.shape[1]))
-        field[nodes] = motions.reshape(len(nodes), 3, -1)
+    components = zero_energy_modes(mesh)
+    for nodes, modes in components:
+        field = np.zeros((mesh.num_nodes, 3, modes.shape[1]))
+        field[nodes] = modes.reshape(len(nodes), 3, -1)
         forces = stiffness @ field.reshape(size, -1)
         assert np.abs(forces).max() <= 1e-9 * np.abs(stiffness).max()
     values = np.linalg.eigvalsh(stiffness)
-    assert (values < 1e-9 * values[-1]).sum() == sum(m.shape[1] for _, m in pieces)
-    assert sorted(np.concatenate([n for n, _ in pieces])) == list(range(mesh.num_nodes))
+    assert (values < 1e-9 * values[-1]).sum() == sum(m.shape[1] for _, m in components)
+    assert sorted(np.concatenate([n for n, _ in components])) == list(range(mesh.num_nodes))
 
 
 @pytest.mark.parametrize("plasticity", [False, True])
-def test_a_hinge_opens_by_the_same_angle_wherever_the_grid_begins(plasticity):
+def test_the_angle_of_a_hinge_does_not_depend_on_the_grid(plasticity):
     mask = np.zeros((6, 5, 4), dtype=bool)
     mask[:3, :2] = True
     mask[3:, 2:] = True
@@ -74,7 +74,7 @@ def test_a_hinge_opens_by_the_same_angle_wherever_the_grid_begins(plasticity):
         plasticity=plasticity,
         release=True,
     )
-    # Another grid for the multigrid cycle, whose solution has another share of the hinge's motion.
+    # Another grid for multigrid, whose solution has another share of the mechanism.
     moved = np.pad(mask, ((1, 0), (0, 0), (0, 0)))
     here, there = (simulate(HexMesh.from_mask(m, 1.0), process) for m in (mask, moved))
     largest = np.abs(here.displacement).max()

@@ -1,4 +1,4 @@
-"""The same result on other devices, and with torch's kernels in place of the compiled ones."""
+"""Agreement of the compiled kernels, torch's kernels, and devices."""
 
 from dataclasses import replace
 
@@ -29,7 +29,7 @@ EVERYTHING = Process(
 def bridge():
     mask = np.ones((6, 3, 5), dtype=bool)
     mask[2:4, :, :3] = False
-    mask[2, 1, 1] = True  # an island in the powder
+    mask[2, 1, 1] = True  # unsupported, in powder
     return HexMesh.from_mask(mask, 1.0)
 
 

@@ -77,7 +77,7 @@ def test_the_process_comes_from_a_file_and_options(part):
     assert written["summary"]["max_temperature_c"] == 80.0
 
 
-def test_everything_that_is_modelled(part, capsys):
+def test_all_models(part, capsys):
     command = f"{part} --out a.vtu --pitch 2 --preset 316L --no-heat --series steps.pvd"
     models = "--plasticity --release --base-plate 4 --powder-layers 2 --scan cross --verbose"
     assert run(f"{command} {models} --report a.json") == 0
@@ -160,7 +160,7 @@ def test_islands(part, capsys):
         ("box.stl --out a.vtu --device meta", "or 'auto' (got 'meta')"),
     ],
 )
-def test_bad_input_is_told_in_a_line(part, capsys, tmp_path, options, message):
+def test_bad_input_is_one_line(part, capsys, tmp_path, options, message):
     (tmp_path / "folder.vtu").mkdir()
     assert run(options) == 2
     said = capsys.readouterr().err
@@ -178,7 +178,7 @@ def test_bad_input_is_told_in_a_line(part, capsys, tmp_path, options, message):
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )
-def test_failures_have_their_codes(part, capsys, monkeypatch, raised, code, message):
+def test_exit_codes_of_failures(part, capsys, monkeypatch, raised, code, message):
     def fail(*args, **options):
         raise raised
 
@@ -196,7 +196,7 @@ def test_a_solution_that_is_not_finite_is_not_written(part, capsys, monkeypatch,
     assert not (tmp_path / "a.vtu").exists()
 
 
-def test_small_lengths_are_told_to_two_digits():
+def test_small_lengths_have_two_digits():
     summary = {
         **{"max_displacement_mm": 0.00016, "min_displacement_z_mm": -4.2e-5},
         **{"max_displacement_z_mm": 0.0, "max_von_mises_mpa": 1.0},
@@ -207,7 +207,7 @@ def test_small_lengths_are_told_to_two_digits():
     assert "z displacement      -4.2e-05 to 0.000 mm\n" in text
 
 
-def test_a_full_disk_is_told(part, capsys, tmp_path):
+def test_a_full_disk_is_an_error(part, capsys, tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
     try:

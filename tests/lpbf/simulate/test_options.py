@@ -1,4 +1,4 @@
-"""What each option of the process does, in limits that are known."""
+"""Effect of the options of a process in known limits."""
 
 import dataclasses
 
@@ -82,12 +82,12 @@ def test_an_elastic_plate_lowers_the_stress():
     assert (clamped.displacement[bottom] == 0).all()
     assert np.abs(plated.displacement[bottom]).max() > 1e-4
     assert plated.mesh is mesh
-    # The rim of the part pulls on the plate, which gives way to it.
+    # The plate yields to the contraction of the part's rim.
     assert (plated.displacement[bottom, 0] * (mesh.points[bottom, 0] - 3.0)).sum() < 0
 
 
 def with_island():
-    """A post, and a slab that floats beside it until the end."""
+    """A post, and an unsupported slab beside it."""
     mask = np.zeros((6, 3, 6), dtype=bool)
     mask[:2] = True
     without = mask.copy()
@@ -96,7 +96,7 @@ def with_island():
 
 
 @pytest.mark.parametrize("plasticity", [False, True])
-def test_powder_holds_nearly_nothing(plasticity):
+def test_powder_has_nearly_no_effect(plasticity):
     both, post = with_island()
     options = process(islands="powder", layer_height=2.0, plasticity=plasticity)
     found, expected = simulate(both, options), simulate(post, options)
@@ -105,7 +105,7 @@ def test_powder_holds_nearly_nothing(plasticity):
     np.testing.assert_array_equal(order, np.arange(len(order)))
     close(found.displacement[shared], expected.displacement, 2e-3)
     close(found.stress[shared], expected.stress, 2e-3)
-    # The slab shrinks as if nothing held it: a uniform strain, but for a rigid motion.
+    # The slab contracts freely: a uniform strain, except for a rigid-body motion.
     slab = found.points[:, 0] >= 3
     points, u = found.points[slab], found.displacement[slab]
     centred = points - points.mean(axis=0)
@@ -117,17 +117,17 @@ def test_powder_holds_nearly_nothing(plasticity):
     assert found.von_mises[slab].max() < 2e-3 * found.von_mises.max()
 
 
-def test_an_island_counts_from_its_own_first_layer():
-    """The powder below sinks with its layers before; that is not the island's."""
+def test_displacement_of_an_island_counts_from_its_first_layer():
+    """The displacement of the powder before is not part of it."""
     both, _ = with_island()
     found = simulate(both, process(islands="powder", layer_height=1.0))
     lower = (found.points[:, 0] >= 3) & (found.points[:, 2] == 4)
-    # Contraction of two layers by 0.4 percent over 3 mm, and no drift besides.
+    # Contraction of two layers by 0.4 percent over 3 mm, without drift.
     assert np.abs(found.displacement[lower]).max() < 3 * 0.004 * 2
 
 
 def test_uniform_cooling_is_an_inherent_strain():
-    """A single layer of a perfect conductor: it cools as one, by what its heat balance says."""
+    """A single layer of a nearly perfect conductor cools uniformly."""
     material = dataclasses.replace(STEEL, conductivity=5000.0)
     mesh = HexMesh.from_mask(bridge().mask, 0.5)
     heat = Heat(
@@ -181,7 +181,7 @@ def test_a_part_that_cools_with_its_plate_contracts_without_stress(plate, plasti
     close(found.displacement, expected - expected.mean(axis=0), 1e-9)
 
 
-def test_heat_without_thermal_strain_only_tells_temperatures():
+def test_heat_without_thermal_strain_changes_only_temperatures():
     mesh = bridge()
     heat = Heat(dwell_time=10.0, time_steps=3)
     plain, warm = simulate(mesh, process()), simulate(mesh, process(heat=heat), history=True)
@@ -231,8 +231,7 @@ def test_history_ends_with_the_result(case):
 
 
 @pytest.mark.parametrize("case", ["lumped", "plate", "plastic"])
-def test_a_state_of_the_history_is_a_part_that_ends_there(case):
-    """What comes later is not known yet."""
+def test_a_state_of_the_history_equals_a_part_that_ends_there(case):
     mesh = bridge()
     options = process(**CASES[case])
     rows = options.voxels_per_layer(0.5)
@@ -242,7 +241,7 @@ def test_a_state_of_the_history_is_a_part_that_ends_there(case):
         result = simulate(HexMesh.from_mask(mask, mesh.spacing), options)
         state = states[layer]
         assert state.num_cells == mask.sum()
-        # Nodes of the next layer's overhangs lie among them, and have not moved.
+        # The range of nodes includes overhangs of the next layer, which have not moved.
         index = {tuple(p): n for n, p in enumerate(mesh.points.tolist())}
         nodes = np.array([index[tuple(p)] for p in result.points.tolist()])
         relative = 1e-4 if case == "plastic" else 1e-6
@@ -254,7 +253,7 @@ def test_a_state_of_the_history_is_a_part_that_ends_there(case):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_recoater_clearance_is_what_the_history_tells(case):
+def test_recoater_clearance_agrees_with_the_history(case):
     mesh = bridge()
     result = simulate(mesh, process(**CASES[case]), history=True)
     assert result.recoater_clearance is not None
@@ -279,9 +278,9 @@ def test_no_history_unless_asked_for():
         {"incompatible_modes": False},
     ],
 )
-def test_what_does_not_yield_is_elastic(options):
+def test_plastic_without_yielding_is_elastic(options):
     mesh = with_island()[0] if "islands" in options else bridge()
-    tolerance = 1e-12 if "islands" in options else 1e-10  # little force moves what lies in powder
+    tolerance = 1e-12 if "islands" in options else 1e-10  # small forces move voxels in powder
     elastic = simulate(mesh, process(**options), tolerance=tolerance)
     plastic = simulate(mesh, process(**options, plasticity=True), tolerance=tolerance)
     close(plastic.displacement, elastic.displacement, 1e-6)
@@ -292,7 +291,7 @@ def test_what_does_not_yield_is_elastic(options):
     assert (plastic.equivalent_plastic_strain == 0).all()
 
 
-def test_what_yields_is_less_stressed():
+def test_yielding_lowers_the_stress():
     mesh = bridge()
     elastic = simulate(mesh, process(layer_height=1.0))
     plastic = simulate(mesh, process(**CASES["plastic"]))
@@ -327,7 +326,7 @@ def test_devices_agree(case):
 @settings(deadline=None, max_examples=8)
 @given(st.data())
 def test_any_shape_with_any_options(data):
-    """Single voxels, islands on islands, hinges, pieces: all are finite, and small strains."""
+    """Single voxels, unsupported voxels, mechanisms, several components: results are finite."""
     mask = data.draw(hnp.arrays(bool, st.tuples(*[st.integers(1, 4)] * 3)))
     mask[0, 0, 0] = True
     plate = BasePlate(thickness=1.0, margin=1.0)
@@ -376,7 +375,7 @@ def test_a_release_after_layers_in_increments_is_one_step():
     assert max(step.residual for step in report.steps) <= 1e-6
 
 
-def test_what_a_cell_does_not_find_names_the_layer():
+def test_no_convergence_in_a_cell_names_the_layer():
     material = dataclasses.replace(STEEL, poisson_ratio=0.499999, yield_stress=1e-3)
     options = process(material=material, plasticity=True, plastic_increments=1)
     with pytest.raises(SolverError, match=r"^layer 0: "):

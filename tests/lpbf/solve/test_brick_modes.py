@@ -7,7 +7,7 @@ from lpbf.core.element import NODES, brick, isotropic_elasticity
 from lpbf.solve.brick_modes import LEXICOGRAPHIC, mode_blocks, walsh_matrix
 
 
-def test_corner_bits():
+def test_lexicographic_order():
     bits = np.arange(8)[:, None] >> np.arange(3) & 1
     np.testing.assert_array_equal((NODES[LEXICOGRAPHIC] + 1) / 2, bits)
 
@@ -20,8 +20,8 @@ def test_walsh_modes_are_the_products_of_the_coordinates():
     np.testing.assert_array_equal(signs @ signs.T, 8 * np.eye(8))
 
 
-def put_together(blocks):
-    """The stiffness of mode blocks, [24, 24] in VTK's order."""
+def assemble_blocks(blocks):
+    """Stiffness [24, 24] in VTK's order from mode blocks."""
     signs = walsh_matrix()
     modes = np.zeros((8, 3, 8, 3))
     for m in range(8):
@@ -41,21 +41,21 @@ def put_together(blocks):
     st.lists(st.floats(0.1, 10.0), min_size=6, max_size=6),
     st.booleans(),
 )
-def test_blocks_hold_the_whole_stiffness(spacing, poisson, scale, incompatible_modes):
+def test_blocks_represent_the_whole_stiffness(spacing, poisson, scale, incompatible_modes):
     factor = np.sqrt(scale)
     orthotropic = isotropic_elasticity(1000.0, poisson) * factor[:, None] * factor
     matrix = brick(spacing, orthotropic, incompatible_modes=incompatible_modes).stiffness
-    found = put_together(mode_blocks(matrix))
+    found = assemble_blocks(mode_blocks(matrix))
     np.testing.assert_allclose(found, matrix, atol=1e-10 * np.abs(matrix).max())
 
 
-def test_translations_are_free_and_blocks_symmetric(stiffness):
+def test_translations_have_no_energy_and_blocks_are_symmetric(stiffness):
     blocks = mode_blocks(stiffness)
     scale = np.abs(blocks).max()
     np.testing.assert_allclose(blocks, blocks.transpose(0, 2, 1), atol=1e-12 * scale)
     for c in range(3):  # mode 0 of component c
         np.testing.assert_allclose(blocks[1 << c, c], 0, atol=1e-12 * scale)
-    # The six rigid motions are the null space.
+    # The six rigid-body modes are the null space.
     values = np.concatenate([np.linalg.eigvalsh(block) for block in blocks])
     assert (np.abs(values) < 1e-10 * scale).sum() == 6
     assert values.min() > -1e-10 * scale

@@ -20,7 +20,7 @@ def kernels(request, monkeypatch):
 
 
 def product(bricks, u, size=None):
-    """K u of all nodes [N, 3] from one call; what lies beyond ``size`` must stay."""
+    """K u of all nodes [N, 3]; checks that nodes beyond ``size`` do not change."""
     size = len(u) if size is None else size
     inward = torch.zeros(3, len(u) + 1, dtype=torch.float64)
     inward[:, :-1] = torch.from_numpy(u.T)
@@ -30,7 +30,7 @@ def product(bricks, u, size=None):
     return out[:, :size].T.numpy()
 
 
-def test_by_corner(stiffness):
+def test_to_lexicographic(stiffness):
     matrix = to_lexicographic(stiffness)
     for a in range(8):
         for b in range(8):
@@ -42,7 +42,9 @@ def test_by_corner(stiffness):
 
 @pytest.mark.parametrize("with_factor", [False, True])
 @pytest.mark.parametrize("shape", [(1, 1, 1), (3, 1, 2), (5, 7, 3), (9, 5, 2), (63, 1, 3)])
-def test_product_is_that_of_the_sum(kernels, stiffness, assembled, shape, with_factor):
+def test_product_equals_that_of_the_assembled_matrix(
+    kernels, stiffness, assembled, shape, with_factor
+):
     rng = np.random.default_rng(0)
     mesh = HexMesh.from_mask(np.ones(shape), 1.0)
     factor = rng.uniform(1e-4, 3.0, mesh.num_cells) if with_factor else None
@@ -77,7 +79,7 @@ def test_leading_rows_of_any_shape(stiffness, assembled, masks, data):
 
 
 def big():
-    """Several pieces for the threads, and rows of unequal length."""
+    """Several chunks for the threads, and rows of unequal length."""
     mask = np.random.default_rng(2).random((27, 25, 12)) < 0.7
     mask[0, 0] = True
     return HexMesh.from_mask(mask, 1.0)
@@ -98,12 +100,12 @@ def test_any_number_of_threads_gives_the_same_bits(stiffness, threads):
         np.testing.assert_array_equal(other, found[0])
 
 
-def test_pieces_of_any_size_cover_all(stiffness, assembled, monkeypatch):
+def test_chunks_of_any_size_cover_all_cells(stiffness, assembled, monkeypatch):
     mesh = big()
     u = np.random.default_rng(4).normal(size=(mesh.num_nodes, 3))
     expected = (assembled(mesh.cells, stiffness, mesh.num_nodes) @ u.ravel()).reshape(-1, 3)
-    for piece in (1, 1500):
-        monkeypatch.setattr(brick_stiffness, "_CHUNK", piece)
+    for chunk in (1, 1500):
+        monkeypatch.setattr(brick_stiffness, "_CHUNK", chunk)
         bricks = BrickStiffness(Grid.from_cells(mesh.cell_index), stiffness, None, CPU)
         bricks.activate(mesh.num_cells)
         np.testing.assert_allclose(product(bricks, u), expected, atol=1e-9 * np.abs(expected).max())

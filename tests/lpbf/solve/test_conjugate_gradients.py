@@ -48,7 +48,7 @@ def test_solution_within_as_many_iterations_as_unknowns(n, seed):
     torch.testing.assert_close(u, torch.linalg.solve(matrix, force), rtol=0, atol=1e-7)
 
 
-def test_residual_is_the_true_one_and_arguments_stay():
+def test_residual_is_the_true_one_and_arguments_do_not_change():
     matrix, force = problem(60)
     start = torch.ones_like(force)
     given_force, given_start = force.clone(), start.clone()
@@ -92,7 +92,7 @@ def test_a_preconditioner_that_is_not_quite_symmetric():
     torch.testing.assert_close(matrix @ u, force)
 
 
-def test_a_good_start_needs_nothing_and_a_zero_force_neither():
+def test_no_iterations_from_the_solution_or_without_force():
     matrix, force = problem(20)
     exact = torch.linalg.solve(matrix, force)
     u, iterations, _ = solve(matrix, force, start=exact, target=1e-8)
@@ -103,7 +103,7 @@ def test_a_good_start_needs_nothing_and_a_zero_force_neither():
     assert (u == 0).all()
 
 
-def test_it_stops_at_the_limit_and_tells_the_residual():
+def test_it_stops_at_the_limit_and_returns_the_residual():
     matrix, force = problem(100, condition=1e6)
     u, iterations, norm = solve(matrix, force, max_iterations=3)
     assert iterations == 3
@@ -112,7 +112,7 @@ def test_it_stops_at_the_limit_and_tells_the_residual():
 
 
 @pytest.mark.parametrize("matrix", [-torch.eye(4).double(), torch.full((4, 4), torch.nan).double()])
-def test_what_is_not_positive_definite_ends_at_once(matrix):
+def test_it_stops_if_the_matrix_is_not_positive_definite(matrix):
     _, iterations, norm = solve(matrix, torch.ones(4, dtype=torch.float64))
     assert iterations == 0
     assert norm == 2.0

@@ -14,7 +14,7 @@ def some_grid(masks, data):
 
 @settings(deadline=None, max_examples=25)
 @given(st.data())
-def test_numbers_are_those_of_the_mesh(masks, data):
+def test_numbering_is_that_of_the_mesh(masks, data):
     mesh, grid = some_grid(masks, data)
     assert grid.num_nodes == mesh.num_nodes
     np.testing.assert_array_equal(grid.node_index, mesh.points)
@@ -38,7 +38,7 @@ def test_a_coarser_grid_has_the_cells_that_have_children(masks, data):
 
 
 def interpolation(grid, coarse):
-    """[N, Nc], from its parents alone."""
+    """Interpolation matrix [N, Nc] from the parents."""
     matrix = np.zeros((grid.num_nodes, coarse.num_nodes))
     parents = grid.parents(coarse)
     for column in range(8):
@@ -49,7 +49,7 @@ def interpolation(grid, coarse):
 @settings(deadline=None, max_examples=25)
 @given(st.data())
 def test_interpolation_is_trilinear(masks, data):
-    """It has what it needs on any shape, and gives 1, x, y, z, xy, yz, xz and xyz as they are."""
+    """It reproduces 1, x, y, z, xy, yz, xz and xyz on any shape."""
     _, grid = some_grid(masks, data)
     coarse = grid.coarsen()[0]
     matrix = interpolation(grid, coarse)
@@ -59,7 +59,7 @@ def test_interpolation_is_trilinear(masks, data):
     ):
         fine = function(*(grid.node_index / 2).T)
         np.testing.assert_allclose(matrix @ function(*coarse.node_index.T), fine, atol=1e-12)
-    # Products are trilinear within a coarse cell only, which holds at its edges as well.
+    # Products are trilinear in each coarse cell, including its edges.
     x, y, z = coarse.node_index.T
     middle = np.floor(grid.node_index / 2)
     t = grid.node_index / 2 - middle
@@ -73,7 +73,7 @@ def test_interpolation_is_trilinear(masks, data):
 
 @settings(deadline=None, max_examples=25)
 @given(st.data())
-def test_children_are_the_other_way_round_of_parents(masks, data):
+def test_children_are_the_inverse_of_parents(masks, data):
     _, grid = some_grid(masks, data)
     coarse = grid.coarsen()[0]
     children = grid.children(coarse)
@@ -86,7 +86,7 @@ def test_children_are_the_other_way_round_of_parents(masks, data):
 
 @settings(deadline=None, max_examples=25)
 @given(st.data())
-def test_neighbors(masks, data):
+def test_neighbours(masks, data):
     _, grid = some_grid(masks, data)
     neighbors, count = grid.neighbours(), grid.num_nodes
     np.testing.assert_array_equal(neighbors[:, 13], np.arange(count))
@@ -98,7 +98,7 @@ def test_neighbors(masks, data):
             assert neighbors[node, n] == expected
 
 
-def test_find_beyond_the_grid_and_far_from_zero():
+def test_nodes_outside_the_grid_and_far_from_zero():
     index = np.array([[0, 0, 0], [900_000, 3, 5]])
     grid = Grid.from_cells(index)
     np.testing.assert_array_equal(grid.cell_index, index)

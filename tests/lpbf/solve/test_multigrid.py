@@ -14,7 +14,7 @@ from lpbf.solve.multigrid import Multigrid
 
 @contextmanager
 def several_levels():
-    """Even on small shapes."""
+    """Several levels even for small shapes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(multigrid, "_COARSEST", 8)
         yield
@@ -33,7 +33,7 @@ def rows_of(mesh, rows=1):
     return list(zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True))
 
 
-def grown(mesh, stiffness, rows=10**6, **options):
+def active(mesh, stiffness, rows=10**6, **options):
     with several_levels():
         method = Multigrid(mesh.cell_index, stiffness, **options)
     for start, stop in rows_of(mesh, rows):
@@ -41,14 +41,14 @@ def grown(mesh, stiffness, rows=10**6, **options):
     return method
 
 
-def inward(method, u):
+def to_grid(method, u):
     """[size, 3] to the cycle's [3, N + 1]."""
     out = torch.zeros(3, method.levels[0].u.shape[1], dtype=torch.float64)
     out[:, : method.size] = torch.as_tensor(u).T
     return out
 
 
-def outward(method, values):
+def from_grid(method, values):
     return values[:, : method.size].T.numpy().copy()
 
 
@@ -63,14 +63,14 @@ def dense_cycle(method):
     for dof in index:
         unit = np.zeros((method.size, 3))
         unit.flat[dof] = 1
-        columns.append(outward(method, method.cycle(inward(method, unit))).ravel())
+        columns.append(from_grid(method, method.cycle(to_grid(method, unit))).ravel())
     full = np.stack(columns, axis=1)
     assert (full[np.setdiff1d(np.arange(len(full)), index)] == 0).all()
     return full[index], index
 
 
 def eigenvalues(method, mesh, stiffness, assembled, factor=None):
-    """Of M K; also checks that M is symmetric and positive definite."""
+    """Eigenvalues of M K; checks that M is symmetric and positive definite."""
     cycle, index = dense_cycle(method)
     scale = np.abs(cycle).max()
     np.testing.assert_allclose(cycle, cycle.T, atol=1e-11 * scale)
@@ -89,13 +89,13 @@ def test_cycle_is_symmetric_and_positive_definite_on_any_supported_shape(
 ):
     mask = data.draw(supported_masks(5, 3, 5))
     mesh = HexMesh.from_mask(mask, 1.0)
-    values = eigenvalues(grown(mesh, stiffness), mesh, stiffness, assembled)
+    values = eigenvalues(active(mesh, stiffness), mesh, stiffness, assembled)
     assert values[0] > 0.02
     assert values[-1] < 1.5
 
 
 def test_table(stiffness, assembled, table):
-    method = grown(table, stiffness, rows=1)
+    method = active(table, stiffness, rows=1)
     assert len(method.levels) >= 3
     values = eigenvalues(method, table, stiffness, assembled)
     assert values[0] > 0.1
@@ -105,7 +105,7 @@ def test_table(stiffness, assembled, table):
 def test_a_soft_part_on_a_stiff_plate_and_powder(stiffness, assembled, table):
     factor = np.where(table.cell_index[:, 2] < 2, 3.0, 1.0)
     factor[table.cell_index[:, 0] == 4] = 1e-4
-    method = grown(table, stiffness, factor=factor)
+    method = active(table, stiffness, factor=factor)
     values = eigenvalues(method, table, stiffness, assembled, factor)
     assert values[0] > 0.01
     assert values[-1] < 1.5
@@ -113,12 +113,12 @@ def test_a_soft_part_on_a_stiff_plate_and_powder(stiffness, assembled, table):
 
 def test_a_single_voxel(stiffness, assembled):
     mesh = HexMesh.from_mask(np.ones((1, 1, 1)), 1.0)
-    values = eigenvalues(grown(mesh, stiffness), mesh, stiffness, assembled)
+    values = eigenvalues(active(mesh, stiffness), mesh, stiffness, assembled)
     assert 0.3 < values[0] <= values[-1] < 1.2
 
 
 def interpolation(fine, coarse):
-    """Of the standing nodes of two levels, [3 n, 3 m] node by node."""
+    """Interpolation between the active nodes of two levels, [3 n, 3 m], node by node."""
     parents = fine.parents[: fine.size].long()
     matrix = torch.zeros(fine.size, coarse.size, dtype=torch.float64)
     matrix.scatter_add_(1, parents, torch.full(parents.shape, 1 / 8, dtype=torch.float64))
@@ -161,26 +161,26 @@ def test_coarse_operators_are_galerkins_after_each_layer(stiffness, assembled, m
             np.testing.assert_allclose(inverse @ blocks[node, :, node], np.eye(3), atol=1e-9)
 
 
-def test_growth_in_steps_is_growth_at_once(stiffness, table):
+def test_activation_in_steps_equals_activation_at_once(stiffness, table):
     generator = torch.Generator().manual_seed(0)
     force = torch.randn(table.num_nodes, 3, generator=generator, dtype=torch.float64)
-    once = grown(table, stiffness)
+    once = active(table, stiffness)
     for rows in (1, 2, 4):
         with several_levels():
             steps = Multigrid(table.cell_index, stiffness)
         for start, stop in rows_of(table, rows):
             steps.activate(start, stop)
-            steps.cycle(inward(steps, force[: steps.size]))  # as in a build
+            steps.cycle(to_grid(steps, force[: steps.size]))  # as in a build
         for mine, other in zip(steps.levels[1:], once.levels[1:], strict=True):
             torch.testing.assert_close(mine.operator.values, other.operator.values)
             torch.testing.assert_close(mine.inverse, other.inverse)
-        found = outward(steps, steps.cycle(inward(steps, force)))
-        expected = outward(once, once.cycle(inward(once, force)))
-        # The power method's estimate remembers the layers.
+        found = from_grid(steps, steps.cycle(to_grid(steps, force)))
+        expected = from_grid(once, once.cycle(to_grid(once, force)))
+        # The estimate of the power method depends on the layers.
         np.testing.assert_allclose(found, expected, atol=0.02 * np.abs(expected).max())
 
 
-# A few above what it takes: a broken cycle takes several times as many.
+# A few above the actual numbers; a broken cycle needs several times as many.
 LIMITS = {"cube": 20, "wall": 50, "column": 20, "hollow": 35, "lattice": 60}
 
 
@@ -190,7 +190,7 @@ def iterations(mesh, stiffness, rows=10**6):
         method.activate(start, stop)
     generator = torch.Generator().manual_seed(0)
     force = torch.randn(method.size, 3, generator=generator, dtype=torch.float64)
-    right = inward(method, force * torch.from_numpy(free_of(method))[:, None])
+    right = to_grid(method, force * torch.from_numpy(free_of(method))[:, None])
     free = torch.from_numpy(np.append(free_of(method), False))
 
     def operator(u):
@@ -243,23 +243,23 @@ def test_iterations_of_slender_and_hollow_parts(stiffness, name, mask):
 def test_kernels_give_the_same_cycle(stiffness, table, torch_kernels, monkeypatch):
     generator = torch.Generator().manual_seed(0)
     force = torch.randn(table.num_nodes, 3, generator=generator, dtype=torch.float64)
-    method = grown(table, stiffness, rows=2)
+    method = active(table, stiffness, rows=2)
     assert method.stiffness.kernels is kernels_torch
-    found = outward(method, method.cycle(inward(method, force)))
+    found = from_grid(method, method.cycle(to_grid(method, force)))
     monkeypatch.undo()
-    method = grown(table, stiffness, rows=2)
+    method = active(table, stiffness, rows=2)
     assert method.stiffness.kernels is not kernels_torch
-    expected = outward(method, method.cycle(inward(method, force)))
+    expected = from_grid(method, method.cycle(to_grid(method, force)))
     np.testing.assert_allclose(found, expected, atol=1e-12 * np.abs(expected).max())
 
 
-def test_a_floating_part(stiffness, assembled, table):
-    """The cycle is positive where the stiffness is, and iterations find the strain."""
-    method = grown(table, stiffness, clamped=False)
+def test_an_unclamped_part(stiffness, assembled, table):
+    """The cycle is positive on the range of the stiffness, and iterations find the strain."""
+    method = active(table, stiffness, clamped=False)
     assert free_of(method).all()
     rng = np.random.default_rng(0)
     first, second = (rng.normal(size=(method.size, 3)) for _ in range(2))
-    image = outward(method, method.cycle(inward(method, first)))
-    other = outward(method, method.cycle(inward(method, second)))
+    image = from_grid(method, method.cycle(to_grid(method, first)))
+    other = from_grid(method, method.cycle(to_grid(method, second)))
     assert (image * second).sum() == pytest.approx((other * first).sum(), rel=1e-9)
     assert (image * first).sum() > 0

@@ -11,7 +11,7 @@ from lpbf.solve.grid import Grid
 from lpbf.solve.node_stencil import NodeStencil
 
 CPU = torch.device("cpu")
-DOFS = (3 * LEXICOGRAPHIC[:, None] + np.arange(3)).ravel()  # corner bits -> VTK
+DOFS = (3 * LEXICOGRAPHIC[:, None] + np.arange(3)).ravel()  # lexicographic -> VTK
 
 
 @pytest.fixture(params=["compiled", "torch"])
@@ -26,7 +26,7 @@ def symmetric(rng, count):
 
 
 def summed(cells, matrices, num_nodes):
-    """The dense sum of matrices [n, 24, 24] in VTK's order."""
+    """Dense sum of matrices [n, 24, 24] in VTK's order."""
     out = np.zeros((3 * num_nodes, 3 * num_nodes))
     for nodes, matrix in zip(cells, matrices, strict=True):
         dofs = (3 * nodes[:, None] + np.arange(3)).ravel()
@@ -39,7 +39,7 @@ def to_lexicographic(matrices):
 
 
 def check(stencil, expected, size, rng):
-    """Dense matrix, diagonal and product, all of the leading nodes."""
+    """Check dense matrix, diagonal and product of the leading nodes."""
     expected = expected[: 3 * size, : 3 * size]
     np.testing.assert_allclose(stencil.dense(size).numpy(), expected, atol=1e-12)
     blocks = expected.reshape(size, 3, size, 3)[np.arange(size), :, np.arange(size)]
@@ -67,8 +67,8 @@ def test_sum_of_any_matrices(kernels, shape):
 
 @settings(deadline=None, max_examples=20)
 @given(st.data())
-def test_cells_that_come_upwards_and_in_parts(masks, data):
-    """A coarse cell gets a share of each of its two rows; its nodes above stand from the first."""
+def test_cells_are_added_upwards_and_in_parts(masks, data):
+    """A coarse cell gets contributions of two rows; its upper nodes are active with the first."""
     mesh = HexMesh.from_mask(data.draw(masks(3, 2, 4)), 1.0)
     rng = np.random.default_rng(1)
     stencil = NodeStencil(Grid.from_cells(mesh.cell_index), CPU)
@@ -84,7 +84,7 @@ def test_cells_that_come_upwards_and_in_parts(masks, data):
 
 
 def test_both_kernels_and_any_number_of_threads_agree(threads):
-    mesh = HexMesh.from_mask(np.ones((24, 22, 18)), 1.0)  # more nodes than a thread's piece
+    mesh = HexMesh.from_mask(np.ones((24, 22, 18)), 1.0)  # several chunks
     stencil = NodeStencil(Grid.from_cells(mesh.cell_index), CPU)
     generator = torch.Generator().manual_seed(2)
     stencil.values[:] = torch.rand(stencil.values.shape, generator=generator, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""What the checks share: a finished part under loads of our own, and the stored references."""
+"""Fixtures of the verification: a finished part under any loads, and stored references."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ STEEL = Material("steel", youngs_modulus=200_000.0, poisson_ratio=0.3)
 
 
 class Part:
-    """A finished part, clamped at z = 0, that takes any force and any strain of its cells."""
+    """A finished part, clamped at z = 0, under any forces and eigenstrains."""
 
     def __init__(self, mesh, *, material=STEEL, tolerance=1e-11, **process):
         self.mesh, self.material = mesh, material
@@ -24,7 +24,7 @@ class Part:
             self.equilibrium.activate_layer(layer)
 
     def load_of(self, eigenstrain):
-        """Nodal forces [N, 3] that stand for eigenstrains [E, 6] of the cells."""
+        """Nodal forces [N, 3] of eigenstrains [E, 6] of the cells."""
         force = np.zeros((self.mesh.num_nodes, 3))
         values = (eigenstrain @ self.build.brick.load.T).reshape(-1, 8, 3)
         for corner in range(8):
@@ -45,7 +45,7 @@ def finished():
 
 @pytest.fixture
 def reference():
-    """Opens a stored result of CalculiX (``benchmarks/lpbf_calculix.py``)."""
+    """Open a stored result of CalculiX (``benchmarks/lpbf_calculix.py``)."""
 
     def read(name):
         with np.load(Path(__file__).parent / "data" / f"{name}.npz") as file:
@@ -58,7 +58,7 @@ def reference():
 
 @pytest.fixture
 def mean_at_nodes():
-    """Averages values of cells [E, k] at the nodes, each cell weighing the same."""
+    """Mean over the cells around each node of cell values [E, k]."""
 
     def average(mesh, values):
         total = np.zeros((mesh.num_nodes, values.shape[1]))

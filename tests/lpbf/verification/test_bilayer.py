@@ -1,4 +1,4 @@
-"""The curvature of a strip of two layers, one of which wants to be shorter (Timoshenko 1925)."""
+"""Curvature of a strip of two layers, one of which contracts (Timoshenko 1925)."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ LENGTH, STRAIN = 16.0, -0.002
 
 
 def timoshenko(film, base, strain):
-    """Curvature for equal moduli; 6 strain film / base^2, which is Stoney's, for a thin film."""
+    """Curvature for equal moduli; Stoney's 6 strain film / base^2 for a thin film."""
     m, thickness = film / base, film + base
     first = 3 * (1 + m) ** 2 + (1 + m) * (m**2 + 1 / m)
     return 6 * strain * (1 + m) ** 2 / (thickness * first)
@@ -37,13 +37,13 @@ def test_curvature(finished, elements, strain):
     z = mesh.points[:, 2]
     free = z > 2 * thickness  # from the clamp
     curvature = 2 * np.polyfit(z[free], u[free, 0], 2)[0]
-    # The short side is at low x, and a strip that is longer at high x turns to low x.
+    # The shorter side is at low x, so the strip bends to low x.
     expected = timoshenko(film * size, base * size, STRAIN)
     assert curvature == pytest.approx(expected, rel=0.05)
 
 
-def test_a_free_plate_becomes_a_bowl(finished):
-    """Nothing holds it; a film on its top shrinks in both directions."""
+def test_a_free_plate_bends_to_a_bowl(finished):
+    """An unclamped plate with a film on its top that contracts in both directions."""
     mesh = HexMesh.from_mask(np.ones((16, 16, 4)), (1.0, 1.0, 0.25))
     part = finished(mesh, layer_height=1.0)
     eigenstrain = np.zeros((mesh.num_cells, 6))

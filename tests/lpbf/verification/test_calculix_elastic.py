@@ -1,4 +1,4 @@
-"""Layered elastic builds against CalculiX's C3D8I and C3D8, each step a static run of its own."""
+"""Layered elastic builds against CalculiX's C3D8I and C3D8, with a static run per step."""
 
 import shutil
 import subprocess
@@ -23,7 +23,7 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_layered_build(reference, mean_at_nodes, name):
-    """A table with a hole and an overhang; its strain is anisotropic and turns by 67 degrees."""
+    """A table with a hole and an overhang; its anisotropic strain rotates by 67 degrees."""
     mesh, case = reference(name)
     names = ("thickness", "margin", "youngs_modulus")
     plate = {key: float(case[f"plate_{key}"]) for key in names if f"plate_{key}" in case}
@@ -47,7 +47,7 @@ def test_layered_build(reference, mean_at_nodes, name):
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("ccx") is None, reason="needs CalculiX")
-def test_the_stored_results_are_those_of_calculix(tmp_path):
+def test_stored_results_agree_with_calculix(tmp_path):
     subprocess.run([sys.executable, SCRIPT, "--out", tmp_path], check=True, capture_output=True)
     stored = Path(__file__).parent / "data"
     names = sorted(path.name for path in stored.glob("*.npz"))

@@ -17,7 +17,7 @@ from lpbf.mechanics.build_steps import BuildStep
 from lpbf.mechanics.equilibrium import Equilibrium
 from lpbf.mechanics.plastic_stepper import PlasticStepper
 
-COARSE = 4  # increments of a layer in the stored results that are called so
+COARSE = 4  # increments per layer in the stored results with this name
 
 
 def process_of(mesh, case):
@@ -63,10 +63,10 @@ def in_increments(mesh, case):
 
 
 @pytest.mark.parametrize("name", ["plastic_step", "plastic_build"])
-def test_the_same_increments(reference, name):
+def test_same_increments(reference, name):
     mesh, case = reference(name)
-    flows = case["plastic_strain"] > 0
-    assert 0.2 < flows.mean() < 0.8
+    yielded = case["plastic_strain"] > 0
+    assert 0.2 < yielded.mean() < 0.8
     fields = ("displacement", "stress", "plastic_strain")
     for field, found in zip(fields, in_increments(mesh, case), strict=True):
         stored = case[f"{field}_coarse"]
@@ -74,8 +74,8 @@ def test_the_same_increments(reference, name):
         np.testing.assert_allclose(found, stored, atol=1e-5 * scale, err_msg=field)
 
 
-def test_a_build_with_one_increment_a_layer(reference, mean_at_nodes):
-    """As simulated, against CalculiX's fifty increments: what the large steps cost."""
+def test_a_build_with_one_increment_per_layer(reference, mean_at_nodes):
+    """Error of large increments, compared with fifty increments of CalculiX."""
     mesh, case = reference("plastic_build")
     process = process_of(mesh, case)
     result = simulate(mesh, replace(process, plastic_increments=1))

@@ -1,4 +1,4 @@
-"""A wall of one element through its thickness bends as beam theory says."""
+"""Bending of a wall of one element through its thickness, against beam theory."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ LENGTH, WIDTH, THICKNESS = 40.0, 2.0, 1.0
 
 
 def tip_deflection(finished, incompatible_modes):
-    """Of an upright wall, clamped at its foot, with a force on its top across its thickness."""
+    """Tip deflection of an upright wall, clamped at its bottom, under a transverse force."""
     mesh = HexMesh.from_mask(np.ones((1, 2, 20)), (THICKNESS, WIDTH / 2, LENGTH / 20))
     part = finished(mesh, tolerance=1e-9, incompatible_modes=incompatible_modes)
     top = np.isclose(mesh.points[:, 2], LENGTH)
@@ -21,5 +21,5 @@ def tip_deflection(finished, incompatible_modes):
 def test_deflection_of_the_tip(finished):
     beam = LENGTH**3 / (3 * 200_000.0 * WIDTH * THICKNESS**3 / 12)
     assert tip_deflection(finished, True) == pytest.approx(beam, rel=0.02)
-    # Without the incompatible modes it locks: the check can fail.
+    # Without the incompatible modes it locks, so this test can fail.
     assert tip_deflection(finished, False) < 0.7 * beam

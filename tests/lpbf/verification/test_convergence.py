@@ -1,4 +1,4 @@
-"""The displacement converges with the square of the voxel's size."""
+"""The displacement converges with the square of the voxel size."""
 
 import numpy as np
 import pytest
@@ -43,12 +43,12 @@ def stress(x):
 
 
 def shape_values(xi, corners):
-    """Of the eight nodes, [q, 8], at reference points [q, 3]."""
+    """Shape functions of the eight nodes, [q, 8], at reference points [q, 3]."""
     return (1 + xi[:, None, :] * corners).prod(axis=2) / 8
 
 
 def consistent_forces(mesh):
-    """Of the body force and of the tractions on all sides but the plate; three-point quadrature."""
+    """Nodal forces of the body force and of the tractions on all sides except the plate."""
     size = np.array(mesh.spacing)
     low = mesh.points[mesh.cells[:, 0]]
     corners = 2 * (mesh.points[mesh.cells[0]] - low[0]) / size - 1
@@ -83,7 +83,7 @@ def consistent_forces(mesh):
 
 
 def error(finished, count, incompatible_modes):
-    """L2 norm of the error over that of the displacement."""
+    """Relative L2 error of the displacement."""
     mesh = HexMesh.from_mask(np.ones((count, count, count)), tuple(SIZE / count))
     force, (corners, grid, weights) = consistent_forces(mesh)
     part = finished(mesh, tolerance=1e-9, incompatible_modes=incompatible_modes)

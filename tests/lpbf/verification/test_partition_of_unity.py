@@ -1,5 +1,4 @@
-"""Displacements, loads and recovered stresses are shared out whole: nothing is lost or counted
-twice."""
+"""Partition of unity of shape functions, quadrature weights and loads."""
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ ELASTICITY = isotropic_elasticity(200_000.0, 0.3)
 
 @pytest.mark.parametrize("incompatible_modes", [True, False])
 def test_shape_functions(incompatible_modes):
-    """Their sum is one, so its gradient is zero; and they give x, y and z as they are."""
+    """Their sum is one, so its gradient is zero, and they reproduce x, y and z."""
     element = brick(SPACING, ELASTICITY, incompatible_modes=incompatible_modes)
     strain = element.gauss_strain[:, :, :24]
     ones = np.tile(np.eye(3), (8, 1))
@@ -29,12 +28,12 @@ def test_shape_functions(incompatible_modes):
 def test_gauss_points_share_the_volume():
     element = brick(SPACING, ELASTICITY)
     assert 8 * element.gauss_weight == pytest.approx(np.prod(SPACING), rel=1e-14)
-    # The modes' strain has no mean over the cell.
+    # The mean strain of the incompatible modes is zero.
     np.testing.assert_allclose(element.gauss_strain[:, :, 24:].sum(axis=0), 0, atol=1e-13)
 
 
-def test_loads_sum_to_nothing(finished):
-    """An inherent strain pulls on the part as a whole neither by a force nor by a moment."""
+def test_loads_have_no_resultant(finished):
+    """The loads of an inherent strain have no resultant force and no moment."""
     mesh = HexMesh.from_mask(np.ones((3, 4, 2)), SPACING, origin=(5.0, -2.0, 0.0))
     part = finished(mesh)
     load = part.load_of(np.random.default_rng(0).normal(size=(mesh.num_cells, 6)) * 1e-3)

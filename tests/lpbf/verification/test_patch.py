@@ -1,4 +1,4 @@
-"""Linear displacements are in equilibrium on any part, in the operator that the solver applies."""
+"""Linear displacements are in equilibrium on any part, in the matrix-free operator."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ SPACING = (1.0, 1.3, 0.7)
 
 
 def ragged():
-    """A part with holes, overhangs and inner nodes, and no islands."""
+    """A part with holes, overhangs and inner nodes, without unsupported voxels."""
     mask = np.random.default_rng(0).random((5, 6, 5)) < 0.75
     mask[:, :, 0] = True
     mask[1:4, 1:5, :] = True
@@ -35,7 +35,7 @@ def linear(mesh, seed):
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_uniform_strain_leaves_no_forces_inside(part, seed):
+def test_uniform_strain_causes_no_forces_at_inner_nodes(part, seed):
     displacement, _ = linear(part.mesh, seed)
     force = part.apply(displacement)
     inner = np.bincount(part.mesh.cells.ravel()) == 8
@@ -43,14 +43,14 @@ def test_uniform_strain_leaves_no_forces_inside(part, seed):
     assert np.abs(force[inner]).max() < 1e-10 * np.abs(force).max()
 
 
-def test_its_own_eigenstrain_balances_it_everywhere(part):
-    """A part that has shrunk as it wants to is free of forces, also on its surface."""
+def test_eigenstrain_balances_the_same_strain_everywhere(part):
+    """A part with the displacement of its eigenstrain is force-free, also on its surface."""
     displacement, strain = linear(part.mesh, 3)
     load = part.load_of(np.tile(strain, (part.mesh.num_cells, 1)))
     np.testing.assert_allclose(part.apply(displacement), load, atol=1e-10 * np.abs(load).max())
 
 
-def test_every_gauss_point_has_the_strain_and_the_modes_rest(part):
+def test_gauss_points_have_the_strain_and_incompatible_modes_are_zero(part):
     brick = part.build.brick
     displacement, strain = linear(part.mesh, 4)
     nodal = displacement[part.mesh.cells].reshape(-1, 24)
@@ -61,8 +61,8 @@ def test_every_gauss_point_has_the_strain_and_the_modes_rest(part):
     np.testing.assert_allclose(pull, 0, atol=1e-12 * np.abs(stress).max())
 
 
-def test_a_column_under_tension_gets_longer_by_hooke(finished):
-    """Solved, not only applied: a free Poisson's ratio of zero leaves the clamp without effect."""
+def test_a_column_under_tension_follows_hooke(finished):
+    """With a Poisson's ratio of zero the clamp has no effect."""
     material = Material("cork", youngs_modulus=1_000.0, poisson_ratio=0.0)
     mask = np.ones((3, 3, 4))
     mask[1, 1] = 0  # a tube

@@ -1,4 +1,4 @@
-"""A finished build holds itself in balance, and the plate balances it."""
+"""Equilibrium of a finished build with the reactions of the plate."""
 
 import numpy as np
 import pytest
@@ -51,21 +51,21 @@ OPTIONS = [
 def test_reactions_at_the_plate(tolerance, options):
     """Their sum and their moments vanish, and so do the forces everywhere else.
 
-    Each layer may leave ``tolerance`` of its own load out of balance.
+    Each layer may leave ``tolerance`` of its own load unbalanced.
     """
     build, equilibrium, stepper = build_up(tolerance, **options)
     force = stepper.internal_force().numpy()
     free = equilibrium.free.numpy()
-    held = ~free
+    clamped = ~free
     load = np.zeros((build.mesh.num_nodes, 3))
     local = (build.cell_strain @ build.brick.load.T).reshape(-1, 8, 3)
     for corner in range(8):
         np.add.at(load, build.mesh.cells[:, corner], local[:, corner])
     allowed = build.num_layers * tolerance * np.linalg.norm(load)
     assert np.linalg.norm(force[free]) < allowed
-    reactions, points = force[held], build.mesh.points[held]
+    reactions, points = force[clamped], build.mesh.points[clamped]
     assert np.abs(reactions).max() > 100 * allowed
-    # The sum over n nodes of what is missing is at most sqrt(n) times its norm.
+    # A sum over n nodes is at most sqrt(n) times the norm.
     sums = allowed * np.sqrt(len(force))
     np.testing.assert_allclose(reactions.sum(axis=0), 0, atol=sums)
     arm = build.mesh.points - build.mesh.points.mean(axis=0)
@@ -74,7 +74,7 @@ def test_reactions_at_the_plate(tolerance, options):
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=["elastic", "plastic", "base plate", "plain"])
-def test_every_cut_carries_nothing(options):
+def test_sections_have_no_resultant(options):
     """The mean stress of the cells of a row has no resultant: zz, yz and xz sum to zero."""
     build, _, stepper = build_up(1e-10, **options)
     stress = stepper.cell_stress().numpy()

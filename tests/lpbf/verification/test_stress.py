@@ -7,7 +7,7 @@ from lpbf import HexMesh, Material, Process, simulate
 STEEL = Material("steel", youngs_modulus=200_000.0, poisson_ratio=0.3)
 
 
-def test_inside_a_wide_layer_it_is_equibiaxial(mean_at_nodes):
+def test_stress_in_a_wide_layer_is_equibiaxial(mean_at_nodes):
     """Far from its edge a thin clamped plate cannot shrink: -E / (1 - nu) strain in its plane."""
     mesh = HexMesh.from_mask(np.ones((24, 24, 1)), (1.0, 1.0, 0.5))
     result = simulate(mesh, Process(material=STEEL, inherent_strain=(-0.001, -0.001, -0.003)))
@@ -18,15 +18,15 @@ def test_inside_a_wide_layer_it_is_equibiaxial(mean_at_nodes):
     np.testing.assert_allclose(result.von_mises[middle], expected[0], rtol=1e-3)
 
 
-def test_turned_strain_gives_turned_stress():
-    """There too, with an anisotropic strain whose axes are turned by the scan."""
+def test_rotated_strain_gives_rotated_stress():
+    """In the middle of a wide layer, with an anisotropic strain that the scan rotates."""
     mesh = HexMesh.from_mask(np.ones((24, 24, 1)), (1.0, 1.0, 0.5))
     middle = np.isclose(np.abs(mesh.points[:, :2] - 12.0).max(axis=1), 0.0)
     strain = (-0.002, -0.001, 0.0)
     process = Process(material=STEEL, inherent_strain=strain, scan_angle=30.0)
     c, s = np.cos(np.pi / 6), np.sin(np.pi / 6)
-    turn = np.array([[c, -s], [s, c]])
-    e = turn @ np.diag(strain[:2]) @ turn.T
+    rotation = np.array([[c, -s], [s, c]])
+    e = rotation @ np.diag(strain[:2]) @ rotation.T
     plane = (
         -200_000.0
         / (1 - 0.3**2)
