@@ -136,7 +136,7 @@ class _Field(nn.Module):
     def __init__(self, model: FieldModel | Surrogate, weight: bool) -> None:
         super().__init__()
         if not isinstance(model, Surrogate):
-            identity = dict.fromkeys(("pos", "x", "y"), "identity")
+            identity: dict[str, Any] = dict.fromkeys(("pos", "x", "y"), "identity")
             model = Surrogate(model, {"field": model.config["out_channels"]}, normalizers=identity)
         self.pos_normalizer = copy.deepcopy(model.pos_normalizer)
         self.x_normalizer = copy.deepcopy(model.x_normalizer)

@@ -32,6 +32,7 @@ def gather_statistics(
         pos, y = case.pos, case.y
         assert isinstance(pos, Tensor)
         if rollout is not None:
+            assert isinstance(y, Tensor)
             y = torch.cat(rollout.split(y))
         values = {"pos": pos, "x": case.x, "y": y}
         values["num_nodes"] = torch.tensor([[len(pos)]])
