@@ -10,6 +10,7 @@ import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
+from flare_mesh.files import existing_file
 from flare_mesh.io.array_cache import cached_npy
 
 _HEAD, _TAIL = 12, 4
@@ -34,10 +35,8 @@ class TFRecordFile:
     """
 
     def __init__(self, path: str | Path, processed: str | Path) -> None:
-        self.path = Path(path)
+        self.path = existing_file(path)
         self.processed = Path(processed)
-        if not self.path.is_file():
-            raise FileNotFoundError(f"{self.path}: no such file")
         if not self.path.stat().st_size:
             raise ValueError(f"{self.path}: empty; expected TFRecords")
         self._open()

@@ -10,7 +10,7 @@ from typing import Any
 
 
 def check_folder(path: str | Path) -> None:
-    """Refuse a path whose folder cannot be made, before work is spent on its content.
+    """Refuse a path in a folder that cannot be made, before its content is computed.
 
     Raises:
         NotADirectoryError: If a parent of the path is a file.
@@ -20,6 +20,18 @@ def check_folder(path: str | Path) -> None:
             if not parent.is_dir():
                 raise NotADirectoryError(f"{path}: {parent} is a file, not a folder")
             return
+
+
+def existing_file(path: str | Path) -> Path:
+    """The path of a file that must exist.
+
+    Raises:
+        FileNotFoundError: If it does not.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    return path
 
 
 def read_json_object(path: str | Path) -> dict[str, Any]:
@@ -54,7 +66,7 @@ def is_whole(path: str | Path) -> bool:
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside ``path``, which replaces it when the block succeeds.
+    """A temporary path in the folder of ``path``, which replaces ``path`` if the block succeeds.
 
     The temporary name starts with a dot and has the suffix of ``path``, since many writers choose
     the format by it. If the block raises, the temporary file is removed, and an older file at

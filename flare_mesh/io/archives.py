@@ -1,17 +1,14 @@
 """Extraction of archives that are not trusted."""
 
-import lzma
 import shutil
 import tarfile
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from flare_mesh.io.arrays import MAX_BYTES
+from flare_mesh.io.arrays import MAX_BYTES, ZIP_ERRORS
 
 _BLOCK = 1 << 20
-# RuntimeError: encrypted, or compressed in an unknown way.
-_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
 _ZEROS = bytes(tarfile.BLOCKSIZE)
 
 
@@ -70,7 +67,6 @@ def extract_zip(
             or has a link or a name outside ``folder``.
     """
     root = Path(folder).resolve()
-    targets: list[Path] = []
     try:
         with zipfile.ZipFile(path) as archive:
             infos = [info for info in archive.infolist() if not info.is_dir()]
@@ -85,11 +81,11 @@ def extract_zip(
                 with archive.open(info) as source, partial.open("wb") as file:
                     shutil.copyfileobj(source, file, _BLOCK)
                 partial.replace(target)
-    except _ZIP_ERRORS as error:
+            return targets
+    except ZIP_ERRORS as error:
         raise ValueError(
             f"{path}: not a whole zip archive ({error}); remove it and download it again"
         ) from error
-    return targets
 
 
 def _check_size(path: str | Path, declared: int, max_bytes: int) -> None:

@@ -1,13 +1,13 @@
 """Arrays of npy, npz and HDF5 files that are not trusted."""
 
+import lzma
 import math
 import mmap
 import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,35 +16,21 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from flare_mesh.files import existing_file
+
 MAX_BYTES = 16 * 2**30
 """Default limit of the bytes that one array may declare."""
-HDF5_ERRORS = (
-    OSError,
-    LookupError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    ArithmeticError,
-    MemoryError,
-)
+_ERRORS = (OSError, LookupError, RuntimeError, TypeError, ValueError, ArithmeticError, MemoryError)
+HDF5_ERRORS = (*_ERRORS, AttributeError)
 """Exceptions of h5py on damaged files."""
-# Exceptions of numpy and zipfile on damaged files.
-_NPY_ERRORS = (
-    OSError,
-    EOFError,
-    ValueError,
-    TypeError,
-    ArithmeticError,
-    LookupError,
-    RuntimeError,
-    SyntaxError,
-    MemoryError,
-    struct.error,
-    tokenize.TokenError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+# RuntimeError: encrypted, or compressed in an unknown way.
+ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
+"""Exceptions of zipfile on damaged files."""
+_NPY_ERRORS = (*_ERRORS, *ZIP_ERRORS, SyntaxError, struct.error, tokenize.TokenError)
+_NPY_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 
 
 def check_size(
@@ -63,13 +49,6 @@ def check_size(
         )
 
 
-def _check_file(path: str | Path) -> Path:
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
-    return path
-
-
 def open_npy(path: str | Path) -> np.memmap:
     """Open an npy file as a read-only memory map.
 
@@ -77,7 +56,7 @@ def open_npy(path: str | Path) -> np.memmap:
         FileNotFoundError: If the file does not exist.
         ValueError: If it is not a whole npy file of numbers; nothing is unpickled.
     """
-    path = _check_file(path)
+    path = existing_file(path)
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except _NPY_ERRORS as error:
@@ -99,7 +78,7 @@ def read_npz(
         ValueError: If it is not a whole npz file, or an array is missing, holds objects, or is
             larger than ``max_bytes``; nothing is unpickled.
     """
-    path = _check_file(path)
+    path = existing_file(path)
     try:
         with zipfile.ZipFile(path) as archive, path.open("rb") as raw:
             mapped = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ)
@@ -119,11 +98,7 @@ def read_npz(
 
 
 def _read_member(
-    archive: zipfile.ZipFile,
-    info: zipfile.ZipInfo,
-    mapped: mmap.mmap,
-    name: str,
-    max_bytes: int,
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, mapped: mmap.mmap, name: str, max_bytes: int
 ) -> NDArray[Any]:
     """Read one array: a view of the file if it is not compressed, otherwise a copy."""
     # zipfile does not expand a member beyond the size that it declares.
@@ -135,7 +110,10 @@ def _read_member(
     else:
         content = memoryview(archive.read(info))
     header = BytesIO(content[:4096].tobytes())
-    shape, fortran, dtype = _npy_header(header)
+    version = np.lib.format.read_magic(header)
+    if version not in _NPY_HEADERS:
+        raise ValueError(f"{name}: unknown npy version {version}")
+    shape, fortran, dtype = _NPY_HEADERS[version](header)
     if dtype.hasobject:
         raise ValueError(f"{name}: holds Python objects, which are not unpickled")
     check_size(name, shape, dtype, max_bytes)
@@ -157,32 +135,18 @@ def _stored(mapped: mmap.mmap, info: zipfile.ZipInfo) -> memoryview:
     return memoryview(mapped)[start : start + info.file_size]
 
 
-def _npy_header(header: BytesIO) -> tuple[tuple[int, ...], bool, np.dtype]:
-    version = np.lib.format.read_magic(header)
-    read = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }.get(version)
-    if read is None:
-        raise ValueError(f"unknown npy version {version}")
-    return read(header)
-
-
-@contextmanager
-def open_hdf5(path: str | Path) -> Iterator[h5py.File]:
+def open_hdf5(path: str | Path) -> h5py.File:
     """Open an HDF5 file read-only.
 
     Raises:
         FileNotFoundError: If the file does not exist.
         ValueError: If it is not a whole HDF5 file.
     """
-    path = _check_file(path)
+    path = existing_file(path)
     try:
-        file = h5py.File(path, "r")
+        return h5py.File(path, "r")
     except HDF5_ERRORS as error:
         raise ValueError(f"{path}: not a whole HDF5 file ({error})") from error
-    with file:
-        yield file
 
 
 class _RefusedError(ValueError):
@@ -190,7 +154,7 @@ class _RefusedError(ValueError):
 
 
 def hdf5_dataset(file: h5py.File, name: str) -> h5py.Dataset:
-    """Find a data set whose values are stored in this file, without reading them.
+    """Find a data set that is stored in this file, without reading its values.
 
     Soft and external links, external storage and virtual data sets are refused, since they could
     read any file of this machine.
@@ -226,13 +190,10 @@ def _find_dataset(file: h5py.File, name: str) -> h5py.Dataset:
         raise _RefusedError("expected an array of numbers")
     if group.shape is None:
         raise _RefusedError("expected an array of numbers (got an empty data set without a shape)")
-    if group.external or group.is_virtual or h5py.h5f.get_name(group.id) != _name(file):
+    elsewhere = h5py.h5f.get_name(group.id) != h5py.h5f.get_name(file.id)
+    if group.external or group.is_virtual or elsewhere:
         raise _RefusedError("its values are stored in another file, which is not read")
     return group
-
-
-def _name(file: h5py.File) -> bytes:
-    return h5py.h5f.get_name(file.id)
 
 
 def read_hdf5(
@@ -245,7 +206,7 @@ def read_hdf5(
             or the stored values are damaged.
     """
     try:
-        # A broadcast array takes no memory, and has the shape that the selection will have.
+        # Indexing a broadcast array, which takes no memory, gives the shape of the selection.
         chosen = np.broadcast_to(np.empty((), dataset.dtype), dataset.shape)[selection]
         fits = chosen.nbytes <= max_bytes
         values = dataset[selection] if fits else chosen

@@ -1,7 +1,6 @@
 """HDF5 files that data sets hold open."""
 
 import os
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ class HDF5Reader:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._pid: int | None = None
-        self._stack = ExitStack()
         self._file: h5py.File | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -42,9 +40,7 @@ class HDF5Reader:
             ValueError: If it is not a whole HDF5 file.
         """
         if self._file is None or self._pid != os.getpid():
-            self._stack = ExitStack()
-            self._file = self._stack.enter_context(open_hdf5(self.path))
-            self._pid = os.getpid()
+            self._file, self._pid = open_hdf5(self.path), os.getpid()
         return self._file
 
     def dataset(self, name: str) -> h5py.Dataset:
@@ -57,5 +53,6 @@ class HDF5Reader:
 
     def close(self) -> None:
         """Close the file until it is used again."""
-        self._stack.close()
+        if self._file is not None:
+            self._file.close()
         self._file = None

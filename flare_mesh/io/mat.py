@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from flare_mesh.files import existing_file
 from flare_mesh.io.array_cache import cached_npy_file
 from flare_mesh.io.arrays import (
     HDF5_ERRORS,
@@ -21,12 +22,8 @@ from flare_mesh.io.arrays import (
 from flare_mesh.io.reader_process import read_in_child
 
 _BLOCK_BYTES = 1 << 30
-NUMERIC_CLASSES = {
-    "double",
-    "single",
-    "logical",
-    *(f"{u}int{n}" for u in ("", "u") for n in (8, 16, 32, 64)),
-}
+_INTEGERS = (f"{u}int{n}" for u in ("", "u") for n in (8, 16, 32, 64))
+NUMERIC_CLASSES = {"double", "single", "logical", *_INTEGERS}
 
 
 class MatFile:
@@ -48,14 +45,12 @@ class MatFile:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        if not self.path.is_file():
-            raise FileNotFoundError(f"{path}: no such file")
+        self.path = existing_file(path)
         self.shapes: dict[str, tuple[int, ...]]
         self._is_hdf5 = h5py.is_hdf5(self.path)
         if self._is_hdf5:
             with open_hdf5(self.path) as file:
-                self.shapes = {name: ds.shape[::-1] for name, ds in _numeric(file)}
+                self.shapes = {name: data.shape[::-1] for name, data in _numeric(file)}
             return
         try:
             shapes = read_in_child("mat_shapes", self.path)
@@ -156,9 +151,7 @@ def mat_to_npy(path: str | Path, name: str, folder: str | Path) -> Path:
         FileNotFoundError: If the MAT file does not exist.
         ValueError: If it is damaged or has no such array.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
+    path = existing_file(path)
     target = Path(folder) / f"{path.stem}-{name}-float32.npy"
     return cached_npy_file(target, [path], lambda npy: _save_npy(MatFile(path), name, npy))
 

@@ -58,12 +58,7 @@ def read_mesh(
         mesh = _read(path, max_bytes)
     except Exception as error:
         raise ValueError(f"{path}: cannot be read as a mesh ({reason_of(error)})") from error
-    options: dict[str, Any] = {
-        "fields": fields,
-        "optional": optional,
-        "dtype": dtype,
-        "edges": edges,
-    }
+    options: Any = {"fields": fields, "optional": optional, "dtype": dtype, "edges": edges}
     try:
         if isinstance(mesh, meshio.Mesh):
             return MeshData.from_meshio(mesh, **options)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flare_mesh.files import existing_file
 from flare_mesh.io.arrays import MAX_BYTES, check_size
 from flare_mesh.io.vtk_stream import ArrayStream
 from flare_mesh.io.vtk_xml_tags import read_tags
@@ -56,10 +57,8 @@ class VTKXMLFile:
     """
 
     def __init__(self, path: str | Path, *, max_bytes: int = MAX_BYTES) -> None:
-        self.path = Path(path)
+        self.path = existing_file(path)
         self.max_bytes = max_bytes
-        if not self.path.is_file():
-            raise FileNotFoundError(f"{self.path}: no such file")
         self.kind = ""
         self._arrays: dict[tuple[str, str], dict[str, str]] = {}
         self._counts: dict[str, int] | None = None

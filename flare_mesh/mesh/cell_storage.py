@@ -8,27 +8,13 @@ from torch import Tensor
 from flare_mesh.mesh.cells import CELL_NODES, check_cells, reflected_order
 
 VTK_CODES = {
-    "vertex": 1,
-    "line": 3,
-    "triangle": 5,
-    "quad": 9,
-    "tetra": 10,
-    "hexahedron": 12,
-    "wedge": 13,
-    "pyramid": 14,
-    "line3": 21,
-    "triangle6": 22,
-    "quad8": 23,
-    "tetra10": 24,
-    "hexahedron20": 25,
-    "wedge15": 26,
-    "pyramid13": 27,
-    "quad9": 28,
-    "hexahedron27": 29,
-    "wedge18": 32,
-    "pyramid14": 214,
+    **{"vertex": 1, "line": 3, "triangle": 5, "quad": 9},
+    **{"tetra": 10, "hexahedron": 12, "wedge": 13, "pyramid": 14},
+    **{"line3": 21, "triangle6": 22, "quad8": 23, "quad9": 28},
+    **{"tetra10": 24, "hexahedron20": 25, "hexahedron27": 29},
+    **{"wedge15": 26, "wedge18": 32, "pyramid13": 27, "pyramid14": 214},
 }
-"""VTK number of each cell type; VTK does not have ``pyramid14``, which has a number of our own."""
+"""VTK number of each cell type; VTK has no ``pyramid14``, so 214 is this library's own number."""
 
 CELL_NAMES = {code: kind for kind, code in VTK_CODES.items()}
 """Cell type of each VTK number."""
@@ -92,13 +78,13 @@ def unpack_cells(cell_index: Tensor, cell_type: Tensor) -> dict[str, Tensor]:
     kinds = types_of(cell_type)
     if len(kinds) == 1:
         return {kinds[0]: cell_index.view(-1, CELL_NODES[kinds[0]])}
-    starts = cell_starts(cell_type)[:-1]
-    cells = {}
-    for kind in kinds:
-        first = starts[cell_type == VTK_CODES[kind]]
-        columns = torch.arange(CELL_NODES[kind], device=first.device)
-        cells[kind] = cell_index[first[:, None] + columns]
-    return cells
+    return {kind: cell_index[_places(cell_type, kind)] for kind in kinds}
+
+
+def _places(cell_type: Tensor, kind: str) -> Tensor:
+    """Offsets in ``cell_index`` of the nodes of the cells of one type, [E_kind, nodes]."""
+    first = cell_starts(cell_type)[:-1][cell_type == VTK_CODES[kind]]
+    return first[:, None] + torch.arange(CELL_NODES[kind], device=first.device)
 
 
 def reflect_cells(
@@ -106,17 +92,12 @@ def reflect_cells(
 ) -> Tensor:
     """``cell_index`` with the cells of ``kinds`` in :func:`~flare_mesh.mesh.cells.reflected_order`.
 
-    Args:
-        cell_index: Nodes of all cells.
-        cell_type: VTK number of each cell's type, [E].
-        kinds: Types of cells to reorder; None for all.
+    ``kinds`` are the types of cells to reorder; None for all.
     """
-    starts, reflected = cell_starts(cell_type)[:-1], cell_index.clone()
+    reflected = cell_index.clone()
     for kind in types_of(cell_type) if kinds is None else kinds:
-        order = torch.tensor(reflected_order(kind), device=cell_index.device)
-        first = starts[cell_type == VTK_CODES[kind]][:, None]
-        columns = torch.arange(len(order), device=cell_index.device)
-        reflected[first + columns] = cell_index[first + order]
+        places = _places(cell_type, kind)
+        reflected[places] = cell_index[places[:, reflected_order(kind)]]
     return reflected
 
 

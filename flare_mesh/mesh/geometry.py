@@ -29,7 +29,7 @@ def cell_measures(pos: Tensor, cells: Mapping[str, Tensor]) -> dict[str, Tensor]
         ValueError: If the cells do not fit the nodes.
     """
     return {
-        kind: integrate(pos, nodes, kind, _one).squeeze(-1).to(pos.dtype)
+        kind: integrate(pos, nodes, kind, _ones).squeeze(-1).to(pos.dtype)
         for kind, nodes in checked_cells(pos, cells).items()
     }
 
@@ -53,11 +53,10 @@ def cell_centroids(pos: Tensor, cells: Mapping[str, Tensor]) -> dict[str, Tensor
     for kind, nodes in checked_cells(pos, cells).items():
         # Shape functions of order 2 multiply the Jacobian.
         degree = exact_degree(kind, pos.shape[1]) + (2 if CELL_TYPES[kind].order == 2 else 0)
-        share = integrate(pos, nodes, kind, _shape, degree=degree)
+        share = integrate(pos, nodes, kind, degree=degree)
         share = share / share.sum(1, keepdim=True)
-        first = pos[nodes[:, 0]].double()
         # Relative to the first node: cells far from the origin would lose digits.
-        centre = first
+        centre = first = pos[nodes[:, 0]].double()
         for column in range(1, nodes.shape[1]):
             offset = pos[nodes[:, column]].double() - first
             centre = centre + share[:, column, None] * offset
@@ -73,7 +72,7 @@ def quadrature_weights(pos: Tensor, cells: Mapping[str, Tensor]) -> Tensor:
     measure of the cell (Hinton, Rock and Zienkiewicz 1976), since row sums are negative or zero at
     corners.
 
-    Only cells of the highest dimension contribute: of a solid with its surface, the solid. The
+    Only cells of the highest dimension contribute: if a solid has surface cells too, the solid. The
     contribution of inverted cells is positive, too. Computed in float64, differentiable.
 
     Args:
@@ -90,9 +89,9 @@ def quadrature_weights(pos: Tensor, cells: Mapping[str, Tensor]) -> Tensor:
     weights = torch.zeros(len(pos), dtype=torch.float64, device=pos.device)
     for kind, nodes in top_dimensional_cells(checked_cells(pos, cells)).items():
         if CELL_TYPES[kind].order == 1:
-            share = integrate(pos, nodes, kind, _shape, absolute=True)
+            share = integrate(pos, nodes, kind, absolute=True)
         else:
-            share = integrate(pos, nodes, kind, _squares_and_one, absolute=True)
+            share = integrate(pos, nodes, kind, _squares_and_ones, absolute=True)
             diagonal, measure = share[:, :-1], share[:, -1:]
             # A cell without measure has a zero diagonal.
             smallest = torch.finfo(torch.float64).tiny
@@ -114,13 +113,9 @@ def top_dimensional_cells(cells: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {kind: nodes for kind, nodes in present.items() if CELL_TYPES[kind].dim == dim}
 
 
-def _one(values: np.ndarray) -> np.ndarray:
+def _ones(values: np.ndarray) -> np.ndarray:
     return np.ones((len(values), 1))
 
 
-def _shape(values: np.ndarray) -> np.ndarray:
-    return values
-
-
-def _squares_and_one(values: np.ndarray) -> np.ndarray:
-    return np.concatenate([values**2, _one(values)], axis=1)
+def _squares_and_ones(values: np.ndarray) -> np.ndarray:
+    return np.concatenate([values**2, _ones(values)], axis=1)

@@ -101,25 +101,25 @@ def integrate(
     pos: Tensor,
     nodes: Tensor,
     kind: str,
-    functions: Callable[[np.ndarray], np.ndarray],
+    functions: Callable[[np.ndarray], np.ndarray] | None = None,
     *,
     degree: int | None = None,
     absolute: bool = False,
 ) -> Tensor:
-    """Integrals over each cell of functions of its shape functions, [E, K] in float64.
+    """Integrals over each cell of its shape functions or of functions of them, [E, K] in float64.
 
     Args:
         pos: Coordinates, [N, d].
         nodes: Cells of one type, [E, nodes].
         kind: The cell type.
-        functions: Values [Q, K] from the values [Q, nodes] of the shape functions.
+        functions: Values [Q, K] from the values [Q, nodes] of the shape functions. Default: these.
         degree: Degree of the quadrature. Default: :func:`exact_degree`.
         absolute: Whether inverted cells contribute with a positive sign.
     """
-    points, weights = quadrature(
-        kind, exact_degree(kind, pos.shape[1]) if degree is None else degree
-    )
-    values = functions(shape_functions(kind, points)) * weights[:, None]
+    degree = exact_degree(kind, pos.shape[1]) if degree is None else degree
+    points, weights = quadrature(kind, degree)
+    values = shape_functions(kind, points)
+    values = (functions(values) if functions else values) * weights[:, None]
     values = torch.from_numpy(values).to(pos.device)
     if CELL_TYPES[kind].dim == 0:
         return values.expand(len(nodes), -1)

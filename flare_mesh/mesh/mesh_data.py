@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from flare_mesh.mesh import convert
 from flare_mesh.mesh.boundary import boundary_faces
 from flare_mesh.mesh.cell_storage import (
     VTK_CODES,
@@ -150,7 +151,7 @@ class MeshData(Data):
 
     @property
     def units(self) -> dict[str, str]:
-        """Units of the fields; in a batch, those of the first mesh."""
+        """Units of the fields; in a batch, the units of the first mesh."""
         known = self._store.get("field_units", "{}")
         # A batch collects them in a list.
         return json.loads(known[0] if isinstance(known, list) else known)
@@ -256,38 +257,26 @@ class MeshData(Data):
     @classmethod
     def from_meshio(cls, mesh: "meshio.Mesh", **options: Any) -> "MeshData":
         """See :func:`flare_mesh.mesh.convert.from_meshio`."""
-        from flare_mesh.mesh.convert import from_meshio
-
-        return from_meshio(cls, mesh, **options)
+        return convert.from_meshio(cls, mesh, **options)
 
     @classmethod
     def from_pyvista(cls, mesh: "pyvista.DataSet", **options: Any) -> "MeshData":
         """See :func:`flare_mesh.mesh.convert.from_pyvista`."""
-        from flare_mesh.mesh.convert import from_pyvista
-
-        return from_pyvista(cls, mesh, **options)
+        return convert.from_pyvista(cls, mesh, **options)
 
     @classmethod
     def from_trimesh(cls, mesh: "trimesh.Trimesh", **options: Any) -> "MeshData":
         """See :func:`flare_mesh.mesh.convert.from_trimesh`."""
-        from flare_mesh.mesh.convert import from_trimesh
-
-        return from_trimesh(cls, mesh, **options)
+        return convert.from_trimesh(cls, mesh, **options)
 
     def to_meshio(self) -> "meshio.Mesh":
         """See :func:`flare_mesh.mesh.convert.to_meshio`."""
-        from flare_mesh.mesh.convert import to_meshio
-
-        return to_meshio(self)
+        return convert.to_meshio(self)
 
     def to_pyvista(self) -> "pyvista.UnstructuredGrid":
         """See :func:`flare_mesh.mesh.convert.to_pyvista`."""
-        from flare_mesh.mesh.convert import to_pyvista
-
-        return to_pyvista(self)
+        return convert.to_pyvista(self)
 
     def to_trimesh(self) -> "trimesh.Trimesh":
         """See :func:`flare_mesh.mesh.convert.to_trimesh`."""
-        from flare_mesh.mesh.convert import to_trimesh
-
-        return to_trimesh(self)
+        return convert.to_trimesh(self)

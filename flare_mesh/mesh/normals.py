@@ -14,13 +14,13 @@ from flare_mesh.mesh.shape_functions import quadrature
 
 
 def area_vectors(pos: Tensor, faces: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Integral of the unit normal over each face, its area times its mean normal.
+    """Integral of the unit normal over each face: its area times its mean normal.
 
     The area vectors of a closed surface add up to zero, even with curved or warped faces.
 
     Args:
         pos: Coordinates, [N, 3] for triangles and quads; [N, 2], or [N, 3] in a plane z = const,
-            for lines, whose normals point to their right.
+            for lines; the normal points to the right of a line.
         faces: Nodes of each face, [F, nodes] by type.
 
     Returns:
@@ -42,17 +42,10 @@ def face_normals(
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Mean unit normal and area of each face; the normal of a face with zero area is zero.
 
-    Args:
-        pos: Coordinates, [N, 3] for triangles and quads; [N, 2], or [N, 3] in a plane z = const,
-            for lines, whose normals point to their right.
-        faces: Nodes of each face, [F, nodes] by type.
+    Arguments and errors are the same as for :func:`area_vectors`.
 
     Returns:
         Normals [F, d] and areas (lengths of lines) [F] by type, in the dtype of ``pos``.
-
-    Raises:
-        ValueError: If the faces are not triangles, quads or lines, do not fit the nodes, or lines
-            are not in a plane z = const.
     """
     vectors = area_vectors(pos.double(), faces)
     units = {kind: _unit(vector).to(pos.dtype) for kind, vector in vectors.items()}
@@ -63,19 +56,10 @@ def node_normals(pos: Tensor, faces: Mapping[str, Tensor]) -> Tensor:
     """Unit normals at the nodes: area-weighted means over the adjacent faces.
 
     Second-order faces are curved: they contribute their normal at the node, weighted by the
-    Jacobian there.
-
-    Args:
-        pos: Coordinates, [N, 3] for triangles and quads; [N, 2], or [N, 3] in a plane z = const,
-            for lines, whose normals point to their right.
-        faces: Nodes of each face, [F, nodes] by type.
+    Jacobian there. Arguments and errors are the same as for :func:`area_vectors`.
 
     Returns:
         [N, d], in the dtype of ``pos``; zero at nodes without faces.
-
-    Raises:
-        ValueError: If the faces are not triangles, quads or lines, do not fit the nodes, or lines
-            are not in a plane z = const.
     """
     total = torch.zeros(pos.shape, dtype=torch.float64, device=pos.device)
     for kind, nodes in checked_cells(pos, faces).items():

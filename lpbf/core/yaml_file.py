@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from flare_mesh.files import atomic_path
+from flare_mesh.files import atomic_path, existing_file
 
 
 def read_yaml(path: str | Path) -> Any:
@@ -20,9 +20,7 @@ def read_yaml(path: str | Path) -> Any:
     """
     import yaml
 
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
+    path = existing_file(path)
     try:
         return yaml.load(path.read_text(encoding="utf-8"), _loader())
     except yaml.MarkedYAMLError as error:

@@ -1,43 +1,27 @@
 """Conversion from and to meshio."""
 
-from collections.abc import Collection
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import meshio
 import numpy as np
-import torch
 from torch_geometric.data import Data
 
 from flare_mesh.mesh.cell_storage import CELL_NAMES, VTK_CODES, cell_starts
 from flare_mesh.mesh.cells import CELL_NODES
 from flare_mesh.mesh.convert.assemble import T, assemble, field_to_array, points_3d
 
+if TYPE_CHECKING:
+    import meshio
 
-def from_meshio(
-    cls: type[T],
-    mesh: meshio.Mesh,
-    *,
-    fields: Collection[str] | None = None,
-    optional: Collection[str] = (),
-    dtype: torch.dtype | None = torch.float32,
-    edges: bool = True,
-) -> T:
+
+def from_meshio(cls: type[T], mesh: "meshio.Mesh", **options: Any) -> T:
     """Points, cells, point data and cell data of a meshio mesh.
 
-    Point sets and cell sets become fields of zeros and ones under their names.
-
-    Args:
-        cls: Class of the mesh to make.
-        mesh: The mesh.
-        fields: Names of the fields to convert; None for all.
-        optional: Names of further fields, which may be missing.
-        dtype: Type of coordinates and real fields; None for that of the mesh.
-        edges: Whether to add ``edge_index`` from the cells.
+    Point sets and cell sets become fields of zeros and ones under their names. Options and errors
+    are the same as for :func:`~flare_mesh.mesh.convert.assemble.assemble`.
 
     Raises:
-        ValueError: If a coordinate is not finite, a cell type is not supported, a cell has a node
-            that does not exist, or a field is missing or has a name that PyG uses.
+        ValueError: If a cell type is not supported.
     """
     unknown = sorted({block.type for block in mesh.cells} - set(VTK_CODES))
     if unknown:
@@ -70,19 +54,18 @@ def from_meshio(
         node_fields,
         cell_fields,
         {},
-        fields=fields,
-        optional=optional,
-        dtype=dtype,
-        edges=edges,
+        **options,
     )
 
 
-def to_meshio(data: Data) -> meshio.Mesh:
+def to_meshio(data: Data) -> "meshio.Mesh":
     """Points, cells in their order, node fields as point data and cell fields as cell data.
 
     Raises:
         ValueError: If meshio does not have one of the cell types.
     """
+    import meshio
+
     unknown = sorted(data.cells.keys() - meshio._mesh.topological_dimension.keys())
     if unknown:
         raise ValueError(f"meshio has no cells of type {unknown}; use to_pyvista()")
@@ -96,13 +79,7 @@ def to_meshio(data: Data) -> meshio.Mesh:
         kind = CELL_NAMES[int(types[first])]
         nodes = index[starts[first] : starts[last]].reshape(-1, CELL_NODES[kind])
         blocks.append((kind, nodes))
-    cell_data: dict[str, Any] = {
-        name: np.split(field_to_array(values), bounds[1:-1])
-        for name, values in data.cell_fields.items()
-    }
-    return meshio.Mesh(
-        points_3d(data),
-        blocks,
-        point_data={name: field_to_array(values) for name, values in data.node_fields.items()},
-        cell_data=cell_data,
-    )
+    on_nodes = {name: field_to_array(values) for name, values in data.node_fields.items()}
+    on_cells = {name: field_to_array(values) for name, values in data.cell_fields.items()}
+    cell_data: Any = {name: np.split(values, bounds[1:-1]) for name, values in on_cells.items()}
+    return meshio.Mesh(points_3d(data), blocks, point_data=on_nodes, cell_data=cell_data)

@@ -27,7 +27,8 @@ _POLYGONS = {3: 5, 4: 9}
 def from_pyvista(cls: type[T], mesh: "pyvista.DataSet", **options: Any) -> T:
     """Points, cells, point data and cell data of a PyVista mesh of any kind.
 
-    Grids become quads or hexahedra. Options and errors are those of :func:`from_meshio`.
+    Grids become quads or hexahedra. Options and errors are the same as for
+    :func:`~flare_mesh.mesh.convert.assemble.assemble`.
     """
     data = from_vtk_arrays(cls, vtk_arrays(mesh), **options)
     if vtk_has_other_order():
@@ -38,16 +39,12 @@ def from_pyvista(cls: type[T], mesh: "pyvista.DataSet", **options: Any) -> T:
 def from_vtk_arrays(cls: type[T], arrays: Mapping[str, NDArray[Any]], **options: Any) -> T:
     """Mesh from the arrays of :func:`~flare_mesh.mesh.vtk_arrays.vtk_arrays`."""
     index, types = _plain_cells(arrays["index"], arrays["offset"], arrays["types"])
-    given = {
-        place: {
-            key.removeprefix(place): values
-            for key, values in arrays.items()
-            if key.startswith(place)
-        }
+    nodes, cells, case = (
+        {key.removeprefix(place): arrays[key] for key in arrays if key.startswith(place)}
         for place in ("node:", "cell:", "case:")
-    }
-    units = given["case:"].pop(_UNITS, None)
-    data = assemble(cls, arrays["points"], index, types, *given.values(), **options)
+    )
+    units = case.pop(_UNITS, None)
+    data = assemble(cls, arrays["points"], index, types, nodes, cells, case, **options)
     if units is not None:
         data.units = _read_units(units)
     return data
@@ -66,19 +63,17 @@ def _plain_cells(
     index: NDArray[Any], offset: NDArray[Any], types: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Convert pixels, voxels, and polygons of three or four corners to the usual types."""
-    if len(offset) != len(types) + 1 or (np.diff(offset) < 0).any() or offset[-1] != len(index):
-        raise ValueError("the offsets of the cells do not fit their nodes")
-    types = types.copy()
-    index = index.copy()
-    for special, (plain, order) in _ORDER.items():
-        first = offset[:-1][types == special]
-        if len(first):
-            if (np.diff(offset)[types == special] != len(order)).any():
-                raise ValueError(f"expected {len(order)} nodes of a cell of VTK type {special}")
-            nodes = index[first[:, None] + np.arange(len(order))]
-            index[first[:, None] + np.arange(len(order))] = nodes[:, order]
-            types[types == special] = plain
     sizes = np.diff(offset)
+    if len(offset) != len(types) + 1 or (sizes < 0).any() or offset[-1] != len(index):
+        raise ValueError("the offsets of the cells do not fit their nodes")
+    types, index = types.copy(), index.copy()
+    for special, (plain, order) in _ORDER.items():
+        found = types == special
+        if (sizes[found] != len(order)).any():
+            raise ValueError(f"expected {len(order)} nodes of a cell of VTK type {special}")
+        places = offset[:-1][found][:, None] + np.arange(len(order))
+        index[places] = index[places[:, order]]
+        types[found] = plain
     for corners, plain in _POLYGONS.items():
         types[(types == _POLYGON) & (sizes == corners)] = plain
     larger = int((types == _POLYGON).sum())

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def from_trimesh(cls: type[T], mesh: "trimesh.Trimesh", **options: Any) -> T:
     """Vertices, triangles, and vertex and face attributes of a trimesh surface.
 
-    Options and errors are those of :func:`from_meshio`.
+    Options and errors are the same as for :func:`~flare_mesh.mesh.convert.assemble.assemble`.
     """
     faces = np.asarray(mesh.faces, dtype=np.int64)
     return assemble(

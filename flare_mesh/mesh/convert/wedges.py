@@ -21,9 +21,9 @@ def vtk_has_other_order() -> bool:
 
 
 def orient_wedges(data: T) -> T:
-    """Reorder the wedges of a file whose node order is the other one, which files do not state.
+    """Reorder the wedges of a file if they are in the other order, which files do not state.
 
-    Wedges of one type whose volumes add up to less than zero are in the other order.
+    They are if the volumes of all wedges of one type add up to less than zero.
     """
     for kind, nodes in data.cells.items():
         if kind.startswith("wedge") and cell_measures(data.pos, {kind: nodes})[kind].sum() < 0:
