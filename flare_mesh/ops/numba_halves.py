@@ -150,6 +150,14 @@ def _load_bias(source, n, end, rows):
 
 
 @jit
+def _repeat_first(tile, start):
+    """tile[start:] = tile[0]; an assignment of slices takes Numba seconds to compile."""
+    for j in range(start, TILE):
+        for m in range(tile.shape[1]):
+            tile[j, m] = tile[0, m]
+
+
+@jit
 def _raise_reference(tile, sums, shift, fresh):
     """Set the references to the largest scores of an unshifted tile; return the lowest one."""
     lowest = np.inf
@@ -193,7 +201,7 @@ def encode(query, longest, key, value, bias, graph, start, end, first, last, sum
                         _load_bias(bias, n, stop, node_bias)
                     _scores(k, q, node_bias, shift_h, tile)
                     if n + TILE > stop:  # only nodes may set the reference
-                        tile[stop - n :] = tile[0]
+                        _repeat_first(tile, stop - n)
                     if n == start[s]:
                         lowest[h] = _raise_reference(tile, sum_h, shift_h, True)
                     else:
@@ -205,7 +213,7 @@ def encode(query, longest, key, value, bias, graph, start, end, first, last, sum
                             # Minus a far lower reference, scores have lost digits: compute again.
                             _scores(k, q, node_bias, zero, tile)
                             if n + TILE > stop:
-                                tile[stop - n :] = tile[0]
+                                _repeat_first(tile, stop - n)
                             lowest[h] = _raise_reference(tile, sum_h, shift_h, False)
                     _exponentials(tile)
                     _gather(tile, v, sum_h)
@@ -239,7 +247,7 @@ def encode_backward(
                         _load_bias(bias, n, stop, node_bias)
                     _scores(k, q, node_bias, lse_h, tile)
                     if n + TILE > stop:
-                        tile[stop - n :] = tile[0]
+                        _repeat_first(tile, stop - n)
                     _shares(tile)
                     _read(tile, dz, dv)
                     _scores(v, dz, none, delta_h, factor)
@@ -316,7 +324,7 @@ def decode_backward(
                             delta[j] -= dy[j, d] * out[i, h, d]
                     _scores(k, q, node_bias, shift_h, tile)
                     if n + TILE > stop:
-                        tile[stop - n :] = tile[0]
+                        _repeat_first(tile, stop - n)
                     _shares(tile)
                     _gather(tile, dy, dz)
                     _scores(dy, z, delta, none, factor)

@@ -6,7 +6,7 @@ from torch_geometric.data import Batch
 from flare_mesh import FLAREOperator
 from flare_mesh.testing import random_graph
 
-SMALL = {"hidden_channels": 16, "num_layers": 2, "heads": 4, "num_latents": 6}
+SMALL = {"hidden_channels": 16, "num_layers": 1, "heads": 4, "num_latents": 6}
 
 
 @pytest.fixture(autouse=True)
