@@ -1,17 +1,17 @@
-"""Writes what CalculiX makes of five small builds, for the tests that compare ours with it.
+"""Reference results of CalculiX for five small builds, used by the verification tests.
 
     python benchmarks/lpbf_calculix.py [--out tests/lpbf/verification/data]
 
-Needs ``ccx`` on the path. Each file holds the part, the process and the result:
+Needs ``ccx`` on the path. Each file contains the part, the process and the result:
 
-- elastic_modes, elastic_plain: a table on two legs with a hole, an overhang and a scan that turns
-  by 67 degrees, in layers; each a static run of its own, K_n du_n = f_n, summed as in
+- elastic_modes, elastic_plain: a table on two legs with a hole, an overhang and scan vectors that
+  rotate by 67 degrees, in layers; one static run per layer, K_n du_n = f_n, summed as in
   ``lpbf.simulate``; with elements C3D8I and C3D8;
-- elastic_plate: such a table on an elastic plate, with an island that powder holds up;
-- plastic_step: a block that is strained in one step and hardens linearly, in fifty increments, and
+- elastic_plate: such a table on an elastic plate, with unsupported voxels in powder;
+- plastic_step: a block with linear hardening that is strained in one step, in fifty increments and
   in four ("_coarse");
-- plastic_build: the table from a metal that hardens, with layers added free of stress by
-  ``*MODEL CHANGE``, with as many increments of each layer.
+- plastic_build: the table with linear hardening, whose layers are activated free of stress by
+  ``*MODEL CHANGE``, with the same numbers of increments per layer.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def elastic(element: str) -> dict[str, Any]:
 
 def elastic_plate() -> dict[str, Any]:
     mask = np.concatenate([table().mask, np.zeros((1, 4, 8), dtype=bool)])
-    mask[6, 1:3, 4] = True  # held by powder, until the layer above holds it
+    mask[6, 1:3, 4] = True  # unsupported until the layer above connects it
     mask[6, :, 5:] = True
     mesh = HexMesh.from_mask(mask, (1.0, 1.2, 0.4))
     plate = BasePlate(thickness=1.2, margin=2.0, youngs_modulus=70_000.0)
@@ -64,7 +64,7 @@ def elastic_plate() -> dict[str, Any]:
 
 
 def _elastic_build(part: HexMesh, process: Process, element: str) -> dict[str, Any]:
-    """Sums the steps: at the nodes from the part's first layer there, in the part's cells."""
+    """Sum the steps from the activation of each of the part's nodes and cells."""
     build = make_build(part, process)
     displacement, stress = np.zeros((part.num_nodes, 3)), np.zeros((part.num_cells, 6))
     part_cells = np.flatnonzero(build.is_part)
@@ -77,16 +77,16 @@ def _elastic_build(part: HexMesh, process: Process, element: str) -> dict[str, A
         solved = run(step_deck(build.mesh, eigenstrain, metal, element=element, factor=factor))
         everywhere = np.zeros((build.mesh.num_nodes, 3))
         everywhere[solved.nodes] = solved.displacement
-        standing = part_cells[part_cells < newest.stop]
-        own = np.unique(part.cells[: len(standing)])
+        active = part_cells[part_cells < newest.stop]
+        own = np.unique(part.cells[: len(active)])
         displacement[own] += everywhere[build.part_nodes[own]]
-        stress[: len(standing)] += solved.stress[standing]
+        stress[: len(active)] += solved.stress[active]
     return {**_part(part), **_process(), "displacement": displacement, "stress": stress}
 
 
 def plastic_step() -> dict[str, Any]:
     mesh = block()
-    # What a part could meet: every layer strains, the upper ones more.
+    # Every layer is strained, the upper ones more.
     height = (mesh.cell_index[:, 2] + 1) / mesh.mask.shape[2]
     eigenstrain = height[:, None] * np.array([-0.006, -0.003, -0.004, 0.001, 0.0005, -0.0005])
     decks = (step_deck(mesh, eigenstrain, METAL, increments=n) for n in (COARSE, FINE))

@@ -1,19 +1,19 @@
-"""How fast parts are built, and what CalculiX takes beside it.
+"""Speed of the simulator, compared with CalculiX.
 
     python benchmarks/lpbf_simulate.py [--only NAME ...] [--repeat 3] [--json FILE]
 
-NAME is of
+NAME is one of
 
 - elastic, plastic: a brick of 24 x 24 x 24 cells in 24 layers;
-- calculix: the last step of that elastic build by CalculiX (C3D8I), beside ours, where ``ccx`` is
+- calculix: the last step of that elastic build by CalculiX (C3D8I) and by lpbf, if ``ccx`` is
   installed;
 - large: an elastic part of about 50,000 nodes in 40 layers, with the peak memory of its process;
-- scaling: elastic builds of 24 layers, each with twice the cells of the one before;
-- generate: a data set of 48 parts by one worker and by two.
+- scaling: elastic builds of 24 layers, each with twice the cells of the last one;
+- generate: a data set of 48 parts with one worker and with two.
 
-Before anything is timed, the stored builds of CalculiX are met: displacements of the elastic ones
-to 1e-5, of the plastic one to 1 %. What is timed is checked as well. Times are medians of wall
-time, after a first run that does not count.
+Before the timings, the stored builds of CalculiX are reproduced: displacements of the elastic ones
+to 1e-5, of the plastic one to 1 %. The timed results are checked, too. Times are medians of the
+wall time, after a warm-up run.
 """
 
 import argparse
@@ -87,7 +87,7 @@ def check_stored_builds() -> None:
 
 
 def check(result: Result) -> None:
-    """A symmetric block distorts symmetrically, and every step has converged."""
+    """Check that a symmetric block distorts symmetrically and every step has converged."""
     assert result.report is not None
     assert all(step.residual <= 1e-5 for step in result.report.steps)
     shape = [n + 1 for n in result.mesh.mask.shape]
@@ -135,7 +135,7 @@ def plastic(repeat: int) -> Row:
     row = build(mesh, process, repeat)
     share = row["nodes_that_flow"]
     assert isinstance(share, float)
-    assert share > 0.05, "hardly anything flows"
+    assert share > 0.05, "less than 5 % of the nodes yield"
     return {**row, "target_seconds": 60.0}
 
 
@@ -216,9 +216,9 @@ def scaling(repeat: int) -> Row:
 def generate(repeat: int) -> Row:
     times: dict[int, list[float]] = {1: [], 2: []}
     with tempfile.TemporaryDirectory() as name:
-        for turn in range(repeat):
+        for run_number in range(repeat):
             for workers in times:
-                out = Path(name) / f"{turn}_{workers}"
+                out = Path(name) / f"{run_number}_{workers}"
                 given = {"--out": out, "--num-parts": 48, "--workers": workers}
                 command = [sys.executable, "-m", "lpbf.generate"]
                 command += [str(word) for pair in given.items() for word in pair]

@@ -1,4 +1,4 @@
-"""Voxel meshes in CalculiX, where ``ccx`` is installed (``calculix-ccx`` of Debian)."""
+"""Voxel meshes in CalculiX; needs ``ccx`` (package ``calculix-ccx`` of Debian)."""
 
 from calculix.deck import Metal, build_deck, step_deck
 from calculix.run import Solved, available, run

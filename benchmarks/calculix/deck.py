@@ -1,7 +1,7 @@
-"""Input decks of voxel meshes: one step, or a build of layers.
+"""Input decks of voxel meshes: one step, or a build in layers.
 
-A strain that the cells bring along is given as thermal expansion. Numbers have at most twelve
-digits, since CalculiX reads twenty characters of each and no more.
+Eigenstrains are given as thermal expansion. Numbers have at most twelve digits, since CalculiX
+reads only twenty characters of each.
 """
 
 from collections.abc import Iterable
@@ -14,8 +14,8 @@ from lpbf import HexMesh
 
 Floats = NDArray[np.float64]
 
-# Of each increment: residual and correction relative to the mean force and to the increment, and
-# many iterations; CalculiX is content with half a percent.
+# Tolerances of the residual and the correction of each increment, and many iterations. The default
+# tolerance of CalculiX is half a percent.
 _ACCURATE = [
     "*CONTROLS, PARAMETERS=FIELD",
     "1e-9, 1e-9, , , 1e-9",
@@ -26,11 +26,11 @@ _ACCURATE = [
 
 @dataclass(frozen=True)
 class Metal:
-    """Elastic, and with a yield curve plastic.
+    """Elastic material, or plastic with a yield curve.
 
     Args:
         youngs_modulus: MPa.
-        poisson_ratio: Without unit.
+        poisson_ratio: Dimensionless.
         yield_curve: Pairs of stress (MPa) and equivalent plastic strain.
     """
 
@@ -55,15 +55,15 @@ def step_deck(
     factor: Floats | None = None,
     results: bool = True,
 ) -> str:
-    """Clamps the bottom of the mesh, strains its first cells, and solves once.
+    """Deck that clamps the bottom of the mesh, strains its first cells, and solves once.
 
     Args:
-        mesh: The part; its first ``len(eigenstrain)`` cells take part.
-        eigenstrain: What each of them would strain by if it were free, [n, 6].
-        metal: Of all of them.
+        mesh: The part; only its first n cells are used.
+        eigenstrain: Strain of each of these cells if it were free, [n, 6].
+        metal: Material of all cells.
         element: ``"C3D8I"`` (incompatible modes) or ``"C3D8"`` (plain).
-        increments: Of a plastic step.
-        factor: On Young's modulus of each cell, [n]; None for 1.
+        increments: Number of increments of a plastic step.
+        factor: Factor on Young's modulus of each cell, [n]; None for 1.
         results: Whether to write the displacements and stresses.
     """
     factors = np.ones(len(eigenstrain)) if factor is None else factor
@@ -88,25 +88,25 @@ def build_deck(
     element: str = "C3D8I",
     increments: int = 1,
 ) -> str:
-    """Adds layer after layer, free of stress, and strains each; all in one run.
+    """Deck that activates the layers free of stress and strains each, in one run.
 
-    The temperature is n + 1 once layer n has its strain, and the expansion of that layer depends
-    on it such that nothing happens before and after. Layers are added in a step of their own,
-    because CalculiX frees a new cell from the strain of its whole first increment.
+    The temperature is n + 1 when layer n has its full strain, and the expansion of that layer is a
+    function of it that is constant before and after. Layers are activated in separate steps,
+    because CalculiX makes new cells free of the strain of their whole first increment.
 
     Args:
         mesh: The part.
-        cell_layer: Of each cell, rising, [E].
-        layer_strain: What each layer would strain by if it were free, [L, 6].
-        metal: Must have a yield curve: CalculiX adds no cells to a linear calculation.
+        cell_layer: Layer of each cell, rising, [E].
+        layer_strain: Strain of each layer if it were free, [L, 6].
+        metal: Material with a yield curve; CalculiX activates no cells in linear calculations.
         element: ``"C3D8I"`` (incompatible modes) or ``"C3D8"`` (plain).
-        increments: Of each layer.
+        increments: Number of increments per layer.
     """
     layers = range(len(layer_strain))
     lines = _nodes(mesh, mesh.cells)
     for layer in layers:
         lines += _cells(f"LAYER{layer}", mesh, np.flatnonzero(cell_layer == layer), element)
-        # The expansion times the temperature has to be the strain at each increment's end.
+        # Expansion times temperature is the strain at the end of each increment.
         times = np.arange(1, len(layers) * increments + 1) / increments
         shares = np.clip(times - layer, 0, 1) / times
         table = [
@@ -158,7 +158,7 @@ def _section(name: str, metal: Metal, expansion: Iterable[str]) -> list[str]:
 
 
 def _expansion(strain: Iterable[float]) -> str:
-    """The tensor's components in CalculiX's order; our shear is twice the tensor's."""
+    """Tensor components in CalculiX's order, from engineering shear strains."""
     xx, yy, zz, xy, yz, xz = strain
     return _row(xx, yy, zz, xy / 2, xz / 2, yz / 2)
 

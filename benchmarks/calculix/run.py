@@ -1,4 +1,4 @@
-"""Runs CalculiX on a deck and reads what it prints."""
+"""Run CalculiX on a deck and read its results."""
 
 import os
 import shutil
@@ -16,16 +16,15 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Solved:
-    """The end of a run.
+    """Result at the end of a run.
 
     Attributes:
         seconds: Wall time of the program.
-        nodes: Numbers of the nodes that took part, from 0, rising.
-        displacement: Of those nodes, mm.
-        stress: Of the cells that took part, mean over the integration points, [n, 6], MPa, in the
+        nodes: Numbers of the used nodes, from 0, rising.
+        displacement: Displacement of these nodes, mm.
+        stress: Mean stress of the used cells over the integration points, [n, 6], MPa, in the
             order xx, yy, zz, xy, yz, xz.
-        plastic_strain: Equivalent plastic strain of those cells, mean over the points, [n]; None
-            for elasticity.
+        plastic_strain: Mean equivalent plastic strain of these cells, [n]; None for elasticity.
     """
 
     seconds: float
@@ -41,7 +40,7 @@ def available() -> bool:
 
 
 def run(deck: str, *, threads: int = 1) -> Solved:
-    """Runs a deck in a folder of its own.
+    """Run a deck in a temporary folder.
 
     Raises:
         RuntimeError: If CalculiX reports an error.
@@ -78,12 +77,12 @@ def run(deck: str, *, threads: int = 1) -> Solved:
 
 
 def _cell_means(rows: Floats) -> Floats:
-    """Of columns (cell, point, values...) with eight points a cell."""
+    """Cell means of rows (cell, point, values...) with eight points per cell."""
     return rows[:, 2:].reshape(-1, 8, rows.shape[1] - 2).mean(axis=1)
 
 
 def _read(path: Path) -> dict[str, Floats]:
-    """The tables of a ``.dat`` file in the order of their first two columns; the last of a name."""
+    """Last table of each name in a ``.dat`` file, sorted by its first two columns."""
     tables: dict[str, list[list[float]]] = {}
     name = ""
     for line in path.read_text().splitlines():

@@ -1,4 +1,4 @@
-"""Simulates the build of one part: ``python -m lpbf.simulate``."""
+"""Simulate the build of one part: ``python -m lpbf.simulate``."""
 
 import argparse
 import json
@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("part", help=f"surface in mm, upright on the plate ({', '.join(PART_SUFFIXES)})")
     add("--out", required=True, help="mesh file of the finished part: .vtu, .vtk or .xdmf")
-    add("--series", metavar="FILE.pvd", help="write the part after each layer as well")
+    add("--series", metavar="FILE.pvd", help="write the part after each layer")
     add("--report", metavar="FILE.json", help="write iterations, residuals, time and memory")
     add("--verbose", action="store_true", help="print a line for each step")
     group = parser.add_argument_group("mesh")
