@@ -64,6 +64,11 @@ class PartSource:
         pitch = info.get("pitch") if self.pitch is None else self.pitch
         if pitch is None:
             raise ValueError(f"{file}: the pitch of the training data is unknown; give a pitch")
+        if self.simulate and "process" not in info:
+            raise ValueError(
+                f"{file}: the process of the training data is unknown, so the part cannot be "
+                f"simulated as they were; leave out simulate"
+            )
         process = lpbf.Process.from_dict(info.get("process", {}))
         islands = choose_islands(self.islands, process.islands)
         hexes = lpbf.voxelize(file, pitch, islands=islands)

@@ -119,6 +119,9 @@ def test_bad_parts(surrogate, part, tmp_path):
     meshio.Mesh(broken, cells).write(tmp_path / "nan.vtu")
     with pytest.raises(ValueError, match=r"nan.vtu: 1 points have NaN"):
         predict(surrogate, tmp_path / "nan.vtu")
+    del surrogate.info["process"]
+    with pytest.raises(ValueError, match="the process of the training data is unknown"):
+        predict(surrogate, part, simulate=True)
     del surrogate.info["pitch"]
     with pytest.raises(ValueError, match="give a pitch"):
         predict(surrogate, part)
