@@ -125,18 +125,14 @@ class AirfRANS(FieldDataset):
         self.folder = manifest.parent
         same_test = split == "test" and task == "scarce"
         cases = _cases(manifest, "full_test" if same_test else f"{task}_{split}")
-        super().__init__(
-            root, cases, inputs=inputs, targets=targets, transform=transform, skip_bad=skip_bad
-        )
+        super().__init__(root, cases, inputs, targets, transform=transform, skip_bad=skip_bad)
 
     def read(self, index: int) -> MeshData:
         case = self.cases[index]
         speed, angle = self._inlet(case)
         folder = self.folder / case
-        files = [folder / f"{case}_internal.vtu", folder / f"{case}_aerofoil.vtp"]
-        for file in files:
-            if not file.is_file():
-                raise FileNotFoundError(f"{file}: no such file; get it from {self.ADDRESS}")
+        parts = (f"{case}_internal.vtu", f"{case}_aerofoil.vtp")
+        files = [find_file(folder, part, self.ADDRESS) for part in parts]
         target = Path(self.processed_dir, "airfrans", f"{case}.npz")
         names = ["pos", "quad", "surf", *_STORED]
         arrays = cached_npz(target, files, lambda: _read_case(*files), names)

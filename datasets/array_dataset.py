@@ -1,6 +1,6 @@
 """Base of the data sets that are stored in a few large arrays."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,42 +12,20 @@ from flare_mesh.choices import check_choice
 from flare_mesh.data.splits import PublishedSplit
 from flare_mesh.datasets.field_dataset import FieldDataset
 from flare_mesh.io.arrays import open_npy
+from flare_mesh.io.mat import mat_to_npy
 
 
 class ArrayDataset(FieldDataset):
     """Base of the data sets whose cases are slices of a few npy files.
 
     The files are memory-mapped on first use in each process, and are never pickled or read whole.
-
-    Args:
-        root: Folder of the data set.
-        files: Path of each npy file, by a name that the subclass chooses.
-        cases: Names of the cases.
-        inputs: Names of the fields that make up ``x``.
-        targets: Names of the fields that make up ``y``.
-        transform: Applied to each case on access, as in PyG.
-        skip_bad: Reads all cases once and leaves out those that cannot be used.
     """
 
     SPLITS: ClassVar[Mapping[str, PublishedSplit]] = {}
     """Published splits, by the name of the convention."""
-
-    def __init__(
-        self,
-        root: str | Path,
-        files: Mapping[str, Path],
-        cases: Sequence[str],
-        inputs: Sequence[str],
-        targets: Sequence[str],
-        *,
-        transform: Callable[[Any], Any] | None = None,
-        skip_bad: bool = False,
-    ) -> None:
-        self._files = dict(files)
-        self._open: dict[str, np.memmap] = {}
-        super().__init__(
-            root, cases, inputs=inputs, targets=targets, transform=transform, skip_bad=skip_bad
-        )
+    files: Mapping[str, Path] = {}
+    """Path of each npy file, by a name that the subclass chooses."""
+    _open: Mapping[str, np.memmap] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         # A pickled memory map is a copy of the whole file.
@@ -61,7 +39,7 @@ class ArrayDataset(FieldDataset):
     def array(self, name: str) -> np.memmap:
         """The array of a file, memory-mapped."""
         if name not in self._open:
-            self._open[name] = open_numbers(self._files[name])
+            self._open = {**self._open, name: open_numbers(self.files[name])}
         return self._open[name]
 
     @classmethod
@@ -73,6 +51,29 @@ class ArrayDataset(FieldDataset):
         """
         check_choice(f"{cls.__name__}: unknown convention", convention, cls.SPLITS)
         return cls.SPLITS[convention]
+
+    def convert_mat(
+        self, root: str | Path, source: Path, name: str, shape: Sequence[int | None]
+    ) -> tuple[int, ...]:
+        """Convert an array of a MAT file to one of the files, below ``root/processed``.
+
+        Args:
+            root: Folder of the data set.
+            source: The MAT file.
+            name: Name of the array.
+            shape: Expected sizes; None for any.
+
+        Returns:
+            Its shape.
+
+        Raises:
+            ValueError: If it is missing, holds no real numbers, or has another shape.
+        """
+        path = mat_to_npy(source, name, Path(root) / "processed")
+        self.files = {**self.files, name: path}
+        found = open_numbers(path).shape
+        check_shape(f"{source}, '{name}'", found, shape)
+        return found
 
 
 def open_numbers(path: Path, shape: Sequence[int | None] | None = None) -> np.memmap:

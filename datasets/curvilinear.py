@@ -51,7 +51,9 @@ class CurvilinearDataset(ArrayDataset):
         skip_bad: bool = False,
     ) -> None:
         published = self.published_split(convention)
-        files = {name: find_file(root, self.FILE.format(name), self.ADDRESS) for name in "XYQ"}
+        self.files = files = {
+            name: find_file(root, self.FILE.format(name), self.ADDRESS) for name in "XYQ"
+        }
         total, *shape = open_numbers(files["X"], (None, None, None)).shape
         open_numbers(files["Y"], (total, *shape))
         flow = open_numbers(files["Q"]).shape
@@ -68,9 +70,7 @@ class CurvilinearDataset(ArrayDataset):
         self._cells: dict[str, Any] | None = None
         targets = (self.TARGET,) if targets is None else targets
         cases = [f"{row:04d}" for row in self._rows]
-        super().__init__(
-            root, files, cases, inputs, targets, transform=transform, skip_bad=skip_bad
-        )
+        super().__init__(root, cases, inputs, targets, transform=transform, skip_bad=skip_bad)
 
     @property
     def cells(self) -> dict[str, Any]:

@@ -6,15 +6,9 @@ from typing import Any, ClassVar
 
 from flare_mesh.choices import check_choice
 from flare_mesh.data.splits import PublishedSplit
-from flare_mesh.datasets.array_dataset import (
-    ArrayDataset,
-    check_shape,
-    float32_tensor,
-    open_numbers,
-)
+from flare_mesh.datasets.array_dataset import ArrayDataset, float32_tensor
 from flare_mesh.datasets.find_one import find_one
 from flare_mesh.datasets.grid import grid_cells, grid_positions, unit_axes
-from flare_mesh.io.mat import mat_to_npy
 from flare_mesh.mesh import MeshData
 
 
@@ -100,20 +94,13 @@ class Darcy(ArrayDataset):
             self.ADDRESS,
             "choose by 'resolution', or leave one of them there",
         )
-        folder = Path(root) / "processed"
-        files = {name: mat_to_npy(source, name, folder) for name in self.FIELDS}
-        coeff, sol = (open_numbers(files[name]).shape for name in ("coeff", "sol"))
-        check_shape(f"{source}, 'coeff'", coeff, (None, None, None))
-        check_shape(f"{source}, 'sol'", sol, coeff)
-        total, *shape = coeff
+        total, *shape = self.convert_mat(root, source, "coeff", (None, None, None))
+        self.convert_mat(root, source, "sol", (total, *shape))
         self.stride = self._STRIDES[convention] if stride is None else stride
         axes = unit_axes(shape, self.stride, str(source))
-        count, usual = {
-            "train": (num_train, published.num_train),
-            "test": (num_test, published.num_test),
-        }[split]
+        count = num_train if split == "train" else num_test
         if count is None:
-            count = min(usual, total)
+            count = min(getattr(published, f"num_{split}"), total)
         if not 1 <= count <= total:
             raise ValueError(
                 f"{source}: expected num_{split} from 1 to its {total} cases (got {count})"
@@ -122,9 +109,7 @@ class Darcy(ArrayDataset):
         self.grid_shape = tuple(len(axis) for axis in axes)
         self._cells: dict[str, Any] = grid_cells(self.grid_shape, left_handed=True)
         cases = [f"{row:04d}" for row in range(count)]
-        super().__init__(
-            root, files, cases, inputs, targets, transform=transform, skip_bad=skip_bad
-        )
+        super().__init__(root, cases, inputs, targets, transform=transform, skip_bad=skip_bad)
 
     def read(self, index: int) -> MeshData:
         data = MeshData(pos=self._pos.clone(), **self._cells)

@@ -130,9 +130,7 @@ class DrivAerML(FieldDataset):
         self.FIELDS = self._SAMPLED if self.sampled else self._ORIGINAL
         self._numbers = self._list_runs(folder)
         cases = [f"run_{number}" for number in self._numbers]
-        super().__init__(
-            root, cases, inputs=inputs, targets=targets, transform=transform, skip_bad=skip_bad
-        )
+        super().__init__(root, cases, inputs, targets, transform=transform, skip_bad=skip_bad)
 
     def _list_runs(self, root: Path) -> list[int]:
         if self.convention == "abupt":
@@ -149,13 +147,8 @@ class DrivAerML(FieldDataset):
                 f"convention '{self.convention}'"
             )
         if len(numbers) != published:
-            _log.warning(
-                "%s: %d runs of split '%s' instead of %d; the split is not the published one",
-                root,
-                len(numbers),
-                self.split,
-                published,
-            )
+            text = "%s: %d runs of split '%s' instead of %d; the split is not the published one"
+            _log.warning(text, root, len(numbers), self.split, published)
         return numbers
 
     def read(self, index: int) -> MeshData:

@@ -83,7 +83,7 @@ class Elasticity(ArrayDataset):
     ) -> None:
         published = self.published_split(convention)
         names = {name: self._FILES[name] for name in (*inputs, *targets) if name in self._FILES}
-        files = {
+        self.files = files = {
             name: find_file(root, f"elasticity/Meshes/Random_UnitCell_{part}_10.npy", self.ADDRESS)
             for name, part in {"pos": "XY", **names}.items()
         }
@@ -95,9 +95,7 @@ class Elasticity(ArrayDataset):
             split, total, num_train=num_train, num_test=num_test, place=str(files["pos"])
         )
         cases = [f"{row:04d}" for row in self._rows]
-        super().__init__(
-            root, files, cases, inputs, targets, transform=transform, skip_bad=skip_bad
-        )
+        super().__init__(root, cases, inputs, targets, transform=transform, skip_bad=skip_bad)
 
     def read(self, index: int) -> MeshData:
         row = self._rows[index]

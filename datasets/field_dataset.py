@@ -51,9 +51,9 @@ class FieldDataset(Dataset, ABC):
         self,
         root: str | Path,
         cases: Sequence[str],
-        *,
         inputs: Sequence[str],
         targets: Sequence[str],
+        *,
         transform: Callable[[Any], Any] | None = None,
         skip_bad: bool = False,
     ) -> None:

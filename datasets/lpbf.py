@@ -92,9 +92,7 @@ class LPBF(FieldDataset):
             )
         self.split = split
         self.max_bytes = max_bytes
-        super().__init__(
-            root, cases, inputs=inputs, targets=targets, transform=transform, skip_bad=skip_bad
-        )
+        super().__init__(root, cases, inputs, targets, transform=transform, skip_bad=skip_bad)
 
     @classmethod
     def download(cls, root: str | Path) -> None:

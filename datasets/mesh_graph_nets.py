@@ -72,9 +72,7 @@ class _MeshGraphNets(FieldDataset):
             for number in range(len(self._records))
             for case in self._windows.names(f"{split}_{number:04d}")
         ]
-        super().__init__(
-            root, cases, inputs=inputs, targets=targets, transform=transform, skip_bad=skip_bad
-        )
+        super().__init__(root, cases, inputs, targets, transform=transform, skip_bad=skip_bad)
 
     def read(self, index: int) -> MeshData:
         number, start = divmod(index, len(self._windows.starts))

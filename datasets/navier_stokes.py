@@ -6,15 +6,10 @@ from typing import Any, ClassVar
 
 from flare_mesh.data.splits import PublishedSplit
 from flare_mesh.data.time_window import TimeWindow
-from flare_mesh.datasets.array_dataset import (
-    ArrayDataset,
-    check_shape,
-    float32_tensor,
-    open_numbers,
-)
+from flare_mesh.datasets.array_dataset import ArrayDataset, float32_tensor
 from flare_mesh.datasets.find_one import find_one
 from flare_mesh.datasets.grid import grid_cells, grid_positions, unit_axes
-from flare_mesh.io.mat import MatFile, mat_to_npy
+from flare_mesh.io.mat import MatFile
 from flare_mesh.mesh import MeshData
 
 
@@ -104,15 +99,9 @@ class NavierStokes(ArrayDataset):
     ) -> None:
         patterns = ("NavierStokes_V*.mat", "ns_V*.mat", "ns_data_V*.mat") if not file else (file,)
         source = find_one(root, patterns, self.ADDRESS, "choose by 'file'")
-        folder = Path(root) / "processed"
-        files = {"u": mat_to_npy(source, "u", folder)}
-        shape = open_numbers(files["u"]).shape
-        check_shape(f"{source}, 'u'", shape, (None, None, None, None))
-        total, *grid, steps = shape
+        total, *grid, steps = self.convert_mat(root, source, "u", (None, None, None, None))
         if "vorticity_0" in (*inputs, *targets):
-            files["a"] = mat_to_npy(source, "a", folder)
-            initial = open_numbers(files["a"]).shape
-            check_shape(f"{source}, 'a'", initial, (total, *grid))
+            self.convert_mat(root, source, "a", (total, *grid))
         trajectories = self.SPLITS["flare"].cases(
             split, total, num_train=num_train, num_test=num_test, place=str(source)
         )
@@ -130,9 +119,7 @@ class NavierStokes(ArrayDataset):
             "vorticity_0": 1,
         }
         cases = [name for row in trajectories for name in self.window.names(f"{row:04d}")]
-        super().__init__(
-            root, files, cases, inputs, targets, transform=transform, skip_bad=skip_bad
-        )
+        super().__init__(root, cases, inputs, targets, transform=transform, skip_bad=skip_bad)
 
     def read(self, index: int) -> MeshData:
         row, start = self._parts[index]

@@ -163,9 +163,7 @@ class PDEBench(FieldDataset):
         if self.window:
             cases = [case for sample in cases for case in self.window.names(sample)]
         inputs, targets = self._fields("state_in", inputs), self._fields("state_out", targets)
-        super().__init__(
-            root, cases, inputs=inputs, targets=targets, transform=transform, skip_bad=skip_bad
-        )
+        super().__init__(root, cases, inputs, targets, transform=transform, skip_bad=skip_bad)
 
     def _window(self, window: tuple[int, int | None], mode: str, path: Path) -> TimeWindow | None:
         """The windows of a sample; None if no chosen field is time-dependent."""

@@ -9,15 +9,9 @@ import torch
 
 from flare_mesh.choices import check_choice
 from flare_mesh.data.splits import PublishedSplit
-from flare_mesh.datasets.array_dataset import (
-    ArrayDataset,
-    check_shape,
-    float32_tensor,
-    open_numbers,
-)
+from flare_mesh.datasets.array_dataset import ArrayDataset, float32_tensor
 from flare_mesh.datasets.find_one import find_one
 from flare_mesh.datasets.grid import grid_cells, grid_positions
-from flare_mesh.io.mat import mat_to_npy
 from flare_mesh.mesh import MeshData
 
 
@@ -114,11 +108,8 @@ class Plasticity(ArrayDataset):
         check_choice("Plasticity: unknown mode", mode, ("trajectory", "steps"))
         published = self.published_split(convention)
         source = find_one(root, ("plas_N*_T*.mat",), self.ADDRESS, "leave one of them there")
-        folder = Path(root) / "processed"
-        files = {name: mat_to_npy(source, name, folder) for name in ("input", "output")}
-        shape = open_numbers(files["output"]).shape
-        check_shape(f"{source}, 'output'", shape, (None, None, None, None, 4))
-        check_shape(f"{source}, 'input'", open_numbers(files["input"]).shape, shape[:2])
+        shape = self.convert_mat(root, source, "output", (None, None, None, None, 4))
+        self.convert_mat(root, source, "input", shape[:2])
         rows = published.cases(
             split, shape[0], num_train=num_train, num_test=num_test, place=str(source)
         )
@@ -144,9 +135,7 @@ class Plasticity(ArrayDataset):
         self.grid_shape = nx, ny = shape[1:3]
         self._pos = grid_positions(np.linspace(0, 1, nx), np.linspace(0, 1, ny))
         self._cells: dict[str, Any] = grid_cells((nx, ny))
-        super().__init__(
-            root, files, names, inputs, targets, transform=transform, skip_bad=skip_bad
-        )
+        super().__init__(root, names, inputs, targets, transform=transform, skip_bad=skip_bad)
 
     def read(self, index: int) -> MeshData:
         row, steps = self._parts[index]

@@ -115,9 +115,7 @@ class PointFolder(FieldDataset):
         self._folder, self._files = find_cases(root, split, fractions=fractions, seed=split_seed)
         self.FIELDS = self._find_fields([*inputs, *targets], skip_bad)
         cases = [*self._files]
-        super().__init__(
-            root, cases, inputs=inputs, targets=targets, transform=transform, skip_bad=skip_bad
-        )
+        super().__init__(root, cases, inputs, targets, transform=transform, skip_bad=skip_bad)
 
     def read(self, index: int) -> MeshData:
         case_id = self.cases[index]

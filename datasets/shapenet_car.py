@@ -118,9 +118,7 @@ class ShapeNetCar(FieldDataset):
         inputs = default_inputs if inputs is None else inputs
         targets = default_targets if targets is None else targets
         cases = self._split(self._list_cases())
-        super().__init__(
-            root, cases, inputs=inputs, targets=targets, transform=transform, skip_bad=skip_bad
-        )
+        super().__init__(root, cases, inputs, targets, transform=transform, skip_bad=skip_bad)
 
     def _list_cases(self) -> list[str]:
         cases, without = [], []
@@ -142,12 +140,8 @@ class ShapeNetCar(FieldDataset):
     def _split(self, cases: list[str]) -> list[str]:
         count = len(cases)
         if count != self._CASES:
-            _log.warning(
-                "%s: %d cases instead of %d; the split is not the published one",
-                self.folder,
-                count,
-                self._CASES,
-            )
+            text = "%s: %d cases instead of %d; the split is not the published one"
+            _log.warning(text, self.folder, count, self._CASES)
         if self.convention == "transolver":
             test = {case for case in cases if case.startswith("param0/")}
         else:
@@ -165,14 +159,12 @@ class ShapeNetCar(FieldDataset):
     def read(self, index: int) -> MeshData:
         case = self.cases[index]
         folder = self.folder / case
-        files = [folder / "quadpress_smpl.vtk", folder / "press.npy"]
+        parts = ["quadpress_smpl.vtk", "press.npy"]
         make, names = self._surface, ["pos", "quad", *self.FIELDS]
         if self.convention == "transolver":
-            files.append(folder / "hexvelo_smpl.vtk")
+            parts.append("hexvelo_smpl.vtk")
             make, names = self._surface_and_volume, [*names, "hexahedron", "surf"]
-        for file in files:
-            if not file.is_file():
-                raise FileNotFoundError(f"{file}: no such file; get it from {self.ADDRESS}")
+        files = [find_file(folder, part, self.ADDRESS) for part in parts]
         target = Path(self.processed_dir, "shapenet_car", self.convention, f"{case}.npz")
         arrays = cached_npz(target, files, lambda: make(*files), names)
         data = MeshData(pos=_tensor(arrays["pos"]))
