@@ -1,9 +1,9 @@
-"""How fast a large mesh is predicted beside the operator by itself, in one run.
+"""Time and memory of the prediction of a large mesh, compared with the operator alone.
 
-The operator goes through nodes that are normalised already; ``Surrogate.predict`` normalises,
-predicts and decodes; ``predict`` also looks for the fields by name and compares the mesh with the
-training range. All stand behind a check that they give the same numbers. Times are medians of runs
-that take turns. Peak memory is that of a process of its own.
+The operator's input is normalised beforehand; ``Surrogate.predict`` normalises, predicts and
+decodes; ``predict`` also finds the fields by name and compares the mesh with the training range.
+Before timing, the results are checked to be equal. Times are medians of alternating runs. Peak
+memory is measured in a process of its own.
 
     python benchmarks/prediction.py [--nodes 1000000] [--repeat 5] [--json FILE]
 """
@@ -31,14 +31,14 @@ SMALL, MESHES = 500, 64
 
 
 def make(layers: int) -> Surrogate:
-    """An operator of the published size, fitted on a cloud like those that follow."""
+    """Surrogate of the published size, with normalisers fitted on a similar cloud."""
     torch.manual_seed(0)
     model = FLAREOperator(2, 3, hidden_channels=64, num_layers=layers, heads=8, num_latents=64)
     surrogate = Surrogate(model, {"displacement": 3}, inputs={"load": 1, "thickness": 1})
     case = cloud(10_000)
     x = torch.stack([case.load, case.thickness], 1)
     surrogate.fit_normalizers([Data(pos=case.pos, x=x, y=torch.randn(10_000, 3) * 5 + 2)])
-    surrogate.training_range = None  # clouds of other sizes are no news here
+    surrogate.training_range = None  # no warnings about clouds of other sizes
     return surrogate
 
 
@@ -49,7 +49,7 @@ def cloud(nodes: int) -> MeshData:
 
 
 def medians(runs: dict[str, Callable[[], Any]], repeat: int) -> dict[str, float]:
-    """Seconds of each, after one untimed run, taking turns."""
+    """Median seconds of each function, called alternately, after one untimed call."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(repeat + 1):
         for name, run in runs.items():
@@ -92,23 +92,23 @@ def large(nodes: int, layers: int, repeat: int) -> dict[str, float]:
 
 
 def small(layers: int, repeat: int) -> dict[str, float]:
-    """Many small meshes, one by one and eight in a pass."""
+    """Time of many small meshes one by one, over eight in a batch."""
     surrogate = make(layers)
     predictor = Predictor(surrogate)
     cases = [predictor.read(cloud(SMALL + 7 * i)) for i in range(MESHES)]
 
-    def in_passes(size: int) -> list[Tensor]:
+    def in_batches(size: int) -> list[Tensor]:
         found = (predictor.predict(cases[i : i + size]) for i in range(0, MESHES, size))
         return [one.predicted["displacement"] for part in found for one in part]
 
-    for one, other in zip(in_passes(1), in_passes(8), strict=True):
+    for one, other in zip(in_batches(1), in_batches(8), strict=True):
         check(one, other)
-    seconds = medians({"1": lambda: in_passes(1), "8": lambda: in_passes(8)}, repeat)
-    return {f"{MESHES} small meshes, one by one over eight in a pass": seconds["1"] / seconds["8"]}
+    seconds = medians({"1": lambda: in_batches(1), "8": lambda: in_batches(8)}, repeat)
+    return {f"{MESHES} small meshes, one by one over eight in a batch": seconds["1"] / seconds["8"]}
 
 
 def worker(name: str, nodes: int, layers: int) -> None:
-    """One pass in this process; prints the peak memory and the bytes of coordinates and fields."""
+    """Predict once in this process, and print its peak memory in bytes."""
     surrogate, mesh = make(layers), cloud(nodes)
     if name == "operator":
         with torch.no_grad():

@@ -1,14 +1,14 @@
-"""What the training loop costs beside the arithmetic of a step.
+"""Overhead of the training loop over the arithmetic of its steps.
 
     python benchmarks/training_loop.py [--nodes 1000 10000] [--steps 120] [--busy] [--json FILE]
 
-Trains FLARE at its published size by ``Trainer.fit`` with all that ``flare-mesh fit`` has: data
-module, logger, checkpoints, the run's folder. After each step of the loop, a twin makes the same
-step bare on the same batch: forward, loss, backward, clipping, optimiser. So both see the same
-machine, and their weights must be equal, which is checked before the clock starts and at the end.
-Prints the medians of both, and the median of the ratios of neighbouring steps; "whole epochs" has
-what happens between epochs (logging, checkpoints) on the loop's side as well. On a machine that is
-busy with other things, ``--busy`` counts the processor time of a single thread instead.
+Trains FLARE at its published size by ``Trainer.fit`` with the data module, logger, checkpoints and
+run folder of ``flare-mesh fit``. After each step of the loop, a twin model makes the same step on
+the same batch without Lightning: forward, loss, backward, clipping, optimiser. The two must have
+equal weights, which is checked before timing starts and at the end. Prints the median time of both
+kinds of steps, and the median ratio of paired steps; "whole epochs" includes the loop's work
+between epochs (logging, checkpoints). On a busy machine, ``--busy`` measures the processor time of
+a single thread instead.
 """
 
 import argparse
@@ -46,7 +46,7 @@ CLIP = 1.0
 
 
 class Twin(Callback):
-    """Makes each step of the loop once more, without the loop, and takes the time of both."""
+    """Repeats each step of the loop without Lightning, and times both."""
 
     def __init__(self, warmup: int, clock: Callable[[], float]) -> None:
         self.warmup, self.clock = warmup, clock
@@ -95,7 +95,7 @@ class Twin(Callback):
         self.check(pl_module)
 
     def check(self, module: LightningModule) -> None:
-        """The loop has the weights of the bare steps."""
+        """Check that both models have the same weights."""
         for (name, a), b in zip(
             module.surrogate.named_parameters(),  # pyright: ignore[reportAttributeAccessIssue]
             self.surrogate.parameters(),
@@ -105,7 +105,7 @@ class Twin(Callback):
 
 
 def write_cases(root: Path, nodes: int, cases: int) -> None:
-    """Random cases as the elasticity set has them, half of them for training."""
+    """Write random cases in the layout of the elasticity set, half of them for training."""
     rng = np.random.default_rng(0)
     folder = root / "elasticity" / "Meshes"
     folder.mkdir(parents=True)
@@ -159,7 +159,7 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, nargs="+", default=[1_000, 10_000])
     parser.add_argument("--steps", type=int, default=120)
     parser.add_argument("--batch-size", type=int, default=1)
-    parser.add_argument("--warmup", type=int, default=10, help="steps before the clock")
+    parser.add_argument("--warmup", type=int, default=10, help="steps before timing starts")
     parser.add_argument("--busy", action="store_true", help="processor time of one thread")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
