@@ -72,9 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Code 1 says that cases killed their worker at each try.
     """
     options = vars(_parser().parse_args(argv))
-    return run_command(
-        lambda: _generate(options), interrupted="interrupted; continue with --resume"
-    )
+    interrupted = "interrupted; continue with --resume"
+    return run_command(lambda: _generate(options), interrupted=interrupted)
 
 
 def _generate(options: dict[str, Any]) -> int:

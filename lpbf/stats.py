@@ -68,18 +68,12 @@ def write_figure(sets: Mapping[str, Mapping[str, NDArray[np.float64]]], path: st
                 axis.axvline(mean, color=color, linestyle="--", label=f"{name}, mean")
         axis.set(xlabel=quantity, ylabel="cases, %")
         axis.spines[["top", "right"]].set_visible(False)
-    entries = {
-        label: handle
-        for axis in axes.flat
-        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(
-        list(entries.values()),
-        list(entries),
-        loc="outside upper center",
-        ncols=min(len(entries), 4),
-        frameon=False,
-    )
+    entries = {}
+    for axis in axes.flat:
+        handles, labels = axis.get_legend_handles_labels()
+        entries |= dict(zip(labels, handles, strict=True))
+    place, columns = "outside upper center", min(len(entries), 4)
+    figure.legend([*entries.values()], [*entries], loc=place, ncols=columns, frameon=False)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=110)
 

@@ -1,4 +1,4 @@
-"""Pre-deformed surfaces, whose distorted prints have the designed shape."""
+"""Pre-deformation of surfaces, which compensates the distortion of the printed part."""
 
 from lpbf.compensate.compensate import compensate
 from lpbf.compensate.compensate_once import compensate_once

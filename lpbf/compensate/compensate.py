@@ -82,16 +82,26 @@ def compensate(
             raise ValueError(f"compensate: expected {expected} (got {got})")
 
     def simulator(mesh: HexMesh) -> NDArray[np.float64]:
-        if displacement is not None:
-            return _checked(displacement(mesh), mesh)
-        return simulate(mesh, process).displacement
+        if displacement is None:
+            return simulate(mesh, process).displacement
+        values = np.asarray(displacement(mesh), dtype=np.float64)
+        if values.shape != (mesh.num_nodes, 3) or not np.isfinite(values).all():
+            raise ValueError(
+                f"displacement: expected finite values of shape [{mesh.num_nodes}, 3] in mm (got "
+                f"{list(values.shape)}, {int((~np.isfinite(values)).sum())} not finite)"
+            )
+        return values
 
     islands = choose_islands(None, (process or Process()).islands)
     nominal = prepare(part, pitch)
     surface, best = nominal, nominal
     iterations: list[Iteration] = []
     best_number, before, fraction = 0, None, relaxation
-    weight = _vertex_areas(nominal)
+    # Area of the triangles at each vertex, mm^2.
+    weight = np.bincount(
+        nominal.faces.ravel(), np.repeat(nominal.area_faces, 3), len(nominal.vertices)
+    )
+    on_plate = _on_plate(nominal)
     for number in range(max_iterations + 1):
         start = time.perf_counter()
         with warnings.catch_warnings():
@@ -99,7 +109,8 @@ def compensate(
                 warnings.simplefilter("ignore", PartWarning)
             shift, mesh = surface_displacement(surface, pitch, simulator, islands)
         error = surface.vertices + shift - nominal.vertices
-        plate_error = _remove_plate_error(nominal, error)
+        plate_error = float(np.abs(error[on_plate, 2]).max())
+        error[on_plate, 2] = 0.0
         distance = np.linalg.norm(error, axis=1)
         iteration = Iteration(
             number,
@@ -147,21 +158,6 @@ def _on_plate(nominal: trimesh.Trimesh) -> NDArray[np.bool_]:
     return np.asarray(nominal.vertices[:, 2] <= low + 1e-6 * (high - low))
 
 
-def _remove_plate_error(nominal: trimesh.Trimesh, error: NDArray[np.float64]) -> float:
-    """Set the z error of points on the plate to zero; return its largest absolute value."""
-    on_plate = _on_plate(nominal)
-    plate_error = float(np.abs(error[on_plate, 2]).max())
-    error[on_plate, 2] = 0.0
-    return plate_error
-
-
-def _vertex_areas(surface: trimesh.Trimesh) -> NDArray[np.float64]:
-    """Area of the triangles at each vertex, [V], mm^2."""
-    area = np.repeat(surface.area_faces, 3)
-    count = len(surface.vertices)
-    return np.bincount(surface.faces.ravel(), area, count).astype(np.float64)
-
-
 def _changed_cells(before: HexMesh | None, mesh: HexMesh) -> int:
     if before is None or before.mask.shape != mesh.mask.shape:
         return mesh.num_cells
@@ -173,13 +169,3 @@ def _stalls(iterations: list[Iteration]) -> bool:
         return False
     earlier, later = iterations[:-_PATIENCE], iterations[-_PATIENCE:]
     return min(i.max_error for i in later) > _PROGRESS * min(i.max_error for i in earlier)
-
-
-def _checked(values: NDArray[np.float64], mesh: HexMesh) -> NDArray[np.float64]:
-    values = np.asarray(values, dtype=np.float64)
-    if values.shape != (mesh.num_nodes, 3) or not np.isfinite(values).all():
-        raise ValueError(
-            f"displacement: expected finite values of shape [{mesh.num_nodes}, 3] in mm (got "
-            f"{list(values.shape)}, {int((~np.isfinite(values)).sum())} not finite)"
-        )
-    return values

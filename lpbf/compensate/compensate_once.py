@@ -23,8 +23,8 @@ def compensate_once(
 
     Args:
         part: A surface in mm, or the path of its file.
-        field: A mesh file with a nodal field ``displacement`` [N, 3] in mm, simulated or predicted,
-            whose points include the nodes of the part's voxel mesh.
+        field: A mesh file with a nodal field ``displacement`` [N, 3] in mm, simulated or predicted.
+            Its points include the nodes of the part's voxel mesh.
         pitch: Edge length of the voxels of the field, mm.
 
     Raises:

@@ -55,11 +55,9 @@ class Compensation:
     @property
     def converged(self) -> bool:
         """Whether the surface was simulated and its error is within the tolerance."""
-        return (
-            self.best is not None
-            and self.tolerance is not None
-            and self.iterations[self.best].max_error <= self.tolerance
-        )
+        if self.best is None or self.tolerance is None:
+            return False
+        return self.iterations[self.best].max_error <= self.tolerance
 
     def to_dict(self) -> dict[str, Any]:
         """All values as JSON holds them."""

@@ -40,8 +40,8 @@ def surface_displacement(
     if far.any():
         warnings.warn(
             f"{part_name(surface)}: {int(far.sum())} of {len(far)} surface points are up to "
-            f"{distance.max():.2g} voxels away from the nearest voxel, whose displacement they "
-            f"get (thin details are not resolved); use a finer pitch",
+            f"{distance.max():.2g} voxels away from the nearest voxel and get its displacement "
+            f"(thin details are not resolved); use a finer pitch",
             PartWarning,
             stacklevel=3,
         )

@@ -40,8 +40,10 @@ class EnsightCase:
 
 
 _SECTIONS = ("FORMAT", "GEOMETRY", "VARIABLE", "TIME", "FILE", "MATERIAL", "SCRIPTS", "BLOCK")
+# Kind, optional numbers of the time set and the file set, description, and file name.
 _VARIABLE = re.compile(
-    r"(?P<kind>(?:scalar|vector|tensor symm|tensor asym) per (?:node|element)):(?P<rest>.*)"
+    r"(?P<kind>(?:scalar|vector|tensor symm|tensor asym) per (?:node|element)):\s*"
+    r"(?:(?P<time_set>\d+)\s+)?(?:\d+\s+)*(?P<name>\S.*?)\s+(?P<files>\S+)"
 )
 
 
@@ -97,16 +99,10 @@ def _sections(path: Path) -> dict[str, list[str]]:
 
 def _variables(lines: list[str]) -> list[Variable]:
     variables = []
-    for line in lines:
-        match = _VARIABLE.match(line)
-        words = match["rest"].split() if match else []
-        numbers = []
-        while len(words) > 2 and words[0].isdecimal():  # time set, then file set
-            numbers.append(int(words.pop(0)))
-        if match and len(words) >= 2:
-            name, files = " ".join(words[:-1]), words[-1]
-            time_set = numbers[0] if numbers else None
-            variables.append(Variable(name, match["kind"], files, time_set))
+    for match in filter(None, map(_VARIABLE.fullmatch, lines)):
+        time_set = None if match["time_set"] is None else int(match["time_set"])
+        name = " ".join(match["name"].split())
+        variables.append(Variable(name, match["kind"], match["files"], time_set))
     return variables
 
 

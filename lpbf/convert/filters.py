@@ -9,7 +9,7 @@ from lpbf.convert.converted_case import ConvertedCase
 
 @dataclass(frozen=True)
 class Filters:
-    """Limits beyond which a case is rejected; the defaults are those of the published set.
+    """Limits beyond which a case is rejected; the published set has the default ones.
 
     Args:
         max_nodes: Number of nodes.
@@ -44,11 +44,7 @@ class Filters:
             ("num_nodes", self.max_nodes, "nodes"),
             ("num_edges", self.max_edges, "edges"),
             ("max_aspect_ratio", self.max_aspect_ratio, "as the largest aspect ratio"),
-            (
-                "max_displacement_z_mm",
-                self.max_displacement_z,
-                "mm as the largest z displacement",
-            ),
+            ("max_displacement_z_mm", self.max_displacement_z, "mm as the largest z displacement"),
             ("max_von_mises_mpa", self.max_von_mises, "MPa as the largest von Mises stress"),
         ):
             if found[key] > limit * (1 + 1e-5):  # the files hold float32

@@ -37,12 +37,9 @@ def convert_netfabb(
     Args:
         root: Folder with the results.
         out: Folder of the data set, new or empty.
-        filters: Limits; None for those of the published set.
+        filters: Limits; None for the ones of the published set.
         test_fraction: Fraction of the cases in ``test/``, by their names.
-        step: See :func:`~lpbf.convert.read_netfabb.read_netfabb`.
-        plate: See :func:`~lpbf.convert.read_netfabb.read_netfabb`.
-        part: See :func:`~lpbf.convert.read_netfabb.read_netfabb`.
-        fields: See :func:`~lpbf.convert.read_netfabb.read_netfabb`.
+        step, plate, part, fields: See :func:`~lpbf.convert.read_netfabb.read_netfabb`.
         workers: Number of processes.
 
     Returns:

@@ -63,17 +63,13 @@ def convert_published(
 
 def _read(path: Path, known: dict[str, Any]) -> ConvertedCase:
     arrays = read_npz(path, _KEYS)
-    nodes = len(arrays["pos"])
-    for key, shape in (("pos", (nodes, 3)), ("disp", (nodes, 3)), ("elems", (-1, 8))):
+    nodes, cells = len(arrays["pos"]), len(arrays["elems"])
+    shapes = {"pos": (nodes, 3), "elems": (cells, 8), "disp": (nodes, 3)}
+    for key, shape in {**shapes, "temp": (nodes, 1), "vmstr": (nodes, 1)}.items():
         got = arrays[key].shape
-        if len(got) != 2 or got[1] != shape[1] or shape[0] not in (-1, got[0]):
+        if got != shape and not (got == (nodes,) and shape == (nodes, 1)):
             raise ValueError(f"{path}: expected '{key}' of shape {list(shape)} (got {list(got)})")
-    for key in ("temp", "vmstr"):
-        if arrays[key].shape not in ((nodes,), (nodes, 1)):
-            raise ValueError(
-                f"{path}: expected '{key}' of shape [{nodes}, 1] (got {list(arrays[key].shape)})"
-            )
-    if len(arrays["elems"]) == 0:
+    if cells == 0:
         raise ValueError(f"{path}: expected hexahedra in 'elems' (got none)")
     try:
         check_node_numbers("elems", arrays["elems"], nodes)
@@ -93,10 +89,7 @@ def _read_parquet(root: Path) -> dict[str, dict[str, Any]]:
     """Metadata by file from the index; empty without an index or ``pyarrow``."""
     paths = sorted(root.rglob("*.parquet"))
     try:
-        from pyarrow import (  # pyright: ignore[reportMissingImports]
-            ArrowException,
-            parquet,
-        )
+        from pyarrow import ArrowException, parquet  # pyright: ignore[reportMissingImports]
     except ImportError:
         return {}
     known = {}

@@ -88,11 +88,7 @@ def read_netfabb(
 
 
 def _check_header(path: Path) -> None:
-    """Checks the first six lines of a binary geometry file, without which VTK's reader crashes.
-
-    Raises:
-        ValueError: If they are cut off or something else.
-    """
+    """Check the first six lines of a binary geometry file, without which VTK's reader crashes."""
     with path.open("rb") as file:
         head = file.read(6 * 80)
     if len(head) < 6 * 80 or b"node id" not in head or b"element id" not in head:

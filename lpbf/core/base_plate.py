@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lpbf.core.checks import check_number
+from lpbf.core.checks import check_field
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,6 @@ class BasePlate:
     youngs_modulus: float | None = None
 
     def __post_init__(self) -> None:
-        owner = "BasePlate"
-        thickness = check_number(owner, "thickness", self.thickness, 0, 1e3, "mm", above=True)
-        margin = check_number(owner, "margin", self.margin, 0, 1e3, "mm")
-        object.__setattr__(self, "thickness", thickness)
-        object.__setattr__(self, "margin", margin)
-        if self.youngs_modulus is not None:
-            modulus = check_number(
-                owner, "youngs_modulus", self.youngs_modulus, 0, 1e7, "MPa", above=True
-            )
-            object.__setattr__(self, "youngs_modulus", modulus)
+        check_field(self, "thickness", 0, 1e3, "mm", above=True)
+        check_field(self, "margin", 0, 1e3, "mm")
+        check_field(self, "youngs_modulus", 0, 1e7, "MPa", above=True)

@@ -17,7 +17,7 @@ def check_number(
     *,
     above: bool = False,
 ) -> float:
-    """Return a value as a float, if it is a finite number within its range.
+    """Return a finite number as a float, after a check of its bounds.
 
     Args:
         owner: Name of the object that the value belongs to, for the message.
@@ -29,7 +29,7 @@ def check_number(
         above: Whether the lower bound itself is excluded.
 
     Raises:
-        ValueError: If it is not.
+        ValueError: If it is not a finite number within the bounds.
     """
     if isinstance(value, Real) and not isinstance(value, bool):
         try:
@@ -46,12 +46,28 @@ def check_number(
     raise ValueError(f"{owner}: expected {bounds}{unit and ' ' + unit} (got {value!r})")
 
 
-def check_count(owner: str, name: str, value: Any, high: int) -> int:
-    """Return a value as an integer, if it is a whole number from 1 to ``high``.
+def check_field(
+    instance: Any,
+    name: str,
+    low: float = -math.inf,
+    high: float = math.inf,
+    unit: str = "",
+    *,
+    above: bool = False,
+) -> None:
+    """Check a field of a frozen data class as :func:`check_number` does, and make it a float.
 
-    Raises:
-        ValueError: If it is not.
+    None is accepted if it is the field's default.
     """
+    value = getattr(instance, name)
+    if value is None and type(instance).__dataclass_fields__[name].default is None:
+        return
+    number = check_number(type(instance).__name__, name, value, low, high, unit, above=above)
+    object.__setattr__(instance, name, number)
+
+
+def check_count(owner: str, name: str, value: Any, high: int) -> int:
+    """Return a whole number from 1 to ``high``; raise a ValueError for anything else."""
     is_whole = isinstance(value, Integral) and not isinstance(value, bool)
     if not is_whole or not 1 <= value <= high:
         raise ValueError(f"{owner}: expected a whole number 1 <= {name} <= {high} (got {value!r})")
@@ -59,25 +75,17 @@ def check_count(owner: str, name: str, value: Any, high: int) -> int:
 
 
 def check_bool(owner: str, name: str, value: Any) -> bool:
-    """Return a value, if it is True or False.
-
-    Raises:
-        ValueError: If it is not.
-    """
+    """Return True or False; raise a ValueError for anything else."""
     if not isinstance(value, bool):
         raise ValueError(f"{owner}: expected {name} to be True or False (got {value!r})")
     return value
 
 
 def check_edges(name: str, value: Any) -> tuple[float, float, float]:
-    """Return the three edge lengths of a voxel, given as one length or three.
-
-    Args:
-        name: Name of the value, for the message.
-        value: Edge lengths, mm.
+    """Return the three edge lengths of a voxel in mm, given as one length or three.
 
     Raises:
-        ValueError: If they are not positive and finite.
+        ValueError: If they are not positive and finite; the message has the ``name``.
     """
     edges = np.asarray(value, dtype=np.float64)
     if edges.shape not in ((), (3,)) or not (np.isfinite(edges) & (edges > 0)).all():

@@ -29,14 +29,11 @@ PROCESS_OPTIONS = ("process", "preset", *_FIELDS, "scan", "base_plate", "heat")
 def run_command(
     command: Callable[[], int], *, interrupted: str = "interrupted", less_memory: str = ""
 ) -> int:
-    """Run a command and return its exit code; errors are one line on the standard error.
+    """Run a command and return its exit code; print an error in one line to stderr.
 
-    The code is 1 if a solver fails or the memory is exhausted, 2 for bad input, 130 for Ctrl-C.
-
-    Args:
-        command: Returns the exit code if there is no error.
-        interrupted: Message for Ctrl-C.
-        less_memory: Advice for exhausted memory.
+    The code is 1 if a solver fails or the memory is exhausted, 2 for bad input, 130 for Ctrl-C, and
+    otherwise the one that ``command`` returns. ``interrupted`` is the message for Ctrl-C,
+    ``less_memory`` the advice for exhausted memory.
     """
     try:
         return command()
@@ -55,23 +52,17 @@ def run_command(
 
 
 def check_output(path: str, option: str, suffixes: Sequence[str], part: str) -> None:
-    """Refuse a file that cannot be written, before any work is spent on it.
-
-    Args:
-        path: The file.
-        option: Names the file on the command line.
-        suffixes: Types that the file can have.
-        part: The part's file, which is not overwritten.
+    """Check that the file of an option can be written, before any work is spent on it.
 
     Raises:
-        ValueError: If it is of another type, a folder, or the part.
-        OSError: If its folder cannot be written to.
+        ValueError: If its type is not one of the ``suffixes``, or it is the file of the part.
+        OSError: If it is a folder, or its folder cannot be written to.
     """
     file = Path(path)
     if file.suffix.lower() not in suffixes:
+        types = ", ".join(suffixes)
         raise ValueError(
-            f"{file}: expected a file of type {', '.join(suffixes)} for {option} "
-            f"(got '{file.suffix}')"
+            f"{file}: expected a file of type {types} for {option} (got '{file.suffix}')"
         )
     check_folder(file)
     if file.is_dir():
@@ -93,13 +84,7 @@ def pitch(text: str) -> float | tuple[float, float, float]:
 
 
 def add_pitch(parser: Any, default: Any = None, otherwise: str = "%(default)s") -> None:
-    """Add ``--pitch``.
-
-    Args:
-        parser: A parser or group.
-        default: Voxel edge, mm.
-        otherwise: The default in words.
-    """
+    """Add ``--pitch`` with a default in mm; ``otherwise`` is the default in words."""
     text = f"voxel edge in mm, or three as X,Y,Z (default: {otherwise})"
     parser.add_argument("--pitch", type=pitch, metavar="MM", default=default, help=text)
 

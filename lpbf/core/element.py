@@ -1,4 +1,4 @@
-"""The eight-node brick of a voxel mesh, whose matrices serve every element."""
+"""The eight-node brick of a voxel mesh; all elements share its matrices."""
 
 from dataclasses import dataclass
 
@@ -6,19 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Reference coordinates of the nodes, in VTK's (and meshio's) order.
-NODES = np.array(
-    [
-        [-1, -1, -1],
-        [1, -1, -1],
-        [1, 1, -1],
-        [-1, 1, -1],
-        [-1, -1, 1],
-        [1, -1, 1],
-        [1, 1, 1],
-        [-1, 1, 1],
-    ],
-    dtype=np.float64,
-)
+_SQUARE = ((-1, -1), (1, -1), (1, 1), (-1, 1))
+NODES = np.array([(x, y, z) for z in (-1, 1) for x, y in _SQUARE], dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -69,12 +58,8 @@ def _strain_matrix(gradient: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _nodal_gradient(xi: NDArray[np.float64], spacing: NDArray[np.float64]) -> NDArray[np.float64]:
     """Gradients of the nodes' shape functions at the reference point ``xi``, [8, 3]."""
-    factors = 1 + xi * NODES  # [8, 3]
-    gradient = np.empty((8, 3))
-    for axis in range(3):
-        others = [a for a in range(3) if a != axis]
-        gradient[:, axis] = NODES[:, axis] * factors[:, others].prod(axis=1) / 8
-    return gradient * 2 / spacing
+    x, y, z = (1 + xi * NODES).T
+    return NODES * np.column_stack([y * z, x * z, x * y]) / 4 / spacing
 
 
 def brick(
@@ -96,19 +81,10 @@ def brick(
         incompatible_modes: False gives the plain trilinear brick, for comparison.
     """
     size = np.asarray(spacing, dtype=np.float64)
-    point = 1 / np.sqrt(3)
     weight = size.prod() / 8
-    strain = np.stack(
-        [
-            np.hstack(
-                [
-                    _strain_matrix(_nodal_gradient(xi, size)),
-                    _strain_matrix(np.diag(-2 * xi * 2 / size)),
-                ]
-            )
-            for xi in point * NODES
-        ]
-    )
+    points = NODES / np.sqrt(3)
+    modes = [np.vstack([_nodal_gradient(xi, size), np.diag(-4 * xi / size)]) for xi in points]
+    strain = np.stack([_strain_matrix(gradient) for gradient in modes])
     if not incompatible_modes:
         strain = strain[:, :, :24]
     full = weight * np.einsum("gsi,st,gtj->ij", strain, elasticity, strain)

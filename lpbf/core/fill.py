@@ -33,12 +33,8 @@ def fill(
     votes = np.zeros(shape, dtype=np.int8)
     for axis in (2, 0, 1):
         order = [(axis + 1) % 3, (axis + 2) % 3, axis]
-        inside, closed = _fill_along_z(
-            triangles[:, :, order],
-            tuple(shape[a] for a in order),
-            sizes[order],
-            origin[order],
-        )
+        counts = tuple(shape[a] for a in order)
+        inside, closed = _fill_along_z(triangles[:, :, order], counts, sizes[order], origin[order])
         inside = inside.transpose(np.argsort(order))
         if watertight and closed:
             return inside

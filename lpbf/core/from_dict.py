@@ -17,7 +17,7 @@ def from_dict(
     Args:
         cls: The data class.
         values: Its fields by name.
-        readers: Functions by field that convert the dictionary's value.
+        readers: Functions by field that convert the dictionary's value, unless it is None.
 
     Raises:
         ValueError: If it is not a dictionary, has an unknown key, lacks a field without default,
@@ -33,4 +33,5 @@ def from_dict(
     for key, field in known.items():
         if key not in values and field.default is MISSING and field.default_factory is MISSING:
             raise ValueError(f"{name}: expected a {key} (got none)")
-    return cls(**{key: readers[key](v) if key in readers else v for key, v in values.items()})
+    given = {k: readers[k](v) if v is not None and k in readers else v for k, v in values.items()}
+    return cls(**given)

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from lpbf.core.checks import check_bool, check_count, check_number
+from lpbf.core.checks import check_bool, check_count, check_field
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,15 +53,13 @@ class Heat:
 
     def __post_init__(self) -> None:
         for name in ("deposition_temperature", "powder_temperature", "preheat", "gas_temperature"):
-            if getattr(self, name) is not None or name in ("preheat", "gas_temperature"):
-                self._check(name, -273.15, 5000, "C", above=True)
+            check_field(self, name, -273.15, 5000, "C", above=True)
         for name in ("powder_coefficient", "gas_coefficient"):
-            self._check(name, 0, 1e6, "W/(m^2 K)")
-        if self.plate_coefficient is not None:
-            self._check("plate_coefficient", 0, 1e9, "W/(m^2 K)", above=True)
-        self._check("dwell_time", 0, 1e7, "s", above=True)
-        self._check("cooling_time", 0, 1e7, "s")
-        self._check("growth", 1, 4, "")
+            check_field(self, name, 0, 1e6, "W/(m^2 K)")
+        check_field(self, "plate_coefficient", 0, 1e9, "W/(m^2 K)", above=True)
+        check_field(self, "dwell_time", 0, 1e7, "s", above=True)
+        check_field(self, "cooling_time", 0, 1e7, "s")
+        check_field(self, "growth", 1, 4)
         steps = check_count("Heat", "time_steps", self.time_steps, 1_000_000)
         object.__setattr__(self, "time_steps", steps)
         if steps * math.log10(self.growth) > 12:
@@ -70,10 +68,6 @@ class Heat:
                 f"steps would vanish"
             )
         check_bool("Heat", "thermal_strain", self.thermal_strain)
-
-    def _check(self, name: str, low: float, high: float, unit: str, *, above: bool = False) -> None:
-        value = check_number("Heat", name, getattr(self, name), low, high, unit, above=above)
-        object.__setattr__(self, name, value)
 
     def steps(self, duration: float) -> list[float]:
         """Time steps that grow by ``growth`` and add up to ``duration``, s."""

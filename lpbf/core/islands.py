@@ -49,9 +49,8 @@ def find_unsupported(mesh: HexMesh) -> tuple[NDArray[np.bool_], list[Island]]:
     supported = mesh.mask.copy()
     islands = []
     for k in range(1, supported.shape[2]):
-        patches, count = ndimage.label(  # pyright: ignore[reportGeneralTypeIssues]
-            supported[:, :, k]
-        )
+        layer = supported[:, :, k]
+        patches, count = ndimage.label(layer)  # pyright: ignore[reportGeneralTypeIssues]
         if not count:
             continue
         touching = np.unique(patches[supported[:, :, k - 1]])
@@ -61,17 +60,8 @@ def find_unsupported(mesh: HexMesh) -> tuple[NDArray[np.bool_], list[Island]]:
             center = (index + 0.5) * np.array(mesh.spacing) + np.array(mesh.origin)
             x, y, z = center.tolist()
             islands.append(Island(k, int(where.sum()), (x, y, z)))
-            supported[:, :, k][where] = False
+            layer[where] = False
     return mesh.mask & ~supported, islands
-
-
-def check_islands(islands: str) -> None:
-    """Refuse a treatment of unsupported voxels that is not one of :data:`ISLANDS`.
-
-    Raises:
-        ValueError: If it is not.
-    """
-    check_choice("unknown islands", islands, ISLANDS)
 
 
 def choose_islands(islands: str | None, process_islands: str) -> str:
@@ -82,7 +72,7 @@ def choose_islands(islands: str | None, process_islands: str) -> str:
     """
     if islands is None:
         return "powder" if process_islands == "powder" else "drop"
-    check_islands(islands)
+    check_choice("unknown islands", islands, ISLANDS)
     return islands
 
 
@@ -96,8 +86,9 @@ def treat_islands(mesh: HexMesh, islands: str, name: str = "the mesh") -> HexMes
 
     Raises:
         IslandError: If there are unsupported voxels and they are refused.
+        ValueError: If ``islands`` is unknown.
     """
-    check_islands(islands)
+    check_choice("unknown islands", islands, ISLANDS)
     if islands == "powder":
         return mesh
     unsupported, found = find_unsupported(mesh)

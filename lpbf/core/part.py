@@ -1,6 +1,7 @@
 """Surface and CAD files of parts: reading and checking."""
 
 import warnings
+from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
 
@@ -13,9 +14,6 @@ from lpbf.core.errors import PartError, PartWarning
 CAD_SUFFIXES = (".step", ".stp")
 PART_SUFFIXES = (".stl", ".ply", ".obj", ".off", ".3mf", *CAD_SUFFIXES)
 
-# A smaller extent in mm is too small for the process, so the file is probably not in mm.
-_SMALLEST = 1.0
-
 
 class MissingReaderError(PartError, ImportError):
     """The reader of a part file is not installed."""
@@ -24,6 +22,11 @@ class MissingReaderError(PartError, ImportError):
 def part_name(part: trimesh.Trimesh) -> str:
     """Name of a part in messages: its file, its family, or 'part'."""
     return str(part.metadata.get("file_path") or part.metadata.get("family") or "part")
+
+
+def box_text(sizes: Iterable[float]) -> str:
+    """Edge lengths in messages, such as ``"20 x 10 x 5"``."""
+    return " x ".join(f"{size:.4g}" for size in sizes)
 
 
 def load_part(part: trimesh.Trimesh | str | Path) -> trimesh.Trimesh:
@@ -48,33 +51,24 @@ def load_part(part: trimesh.Trimesh | str | Path) -> trimesh.Trimesh:
     extents = np.ptp(used, axis=0)
     if extents.min() <= 1e-6 * extents.max():
         raise PartError(
-            f"{name}: expected the surface of a solid (got a flat one of {extents[0]:.4g} x "
-            f"{extents[1]:.4g} x {extents[2]:.4g} mm)"
+            f"{name}: expected the surface of a solid (got a flat one of {box_text(extents)} mm)"
         )
-    if extents.max() < _SMALLEST:
-        warnings.warn(
-            f"{name}: is only {extents[0]:.4g} x {extents[1]:.4g} x {extents[2]:.4g} mm; if it is "
-            f"in metres or inches, scale it to mm",
-            PartWarning,
-            stacklevel=3,
+    if extents.max() < 1.0:  # too small for the process
+        text = (
+            f"{name}: is only {box_text(extents)} mm; if it is in metres or inches, scale it to mm"
         )
+        warnings.warn(text, PartWarning, stacklevel=3)
     stray = len(surface.vertices) - len(np.unique(surface.faces))
     bodies = surface.body_count - stray  # trimesh counts a vertex without triangles as a body
-    defects = [
-        text
-        for found, text in (
-            (not surface.is_watertight, "is not watertight"),
-            (not surface.is_winding_consistent, "has neighbouring triangles of opposite winding"),
-            (bodies > 1, f"has {bodies} bodies"),
-        )
-        if found
-    ]
+    checks = {
+        "is not watertight": not surface.is_watertight,
+        "has neighbouring triangles of opposite winding": not surface.is_winding_consistent,
+        f"has {bodies} bodies": bodies > 1,
+    }
+    defects = " and ".join(text for text, found in checks.items() if found)
     if defects:
-        warnings.warn(
-            f"{name}: {' and '.join(defects)}; check the voxels that fill it",
-            PartWarning,
-            stacklevel=3,
-        )
+        text = f"{name}: {defects}; check the voxels that fill it"
+        warnings.warn(text, PartWarning, stacklevel=3)
     elif abs(_volume(surface)) <= 1e-9 * float(extents.prod()):
         raise PartError(f"{name}: expected the surface of a solid (it encloses no volume)")
     return surface
@@ -123,11 +117,7 @@ def read_part(path: Path) -> trimesh.Trimesh:
 
 
 def check_cad(path: Path) -> None:
-    """Check that STEP files can be read.
-
-    Raises:
-        MissingReaderError: If the extra ``cad`` is not installed.
-    """
+    """Raise a MissingReaderError if the extra ``cad``, which reads STEP files, is not installed."""
     try:
         import cascadio  # noqa: F401
     except ImportError as error:

@@ -238,10 +238,8 @@ def _flange(rng: Generator, length: float) -> Trimesh:
     thick = draw(rng, wall, 0.25 * length)
     height = thick + draw(rng, 0.5 * wall, 0.5 * length)
     beyond = (-wall, height + wall)
-    disc, boss = (
-        prism(polygon(sides, flat), (0.0, thick)),
-        prism(polygon(ROUND, hub), (0.0, height)),
-    )
+    disc = prism(polygon(sides, flat), (0.0, thick))
+    boss = prism(polygon(ROUND, hub), (0.0, height))
     tools = [prism(inscribed(pick(rng, ROUND, ROUND, 6), bore), beyond)]
     room = (flat - hub - wall) / 2
     if room > 0.5 * wall:
@@ -253,14 +251,6 @@ def _flange(rng: Generator, length: float) -> Trimesh:
     return cycle_axes(combine([disc, boss], tools), pick(rng, 0, 1))
 
 
-FAMILIES: dict[str, Callable[..., Trimesh]] = {
-    "plate": _plate,
-    "bracket": _bracket,
-    "tube": _tube,
-    "channel": _channel,
-    "arch": _arch,
-    "ribs": _ribs,
-    "shaft": _shaft,
-    "block": _block,
-    "flange": _flange,
-}
+_BUILDERS = (_plate, _bracket, _tube, _channel, _arch, _ribs, _shaft, _block, _flange)
+FAMILIES: dict[str, Callable[..., Trimesh]] = {f.__name__[1:]: f for f in _BUILDERS}
+"""Builders by family, in the order in which :func:`lpbf.procedural_part` draws them."""

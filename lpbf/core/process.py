@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ from numpy.typing import NDArray
 
 from flare_mesh.choices import check_choice
 from lpbf.core.base_plate import BasePlate
-from lpbf.core.checks import check_bool, check_count, check_number
+from lpbf.core.checks import check_bool, check_count, check_field, check_number
 from lpbf.core.from_dict import from_dict
 from lpbf.core.heat import Heat
-from lpbf.core.islands import check_islands
+from lpbf.core.islands import ISLANDS
 from lpbf.core.material import TABLE_PROPERTIES, Material
 from lpbf.core.materials import get_material
 from lpbf.core.presets import PRESETS
@@ -55,7 +56,7 @@ class Process:
         heat: Heat conduction; None for a constant temperature.
         incompatible_modes: Whether the bricks have incompatible modes, which prevent locking in
             bending; False is for comparison.
-        powder_layers: Powder layers in a simulated layer, whose strain is the mean over their
+        powder_layers: Powder layers in a simulated layer; its strain is the mean over their
             rotations.
 
     Raises:
@@ -79,31 +80,23 @@ class Process:
     powder_layers: int = 1
 
     def __post_init__(self) -> None:
-        owner = "Process"
         material = get_material(self.material)
-        numbers: dict[str, Any] = {
-            "scan_rotation": check_number(owner, "scan_rotation", self.scan_rotation),
-            "scan_angle": check_number(owner, "scan_angle", self.scan_angle),
-            "temperature": check_number(owner, "temperature", self.temperature, -273.15, 3e3, "C"),
-            "inherent_strain": _check_strain(self.inherent_strain),
-        }
-        if self.layer_height is not None:
-            numbers["layer_height"] = check_number(
-                owner, "layer_height", self.layer_height, 0, unit="mm", above=True
-            )
+        check_field(self, "scan_rotation")
+        check_field(self, "scan_angle")
+        check_field(self, "temperature", -273.15, 3e3, "C")
+        check_field(self, "layer_height", 0, unit="mm", above=True)
+        object.__setattr__(self, "inherent_strain", _check_strain(self.inherent_strain))
         for name in ("powder_layers", "plastic_increments"):
-            numbers[name] = check_count(owner, name, getattr(self, name), 10_000)
-        for name, value in numbers.items():
-            object.__setattr__(self, name, value)
+            count = check_count("Process", name, getattr(self, name), 10_000)
+            object.__setattr__(self, name, count)
         for name in ("plasticity", "release", "incompatible_modes"):
-            check_bool(owner, name, getattr(self, name))
-        check_islands(self.islands)
+            check_bool("Process", name, getattr(self, name))
+        check_choice("unknown islands", self.islands, ISLANDS)
         for name, kind in (("base_plate", BasePlate), ("heat", Heat)):
             value = getattr(self, name)
-            if value is not None and not isinstance(value, kind):
-                raise ValueError(
-                    f"{owner}: expected {name} as a {kind.__name__} or None (got {value!r})"
-                )
+            if not isinstance(value, kind | None):
+                expected = f"{name} as a {kind.__name__} or None"
+                raise ValueError(f"Process: expected {expected} (got {value!r})")
         if self.plasticity:
             material.require("yield_stress")
         if self.heat is not None:
@@ -196,11 +189,8 @@ class Process:
         Raises:
             ValueError: If a key is unknown or a value does not fit.
         """
-        readers = {
-            "material": _read_material,
-            "base_plate": lambda value: None if value is None else from_dict(BasePlate, value),
-            "heat": lambda value: None if value is None else from_dict(Heat, value),
-        }
+        plate, heat = (partial(from_dict, kind) for kind in (BasePlate, Heat))
+        readers = {"material": _read_material, "base_plate": plate, "heat": heat}
         return from_dict(cls, values, readers)
 
     def to_yaml(self, path: str | Path) -> None:
@@ -237,8 +227,8 @@ def _check_strain(given: Any) -> tuple[float, ...]:
 def _read_material(value: Any) -> str | Material:
     if not isinstance(value, Mapping):
         return value
-    readers = {
-        name: lambda v: from_dict(Table, v) if isinstance(v, Mapping) else v
-        for name in TABLE_PROPERTIES
-    }
-    return from_dict(Material, value, readers)
+    return from_dict(Material, value, dict.fromkeys(TABLE_PROPERTIES, _read_table))
+
+
+def _read_table(value: Any) -> Any:
+    return from_dict(Table, value) if isinstance(value, Mapping) else value

@@ -78,11 +78,6 @@ class Report:
         )
 
 
-def _row(name: str, report: StepReport | Report) -> tuple[str, ...]:
-    return (
-        name,
-        f"{report.iterations}",
-        f"{report.residual:.1e}",
-        f"{report.newton_iterations}",
-        f"{report.seconds:.2f}",
-    )
+def _row(name: str, of: StepReport | Report) -> tuple[str, ...]:
+    newton, seconds = f"{of.newton_iterations}", f"{of.seconds:.2f}"
+    return name, f"{of.iterations}", f"{of.residual:.1e}", newton, seconds

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,16 @@ from lpbf.core.mesh import HexMesh
 from lpbf.core.report import Report
 from lpbf.core.result_files import write_hexahedra
 from lpbf.core.stress import principal_stress, von_mises
+
+# Shape of each field at one node.
+_SHAPES = {
+    "displacement": (3,),
+    "stress": (6,),
+    "temperature": (),
+    "plastic_strain": (6,),
+    "equivalent_plastic_strain": (),
+    "displacement_on_plate": (3,),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,17 +88,8 @@ class Result:
     report: Report | None = None
 
     def __post_init__(self) -> None:
-        n = self.mesh.num_nodes
-        shapes = {
-            "displacement": (n, 3),
-            "stress": (n, 6),
-            "temperature": (n,),
-            "plastic_strain": (n, 6),
-            "equivalent_plastic_strain": (n,),
-            "displacement_on_plate": (n, 3),
-        }
-        for name, shape in shapes.items():
-            field = getattr(self, name)
+        for name, components in _SHAPES.items():
+            field, shape = getattr(self, name), (self.mesh.num_nodes, *components)
             if field is not None and field.shape != shape:
                 raise ValueError(
                     f"Result: expected '{name}' of shape {list(shape)} (got {list(field.shape)})"
@@ -134,23 +134,15 @@ class Result:
             ValueError: If the file is of another type.
             OSError: If it cannot be written.
         """
-        fields: dict[str, Any] = {
-            "displacement": self.displacement,
-            "von_mises": self.von_mises,
-            "stress": self.stress,
-            "principal_stress": self.principal_stress,
-            "temperature": self.temperature,
-            "plastic_strain": self.plastic_strain,
-            "equivalent_plastic_strain": self.equivalent_plastic_strain,
-            "displacement_on_plate": self.displacement_on_plate,
-        }
-        known = {name: values for name, values in fields.items() if values is not None}
-        of_layers = {
-            "recoater_clearance": self.recoater_clearance,
-            "interlayer_temperature": self.interlayer_temperature,
-        }
-        layers = {name: values for name, values in of_layers.items() if values is not None}
-        write_hexahedra(path, self.points, self.cells, known, layers)
+        fields = self._given("displacement", "von_mises", "stress", "principal_stress")
+        fields |= self._given("temperature", "plastic_strain", "equivalent_plastic_strain")
+        fields |= self._given("displacement_on_plate")
+        layers = self._given("recoater_clearance", "interlayer_temperature")
+        write_hexahedra(path, self.points, self.cells, fields, layers)
+
+    def _given(self, *names: str) -> dict[str, NDArray[np.float64]]:
+        fields = {name: getattr(self, name) for name in names}
+        return {name: values for name, values in fields.items() if values is not None}
 
     def save_series(self, path: str | Path) -> None:
         """Write the history as ``<name>.pvd`` and ``<name>/<name>_0000.vtu`` and so on.
@@ -170,10 +162,6 @@ class Result:
 
     def _write_state(self, path: Path, number: int) -> None:
         state = self.history[number]
-        fields = {
-            "displacement": state.displacement,
-            "von_mises": state.von_mises,
-            "temperature": state.temperature,
-        }
+        fields = {n: getattr(state, n) for n in ("displacement", "von_mises", "temperature")}
         points, cells = self.points[: state.num_nodes], self.cells[: state.num_cells]
         write_hexahedra(path, points, cells, fields)

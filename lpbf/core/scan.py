@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from flare_mesh.choices import check_choice
-from lpbf.core.checks import check_bool, check_number
+from lpbf.core.checks import check_bool, check_field
 
 Strain = tuple[float, float, float]
 
@@ -34,7 +34,7 @@ class Scan:
 
     def __post_init__(self) -> None:
         for name in ("rotation", "angle"):
-            object.__setattr__(self, name, check_number("Scan", name, getattr(self, name)))
+            check_field(self, name)
         check_bool("Scan", "mixed", self.mixed)
 
     def strain(self, strain: Strain) -> Strain:

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
+from flare_mesh.choices import check_choice
 from lpbf.core.checks import check_edges
 from lpbf.core.errors import PartError
 from lpbf.core.fill import fill
-from lpbf.core.islands import check_islands, treat_islands
+from lpbf.core.islands import ISLANDS, treat_islands
 from lpbf.core.mesh import HexMesh
-from lpbf.core.part import load_part, part_name
+from lpbf.core.part import box_text, load_part, part_name
 
 MAX_VOXELS = 4_000_000
 BUILD_VOLUME = (250.0, 250.0, 300.0)
@@ -45,7 +46,7 @@ def voxelize(
         IslandError: If ``islands="refuse"`` and there are unsupported voxels.
         ValueError: If the pitch is not positive or ``islands`` is unknown.
     """
-    check_islands(islands)
+    check_choice("unknown islands", islands, ISLANDS)
     spacing = check_edges("the pitch", pitch)
     sizes = np.array(spacing)
     surface = load_part(part)
@@ -53,8 +54,9 @@ def voxelize(
     extents = np.asarray(surface.extents)
     if (extents > np.asarray(build_volume) * (1 + 1e-9)).any():
         raise PartError(
-            f"{name}: {_box(extents)} mm is larger than the build volume of "
-            f"{_box(build_volume)} mm; rotate or scale it, or pass build_volume to lpbf.voxelize"
+            f"{name}: {box_text(extents)} mm is larger than the build volume of "
+            f"{box_text(build_volume)} mm; rotate or scale it, or pass build_volume to "
+            f"lpbf.voxelize"
         )
     with np.errstate(over="ignore"):
         shape = np.maximum(np.rint(extents / sizes), 1)
@@ -62,7 +64,7 @@ def voxelize(
     if count > max_voxels:
         coarser = (extents.prod() / max_voxels) ** (1 / 3)
         raise PartError(
-            f"{name}: a pitch of {_box(sizes)} mm gives a grid of {count:,.15g} voxels, "
+            f"{name}: a pitch of {box_text(sizes)} mm gives a grid of {count:,.15g} voxels, "
             f"over the limit of {max_voxels:,}; use a pitch of about {_round_up(coarser):g} mm"
         )
 
@@ -77,16 +79,12 @@ def voxelize(
     mask = fill(triangles, (nx, ny, nz), sizes, np.array(origin), surface.is_watertight)
     if not mask.any():
         raise PartError(
-            f"{name}: no voxel centre lies inside at a pitch of {_box(sizes)} mm (the part is "
-            f"{_box(extents)} mm); use a pitch below its wall thickness"
+            f"{name}: no voxel centre lies inside at a pitch of {box_text(sizes)} mm (the part is "
+            f"{box_text(extents)} mm); use a pitch below its wall thickness"
         )
     # Bottom rows without voxels are cut off, so that the part rests on the plate.
     mask = mask[:, :, int(mask.any(axis=(0, 1)).argmax()) :]
     return treat_islands(HexMesh.from_mask(mask, spacing, origin), islands, name)
-
-
-def _box(sizes) -> str:
-    return " x ".join(f"{size:.4g}" for size in sizes)
 
 
 def _round_up(value: float) -> float:

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -54,15 +55,9 @@ class Catalog:
         known = [self.outcomes[name] for name in order]
         entries = [outcome.entry for outcome in known if outcome.entry is not None]
         lines = [
-            {
-                "case": outcome.case,
-                "attempt": attempt,
-                "kind": rejection.kind,
-                "reason": rejection.reason,
-                "given_up": outcome.entry is None,
-            }
-            for outcome in known
-            for attempt, rejection in enumerate(outcome.rejected)
+            {"case": o.case, "attempt": attempt, **asdict(rejection), "given_up": o.entry is None}
+            for o in known
+            for attempt, rejection in enumerate(o.rejected)
         ]
         seconds = {outcome.case: outcome.seconds for outcome in known}
         index, rejected, timing = _FILES

@@ -1,6 +1,5 @@
 """Tasks on the workers of a Dask cluster."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from flare_mesh.workers import THREAD_LIMITS, WorkerLostError
+from lpbf.dataset.case_file import file_digest
 
 T = TypeVar("T")
 _PACKAGES = ("flare-mesh", "numpy", "scipy", "torch")  # the results depend on their versions
@@ -89,7 +89,8 @@ def run_on_cluster(
     from distributed import KilledWorker, as_completed
     from distributed.client import FutureCancelledError
 
-    check = _checker(_versions(), shared, _digest(shared))
+    versions = {package: version(package) for package in _PACKAGES}
+    check = _checker(versions, shared, file_digest(shared))
     problems: Any = client.run(check)
     for worker, problem in problems.items():
         if problem:
@@ -124,15 +125,7 @@ def run_on_cluster(
         raise WorkerLostError(lost)
 
 
-def _versions() -> dict[str, str]:
-    return {package: version(package) for package in _PACKAGES}
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _checker(wanted: Mapping[str, str], shared: Path, digest: str) -> Callable[[], str | None]:
+def _checker(versions: Mapping[str, str], shared: Path, digest: str) -> Callable[[], str | None]:
     """A function that returns the problem of a worker, and needs none of our modules there."""
     limits = THREAD_LIMITS
 
@@ -143,7 +136,7 @@ def _checker(wanted: Mapping[str, str], shared: Path, digest: str) -> Callable[[
 
         from distributed import get_worker
 
-        for package, ours in wanted.items():
+        for package, ours in versions.items():
             try:
                 theirs = version(package)
             except PackageNotFoundError:

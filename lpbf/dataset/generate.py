@@ -45,8 +45,8 @@ def generate(
         settings: Settings of the content; None for the defaults.
         parts: A folder of part files to add.
         workers: Number of processes on this machine.
-        scheduler: Address of a Dask scheduler whose workers run the cases instead. They need the
-            same version and must see ``out`` and ``parts`` under the same paths.
+        scheduler: Address of a Dask scheduler; the workers of its cluster run the cases instead.
+            They need the same version and must see ``out`` and ``parts`` under the same paths.
         resume: Continue a data set that was begun with the same settings. Finished cases are not
             run again unless their file is damaged or their part file has changed.
 
@@ -121,12 +121,15 @@ def _open_folder(out: Path, settings: Settings, resume: bool) -> None:
                 f"{out}: already holds a data set; add --resume or choose another --out"
             )
         before, now = _flat(read_settings(out)), _flat(wanted)
-        differing = [key for key in now.keys() | before.keys() if before.get(key) != now.get(key)]
-        if differing:
+        changes = ", ".join(
+            f"{key} = {before.get(key)}, now {now.get(key)}"
+            for key in sorted(now.keys() | before.keys())
+            if before.get(key) != now.get(key)
+        )
+        if changes:
             raise ValueError(
-                f"{out}: was begun with other settings ("
-                + ", ".join(f"{k} = {before.get(k)}, now {now.get(k)}" for k in sorted(differing))
-                + "); use the same ones or choose another --out"
+                f"{out}: was begun with other settings ({changes}); use the same ones or choose "
+                f"another --out"
             )
         for partial in (*out.glob("t*/.*.partial.npz"), *out.glob(".*.partial.json*")):
             partial.unlink(missing_ok=True)
@@ -158,15 +161,10 @@ def _run_all(
         out = out.resolve()
         tasks = {case.name: (case, settings, out) for case in cases}
         outcomes = run_on_cluster(run_case, tasks, client, shared=out / "settings.json")
-    columns = (
-        TextColumn("simulating"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[rejected]} rejected"),
-    )
+    columns = TextColumn("simulating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    counter = TextColumn("{task.fields[rejected]} rejected")
     rejected = 0
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, counter, console=Console(stderr=True)) as progress:
         bar = progress.add_task("", total=len(cases), rejected=rejected)
         for outcome in outcomes:
             rejected += len(outcome.rejected)

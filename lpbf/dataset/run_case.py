@@ -40,7 +40,9 @@ def run_case(case: Case, settings: Settings, out: Path) -> Outcome:
         except MissingReaderError:  # the fault of the installation, not of the part
             raise
         except (PartError, SolverError, FileNotFoundError) as error:
-            outcome.rejected.append(Rejection(_kind(error), _portable(str(error), case)))
+            kinds = {SolverError: "not converged", IslandError: "islands"}
+            kind = kinds.get(type(error), "part")
+            outcome.rejected.append(Rejection(kind, _portable(str(error), case)))
         except Exception as error:
             error.add_note(f"in case {case.name}")
             raise
@@ -55,12 +57,6 @@ def run_case(case: Case, settings: Settings, out: Path) -> Outcome:
 def _portable(message: str, case: Case) -> str:
     """Replace the part's path in a message by its path in the folder of parts."""
     return message if isinstance(case.part, int) else message.replace(str(case.part), case.source)
-
-
-def _kind(error: Exception) -> str:
-    if isinstance(error, SolverError):
-        return "not converged"
-    return "islands" if isinstance(error, IslandError) else "part"
 
 
 def _simulate_case(case: Case, settings: Settings, attempt: int) -> tuple[Result, dict[str, Any]]:
@@ -84,11 +80,11 @@ def _simulate_case(case: Case, settings: Settings, attempt: int) -> tuple[Result
     if not all(np.isfinite(values).all() for values in fields):
         raise _RejectedError("not finite", "the solution is not finite")
     largest = float(np.linalg.norm(result.displacement, axis=1).max())
-    if settings.max_displacement is not None and largest > settings.max_displacement:
+    limit = settings.max_displacement
+    if limit is not None and largest > limit:
         raise _RejectedError(
             "displacement",
-            f"the displacement of {largest:.4g} mm is over the limit of "
-            f"{settings.max_displacement:g} mm",
+            f"the displacement of {largest:.4g} mm is over the limit of {limit:g} mm",
         )
     messages = [str(w.message) for w in caught if issubclass(w.category, PartWarning)]
     metadata = {

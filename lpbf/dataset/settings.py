@@ -17,7 +17,7 @@ from lpbf.dataset.orientations import ORIENTATIONS
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings that decide the content of a data set, beside the list of parts.
+    """Settings that decide the content of a data set, in addition to the list of parts.
 
     Args:
         seed: Random seed of the procedural parts, the orientations and the scales.
@@ -58,26 +58,15 @@ class Settings:
         smallest, largest = self.scale
         limit = np.inf if self.max_displacement is None else self.max_displacement
         check_edges("the pitch", self.pitch)
+        fewest, most, count = self.min_nodes, self.max_nodes, self.orientations
         checks = [
             (0 < low <= high < np.inf, "a size range with 0 < low <= high mm", self.size),
-            (
-                0 <= self.min_nodes <= self.max_nodes,
-                f"0 <= min_nodes <= max_nodes = {self.max_nodes}",
-                self.min_nodes,
-            ),
+            (0 <= fewest <= most, f"0 <= min_nodes <= max_nodes = {most}", fewest),
             (limit > 0, "max_displacement > 0 mm", self.max_displacement),
             (self.max_aspect_ratio >= 1, "max_aspect_ratio >= 1", self.max_aspect_ratio),
             (0 <= self.test_fraction < 1, "0 <= test_fraction < 1", self.test_fraction),
-            (
-                1 <= self.orientations <= len(ORIENTATIONS),
-                f"1 to {len(ORIENTATIONS)} orientations",
-                self.orientations,
-            ),
-            (
-                0 < smallest <= largest < np.inf,
-                "a scale range with 0 < low <= high",
-                self.scale,
-            ),
+            (1 <= count <= len(ORIENTATIONS), f"1 to {len(ORIENTATIONS)} orientations", count),
+            (0 < smallest <= largest < np.inf, "a scale range with 0 < low <= high", self.scale),
             (self.seed >= 0, "a seed >= 0", self.seed),
         ]
         for fine, expected, got in checks:
@@ -130,9 +119,5 @@ class Settings:
 
 
 def read_settings(root: Path) -> dict[str, Any]:
-    """Read the settings of a generated data set; empty without a file ``settings.json``.
-
-    Raises:
-        ValueError: If ``settings.json`` is damaged.
-    """
+    """Read ``settings.json`` of a data set; empty without it, a ValueError if it is damaged."""
     return read_json_object(root / "settings.json")

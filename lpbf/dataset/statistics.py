@@ -105,9 +105,7 @@ def _row(path: Path) -> list[float]:
 
 def summary(values: NDArray[np.float64]) -> dict[str, float]:
     """Count, mean, median, minimum and maximum."""
-    functions = (np.mean, np.median, np.min, np.max)
-    named = {name: float(f(values)) for name, f in zip(SUMMARY, functions, strict=True)}
-    return {"count": len(values), **named}
+    return {"count": len(values), **{name: float(getattr(np, name)(values)) for name in SUMMARY}}
 
 
 def table_rows(
