@@ -9,16 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flare_mesh.workers import WorkerLostError
-from lpbf.core.command import (
-    PROCESS_OPTIONS,
-    add_islands,
-    add_pitch,
-    add_process,
-    add_test_fraction,
-    add_workers,
-    read_process,
-    run_command,
-)
+from lpbf.core import command
 from lpbf.core.part import PART_SUFFIXES
 from lpbf.dataset.catalog import count_rejections
 from lpbf.dataset.generate import generate
@@ -36,7 +27,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--out", required=True, help="folder of the data set")
     add("--num-parts", type=int, metavar="N", default=64, help="procedural parts (default: 64)")
     add("--parts", metavar="DIR", help=f"folder of part files ({', '.join(PART_SUFFIXES)})")
-    add_workers(parser)
+    command.add_workers(parser)
     add("--scheduler", metavar="ADDRESS", help="Dask cluster that runs the cases instead")
     add("--resume", action="store_true", help="continue a data set")
 
@@ -49,9 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--orientations", type=int, metavar="K", default=defaults.orientations, help=text)
     text = "range of a random scale factor"
     add("--scale", type=float, nargs=2, metavar=("LOW", "HIGH"), default=defaults.scale, help=text)
-    add_pitch(group, defaults.pitch)
-    add_islands(group, "powder if the process has it, else drop")
-    add_test_fraction(group, defaults.test_fraction)
+    command.add_pitch(group, defaults.pitch)
+    command.add_islands(group, "powder if the process has it, else drop")
+    command.add_test_fraction(group, defaults.test_fraction)
 
     add = parser.add_argument_group("limits beyond which a part is rejected").add_argument
     text = "smallest accepted number of nodes (default: %(default)s)"
@@ -62,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--max-displacement", type=float, metavar="MM", help=text)
     text = "largest accepted aspect ratio (default: %(default)s)"
     add("--max-aspect-ratio", type=float, default=defaults.max_aspect_ratio, help=text)
-    add_process(parser)
+    command.add_process(parser)
     return parser
 
 
@@ -73,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     options = vars(_parser().parse_args(argv))
     interrupted = "interrupted; continue with --resume"
-    return run_command(lambda: _generate(options), interrupted=interrupted)
+    return command.run_command(lambda: _generate(options), interrupted=interrupted)
 
 
 def _generate(options: dict[str, Any]) -> int:
@@ -82,7 +73,7 @@ def _generate(options: dict[str, Any]) -> int:
         raise ValueError("expected --workers or --scheduler (got both); leave one out")
     if options["workers"] is None:
         options["workers"] = os.cpu_count() or 1
-    process = read_process({name: options.pop(name) for name in PROCESS_OPTIONS})
+    process = command.read_process({name: options.pop(name) for name in command.PROCESS_OPTIONS})
     run = {name: options.pop(name) for name in _RUN}
     for name in ("size", "scale"):
         options[name] = tuple(options[name])

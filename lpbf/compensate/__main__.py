@@ -10,14 +10,7 @@ from flare_mesh.files import atomic_path
 from lpbf.compensate.compensate import compensate
 from lpbf.compensate.compensate_once import compensate_once
 from lpbf.compensate.compensation import Compensation, Iteration
-from lpbf.core.command import (
-    PROCESS_OPTIONS,
-    add_pitch,
-    add_process,
-    check_output,
-    read_process,
-    run_command,
-)
+from lpbf.core import command
 from lpbf.core.errors import PartWarning, name_file
 from lpbf.core.part import PART_SUFFIXES
 
@@ -39,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("part", help=f"surface file in mm ({', '.join(PART_SUFFIXES)})")
     add("--out", required=True, help=f"the surface to print ({', '.join(_SUFFIXES)})")
     add("--report", metavar="FILE.json", help="write the errors of the iterations")
-    add_pitch(parser, 1.0)
+    command.add_pitch(parser, 1.0)
     text = "largest error that is accepted (default: %(default)s)"
     add("--tolerance", type=float, metavar="MM", default=0.05, help=text)
     add("--max-iterations", type=int, default=10, help="corrections (default: %(default)s)")
@@ -50,11 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         "simulated: correct by it once, without a simulation"
     )
     add("--displacement", metavar="FILE", help=text)
-    add_process(parser)
+    command.add_process(parser)
     options = parser.parse_args(argv)
-    simulated = (*PROCESS_OPTIONS, "tolerance", "max_iterations", "relaxation")
+    simulated = (*command.PROCESS_OPTIONS, "tolerance", "max_iterations", "relaxation")
     given = [name for name in simulated if getattr(options, name) != parser.get_default(name)]
-    return run_command(
+    return command.run_command(
         lambda: _run(options, given),
         interrupted="interrupted; nothing is written",
         less_memory="use a coarser --pitch",
@@ -67,9 +60,9 @@ def _run(options: argparse.Namespace, given: list[str]) -> int:
             f"--displacement: nothing is simulated, so --{given[0].replace('_', '-')} has no "
             f"effect; leave one of them out"
         )
-    check_output(options.out, "--out", _SUFFIXES, options.part)
+    command.check_output(options.out, "--out", _SUFFIXES, options.part)
     if options.report is not None:
-        check_output(options.report, "--report", (".json",), options.part)
+        command.check_output(options.report, "--report", (".json",), options.part)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", PartWarning)
         if options.displacement is not None:
@@ -77,7 +70,7 @@ def _run(options: argparse.Namespace, given: list[str]) -> int:
         else:
             result = compensate(
                 options.part,
-                read_process(vars(options)),
+                command.read_process(vars(options)),
                 pitch=options.pitch,
                 tolerance=options.tolerance,
                 max_iterations=options.max_iterations,

@@ -24,7 +24,7 @@ def surface_displacement(
     """Displacement of the vertices of a surface, [V, 3] in mm, and the voxels inside it.
 
     Args:
-        surface: Surface of the part, mm, wherever it lies.
+        surface: Surface of the part at any position, mm.
         pitch: Edge length of the voxels, mm.
         simulator: Returns the displacement of the voxels' nodes.
         islands: See :func:`lpbf.voxelize`.
@@ -38,11 +38,10 @@ def surface_displacement(
     shift, distance = VoxelField(mesh, simulator(mesh)).at(surface.vertices - offset)
     far = distance > 1
     if far.any():
-        warnings.warn(
+        text = (
             f"{part_name(surface)}: {int(far.sum())} of {len(far)} surface points are up to "
             f"{distance.max():.2g} voxels away from the nearest voxel and get its displacement "
-            f"(thin details are not resolved); use a finer pitch",
-            PartWarning,
-            stacklevel=3,
+            f"(thin details are not resolved); use a finer pitch"
         )
+        warnings.warn(text, PartWarning, stacklevel=3)
     return shift, mesh

@@ -1,7 +1,7 @@
 """Folder of converted cases."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +20,29 @@ def open_folder(out: Path) -> None:
 
 
 def write_index(
-    out: Path, entries: Iterable[Mapping[str, Any]], rejected: Mapping[str, str]
-) -> None:
+    out: Path, results: Mapping[str, dict[str, Any] | str]
+) -> tuple[int, dict[str, str]]:
     """Write ``index.json`` and ``rejected.jsonl``, sorted by name.
+
+    Args:
+        out: Folder of the data set.
+        results: By name, the entry of an accepted case or the reason to reject it.
+
+    Returns:
+        Number of accepted cases, and the reasons of the rejected ones by name.
 
     Raises:
         ValueError: If no case was accepted; ``rejected.jsonl`` is written all the same.
     """
-    lines = [
-        json.dumps({"case": name, "reason": reason}) + "\n"
-        for name, reason in sorted(rejected.items())
-    ]
+    entries = [result for result in results.values() if not isinstance(result, str)]
+    rejected = {name: result for name, result in results.items() if isinstance(result, str)}
+    lines = [{"case": name, "reason": rejected[name]} for name in sorted(rejected)]
     with atomic_path(out / "rejected.jsonl") as temporary:
-        temporary.write_text("".join(lines))
-    ordered = sorted(entries, key=lambda entry: (entry["file"], entry["case_id"]))
-    if not ordered:
-        first = next(iter(sorted(rejected.items())), ("", "there was none"))[1]
-        raise ValueError(f"{out}: every case was rejected, the first because: {first}")
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    if not entries:
+        reason = lines[0]["reason"] if lines else "there was none"
+        raise ValueError(f"{out}: every case was rejected, the first because: {reason}")
+    entries.sort(key=lambda entry: (entry["file"], entry["case_id"]))
     with atomic_path(out / "index.json") as temporary:
-        temporary.write_text(json.dumps(ordered, indent=1))
+        temporary.write_text(json.dumps(entries, indent=1))
+    return len(entries), rejected

@@ -63,29 +63,20 @@ def convert_netfabb(
         (name, path, out / split_of(name, test_fraction) / f"{name}.npz", filters, options)
         for name, path in cases.items()
     ]
-    entries: list[dict[str, Any]] = []
-    rejected: dict[str, str] = {}
+    results: dict[str, dict[str, Any] | str] = {}
     try:
         for name, result in run_tasks(_convert, tasks, workers):
-            if isinstance(result, str):
-                rejected[name] = result
-            else:
-                entries.append(result)
-    except WorkerLostError as error:
-        # A damaged file can crash VTK's reader.
-        rejected |= {task[0]: f"{task[1]}: the reader crashed" for task in error.tasks}
-    write_index(out, entries, rejected)
-    return len(entries), rejected
+            results[name] = result
+    except WorkerLostError as error:  # a damaged file can crash VTK's reader
+        results |= {task[0]: f"{task[1]}: the reader crashed" for task in error.tasks}
+    return write_index(out, results)
 
 
 def _find(root: Path) -> dict[str, Path]:
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder; give a folder of Netfabb results")
-    named = [
-        (_name(root, path), path)
-        for path in sorted(root.rglob("*.case"))
-        if not path.stem.endswith("thermal")
-    ]
+    paths = (path for path in sorted(root.rglob("*.case")) if not path.stem.endswith("thermal"))
+    named = [(_name(root, path), path) for path in paths]
     if not named:
         raise FileNotFoundError(f"{root}: no results (*.case) in it; unpack archives first")
     repeated = sorted(n for n, count in Counter(name for name, _ in named).items() if count > 1)
@@ -119,7 +110,4 @@ def _convert(
         case = read_netfabb(path, **options)
     except (ValueError, FileNotFoundError) as error:
         return name, str(error)
-    reason = filters.reason(case)
-    if reason is not None:
-        return name, reason
-    return name, case.write(target, name)
+    return name, filters.reason(case) or case.write(target, name)

@@ -43,22 +43,16 @@ def convert_published(
     open_folder(out)
     known = _read_parquet(root)
     limits = filters or NO_LIMITS
-    entries: list[dict[str, Any]] = []
-    rejected: dict[str, str] = {}
+    results: dict[str, dict[str, Any] | str] = {}
     for path in files:
         name = f"{path.parent.name}/{path.name}"
         try:
             case = _read(path, known.get(name, {}))
         except ValueError as error:
-            rejected[name] = str(error)
-            continue
-        reason = limits.reason(case)
-        if reason is None:
-            entries.append(case.write(out / name, path.stem))
+            results[name] = str(error)
         else:
-            rejected[name] = reason
-    write_index(out, entries, rejected)
-    return len(entries), rejected
+            results[name] = limits.reason(case) or case.write(out / name, path.stem)
+    return write_index(out, results)
 
 
 def _read(path: Path, known: dict[str, Any]) -> ConvertedCase:

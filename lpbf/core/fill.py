@@ -89,7 +89,7 @@ def _side(a, b, x, y) -> NDArray[np.int64]:
     """Side, +1 or -1, of the line from a to b (in the xy plane) on which (x, y) lies.
 
     The two triangles at an edge get exactly opposite signs: the ends are sorted first, so that the
-    rounding is the same, and a point on the line is moved by an infinitesimal (d, d^2).
+    rounding is the same, and a point on the line is shifted by an infinitesimal (d, d^2).
     """
     swap = (a[:, 0] > b[:, 0]) | ((a[:, 0] == b[:, 0]) & (a[:, 1] > b[:, 1]))
     p, q = np.where(swap[:, None], b, a), np.where(swap[:, None], a, b)

@@ -18,7 +18,7 @@ class Heat:
             material's liquidus, with the whole latent heat.
         preheat: Temperature of the plate, degrees Celsius.
         dwell_time: Time from one simulated layer to the next, s: for a layer that lumps n powder
-            layers, n times the machine's.
+            layers, n times the machine's dwell time.
         cooling_time: Time after the last layer's dwell, s; the plate's temperature stays constant.
         plate_coefficient: Heat transfer between the part's bottom and the plate, W/(m^2 K); None
             sets the bottom to the plate's temperature.
@@ -27,9 +27,9 @@ class Heat:
         gas_coefficient: Heat transfer to the gas through the newest layer's top, W/(m^2 K):
             convection and radiation together.
         gas_temperature: Degrees Celsius.
-        time_steps: Time steps in a dwell, and in the cooling at the end. They are first order: on a
-            block 32 mm high, the error of the default is about 6 % of the rise above the preheat,
-            that of 20 steps growing by 1.1 about 3 %.
+        time_steps: Time steps in a dwell, and in the cooling at the end. The scheme is first order:
+            on a block 32 mm high, the error is about 6 % of the temperature rise above the preheat,
+            or 3 % with 20 steps that grow by 1.1.
         growth: Ratio of a time step to the one before it, at least 1.
         thermal_strain: Whether the thermal strain of the cooling part is added to the inherent
             strain.

@@ -100,9 +100,6 @@ def treat_islands(mesh: HexMesh, islands: str, name: str = "the mesh") -> HexMes
             f"{name}: {len(found)} islands are unsupported when built: {listed}; rotate the part, "
             f"add supports, or choose islands='drop' or 'powder'"
         )
-    warnings.warn(
-        f"{name}: dropped {len(found)} islands that are unsupported when built: {listed}",
-        PartWarning,
-        stacklevel=3,
-    )
+    text = f"{name}: dropped {len(found)} islands that are unsupported when built: {listed}"
+    warnings.warn(text, PartWarning, stacklevel=3)
     return HexMesh.from_mask(mesh.mask & ~unsupported, mesh.spacing, mesh.origin)

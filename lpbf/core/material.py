@@ -103,18 +103,17 @@ class Material:
                 f"{owner}: expected saturation_stress and saturation_rate both positive, or both 0 "
                 f"(got {self.saturation_stress} MPa and {self.saturation_rate})"
             )
-        if (self.solidus is None) != (self.liquidus is None):
+        solidus, liquidus = self.solidus, self.liquidus
+        if (solidus is None) != (liquidus is None):
             raise ValueError(
-                f"{owner}: expected both solidus and liquidus, or neither (got {self.solidus} and "
-                f"{self.liquidus} C)"
+                f"{owner}: expected both solidus and liquidus, or neither (got {solidus} and "
+                f"{liquidus} C)"
             )
-        if self.solidus is not None and self.liquidus is not None:
-            if self.liquidus < self.solidus:
-                raise ValueError(
-                    f"{owner}: expected liquidus >= solidus (got {self.liquidus} and "
-                    f"{self.solidus} C)"
-                )
-        elif self.latent_heat:
+        if solidus is not None and liquidus is not None and liquidus < solidus:
+            raise ValueError(
+                f"{owner}: expected liquidus >= solidus (got {liquidus} and {solidus} C)"
+            )
+        if solidus is None and self.latent_heat:
             raise ValueError(
                 f"{owner}: expected solidus and liquidus with the latent_heat (got none)"
             )

@@ -33,8 +33,7 @@ TI_6AL_4V = Material(
     youngs_modulus=113_800.0,
     poisson_ratio=0.342,
     yield_stress=_yield_stress(
-        1060.0,
-        {150: 0.80, 260: 0.70, 370: 0.62, 540: 0.50, 800: 0.12, 1000: 0.03, 1604: 0.01},
+        1060.0, {150: 0.80, 260: 0.70, 370: 0.62, 540: 0.50, 800: 0.12, 1000: 0.03, 1604: 0.01}
     ),
     hardening_modulus=3600.0,
     thermal_expansion=9.7e-6,
@@ -146,8 +145,7 @@ ALSI10MG = Material(
     youngs_modulus=72_500.0,
     poisson_ratio=0.33,
     yield_stress=_yield_stress(
-        255.0,
-        {100: 0.98, 150: 0.93, 205: 0.57, 260: 0.30, 315: 0.18, 370: 0.12, 557: 0.02},
+        255.0, {100: 0.98, 150: 0.93, 205: 0.57, 260: 0.30, 315: 0.18, 370: 0.12, 557: 0.02}
     ),
     hardening_modulus=4000.0,
     thermal_expansion=21e-6,

@@ -14,14 +14,13 @@ from trimesh import Trimesh
 
 ROUND = 48
 """Sides of the polygon that approximates a circle."""
-_MIN_WALL = 3.5
 
 Span = tuple[float, float]
 
 
 def min_wall(length: float) -> float:
     """Thinnest wall allowed, mm: 3.5, in proportion less for parts below 24 mm."""
-    return min(_MIN_WALL, _MIN_WALL / 24.0 * length)
+    return min(3.5, 3.5 / 24.0 * length)
 
 
 def draw(rng: Generator, low: float, high: float) -> float:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -214,10 +215,8 @@ class Process:
 
 def _check_strain(given: Any) -> tuple[float, ...]:
     if isinstance(given, (Sequence, np.ndarray)) and len(given) == 3:
-        try:
+        with suppress(ValueError):  # the message below says more
             return tuple(check_number("", "", strain, -0.1, 0.1) for strain in given)
-        except ValueError:
-            pass  # the message below says more
     raise ValueError(
         f"Process: expected inherent_strain as (exx, eyy, ezz), each within 0.1 of zero "
         f"(got {given})"

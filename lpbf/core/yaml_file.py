@@ -65,10 +65,8 @@ def _loader() -> Any:
 def _dumper() -> Any:
     import yaml
 
-    class Dumper(yaml.SafeDumper):
-        pass
-
-    return _with_numbers(Dumper)  # quotes strings that the loader would read as numbers
+    dumper = type("Dumper", (yaml.SafeDumper,), {})
+    return _with_numbers(dumper)  # quotes strings that the loader would read as numbers
 
 
 def _with_numbers(cls: Any) -> Any:

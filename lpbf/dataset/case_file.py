@@ -14,26 +14,18 @@ from flare_mesh.files import atomic_path
 
 
 class CaseFields(Protocol):
-    """Hexahedra and their nodal fields.
-
-    Attributes:
-        points: [N, 3], mm.
-        cells: Nodes in VTK's order, [E, 8].
-        temperature: [N], degrees Celsius.
-        displacement: [N, 3], mm.
-        von_mises: [N], MPa.
-    """
+    """Hexahedra and their nodal fields."""
 
     @property
-    def points(self) -> NDArray[np.floating]: ...
+    def points(self) -> NDArray[np.floating]: ...  # [N, 3], mm
     @property
-    def cells(self) -> NDArray[np.integer]: ...
+    def cells(self) -> NDArray[np.integer]: ...  # nodes in VTK's order, [E, 8]
     @property
-    def temperature(self) -> NDArray[np.floating]: ...
+    def temperature(self) -> NDArray[np.floating]: ...  # [N], degrees Celsius
     @property
-    def displacement(self) -> NDArray[np.floating]: ...
+    def displacement(self) -> NDArray[np.floating]: ...  # [N, 3], mm
     @property
-    def von_mises(self) -> NDArray[np.floating]: ...
+    def von_mises(self) -> NDArray[np.floating]: ...  # [N], MPa
 
 
 def write_case(

@@ -1,4 +1,4 @@
-"""Outcomes of a data set's cases, on disk at any time."""
+"""Outcomes of a data set's cases, written to disk as the cases finish."""
 
 import json
 from collections import Counter

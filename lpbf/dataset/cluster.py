@@ -16,14 +16,11 @@ _PACKAGES = ("flare-mesh", "numpy", "scipy", "torch")  # the results depend on t
 
 @contextmanager
 def open_cluster(address: str, *, timeout: float = 30.0) -> Iterator[Any]:
-    """Connect to a cluster and wait for its first worker.
+    """Connect to a cluster, wait for its first worker, and give the client.
 
     Args:
         address: Address of the scheduler, for instance ``"tcp://10.0.0.1:8786"``.
         timeout: Seconds to wait for the scheduler, and for the first worker.
-
-    Returns:
-        The client.
 
     Raises:
         ConnectionError: If the scheduler does not answer or has no worker in time.

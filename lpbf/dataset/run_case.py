@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import trimesh
 
 from lpbf.core.errors import IslandError, PartError, PartWarning, SolverError
 from lpbf.core.part import MissingReaderError, read_part
@@ -63,7 +62,12 @@ def _simulate_case(case: Case, settings: Settings, attempt: int) -> tuple[Result
     placement = draw_placement((settings.seed, case.key), case.variant, settings.scale)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", PartWarning)
-        part, source = _part_of(case, settings, attempt)
+        if isinstance(case.part, int):
+            part = procedural_part((settings.seed, case.part, attempt), size=settings.size)
+            source = {"source": "procedural", "family": part.metadata["family"]}
+        else:
+            part = read_part(case.part)
+            source = {"source": case.source, "source_sha256": file_digest(case.part)}
         mesh = voxelize(
             part if placement == Placement() else placement.apply(part),
             settings.spacing,
@@ -107,14 +111,3 @@ def _simulate_case(case: Case, settings: Settings, attempt: int) -> tuple[Result
         "warnings": [_portable(message, case) for message in messages],
     }
     return result, metadata
-
-
-def _part_of(
-    case: Case, settings: Settings, attempt: int
-) -> tuple[trimesh.Trimesh, dict[str, Any]]:
-    """The part before it is rotated and scaled, and its metadata."""
-    if isinstance(case.part, int):
-        part = procedural_part((settings.seed, case.part, attempt), size=settings.size)
-        return part, {"source": "procedural", "family": part.metadata["family"]}
-    part = read_part(case.part)
-    return part, {"source": case.source, "source_sha256": file_digest(case.part)}

@@ -54,8 +54,7 @@ def read_statistics(root: str | Path) -> dict[str, NDArray[np.float64]]:
         ValueError: If a file is damaged.
     """
     root = Path(root)
-    files = sorted(p for p in root.glob("t*/*.npz") if not p.name.startswith("."))
-    files = [path for path in files if path.parent.name in ("train", "test")]
+    files = [p for split in ("test", "train") for p in sorted((root / split).glob("[!.]*.npz"))]
     if not files:
         raise FileNotFoundError(f"{root}: no cases ({{train,test}}/*.npz); give a data set")
     with ThreadPoolExecutor(_THREADS) as pool:

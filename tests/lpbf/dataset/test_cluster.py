@@ -13,8 +13,8 @@ import pytest
 pytest.importorskip("distributed")
 
 from flare_mesh.workers import THREAD_LIMITS
+from lpbf.dataset.case_file import file_digest
 from lpbf.dataset.cluster import _checker as checker
-from lpbf.dataset.cluster import _digest as digest
 from lpbf.dataset.cluster import open_cluster
 from lpbf.dataset.settings import Settings
 from lpbf.generate import generate, main
@@ -148,11 +148,11 @@ def test_check_of_a_worker(tmp_path, monkeypatch):
     shared = tmp_path / "settings.json"
     shared.write_text("{}")
     versions = {"numpy": np.__version__}
-    assert checker(versions, shared, digest(shared))(Worker) is None
-    other = checker({"numpy": "1.0"}, shared, digest(shared))(Worker)
+    assert checker(versions, shared, file_digest(shared))(Worker) is None
+    other = checker({"numpy": "1.0"}, shared, file_digest(shared))(Worker)
     assert other == f"has numpy {np.__version__}, here it is 1.0; install the same version there"
     assert "has no no-such-package" in checker({"no-such-package": "1"}, shared, "")(Worker)
-    before = digest(shared)
+    before = file_digest(shared)
     shared.write_text("[]")
     assert "does not see" in checker(versions, shared, before)(Worker)
     shared.unlink()
