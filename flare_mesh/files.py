@@ -64,6 +64,12 @@ def is_whole(path: str | Path) -> bool:
         return False
 
 
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file in UTF-8, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """A temporary path in the folder of ``path``, which replaces ``path`` if the block succeeds.

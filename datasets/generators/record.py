@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from flare_mesh.datasets.generators.recipe import Recipe
-from flare_mesh.files import atomic_path, check_folder
+from flare_mesh.files import check_folder, write_text
 
 
 def open_record(
@@ -82,5 +82,4 @@ def write_record(record: Path, recipe: Recipe, files: dict[str, int]) -> None:
         "counts": recipe.counts() if files else {},
         "files": files,
     }
-    with atomic_path(record) as temporary:
-        temporary.write_text(json.dumps(content, indent=1))
+    write_text(record, json.dumps(content, indent=1))

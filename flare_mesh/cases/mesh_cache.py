@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from flare_mesh.cases.case_files import MeshStep, path_below
 from flare_mesh.cases.recipe import CaseRecipe
-from flare_mesh.files import atomic_path
+from flare_mesh.files import atomic_path, write_text
 from flare_mesh.io.arrays import MAX_BYTES, read_npz
 from flare_mesh.io.external_references import referenced_files, resolve_below
 from flare_mesh.io.mesh_formats import REFERENCING_SUFFIXES
@@ -213,8 +213,7 @@ class MeshCache:
             known.pop(key, None)
             if "error" not in entry:
                 known[key] = entry
-        with atomic_path(self.index_file) as temporary:
-            temporary.write_text(json.dumps(known))
+        write_text(self.index_file, json.dumps(known))
 
     def _has_source(self, key: str) -> bool:
         names = key, key.rpartition("#")[0]

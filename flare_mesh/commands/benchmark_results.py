@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from flare_mesh.files import atomic_path
-from flare_mesh.training.run_folder import write_csv, write_text
+from flare_mesh.files import atomic_path, write_text
+from flare_mesh.training.run_folder import write_csv
 
 _MEANS = ("ms_per_step", "peak_memory_mb", "epochs", "steps", "train_seconds")
 

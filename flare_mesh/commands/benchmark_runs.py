@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from flare_mesh.files import write_text
 from flare_mesh.surrogate.checkpoint import LAST
-from flare_mesh.training.run_folder import write_text
 
 
 def finish_run(folder: Path, config: dict[str, Any], overwrite: bool = False) -> str:

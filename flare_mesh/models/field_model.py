@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from flare_mesh.files import atomic_path
+from flare_mesh.files import atomic_path, write_text
 from flare_mesh.io.hub import HubMixin
 from flare_mesh.models.nodes import Nodes, read_nodes
 from flare_mesh.nn.option_checks import check_at_least, check_heads
@@ -117,8 +117,8 @@ class FieldModel(HubMixin, nn.Module):
         folder = Path(path)
         with atomic_path(folder / "model.safetensors") as temporary:
             save_file(self.state_dict(), temporary)
-        with atomic_path(folder / "config.json") as temporary:
-            temporary.write_text(json.dumps({"model": self.NAME, **self.config}, indent=2))
+        config = json.dumps({"model": self.NAME, **self.config}, indent=2)
+        write_text(folder / "config.json", config)
 
     @classmethod
     def load(cls, path: str | Path, **modules: nn.Module) -> Self:

@@ -6,7 +6,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from flare_mesh.files import atomic_path
+from flare_mesh.files import atomic_path, write_text
 from lpbf.compensate.compensate import compensate
 from lpbf.compensate.compensate_once import compensate_once
 from lpbf.compensate.compensation import Compensation, Iteration
@@ -82,8 +82,8 @@ def _run(options: argparse.Namespace, given: list[str]) -> int:
     with name_file(options.out), atomic_path(options.out) as temporary:
         result.surface.export(temporary)
     if options.report is not None:
-        with name_file(options.report), atomic_path(options.report) as temporary:
-            temporary.write_text(json.dumps(result.to_dict(), indent=1))
+        with name_file(options.report):
+            write_text(options.report, json.dumps(result.to_dict(), indent=1))
     return _print_result(options, result)
 
 

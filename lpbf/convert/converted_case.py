@@ -43,9 +43,9 @@ class ConvertedCase:
         """Largest ratio of two edges of a hexahedron; infinite if an edge has no length."""
         ends = self.points[self.cells[:, np.array(CELL_EDGES["hexahedron"])]]
         length = np.linalg.norm(ends[:, :, 1] - ends[:, :, 0], axis=2)
-        low = length.min(axis=1)
-        ratio = length.max(axis=1) / np.where(low > 0, low, 1.0)
-        return float(np.where(low > 0, ratio, np.inf).max())
+        if not length.all():
+            return np.inf
+        return float((length.max(axis=1) / length.min(axis=1)).max())
 
     def statistics(self) -> dict[str, Any]:
         """Sizes and extreme values, as in the metadata of generated cases."""

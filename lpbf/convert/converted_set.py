@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from flare_mesh.files import atomic_path, check_folder
+from flare_mesh.files import check_folder, write_text
 
 
 def open_folder(out: Path) -> None:
@@ -37,12 +37,10 @@ def write_index(
     entries = [result for result in results.values() if not isinstance(result, str)]
     rejected = {name: result for name, result in results.items() if isinstance(result, str)}
     lines = [{"case": name, "reason": rejected[name]} for name in sorted(rejected)]
-    with atomic_path(out / "rejected.jsonl") as temporary:
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_text(out / "rejected.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
     if not entries:
         reason = lines[0]["reason"] if lines else "there was none"
         raise ValueError(f"{out}: every case was rejected, the first because: {reason}")
     entries.sort(key=lambda entry: (entry["file"], entry["case_id"]))
-    with atomic_path(out / "index.json") as temporary:
-        temporary.write_text(json.dumps(entries, indent=1))
+    write_text(out / "index.json", json.dumps(entries, indent=1))
     return len(entries), rejected

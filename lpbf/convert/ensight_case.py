@@ -114,15 +114,15 @@ def _time_sets(path: Path, lines: list[str]) -> dict[int, int]:
     for line in lines:
         key, found, rest = line.partition(":")
         words = (rest if found else line).split()
+        listing = key == "time values" or (listing and not found)
         try:
             if key == "time set":
                 current = int(words[0])
                 steps[current] = counts[current] = 0
             elif key == "number of steps":
                 steps[current] = int(words[0])
-            elif key == "time values" or (listing and not found):
+            elif listing:
                 counts[current] += sum(1 for word in words if float(word) == float(word))
-            listing = key == "time values" or (listing and not found)
         except (ValueError, LookupError) as error:
             raise ValueError(f"{path}: damaged at '{line}'; export it again") from error
     for number, count in steps.items():

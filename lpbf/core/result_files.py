@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flare_mesh.files import atomic_path, check_folder
+from flare_mesh.files import check_folder, write_text
 from flare_mesh.io import write_mesh
 
 UNITS = {
@@ -85,5 +85,4 @@ def write_hexahedra(
     writer.EncodeAppendedDataOn()
     writer.WriteToOutputStringOn()
     writer.Write()
-    with atomic_path(path) as temporary:
-        temporary.write_text(writer.GetOutputString(), encoding="ascii")
+    write_text(path, writer.GetOutputString())

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from flare_mesh.files import atomic_path, existing_file
+from flare_mesh.files import existing_file, write_text
 
 
 def read_yaml(path: str | Path) -> Any:
@@ -39,8 +39,7 @@ def write_yaml(path: str | Path, values: Any) -> None:
     text = yaml.dump(
         values, Dumper=_dumper(), sort_keys=False, default_flow_style=None, allow_unicode=True
     )
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(path, text)
 
 
 @cache

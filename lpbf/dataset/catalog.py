@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
-from flare_mesh.files import atomic_path
+from flare_mesh.files import write_text
 from lpbf.dataset.outcome import Outcome, Rejection
 
 _FILES = ("index.json", "rejected.jsonl", "timing.json")
@@ -47,7 +47,7 @@ class Catalog:
         """Store an outcome, also on disk."""
         assert self._file is not None, "add() needs the catalog's context"
         self.outcomes[outcome.case] = outcome
-        self._file.write(json.dumps(outcome.to_dict()) + "\n")
+        self._file.write(json.dumps(asdict(outcome)) + "\n")
         self._file.flush()
 
     def finish(self, order: Iterable[str]) -> None:
@@ -61,9 +61,9 @@ class Catalog:
         ]
         seconds = {outcome.case: outcome.seconds for outcome in known}
         index, rejected, timing = _FILES
-        _write(self.out / timing, json.dumps(seconds, indent=1))
-        _write(self.out / rejected, "".join(json.dumps(line) + "\n" for line in lines))
-        _write(self.out / index, json.dumps(entries, indent=1))
+        write_text(self.out / timing, json.dumps(seconds, indent=1))
+        write_text(self.out / rejected, "".join(json.dumps(line) + "\n" for line in lines))
+        write_text(self.out / index, json.dumps(entries, indent=1))
         self._progress.unlink(missing_ok=True)
 
     def _read(self) -> None:
@@ -109,8 +109,3 @@ def _damage(path: Path) -> Iterator[None]:
             f"{path}: damaged ({type(error).__name__}: {error}); restore it, or remove it to run "
             f"its cases again"
         ) from error
-
-
-def _write(path: Path, text: str) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(text)

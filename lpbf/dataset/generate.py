@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from flare_mesh.files import atomic_path, check_folder
+from flare_mesh.files import check_folder, write_text
 from flare_mesh.workers import run_tasks
 from lpbf.dataset.case_file import file_digest
 from lpbf.dataset.cases import Case, list_cases
@@ -136,8 +136,7 @@ def _open_folder(out: Path, settings: Settings, resume: bool) -> None:
         return
     if out.exists() and (not out.is_dir() or any(".partial" not in p.name for p in out.iterdir())):
         raise ValueError(f"{out}: exists and is not an empty folder; choose another --out")
-    with atomic_path(out / "settings.json") as temporary:
-        temporary.write_text(json.dumps(wanted, indent=1))
+    write_text(out / "settings.json", json.dumps(wanted, indent=1))
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Outcome of a case."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -40,12 +40,8 @@ class Outcome:
         """Warnings about the accepted part."""
         return [] if self.entry is None else self.entry["metadata"]["warnings"]
 
-    def to_dict(self) -> dict[str, Any]:
-        """All values as JSON holds them."""
-        return asdict(self)
-
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Outcome":
-        """Make an outcome from values of :meth:`to_dict`."""
+        """Make an outcome from the dictionary of its fields."""
         rejected = [Rejection(**rejection) for rejection in values["rejected"]]
         return cls(values["case"], rejected, values["entry"], values["seconds"])
