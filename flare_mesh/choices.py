@@ -37,7 +37,7 @@ def check_options(what: str, options: Iterable[object], known: Collection[str]) 
 def nearest(name: object, known: Iterable[str]) -> str:
     """Advice for an unknown name: the nearest known one, or all of them."""
     known = sorted(known)
-    # MeshFolder, mesh-folder and mesh_folder are one name.
+    # MeshFolder, mesh-folder and mesh_folder count as the same name.
     plain = {_plain(one): one for one in known}
     near = difflib.get_close_matches(_plain(name), plain, 1)
     return f"did you mean '{plain[near[0]]}'?" if near else f"choose from {known}"

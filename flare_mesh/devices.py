@@ -21,14 +21,12 @@ def find_device(name: str | torch.device) -> torch.device:
         raise ValueError(f"device: expected 'cpu', 'cuda' or 'auto' (got '{name}')")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(
-            f"device: '{name}' asks for CUDA, which this machine or this build of torch does not "
-            f"have; take device 'cpu'"
+            f"device: '{name}' needs CUDA, which this machine or this build of torch does not "
+            f"have; choose device 'cpu'"
         )
-    if (device.index or 0) >= max(1, torch.cuda.device_count()):
-        raise ValueError(
-            f"device: there is no '{name}'; this machine has {torch.cuda.device_count()} CUDA "
-            f"devices"
-        )
+    count = torch.cuda.device_count()
+    if (device.index or 0) >= max(1, count):
+        raise ValueError(f"device: there is no '{name}'; this machine has {count} CUDA devices")
     return device
 
 

@@ -18,10 +18,10 @@ THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class WorkerLostError(BrokenProcessPool):
-    """Tasks whose worker died at each try; all other tasks that were begun are done.
+    """A worker died at each try of some tasks; all other started tasks are done.
 
     Attributes:
-        tasks: Arguments of these tasks.
+        tasks: Arguments of the lost tasks.
     """
 
     def __init__(self, tasks: list[Task]) -> None:
@@ -29,13 +29,11 @@ class WorkerLostError(BrokenProcessPool):
         self.tasks = tasks
 
 
-def run_tasks(
-    function: Callable[..., T], tasks: Iterable[tuple[Any, ...]], workers: int
-) -> Iterator[T]:
+def run_tasks(function: Callable[..., T], tasks: Iterable[Task], workers: int) -> Iterator[T]:
     """Yield ``function(*task)`` of each task, in the order in which they finish.
 
-    Each worker is a process with one thread, even if there is only one worker: so rounding does not
-    depend on the number of workers. The workers end with this process, even if it is killed. If a
+    Each worker is a process with one thread, even a single worker, so that rounding does not depend
+    on the number of workers. The workers end with this process, even if it is killed. If a
     worker dies, its task is tried once more, while no other task runs; then the others continue.
 
     Args:

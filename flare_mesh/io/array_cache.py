@@ -5,6 +5,7 @@ import hashlib
 import logging
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,7 +37,7 @@ def cached_npy(
     Raises:
         FileNotFoundError: If a source is missing.
     """
-    return _cached(target, sources, make, _save_npy, open_npy)
+    return _cached(target, sources, make, partial(np.save, allow_pickle=False), open_npy)
 
 
 def cached_npz(
@@ -46,7 +47,11 @@ def cached_npz(
     names: Sequence[str],
 ) -> dict[str, NDArray[Any]]:
     """Like :func:`cached_npy`, for the arrays ``names`` of an uncompressed ``.npz`` file."""
-    return _cached(target, sources, make, _save_npz, lambda path: read_npz(path, names))
+
+    def save(path: Path, arrays: dict[str, Any]) -> None:
+        np.savez(path, **arrays)
+
+    return _cached(target, sources, make, save, lambda path: read_npz(path, names))
 
 
 def cached_npy_file(target: Path, sources: Sequence[Path], save: Callable[[Path], None]) -> Path:
@@ -69,14 +74,6 @@ def cached_npy_file(target: Path, sources: Sequence[Path], save: Callable[[Path]
         save(Path(folder.name, path.name))
         _TEMPORARY[path] = folder
     return Path(folder.name, path.name)
-
-
-def _save_npy(path: Path, array: NDArray[Any]) -> None:
-    np.save(path, array, allow_pickle=False)
-
-
-def _save_npz(path: Path, arrays: dict[str, Any]) -> None:
-    np.savez(path, **arrays)
 
 
 def _cached(

@@ -1,19 +1,14 @@
 """Messages that libraries print."""
 
-import contextlib
 import io
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 
-@contextlib.contextmanager
+@contextmanager
 def captured_output() -> Iterator[io.StringIO]:
     """Capture the text that libraries print in this context, and ignore their warnings."""
     text = io.StringIO()
-    with (
-        contextlib.redirect_stdout(text),
-        contextlib.redirect_stderr(text),
-        warnings.catch_warnings(),
-    ):
-        warnings.simplefilter("ignore")
+    with redirect_stdout(text), redirect_stderr(text), warnings.catch_warnings(action="ignore"):
         yield text

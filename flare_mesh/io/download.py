@@ -13,6 +13,7 @@ from typing import Any
 from rich.progress import Progress
 
 from flare_mesh.files import check_folder
+from flare_mesh.io.hub import import_hub
 
 _BLOCK = 1 << 20
 
@@ -28,8 +29,8 @@ def download_file(
 ) -> Path:
     """Download a file, or resume its download.
 
-    The part that has arrived is stored in ``.<name>.partial`` beside ``path`` until the file is
-    whole and verified. A file that exists at ``path`` is not downloaded again.
+    The bytes received so far are stored in ``.<name>.partial`` in the folder of ``path`` until the
+    file is complete and verified. A file that exists at ``path`` is not downloaded again.
 
     Args:
         url: Address, http or https.
@@ -142,16 +143,10 @@ def download_hub(
         ImportError: If ``huggingface_hub`` is not installed.
         ConnectionError: If the hub does not answer; call again to resume.
     """
-    try:
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-    except ImportError as error:
-        raise ImportError(
-            'downloading from the hub needs huggingface_hub: pip install "flare-mesh[hub]"'
-        ) from error
+    hub = import_hub()
     check_folder(Path(folder) / "file")
     try:
-        snapshot_download(
+        hub.snapshot_download(
             repo_id,
             repo_type="dataset",
             local_dir=str(folder),
@@ -159,7 +154,7 @@ def download_hub(
             revision=revision,
             **options,
         )
-    except (OSError, HfHubHTTPError, LocalEntryNotFoundError) as error:
+    except (OSError, hub.errors.HfHubHTTPError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ConnectionError(
             f"https://huggingface.co/datasets/{repo_id}: could not be downloaded ({reason}); try "

@@ -42,11 +42,8 @@ def read_hdf5_rows(
         # Behind a user block, the offset of a data set without stored values is wrong.
         offset = dataset.id.get_offset() if dataset.id.get_storage_size() else None
         if mapping is not None and offset is not None:
-            return (
-                gather_records(mapping, offset + rows * width, width)
-                .view(out.dtype)
-                .reshape(out.shape)
-            )
+            records = gather_records(mapping, offset + rows * width, width)
+            return records.view(out.dtype).reshape(out.shape)
         blocks, block = np.unique(rows // chunks[0], return_inverse=True)
         addresses = None if mapping is None else _chunk_addresses(dataset, len(blocks))
         starts = (range(0, n, c) for n, c in zip(dataset.shape[1:], chunks[1:], strict=True))

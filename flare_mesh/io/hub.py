@@ -99,7 +99,7 @@ class HubMixin(ABC):
         name = str(pretrained_model_name_or_path)
         if Path(name).is_dir():
             return cls.load(name, **modules)
-        hub = _hub()
+        hub = import_hub()
         try:
             folder = hub.snapshot_download(
                 name,
@@ -135,20 +135,24 @@ class HubMixin(ABC):
         return _bridge()(self).push_to_hub(repo_id, model_card_kwargs=card, **options)
 
 
-def _hub() -> Any:
+def import_hub() -> Any:
+    """The package ``huggingface_hub``.
+
+    Raises:
+        ImportError: If it is not installed.
+    """
     try:
         import huggingface_hub
         import huggingface_hub.errors
     except ImportError as error:
-        raise ImportError(
-            'sharing models needs huggingface_hub: pip install "flare-mesh[hub]"'
-        ) from error
+        text = 'the Hugging Face hub needs huggingface_hub: pip install "flare-mesh[hub]"'
+        raise ImportError(text) from error
     return huggingface_hub
 
 
 def _bridge() -> Any:
     """A ``ModelHubMixin`` around a model, which saves the model by its own method."""
-    _hub()
+    import_hub()
     from huggingface_hub import ModelHubMixin
 
     class Bridge(

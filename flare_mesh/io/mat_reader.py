@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,7 @@ from scipy.io import loadmat, whosmat
 from flare_mesh.io.mat import NUMERIC_CLASSES
 
 _HEADER = 128
-_BYTE_ORDERS: dict[bytes, Literal["little", "big"]] = {
-    b"\x00\x01IM": "little",
-    b"\x01\x00MI": "big",
-}
+_BYTE_ORDERS: dict[bytes, Any] = {b"\x00\x01IM": "little", b"\x01\x00MI": "big"}
 
 
 def read_mat_shapes(path: Path) -> dict[str, NDArray[np.int64]]:

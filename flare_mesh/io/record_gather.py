@@ -41,16 +41,14 @@ def gather_records(
         part = addresses[start : start + _BATCH]
         first, last = _page_runs(part, width)
         sparse = _SPARSE * (last - first).sum() <= last[-1] - first[0]
-        if sparse and hasattr(mapping, "madvise"):  # not on Windows
+        advise = sparse and hasattr(mapping, "madvise")  # Windows has none
+        if advise:
             mapping.madvise(mmap.MADV_RANDOM)
-            for run in zip(
-                (first * _PAGE).tolist(), ((last - first) * _PAGE).tolist(), strict=True
-            ):
-                mapping.madvise(mmap.MADV_WILLNEED, *run)
-            out[start : start + _BATCH] = records[part]
+            for begin, size in (np.stack([first, last - first], axis=1) * _PAGE).tolist():
+                mapping.madvise(mmap.MADV_WILLNEED, begin, size)
+        out[start : start + _BATCH] = records[part]
+        if advise:
             mapping.madvise(mmap.MADV_NORMAL)
-        else:
-            out[start : start + _BATCH] = records[part]
     return out
 
 

@@ -34,10 +34,7 @@ def xdmf_times(file: Path) -> list[float]:
         return []
     times = [step.find("Time") for step in _open(file, MAX_BYTES).collection]
     try:
-        return [
-            float(time.get("Value", i)) if time is not None else float(i)
-            for i, time in enumerate(times)
-        ]
+        return [float(i if time is None else time.get("Value", i)) for i, time in enumerate(times)]
     except ValueError as error:
         raise ValueError(f"{file}: expected numbers as times ({error}); repair it") from error
 

@@ -27,8 +27,7 @@ class CellType:
         edges: Pairs of local nodes, the graph of a cell. With middle nodes, an edge is split at its
             middle, and the middle of a face or cell is connected to the middles around it.
         faces: Type and local nodes of each face, pointing outward in a cell of positive measure.
-            The faces of a surface are its lines (with the domain on their left), those of a line
-            its ends.
+            A surface cell has lines as faces, with the cell on their left; a line has its ends.
         reference: Coordinates of the nodes in the reference cell, from 0 to 1; the apex of a
             pyramid is (0, 0, 1).
     """
@@ -169,7 +168,7 @@ FACE_SIMPLICES: dict[str, tuple[tuple[int, ...], ...]] = {
 
 @cache
 def reflected_order(kind: str) -> tuple[int, ...]:
-    """Node order that keeps the orientation of a cell whose coordinates are reflected.
+    """Node order that preserves the orientation of a cell when its coordinates are reflected.
 
     It swaps the first two reference coordinates of the cell; of a line it reverses the only one.
     """

@@ -51,11 +51,7 @@ def check_mesh(
             f"expected finite coordinates (got NaN or infinite ones at {_some(~finite, 'nodes')})"
         )
     pos = pos.detach().double()
-    problems = [
-        (name, sentence)
-        for kind, nodes in cells.items()
-        for name, sentence in _bad_cells(pos, kind, nodes)
-    ]
+    problems = [bad for kind, nodes in cells.items() for bad in _bad_cells(pos, kind, nodes)]
     unused = torch.ones(len(pos), dtype=torch.bool, device=pos.device)
     for nodes in cells.values():
         unused[nodes.reshape(-1)] = False
@@ -95,7 +91,7 @@ def _bad_cells(pos: Tensor, kind: str, nodes: Tensor) -> list[tuple[str, str]]:
 def _some(bad: Tensor, what: str) -> str:
     """Number of bad items, and the first of them."""
     numbers = bad.nonzero()[:, 0]
-    first = ", ".join(str(number) for number in numbers[:5].tolist())
+    first = ", ".join(map(str, numbers[:5].tolist()))
     return f"{len(numbers)} of {len(bad)} {what} ({first}{', ...' if len(numbers) > 5 else ''})"
 
 
@@ -121,8 +117,7 @@ def _duplicates(pos: Tensor, tolerance: float) -> Tensor:
     line = torch.tensor([1.0, 2.0, 3.0], dtype=pos.dtype, device=pos.device)[: pos.shape[1]].sqrt()
     along = (pos * (line / line.norm())).sum(dim=1)
     along, rows = along.sort()
-    found = []
-    step = 1
+    found, step = [], 1
     while step < len(rows):
         pairs = (along[step:] - along[:-step] <= radius + 1e-14 * diagonal).nonzero()[:, 0]
         if not len(pairs):

@@ -37,17 +37,11 @@ def cell_measures(pos: Tensor, cells: Mapping[str, Tensor]) -> dict[str, Tensor]
 def cell_centroids(pos: Tensor, cells: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Centroid of each cell; NaN for a cell without measure.
 
-    Computed in float64, differentiable.
-
-    Args:
-        pos: Coordinates, [N, d]; d is 1, 2 or 3.
-        cells: Connectivity [E, nodes] by meshio's cell type.
+    Computed in float64, differentiable. Arguments and errors are the same as for
+    :func:`cell_measures`.
 
     Returns:
         [E, d] by type, in the dtype of ``pos``.
-
-    Raises:
-        ValueError: If the cells do not fit the nodes.
     """
     centroids = {}
     for kind, nodes in checked_cells(pos, cells).items():

@@ -34,17 +34,10 @@ def shape_gradients(kind: str, points: ArrayLike) -> NDArray[np.float64]:
     """Gradients of :func:`shape_functions` with respect to the reference coordinates.
 
     At the apex of a pyramid they depend on the direction; the values there are the limit along the
-    line from the middle of the base.
-
-    Args:
-        kind: meshio's name of the cell type.
-        points: Coordinates in the reference cell, [P, dim].
+    line from the middle of the base. Arguments and errors are the same as there.
 
     Shapes:
         returns: [P, nodes, dim].
-
-    Raises:
-        ValueError: If the type is unknown or the points have another dimension.
     """
     points = _checked(kind, points)
     return np.einsum("pmd,mn->pnd", _monomials(kind, points)[1], _coefficients(kind))
@@ -76,13 +69,8 @@ def quadrature(kind: str, degree: int) -> tuple[NDArray[np.float64], NDArray[np.
 
 # Power of (1 - coordinate) in the Jacobian of the collapsed cube, by coordinate.
 _COLLAPSED = {
-    "line": (0,),
-    "triangle": (0, 1),
-    "quad": (0, 0),
-    "tetra": (0, 1, 2),
-    "pyramid": (0, 0, 2),
-    "wedge": (0, 1, 0),
-    "hexahedron": (0, 0, 0),
+    **{"line": (0,), "triangle": (0, 1), "quad": (0, 0)},
+    **{"tetra": (0, 1, 2), "pyramid": (0, 0, 2), "wedge": (0, 1, 0), "hexahedron": (0, 0, 0)},
 }
 
 

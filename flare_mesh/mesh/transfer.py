@@ -20,7 +20,8 @@ def cell_to_node(
 ) -> Tensor:
     """Means over the cells at each node, weighted by their length, area or volume.
 
-    Only the cells of the highest dimension at a node count: of a solid with its surface, the solid.
+    Only the cells of the highest dimension at a node count: if a solid has surface cells too, the
+    solid.
 
     Args:
         values: Real values on the cells, [E, ...], one type of cell after the other.
@@ -83,9 +84,7 @@ def node_to_cell(values: Tensor, cells: Mapping[str, Tensor]) -> Tensor:
     rows = [values[:0]]
     for kind, nodes in cells.items():
         shares = shape_functions(kind, quadrature(kind, 1)[0])[0].tolist()
-        total = torch.zeros(
-            len(nodes), *values.shape[1:], dtype=torch.float64, device=values.device
-        )
+        total = values.new_zeros(len(nodes), *values.shape[1:], dtype=torch.float64)
         for share, column in zip(shares, nodes.long().unbind(1), strict=True):
             total = total.add(values[column], alpha=share)
         rows.append(total.to(values.dtype))

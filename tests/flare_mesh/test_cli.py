@@ -108,7 +108,7 @@ def test_predict_without_cuda(trained, part, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     arguments = ["--model", str(trained[0]), "--input", part, "--out", str(tmp_path / "x.vtu")]
     assert main(["predict", *arguments, "--device", "cuda"]) == 2
-    assert "'cuda' asks for CUDA, which this machine" in capsys.readouterr().err
+    assert "'cuda' needs CUDA, which this machine" in capsys.readouterr().err
 
 
 def test_unknown_option_exits_2(capsys):

@@ -11,7 +11,7 @@ def test_devices_by_name(monkeypatch):
     assert find_device("cpu") == find_device(torch.device("cpu")) == torch.device("cpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert find_device("auto") == torch.device("cpu")
-    with pytest.raises(ValueError, match="'cuda' asks for CUDA, which this machine or this build"):
+    with pytest.raises(ValueError, match="'cuda' needs CUDA, which this machine or this build"):
         find_device("cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)

@@ -61,9 +61,8 @@ def assemble(
     if int(cell_sizes(codes).sum()) != len(cell_index):
         raise ValueError("the number of nodes does not fit the types of the cells")
     data = cls(pos=array_to_tensor(full, dtype))
-    finite = data.pos.isfinite()
-    if not bool(finite.all()):
-        bad = int((~finite).any(1).sum())
+    bad = int((~data.pos.isfinite()).any(1).sum())
+    if bad:
         raise ValueError(f"{bad} points have NaN or infinite coordinates")
     data.cell_index = torch.from_numpy(np.array(cell_index, dtype=np.int64))
     data.cell_type = codes

@@ -79,7 +79,7 @@ def to_meshio(data: Data) -> "meshio.Mesh":
         kind = CELL_NAMES[int(types[first])]
         nodes = index[starts[first] : starts[last]].reshape(-1, CELL_NODES[kind])
         blocks.append((kind, nodes))
-    on_nodes = {name: field_to_array(values) for name, values in data.node_fields.items()}
+    on_nodes: Any = {name: field_to_array(values) for name, values in data.node_fields.items()}
     on_cells = {name: field_to_array(values) for name, values in data.cell_fields.items()}
     cell_data: Any = {name: np.split(values, bounds[1:-1]) for name, values in on_cells.items()}
     return meshio.Mesh(points_3d(data), blocks, point_data=on_nodes, cell_data=cell_data)
