@@ -19,11 +19,6 @@ GRAPH = random_graph(23, 2, dtype=torch.float64)
 WEIGHT = torch.rand(23, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) + 0.1
 
 
-def test_published_size():
-    # Elasticity, as FLARE was compared with it (C=192, 3 layers, 4 blocks, 256 modes).
-    assert sum(p.numel() for p in LNO(0, 1, pos_dim=2).parameters()) == 1_831_745
-
-
 def by_hand(model, graph, weight, trunk):
     """The equations, written out for one graph."""
     p = dict(model.named_parameters())

@@ -28,6 +28,29 @@ def test_options_have_defaults(name):
     assert model.config.keys() >= {"hidden_channels", "num_layers", "pos_dim"}
 
 
+# Parameters at the published sizes, the defaults. The authors of Transolver++ also have a layer
+# of 4 C parameters that they never call.
+SIZES = {
+    "transformer": 662_081,
+    "transolver": 713_665,
+    "transolver++": 591_305 - 4 * 128,
+    "lno": 1_831_745,
+    "gnot": 4_870_553,
+    "perceiver_io": 1_864_833,
+}
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "flare"])
+def test_the_default_size_is_the_published_one(name):
+    model = build(name, in_channels=0, out_channels=1, pos_dim=2)
+    assert sum(p.numel() for p in model.parameters()) == SIZES[name]
+
+
+def test_gnot_has_the_same_size_with_either_stream():
+    model = build("gnot", in_channels=0, out_channels=1, pos_dim=2, stream="inputs")
+    assert sum(p.numel() for p in model.parameters()) == SIZES["gnot"]
+
+
 def test_saved_models_are_loaded_by_their_name(tmp_path):
     model = build("flare", in_channels=1, out_channels=2, hidden_channels=8, heads=2, num_layers=1)
     model.save(tmp_path)
