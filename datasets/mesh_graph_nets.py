@@ -106,8 +106,7 @@ class _MeshGraphNets(FieldDataset):
             raise ValueError(f"{place}: {error}") from error
 
         data = MeshData(
-            pos=float32_tensor(pos),
-            triangle=torch.from_numpy(triangles.astype(np.int64)),
+            pos=float32_tensor(pos), triangle=torch.from_numpy(triangles.astype(np.int64))
         )
         kinds = torch.from_numpy(types.astype(np.int64))
         data.node_type = torch.nn.functional.one_hot(kinds, _NODE_TYPES).float()

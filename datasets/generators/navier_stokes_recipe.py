@@ -72,11 +72,7 @@ class NavierStokesRecipe(Recipe):
                 f"--solver-resolution that is a multiple of {self.resolution}",
                 self.solver_resolution,
             ),
-            (
-                self.batch_size is None or self.batch_size >= 1,
-                "--batch-size >= 1",
-                self.batch_size,
-            ),
+            (self.batch_size is None or self.batch_size >= 1, "--batch-size >= 1", self.batch_size),
         ]
         for valid, expected, got in checks:
             if not valid:

@@ -11,11 +11,7 @@ FRACTIONS = {"train": 0.8, "test": 0.2}
 
 
 def split_names(
-    names: Sequence[str],
-    split: str,
-    fractions: Mapping[str, float] | None = None,
-    *,
-    seed: int = 0,
+    names: Sequence[str], split: str, fractions: Mapping[str, float] | None = None, *, seed: int = 0
 ) -> list[str]:
     """The names that belong to one split, sorted.
 

@@ -11,11 +11,7 @@ from torch import Tensor, nn
 from flare_mesh.models.field_model import FieldModel
 from flare_mesh.models.nodes import Nodes, read_nodes
 from flare_mesh.models.reference_weights import read_reference
-from flare_mesh.models.streaming import (
-    decode_in_chunks,
-    forward_in_chunks,
-    latents_in_chunks,
-)
+from flare_mesh.models.streaming import decode_in_chunks, forward_in_chunks, latents_in_chunks
 from flare_mesh.nn import FLAREBlock, Latents, ResidualMLP
 from flare_mesh.nn.encoders import build_encoder
 from flare_mesh.nn.resolver import build_norm

@@ -55,6 +55,5 @@ class TransolverPlus(SliceModel):
         checkpointing: bool = False,
     ) -> None:
         super().__init__(
-            lambda: EideticAttention(hidden_channels, heads, num_slices, gumbel=gumbel),
-            locals(),
+            lambda: EideticAttention(hidden_channels, heads, num_slices, gumbel=gumbel), locals()
         )

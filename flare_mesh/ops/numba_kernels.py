@@ -225,8 +225,4 @@ def decode_backward(
             dq, dk, dz,
         ),
     )  # fmt: skip
-    return (
-        plan.sum(dq, m, d) * scale,
-        torch.from_numpy(dk),
-        plan.sum(dz, m, d),
-    )
+    return (plan.sum(dq, m, d) * scale, torch.from_numpy(dk), plan.sum(dz, m, d))

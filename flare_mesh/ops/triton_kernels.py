@@ -181,12 +181,7 @@ def _sum_chunks(plan: _Plan, part: Tensor, ptr: Tensor, scale: float) -> Tensor:
 
 
 def encode(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    ptr: Tensor,
-    log_weight: Tensor | None,
-    scale: float,
+    query: Tensor, key: Tensor, value: Tensor, ptr: Tensor, log_weight: Tensor | None, scale: float
 ) -> tuple[Tensor, Tensor]:
     """First half: `softmax_N(scale Q K^T + log_weight) V` for each graph and head.
 

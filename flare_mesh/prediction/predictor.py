@@ -252,12 +252,7 @@ def predict(
         ValueError: If a file cannot be used or lacks an input, or an option does not apply.
     """
     predictor = Predictor(
-        surrogate,
-        device=device,
-        num_steps=num_steps,
-        values=values,
-        table=table,
-        **options,
+        surrogate, device=device, num_steps=num_steps, values=values, table=table, **options
     )
     if not isinstance(source, Data):
         found = find_prediction_files([source], predictor.recipe)

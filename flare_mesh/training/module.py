@@ -18,12 +18,7 @@ from flare_mesh.surrogate.load import load_surrogate
 from flare_mesh.surrogate.surrogate import Surrogate
 from flare_mesh.training.checkpoint_check import describe_differences
 from flare_mesh.training.error_sums import ErrorSums, all_reduce_sum
-from flare_mesh.training.field_errors import (
-    error_weights,
-    expand_steps,
-    field_errors,
-    scale_fields,
-)
+from flare_mesh.training.field_errors import error_weights, expand_steps, field_errors, scale_fields
 from flare_mesh.training.fit_normalizers import fit_normalizers
 from flare_mesh.training.loss_monitor import LossMonitor
 from flare_mesh.training.losses import FieldLoss, LossConfig

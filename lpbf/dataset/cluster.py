@@ -61,11 +61,7 @@ def open_cluster(address: str, *, timeout: float = 30.0) -> Iterator[Any]:
 
 
 def run_on_cluster(
-    function: Callable[..., T],
-    tasks: Mapping[str, tuple[Any, ...]],
-    client: Any,
-    *,
-    shared: Path,
+    function: Callable[..., T], tasks: Mapping[str, tuple[Any, ...]], client: Any, *, shared: Path
 ) -> Iterator[T]:
     """Yield ``function(*task)`` of each task, in the order in which the workers finish.
 

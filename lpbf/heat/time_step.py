@@ -64,13 +64,7 @@ class TimeStepper:
     max_iterations: int = 5000
 
     def __call__(
-        self,
-        old: Tensor,
-        flow: HeatFlow,
-        time_step: float,
-        *,
-        layer: int,
-        time: float,
+        self, old: Tensor, flow: HeatFlow, time_step: float, *, layer: int, time: float
     ) -> tuple[Tensor, HeatStep]:
         """Temperature [n] at ``time`` from the temperature ``old`` [n] one time step before.
 

@@ -63,11 +63,7 @@ def von_mises_stress(stress: Tensor) -> Tensor:
 
 
 def return_mapping(
-    trial: Tensor,
-    plastic: Tensor,
-    yield_stress: Tensor,
-    hardening: Hardening,
-    shear_modulus: float,
+    trial: Tensor, plastic: Tensor, yield_stress: Tensor, hardening: Hardening, shear_modulus: float
 ) -> ReturnedState:
     """Radial return of von Mises plasticity with isotropic hardening (Wilkins 1964; Simo and
     Hughes, Computational Inelasticity, 1998, box 3.1), backward Euler:

@@ -22,12 +22,7 @@ _CHUNKS = 8
 
 
 def multiply_bricks(
-    u: Tensor,
-    out: Tensor,
-    corners: Tensor,
-    blocks: Tensor,
-    factor: Tensor,
-    bounds: list[int],
+    u: Tensor, out: Tensor, corners: Tensor, blocks: Tensor, factor: Tensor, bounds: list[int]
 ) -> None:
     """Add K u to ``out``; see :func:`lpbf.solve.brick_kernels.multiply_bricks`.
 

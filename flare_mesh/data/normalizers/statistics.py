@@ -42,10 +42,7 @@ class FieldStatistics:
 
     @classmethod
     def gather(
-        cls,
-        fields: Iterable[Tensor],
-        channels: int,
-        weights: Iterable[Tensor] | None = None,
+        cls, fields: Iterable[Tensor], channels: int, weights: Iterable[Tensor] | None = None
     ) -> "FieldStatistics":
         """Statistics of ``fields`` [N, C] (or [N] for one channel), read once, one at a time.
 

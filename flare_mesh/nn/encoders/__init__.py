@@ -19,11 +19,7 @@ _ENCODERS: dict[str, type[PointEncoder]] = {
 
 
 def build_encoder(
-    encoder: str | nn.Module,
-    in_channels: int,
-    hidden_channels: int,
-    pos_dim: int,
-    **options: Any,
+    encoder: str | nn.Module, in_channels: int, hidden_channels: int, pos_dim: int, **options: Any
 ) -> nn.Module:
     """Build the encoder of that name; return a module unchanged.
 
