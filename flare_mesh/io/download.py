@@ -102,10 +102,9 @@ def _transfer(url: str, partial: Path, version: Path, timeout: float) -> None:
             while block := answer.read(_BLOCK):
                 file.write(block)
                 progress.update(task, completed=file.tell())
-            if expected is not None and file.tell() < expected:
-                raise ConnectionError(
-                    f"connection lost after {file.tell():,} of {expected:,} bytes"
-                )
+            got = file.tell()
+            if expected is not None and got < expected:
+                raise ConnectionError(f"connection lost after {got:,} of {expected:,} bytes")
 
 
 def _difference(path: Path, size: int | None, sums: dict[str, str | None]) -> str | None:

@@ -86,10 +86,9 @@ def _check_declared(path: Path, head: bytes, max_bytes: int) -> None:
     for match in _DECLARED.finditer(head):
         text = next(group for group in match.groups() if group is not None)
         numbers = text.split()
+        too_long = max(map(len, numbers), default=0) > _MAX_DIGITS
         # Readers allocate at least a point of three 8-byte numbers for each entry.
-        if max(map(len, numbers), default=0) > _MAX_DIGITS or (
-            24 * math.prod(map(int, numbers)) > max_bytes
-        ):
+        if too_long or 24 * math.prod(map(int, numbers)) > max_bytes:
             raise ValueError(
                 f"{path}: declares {text[:60].decode()} entries, more than the limit of "
                 f"{max_bytes:,} bytes; if the file is to be trusted, raise max_bytes"

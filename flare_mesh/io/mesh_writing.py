@@ -117,10 +117,9 @@ def _writable(path: str | Path, mesh: meshio.Mesh) -> meshio.Mesh:
     mesh = copy(mesh)
     if suffix == ".inp":
         _fields_to_sets(mesh)
+    given = mesh.cell_data.items()
     nodes = {name: _rows(path, name, values) for name, values in mesh.point_data.items()}
-    cells = {
-        name: [_rows(path, name, part) for part in parts] for name, parts in mesh.cell_data.items()
-    }
+    cells = {name: [_rows(path, name, part) for part in parts] for name, parts in given}
     lost = _lost_fields(suffix, nodes, cells)
     if lost:
         raise ValueError(f"{path}: {suffix} files cannot hold the fields {lost}; choose .vtu")

@@ -61,7 +61,7 @@ def read_in_child(reader: str, path: Path, **options: Any) -> dict[str, NDArray[
                 "its reader crashed; the file is damaged, or does not fit into memory"
             ) from failure
         except BaseException:
-            # The answer to this request must not be taken for that to the next one.
+            # The next request must not receive the answer to this one.
             _stop()
             raise
     if error is not None:
@@ -112,7 +112,7 @@ def _take(stream: Any, size: int) -> NDArray[np.uint8]:
 
 
 def _running() -> subprocess.Popen[bytes]:
-    """The child of this very process: a forked worker must not share its parent's."""
+    """The child of this process: a forked worker must not share the child of its parent."""
     global _child
     if _child is not None and _child[1].poll() is not None:
         _stop()

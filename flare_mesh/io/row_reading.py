@@ -66,15 +66,11 @@ def describe_rows(array: NDArray[Any] | h5py.Dataset) -> tuple[str, tuple[int, .
 def _check(place: str, rows: ArrayLike, count: int) -> NDArray[np.int64]:
     wanted = np.asarray(rows)
     if wanted.ndim != 1 or (wanted.size and wanted.dtype.kind not in "iu"):
-        raise ValueError(
-            f"{place}: expected rows as whole numbers of shape [n] (got {wanted.dtype} of shape "
-            f"{list(wanted.shape)})"
-        )
+        got = f"{wanted.dtype} of shape {list(wanted.shape)}"
+        raise ValueError(f"{place}: expected rows as whole numbers of shape [n] (got {got})")
     if wanted.size and (wanted.min() < 0 or wanted.max() >= count):
-        raise ValueError(
-            f"{place}: expected rows from 0 to {count - 1:,} (got {wanted.min():,} to "
-            f"{wanted.max():,})"
-        )
+        got = f"{wanted.min():,} to {wanted.max():,}"
+        raise ValueError(f"{place}: expected rows from 0 to {count - 1:,} (got {got})")
     return wanted.astype(np.int64)
 
 

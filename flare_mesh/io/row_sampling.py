@@ -80,8 +80,7 @@ def _uniform(count: int, num: int, generator: torch.Generator | None) -> NDArray
     # All numbers are treated alike, so all sets have the same probability.
     drawn = np.empty(0, dtype=np.int64)
     while len(drawn) < num:
-        more = _draw(count, num - len(drawn), generator)
-        drawn = np.unique(np.concatenate([drawn, more]))
+        drawn = np.union1d(drawn, _draw(count, num - len(drawn), generator))
     return drawn
 
 

@@ -69,10 +69,9 @@ class ArrayStream:
         blocks, block, last = self._words(3, peek=True)
         size = (blocks - bool(last)) * block + last if blocks else 0
         left = len(self._view) - self._at
-        if size > min(limit, _MAX_RATIO * left):
-            raise ValueError(
-                f"declares {size:,} bytes, expected at most {min(limit, _MAX_RATIO * left):,}"
-            )
+        limit = min(limit, _MAX_RATIO * left)
+        if size > limit:
+            raise ValueError(f"declares {size:,} bytes, expected at most {limit:,}")
         if blocks * self._word.itemsize > left:
             raise ValueError("its data ends too early; the file is truncated")
         packed_sizes = self._words(3 + blocks)[3:]
@@ -80,9 +79,8 @@ class ArrayStream:
         out, at, source = bytearray(size), 0, 0
         for number, packed_size in enumerate(packed_sizes):
             wanted = last if last and number == blocks - 1 else block
-            part = zlib.decompressobj().decompress(
-                packed[source : source + packed_size], wanted + 1
-            )
+            block_bytes = packed[source : source + packed_size]
+            part = zlib.decompressobj().decompress(block_bytes, wanted + 1)
             if len(part) != wanted:
                 raise ValueError(f"expected {wanted:,} bytes in block {number} (got more or fewer)")
             out[at : at + wanted] = part

@@ -78,11 +78,9 @@ class MeshData(Data):
         if pos is not None:
             self["pos"] = pos
         self.cell_index, self.cell_type = no_cells()
-        self.units = {}
+        self.units = units or {}
         for key, value in {**cells, **fields}.items():
             self[key] = value
-        if units:
-            self.units = units
 
     def __contains__(self, key: str) -> bool:
         return key in self._store

@@ -24,15 +24,13 @@ def vtk_arrays(mesh: Any) -> dict[str, NDArray[Any]]:
         "offset": vtk_to_numpy(cells.GetOffsetsArray()),
         "types": np.asarray(grid.celltypes),
     }
-    for prefix, data in (("node:", grid.point_data), ("cell:", grid.cell_data)):
+    places = {"node:": grid.point_data, "cell:": grid.cell_data, "case:": mesh.field_data}
+    for prefix, data in places.items():
         for name in data.keys():  # noqa: SIM118
             values = np.asarray(data[name])
-            if values.dtype.kind in "biuf":
-                arrays[prefix + name] = values
-    for name in mesh.field_data.keys():  # noqa: SIM118
-        values = np.asarray(mesh.field_data[name])
-        if values.dtype.kind in "biuf" and values.size:
-            arrays["case:" + name] = values.reshape(1, -1)
+            case = prefix == "case:"
+            if values.dtype.kind in "biuf" and (values.size or not case):
+                arrays[prefix + name] = values.reshape(1, -1) if case else values
     return drop_ghost_cells(arrays)
 
 

@@ -60,10 +60,11 @@ def assemble(
     check_node_numbers("cells", cell_index, len(points))
     if int(cell_sizes(codes).sum()) != len(cell_index):
         raise ValueError("the number of nodes does not fit the types of the cells")
-    data = cls(pos=array_to_tensor(full, dtype))
-    bad = int((~data.pos.isfinite()).any(1).sum())
+    pos = array_to_tensor(full, dtype)
+    bad = int((~pos.isfinite()).any(1).sum())
     if bad:
         raise ValueError(f"{bad} points have NaN or infinite coordinates")
+    data = cls(pos=pos)
     data.cell_index = torch.from_numpy(np.array(cell_index, dtype=np.int64))
     data.cell_type = codes
     if fields is not None:
@@ -116,7 +117,7 @@ def array_to_tensor(values: NDArray[Any], dtype: torch.dtype | None) -> Tensor:
 
 def points_3d(data: Data) -> NDArray[Any]:
     """Coordinates [N, 3], with zeros for the missing ones of a flat mesh."""
-    pos = data.pos.numpy(force=True)
+    pos = data["pos"].numpy(force=True)
     return np.pad(pos, ((0, 0), (0, 3 - pos.shape[1])))
 
 

@@ -26,6 +26,6 @@ def orient_wedges(data: T) -> T:
     They are if the volumes of all wedges of one type add up to less than zero.
     """
     for kind, nodes in data.cells.items():
-        if kind.startswith("wedge") and cell_measures(data.pos, {kind: nodes})[kind].sum() < 0:
+        if kind.startswith("wedge") and cell_measures(data["pos"], {kind: nodes})[kind].sum() < 0:
             data.cell_index = reflect_cells(data.cell_index, data.cell_type, [kind])
     return data
