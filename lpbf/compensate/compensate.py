@@ -138,8 +138,7 @@ def compensate(
 
 def prepare(part: trimesh.Trimesh | str | Path, pitch: Pitch) -> trimesh.Trimesh:
     """Read the nominal surface and subdivide it, so that it can follow the voxels."""
-    edges = check_edges("the pitch", pitch)
-    return subdivide(load_part(part), min(edges))
+    return subdivide(load_part(part), min(check_edges("the pitch", pitch)))
 
 
 def deform(

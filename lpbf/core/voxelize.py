@@ -63,9 +63,11 @@ def voxelize(
         count = float(shape.prod())
     if count > max_voxels:
         coarser = (extents.prod() / max_voxels) ** (1 / 3)
+        step = 10.0 ** (math.floor(math.log10(coarser)) - 1)
+        coarser = math.ceil(coarser / step) * step  # rounded up to two significant digits
         raise PartError(
             f"{name}: a pitch of {box_text(sizes)} mm gives a grid of {count:,.15g} voxels, "
-            f"over the limit of {max_voxels:,}; use a pitch of about {_round_up(coarser):g} mm"
+            f"over the limit of {max_voxels:,}; use a pitch of about {coarser:g} mm"
         )
 
     if not surface.is_winding_consistent:
@@ -85,9 +87,3 @@ def voxelize(
     # Bottom rows without voxels are cut off, so that the part rests on the plate.
     mask = mask[:, :, int(mask.any(axis=(0, 1)).argmax()) :]
     return treat_islands(HexMesh.from_mask(mask, spacing, origin), islands, name)
-
-
-def _round_up(value: float) -> float:
-    """Round up to two significant digits."""
-    step = 10.0 ** (math.floor(math.log10(value)) - 1)
-    return math.ceil(value / step) * step

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Hashable
-from functools import cache
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from flare_mesh.files import existing_file, write_text
 
@@ -18,11 +19,9 @@ def read_yaml(path: str | Path) -> Any:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not YAML, repeats a key, or holds objects other than plain values.
     """
-    import yaml
-
     path = existing_file(path)
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), _loader())
+        return yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except yaml.MarkedYAMLError as error:
         where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise ValueError(
@@ -34,41 +33,26 @@ def read_yaml(path: str | Path) -> Any:
 
 def write_yaml(path: str | Path, values: Any) -> None:
     """Write plain values to a file, whole or not at all."""
-    import yaml
-
-    text = yaml.dump(
-        values, Dumper=_dumper(), sort_keys=False, default_flow_style=None, allow_unicode=True
-    )
-    write_text(path, text)
+    style: dict[str, Any] = {"sort_keys": False, "default_flow_style": None}
+    write_text(path, yaml.dump(values, Dumper=_Dumper, allow_unicode=True, **style))
 
 
-@cache
-def _loader() -> Any:
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
-            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-            for i, key in enumerate(keys):
-                if key in keys[:i]:
-                    mark = node.value[i][0].start_mark
-                    raise yaml.constructor.ConstructorError(
-                        problem=f"the key '{key}' is repeated", problem_mark=mark
-                    )
-            return super().construct_mapping(node, deep)
-
-    return _with_numbers(Loader)
+class _Loader(yaml.SafeLoader):
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for i, key in enumerate(keys):
+            if key in keys[:i]:
+                mark = node.value[i][0].start_mark
+                problem = f"the key '{key}' is repeated"
+                raise yaml.constructor.ConstructorError(problem=problem, problem_mark=mark)
+        return super().construct_mapping(node, deep)
 
 
-@cache
-def _dumper() -> Any:
-    import yaml
-
-    dumper = type("Dumper", (yaml.SafeDumper,), {})
-    return _with_numbers(dumper)  # quotes strings that the loader would read as numbers
+class _Dumper(yaml.SafeDumper):  # quotes strings that the loader would read as numbers
+    pass
 
 
-def _with_numbers(cls: Any) -> Any:
+def _set_numbers(cls: Any) -> None:
     """Replace YAML 1.1's integers, floats and dates by YAML 1.2's integers and floats."""
     integer, floating, date = (
         f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "timestamp")
@@ -84,4 +68,7 @@ def _with_numbers(cls: Any) -> Any:
         r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))$"
     )
     cls.add_implicit_resolver(floating, re.compile(number), first)
-    return cls
+
+
+_set_numbers(_Loader)
+_set_numbers(_Dumper)
