@@ -60,10 +60,8 @@ def check_output(path: str, option: str, suffixes: Sequence[str], part: str) -> 
     """
     file = Path(path)
     if file.suffix.lower() not in suffixes:
-        types = ", ".join(suffixes)
-        raise ValueError(
-            f"{file}: expected a file of type {types} for {option} (got '{file.suffix}')"
-        )
+        types, got = ", ".join(suffixes), file.suffix
+        raise ValueError(f"{file}: expected a file of type {types} for {option} (got '{got}')")
     check_folder(file)
     if file.is_dir():
         raise IsADirectoryError(f"{file}: is a folder; choose another {option}")

@@ -103,17 +103,14 @@ class Material:
                 f"{owner}: expected saturation_stress and saturation_rate both positive, or both 0 "
                 f"(got {self.saturation_stress} MPa and {self.saturation_rate})"
             )
-        solidus, liquidus = self.solidus, self.liquidus
-        if (solidus is None) != (liquidus is None):
+        low, high = self.solidus, self.liquidus
+        if (low is None) != (high is None):
             raise ValueError(
-                f"{owner}: expected both solidus and liquidus, or neither (got {solidus} and "
-                f"{liquidus} C)"
+                f"{owner}: expected both solidus and liquidus, or neither (got {low} and {high} C)"
             )
-        if solidus is not None and liquidus is not None and liquidus < solidus:
-            raise ValueError(
-                f"{owner}: expected liquidus >= solidus (got {liquidus} and {solidus} C)"
-            )
-        if solidus is None and self.latent_heat:
+        if low is not None and high is not None and high < low:
+            raise ValueError(f"{owner}: expected liquidus >= solidus (got {high} and {low} C)")
+        if low is None and self.latent_heat:
             raise ValueError(
                 f"{owner}: expected solidus and liquidus with the latent_heat (got none)"
             )

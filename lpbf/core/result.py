@@ -155,9 +155,7 @@ class Result:
         if Path(path).suffix.lower() != ".pvd":
             raise ValueError(f"{path}: expected a file of type .pvd (got '{Path(path).suffix}')")
         if not self.history:
-            raise ValueError(
-                f"{path}: the result has no history to write; simulate with history=True"
-            )
+            raise ValueError(f"{path}: the result has no history; simulate with history=True")
         write_time_collection(path, range(len(self.history)), self._write_state)
 
     def _write_state(self, path: Path, number: int) -> None:

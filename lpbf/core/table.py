@@ -41,9 +41,7 @@ class Table:
                 f"{len(temperature)} temperatures and {len(value)} values)"
             )
         if temperature[0] < -273.15:
-            raise ValueError(
-                f"Table: expected temperatures above -273.15 C (got {temperature[0]:g})"
-            )
+            raise ValueError(f"Table: expected temperatures > -273.15 C (got {temperature[0]:g})")
         for before, after in itertools.pairwise(temperature):
             if not before < after:
                 raise ValueError(

@@ -117,9 +117,7 @@ def _open_folder(out: Path, settings: Settings, resume: bool) -> None:
     wanted = settings.to_dict()
     if (out / "settings.json").is_file():
         if not resume:
-            raise ValueError(
-                f"{out}: already holds a data set; add --resume or choose another --out"
-            )
+            raise ValueError(f"{out}: holds a data set; add --resume or choose another --out")
         before, now = _flat(read_settings(out)), _flat(wanted)
         changes = ", ".join(
             f"{key} = {before.get(key)}, now {now.get(key)}"

@@ -268,7 +268,7 @@ def test_bad_input_exits_2_and_writes_nothing(tmp_path, monkeypatch, capsys, arg
 def test_a_folder_in_use(data_set, tmp_path, capsys):
     before = files_of(data_set)
     assert main(["--out", str(data_set)]) == 2
-    assert "already holds a data set; add --resume" in capsys.readouterr().err
+    assert "holds a data set; add --resume" in capsys.readouterr().err
     assert main(["--out", str(data_set), "--resume", "--pitch", "1.5"]) == 2
     assert "begun with other settings (" in capsys.readouterr().err
     assert files_of(data_set) == before

@@ -150,7 +150,7 @@ def test_principal_stress_of_the_nodes():
 def test_bad_input(tmp_path):
     with pytest.raises(ValueError, match=r"'stress' of shape \[44, 6\] \(got \[44, 3\]\)"):
         result(stress=np.zeros((44, 3)))
-    with pytest.raises(ValueError, match="no history to write; simulate with history=True"):
+    with pytest.raises(ValueError, match="the result has no history; simulate with history=True"):
         result().save_series(tmp_path / "part.pvd")
     with pytest.raises(ValueError, match="expected a file of type .pvd"):
         result(history=history(mesh())).save_series(tmp_path / "part.vtu")

@@ -51,7 +51,7 @@ def test_stays_within_its_values(temperature, data):
         ([0, float("nan")], [1, 2], "a finite temperature .got nan"),
         ([0, 1], [1, float("inf")], "a finite value .got inf"),
         ([0, 1], [1, "2"], "a finite value .got '2'"),
-        ([-300, 1], [1, 2], "above -273.15 C"),
+        ([-300, 1], [1, 2], "> -273.15 C"),
         (20.0, 1.0, "temperature as a list"),
     ],
 )
