@@ -13,18 +13,12 @@ class Airfoil(CurvilinearDataset):
     airfoils, on a C-grid of 221 x 51 nodes that extends to 40 chords. The files are published
     without a licence.
 
-    .. list-table::
-        :header-rows: 1
-
-        * - convention
-          - train
-          - test
-        * - ``"flare"`` (Transolver, Geo-FNO)
-          - first 1,000 of 2,490
-          - next 200
-        * - ``"lno"``
-          - first 1,000
-          - last 200
+    =================================  ====================  ========
+    convention                         train                 test
+    =================================  ====================  ========
+    ``"flare"`` (Transolver, Geo-FNO)  first 1,000 of 2,490  next 200
+    ``"lno"``                          first 1,000           last 200
+    =================================  ====================  ========
 
     FLARE standardises the Mach number (mean and standard deviation over all training points) and
     does not normalise the coordinates.

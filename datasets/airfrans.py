@@ -43,24 +43,14 @@ class AirfRANS(FieldDataset):
     ``surf`` [N] marks the nodes on the aerofoil, whose horizontal velocity is exactly 0. Published
     normalisation: mean and standard deviation of all inputs, coordinates included, and targets.
 
-    .. list-table::
-        :header-rows: 1
-
-        * - task
-          - train / test
-          - test cases
-        * - full
-          - 800 / 200
-          - interpolation
-        * - scarce
-          - 200 / 200
-          - as in ``full``
-        * - reynolds
-          - 504 / 496
-          - Reynolds numbers below 3 and above 5 million
-        * - aoa
-          - 804 / 196
-          - angles of attack below -2.5 and above 12.5 degrees
+    ========  ============  ==================================================
+    task      train / test  test cases
+    ========  ============  ==================================================
+    full      800 / 200     interpolation
+    scarce    200 / 200     as in ``full``
+    reynolds  504 / 496     Reynolds numbers below 3 and above 5 million
+    aoa       804 / 196     angles of attack below -2.5 and above 12.5 degrees
+    ========  ============  ==================================================
 
     About 180,000 nodes and quads per case, in two dimensions. Each case is decoded once and cached
     in ``root/processed`` (9 MB).

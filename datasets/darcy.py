@@ -19,21 +19,12 @@ class Darcy(ArrayDataset):
     Gaussian random field is positive and 3 elsewhere. The files are published without a stated
     licence.
 
-    .. list-table::
-        :header-rows: 1
-
-        * - convention
-          - files and stride
-          - train
-          - test
-        * - ``"flare"`` (Transolver)
-          - r421, every 5th node: 85 x 85
-          - first 1,000 of smooth1
-          - first 200 of smooth2
-        * - ``"lno"``
-          - r241, all nodes
-          - 1,024 of smooth1
-          - 1,024 of smooth2
+    ========================  ========================  ======================  ====================
+    convention                files and stride          train                   test
+    ========================  ========================  ======================  ====================
+    ``"flare"`` (Transolver)  r421, every 5th: 85 x 85  first 1,000 of smooth1  first 200 of smooth2
+    ``"lno"``                 r241, all nodes           1,024 of smooth1        1,024 of smooth2
+    ========================  ========================  ======================  ====================
 
     Results of the two conventions are not comparable. FLARE standardises coefficient and solution
     (mean and standard deviation over all training points).

@@ -55,19 +55,15 @@ class DrivAerML(FieldDataset):
     normalisation of FLARE: ``pos`` from (-0.9425, -1.1314, -0.3176) .. (4.1325, 1.1317, 1.2445) to
     0..1, pressure with mean -229.845718 and standard deviation 269.598572.
 
-    .. list-table::
-        :header-rows: 1
-
-        * - convention
-          - train / val / test
-          - runs
-        * - flare (arXiv 2508.12594)
-          - 387 / - / 97
-          - the folders of the sample; for original files ``root/train_test_splits.json`` with
-            lists of run numbers under ``train`` and ``test``
-        * - abupt (arXiv 2502.09692)
-          - 400 / 34 / 50
-          - listed here; FLARE++ leaves out run 45 (399 training runs)
+    ========================  ==================  ===============================================
+    convention                train / val / test  runs
+    ========================  ==================  ===============================================
+    flare (arXiv 2508.12594)  387 / - / 97        the folders of the sample; for original files
+                                                  the lists ``train`` and ``test`` of run numbers
+                                                  in ``root/train_test_splits.json``
+    abupt (arXiv 2502.09692)  400 / 34 / 50       listed here; FLARE++ leaves out run 45
+                                                  (399 training runs)
+    ========================  ==================  ===============================================
 
     Missing runs of a split are left out with a logged warning.
 

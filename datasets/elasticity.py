@@ -17,18 +17,12 @@ class Elasticity(ArrayDataset):
     its centre, clamped at the bottom and loaded by a traction at the top. Each cell has its own
     972 points, without a mesh. The files are published without a stated licence.
 
-    .. list-table::
-        :header-rows: 1
-
-        * - convention
-          - train
-          - test
-        * - ``"flare"`` (Transolver, Geo-FNO)
-          - first 1,000 of 2,000
-          - last 200
-        * - ``"lno"``
-          - first 1,000
-          - last 1,000
+    =================================  ====================  ==========
+    convention                         train                 test
+    =================================  ====================  ==========
+    ``"flare"`` (Transolver, Geo-FNO)  first 1,000 of 2,000  last 200
+    ``"lno"``                          first 1,000           last 1,000
+    =================================  ====================  ==========
 
     FLARE standardises the stress (mean and standard deviation over all training points) and does
     not normalise the coordinates.

@@ -151,32 +151,18 @@ class _MeshGraphNets(FieldDataset):
 class CylinderFlow(_MeshGraphNets):
     """Vortex streets behind cylinders, from MeshGraphNets (arXiv 2010.03409): incompressible flow.
 
-    Files: ``cylinder_flow/meta.json`` and ``{train,valid,test}.tfrecord``, with one record per
-    trajectory of 600 states, 0.01 s apart, on its own mesh. A case is a step of a trajectory: the
-    current state and the next. The published target is the increment of the velocity, normalised
-    by its mean and standard deviation over the training set, as are the inputs; the published
-    training adds noise (standard deviation 0.02) to the velocity of normal nodes and leaves out
-    the first state of each trajectory.
+    Files: ``cylinder_flow/meta.json`` and ``{train,valid,test}.tfrecord`` with 1,000, 100 and 100
+    records: trajectories of 600 states, 0.01 s apart, each on its own triangle mesh of about 1,900
+    nodes. A case is a step of a trajectory: the current state and the next. The published target is
+    the increment of the velocity, normalised by its mean and standard deviation over the training
+    set, as are the inputs; the published training adds noise (standard deviation 0.02) to the
+    velocity of normal nodes and leaves out the first state of each trajectory.
 
     Fields: ``velocity`` (2 channels, m/s) and ``pressure`` (1, Pa), each as ``<state>_in``,
     ``<state>_out`` and ``<state>_increment`` (from one state to the next) over the steps of the
     window, with component c of step t in channel t C + c; ``node_type`` [N, 9], one-hot: 0 normal,
     1 obstacle, 2 airfoil, 3 handle, 4 inflow, 5 outflow, 6 wall. ``loss_mask`` [N] marks the nodes
     of types 0 and 5, whose error counts and which a rollout updates.
-
-    .. list-table::
-        :header-rows: 1
-
-        * - train / valid / test
-          - states
-          - nodes
-          - cells
-          - fields
-        * - 1,000 / 100 / 100
-          - 600
-          - about 1,900
-          - triangles
-          - velocity, pressure
 
     Args:
         root: ``cylinder_flow`` or its parent.
@@ -210,23 +196,9 @@ class AirfoilFlow(_MeshGraphNets):
     """Transonic flow around aerofoils, from MeshGraphNets (arXiv 2010.03409): compressible flow.
 
     Files, options and fields are those of :class:`CylinderFlow`, in the folder ``airfoil``, with
-    601 states, 0.0002 s apart; a field ``density`` (1 channel, kg/m^3); and the node types 0, 2
-    (aerofoil) and 4 (inflow). Density and velocity are predicted by default; the paper's model
-    also predicts the pressure, ``pressure_out``.
-
-    .. list-table::
-        :header-rows: 1
-
-        * - train / valid / test
-          - states
-          - nodes
-          - cells
-          - fields
-        * - 1,000 / 100 / 100
-          - 601
-          - about 5,200
-          - triangles
-          - velocity, density, pressure
+    601 states, 0.0002 s apart, on about 5,200 nodes; a field ``density`` (1 channel,
+    kg/m^3); and the node types 0, 2 (aerofoil) and 4 (inflow). Density and velocity are predicted
+    by default; the paper's model also predicts the pressure, ``pressure_out``.
     """
 
     SOURCE = "airfoil"

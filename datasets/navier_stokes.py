@@ -20,17 +20,11 @@ class NavierStokes(ArrayDataset):
     (x + y)); the vorticity is stored at t = 1, 2, ... Transolver's set has the viscosity 1e-5 and
     20 steps. The files are published without a stated licence.
 
-    .. list-table::
-        :header-rows: 1
-
-        * - train
-          - test
-          - input
-          - target
-        * - first 1,000 of 1,200
-          - last 200
-          - first 10 steps
-          - last 10 steps
+    ====================  ========  ==============  =============
+    train                 test      input           target
+    ====================  ========  ==============  =============
+    first 1,000 of 1,200  last 200  first 10 steps  last 10 steps
+    ====================  ========  ==============  =============
 
     The published models predict one step from the ten before it, and are rolled out on their own
     predictions (``window=(10, 1)`` and ``mode="windows"`` make such training cases); no values are

@@ -24,49 +24,20 @@ _ORDER = ("density", "pressure", "Vx", "Vy", "Vz")
 class PDEBench(FieldDataset):
     """A file of PDEBench (arXiv 2210.07182). Licence: CC BY 4.0.
 
-    .. list-table::
-        :header-rows: 1
-
-        * - files
-          - fields
-          - grid
-          - samples
-          - steps
-        * - ``1D_Advection_*``, ``1D_Burgers_*``, ``ReacDiff_*``
-          - ``tensor``
-          - 1,024
-          - 10,000
-          - 201 (101)
-        * - ``1D_CFD_*``
-          - ``density``, ``pressure``, ``Vx``
-          - 1,024
-          - 10,000
-          - 101
-        * - ``1D_diff-sorp_NA_NA.h5``
-          - ``data``, 1 channel
-          - 1,024
-          - 10,000
-          - 101
-        * - ``2D_DarcyFlow_*``
-          - ``nu`` to ``tensor``
-          - 128 x 128
-          - 10,000
-          - 1
-        * - ``2D_CFD_*``
-          - ``density``, ``pressure``, ``Vx``, ``Vy``
-          - 128 x 128 or 512 x 512
-          - 10,000 or 1,000
-          - 21
-        * - ``2D_diff-react_NA_NA.h5``, ``2D_rdb_NA_NA.h5``
-          - ``data``, 2 channels or 1
-          - 128 x 128
-          - 1,000
-          - 101
-        * - ``3D_CFD_*``
-          - ``density``, ``pressure``, ``Vx``, ``Vy``, ``Vz``
-          - 128 x 128 x 128
-          - 100
-          - 21
+    ====================================  =================================  =====  =======  =====
+    files                                 fields                             grid   samples  steps
+    ====================================  =================================  =====  =======  =====
+    ``1D_Advection_*``, ``1D_Burgers_*``  ``tensor``                         1,024  10,000   201
+    ``ReacDiff_*``                        ``tensor``                         1,024  10,000   101
+    ``1D_CFD_*``                          ``density``, ``pressure``, ``Vx``  1,024  10,000   101
+    ``2D_CFD_*``                          as ``1D_CFD_*``, and ``Vy``        128^2  10,000   21
+    ``2D_CFD_*``                          as ``1D_CFD_*``, and ``Vy``        512^2  1,000    21
+    ``3D_CFD_*``                          as ``2D_CFD_*``, and ``Vz``        128^3  100      21
+    ``1D_diff-sorp_NA_NA.h5``             ``data``, 1 channel                1,024  10,000   101
+    ``2D_DarcyFlow_*``                    ``nu`` to ``tensor``               128^2  10,000   1
+    ``2D_diff-react_NA_NA.h5``            ``data``, 2 channels               128^2  1,000    101
+    ``2D_rdb_NA_NA.h5``                   ``data``, 1 channel                128^2  1,000    101
+    ====================================  =================================  =====  =======  =====
 
     The content of the file determines its layout: one array per field, with or without time, or
     one group per sample. The incompressible flows (``ns_incom_*``) are stored without coordinates

@@ -13,18 +13,12 @@ class Pipe(CurvilinearDataset):
     of length 10 and width 1 with a random centre line; parabolic inflow of peak velocity 1, no-slip
     walls, free outflow. The files are published without a stated licence.
 
-    .. list-table::
-        :header-rows: 1
-
-        * - convention
-          - train
-          - test
-        * - ``"flare"`` (Transolver, Geo-FNO)
-          - first 1,000 of 2,310
-          - next 200
-        * - ``"lno"``
-          - first 1,000
-          - last 200
+    =================================  ====================  ========
+    convention                         train                 test
+    =================================  ====================  ========
+    ``"flare"`` (Transolver, Geo-FNO)  first 1,000 of 2,310  next 200
+    ``"lno"``                          first 1,000           last 200
+    =================================  ====================  ========
 
     FLARE standardises the coordinates and the velocity (mean and standard deviation over all
     training points).

@@ -22,18 +22,12 @@ class Plasticity(ArrayDataset):
     at 70 MPa, is forged by a rigid frictionless die that moves down with 3 m/s. The file is
     published without a stated licence.
 
-    .. list-table::
-        :header-rows: 1
-
-        * - convention
-          - train
-          - test
-        * - ``"flare"`` (Transolver, Geo-FNO)
-          - first 900 of 987
-          - last 80
-        * - ``"lno"``
-          - first 900
-          - last 87
+    =================================  ================  =======
+    convention                         train             test
+    =================================  ================  =======
+    ``"flare"`` (Transolver, Geo-FNO)  first 900 of 987  last 80
+    ``"lno"``                          first 900         last 87
+    =================================  ================  =======
 
     The published codes standardise the die (mean and standard deviation over all training points)
     and do not normalise the target.

@@ -28,24 +28,14 @@ class PointFolder(FieldDataset):
     Its arrays are named by their paths: ``"fields/pressure"`` is a data set in the file, or
     ``fields/pressure.npy`` in the folder.
 
-    .. list-table::
-        :header-rows: 1
-
-        * - array
-          - shape
-          - becomes
-        * - ``pos``
-          - [N, d], d = 1, 2, 3
-          - ``pos`` [n, d], in single precision, which loses digits far from the origin
-        * - a field
-          - [N] or [N, ...]
-          - [n, C], with C the product of the other sizes
-        * - a case field
-          - [] or [1, ...]
-          - [1, C]
-        * - ``weight``
-          - [N] or [N, 1]
-          - ``weight`` [n], scaled by N / n
+    ============  ===================  =============================================
+    array         shape                becomes
+    ============  ===================  =============================================
+    ``pos``       [N, d], d = 1, 2, 3  ``pos`` [n, d], in single precision
+    a field       [N] or [N, ...]      [n, C], with C the product of the other sizes
+    a case field  [] or [1, ...]       [1, C]
+    ``weight``    [N] or [N, 1]        ``weight`` [n], scaled by N / n
+    ============  ===================  =============================================
 
     Sums with the scaled quadrature weights over the n drawn points are unbiased estimates of the
     sums over all N. The sum of the weights is preserved on average, not in each draw, since that
@@ -56,7 +46,7 @@ class PointFolder(FieldDataset):
     holds one of so many points; use ``method="blocks"``.
 
     All cases must have the channels of the first one, and are not checked before they are read.
-    Units are those of the files.
+    Units are those of the files. Single precision loses digits of coordinates far from the origin.
 
     Args:
         root: Folder of the cases, or of folders ``train``, ``test`` and so on with cases in them.

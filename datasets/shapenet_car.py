@@ -45,24 +45,12 @@ class ShapeNetCar(FieldDataset):
     A set of another size is split in the same proportions with a logged warning, since its results
     are not comparable.
 
-    .. list-table::
-        :header-rows: 1
-
-        * - convention
-          - train / test
-          - nodes
-          - cells
-          - fields
-        * - flare, upt
-          - 700 / 189
-          - 3,586
-          - quads
-          - pressure
-        * - transolver
-          - 789 / 100
-          - 32,186
-          - quads, hexahedra
-          - sdf, normals -> velocity, pressure
+    ==========  ============  ======  ================  ==================================
+    convention  train / test  nodes   cells             fields
+    ==========  ============  ======  ================  ==================================
+    flare, upt  700 / 189     3,586   quads             pressure
+    transolver  789 / 100     32,186  quads, hexahedra  sdf, normals -> velocity, pressure
+    ==========  ============  ======  ================  ==================================
 
     Each case is read from its VTK files once and cached in ``root/processed``.
 
