@@ -1,6 +1,5 @@
 """Flow around road cars."""
 
-import json
 import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -14,6 +13,7 @@ from flare_mesh.choices import check_choice
 from flare_mesh.datasets.array_dataset import float32_tensor
 from flare_mesh.datasets.drivaerml_surface import ROW, read_surface
 from flare_mesh.datasets.field_dataset import FieldDataset
+from flare_mesh.files import read_json_object
 from flare_mesh.io.archives import extract_tar
 from flare_mesh.io.array_cache import cached_npy
 from flare_mesh.io.arrays import read_npz
@@ -248,10 +248,10 @@ def _listed_runs(root: Path, split: str, address: str) -> set[int]:
             f"the names in the folders train and test of the sample from {address} there, or use "
             f"convention='abupt'"
         )
+    lists = read_json_object(path)
     try:
-        runs = json.loads(path.read_text(encoding="utf-8"))[split]
-        return {int(run) for run in runs}
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        return {int(run) for run in lists[split]}
+    except (ValueError, TypeError, KeyError) as error:
         raise ValueError(
             f"{path}: expected lists of the runs' numbers under 'train' and 'test' ({error})"
         ) from error

@@ -105,15 +105,8 @@ class MeshFolder(FieldDataset):
         self._fields = tuple(dict.fromkeys([*inputs, *targets]))
         _check_names(self._fields, units)
         folder = Path(cache) if cache is not None else root / "processed"
-        cases = find_split(
-            root,
-            split,
-            fractions=fractions,
-            seed=seed,
-            series=window is not None,
-            pattern=pattern,
-            leave_out=[folder],
-        )
+        search = {"series": window is not None, "pattern": pattern, "leave_out": [folder]}
+        cases = find_split(root, split, fractions=fractions, seed=seed, **search)
         scalars: list[NameScalars | TableScalars] = []
         scalars += [NameScalars(name_pattern)] if name_pattern is not None else []
         scalars += [TableScalars(root / table)] if table is not None else []

@@ -1,6 +1,5 @@
 """Time-dependent flows on triangle meshes: the data of MeshGraphNets."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,11 +13,11 @@ from flare_mesh.data.time_window import TimeWindow
 from flare_mesh.datasets.array_dataset import float32_tensor
 from flare_mesh.datasets.field_dataset import FieldDataset, find_file
 from flare_mesh.datasets.tfrecord import TFRecordFile, parse_example
+from flare_mesh.files import read_json_object
 from flare_mesh.mesh import MeshData, check_node_numbers
 
 _SPLITS = ("train", "valid", "test")
 _NODE_TYPES = 9
-_MAX_META = 10 * 2**20
 
 
 def _units(states: Mapping[str, str]) -> dict[str, str]:
@@ -218,19 +217,13 @@ def _read_meta(
     path: Path, states: Mapping[str, int]
 ) -> tuple[dict[str, tuple[np.dtype, tuple[int, ...]]], int, float]:
     """Type and shape of each feature, states per trajectory, and seconds between two states."""
-    if path.stat().st_size > _MAX_META:
-        raise ValueError(
-            f"{path}: expected a description of at most {_MAX_META:,} bytes (got a larger file); "
-            f"download it again"
-        )
+    types = {"int32": "<i4", "int64": "<i8", "float32": "<f4", "float64": "<f8"}
+    meta = read_json_object(path)
     try:
-        meta = json.loads(path.read_text(encoding="utf-8"))
         features = {}
         for name in ("cells", "mesh_pos", "node_type", *states):
             feature = meta["features"][name]
-            dtype = {"int32": "<i4", "int64": "<i8", "float32": "<f4", "float64": "<f8"}[
-                feature["dtype"]
-            ]
+            dtype = types[feature["dtype"]]
             shape = tuple(int(size) for size in feature["shape"])
             if len(shape) != 3 or shape.count(-1) > 1 or min(shape) < -1:
                 raise ValueError(f"'{name}' has the shape {list(shape)}")
@@ -240,7 +233,7 @@ def _read_meta(
             if features[name][1][0] not in (steps, -1):
                 raise ValueError(f"'{name}' does not have trajectory_length = {steps} states")
         return features, steps, seconds
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         text = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise ValueError(
             f"{path}: expected features, trajectory_length and dt as in the published file ({text})"

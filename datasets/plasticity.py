@@ -64,11 +64,8 @@ class Plasticity(ArrayDataset):
     """
 
     UNITS = {
-        "die": "mm",
         "time": "1",
-        "deformation": "mm",
-        "coordinates": "mm",
-        "displacement": "mm",
+        **dict.fromkeys(("die", "deformation", "coordinates", "displacement"), "mm"),
     }
     ADDRESS = "https://drive.google.com/drive/folders/1YBuaoTdOSr_qzaow-G-iwvbUI7fiUzu8"
     STATS: ClassVar = {
@@ -107,15 +104,12 @@ class Plasticity(ArrayDataset):
         rows = published.cases(
             split, shape[0], num_train=num_train, num_test=num_test, place=str(source)
         )
-        # Row and time steps of each case.
-        self._parts: list[tuple[int, slice]]
-        if mode == "steps":
-            self._parts = [(row, slice(t, t + 1)) for row in rows for t in range(shape[3])]
-            names = [f"{row:04d}_t{part.start:02d}" for row, part in self._parts]
-        else:
-            self._parts = [(row, slice(None)) for row in rows]
-            names = [f"{row:04d}" for row in rows]
         steps = 1 if mode == "steps" else shape[3]
+        # Row and time steps of each case.
+        starts = range(0, shape[3], steps)
+        self._parts = [(row, slice(start, start + steps)) for row in rows for start in starts]
+        name = "{:04d}_t{:02d}" if mode == "steps" else "{:04d}"
+        names = [name.format(row, part.start) for row, part in self._parts]
         self.num_steps = shape[3]
         self.FIELDS = {  # pyright: ignore[reportAttributeAccessIssue]
             "die": 1,

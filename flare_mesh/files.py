@@ -38,17 +38,20 @@ def read_json_object(path: str | Path) -> dict[str, Any]:
     """The JSON object in a file; empty if there is no such file.
 
     Raises:
-        ValueError: If the file is damaged.
+        ValueError: If the file is damaged or has more than 10 MiB.
     """
     file = Path(path)
     if not file.is_file():
         return {}
     try:
-        found = json.loads(file.read_text())
-    except ValueError as error:
-        raise ValueError(f"{file}: damaged ({error}); restore it or make it again") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"{file}: damaged (not a JSON object); restore it or make it again")
+        size = file.stat().st_size
+        if size > 10 * 2**20:
+            raise ValueError(f"its {size:,} bytes are more than 10 MiB")
+        found = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError("not a JSON object")
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file}: damaged ({error}); restore it or get it again") from error
     return found
 
 

@@ -9,6 +9,9 @@ from flare_mesh.visualize.offscreen import check_displacement, offscreen_plotter
 
 # The largest displacement is drawn at this share of the part's diagonal.
 _VISIBLE = 0.05
+_BAR_PLACE = {"position_x": 0.15, "position_y": 0.02, "width": 0.7, "height": 0.09}
+_FONTS = {"title_font_size": 18, "label_font_size": 15, "color": "black"}
+_BAR = {"vertical": False, "fmt": "%.3f", "n_labels": 4, **_BAR_PLACE, **_FONTS}
 
 
 def plot_distortion(
@@ -72,19 +75,8 @@ def plot_distortion(
                 show_edges=True,
                 edge_opacity=0.15,
                 ambient=0.25,
-                scalar_bar_args={
-                    "title": f"{label}{' ' * column}",  # PyVista merges bars of one title
-                    "vertical": False,
-                    "position_x": 0.15,
-                    "position_y": 0.02,
-                    "width": 0.7,
-                    "height": 0.09,
-                    "fmt": "%.3f",
-                    "n_labels": 4,
-                    "title_font_size": 18,
-                    "label_font_size": 15,
-                    "color": "black",
-                },
+                # PyVista merges bars of one title.
+                scalar_bar_args={"title": f"{label}{' ' * column}", **_BAR},
             )
             plotter.add_mesh(outline, color="black", line_width=1, opacity=0.35)
             plotter.add_text(name, font_size=13, color="black")

@@ -16,6 +16,10 @@ _VISIBLE = 0.13
 _BEYOND = 0.003
 _DIRECTION = np.array([0.6, -1.0, 0.6])
 _INK = "#1f2933"
+_EDGES = {"show_edges": True, "edge_opacity": 0.18}
+_LOOK = {"cmap": "turbo", "ambient": 0.35, "diffuse": 0.75, **_EDGES}
+_BAR_PLACE = {"position_x": 0.25, "position_y": 0.12, "width": 0.5, "height": 0.5}
+_BAR = {"fmt": "%+.2f", "n_labels": 7, "label_font_size": 28, "color": _INK, **_BAR_PLACE}
 
 
 def plot_gallery(
@@ -78,15 +82,7 @@ def plot_gallery(
             grid.points = mesh.pos.numpy(force=True) + exaggeration * u
             grid.point_data["displacement_z"] = u[:, 2]
             actor = plotter.add_mesh(
-                grid,
-                scalars="displacement_z",
-                clim=limits,
-                cmap="turbo",
-                show_edges=True,
-                edge_opacity=0.18,
-                ambient=0.35,
-                diffuse=0.75,
-                show_scalar_bar=False,
+                grid, scalars="displacement_z", clim=limits, show_scalar_bar=False, **_LOOK
             )
             plotter.add_mesh(nominal, color=_INK, line_width=1.5, opacity=0.22)
             span = f"{u[:, 2].min():+.2f} to {u[:, 2].max():+.2f} mm"
@@ -102,17 +98,5 @@ def plot_gallery(
         plotter.subplot(rows, 0)
         caption = f"{title}   z displacement [mm], deformation x {exaggeration:g}".strip()
         plotter.add_text(caption, position=(0.25, 0.72), viewport=True, font_size=15, color=_INK)
-        plotter.add_scalar_bar(
-            title="",
-            mapper=actor.mapper,
-            vertical=False,
-            position_x=0.25,
-            position_y=0.12,
-            width=0.5,
-            height=0.5,
-            fmt="%+.2f",
-            n_labels=7,
-            label_font_size=28,
-            color=_INK,
-        )
+        plotter.add_scalar_bar(title="", mapper=actor.mapper, vertical=False, **_BAR)
     return exaggeration

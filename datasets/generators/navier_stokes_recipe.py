@@ -62,17 +62,14 @@ class NavierStokesRecipe(Recipe):
             object.__setattr__(self, "dt", SCHEMES[self.scheme])
         assert self.dt is not None
         count_steps(1.0, self.dt)
-        multiple = self.solver_resolution % max(self.resolution, 1) == 0
+        size, fine, batch = self.resolution, self.solver_resolution, self.batch_size
+        multiple = fine >= size and fine % max(size, 1) == 0
         checks = [
             (0 <= self.viscosity < math.inf, "--viscosity >= 0", self.viscosity),
             (self.final_time >= 1, "--final-time >= 1", self.final_time),
-            (self.resolution >= 4, "--resolution >= 4", self.resolution),
-            (
-                multiple and self.solver_resolution >= self.resolution,
-                f"--solver-resolution that is a multiple of {self.resolution}",
-                self.solver_resolution,
-            ),
-            (self.batch_size is None or self.batch_size >= 1, "--batch-size >= 1", self.batch_size),
+            (size >= 4, "--resolution >= 4", size),
+            (multiple, f"--solver-resolution that is a multiple of {size}", fine),
+            (batch is None or batch >= 1, "--batch-size >= 1", batch),
         ]
         for valid, expected, got in checks:
             if not valid:

@@ -23,7 +23,7 @@ def neumann_field(
         Returns [size, size].
     """
     first, second = np.divmod(np.arange(size**2), size)
-    spectrum = _spectrum(np.pi**2 * (first**2 + second**2), alpha, tau, tau ** (alpha - 1))
+    spectrum = _spectrum(np.pi**2 * (first**2 + second**2), alpha, tau)
     coefficients = spectrum * _normals(rng, first, second)[0]
     waves = size * coefficients.reshape(size, size)
     return np.asarray(fft.idctn(waves, type=2, norm="ortho", overwrite_x=True))
@@ -50,17 +50,16 @@ def periodic_field(
     limit = (size - 1) // 2  # the mode size / 2 has no conjugate
     numbers = np.arange(-limit, limit + 1)
     first, second = (k.ravel() for k in np.meshgrid(numbers, numbers, indexing="ij"))
-    spectrum = _spectrum(4 * np.pi**2 * (first**2 + second**2), alpha, tau, tau ** (alpha - 1))
+    spectrum = _spectrum(4 * np.pi**2 * (first**2 + second**2), alpha, tau)
     real, imaginary = _normals(rng, first, second)
     coefficients = np.zeros((size, size), dtype=complex)
     coefficients[first, second] = size**2 * spectrum * (real + 1j * imaginary)
     return np.real(np.asarray(fft.ifft2(coefficients)))
 
 
-def _spectrum(
-    eigenvalues: NDArray[np.floating], alpha: float, tau: float, scale: float
-) -> NDArray[np.float64]:
+def _spectrum(eigenvalues: NDArray[np.floating], alpha: float, tau: float) -> NDArray[np.float64]:
     """Standard deviations of the coefficients; zero for the constant mode."""
+    scale = tau ** (alpha - 1)
     return np.where(eigenvalues > 0, scale * (eigenvalues + tau**2) ** (-alpha / 2), 0)
 
 

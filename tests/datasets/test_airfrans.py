@@ -146,9 +146,9 @@ def test_bad_options(root, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "not a JSON file"),
-        ("[" * 100_000, "not a JSON file"),
-        ("[]", r"expected a list 'full_train' \(got list\)"),
+        ("{", r"manifest.json: damaged \("),
+        ("[" * 100_000, r"manifest.json: damaged \("),
+        ("[]", r"damaged \(not a JSON object\)"),
         ('{"full_test": []}', r"expected a list 'full_train' \(got \['full_test'\]\)"),
         ('{"full_train": []}', "expected 'full_train' to be a list of case names"),
         ('{"full_train": ["../../etc"]}', "expected 'full_train' to be a list of case names"),

@@ -189,8 +189,8 @@ def test_bad_options(made, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda meta: "{", "expected features, trajectory_length and dt"),
-        (lambda meta: "[]", "expected features, trajectory_length and dt"),
+        (lambda meta: "{", r"meta.json: damaged \("),
+        (lambda meta: "[]", "not a JSON object"),
         (lambda meta: meta.pop("dt"), "no 'dt'"),
         (lambda meta: meta["features"].pop("velocity"), "no 'velocity'"),
         (lambda meta: meta["features"]["cells"].update(dtype="object"), "no 'object'"),

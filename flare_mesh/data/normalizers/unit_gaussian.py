@@ -1,12 +1,10 @@
 """Standardisation to mean 0 and standard deviation 1."""
 
 from collections.abc import Sequence
-from typing import Self
 
 import torch
-from torch import Tensor
 
-from flare_mesh.data.normalizers.normalizer import AffineNormalizer, parse_statistics
+from flare_mesh.data.normalizers.normalizer import AffineNormalizer
 from flare_mesh.data.normalizers.statistics import FieldStatistics
 
 
@@ -17,13 +15,14 @@ class UnitGaussianNormalizer(AffineNormalizer):
     The channels of a group share the root of their mean variance, but each has its own mean. For
     positions this chooses the origin, about which rotations commute with the normalisation. For a
     vector field whose zero must stay zero take ``center=False``, which divides by the root mean
-    square and commutes with every rotation.
+    square and commutes with every rotation. For published figures see
+    :class:`~flare_mesh.data.normalizers.FixedNormalizer`.
 
     Args:
         channels: Number of channels C.
         groups: Sizes of the groups of channels that share a scale; see
             :class:`~flare_mesh.data.normalizers.normalizer.Normalizer`.
-        center: Whether :meth:`fit` subtracts the mean.
+        center: Whether to subtract the mean.
 
     Shapes:
         [..., C] in and out.
@@ -37,23 +36,6 @@ class UnitGaussianNormalizer(AffineNormalizer):
     ) -> None:
         super().__init__(channels, groups=groups)
         self.center = center
-
-    @classmethod
-    def from_statistics(cls, mean: Sequence[float] | Tensor, std: Sequence[float] | Tensor) -> Self:
-        """Normaliser with given means and standard deviations, one per channel.
-
-        Raises:
-            ValueError: If their numbers differ, one is not finite, or a deviation is not positive.
-        """
-        means, stds = parse_statistics(cls.__name__, mean=mean, std=std)
-        if not bool((stds > 0).all()):
-            raise ValueError(
-                f"{cls.__name__}: expected positive deviations (got {stds.tolist()}); give 1 for "
-                f"a constant channel"
-            )
-        normalizer = cls(len(means))
-        normalizer._store(means, stds)
-        return normalizer
 
     def _set_statistics(self, statistics: FieldStatistics) -> None:
         mean = statistics.mean if self.center else torch.zeros_like(statistics.mean)

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
+from torch_geometric.utils import scatter
 
 from flare_mesh.data.transforms.checks import check_single
 
@@ -62,8 +63,9 @@ class BuildFeatures(BaseTransform):
             """Offset from the centre and half-width of nodes connected by edges along ``axes``."""
             along = torch.isin(direction, torch.tensor(axes))
             group = _components(source[along], target[along], len(pos))
-            low, high = (_per_group(pos[:, axes], group, kind) for kind in ("amin", "amax"))
-            return pos[:, axes] - (low + high) / 2, (high - low) / 2
+            place = pos[:, axes]
+            low, high = (scatter(place, group, reduce=kind)[group] for kind in ("min", "max"))
+            return place - (low + high) / 2, (high - low) / 2
 
         (x, half_x), (y, half_y) = spans((0,)), spans((1,))
         lengths = [extents, *spans((0, 1)), x, y, half_x, half_y, *spans((2,))]
@@ -78,10 +80,3 @@ def _components(source: Tensor, target: Tensor, num_nodes: int) -> Tensor:
     graph = coo_matrix((np.ones(len(source)), ends), shape=(num_nodes, num_nodes))
     labels = connected_components(graph, directed=False)[1]
     return torch.from_numpy(labels.astype(np.int64))
-
-
-def _per_group(values: Tensor, group: Tensor, reduce: str) -> Tensor:
-    """Reduce values [N, C] over each group, and expand the results to the nodes."""
-    index = group[:, None].expand_as(values)
-    out = values.new_zeros(int(group.max()) + 1, values.shape[1])
-    return out.scatter_reduce(0, index, values, reduce, include_self=False)[group]
