@@ -63,9 +63,7 @@ class CurvilinearDataset(ArrayDataset):
             raise ValueError(
                 f"{files['Q']}: expected an array of shape [{wanted}] (got {list(flow)})"
             )
-        self._rows = published.cases(
-            split, total, num_train=num_train, num_test=num_test, place=str(files["X"])
-        )
+        self._rows = published.cases(split, total, num_train, num_test, str(files["X"]))
         self.grid_shape = tuple(shape)
         self._cells: dict[str, Any] | None = None
         targets = (self.TARGET,) if targets is None else targets

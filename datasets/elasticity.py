@@ -85,9 +85,7 @@ class Elasticity(ArrayDataset):
         shapes = {"stress": (nodes, total), "radius": (42, total), "theta": (total, 10)}
         for name in names:
             open_numbers(files[name], shapes[name])
-        self._rows = published.cases(
-            split, total, num_train=num_train, num_test=num_test, place=str(files["pos"])
-        )
+        self._rows = published.cases(split, total, num_train, num_test, str(files["pos"]))
         cases = [f"{row:04d}" for row in self._rows]
         super().__init__(root, cases, inputs, targets, transform=transform, skip_bad=skip_bad)
 
@@ -95,10 +93,6 @@ class Elasticity(ArrayDataset):
         row = self._rows[index]
         data = MeshData(pos=float32_tensor(self.array("pos")[:, :, row]))
         for name in self.field_names:
-            if name == "stress":
-                data[name] = float32_tensor(self.array(name)[:, row, None])
-            elif name == "radius":
-                data[name] = float32_tensor(self.array(name)[None, :, row])
-            else:
-                data[name] = float32_tensor(self.array(name)[None, row])
+            values = self.array(name)[row if name == "theta" else (slice(None), row)]
+            data[name] = float32_tensor(values).view(-1, self.FIELDS[name])
         return data

@@ -96,9 +96,8 @@ class NavierStokes(ArrayDataset):
         total, *grid, steps = self.convert_mat(root, source, "u", (None, None, None, None))
         if "vorticity_0" in (*inputs, *targets):
             self.convert_mat(root, source, "a", (total, *grid))
-        trajectories = self.SPLITS["flare"].cases(
-            split, total, num_train=num_train, num_test=num_test, place=str(source)
-        )
+        split_cases = self.SPLITS["flare"].cases
+        trajectories = split_cases(split, total, num_train, num_test, str(source))
         self.window = TimeWindow.from_trajectory(steps, window, mode, str(source))
         self._parts = [(row, start) for row in trajectories for start in self.window.starts]
         self.time_step = _time_step(source)

@@ -101,9 +101,7 @@ class Plasticity(ArrayDataset):
         source = find_one(root, ("plas_N*_T*.mat",), self.ADDRESS, "leave one of them there")
         shape = self.convert_mat(root, source, "output", (None, None, None, None, 4))
         self.convert_mat(root, source, "input", shape[:2])
-        rows = published.cases(
-            split, shape[0], num_train=num_train, num_test=num_test, place=str(source)
-        )
+        rows = published.cases(split, shape[0], num_train, num_test, str(source))
         steps = 1 if mode == "steps" else shape[3]
         # Row and time steps of each case.
         starts = range(0, shape[3], steps)

@@ -1,7 +1,7 @@
 """Writer of MAT files of any size with little memory."""
 
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +14,6 @@ _CLASSES = {"f8": b"double", "f4": b"single"}
 _MAX_V5_BYTES = 2**31 - 1
 
 
-class _Whole:
-    """An array in memory with the interface of a stack."""
-
-    def __init__(self, array: NDArray) -> None:
-        self._array = array
-        self.shape, self.dtype, self.nbytes = array.shape, array.dtype, array.nbytes
-
-    def chunks(self) -> Iterator[NDArray]:
-        yield np.asfortranarray(self._array)
-
-
 def write_mat(path: Path, arrays: Mapping[str, SampleStack | NDArray]) -> None:
     """Write arrays and stacks of samples as a MAT file of version 5, or 7.3 if one needs it.
 
@@ -35,14 +24,8 @@ def write_mat(path: Path, arrays: Mapping[str, SampleStack | NDArray]) -> None:
         path: The file to write.
         arrays: Arrays of single or double precision, by their names in the file.
     """
-    stacks = {
-        name: array if isinstance(array, SampleStack) else _Whole(array)
-        for name, array in arrays.items()
-    }
-    if max(stack.nbytes for stack in stacks.values()) <= _MAX_V5_BYTES:
-        _write_v5(path, stacks)
-    else:
-        _write_v73(path, stacks)
+    small = max(array.nbytes for array in arrays.values()) <= _MAX_V5_BYTES
+    (_write_v5 if small else _write_v73)(path, arrays)
 
 
 def mat_writer(*keys: str, **arrays: NDArray) -> Callable[[Path, Sequence[Path]], None]:
@@ -52,11 +35,11 @@ def mat_writer(*keys: str, **arrays: NDArray) -> Callable[[Path, Sequence[Path]]
         keys: Names of the samples' arrays.
         arrays: Further arrays to write.
     """
+    return lambda path, files: write_mat(path, {k: SampleStack(files, k) for k in keys} | arrays)
 
-    def write(path: Path, files: Sequence[Path]) -> None:
-        write_mat(path, {**{key: SampleStack(files, key) for key in keys}, **arrays})
 
-    return write
+def _chunks(array: SampleStack | NDArray) -> Iterable[NDArray]:
+    return array.chunks() if isinstance(array, SampleStack) else [np.asfortranarray(array)]
 
 
 def _header(text: str, version: int) -> bytes:
@@ -67,32 +50,32 @@ def _element(code: int, content: bytes) -> bytes:
     return struct.pack("<II", code, len(content)) + content + bytes(-len(content) % 8)
 
 
-def _write_v5(path: Path, stacks: Mapping[str, SampleStack | _Whole]) -> None:
+def _write_v5(path: Path, arrays: Mapping[str, SampleStack | NDArray]) -> None:
     with path.open("wb") as file:
         file.write(_header("MATLAB 5.0 MAT-file, written by flare_mesh", 0x0100))
-        for name, stack in stacks.items():
-            kind, code = _CODES[stack.dtype.str[1:]]
+        for name, array in arrays.items():
+            kind, code = _CODES[array.dtype.str[1:]]
             head = _element(6, struct.pack("<II", kind, 0))
-            head += _element(5, struct.pack(f"<{len(stack.shape)}i", *stack.shape))
+            head += _element(5, struct.pack(f"<{len(array.shape)}i", *array.shape))
             head += _element(1, name.encode())
-            head += struct.pack("<II", code, stack.nbytes)
-            padding = -stack.nbytes % 8
-            file.write(struct.pack("<II", 14, len(head) + stack.nbytes + padding) + head)
-            for chunk in stack.chunks():
+            head += struct.pack("<II", code, array.nbytes)
+            padding = -array.nbytes % 8
+            file.write(struct.pack("<II", 14, len(head) + array.nbytes + padding) + head)
+            for chunk in _chunks(array):
                 file.write(chunk.T.data)  # Fortran order
             file.write(bytes(padding))
 
 
-def _write_v73(path: Path, stacks: Mapping[str, SampleStack | _Whole]) -> None:
+def _write_v73(path: Path, arrays: Mapping[str, SampleStack | NDArray]) -> None:
     import h5py
 
     with h5py.File(path, "w", userblock_size=512) as file:
-        for name, stack in stacks.items():
+        for name, array in arrays.items():
             # MATLAB's axes are the reverse of HDF5's.
-            data = file.create_dataset(name, stack.shape[::-1], stack.dtype)
-            data.attrs["MATLAB_class"] = np.bytes_(_CLASSES[stack.dtype.str[1:]])
+            data = file.create_dataset(name, array.shape[::-1], array.dtype)
+            data.attrs["MATLAB_class"] = np.bytes_(_CLASSES[array.dtype.str[1:]])
             start = 0
-            for chunk in stack.chunks():
+            for chunk in _chunks(array):
                 data[start : start + chunk.shape[-1]] = chunk.T
                 start += chunk.shape[-1]
     with path.open("r+b") as file:

@@ -63,7 +63,6 @@ class PublishedSplit:
         self,
         split: str,
         total: int,
-        *,
         num_train: int | None = None,
         num_test: int | None = None,
         place: str = "",

@@ -1,14 +1,12 @@
 """Edges from the nearest neighbours."""
 
-from torch_geometric.data import Data
 from torch_geometric.data.datapipes import functional_transform
-from torch_geometric.transforms import BaseTransform
 
-from flare_mesh.data.transforms.checks import check_single, positions
+from flare_mesh.data.transforms.radius_edges import RadiusEdges
 
 
 @functional_transform("knn_edges")
-class KNNEdges(BaseTransform):
+class KNNEdges(RadiusEdges):
     """Add edges to each node from its ``k`` nearest neighbours, without an extension of PyG.
 
     Ties between nodes at the same distance, as on a regular grid, are broken by the coordinates,
@@ -28,13 +26,4 @@ class KNNEdges(BaseTransform):
     def __init__(self, k: int) -> None:
         if k < 1:
             raise ValueError(f"KNNEdges: expected k >= 1 (got {k})")
-        self.k = k
-
-    def forward(self, data: Data) -> Data:
-        from flare_mesh.ops.radius_graph import radius_graph  # only on demand
-
-        check_single(data, "KNNEdges")
-        pos = positions(data, "KNNEdges", (1, 2, 3))
-        edges = radius_graph(pos.cpu(), float("inf"), max_neighbors=self.k)
-        data.edge_index = edges.to(pos.device)
-        return data
+        super().__init__(float("inf"), max_neighbors=k)

@@ -38,8 +38,9 @@ class RadiusEdges(BaseTransform):
     def forward(self, data: Data) -> Data:
         from flare_mesh.ops.radius_graph import radius_graph  # only on demand
 
-        check_single(data, "RadiusEdges")
-        pos = positions(data, "RadiusEdges", (1, 2, 3))
+        name = type(self).__name__
+        check_single(data, name)
+        pos = positions(data, name, (1, 2, 3))
         most = max(1, len(pos)) if self.max_neighbors is None else self.max_neighbors
         edges = radius_graph(pos.cpu(), self.radius, max_neighbors=most)
         data.edge_index = edges.to(pos.device)
