@@ -68,7 +68,7 @@ def operator_maps(
 ) -> list[AttentionMaps]:
     """Attention maps of one block for given nodes, see :func:`~flare_mesh.analysis.attention_maps`.
 
-    Takes the arguments of :func:`operator_spectra`, and the number of the ``block``; -1 is the
+    Takes the arguments of :func:`operator_spectra`, and the index of the ``block``; -1 is the
     last.
 
     Returns:

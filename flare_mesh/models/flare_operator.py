@@ -25,7 +25,7 @@ class FLAREOperator(FieldModel):
     the other graphs of a batch.
 
     Args:
-        in_channels: Features of each node beside its coordinates; 0 for none.
+        in_channels: Features of each node besides its coordinates; 0 for none.
         out_channels: Field components to predict at each node.
         hidden_channels: Channels C of the layers.
         num_layers: Number of blocks.
@@ -83,17 +83,9 @@ class FLAREOperator(FieldModel):
         self.encoder = build_encoder(
             encoder, in_channels, c, pos_dim, **self.config["encoder_options"]
         )
+        attention |= {"heads": heads, "num_latents": num_latents, "norm": norm, "act": act}
         self.blocks = nn.ModuleList(  # pyright: ignore[reportAttributeAccessIssue]
-            FLAREBlock(
-                c,
-                ffn_layers=ffn_layers,
-                ffn_ratio=ffn_ratio,
-                norm=norm,
-                act=act,
-                heads=heads,
-                num_latents=num_latents,
-                **attention,
-            )
+            FLAREBlock(c, ffn_layers=ffn_layers, ffn_ratio=ffn_ratio, **attention)
             for _ in range(num_layers)
         )
         self.norm = build_norm(norm, c)
@@ -127,18 +119,9 @@ class FLAREOperator(FieldModel):
         chunk_size: int | None = None,
         group: Any = None,
     ) -> Tensor:
-        """The field at the nodes.
+        """The field at the nodes; other arguments as in :meth:`FieldModel.forward`.
 
         Args:
-            x: Features [N, in_channels], None without any, or a PyG ``Data`` or ``Batch`` with
-                ``pos`` and the others under their names.
-            pos: Coordinates [N, pos_dim].
-            batch: Graph of each node [N], sorted.
-            ptr: Offsets of the graphs [B + 1]; takes the place of ``batch``.
-            weight: Positive quadrature weight of each node (its area or volume), [N]; see
-                :func:`flare_mesh.flare_attention`.
-            edge_index: Edges [2, E], for encoders with message passing.
-            batch_size: Number of graphs of ``batch``, where it is known.
             chunk_size: Evaluate that many nodes at a time: the same result, with memory for two
                 vectors of ``hidden_channels`` a node. Without gradients only.
             group: ``torch.distributed`` process group over which the nodes of each graph are
@@ -209,10 +192,7 @@ class FLAREOperator(FieldModel):
 
         Args:
             latents: Result of :meth:`encode`.
-            x: Features of the points; this and the other arguments as in :meth:`forward`.
-            pos: Coordinates of the points.
-            batch: Graph of each point.
-            ptr: Offsets of the graphs' points.
+            x: Features of the points; this, ``pos``, ``batch`` and ``ptr`` as in :meth:`forward`.
             batch_size: Number of graphs of ``batch``; by default as in the latents.
             chunk_size: Evaluate that many points at a time.
 

@@ -35,17 +35,12 @@ class GNOT(FieldModel):
     as in the paper; without features both are the same. GELU is the tanh form (the authors' is
     exact; they differ by up to 5e-4).
 
+    Sizes and options without an entry are as in :class:`~flare_mesh.FLAREOperator`.
+
     Args:
-        in_channels: Features of each node beside its coordinates; 0 for none.
-        out_channels: Field components to predict at each node.
-        hidden_channels: Channels C of the layers.
-        num_layers: Number of blocks.
-        heads: Attention heads; divides ``hidden_channels``.
         num_experts: Experts of each pointwise network.
-        pos_dim: Dimension of the coordinates.
         mlp_ratio: Width of the experts' hidden layers over C.
         stream: Field that the blocks update, ``"queries"`` or ``"inputs"``.
-        act: Activation of all networks, see :class:`~flare_mesh.nn.ResidualMLP`.
 
     Shapes:
         As :meth:`FieldModel.forward`. ``weight`` multiplies each node's term in the attention's

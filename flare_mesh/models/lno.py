@@ -33,18 +33,15 @@ class LNO(FieldModel):
     ``trunk="features"``; without features both are the same. GELU is the tanh form (the authors'
     is exact; they differ by up to 5e-4).
 
+    Sizes and options without an entry are as in :class:`~flare_mesh.FLAREOperator`.
+
     Args:
-        in_channels: Features of each node beside its coordinates; 0 for none.
-        out_channels: Field components to predict at each node.
         hidden_channels: Channels C; the default sizes are the authors' for elasticity.
         num_layers: Number of blocks on the latents.
-        heads: Attention heads of the blocks; divides ``hidden_channels``.
         num_latents: Latents M, called modes in the paper.
-        pos_dim: Dimension of the coordinates.
         mlp_layers: Residual hidden layers of trunk, branch, score network and head.
         mlp_ratio: Width of the blocks' MLPs over C.
         trunk: Input of the trunk: ``"pos"``, or ``"features"`` for [pos, x].
-        act: Activation of all networks, see :class:`~flare_mesh.nn.ResidualMLP`.
 
     Shapes:
         As :meth:`FieldModel.forward`. The logarithm of ``weight`` is added to the scores in the

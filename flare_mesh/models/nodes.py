@@ -73,12 +73,11 @@ def read_nodes(
         if given is not None and (
             not given.is_floating_point()
             or given.device != parameter.device
-            or (given.dtype != parameter.dtype and not _autocasts(given))
+            or not (given.dtype == parameter.dtype or torch.is_autocast_enabled(given.device.type))
         ):
             raise ValueError(
                 f"{name}: expected '{key}' of the dtype and device of the model, "
-                f"{parameter.dtype} on {parameter.device} (got {given.dtype} on "
-                f"{given.device})"
+                f"{parameter.dtype} on {parameter.device} (got {given.dtype} on {given.device})"
             )
     expected = (pos.shape[0], channels)
     if (x is None and channels) or (x is not None and tuple(x.shape) != expected):
@@ -93,7 +92,3 @@ def read_nodes(
         )
     graphs = graphs_of(pos, batch, ptr=ptr, weight=weight, batch_size=batch_size, group=group)
     return Nodes(x, pos, edge_index, graphs)
-
-
-def _autocasts(tensor: Tensor) -> bool:
-    return torch.is_autocast_enabled(tensor.device.type)

@@ -34,17 +34,12 @@ class PerceiverIO(FieldModel):
     the softmax; they are here for the published number of parameters. Unlike there, graphs may
     have different sizes.
 
+    Sizes and options without an entry are as in :class:`~flare_mesh.FLAREOperator`.
+
     Args:
-        in_channels: Features of each node beside its coordinates; 0 for none.
-        out_channels: Field components to predict at each node.
-        hidden_channels: Channels C of nodes and latents.
         num_layers: Number of self-attention blocks on the latents.
-        heads: Attention heads; divides ``hidden_channels``.
         num_latents: Latents M, shared by the heads.
-        pos_dim: Dimension of the coordinates.
         mlp_ratio: Width of the blocks' MLPs over C.
-        head_layers: Residual hidden layers of the head.
-        act: Activation of all networks, see :class:`~flare_mesh.nn.ResidualMLP`.
         backend: Backend of the cross-attentions, see :func:`flare_mesh.flare_attention`.
 
     Shapes:
@@ -75,8 +70,7 @@ class PerceiverIO(FieldModel):
         super().__init__(locals())
         check_choice(self, ("auto", *backends.NAMES), backend=backend)
         c = hidden_channels
-        self.heads = heads
-        self.backend = backend
+        self.heads, self.backend = heads, backend
         self.embedding = ResidualMLP(pos_dim + in_channels, c, c, 2, output_residual=True, act=act)
         self.gather_query = nn.Parameter(torch.empty(num_latents, c))
         self.gather_norm = nn.LayerNorm(c)
@@ -111,13 +105,10 @@ class PerceiverIO(FieldModel):
             latents = block(latents)
 
         latents = self.latent_norm(latents)
-        decoded = backends.decode(
-            self._split(self.read_key(latents)).transpose(1, 2),
-            self._split(self.read_query(self.read_norm(h))),
-            self._split(self.read_value(latents)).transpose(1, 2),
-            layout,
-            **how,
-        )
+        key = self._split(self.read_key(latents)).transpose(1, 2)
+        value = self._split(self.read_value(latents)).transpose(1, 2)
+        query = self._split(self.read_query(self.read_norm(h)))
+        decoded = backends.decode(key, query, value, layout, **how)
         return self.head(self.norm(self.read_out(decoded.flatten(-2))))
 
     def _split(self, x: Tensor) -> Tensor:

@@ -62,23 +62,17 @@ def read_reference(
             f"(got {heads})"
         )
     num_blocks = 1 + max(int(m[1]) for n in state if (m := re.match(r"blocks\.(\d+)\.", n)))
-    depths = {
-        part: _depth(state, prefix)
-        for part, prefix in {
-            "encoder": "encoder.mlp.",
-            "head": "head.",
-            "key": "blocks.0.attention.key.",
-            "value": "blocks.0.attention.value.",
-            "mlp": "blocks.0.mlp.",
-        }.items()
-    }
-    if depths["key"] != depths["value"]:
+    key, mlp = "blocks.0.attention.key.", "blocks.0.mlp."
+    key_layers, value_layers = _depth(state, key), _depth(state, "blocks.0.attention.value.")
+    if key_layers != value_layers:
         raise ValueError(
             "from_reference_state_dict: expected keys and values of the same depth "
-            f"(got {depths['key']} and {depths['value']} layers)"
+            f"(got {key_layers} and {value_layers} layers)"
         )
 
     def ratio(prefix: str) -> float:
+        if _depth(state, prefix) < 0:
+            return 1.0
         return state[f"{prefix}layers.0.weight"].shape[0] / channels
 
     options: dict[str, Any] = {
@@ -89,12 +83,12 @@ def read_reference(
         "heads": heads,
         "num_latents": num_latents,
         "pos_dim": pos_dim,
-        "encoder_options": {"num_layers": depths["encoder"]},
-        "head_layers": depths["head"],
-        "kv_layers": depths["key"],
-        "kv_ratio": ratio("blocks.0.attention.key.") if depths["key"] >= 0 else 1.0,
-        "ffn_layers": depths["mlp"],
-        "ffn_ratio": ratio("blocks.0.mlp.") if depths["mlp"] >= 0 else 1.0,
+        "encoder_options": {"num_layers": _depth(state, "encoder.mlp.")},
+        "head_layers": _depth(state, "head."),
+        "kv_layers": key_layers,
+        "kv_ratio": ratio(key),
+        "ffn_layers": _depth(state, mlp),
+        "ffn_ratio": ratio(mlp),
         "scale": scale,
         "qk_norm": "blocks.0.attention.key_norm.weight" in state,
         "norm": "layer" if "norm.bias" in state else "rms",

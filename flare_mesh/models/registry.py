@@ -19,21 +19,13 @@ from flare_mesh.models.transolver import Transolver
 from flare_mesh.models.transolver_plus import TransolverPlus
 from flare_mesh.nn import FLAREAttention
 
-_CLASSES: tuple[type[FieldModel], ...] = (
-    FLAREOperator,
-    GNOT,
-    LNO,
-    PerceiverIO,
-    Transformer,
-    Transolver,
-    TransolverPlus,
-)
+_CLASSES = (FLAREOperator, GNOT, LNO, PerceiverIO, Transformer, Transolver, TransolverPlus)
 MODELS: Mapping[str, type[FieldModel]] = {model.NAME: model for model in _CLASSES}
 """The models by name."""
 
 
 def model_options(name: str) -> dict[str, Any]:
-    """Names and defaults of a model's options, beside the channels of input and output.
+    """Names and defaults of a model's options, without the channels of input and output.
 
     Raises:
         ValueError: If there is no such model; lists the known ones.
@@ -52,8 +44,8 @@ def build(name: str, *, in_channels: int, out_channels: int, **options: Any) -> 
 
     Args:
         name: One of :data:`MODELS`.
-        in_channels: Features of each node beside its coordinates; 0 for none.
-        out_channels: Field components to predict at each node.
+        in_channels: As in :class:`FLAREOperator`.
+        out_channels: As in :class:`FLAREOperator`.
         options: Options of the model.
 
     Raises:
@@ -73,7 +65,7 @@ def load(path: str | Path, **modules: nn.Module) -> FieldModel:
     try:
         name = json.loads((Path(path) / "config.json").read_text())["model"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: config.json is not the file of a model ({error})") from error
+        raise ValueError(f"{path}: config.json does not describe a model ({error})") from error
     return _model(name).load(path, **modules)
 
 

@@ -11,34 +11,26 @@ from flare_mesh.nn.streaming import Chunk, chunk_ranges, encode_in_chunks, updat
 
 
 class StreamedModel(Protocol):
-    """The parts of a :class:`~flare_mesh.models.FLAREOperator` that evaluation in chunks uses."""
+    """The interface of :class:`~flare_mesh.models.FLAREOperator` for evaluation in chunks."""
 
     blocks: Any
     norm: Any
     head: Any
 
     @property
-    def can_stream(self) -> bool:
-        """Whether the encoder can embed a chunk by itself."""
-        ...
-
-    def embed_nodes(self, nodes: Nodes) -> Tensor:
-        """First embeddings of the nodes."""
-        ...
-
-    def decode_nodes(self, latents: list[Latents], nodes: Nodes) -> Tensor:
-        """Output at the nodes."""
-        ...
+    def can_stream(self) -> bool: ...
+    def embed_nodes(self, nodes: Nodes) -> Tensor: ...
+    def decode_nodes(self, latents: list[Latents], nodes: Nodes) -> Tensor: ...
 
 
 def check_chunk_size(size: int) -> None:
-    """Raise a ValueError for a size below one, or if gradients would store all chunks."""
+    """Raise a ValueError for a size below one, or if gradients are enabled."""
     if size < 1:
         raise ValueError(f"FLAREOperator: expected 'chunk_size' >= 1 (got {size})")
     if torch.is_grad_enabled():
         raise ValueError(
-            "FLAREOperator: 'chunk_size' evaluates without gradients (got them enabled); call it "
-            "under torch.no_grad(), or train with checkpointing=True to save memory"
+            "FLAREOperator: 'chunk_size' evaluates without gradients (got gradients enabled); call "
+            "it under torch.no_grad(), or train with checkpointing=True to save memory"
         )
 
 
@@ -85,7 +77,7 @@ def latents_in_chunks(model: StreamedModel, nodes: Nodes, size: int) -> list[Lat
 def decode_in_chunks(
     model: StreamedModel, latents: list[Latents], nodes: Nodes, size: int
 ) -> Tensor:
-    """The field at nodes that are decoded from given latents."""
+    """The field at nodes, decoded from given latents."""
     check_chunk_size(size)
     chunks = (nodes.chunk(part) for part in chunk_ranges(len(nodes.pos), size))
     return torch.cat([model.decode_nodes(latents, chunk) for chunk in chunks])

@@ -19,17 +19,10 @@ class Transformer(FieldModel):
     It costs O(N^2 C), with memory of O(N C) if neither weights nor graphs of slightly unequal
     size need a mask; see :class:`~flare_mesh.nn.self_attention.SelfAttention`.
 
+    Sizes and options without an entry are as in :class:`~flare_mesh.FLAREOperator`.
+
     Args:
-        in_channels: Features of each node beside its coordinates; 0 for none.
-        out_channels: Field components to predict at each node.
-        hidden_channels: Channels C of the layers.
-        num_layers: Number of blocks.
-        heads: Attention heads; divides ``hidden_channels``.
         mlp_ratio: Width of the blocks' hidden layers over C.
-        pos_dim: Dimension of the coordinates.
-        norm: ``"layer"`` or ``"rms"``.
-        checkpointing: Whether to recompute each block in the backward instead of storing its
-            activations: less memory for about a third more time.
 
     Shapes:
         As :meth:`FieldModel.forward`. The logarithm of ``weight`` is added to the scores: the

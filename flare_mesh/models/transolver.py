@@ -17,17 +17,11 @@ class Transolver(SliceModel):
     no grid of reference points, whose range fits one data set only; ragged batches; weights of
     the nodes.
 
+    Sizes and options without an entry are as in :class:`~flare_mesh.FLAREOperator`.
+
     Args:
-        in_channels: Features of each node beside its coordinates; 0 for none.
-        out_channels: Field components to predict at each node.
-        hidden_channels: Channels C of the layers.
-        num_layers: Number of blocks.
-        heads: Attention heads; divides ``hidden_channels``.
         num_slices: Slices G of each head.
         mlp_ratio: Width of the blocks' hidden layers over C.
-        pos_dim: Dimension of the coordinates.
-        checkpointing: Whether to recompute each block in the backward instead of storing its
-            activations: less memory for about a third more time.
 
     Shapes:
         As :meth:`FieldModel.forward`. ``weight`` weighs the nodes in the averages of the slices;

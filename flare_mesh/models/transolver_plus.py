@@ -16,19 +16,13 @@ class TransolverPlus(SliceModel):
     global conditions, with 4 C parameters, which the benchmarks of FLARE count but never call
     (here such conditions are features of the nodes). Checkpointing is an option.
 
+    Sizes and options without an entry are as in :class:`~flare_mesh.FLAREOperator`.
+
     Args:
-        in_channels: Features of each node beside its coordinates; 0 for none.
-        out_channels: Field components to predict at each node.
-        hidden_channels: Channels C of the layers.
-        num_layers: Number of blocks.
-        heads: Attention heads; divides ``hidden_channels``.
         num_slices: Slices of each head.
         gumbel: When the shares of the slices have noise: ``"train"`` (in training mode),
             ``"always"`` or ``"never"``. With noise, a graph's result is random.
         mlp_ratio: Width of the blocks' hidden layers over C.
-        pos_dim: Dimension of the coordinates.
-        checkpointing: Whether to recompute each block in the backward instead of storing its
-            activations: less memory for about a third more time.
 
     Shapes:
         As :meth:`FieldModel.forward`. ``weight`` weighs the nodes in the averages of the slices;

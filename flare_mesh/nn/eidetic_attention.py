@@ -19,13 +19,8 @@ class EideticAttention(SliceAttention):
     the shares are a Gumbel-softmax (Rep-Slice).
 
     Args:
-        channels: Channels C.
-        heads: Heads H; divides C.
-        num_slices: Slices G of each head.
+        channels, heads, num_slices: As in :class:`SliceAttention`.
         gumbel: When noise is added: ``"train"``, ``"always"`` or ``"never"``.
-
-    Shapes:
-        x [N, C], output [N, C].
 
     Raises:
         ValueError: If the sizes do not fit together, or ``gumbel`` is unknown.

@@ -40,12 +40,12 @@ class FLAREAttention(nn.Module):
 
     Args:
         channels: Channels C of input and output.
-        heads: Heads H; ``channels`` must be divisible by it.
+        heads: Heads H; divides ``channels``.
         num_latents: Latents M of each head.
         kv_layers: Residual hidden layers of the key and value projections; -1 for one Linear.
         kv_ratio: Width of those hidden layers over C.
         scale: Factor on the scores of both passes; None for 1 / sqrt(D).
-        qk_norm: Whether to normalise queries and keys of each head.
+        qk_norm: Whether to normalise the queries and keys of each head.
         queries: ``"fixed"``, learned and independent of the input; or ``"synthesized"`` from the
             input as in FLARE++ (arXiv 2608.11519), with RMS-normalised queries and keys, here on
             top of deep key and value projections (the paper's are linear: ``kv_layers=-1``).
@@ -94,21 +94,16 @@ class FLAREAttention(nn.Module):
                 f"decode='shared' (got it with {other}): it normalises queries and keys itself"
             )
         c, d = channels, channels // heads
-        self.channels = channels
-        self.heads = heads
-        self.num_latents = num_latents
+        self.channels, self.heads, self.num_latents = channels, heads, num_latents
         self.scale = d**-0.5 if scale is None else scale
-        self.queries = queries
-        self.decode = decode
-        self.backend = backend
+        self.queries, self.decode, self.backend = queries, decode, backend
 
         def projection() -> ResidualMLP:
             options = {"input_residual": True, "output_residual": True, "act": act}
             return ResidualMLP(c, int(c * kv_ratio), c, kv_layers, **options)
 
         self.latent_query = nn.Parameter(torch.empty(heads, num_latents, d))
-        self.key = projection()
-        self.value = projection()
+        self.key, self.value = projection(), projection()
         self.query_norm = build_norm(norm, d) if qk_norm else nn.Identity()
         self.key_norm = build_norm(norm, d) if qk_norm else nn.Identity()
         if queries == "synthesized":
@@ -246,13 +241,9 @@ class FLAREAttention(nn.Module):
 
     def decode_nodes(self, key: Tensor, latents: Latents, graphs: Graphs) -> Tensor:
         """Output [N, C] at nodes with these decode keys [N, H, D]."""
+        query, value = latents.query.to(key.dtype), latents.value
         mixed = backends.decode(
-            latents.query.to(key.dtype),
-            key,
-            latents.value,
-            graphs.layout,
-            scale=self.scale,
-            backend=self.backend,
+            query, key, value, graphs.layout, scale=self.scale, backend=self.backend
         )
         return self.out(mixed.flatten(-2))
 
@@ -280,7 +271,5 @@ class FLAREAttention(nn.Module):
         return query.expand(graphs.layout.num_graphs, *query.shape)
 
     def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}({self.channels}, heads={self.heads}, "
-            f"num_latents={self.num_latents})"
-        )
+        sizes = f"{self.channels}, heads={self.heads}, num_latents={self.num_latents}"
+        return f"{type(self).__name__}({sizes})"

@@ -21,13 +21,8 @@ class GNOTBlock(nn.Module):
 
     Both expert layers have the gates :math:`g = \mathrm{softmax}(\mathrm{MLP}(pos))`.
 
-    Args:
-        channels: Channels C.
-        pos_dim: Dimension of the coordinates.
-        heads: Attention heads; divides ``channels``.
-        num_experts: Number of experts.
-        mlp_ratio: Width of the hidden layers of experts and gates over C.
-        act: Activation, see :class:`ResidualMLP`.
+    The hidden layers of experts and gates are ``mlp_ratio`` times as wide as C = ``channels``;
+    ``heads`` divides ``channels``.
 
     Shapes:
         x, y [N, C]; pos [N, pos_dim]; weight [N] or None; output [N, C].
@@ -51,8 +46,7 @@ class GNOTBlock(nn.Module):
         self.query_norm, self.input_norm = nn.LayerNorm(c), nn.LayerNorm(c)
         self.cross = NormalizedLinearAttention(c, heads)
         self.experts1 = SoftExperts(c, width, num_experts, act=act)
-        self.norm1 = nn.LayerNorm(c)
-        self.self_norm = nn.LayerNorm(c)
+        self.norm1, self.self_norm = nn.LayerNorm(c), nn.LayerNorm(c)
         self.self_attention = NormalizedLinearAttention(c, heads)
         self.experts2 = SoftExperts(c, width, num_experts, act=act)
         self.norm2 = nn.LayerNorm(c)

@@ -12,10 +12,6 @@ class GraphProducts:
     The nodes of a ragged batch are copied into blocks of equal length, each of one graph and
     padded with zeros: at most a quarter more rows than nodes, about five blocks a graph, and
     no size is read from the device. Graphs of equal size need no copy.
-
-    Args:
-        layout: Offsets of the graphs.
-        nodes: Number N of nodes.
     """
 
     def __init__(self, layout: Layout, nodes: int) -> None:
@@ -26,7 +22,7 @@ class GraphProducts:
             return
         ptr = layout.ptr
         self.length = length = max(1, -(-nodes // (4 * max(graphs, 1))))
-        # An upper bound for any ragged batch; unused blocks hold zeros and count to the last graph.
+        # Upper bound for any ragged batch; unused blocks hold zeros and belong to the last graph.
         self.num_blocks = (nodes + graphs * (length - 1)) // length
         blocks = (ptr.diff() + length - 1) // length
         end = blocks.cumsum(0)
@@ -37,14 +33,9 @@ class GraphProducts:
         self.graph = torch.searchsorted(end, block, right=True).clamp(max=graphs - 1)
 
     def sums(self, left: Tensor, right: Tensor) -> Tensor:
-        r"""The sums :math:`\sum_n l_n r_n^T` over the nodes of each graph.
+        r"""The sums :math:`\sum_n l_n r_n^T` over the nodes of each graph; 0 without nodes.
 
-        Args:
-            left: [N, H, D].
-            right: [N, H, E].
-
-        Returns:
-            [B, H, D, E]; 0 for a graph without nodes.
+        Shapes: left [N, H, D], right [N, H, E], output [B, H, D, E].
         """
         products = self._blocks(left).transpose(-1, -2) @ self._blocks(right)
         if self.slot is None:
@@ -55,12 +46,7 @@ class GraphProducts:
     def multiply(self, left: Tensor, matrices: Tensor) -> Tensor:
         r"""The rows :math:`l_n^T A_{g(n)}`, each with the matrix of the node's graph.
 
-        Args:
-            left: [N, H, D].
-            matrices: A [B, H, D, E].
-
-        Returns:
-            [N, H, E].
+        Shapes: left [N, H, D], matrices A [B, H, D, E], output [N, H, E].
         """
         if self.slot is not None:
             matrices = matrices.index_select(0, self.graph)

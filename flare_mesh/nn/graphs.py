@@ -52,8 +52,8 @@ def graphs_of(
         nodes: Any tensor on the nodes.
         batch: Graph of each node [N], sorted.
         ptr: Offsets [B + 1]; takes the place of ``batch``.
-        weight: Positive share of each node, [N].
-        batch_size: Number B of graphs of ``batch``; by default up to the last that it names.
+        weight: Positive quadrature weight of each node, [N].
+        batch_size: Number B of graphs of ``batch``; by default one more than its last entry.
         group: Process group over which the nodes are spread.
 
     Raises:
@@ -92,7 +92,7 @@ def _layout_of_batch(batch: Tensor, nodes: Tensor, batch_size: int | None) -> La
     falling, first, last, *host_copy = torch.cat(values).tolist()
     if falling:
         raise ValueError(
-            "expected 'batch' to be sorted, graph after graph (got graph numbers that fall); "
+            "expected 'batch' to be sorted, graph after graph (got decreasing graph numbers); "
             "reorder the nodes, for example with torch_geometric.utils.index_sort"
         )
     if first < 0 or (batch_size is not None and last >= batch_size):

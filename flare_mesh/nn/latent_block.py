@@ -15,7 +15,7 @@ class LatentBlock(nn.Module):
         channels: Channels C.
         heads: Attention heads; divides ``channels``.
         mlp_ratio: Width of the MLP's hidden layer over C.
-        bias: Whether queries, keys and values have biases.
+        bias: Whether the projections to queries, keys and values have a bias.
         act: Activation, see :class:`ResidualMLP`.
 
     Shapes:

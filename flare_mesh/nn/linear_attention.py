@@ -19,10 +19,6 @@ class NormalizedLinearAttention(nn.Module):
 
     in each head, followed by a Linear; the sums are over the nodes j of the graph of node i.
 
-    Args:
-        channels: Channels C.
-        heads: Attention heads; divides ``channels``.
-
     Shapes:
         x, y [N, C]; weight w [N], or None for 1; output [N, C].
 
@@ -34,10 +30,9 @@ class NormalizedLinearAttention(nn.Module):
         super().__init__()
         check_heads(self, channels, heads)
         self.heads = heads
-        self.query = nn.Linear(channels, channels)
-        self.key = nn.Linear(channels, channels)
-        self.value = nn.Linear(channels, channels)
-        self.out = nn.Linear(channels, channels)
+        self.query, self.key, self.value, self.out = (
+            nn.Linear(channels, channels) for _ in range(4)
+        )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -42,15 +42,9 @@ def merge_over_group(latent: Tensor, logsumexp: Tensor, group: Any) -> Tensor:
         Z = \sum_r e^{L_r - L} Z_r, \qquad L = \mathrm{logsumexp}_r L_r
 
     Two all-reduces, of B H M maxima and of B H M (D + 1) sums, and one of B H M D numbers in the
-    backward, whatever the number of nodes. A process without nodes passes L = -inf.
+    backward, whatever the number of nodes. A process without nodes passes L = -inf. The result is
+    the same on all processes, and its gradient is exact for the sum of their losses.
 
-    Args:
-        latent: Z_r [B, H, M, D] of this process's nodes.
-        logsumexp: L_r [B, H, M].
-        group: ``torch.distributed`` process group; its tensors must be of the same shape.
-
-    Returns:
-        Z [B, H, M, D], the same on all processes of the group. Its gradient is exact for the sum
-        of the processes' losses.
+    Shapes: Z_r and Z [B, H, M, D], L_r [B, H, M], the same on all processes.
     """
     return _Merge.apply(latent, logsumexp, group)

@@ -10,11 +10,8 @@ from flare_mesh.nn.resolver import build_norm
 class MixingBlock(nn.Module):
     """x + Attention(Norm(x)), then x + MLP(Norm(x)) with one hidden layer and exact GELU.
 
-    Args:
-        channels: Channels C.
-        attention: Module called with nodes [N, C] and their :class:`~flare_mesh.nn.graphs.Graphs`.
-        mlp_ratio: Width of the hidden layer over C.
-        norm: ``"layer"`` or ``"rms"``.
+    The hidden layer is ``mlp_ratio`` times as wide as C = ``channels``; ``attention`` takes nodes
+    [N, C] and their :class:`~flare_mesh.nn.graphs.Graphs`.
 
     Shapes:
         x [N, C], output [N, C].

@@ -37,11 +37,7 @@ def check_heads(owner: object, channels: int, heads: int, name: str = "channels"
 
 
 def hidden_width(owner: object, channels: int, ratio: float) -> int:
-    """Width of a hidden layer ``mlp_ratio`` times as wide as the input.
-
-    Raises:
-        ValueError: If it would have no channel.
-    """
+    """Width of a hidden layer, ``mlp_ratio`` times ``channels``; a ValueError if it is zero."""
     if (width := int(channels * ratio)) < 1:
         raise ValueError(
             f"{_name(owner)}: expected 'mlp_ratio' of at least 1 / {channels} (got {ratio})"

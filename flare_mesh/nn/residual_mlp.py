@@ -1,5 +1,6 @@
 """The pointwise network that FLARE uses for projections and feed-forward layers."""
 
+from itertools import pairwise
 from typing import TypeGuard
 
 from torch import Tensor, nn
@@ -53,13 +54,11 @@ class ResidualMLP(nn.Module):
         if num_layers == -1:
             sizes = [(in_channels, out_channels)]
             self.input_residual = False
-            self.output_residual = (
-                input_residual and output_residual and in_channels == out_channels
-            )
+            both = input_residual and output_residual
+            self.output_residual = both and in_channels == out_channels
         else:
-            sizes = [(in_channels, hidden_channels)]
-            sizes += [(hidden_channels, hidden_channels)] * num_layers
-            sizes += [(hidden_channels, out_channels)]
+            widths = [in_channels, *[hidden_channels] * (num_layers + 1), out_channels]
+            sizes = list(pairwise(widths))
             self.input_residual = input_residual and in_channels == hidden_channels
             self.output_residual = output_residual and hidden_channels == out_channels
         self.act = build_activation(act)
@@ -84,7 +83,5 @@ class ResidualMLP(nn.Module):
 
     def __repr__(self) -> str:
         first, last = self.layers[0], self.layers[-1]
-        return (
-            f"{type(self).__name__}({first.in_features}, {first.out_features}, "
-            f"{last.out_features}, num_layers={len(self.layers) - 2})"
-        )
+        sizes = f"{first.in_features}, {first.out_features}, {last.out_features}"
+        return f"{type(self).__name__}({sizes}, num_layers={len(self.layers) - 2})"

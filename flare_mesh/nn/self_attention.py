@@ -17,10 +17,6 @@ class SelfAttention(nn.Module):
     in each head, followed by a Linear; Q, K, V are linear in x. The node weights w make the sum
     over the nodes a quadrature.
 
-    Args:
-        channels: Channels C.
-        heads: Heads; divides C.
-
     Shapes:
         x [N, C], output [N, C].
 

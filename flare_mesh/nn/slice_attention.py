@@ -49,14 +49,12 @@ class SliceAttention(nn.Module, ABC):
         self.heads = heads
         self.project = nn.Linear(channels, channels)
         self.slices = nn.Linear(width, num_slices)
-        self.query = nn.Linear(width, width, bias=False)
-        self.key = nn.Linear(width, width, bias=False)
-        self.value = nn.Linear(width, width, bias=False)
+        self.query, self.key, self.value = (nn.Linear(width, width, bias=False) for _ in range(3))
         self.out = nn.Linear(channels, channels)
 
     @abstractmethod
     def reset_parameters(self) -> None:
-        """Set the parameters beside the linear layers, which the model draws."""
+        """Set the other parameters; the model draws the linear layers."""
 
     @abstractmethod
     def node_values(self, x: Tensor, projected: Tensor) -> Tensor:
@@ -92,9 +90,8 @@ class SliceAttention(nn.Module, ABC):
                 summands = summands * _weights(bias)[:, None, :, None].to(summands.dtype)
             sums = shares.transpose(-1, -2) @ summands
             slices = (sums[..., :-1] / (sums[..., -1:] + _EPSILON)).to(self.query.weight.dtype)
-            mixed = scaled_dot_product_attention(
-                self.query(slices), self.key(slices), self.value(slices)
-            )
+            query, key, value = self.query(slices), self.key(slices), self.value(slices)
+            mixed = scaled_dot_product_attention(query, key, value)
             return (shares @ wide(mixed)).transpose(1, 2).to(dtype)
 
     def _shares(self, projected: Tensor, temperatures: Tensor) -> Tensor:

@@ -56,7 +56,5 @@ class SoftExperts(nn.Module):
 
     def __repr__(self) -> str:
         hidden = self.outer.in_features // self.num_experts
-        return (
-            f"{type(self).__name__}({self.inner.in_features}, {hidden}, "
-            f"num_experts={self.num_experts})"
-        )
+        sizes = f"{self.inner.in_features}, {hidden}, num_experts={self.num_experts}"
+        return f"{type(self).__name__}({sizes})"

@@ -16,7 +16,7 @@ Chunk = tuple[slice, Graphs]
 
 
 def chunk_ranges(nodes: int, size: int) -> Iterator[slice]:
-    """Ranges of ``size`` nodes, the last may be shorter; one empty range without nodes."""
+    """Ranges of ``size`` nodes, the last one shorter if need be; one empty range for no nodes."""
     return (slice(start, min(start + size, nodes)) for start in range(0, max(nodes, 1), size))
 
 
@@ -32,16 +32,10 @@ def _merged(encode: Callable[[Chunk], tuple[Tensor, Tensor]], chunks: Sequence[C
 def encode_in_chunks(
     block: FLAREBlock, h: Tensor, chunks: Sequence[Chunk], buffer: Tensor | None = None
 ) -> tuple[Latents, Tensor]:
-    """Latents of a block, and the decode keys of the nodes.
+    """Latents of a block with input h [N, C], and the decode keys [N, H, D] of the nodes.
 
-    Args:
-        block: The block.
-        h: Its input [N, C].
-        chunks: Chunks of the nodes.
-        buffer: Decode keys of the block before, which are overwritten.
-
-    Returns:
-        The latents, and the decode keys [N, H, D]: beside h the only memory that grows with N.
+    The keys overwrite ``buffer``, the keys of the previous block: besides h, they are the only
+    memory that grows with N.
     """
     attention = block.attention
 

@@ -41,7 +41,7 @@ def flare_attention(
         scale: Factor s on the scores of both halves.
         backend: ``"reference"``, ``"sdpa"``, ``"numba"`` (CPU), ``"triton"`` (GPU), or
             ``"auto"``: ``"numba"`` on the CPU, ``"sdpa"`` elsewhere.
-        check_finite: Whether to refuse NaN and infinite values at valid nodes too.
+        check_finite: Whether to reject NaN and infinite values at valid nodes.
 
     Returns:
         Mixed values, with the shape and dtype of ``value``. Softmax and sums of float16 and
@@ -52,7 +52,9 @@ def flare_attention(
             backend is unknown. Compiled code skips these checks.
     """
     flat = _flatten(query, key, value, ptr, mask, weight, scale, check_finite)
-    mixed = backends.mix(*flat, scale=scale, backend=backend)
+    flat_query, flat_key, _, layout, _ = flat
+    latent = backends.encode_latents(*flat, scale=scale, backend=backend)
+    mixed = backends.decode(flat_query, flat_key, latent, layout, scale=scale, backend=backend)
     return _like_input(mixed, ptr, mask, key)
 
 
@@ -75,7 +77,7 @@ def flare_encode(
         L = \mathrm{logsumexp}_N(S)
 
     :func:`flare_merge` merges encodings of parts of a graph, chunks or shards, exactly. The
-    arguments are those of :func:`flare_attention`; the backend ``"sdpa"`` needs another pass over
+    arguments are as in :func:`flare_attention`; the backend ``"sdpa"`` needs another pass over
     the keys for L.
 
     Returns:

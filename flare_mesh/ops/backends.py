@@ -105,18 +105,3 @@ def encode_latents(
         with torch.autocast(key.device.type, enabled=False):
             return sdpa.encode_latents(query, key, value, layout, log_weight, scale)
     return encode(query, key, value, layout, log_weight, scale=scale, backend=backend)[0]
-
-
-def mix(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    layout: Layout,
-    log_weight: Tensor | None = None,
-    *,
-    scale: float = 1.0,
-    backend: str = "auto",
-) -> Tensor:
-    """:func:`flare_mesh.flare_attention` on flat tensors, unchecked; query [B, H, M, D]."""
-    latent = encode_latents(query, key, value, layout, log_weight, scale=scale, backend=backend)
-    return decode(query, key, latent, layout, scale=scale, backend=backend)

@@ -118,11 +118,8 @@ def check_latents(
 def check_same(name: str, tensor: Tensor, key: Tensor) -> None:
     """Check that a tensor has the dtype and device of ``key``."""
     if tensor.dtype != key.dtype or tensor.device != key.device:
-        fail(
-            f"'{name}'",
-            f"of the dtype and device of 'key', {key.dtype} on {key.device}",
-            f"{tensor.dtype} on {tensor.device}",
-        )
+        expected = f"of the dtype and device of 'key', {key.dtype} on {key.device}"
+        fail(f"'{name}'", expected, f"{tensor.dtype} on {tensor.device}")
 
 
 def check_scale(scale: float) -> None:

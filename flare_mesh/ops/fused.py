@@ -125,7 +125,7 @@ class _Gradients(torch.autograd.Function):
     def backward(ctx, *grads):
         raise NotImplementedError(
             "flare_mesh: the backends 'numba' and 'triton' have no second derivatives; "
-            "take backend='reference'"
+            "use backend='reference'"
         )
 
     @staticmethod
@@ -173,7 +173,7 @@ class _Decode(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, *grads):
-        grad_out, _ = grads  # the log-sum-exps have no user
+        grad_out, _ = grads  # nothing uses the log-sum-exps
         operator = torch.ops.flare_mesh.decode_backward
         results = _Gradients.apply(operator, grad_out, *ctx.saved_tensors, ctx.scale, ctx.backend)
         return *results, None, None, None
@@ -201,8 +201,7 @@ def encode(
 ) -> tuple[Tensor, Tensor]:
     """As the reference, with the kernels of ``backend``."""
     half = torch.ops.flare_mesh.encode if torch.compiler.is_compiling() else _Encode.apply
-    latent, lse = half(query, key, value, layout.ptr, log_weight, scale, backend)
-    return latent, lse
+    return half(query, key, value, layout.ptr, log_weight, scale, backend)
 
 
 def decode(

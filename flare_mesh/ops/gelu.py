@@ -13,9 +13,9 @@ _MIN_SIZE = 2**14  # numbers; for fewer, torch is as fast
 
 
 def _as_rows(function, shared: tuple[bool, ...]):
-    """Rule of vmap for a function of rows: the mapped dimension is one more of the rows.
+    """vmap rule for a function of rows: the mapped dimension becomes one more axis of rows.
 
-    ``shared`` marks arguments without rows; if these are mapped, the calls are one by one.
+    ``shared`` marks arguments without rows; if one is mapped, each element has its own call.
     """
 
     def rule(info, in_dims, *args):

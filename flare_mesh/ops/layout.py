@@ -45,7 +45,7 @@ class Layout:
         """The graphs in groups of similar size."""
         if self._packing is None and self.equal is not None:
             every = GraphGroup(self.num_graphs, slice(None), slice(None))
-            self._packing = Packing([every] if self.equal and self.num_graphs else [])
+            self._packing = Packing([every] if self.equal and self.num_graphs else [], None, None)
         elif self._packing is None:
             self._packing = pack_graphs(self.ptr, self.offsets)
         return self._packing

@@ -95,19 +95,10 @@ def _shift(tensor: Tensor | None, like: np.ndarray, latents: int) -> np.ndarray:
 def encode(
     query: Tensor, key: Tensor, value: Tensor, ptr: Tensor, log_weight: Tensor | None, scale: float
 ) -> tuple[Tensor, Tensor]:
-    """First half, with a softmax over the nodes of each graph.
+    """First half: latents [B, H, M, D] and log-sum-exps [B, H, M], 0 and -inf for an empty graph.
 
-    Args:
-        query: [B, H, M, D]; with a batch stride of 0 it is not copied for each graph.
-        key: [N, H, D].
-        value: [N, H, D].
-        ptr: [B + 1].
-        log_weight: [N] or None.
-        scale: Factor on the scores.
-
-    Returns:
-        Latents [B, H, M, D] and log-sum-exps [B, H, M], in float32 (float64 for float64 input):
-        0 and -inf for an empty graph.
+    Shapes: query [B, H, M, D], with a batch stride of 0 not copied for each graph; key, value
+    [N, H, D]; ptr [B + 1]; log_weight [N] or None. Results are in float32 (float64 for float64).
     """
     dtype = sum_dtype(key)
     (b, h, m, d), plan = query.shape, _Plan(ptr, len(key))
@@ -159,29 +150,16 @@ def encode_backward(
             dq, dk, dv, dbias,
         ),
     )  # fmt: skip
-    return (
-        plan.sum(dq, m, d) * scale,
-        torch.from_numpy(dk),
-        torch.from_numpy(dv),
-        None if log_weight is None else torch.from_numpy(dbias),
-    )
+    grad_weight = None if log_weight is None else torch.from_numpy(dbias)
+    return plan.sum(dq, m, d) * scale, torch.from_numpy(dk), torch.from_numpy(dv), grad_weight
 
 
 def decode(
     query: Tensor, key: Tensor, latent: Tensor, ptr: Tensor, scale: float
 ) -> tuple[Tensor, Tensor]:
-    """Second half, with a softmax over the latents for each node.
+    """Second half: values [N, H, D] in the dtype of ``key``, and log-sum-exps [N, H].
 
-    Args:
-        query: [B, H, M, D]; with a batch stride of 0 it is not copied for each graph.
-        key: [N, H, D].
-        latent: [B, H, M, D].
-        ptr: [B + 1].
-        scale: Factor on the scores.
-
-    Returns:
-        Values [N, H, D] in the dtype of ``key``, and log-sum-exps [N, H] in float32 (float64 for
-        float64 input).
+    Shapes as :func:`encode`, and latent [B, H, M, D].
     """
     dtype = sum_dtype(key)
     (m, d), plan = query.shape[2:], _Plan(ptr, len(key))
@@ -225,4 +203,4 @@ def decode_backward(
             dq, dk, dz,
         ),
     )  # fmt: skip
-    return (plan.sum(dq, m, d) * scale, torch.from_numpy(dk), plan.sum(dz, m, d))
+    return plan.sum(dq, m, d) * scale, torch.from_numpy(dk), plan.sum(dz, m, d)

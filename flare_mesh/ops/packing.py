@@ -7,7 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-# Added to the encode logits of masked nodes. Finite, so that no NaN arises where nothing else is.
+# Added to the encode scores of masked nodes. Finite, as the softmax of -inf alone is NaN.
 MASKED = -1e30
 
 # The largest graph of a group has at most this many times the nodes of the smallest: few calls
@@ -53,47 +53,36 @@ class Packing:
 
     Args:
         groups: The groups; none for a batch without nodes.
-        node_row: Row of each node in the groups' tensors, one after another, [N]; None where the
-            rows are the nodes in their order.
-        graph_row: Place of each graph in the groups, [B], the number of all for a graph without
-            nodes; None where the places are the graphs in their order.
+        node_rows: Row of each node in the concatenated tensors of the groups, [N]; None if these
+            have the order of the nodes.
+        graph_rows: Position of each graph in the concatenated groups, [B], beyond the last for a
+            graph without nodes; None if the groups have the order of the graphs.
     """
 
     def __init__(
-        self,
-        groups: list[GraphGroup],
-        node_row: Tensor | None = None,
-        graph_row: Tensor | None = None,
+        self, groups: list[GraphGroup], node_rows: Tensor | None, graph_rows: Tensor | None
     ) -> None:
-        self.groups = groups
-        self._node_row = node_row
-        self._graph_row = graph_row
+        self.groups, self._node_rows, self._graph_rows = groups, node_rows, graph_rows
 
     def unpack_nodes(self, packed: Sequence[Tensor]) -> Tensor:
         """Tensors [G, L, ...] of the groups to one [N, ...]."""
         rows = _join([part.flatten(0, 1) for part in packed])
-        return rows if self._node_row is None else rows.index_select(0, self._node_row)
+        return rows if self._node_rows is None else rows.index_select(0, self._node_rows)
 
     def unpack_graphs(self, packed: Sequence[Tensor]) -> Tensor:
         """Tensors [G, ...] of the groups to one [B, ...]; 0 for a graph without nodes."""
-        if self._graph_row is None:
+        if self._graph_rows is None:
             return _join(packed)
         empty = packed[0].new_zeros(1, *packed[0].shape[1:])
-        return torch.cat([*packed, empty]).index_select(0, self._graph_row)
+        return torch.cat([*packed, empty]).index_select(0, self._graph_rows)
 
     def map(
         self, function: Callable[..., Tensor], *nodes: Tensor, log_weight: Tensor | None = None
     ) -> Tensor:
-        """Apply a function of whole graphs to flat tensors.
+        """Apply a function of whole graphs to flat tensors [N, ...], with the result [N, ...].
 
-        Args:
-            function: Takes the packed tensors [G, L, ...] and the ``bias`` [G, L] or None of
-                :meth:`GraphGroup.bias`; returns [G, L, ...]. Its values at padding are dropped.
-            nodes: Tensors [N, ...].
-            log_weight: Log weights of the nodes, [N], or None.
-
-        Returns:
-            [N, ...].
+        The function takes the packed tensors [G, L, ...] and :meth:`GraphGroup.bias`, and returns
+        [G, L, ...], of which values at padding are dropped.
         """
         if not self.groups:  # no nodes, but the function's parameters need a gradient
             return function(*(t[None] for t in nodes), None)[0]
@@ -105,11 +94,9 @@ class Packing:
 
 
 def pack_graphs(ptr: Tensor, offsets: list[int]) -> Packing:
-    """Group the graphs of a ragged batch by size; nothing here waits for the device.
+    """Group the graphs of a ragged batch by size; ``offsets`` is the host copy of ``ptr`` [B + 1].
 
-    Args:
-        ptr: Offsets of the graphs [B + 1].
-        offsets: Host copy of ``ptr``.
+    Nothing here waits for the device.
     """
     nodes, graphs = offsets[-1], len(offsets) - 1
     sizes = [stop - start for start, stop in pairwise(offsets)]
@@ -126,16 +113,13 @@ def pack_graphs(ptr: Tensor, offsets: list[int]) -> Packing:
     def on_device(numbers: list[int]) -> Tensor:
         return torch.tensor(numbers, device=ptr.device)
 
-    node_row = None
+    node_rows = None
     if first_row != offsets[:-1]:
         shift = on_device(first_row) - ptr[:-1]
         shift = shift.repeat_interleave(ptr.diff(), output_size=nodes)
-        node_row = torch.arange(nodes, device=ptr.device) + shift
-    return Packing(
-        [_group(ptr, offsets, group) for group in members],
-        node_row,
-        None if order == list(range(graphs)) else on_device(graph_row),
-    )
+        node_rows = torch.arange(nodes, device=ptr.device) + shift
+    graph_rows = None if order == list(range(graphs)) else on_device(graph_row)
+    return Packing([_group(ptr, offsets, group) for group in members], node_rows, graph_rows)
 
 
 def _group_by_size(sizes: list[int]) -> list[list[int]]:
@@ -153,14 +137,14 @@ def _group(ptr: Tensor, offsets: list[int], graphs: list[int]) -> GraphGroup:
     first, last = graphs[0], graphs[-1]
     longest = offsets[last + 1] - offsets[last]
     equal = offsets[first + 1] - offsets[first] == longest
-    if equal and last - first == len(graphs) - 1:  # neighbours, as sorting does not swap equals
+    if equal and last - first == len(graphs) - 1:  # consecutive graphs, as the sort is stable
         nodes = slice(offsets[first], offsets[last + 1])
         return GraphGroup(len(graphs), slice(first, last + 1), nodes)
     index = torch.tensor(graphs, device=ptr.device)
     start, size = ptr[index], ptr.diff()[index]
     row = torch.arange(longest, device=ptr.device)
     valid = row < size[:, None]
-    # A padded row holds the graph's first node, which exists; the mask takes it out again.
+    # Padding repeats the graph's first node; `valid` masks it.
     nodes = start[:, None] + row * valid
     return GraphGroup(len(graphs), index, nodes, None if equal else valid)
 

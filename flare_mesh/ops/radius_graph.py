@@ -15,10 +15,10 @@ def radius_graph(
 ) -> Tensor:
     """Edges from each point's neighbours within ``radius`` to the point, without self-loops.
 
-    A point with more than ``max_neighbors`` gets the nearest ones (with PyG's ``radius_graph``,
-    any of them). Neighbours at equal distance, as on a regular grid, are ranked by coordinates and
-    not by the order of the nodes. Choose a radius between two such distances: at one of them,
-    rounding decides which points are within.
+    A point with more than ``max_neighbors`` neighbours gets the nearest ones (PyG's
+    ``radius_graph`` takes any of them). Neighbours at equal distance, as on a regular grid, are
+    ranked by coordinates and not by the order of the nodes. Choose a radius between two such
+    distances: at one of them, rounding decides which points are within.
 
     On the CPU the search is by SciPy's KDTree, O(N log N). On a GPU it is by PyG's ``knn_graph``,
     which needs an extension, compares distances in the precision of ``pos``, and ranks equal

@@ -1,4 +1,4 @@
-"""Several processes on one machine, for tests of what is spread over a process group."""
+"""Several processes on one machine, for tests of code that runs on a process group."""
 
 import gc
 import importlib
@@ -19,7 +19,7 @@ from torch import multiprocessing
 def run_processes(
     function: Callable[..., object], world_size: int, *args: Any, timeout: float = 120.0
 ) -> None:
-    """Runs ``function(rank, world_size, *args)`` in new processes that form a gloo group.
+    """Run ``function(rank, world_size, *args)`` in new processes that form a gloo group.
 
     Each process computes with one thread and starts with a fresh interpreter (about 3 s), so let
     one call check many cases. The file of ``function`` is loaded there by its path: it may be a
@@ -28,7 +28,7 @@ def run_processes(
     Args:
         function: A function at the top level of a file.
         world_size: Number of processes.
-        args: Further arguments; what they are must be importable in a new process.
+        args: Further arguments, of types that can be imported in a new process.
         timeout: Seconds after which a process gives up waiting for another.
 
     Raises:
@@ -48,35 +48,23 @@ def run_processes(
     with tempfile.TemporaryDirectory() as folder:
         meeting = (Path(folder) / "group").as_uri()
         source = (str(Path(file).resolve()), function.__module__, name)
+        given = (source, world_size, meeting, timeout, args)
         multiprocessing.start_processes(  # pyright: ignore[reportPrivateImportUsage]
-            _process,
-            (source, world_size, meeting, timeout, args),
-            nprocs=world_size,
-            start_method="spawn",
+            _process, given, nprocs=world_size, start_method="spawn"
         )
 
 
 def _process(
-    rank: int,
-    source: tuple[str, str, str],
-    world_size: int,
-    meeting: str,
-    timeout: float,
-    args: tuple[Any, ...],
+    rank: int, source: tuple[str, ...], world_size: int, meeting: str, timeout: float, args: tuple
 ) -> None:
     torch.set_num_threads(1)
-    function = _load(*source)
+    file, module, name = source
+    function = _load(file, module, name)
     # The functions of this module (torch.compile imports it) have the default group as a default
     # argument. Imported with a group in place, they would keep it, and gloo's threads, alive to
     # the end, and a gloo thread that releases a tensor while the interpreter shuts down aborts.
     importlib.import_module("torch.distributed.nn")
-    dist.init_process_group(
-        "gloo",
-        init_method=meeting,
-        rank=rank,
-        world_size=world_size,
-        timeout=timedelta(seconds=timeout),
-    )
+    dist.init_process_group("gloo", meeting, timedelta(seconds=timeout), world_size, rank)
     # A process that fails keeps its connections until it ends: were they closed, the others would
     # fail as well, and theirs might be the error that is reported.
     function(rank, world_size, *args)

@@ -21,15 +21,9 @@ _ENCODERS: dict[str, type[PointEncoder]] = {
 def build_encoder(
     encoder: str | nn.Module, in_channels: int, hidden_channels: int, pos_dim: int, **options: Any
 ) -> nn.Module:
-    """Build the encoder of that name; return a module unchanged.
+    """Build the encoder of that name with its options; return a module unchanged.
 
-    Args:
-        encoder: ``"mlp"``, ``"fourier"``, ``"graph"``, or a module with the interface of
-            :class:`PointEncoder`.
-        in_channels: Features of each node beside its coordinates; 0 for none.
-        hidden_channels: Channels of the embeddings.
-        pos_dim: Dimension of the coordinates.
-        options: Keyword options of the named encoder.
+    A module needs the interface of :class:`PointEncoder`.
 
     Raises:
         ValueError: If the name is unknown, or options come with a module.

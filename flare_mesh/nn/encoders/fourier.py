@@ -21,24 +21,21 @@ class FourierEncoder(PointEncoder):
     that it resolves from the start. The paper's input is :math:`\gamma` alone; here it has the
     coordinates too, so that smooth trends need no low frequency.
 
+    Other arguments and shapes as :class:`PointEncoder`; ``ptr`` and ``edge_index`` are not used.
+
     Args:
-        in_channels: Features of each node beside its coordinates; 0 for none.
-        hidden_channels: Channels of the embeddings.
-        pos_dim: Dimension of the coordinates.
         num_frequencies: Rows of B; each gives one cosine and one sine.
         sigma: Standard deviation of B, in cycles per unit length of ``pos``: resolves details of
             about 1 / sigma. Too large a value fits noise between the nodes.
         learned: Whether to train B (as Li et al. 2021, arXiv 2106.02795). Otherwise B is a buffer
             with the values that were drawn.
 
-    Shapes:
-        As :class:`PointEncoder`; ``ptr`` and ``edge_index`` are not used.
-
     Raises:
         ValueError: If sizes or shapes do not fit, or ``sigma`` is not a positive number.
     """
 
     pointwise = True
+    _OPTIONS = ("num_frequencies", "sigma", "learned")
     frequencies: Tensor
 
     def __init__(
@@ -54,7 +51,7 @@ class FourierEncoder(PointEncoder):
         super().__init__(in_channels, hidden_channels, pos_dim)
         check_at_least(self, 1, num_frequencies=num_frequencies)
         check_positive(self, sigma=sigma)
-        self.sigma = sigma
+        self.num_frequencies, self.sigma, self.learned = num_frequencies, sigma, learned
         frequencies = torch.empty(num_frequencies, pos_dim)
         if learned:
             self.frequencies = nn.Parameter(frequencies)
@@ -70,23 +67,8 @@ class FourierEncoder(PointEncoder):
         nn.init.normal_(self.frequencies, std=self.sigma)
         self.mlp.reset_parameters()
 
-    def forward(
-        self,
-        x: Tensor | None,
-        pos: Tensor,
-        *,
-        ptr: Tensor | None = None,
-        edge_index: Tensor | None = None,
-    ) -> Tensor:
-        nodes = self._nodes(x, pos)
+    def embed(self, nodes: Tensor, pos: Tensor, ptr: Tensor | None, edges: Tensor | None) -> Tensor:
         # In half precision, a phase of many periods has no digit left for the fraction of one.
         with torch.autocast(pos.device.type, enabled=False):
             phase = 2 * math.pi * pos @ self.frequencies.t()
         return self.mlp(torch.cat([nodes, phase.cos(), phase.sin()], dim=-1))
-
-    def _options(self) -> dict[str, object]:
-        return {
-            "num_frequencies": len(self.frequencies),
-            "sigma": self.sigma,
-            "learned": isinstance(self.frequencies, nn.Parameter),
-        }

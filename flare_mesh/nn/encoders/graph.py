@@ -38,10 +38,9 @@ class GraphEncoder(PointEncoder):
     density of the mesh; the distance in addition to the relative position; a residual. Messages
     are invariant to translations. A node without neighbours keeps its initial embedding.
 
+    Other arguments as in :class:`PointEncoder`.
+
     Args:
-        in_channels: Features of each node beside its coordinates; 0 for none.
-        hidden_channels: Channels of the embeddings.
-        pos_dim: Dimension of the coordinates.
         num_layers: Number of message-passing layers; with 0 the initial embedding is the output.
         radius: Radius of the graph that is built if ``forward`` gets no edges, in units of
             ``pos``; see :func:`~flare_mesh.ops.radius_graph.radius_graph`. It is also the length s;
@@ -58,6 +57,7 @@ class GraphEncoder(PointEncoder):
     """
 
     pointwise = False
+    _OPTIONS = ("num_layers", "radius", "max_neighbors")
 
     def __init__(
         self,
@@ -76,8 +76,7 @@ class GraphEncoder(PointEncoder):
             check_positive(self, radius=radius)
         from torch_geometric.nn import PointNetConv  # its import takes seconds
 
-        self.radius = radius
-        self.max_neighbors = max_neighbors
+        self.num_layers, self.radius, self.max_neighbors = num_layers, radius, max_neighbors
         c = hidden_channels
         self.embedding = ResidualMLP(pos_dim + in_channels, c, c, 2, output_residual=True)
         self.layers = nn.ModuleList(
@@ -90,37 +89,22 @@ class GraphEncoder(PointEncoder):
         for layer in self.layers:
             layer.reset_parameters()  # pyright: ignore[reportCallIssue]
 
-    def forward(
-        self,
-        x: Tensor | None,
-        pos: Tensor,
-        *,
-        ptr: Tensor | None = None,
-        edge_index: Tensor | None = None,
-    ) -> Tensor:
-        nodes = self._nodes(x, pos)
-        if edge_index is None:
+    def embed(self, nodes: Tensor, pos: Tensor, ptr: Tensor | None, edges: Tensor | None) -> Tensor:
+        if edges is None:
             if self.radius is None:
                 raise ValueError(
                     "GraphEncoder: expected edges (got neither 'edge_index' nor a radius); pass "
                     "edge_index [2, E], for example the edges of the mesh, or build the encoder "
                     "with radius=..."
                 )
-            edge_index = radius_graph(pos, self.radius, ptr, max_neighbors=self.max_neighbors)
+            edges = radius_graph(pos, self.radius, ptr, max_neighbors=self.max_neighbors)
         elif not torch.compiler.is_compiling():
-            _check_edges(edge_index, len(pos), ptr)
+            _check_edges(edges, len(pos), ptr)
         h = self.embedding(nodes)
         scaled = pos if self.radius is None else pos / self.radius
         for layer in self.layers:
-            h = h + layer(h, scaled, edge_index)
+            h = h + layer(h, scaled, edges)
         return h
-
-    def _options(self) -> dict[str, object]:
-        return {
-            "num_layers": len(self.layers),
-            "radius": self.radius,
-            "max_neighbors": self.max_neighbors,
-        }
 
 
 def _check_edges(edge_index: Tensor, num_nodes: int, ptr: Tensor | None) -> None:

@@ -12,15 +12,11 @@ class MLPEncoder(PointEncoder):
     The coordinates have no positional encoding, as in the paper's code; only the output has a
     residual.
 
+    Other arguments and shapes as :class:`PointEncoder`; ``ptr`` and ``edge_index`` are not used.
+
     Args:
-        in_channels: Features of each node beside its coordinates; 0 for none.
-        hidden_channels: Channels of the embeddings.
-        pos_dim: Dimension of the coordinates.
         num_layers: Residual hidden layers.
         act: Activation, see :class:`~flare_mesh.nn.ResidualMLP`.
-
-    Shapes:
-        As :class:`PointEncoder`; ``ptr`` and ``edge_index`` are not used.
 
     Raises:
         ValueError: If sizes or shapes do not fit.
@@ -38,20 +34,11 @@ class MLPEncoder(PointEncoder):
         act: str = "gelu",
     ) -> None:
         super().__init__(in_channels, hidden_channels, pos_dim)
-        c = hidden_channels
-        self.mlp = ResidualMLP(
-            pos_dim + in_channels, c, c, num_layers, output_residual=True, act=act
-        )
+        features, c = pos_dim + in_channels, hidden_channels
+        self.mlp = ResidualMLP(features, c, c, num_layers, output_residual=True, act=act)
 
     def reset_parameters(self) -> None:
         self.mlp.reset_parameters()
 
-    def forward(
-        self,
-        x: Tensor | None,
-        pos: Tensor,
-        *,
-        ptr: Tensor | None = None,
-        edge_index: Tensor | None = None,
-    ) -> Tensor:
-        return self.mlp(self._nodes(x, pos))
+    def embed(self, nodes: Tensor, pos: Tensor, ptr: Tensor | None, edges: Tensor | None) -> Tensor:
+        return self.mlp(nodes)

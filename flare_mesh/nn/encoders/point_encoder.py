@@ -1,5 +1,7 @@
 """Base class of the point encoders."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -7,10 +9,10 @@ from flare_mesh.nn.option_checks import check_at_least
 
 
 class PointEncoder(nn.Module):
-    """Base class of the point encoders: sizes, and the check of the input.
+    """Base class of the point encoders: sizes, and the check of the input of :meth:`embed`.
 
     Args:
-        in_channels: Features of each node beside its coordinates; 0 for none.
+        in_channels: Features of each node besides its coordinates; 0 for none.
         hidden_channels: Channels of the embeddings.
         pos_dim: Dimension of the coordinates.
 
@@ -28,6 +30,7 @@ class PointEncoder(nn.Module):
     """
 
     pointwise: bool
+    _OPTIONS: ClassVar[tuple[str, ...]] = ()  # attributes in the representation
 
     def __init__(self, in_channels: int, hidden_channels: int, pos_dim: int) -> None:
         super().__init__()
@@ -49,10 +52,6 @@ class PointEncoder(nn.Module):
         ptr: Tensor | None = None,
         edge_index: Tensor | None = None,
     ) -> Tensor:
-        raise NotImplementedError
-
-    def _nodes(self, x: Tensor | None, pos: Tensor) -> Tensor:
-        """Checked input [pos, x], of shape [N, pos_dim + in_channels]."""
         if pos.dim() != 2 or pos.shape[-1] != self.pos_dim:
             raise ValueError(
                 f"{type(self).__name__}: expected 'pos' of shape [N, {self.pos_dim}] "
@@ -64,12 +63,13 @@ class PointEncoder(nn.Module):
                 f"{type(self).__name__}: expected 'x' of shape {list(expected)} "
                 f"(got {None if x is None else list(x.shape)})"
             )
-        return pos if x is None else torch.cat([pos, x], dim=-1)
+        return self.embed(pos if x is None else torch.cat([pos, x], dim=-1), pos, ptr, edge_index)
 
-    def _options(self) -> dict[str, object]:
-        return {}
+    def embed(self, nodes: Tensor, pos: Tensor, ptr: Tensor | None, edges: Tensor | None) -> Tensor:
+        """Embeddings of the nodes, from their checked input [pos, x] and the coordinates."""
+        raise NotImplementedError
 
     def __repr__(self) -> str:
         sizes = f"{self.in_channels}, {self.hidden_channels}, {self.pos_dim}"
-        options = "".join(f", {name}={value!r}" for name, value in self._options().items())
+        options = "".join(f", {name}={getattr(self, name)!r}" for name in self._OPTIONS)
         return f"{type(self).__name__}({sizes}{options})"

@@ -62,5 +62,5 @@ def test_saved_models_are_loaded_by_their_name(tmp_path):
     with pytest.raises(ValueError, match="unknown model 'nothing'"):
         load(tmp_path)
     (tmp_path / "config.json").write_text("[]")
-    with pytest.raises(ValueError, match="config.json is not the file of a model"):
+    with pytest.raises(ValueError, match="config.json does not describe a model"):
         load(tmp_path)
