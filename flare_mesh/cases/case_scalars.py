@@ -107,9 +107,7 @@ def _rows(table: Path) -> list[list[str]]:
         if "\0" in text:
             raise ValueError("it has null bytes")
     except ValueError as error:
-        raise ValueError(
-            f"{table}: not text in UTF-8 ({error}); save it as CSV in UTF-8"
-        ) from error
+        raise ValueError(f"{table}: not in UTF-8 ({error}); save it as CSV in UTF-8") from error
     lines = text.splitlines(keepends=True)
     # From the header, since numbers may have decimal commas.
     separator = max(

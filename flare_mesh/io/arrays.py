@@ -182,9 +182,7 @@ def _find_dataset(file: h5py.File, name: str) -> h5py.Dataset:
             raise _RefusedError("links to another file, which is not followed")
         # A soft link may lead to an external link, or nowhere.
         if not isinstance(link, h5py.HardLink):
-            raise _RefusedError(
-                f"'{part}' is a soft link, which is not followed; copy its target there"
-            )
+            raise _RefusedError(f"'{part}' is a soft link, which is not followed; copy its target")
         group = group[part]
     if not isinstance(group, h5py.Dataset) or group.dtype.kind not in "biuf":
         raise _RefusedError("expected an array of numbers")

@@ -32,9 +32,7 @@ def choose(backend: str, key: Tensor) -> str:
         )
     if backend == "triton":
         if not _HAS_TRITON:
-            raise ValueError(
-                "backend 'triton' needs the package triton; install it or choose 'auto'"
-            )
+            raise ValueError("backend 'triton' needs the package triton; install it or use 'auto'")
         if key.device.type == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
             raise ValueError(
                 "backend 'triton' needs tensors on a GPU (got tensors on the CPU); choose 'auto'"

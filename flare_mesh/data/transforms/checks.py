@@ -68,9 +68,7 @@ def optional_weight(data: Data, name: str) -> Tensor | None:
     if weight.dim() != 1:
         raise ValueError(f"{name}: expected 'weight' of shape [N] (got {list(weight.shape)})")
     if not bool(((weight >= 0) & weight.isfinite()).all()) or not bool(weight.any()):
-        raise ValueError(
-            f"{name}: expected 'weight' to be finite and non-negative, and not all zero"
-        )
+        raise ValueError(f"{name}: expected 'weight' to be finite, non-negative and not all zero")
     return weight
 
 

@@ -78,9 +78,7 @@ def _plain_cells(
         types[(types == _POLYGON) & (sizes == corners)] = plain
     larger = int((types == _POLYGON).sum())
     if larger:
-        raise ValueError(
-            f"{larger} polygons have more than four corners; triangulate the mesh first"
-        )
+        raise ValueError(f"{larger} polygons have more than four corners; triangulate the mesh")
     return index, types
 
 
