@@ -119,14 +119,11 @@ class Conduction:
         links = torch.stack([half.index_select(0, cells) for cells in self._cells])
         links = torch.where(self._linked, shape / links.add_(half), 0)
         half_resistance = half / shape
-        to_surroundings = []
+        conductances = []
         for faces, coefficient in zip(self._open_faces, self._coefficients, strict=True):
-            if coefficient > 0:
-                film = 1 / (coefficient * area)
-                to_surroundings.append(torch.where(faces, 1 / (half_resistance + film), 0).sum(0))
-            else:
-                to_surroundings.append(torch.zeros_like(half))
-        conductance = torch.stack(to_surroundings)
+            film = 1 / (coefficient * area)  # infinite without heat transfer
+            conductances.append(torch.where(faces, 1 / (half_resistance + film), 0).sum(0))
+        conductance = torch.stack(conductances)
         matrix = CellStencil(links.sum(0) + conductance.sum(0), links, self._cells)
         return HeatFlow(matrix, conductance, self._surroundings)
 

@@ -1,23 +1,17 @@
 """Temperature of a part while it is built layer by layer."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from lpbf.core.materials import get_material
-from lpbf.core.mesh import check_on_plate
+from lpbf.core.mesh import HexMesh, check_on_plate
+from lpbf.core.process import Process
 from lpbf.heat.conduction import Conduction
 from lpbf.heat.enthalpy import Enthalpy
 from lpbf.heat.time_step import HeatStep, TimeStepper
-
-if TYPE_CHECKING:
-    from lpbf.core.mesh import HexMesh
-    from lpbf.core.process import Process
 
 
 @dataclass(frozen=True, eq=False)

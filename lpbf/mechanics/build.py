@@ -71,12 +71,7 @@ class Build:
     @cached_property
     def part_node_layer(self) -> NDArray[np.int64]:
         """Layer whose part cells activate each of the part's nodes, in the order of ``part``."""
-        rows = self.part.cell_index[:, 2]
-        layer = self.cell_layer[self.is_part]
-        out = np.full(self.part.num_nodes, np.iinfo(np.int64).max)
-        order = np.argsort(-rows, kind="stable")
-        out[self.part.cells[order].ravel()] = np.repeat(layer[order], 8)
-        return out
+        return _node_layer(self.part, self.cell_layer[self.is_part])
 
 
 def make_build(mesh: HexMesh, process: Process) -> Build:
@@ -106,20 +101,16 @@ def make_build(mesh: HexMesh, process: Process) -> Build:
         kinds[:, :, :plate_rows] = PLATE
         origin = origin - np.array([x, y, plate_rows]) * mesh.spacing
         factors[PLATE] = (plate.youngs_modulus or material.youngs_modulus) / material.youngs_modulus
-    x, y, z = origin.tolist()
-    all_cells = (
-        mesh
-        if (kinds >= 0).sum() == mesh.num_cells
-        else HexMesh(kinds >= 0, mesh.spacing, (x, y, z))
-    )
+    all_cells = mesh
+    if (kinds >= 0).sum() != mesh.num_cells:
+        x, y, z = origin.tolist()
+        all_cells = HexMesh(kinds >= 0, mesh.spacing, (x, y, z))
     i, j, k = all_cells.cell_index.T
     kind = kinds[i, j, k]
     factor = factors[kind]
 
     cell_layer = np.maximum(k - plate_rows, 0) // rows
-    node_layer = np.full(all_cells.num_nodes, np.iinfo(np.int64).max)
-    # From the top down, so that the lowest layer of a node is written last.
-    node_layer[all_cells.cells[::-1].ravel()] = np.repeat(cell_layer[::-1], 8)
+    node_layer = _node_layer(all_cells, cell_layer)
     node_layer[np.unique(all_cells.cells[k == 0, :4])] = CLAMPED
     elements = brick(
         mesh.spacing, material.elasticity, incompatible_modes=process.incompatible_modes
@@ -135,6 +126,13 @@ def make_build(mesh: HexMesh, process: Process) -> Build:
         layer_strain=np.stack([process.layer_strain(n) for n in range(int(cell_layer[-1]) + 1)]),
         rows_per_layer=rows,
     )
+
+
+def _node_layer(mesh: HexMesh, cell_layer: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Lowest layer of the cells around each node, [N]."""
+    out = np.full(mesh.num_nodes, np.iinfo(np.int64).max)
+    np.minimum.at(out, mesh.cells.ravel(), np.repeat(cell_layer, 8))
+    return out
 
 
 def _powder_below(unsupported: NDArray[np.bool_], solid: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -62,12 +62,9 @@ class Equilibrium:
         self.tolerance, self.max_iterations = tolerance, max_iterations
         mesh = build.mesh
         self._all_cells = torch.from_numpy(mesh.cells).to(self.device)
+        stiffness, factor = build.brick.stiffness, build.cell_stiffness
         self._multigrid = Multigrid(
-            mesh.cell_index,
-            build.brick.stiffness,
-            build.cell_stiffness,
-            clamped=clamped,
-            device=self.device,
+            mesh.cell_index, stiffness, factor, clamped=clamped, device=self.device
         )
         self._rigid: Tensor | None = None
         self._image = torch.zeros_like(self._multigrid.levels[0].u)
@@ -131,24 +128,17 @@ class Equilibrium:
 
         right = self._project(self._to_grid(force))
         scale = float(right.norm())
-        guess = None
+        target, guess = tolerance * scale, None
         if start is not None and scale > 0:
-            starts = start if start.dim() == 3 else start[None]
-            guess = _best_combination(
-                [self._project(self._to_grid(s)) for s in starts], operator, right
-            )
+            starts = [self._project(self._to_grid(s)) for s in start.reshape(-1, size, 3)]
+            guess = _best_combination(starts, operator, right)
         u, iterations, norm = conjugate_gradients(
-            operator,
-            precondition,
-            right,
-            guess,
-            target=tolerance * scale,
-            max_iterations=self.max_iterations,
+            operator, precondition, right, guess, target=target, max_iterations=self.max_iterations
         )
-        if not norm <= tolerance * scale:
+        if not norm <= target:
             raise SolverError(
                 f"{name}: the equilibrium did not converge in {iterations} iterations "
-                f"(residual {norm:.3g} N, expected {tolerance * scale:.3g} N); check the material, "
+                f"(residual {norm:.3g} N, expected {target:.3g} N); check the material, "
                 f"or use a larger tolerance"
             )
         solution = self._project(u)[:, :size]

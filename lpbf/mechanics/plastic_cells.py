@@ -1,6 +1,5 @@
 """Plastic state of the cells of a part, and their forces in a step."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -78,26 +77,15 @@ class PlasticCells:
     def force(self, increment: Increment, du: Tensor) -> tuple[Tensor, list[YieldedCells]]:
         """Nodal forces [size, 3] after the displacement increment du [size, 3], and the cells that
         yield."""
-        return self._evaluate(increment, du, None)
+        return self._evaluate(increment, du)
 
     def commit(self, increment: Increment, du: Tensor) -> None:
         """Update the state to the one after the displacement increment du."""
-
-        def write(part: slice, stress: Tensor, yielded: YieldedCells | None) -> None:
-            self.stress[:, part] = stress
-            if yielded is not None:
-                strain = yielded.returned.plastic_strain.flatten(0, 1)
-                self.plastic_strain.index_add_(1, yielded.cells, strain)
-                self.equivalent.index_add_(1, yielded.cells, yielded.returned.plastic)
-
-        self._evaluate(increment, du, write)
+        self._evaluate(increment, du, commit=True)
 
     @one_thread()
     def _evaluate(
-        self,
-        increment: Increment,
-        du: Tensor,
-        write: Callable[[slice, Tensor, YieldedCells | None], None] | None,
+        self, increment: Increment, du: Tensor, commit: bool = False
     ) -> tuple[Tensor, list[YieldedCells]]:
         hardening = self.element.hardening
         count = len(increment.nodes)
@@ -111,7 +99,6 @@ class PlasticCells:
             limit = yield_stress + hardening.stress(self.equivalent[:, part])
             yields = (von_mises_stress(stress.view(6, 8, -1)) > limit).any(0)
             index = yields.nonzero().flatten()
-            yielded = None
             if len(index):
                 cells = index + start
                 yielded = self.element.return_stress(
@@ -121,11 +108,15 @@ class PlasticCells:
                     cells,
                     increment.modes[:, cells],
                 )
-                stress[:, index] = yielded.returned.stress.flatten(0, 1)
+                returned = yielded.returned
+                stress[:, index] = returned.stress.flatten(0, 1)
                 increment.modes[:, cells] = yielded.modes
                 all_yielded.append(yielded)
-            if write is not None:
-                write(part, stress, yielded)
+                if commit:
+                    self.plastic_strain[:, cells] += returned.plastic_strain.flatten(0, 1)
+                    self.equivalent[:, cells] += returned.plastic
+            if commit:
+                self.stress[:, part] = stress
             self._add_force(force, nodes, stress, part)
         return force, all_yielded
 

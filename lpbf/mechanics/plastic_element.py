@@ -84,9 +84,8 @@ class PlasticElement:
         self._strain = strain.transpose(1, 2).contiguous().to(device)  # [8, k, 6]
         self._full = full.to(device)
         self._stiffness = torch.from_numpy(brick.stiffness).to(device)
-        isotropic = weight * torch.einsum(
-            "gsi,st,gtj->gij", strain, deviatoric_projection(), strain
-        )
+        projection = deviatoric_projection()
+        isotropic = weight * torch.einsum("gsi,st,gtj->gij", strain, projection, strain)
         self._isotropic = isotropic.to(device)
         self._mode_scale = float(self._mode_force.abs().sum(0).max()) if self.num_modes else 0.0
 
@@ -129,9 +128,8 @@ class PlasticElement:
             too_long = (reached * direction).sum(0) > -_SLOPE * slope
             start = torch.where(too_long, start, modes)
             force = torch.where(too_long, force, reached)
-            tangent = torch.where(
-                too_long[:, None, None], tangent, self._tangent(returned, self._modes)
-            )
+            updated = self._tangent(returned, self._modes)
+            tangent = torch.where(too_long[:, None, None], tangent, updated)
             more = (100 * damping).clamp(_DAMPING, 1.0)
             less = torch.where(damping >= _DAMPING, damping / 10, 0.0)
             damping = torch.where(too_long, more, less)

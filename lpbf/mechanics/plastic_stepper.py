@@ -1,6 +1,7 @@
 """Elastoplastic steps of a build by Newton's method."""
 
 import time
+from copy import copy
 from dataclasses import replace
 
 import torch
@@ -78,12 +79,11 @@ class PlasticStepper:
         self.increments = increments
         self.device = torch.device(device)
         self._nodes = torch.from_numpy(build.mesh.cells).to(device)
-        factor = build.cell_stiffness
         self._yields = torch.from_numpy(build.is_part).to(device)
-        scaled = None if factor is None else torch.from_numpy(factor).to(device)
-        hardening = Hardening.from_material(material)
-        self._element = PlasticElement(build.brick, hardening, device)
-        self._cells = PlasticCells(self._element, scaled, len(self._yields), device)
+        factor = build.cell_stiffness
+        factor = None if factor is None else torch.from_numpy(factor).to(device)
+        self._element = PlasticElement(build.brick, Hardening.from_material(material), device)
+        self._cells = PlasticCells(self._element, factor, len(self._yields), device)
         self._num_active = 0
 
     def solve(
@@ -132,15 +132,12 @@ class PlasticStepper:
         free = equilibrium.free.view(equilibrium.size, -1)
         increment = self._load_increment(step, equilibrium.cells)
         du = self._cells.stress.new_zeros(equilibrium.size, 3)
-        elastic = replace(
-            increment, yield_stress=torch.full_like(increment.yield_stress, torch.inf)
-        )
+        unlimited = torch.full_like(increment.yield_stress, torch.inf)
+        elastic = replace(increment, yield_stress=unlimited)
         load = -self._cells.force(elastic, du)[0] * free
         scale, iterations, newton = float(load.norm()), 0, 0
         if scale > 0.0:
-            solution = equilibrium.solve(
-                load, start=start, tolerance=_FIRST_TOLERANCE, name=step.name
-            )
+            solution = equilibrium.solve(load, start, tolerance=_FIRST_TOLERANCE, name=step.name)
             du, iterations = solution.u, solution.iterations
         residual, yielded = self._residual(increment, du, free)
         norm = float(residual.norm())
@@ -184,14 +181,8 @@ class PlasticStepper:
             forcing = min(_LOOSEST, 0.9 * (norm / previous) ** 2)
         self._cells.commit(increment, du)
         self._num_active = len(increment.nodes)
-        report = StepReport(
-            name=step.name,
-            iterations=iterations,
-            residual=norm / scale if scale else 0.0,
-            newton_iterations=newton,
-            seconds=time.perf_counter() - began,
-        )
-        return du, report
+        relative, seconds = norm / scale if scale else 0.0, time.perf_counter() - began
+        return du, StepReport(step.name, iterations, relative, newton, seconds)
 
     def cell_stress(self) -> Tensor:
         """Mean stress of the active cells, [n, 6], MPa."""
@@ -226,20 +217,14 @@ class PlasticStepper:
         Raises:
             ValueError: If the build has another number of cells.
         """
-        part = PlasticStepper(
-            build,
-            self.material,
-            temperature=self.temperature,
-            tolerance=self.tolerance,
-            max_iterations=self.max_iterations,
-            increments=self.increments,
-            device=self.device,
-        )
-        if len(part._nodes) != len(cells):
+        if build.mesh.num_cells != len(cells):
             raise ValueError(
                 f"expected a build of the {len(cells)} cells to extract "
-                f"(got one of {len(part._nodes)} cells)"
+                f"(got one of {build.mesh.num_cells} cells)"
             )
+        part = copy(self)
+        part._nodes = torch.from_numpy(build.mesh.cells).to(self.device)
+        part._yields = torch.from_numpy(build.is_part).to(self.device)
         part._cells = self._cells.extract(cells)
         part._num_active = len(cells)
         return part
@@ -261,10 +246,8 @@ class PlasticStepper:
     def _largest_force(self, step: BuildStep) -> float:
         """Scale of the forces on one cell, N."""
         stress = float(self._cells.stress.abs().max())
-        strain = float(step.eigenstrain.abs().max())
-        return float(self._element.force.abs().max()) * (
-            stress + self.material.youngs_modulus * strain
-        )
+        stress += self.material.youngs_modulus * float(step.eigenstrain.abs().max())
+        return float(self._element.force.abs().max()) * stress
 
     def _residual(
         self, increment: Increment, du: Tensor, free: Tensor

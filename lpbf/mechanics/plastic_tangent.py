@@ -22,20 +22,14 @@ class PlasticTangent:
 
     @one_thread()
     def __init__(
-        self,
-        element: PlasticElement,
-        nodes: Tensor,
-        yielded: list[YieldedCells],
-        damping: float = 0.0,
+        self, element: PlasticElement, nodes: Tensor, yielded: list[YieldedCells], damping: float
     ):
         self.nodes = nodes[torch.cat([chunk.cells for chunk in yielded])]
         options = {"dtype": torch.float64, "device": nodes.device}
         self.changes = torch.empty(len(self.nodes), 24, 24, **options)
-        start = 0
-        for chunk in yielded:
-            stop = start + len(chunk.cells)
-            element.tangent_changes(chunk, self.changes[start:stop])
-            start = stop
+        parts = self.changes.split([len(chunk.cells) for chunk in yielded])
+        for chunk, part in zip(yielded, parts, strict=True):
+            element.tangent_changes(chunk, part)
         if damping:
             self.changes *= 1 - damping
 

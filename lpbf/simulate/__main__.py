@@ -13,14 +13,7 @@ import numpy as np
 
 from flare_mesh.devices import find_device
 from flare_mesh.files import atomic_path, check_folder
-from lpbf.core.command import (
-    add_islands,
-    add_pitch,
-    add_process,
-    check_output,
-    read_process,
-    run_command,
-)
+from lpbf.core import command
 from lpbf.core.errors import PartWarning, SolverError, name_file
 from lpbf.core.mesh import HexMesh
 from lpbf.core.part import PART_SUFFIXES, load_part
@@ -37,19 +30,20 @@ _VOXELS_ACROSS = 40
 def main(argv: Sequence[str] | None = None) -> int:
     """Simulate a part; see :func:`lpbf.core.command.run_command` for the exit codes."""
     args = _parser().parse_args(argv)
-    return run_command(lambda: _run(args), less_memory="use a coarser --pitch")
+    return command.run_command(lambda: _run(args), less_memory="use a coarser --pitch")
 
 
 def _run(args: argparse.Namespace) -> int:
     _check_outputs(args)
     find_device(args.device)
-    process = read_process(vars(args))
+    process = command.read_process(vars(args))
     if args.islands is not None:
         process = replace(process, islands=args.islands)
     mesh, warned = _voxels(args, process)
     print(f"{args.part}: {describe_mesh(mesh, process)}", flush=True)
     result = simulate(mesh, process, history=args.series is not None, device=args.device)
-    _check_finite(result)
+    if not (np.isfinite(result.displacement).all() and np.isfinite(result.stress).all()):
+        raise SolverError("the solution is not finite; check the process and the pitch")
     _write(args, process, mesh, result, warned)
     return 0
 
@@ -63,11 +57,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--report", metavar="FILE.json", help="write iterations, residuals, time and memory")
     add("--verbose", action="store_true", help="print a line for each step")
     group = parser.add_argument_group("mesh")
-    add_pitch(group, otherwise=f"about {_VOXELS_ACROSS} voxels in the largest extent")
+    command.add_pitch(group, otherwise=f"about {_VOXELS_ACROSS} voxels in the largest extent")
     text = "voxel height (default: from --pitch)"
     group.add_argument("--pitch-z", type=float, metavar="MM", help=text)
-    add_islands(group, "as the process says")
-    add_process(parser)
+    command.add_islands(group, "as the process says")
+    command.add_process(parser)
     group = parser.add_argument_group("solver")
     group.add_argument("--device", default="cpu", help="cpu, cuda or auto (default: %(default)s)")
     return parser
@@ -77,7 +71,7 @@ def _check_outputs(args: argparse.Namespace) -> None:
     suffixes = {"out": RESULT_SUFFIXES, "series": (".pvd",), "report": (".json",)}
     for name, allowed in suffixes.items():
         if getattr(args, name) is not None:
-            check_output(getattr(args, name), f"--{name}", allowed, args.part)
+            command.check_output(getattr(args, name), f"--{name}", allowed, args.part)
     if args.series is not None:
         check_folder(Path(args.series).with_suffix("") / "step.vtu")
 
@@ -92,7 +86,8 @@ def _voxels(args: argparse.Namespace, process: Process) -> tuple[HexMesh, list[s
         if pitch is None:
             # Layers are whole rows of voxels.
             height = args.pitch_z or process.layer_height
-            pitch = _two_digits(float(max(part.extents)) / _VOXELS_ACROSS)
+            size = float(max(part.extents)) / _VOXELS_ACROSS
+            pitch = round(size, 1 - math.floor(math.log10(size)))  # two significant digits
             if height is not None:
                 pitch = height / max(1, round(height / pitch))
         if args.pitch_z is not None:
@@ -103,15 +98,6 @@ def _voxels(args: argparse.Namespace, process: Process) -> tuple[HexMesh, list[s
     for warning in warned:
         print(f"warning: {warning}", file=sys.stderr)
     return mesh, warned
-
-
-def _two_digits(value: float) -> float:
-    return round(value, 1 - math.floor(math.log10(value)))
-
-
-def _check_finite(result: Result) -> None:
-    if not (np.isfinite(result.displacement).all() and np.isfinite(result.stress).all()):
-        raise SolverError("the solution is not finite; check the process and the pitch")
 
 
 def _write(

@@ -50,7 +50,10 @@ def run_steps(
     """
     device = equilibrium.device
     node_layer = torch.from_numpy(build.node_layer).to(device)
-    below = torch.from_numpy(_nodes_one_layer_below(build)).to(device)
+    # Node one layer below each node; N where there is none.
+    grid = Grid.from_cells(build.mesh.cell_index)
+    index = grid.find_nodes(grid.node_index - np.array([0, 0, build.rows_per_layer]))
+    below = torch.from_numpy(index).to(device).long()
     zeros = torch.zeros(len(node_layer) + 1, 3, dtype=torch.float64, device=device)
     state = BuildState(zeros[:-1].clone(), zeros[:-1].clone())
     previous = zeros
@@ -64,7 +67,10 @@ def run_steps(
         previous[:size] = increment
         state.displacement[:size] += increment
         if step.stress_free_strain:
-            points = torch.from_numpy(build.mesh.points - _bottom_centre(build)).to(device)
+            # About the centre of the part's bottom.
+            low, high = build.part.points.min(axis=0), build.part.points.max(axis=0)
+            centre = np.append((low[:2] + high[:2]) / 2, low[2])
+            points = torch.from_numpy(build.mesh.points - centre).to(device)
             state.displacement += step.stress_free_strain * points
         if step.layer is not None:
             new = node_layer == step.layer
@@ -73,17 +79,3 @@ def run_steps(
         if on_step is not None:
             on_step(step, state)
     return state
-
-
-def _bottom_centre(build: Build) -> np.ndarray:
-    """Centre of the part's bounding box on the plate, [3], mm."""
-    points = build.part.points
-    low, high = points.min(axis=0), points.max(axis=0)
-    return np.append((low[:2] + high[:2]) / 2, low[2])
-
-
-def _nodes_one_layer_below(build: Build) -> np.ndarray:
-    """Node one layer below each node, [N]; N where there is none."""
-    grid = Grid.from_cells(build.mesh.cell_index)
-    index = grid.node_index - np.array([0, 0, build.rows_per_layer])
-    return grid.find_nodes(index).astype(np.int64)

@@ -14,7 +14,7 @@ from lpbf.core.process import Process
 from lpbf.core.report import Report, StepReport
 from lpbf.core.result import LayerState, Result
 from lpbf.core.threads import threads_for
-from lpbf.heat.simulate_heat import HeatResult, simulate_heat
+from lpbf.heat.simulate_heat import simulate_heat
 from lpbf.mechanics.build import POWDER, make_build
 from lpbf.mechanics.build_steps import BuildStep, build_steps
 from lpbf.mechanics.elastic_stepper import ElasticStepper
@@ -61,8 +61,7 @@ def simulate(
     """
     if not isinstance(mesh, HexMesh):
         raise TypeError(f"expected a HexMesh (got {mesh!r:.80}); make one with lpbf.voxelize")
-    if process is None:
-        process = Process()
+    process = Process() if process is None else process
     if not isinstance(process, Process):
         raise TypeError(f"expected a Process (got {process!r:.80}); see Process.preset")
     if not 0 < tolerance < 1:
@@ -82,7 +81,9 @@ def _simulate(
     heat, reports = None, []
     if process.heat is not None:
         heat = simulate_heat(mesh, process, device=device)
-        reports = [_heat_report(heat, time.perf_counter() - began)]
+        newton = sum(step.newton_iterations for step in heat.steps)
+        iterations, seconds = sum(s.iterations for s in heat.steps), time.perf_counter() - began
+        reports = [StepReport("heat", iterations, heat.balance_error, newton, seconds)]
     if (build.cell_kind == POWDER).any():
         tolerance *= 1e-2
     if process.plasticity:
@@ -106,7 +107,9 @@ def _simulate(
         if step.layer is not None:
             clearance[step.layer] = part.top_rise(step.layer, state)
         if history:
-            temperature = _active_temperature(heat, step, process.temperature)
+            temperature: Tensor | float = process.temperature
+            if heat is not None and step.layer is not None:
+                temperature = heat.after_layer[step.layer]
             states.append(part.layer_state(step, state, stepper.cell_stress(), temperature))
 
     part = PartView(build)
@@ -129,42 +132,23 @@ def _simulate(
     def nodal(values: Tensor) -> NDArray[np.float64]:
         return nodal_mean(mesh.cells, values.cpu().numpy())
 
+    temperature = np.full(mesh.num_nodes, process.temperature)
+    if heat is not None:
+        temperature = nodal(heat.temperature)
+    plastic_strain = equivalent = None
+    if isinstance(stepper, PlasticStepper):
+        plastic_strain = nodal(stepper.plastic_strain())
+        equivalent = nodal(stepper.equivalent_plastic_strain())
     return Result(
         mesh=mesh,
         displacement=displacement,
         stress=nodal(stepper.cell_stress()),
-        temperature=(
-            np.full(mesh.num_nodes, process.temperature)
-            if heat is None
-            else nodal(heat.temperature)
-        ),
-        plastic_strain=(
-            nodal(stepper.plastic_strain()) if isinstance(stepper, PlasticStepper) else None
-        ),
-        equivalent_plastic_strain=(
-            nodal(stepper.equivalent_plastic_strain())
-            if isinstance(stepper, PlasticStepper)
-            else None
-        ),
+        temperature=temperature,
+        plastic_strain=plastic_strain,
+        equivalent_plastic_strain=equivalent,
         displacement_on_plate=on_plate,
         recoater_clearance=clearance,
         interlayer_temperature=None if heat is None else heat.interlayer.cpu().numpy(),
         history=tuple(states),
         report=Report("cg", time.perf_counter() - began, peak_memory(), tuple(reports)),
     )
-
-
-def _heat_report(heat: HeatResult, seconds: float) -> StepReport:
-    """Report of all time steps of the heat model; the residual is the largest balance error."""
-    return StepReport(
-        name="heat",
-        iterations=sum(step.iterations for step in heat.steps),
-        residual=heat.balance_error,
-        newton_iterations=sum(step.newton_iterations for step in heat.steps),
-        seconds=seconds,
-    )
-
-
-def _active_temperature(heat: HeatResult | None, step: BuildStep, ambient: float) -> Tensor | float:
-    """Temperature of the part's active cells at the end of a step."""
-    return ambient if heat is None or step.layer is None else heat.after_layer[step.layer]

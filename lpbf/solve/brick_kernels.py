@@ -25,26 +25,19 @@ def multiply_bricks(u, out, corners, blocks, factor, start, stop):
             values = u[c]
             k = 8 * c
             for e in range(count):
-                a0 = values[corners[0, first + e]]
-                a1 = values[corners[1, first + e]]
-                a2 = values[corners[2, first + e]]
-                a3 = values[corners[3, first + e]]
-                a4 = values[corners[4, first + e]]
-                a5 = values[corners[5, first + e]]
-                a6 = values[corners[6, first + e]]
-                a7 = values[corners[7, first + e]]
+                i = first + e
+                a0, a1 = values[corners[0, i]], values[corners[1, i]]
+                a2, a3 = values[corners[2, i]], values[corners[3, i]]
+                a4, a5 = values[corners[4, i]], values[corners[5, i]]
+                a6, a7 = values[corners[6, i]], values[corners[7, i]]
                 b0, b1, b2, b3 = a1 + a0, a1 - a0, a3 + a2, a3 - a2
                 b4, b5, b6, b7 = a5 + a4, a5 - a4, a7 + a6, a7 - a6
                 a0, a1, a2, a3 = b2 + b0, b3 + b1, b2 - b0, b3 - b1
                 a4, a5, a6, a7 = b6 + b4, b7 + b5, b6 - b4, b7 - b5
-                modes[k, e] = a4 + a0
-                modes[k + 1, e] = a5 + a1
-                modes[k + 2, e] = a6 + a2
-                modes[k + 3, e] = a7 + a3
-                modes[k + 4, e] = a4 - a0
-                modes[k + 5, e] = a5 - a1
-                modes[k + 6, e] = a6 - a2
-                modes[k + 7, e] = a7 - a3
+                modes[k, e], modes[k + 1, e] = a4 + a0, a5 + a1
+                modes[k + 2, e], modes[k + 3, e] = a6 + a2, a7 + a3
+                modes[k + 4, e], modes[k + 5, e] = a4 - a0, a5 - a1
+                modes[k + 6, e], modes[k + 7, e] = a6 - a2, a7 - a3
         for m in range(8):
             i, j, k = m ^ 1, 8 + (m ^ 2), 16 + (m ^ 4)
             xx, xy, xz = blocks[m, 0]
@@ -67,14 +60,10 @@ def multiply_bricks(u, out, corners, blocks, factor, start, stop):
                 b4, b5, b6, b7 = a4 - a5, a4 + a5, a6 - a7, a6 + a7
                 a0, a1, a2, a3 = b0 - b2, b1 - b3, b0 + b2, b1 + b3
                 a4, a5, a6, a7 = b4 - b6, b5 - b7, b4 + b6, b5 + b7
-                modes[k, e] = a0 - a4
-                modes[k + 1, e] = a1 - a5
-                modes[k + 2, e] = a2 - a6
-                modes[k + 3, e] = a3 - a7
-                modes[k + 4, e] = a0 + a4
-                modes[k + 5, e] = a1 + a5
-                modes[k + 6, e] = a2 + a6
-                modes[k + 7, e] = a3 + a7
+                modes[k, e], modes[k + 1, e] = a0 - a4, a1 - a5
+                modes[k + 2, e], modes[k + 3, e] = a2 - a6, a3 - a7
+                modes[k + 4, e], modes[k + 5, e] = a0 + a4, a1 + a5
+                modes[k + 6, e], modes[k + 7, e] = a2 + a6, a3 + a7
             sums = out[c]
             for n in range(8):
                 for e in range(count):

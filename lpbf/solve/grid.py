@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Offsets of a cell's corners and of the 27 nodes at and around a node; x varies fastest.
-_CORNERS = np.array([[n & 1, n >> 1 & 1, n >> 2 & 1] for n in range(8)])
+CORNERS = np.array([[n & 1, n >> 1 & 1, n >> 2 & 1] for n in range(8)])
 _AROUND = np.array([[n % 3 - 1, n // 3 % 3 - 1, n // 9 - 1] for n in range(27)])
 
 
@@ -27,7 +27,7 @@ class Grid:
     @classmethod
     def from_cells(cls, cell_index: NDArray[np.int64]) -> "Grid":
         """Grid of the cells at distinct positions [E, 3], sorted by z, then y, then x."""
-        around = cell_index[:, None] + _CORNERS
+        around = cell_index[:, None] + CORNERS
         keys = _key(around)
         nodes, corners = np.unique(keys, return_inverse=True)
         return cls(cell_index, _unkey(nodes), corners.reshape(keys.shape))
@@ -41,7 +41,7 @@ class Grid:
 
     def parents(self, coarse: "Grid") -> NDArray[np.int32]:
         """Eight coarse nodes whose mean interpolates each node, [N, 8]; they may repeat."""
-        return coarse.find_nodes((self.node_index[:, None] + _CORNERS) // 2)
+        return coarse.find_nodes((self.node_index[:, None] + CORNERS) // 2)
 
     def children(self, coarse: "Grid") -> NDArray[np.int32]:
         """The 27 nodes of this grid at and around each coarse node, [Nc, 27]; N where absent."""

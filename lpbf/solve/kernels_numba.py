@@ -12,7 +12,6 @@ from lpbf.solve.linear_map import LinearMap
 
 Kernel = Callable[..., None]
 _BRICKS: Kernel = brick_kernels.multiply_bricks
-_SMOOTH: Kernel = grid_kernels.smooth
 
 # Below these sizes a second thread costs more than it saves, above all on a busy machine.
 _FEW_CELLS = 8192
@@ -46,8 +45,8 @@ def multiply_node_stencil(
     u: Tensor, out: Tensor, stencil: Tensor, neighbours: Tensor, size: int
 ) -> None:
     """Write A u to ``out``; see :func:`lpbf.solve.grid_kernels.multiply_node_stencil`."""
-    bounds = _chunks(size, _FEW_STENCILS)
-    _over_nodes(grid_kernels.multiply_node_stencil, bounds, u, out, stencil, neighbours)
+    kernel = grid_kernels.multiply_node_stencil
+    _over_nodes(kernel, size, u, out, stencil, neighbours, few=_FEW_STENCILS)
 
 
 def smooth(
@@ -61,22 +60,17 @@ def smooth(
     size: int,
 ) -> None:
     """One step of the smoother; see :func:`lpbf.solve.grid_kernels.smooth`."""
-    arrays = _arrays(force, image, inverse, direction, u)
-
-    def work(start: int, stop: int) -> None:
-        _SMOOTH(*arrays, momentum, step, start, stop)
-
-    run(_chunks(size, _FEW_NODES), work)
+    _over_nodes(grid_kernels.smooth, size, force, image, inverse, direction, u, momentum, step)
 
 
 def restrict(force: Tensor, image: Tensor, children: Tensor, out: Tensor, size: int) -> None:
     """Write P^T (force - image) to ``out``; see :func:`lpbf.solve.grid_kernels.restrict`."""
-    _over_nodes(grid_kernels.restrict, _chunks(size, _FEW_NODES), force, image, children, out)
+    _over_nodes(grid_kernels.restrict, size, force, image, children, out)
 
 
 def prolong(coarse: Tensor, parents: Tensor, u: Tensor, size: int) -> None:
     """Add P coarse to ``u``; see :func:`lpbf.solve.grid_kernels.prolong`."""
-    _over_nodes(grid_kernels.prolong, _chunks(size, _FEW_NODES), coarse, parents, u)
+    _over_nodes(grid_kernels.prolong, size, coarse, parents, u)
 
 
 def cell_operator(diagonal: Tensor, links: Tensor, neighbours: Tensor) -> LinearMap:
@@ -140,15 +134,12 @@ class Updates:
         )
 
 
-def _over_nodes(kernel: Kernel, bounds: list[int], *tensors: Tensor) -> None:
-    arrays = _arrays(*tensors)
-    run(bounds, lambda start, stop: kernel(*arrays, start, stop))
+def _over_nodes(kernel: Kernel, size: int, *args: Tensor | float, few: int = _FEW_NODES) -> None:
+    """Run a kernel over the nodes, in one chunk if there are fewer than ``few``."""
+    bounds = [0, size] if size < few else [size * n // _CHUNKS for n in range(_CHUNKS + 1)]
+    values = [a.numpy() if isinstance(a, Tensor) else a for a in args]
+    run(bounds, lambda start, stop: kernel(*values, start, stop))
 
 
 def _arrays(*tensors: Tensor) -> list[NDArray]:
     return [t.numpy() for t in tensors]
-
-
-def _chunks(size: int, few: int) -> list[int]:
-    """Bounds of chunks of nodes: one chunk for fewer than ``few``."""
-    return [0, size] if size < few else [size * n // _CHUNKS for n in range(_CHUNKS + 1)]

@@ -1,11 +1,9 @@
 """Geometric multigrid for a voxel part that grows layer by layer."""
 
-from typing import Protocol
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.linalg import eigh
+from scipy.linalg import block_diag, eigh
 from torch import Tensor
 
 from lpbf.solve import kernels_numba, kernels_torch
@@ -21,18 +19,10 @@ _POWER_STEPS = 6  # of the power method on a coarse grid, after each layer
 _MARGIN = 1.1  # on the power method's estimate, which is a lower bound
 
 
-class LevelOperator(Protocol):
-    """Symmetric operator on node arrays [3, N + 1]."""
-
-    def multiply(self, u: Tensor, out: Tensor, size: int) -> None:
-        """Write A u of the first ``size`` nodes to ``out``."""
-        ...
-
-
 class _Level:
     """Arrays of a level: its operator, its smoother, and the transfer to the next coarser level."""
 
-    def __init__(self, operator: LevelOperator, grid: Grid, device: torch.device):
+    def __init__(self, operator: BrickStiffness | NodeStencil, grid: Grid, device: torch.device):
         self.operator = operator
         self.plane = grid.node_index[:, 2]
         self.size = 0  # of the active planes of nodes
@@ -90,9 +80,8 @@ class Multigrid:
         self.clamped, self.device = clamped, torch.device(device)
         self.kernels = kernels_numba if self.device.type == "cpu" else kernels_torch
         matrix = to_lexicographic(stiffness)
-        self._corner_blocks = self._tensor(
-            np.stack([matrix[3 * a : 3 * a + 3, 3 * a : 3 * a + 3] for a in range(8)])
-        )
+        corner_blocks = matrix.reshape(8, 3, 8, 3)[range(8), :, range(8)]
+        self._corner_blocks = self._tensor(corner_blocks)
         self._interpolation = self._tensor(_interpolation())
         # P^T K P of one cell in each octant of its parent.
         self._galerkin = torch.einsum(
@@ -106,7 +95,9 @@ class Multigrid:
         self.stiffness = BrickStiffness(grid, stiffness, factor, self.device)
         self._diagonal = self._tensor(np.zeros((grid.num_nodes, 3, 3)))
         self.levels = [_Level(self.stiffness, grid, self.device)]
-        self.levels[0].largest = _largest_eigenvalue(matrix)
+        # The largest eigenvalue of D^-1 K of one cell bounds that of every sum of cells.
+        eigenvalues = eigh(matrix, block_diag(*corner_blocks), eigvals_only=True)
+        self.levels[0].largest = float(eigenvalues[-1])
         self._parents: list[tuple[Tensor, Tensor]] = []  # parent and octant of each level's cells
         self._stencils: list[NodeStencil] = []
         coarsens = True
@@ -249,22 +240,7 @@ def _chebyshev_interval(largest: float) -> tuple[float, float]:
 
 def _interpolation() -> NDArray[np.float64]:
     """Trilinear interpolation [8, 24, 24] to a cell from its parent, for the parent's octants."""
-    out = np.zeros((8, 24, 24))
-    for octant in range(8):
-        for child in range(8):
-            for parent in range(8):
-                weight = 1.0
-                for axis in range(3):
-                    at = ((octant >> axis & 1) + (child >> axis & 1)) / 2
-                    weight *= at if parent >> axis & 1 else 1 - at
-                for c in range(3):
-                    out[octant, 3 * child + c, 3 * parent + c] = weight
-    return out
-
-
-def _largest_eigenvalue(matrix: NDArray[np.float64]) -> float:
-    """Largest eigenvalue of D^-1 K of one cell, an upper bound for every sum of cells."""
-    diagonal = np.zeros_like(matrix)
-    for a in range(0, 24, 3):
-        diagonal[a : a + 3, a : a + 3] = matrix[a : a + 3, a : a + 3]
-    return float(eigh(matrix, diagonal, eigvals_only=True)[-1])
+    at = np.add.outer([0, 1], [0, 1]) / 2  # position in the parent by half and node, in a direction
+    line = np.stack([1 - at, at], axis=-1)
+    weights = np.einsum("aip,bjq,ckr->abcijkpqr", line, line, line).reshape(8, 8, 8)
+    return np.kron(weights, np.eye(3))

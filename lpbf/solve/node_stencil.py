@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from lpbf.solve import kernels_numba, kernels_torch
-from lpbf.solve.grid import Grid
+from lpbf.solve.grid import CORNERS, Grid
 
 
 class NodeStencil:
@@ -20,8 +20,7 @@ class NodeStencil:
         self.values = torch.zeros(grid.num_nodes, 3, 81, dtype=torch.float64, device=device)
         self._neighbours = torch.from_numpy(grid.neighbours()).to(device)
         self._corners = torch.from_numpy(grid.corners).to(device)
-        bits = np.array([[n & 1, n >> 1 & 1, n >> 2 & 1] for n in range(8)])
-        neighbour = (bits[None] - bits[:, None] + 1) @ [1, 3, 9]  # corner b as seen from corner a
+        neighbour = (CORNERS - CORNERS[:, None] + 1) @ [1, 3, 9]  # corner b relative to corner a
         # Position of the entry (a, r, b, c) of a cell's matrix, counted from node a's first value.
         r, c = np.arange(3)[:, None, None], np.arange(3)
         offset = r[None] * 81 + 3 * neighbour[:, None, :, None] + c
