@@ -42,9 +42,11 @@ class Stepper(Protocol):
         self, step: BuildStep, equilibrium: Equilibrium, start: Tensor | None = None
     ) -> tuple[Tensor, StepReport]:
         """Increment of the displacement, [size, 3] in mm."""
+        ...
 
     def cell_stress(self) -> Tensor:
         """Mean stress of the active cells, [n, 6], MPa."""
+        ...
 
 
 def build_steps(

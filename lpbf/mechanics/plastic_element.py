@@ -10,8 +10,7 @@ from lpbf.core.errors import SolverError
 from lpbf.mechanics.plastic_hardening import Hardening
 from lpbf.mechanics.return_mapping import ReturnedState, deviatoric_projection, return_mapping
 
-# Tolerance of the forces on the incompatible modes, relative to those of a stress as large as the
-# yield stress.
+# Tolerance of the forces on the incompatible modes, relative to the forces of the yield stress.
 _TOLERANCE = 1e-10
 _MAX_ITERATIONS = 100
 # A step is too long if the slope of the energy at its end exceeds this share of that at its start.

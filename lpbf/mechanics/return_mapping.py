@@ -8,8 +8,8 @@ from torch import Tensor
 from lpbf.core.errors import SolverError
 from lpbf.mechanics.plastic_hardening import Hardening
 
-# Of Newton's method for the saturating hardening, relative to the equivalent trial stress. The
-# equation is convex and decreasing, so the method converges from below.
+# Tolerance of Newton's method for the saturating hardening, relative to the equivalent trial
+# stress. The equation is convex and decreasing, so the method converges from below.
 _TOLERANCE = 1e-13
 _MAX_ITERATIONS = 60
 

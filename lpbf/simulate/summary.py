@@ -25,7 +25,7 @@ def describe_mesh(mesh: HexMesh, process: Process) -> str:
 
 
 def summarize(result: Result) -> dict[str, Any]:
-    """Extreme values of a result by name and unit, without those of missing fields."""
+    """Extreme values of the fields that a result has, by name and unit."""
     z = result.displacement[:, 2]
     summary: dict[str, Any] = {
         "max_displacement_mm": _longest(result.displacement),

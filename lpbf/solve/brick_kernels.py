@@ -4,7 +4,7 @@ import numpy as np
 
 from flare_mesh.compiled.jit import jit
 
-_WIDTH = 64  # cells per chunk, whose 24 values each stay in the first-level cache
+_WIDTH = 64  # cells per chunk; with 24 values each they fit in the first-level cache
 
 
 @jit
