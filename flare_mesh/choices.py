@@ -20,12 +20,7 @@ def check_choice(what: str, value: object, choices: Collection[str]) -> None:
 
 
 def check_options(what: str, options: Iterable[object], known: Collection[str]) -> None:
-    """Refuse names of options that are unknown.
-
-    Args:
-        what: Beginning of the message, such as "the transform 'random_nodes'".
-        options: Names of the options given.
-        known: Names of the known options.
+    """Refuse options of ``what``, such as "the transform 'random_nodes'", that are unknown.
 
     Raises:
         ValueError: If an option is unknown; names the nearest one, or all of them.

@@ -18,7 +18,7 @@ def extract_tar(path: Path, folder: Path, *, max_bytes: int) -> None:
     Args:
         path: The archive.
         folder: Target folder.
-        max_bytes: Limit of the bytes that the archive may declare in all.
+        max_bytes: Limit of the bytes that the archive may declare in total.
 
     Raises:
         ValueError: If the archive is damaged or too large, or has a link, a device, or a name

@@ -84,10 +84,7 @@ def check_xdmf_values(path: Path, max_bytes: int) -> None:
 def check_hdf5_tree(path: Path, max_bytes: int, *, together: bool) -> None:
     """Refuse an HDF5 file with links, values in other files, or too large data sets.
 
-    Args:
-        path: The file.
-        max_bytes: Limit of the bytes that a data set may declare.
-        together: Whether the limit holds for the sum of all data sets.
+    ``max_bytes`` limits the bytes that a data set declares, or, if ``together``, their sum.
 
     Raises:
         ValueError: If the file has such a data set or link, or is damaged.

@@ -15,9 +15,6 @@ class HDF5Reader:
 
     Neither forked nor pickled copies share the file handle, so a data set with a reader can be
     passed to the worker processes of a loader.
-
-    Args:
-        path: The file.
     """
 
     def __init__(self, path: str | Path) -> None:

@@ -31,10 +31,7 @@ class MatFile:
 
     Files of versions 5 and 7 are read by SciPy, whole arrays at a time. Files of version 7.3 are
     HDF5, with the axes in reverse order, and any part of an array can be read. Cells, structures,
-    text and sparse arrays are not listed.
-
-    Args:
-        path: The file, with any suffix.
+    text and sparse arrays are not listed. The file may have any suffix.
 
     Attributes:
         shapes: Shape of each array, by name.

@@ -87,14 +87,10 @@ def _read(path: Path, max_bytes: int) -> Any:
 
 
 def read_meshio(path: Path, file_format: str | None = None) -> meshio.Mesh:
-    """Read a file by meshio, whose printed messages become errors.
-
-    Args:
-        path: The file.
-        file_format: meshio's name of the format; by default that of the suffix.
+    """Read a file by meshio in the format of its suffix, or ``file_format`` by meshio's name.
 
     Raises:
-        Exception: Whatever meshio raises; a ValueError if it exits.
+        Exception: The exceptions of meshio; a ValueError with its printed message if it exits.
     """
     with captured_output() as printed:
         try:

@@ -41,12 +41,9 @@ def read_in_child(reader: str, path: Path, **options: Any) -> dict[str, NDArray[
     """Read a file in the child process; concurrent threads take turns.
 
     Args:
-        reader: One of the readers above.
+        reader: Key of ``_READERS``.
         path: The file.
-        options: Keyword arguments of the reader, as JSON can hold them.
-
-    Returns:
-        The arrays that the reader returns, by name.
+        options: Keyword arguments of the reader that JSON can hold.
 
     Raises:
         ValueError: If the reader refuses the file, or crashes.

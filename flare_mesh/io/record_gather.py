@@ -24,7 +24,7 @@ def gather_records(
 
     Args:
         mapping: The file.
-        addresses: Byte offsets of the records in the file, [n]; fastest if they ascend.
+        addresses: Byte offsets of the records in the file, [n]; fastest in ascending order.
         width: Bytes of a record.
 
     Raises:

@@ -10,10 +10,7 @@ from flare_mesh.mesh.vtk_arrays import vtk_arrays
 
 
 def read_vtk_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Read a mesh file by PyVista; several blocks become one grid.
-
-    Returns:
-        The arrays of :func:`~flare_mesh.mesh.vtk_arrays.vtk_arrays`.
+    """The :func:`~flare_mesh.mesh.vtk_arrays.vtk_arrays` of a file; its blocks become one grid.
 
     Raises:
         ValueError: If the file has no points.

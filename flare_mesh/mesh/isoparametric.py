@@ -37,13 +37,7 @@ def checked_cells(pos: Tensor, cells: Mapping[str, Tensor]) -> dict[str, Tensor]
 
 
 def tangents(pos: Tensor, nodes: Tensor, kind: str, points: np.ndarray) -> Iterator[Tensor]:
-    """Derivatives of the map at reference points, for consecutive chunks of cells.
-
-    Args:
-        pos: Coordinates, [N, d].
-        nodes: Cells of one type, [E, nodes].
-        kind: The cell type.
-        points: Points in the reference cell, [P, dim].
+    """Derivatives of the map at reference points [P, dim], for chunks of cells [E, nodes].
 
     Yields:
         [d, dim, chunk, P] in float64.

@@ -30,7 +30,7 @@ def assemble(
     dtype: torch.dtype | None = torch.float32,
     edges: bool = True,
 ) -> T:
-    """Check arrays and make a mesh of them.
+    """Check arrays and assemble a mesh from them.
 
     Args:
         cls: :class:`~flare_mesh.mesh.MeshData`, which imports this module.
