@@ -45,7 +45,7 @@ def config(tmp_path):
 
 @pytest.fixture
 def processes(monkeypatch):
-    """Stands in for the training processes: leaves a run as they do, and keeps their options."""
+    """Replaces the training processes: writes a run's files, and records the options."""
     asked = []
 
     class Process:
@@ -122,7 +122,7 @@ def test_models_and_their_recipes(config, processes, tmp_path):
     assert (out / "results.png").is_file()
 
 
-def test_goes_on_where_it_stopped(config, processes, tmp_path, capsys):
+def test_a_benchmark_started_again_runs_what_is_missing(config, processes, tmp_path, capsys):
     out = tmp_path / "bench"
     benchmark(config, ["flare", "transolver"], out=str(out), seeds=2)
     assert len(processes) == 4
@@ -177,7 +177,7 @@ def test_a_budget_of_seconds_becomes_steps(config, processes, tmp_path):
 
 
 @pytest.mark.parametrize(("code", "message"), [(-9, "signal 9 (out of memory?)"), (3, "exit code")])
-def test_why_a_run_failed(monkeypatch, tmp_path, code, message):
+def test_reasons_of_failed_runs(monkeypatch, tmp_path, code, message):
     class Process:
         def __init__(self, *args, **options):
             pass

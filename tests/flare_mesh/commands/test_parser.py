@@ -81,6 +81,6 @@ def test_wrong_values_in_one_line(tmp_path, capsys, option, message):
     assert not any(word in printed for word in ("Union", "NoneType", "<class", "Namespace"))
 
 
-def test_what_is_clear_stays():
+def test_messages_without_a_union():
     assert one_line("x: expected 3") == "x: expected 3"
     assert one_line('Parser key "a.b": wrong\nby far') == "a.b: wrong by far"

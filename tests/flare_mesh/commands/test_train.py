@@ -44,7 +44,7 @@ def config(lpbf_root, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_run_leaves_all_that_is_needed(config, tmp_path, capsys):
+def test_files_of_a_run(config, tmp_path, capsys):
     run = tmp_path / "run"
     assert main(["fit", "--config", str(config), "--data.num_workers=0"]) == 0
     printed = capsys.readouterr().out
@@ -67,10 +67,10 @@ def test_a_run_leaves_all_that_is_needed(config, tmp_path, capsys):
     assert any((run / "events").iterdir())
     best = min(float(row["val_relative_l2"]) for row in rows)
 
-    # The kept surrogate is that of the best epoch, and tells the same errors again.
+    # The surrogate is from the best epoch, and has the same errors again.
     assert main(["validate", "--run", str(run)]) == 0
-    told = dict(line.split(": ") for line in capsys.readouterr().out.splitlines())
-    assert float(told["val_relative_l2"]) == pytest.approx(best, abs=1e-5)
+    output = dict(line.split(": ") for line in capsys.readouterr().out.splitlines())
+    assert float(output["val_relative_l2"]) == pytest.approx(best, abs=1e-5)
     assert main(["test", "--run", str(run)]) == 0
     again = json.loads((run / "test.json").read_text())
     assert again["test_relative_l2"] == summary["test_relative_l2"]
@@ -85,7 +85,7 @@ def test_a_run_leaves_all_that_is_needed(config, tmp_path, capsys):
     for name, value in averaged.items():
         assert torch.equal(value, state[f"ema.module.{name}"])
 
-    # It is not replaced unasked, and its configuration runs it again.
+    # The run is not replaced without --overwrite, and its configuration repeats it.
     assert main(["fit", "--config", str(config)]) == 2
     assert "has a run already" in capsys.readouterr().err
     other = tmp_path / "again"
@@ -95,7 +95,7 @@ def test_a_run_leaves_all_that_is_needed(config, tmp_path, capsys):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_finished_run_is_prolonged(config, tmp_path, capsys):
+def test_a_finished_run_is_extended(config, tmp_path, capsys):
     run = tmp_path / "run"
     constant = ["--model.schedule.name=constant", "--data.val_split=null"]
     assert main(["fit", "--config", str(config), *constant]) == 0
@@ -106,7 +106,7 @@ def test_a_finished_run_is_prolonged(config, tmp_path, capsys):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_run_that_is_replaced_leaves_nothing_behind(config, tmp_path, capsys):
+def test_a_replaced_run_leaves_no_files(config, tmp_path, capsys):
     run = tmp_path / "run"
     fit = ["fit", "--config", str(config), "--trainer.max_epochs=1"]
     assert main(fit) == 0
@@ -117,7 +117,7 @@ def test_a_run_that_is_replaced_leaves_nothing_behind(config, tmp_path, capsys):
     def files():
         return {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
 
-    # What fails before training replaces nothing.
+    # A run that fails before training replaces no files.
     before = files()
     assert main([*fit, "--overwrite", "--model.schedule.name=linear"]) == 2
     assert main([*fit, "--overwrite", "--data.root=nowhere"]) == 2
@@ -140,7 +140,7 @@ def test_a_run_that_is_replaced_leaves_nothing_behind(config, tmp_path, capsys):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_the_end_is_validated_wherever_it_is(config, tmp_path, capsys):
+def test_the_last_step_is_validated_within_an_epoch_too(config, tmp_path, capsys):
     # Epochs of three steps.
     quick = ["--trainer.max_epochs=-1", "--model.schedule.name=constant", "--data.augment=null"]
     assert main(["fit", "--config", str(config), *quick, "--trainer.max_steps=5"]) == 0
@@ -155,7 +155,7 @@ def test_the_end_is_validated_wherever_it_is(config, tmp_path, capsys):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_rows_have_what_was_logged_in_their_epoch(config, tmp_path):
+def test_rows_have_the_values_of_their_epoch(config, tmp_path):
     assert main(["fit", "--config", str(config), "--trainer.check_val_every_n_epoch=2"]) == 0
     with (tmp_path / "run" / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -182,16 +182,16 @@ def test_rows_have_what_was_logged_in_their_epoch(config, tmp_path):
         ("data.val_split=nope", "nope"),
     ],
 )
-def test_values_that_lightning_does_not_take_are_told_in_one_line(config, capsys, option, message):
+def test_bad_values_give_one_line(config, capsys, option, message):
     assert main(["fit", "--config", str(config), f"--{option}"]) == 2
-    told = capsys.readouterr().err
-    assert message in told
-    assert len(told.splitlines()) == 1
+    output = capsys.readouterr().err
+    assert message in output
+    assert len(output.splitlines()) == 1
     assert not (config.parent / "run").exists()
 
 
 @pytest.mark.parametrize("name", ["batch_size", "root"])
-def test_null_in_a_file_is_no_value(config, capsys, name):
+def test_null_in_a_file_is_refused(config, capsys, name):
     values = yaml.safe_load(config.read_text())
     values["data"][name] = None
     config.write_text(yaml.safe_dump(values))
@@ -200,13 +200,13 @@ def test_null_in_a_file_is_no_value(config, capsys, name):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_refused_resume_leaves_the_run_as_it_was(config, tmp_path, capsys):
+def test_a_refused_resume_does_not_change_the_run(config, tmp_path, capsys):
     run, other = tmp_path / "run", tmp_path / "other.yaml"
     quick = ["--trainer.max_epochs=1", "--data.test_split=null", "--data.val_split=null"]
     assert main(["fit", "--config", str(config), *quick]) == 0
 
     def written():
-        # TensorBoard's writer finishes its file when it likes.
+        # TensorBoard's writer closes its file at any time.
         found = (path for path in run.rglob("*") if path.is_file())
         return {path: path.stat().st_mtime_ns for path in found if path.parent.name != "events"}
 
@@ -218,14 +218,14 @@ def test_a_refused_resume_leaves_the_run_as_it_was(config, tmp_path, capsys):
     assert written() == before
     assert main(["fit", "--resume", str(run), "--config", str(other)]) == 0
     assert not (tmp_path / "elsewhere").exists()
-    # Nothing to go on from.
+    # Without a checkpoint there is nothing to resume.
     (run / "checkpoints" / "last.ckpt").unlink()
     assert main(["fit", "--resume", str(run)]) == 2
     assert "start a new run by --overwrite" in capsys.readouterr().err
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_our_own_mistakes_are_not_taken_for_wrong_input(config, monkeypatch):
+def test_errors_in_the_library_are_raised(config, monkeypatch):
     def fails(*args, **kwargs):
         raise TypeError("a mistake")
 
@@ -234,7 +234,7 @@ def test_our_own_mistakes_are_not_taken_for_wrong_input(config, monkeypatch):
         main(["fit", "--config", str(config)])
 
 
-def test_bad_configurations_are_named(config, tmp_path, capsys):
+def test_bad_configurations(config, tmp_path, capsys):
     def refused(*arguments):
         before = set(tmp_path.iterdir())
         assert main([*arguments]) == 2
@@ -293,7 +293,7 @@ def weights(run):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_a_run_that_is_killed_and_resumed_is_like_an_undisturbed_one(config, tmp_path, number):
+def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(config, tmp_path, number):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     steps = ["--checkpoint_steps=1", "--trainer.max_epochs=24"]
     arguments = ["fit", "--config", config, *steps]
@@ -328,7 +328,7 @@ def test_a_run_that_is_killed_and_resumed_is_like_an_undisturbed_one(config, tmp
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shards", [1, 2])
-def test_two_processes_train_like_one(config, tmp_path, shards):
+def test_two_processes_train_as_one(config, tmp_path, shards):
     """Each takes half of the cases of a batch, or half of the nodes of each case."""
     one, two = tmp_path / "one", tmp_path / "two"
     quick = ["--trainer.max_epochs=2", "--trainer.logger=false", "--data.val_split=0.5"]

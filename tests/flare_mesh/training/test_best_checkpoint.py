@@ -40,7 +40,7 @@ def epoch_of(path):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_moved_run_remembers_its_best(tmp_path):
+def test_a_moved_run_still_finds_its_best_epoch(tmp_path):
     before, after = tmp_path / "before", tmp_path / "after"
     assert epoch_of(fit(before, [3.0, 1.0, 2.0]).best_model_path) == 1
     shutil.move(before, after)
@@ -55,7 +55,7 @@ def test_a_moved_run_remembers_its_best(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_the_best_of_another_run_is_not_taken_over(tmp_path):
+def test_the_best_epoch_of_another_run_is_ignored(tmp_path):
     fit(tmp_path / "other", [1.0])
     best = fit(tmp_path / "run", [1.0, 2.0], tmp_path / "other" / "last.ckpt")
     assert epoch_of(best.best_model_path) == 1
@@ -63,7 +63,7 @@ def test_the_best_of_another_run_is_not_taken_over(tmp_path):
     assert epoch_of(tmp_path / "other" / "best.ckpt") == 0
 
 
-def test_a_best_that_is_gone_is_forgotten(tmp_path):
+def test_a_best_checkpoint_that_was_deleted_is_ignored(tmp_path):
     best = BestCheckpoint(tmp_path / "best.ckpt")
     best._resumed_from = str(tmp_path / "last.ckpt")
     state = {"dirpath": "/elsewhere", "best_model_path": "/elsewhere/best.ckpt",

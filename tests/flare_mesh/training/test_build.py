@@ -53,12 +53,12 @@ def test_a_series_is_predicted_step_by_step():
         ({"normalizers": {"y": "gauss"}}, "normaliser of 'y'.*unknown normaliser 'gauss'"),
     ],
 )
-def test_what_does_not_fit_is_named(options, message):
+def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
         build_module(recipe(), **options)
 
 
-def test_a_past_must_be_there():
+def test_a_rollout_needs_the_past_as_an_input():
     with pytest.raises(ValueError, match="expected the past of 'v_out' as an input 'v_in'"):
         build_module(
             recipe(inputs={"u_in": 2}, in_channels=2, targets={"v_out": 2}, window=(2, 2)),

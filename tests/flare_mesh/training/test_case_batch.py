@@ -22,7 +22,7 @@ def case(nodes, keys, number):
 
 @pytest.mark.parametrize("keys", [(), ("x",), ("x", "weight"), ("edge_index",)])
 @pytest.mark.parametrize("sizes", [[5], [4, 1, 7]])
-def test_equals_that_of_pyg(keys, sizes):
+def test_equal_to_a_batch_of_pyg(keys, sizes):
     cases = [case(nodes, keys, number) for number, nodes in enumerate(sizes)]
     weights = [0.5 + number for number in range(len(sizes))]
     batch = batch_cases(cases, weights)

@@ -28,7 +28,7 @@ def ids(batches):
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_goes_on_where_the_state_was_taken(num_workers):
+def test_resuming_in_the_middle_of_an_epoch(num_workers):
     whole = loader()
     whole.case_sampler.set_epoch(4)
     expected = ids(whole)

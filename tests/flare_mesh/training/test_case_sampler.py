@@ -53,10 +53,10 @@ def test_each_case_once_and_as_many_batches_on_each_process(options, world_size,
 
 @settings(max_examples=60, deadline=None)
 @given(sets, worlds, epochs)
-def test_weights_make_the_mean_over_the_processes_that_over_the_batch(options, world_size, epoch):
+def test_weights_give_the_mean_over_the_batch(options, world_size, epoch):
     ranks = drawn(options, world_size, epoch, mean=True)
     for parts in zip(*ranks, strict=True):
-        # What DistributedDataParallel does: each process sums, and the sums are averaged.
+        # As DistributedDataParallel: each process sums, and the sums are averaged.
         loss = [key.index**2 + 1.0 for part in parts for key in part if key.weight]
         sums = [sum((key.index**2 + 1.0) * key.weight for key in part) for part in parts]
         assert sum(sums) / world_size == pytest.approx(sum(loss) / len(loss))
@@ -66,7 +66,7 @@ def test_weights_make_the_mean_over_the_processes_that_over_the_batch(options, w
 
 @settings(max_examples=60, deadline=None)
 @given(sets, worlds, epochs, st.integers(0, 12))
-def test_the_same_again_but_the_first_that_are_skipped(options, world_size, epoch, count):
+def test_skipping_leaves_the_other_batches_unchanged(options, world_size, epoch, count):
     first = drawn(options, world_size, epoch)
     assert drawn(options, world_size, epoch) == first
     for sampler, batches in zip(samplers(options, world_size), first, strict=True):
@@ -77,7 +77,7 @@ def test_the_same_again_but_the_first_that_are_skipped(options, world_size, epoc
         assert list(sampler) == batches[count:]
 
 
-def test_another_order_and_other_draws_in_another_epoch():
+def test_order_and_seeds_change_with_the_epoch():
     options = {"sizes": [1] * 50, "shuffle": True}
     orders = [tuple(b[0].index for b in drawn(options, 1, epoch)[0]) for epoch in range(4)]
     assert len(set(orders)) == 4
@@ -94,7 +94,7 @@ def test_an_evaluation_is_the_same_in_each_epoch():
 
 @settings(max_examples=60, deadline=None)
 @given(sets, worlds, epochs, st.integers(1, 90))
-def test_a_budget_is_exceeded_by_single_cases_only(options, world_size, epoch, max_nodes):
+def test_only_single_cases_exceed_max_nodes(options, world_size, epoch, max_nodes):
     sizes = options["sizes"]
     ranks = drawn(options, world_size, epoch, max_nodes=max_nodes)
     for batches in ranks:
@@ -104,7 +104,7 @@ def test_a_budget_is_exceeded_by_single_cases_only(options, world_size, epoch, m
     assert all(key.weight for batches in ranks for batch in batches[:-1] for key in batch)
 
 
-def test_a_budget_is_filled():
+def test_batches_are_filled_up_to_max_nodes():
     sampler = CaseSampler([10] * 12, max_nodes=30, world_size=2)
     assert [[len(part) for part in batch] for batch in sampler.batches(0)] == [[3, 3], [3, 3]]
 

@@ -29,7 +29,7 @@ def keys(*indices, seed=5):
     return [CaseKey(index, seed + index, 0.5) for index in indices]
 
 
-def test_a_batch_has_what_is_needed_and_no_more():
+def test_fields_of_a_batch():
     cases = Cases(Rods(edges=True), [3, 1], edges=True)
     batch = cases[keys(1, 0)]
     assert batch.case_id == ["rod_1", "rod_3"] == cases.case_ids[::-1]
@@ -44,7 +44,7 @@ def test_a_batch_has_what_is_needed_and_no_more():
             cases[wrong]
 
 
-def test_draws_depend_on_the_key_alone():
+def test_random_numbers_depend_on_the_key_alone():
     once, again = Cases(Rods(), range(4)), Cases(Rods(), range(4))
     torch.manual_seed(0)
     expected = torch.rand(1)
@@ -57,7 +57,7 @@ def test_draws_depend_on_the_key_alone():
     assert not torch.equal(again[keys(2, seed=6)].y, first[:3])
 
 
-def test_what_is_kept_does_not_depend_on_when_it_was_read():
+def test_cached_cases_do_not_depend_on_the_epoch():
     once, again = (Cases(Rods(), range(4), in_memory=True) for _ in range(2))
     first = once[keys(2)].y
     again[2]
@@ -65,7 +65,7 @@ def test_what_is_kept_does_not_depend_on_when_it_was_read():
     assert again.dataset.read == 1
 
 
-def test_augmenting_leaves_what_is_kept_as_it_was():
+def test_augmenting_does_not_change_cached_cases():
     def spoil(case):
         case.pos.zero_()
         case.y = case.y + torch.rand(1)
@@ -80,7 +80,7 @@ def test_augmenting_leaves_what_is_kept_as_it_was():
     assert torch.equal(cases[3].y, before.y)
 
 
-def test_edges_are_there_also_for_cases_that_were_kept_without():
+def test_cases_cached_without_edges_are_read_again_with_edges():
     cases = Cases(Rods(edges=True), range(3), in_memory=True)
     before = cases[keys(2)]
     cases.edges = True
@@ -92,6 +92,6 @@ def test_edges_are_there_also_for_cases_that_were_kept_without():
     assert cases.dataset.read == read
 
 
-def test_a_model_with_edges_says_what_to_do_without():
+def test_missing_edges():
     with pytest.raises(ValueError, match=r"case 'rod_1': .* add 'knn_edges', .* to data.features"):
         Cases(Rods(), range(2), edges=True)[1]

@@ -16,7 +16,7 @@ OURS = {
 }
 
 
-def test_what_went_through_json_is_the_same():
+def test_a_header_read_from_json_has_no_differences():
     assert describe_differences(OURS, json.loads(json.dumps(OURS))) == []
     assert describe_differences(OURS, {**OURS, "info": {}, "units": {"stress": "Pa"}}) == []
 
@@ -35,9 +35,9 @@ def test_what_went_through_json_is_the_same():
         ({"rollout": {"num_in": 1}}, "rollout is None here, {'num_in': 1} in the checkpoint"),
     ],
 )
-def test_what_differs(change, phrase):
+def test_differences(change, phrase):
     assert describe_differences(OURS, {**OURS, **change}) == [phrase]
 
 
-def test_a_header_of_nothing():
+def test_an_empty_header():
     assert len(describe_differences(OURS, {})) == 5

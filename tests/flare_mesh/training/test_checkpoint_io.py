@@ -39,7 +39,7 @@ def test_every_truncation_is_noticed(path):
             read_checkpoint(path)
 
 
-def test_any_damaged_byte_is_seen_or_does_no_harm(path):
+def test_any_damaged_byte_is_noticed_or_harmless(path):
     content, seen = path.read_bytes(), 0
     for place in range(0, len(content), 3):
         flipped = bytes([content[place] ^ 0xFF >> place % 8])

@@ -70,7 +70,7 @@ def test_a_share_is_held_out(points, share):
     assert case.case_id == val[0]
 
 
-def test_windows_of_one_trajectory_are_all_held_out_or_none(points, tmp_path):
+def test_a_time_series_is_held_out_as_a_whole(points, tmp_path):
     data = point_data(points, val_split=0.5)
     dataset = data._dataset("train", "train")
     names = [f"flow_{i // 5}_t{i % 5}" for i in range(20)]
@@ -166,7 +166,7 @@ def test_in_memory_or_not(lpbf_root, more):
             assert torch.equal(ours[key], theirs[key])
 
 
-def test_points_that_are_drawn_come_again_in_a_run_that_is_resumed(points):
+def test_a_resumed_run_samples_the_same_points(points):
     options = {"targets": ["heat"], "num_points": 2}
     data = [point_data(points, options=options, seed=1) for _ in range(2)]
     torch.manual_seed(0)
@@ -180,7 +180,7 @@ def test_points_that_are_drawn_come_again_in_a_run_that_is_resumed(points):
     assert all(torch.equal(a.pos, b.pos) for a, b in zip(first, again, strict=True))
 
 
-def test_a_budget_of_nodes(points):
+def test_max_nodes(points):
     data = point_data(points, max_nodes=20, val_split="test", batch_size=2)
     found = batches(data)
     assert all(len(batch.pos) <= 20 for batch in found)
@@ -191,7 +191,7 @@ def test_a_budget_of_nodes(points):
 
 
 @pytest.mark.parametrize("in_memory", [False, True])
-def test_edges_only_if_asked(lpbf_root, in_memory):
+def test_edges_only_if_needed(lpbf_root, in_memory):
     data = FieldDataModule("lpbf", str(lpbf_root), in_memory=in_memory, batch_size=6)
     assert "edge_index" not in batches(data)[0]
     data.edges = True
@@ -212,7 +212,7 @@ def small():
     return build
 
 
-def test_a_run_after_one_that_was_resumed_begins_at_the_first_case(points, tmp_path, small):
+def test_a_run_after_a_resumed_one_starts_at_the_first_case(points, tmp_path, small):
     data = point_data(points, batch_size=2)
     first = trainer()
     assert fit(first, small(data), datamodule=data) == 8
@@ -234,7 +234,7 @@ def test_lightning_leaves_the_sampler_of_several_processes_alone(points):
     assert loader.sampler is loader.case_sampler
 
 
-def test_a_relative_root_tells_from_where(tmp_path, monkeypatch):
+def test_the_message_about_a_relative_root_has_the_current_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match=rf"data.root is data, relative to {tmp_path}"):
         FieldDataModule("lpbf", "data").cases("train")

@@ -25,7 +25,7 @@ def test_the_mean_does_not_depend_on_the_batches(cases, size):
         assert math.isclose(found, expected, rel_tol=1e-12, abs_tol=1e-12)
 
 
-def test_what_has_no_weight_may_be_anything():
+def test_errors_without_weight_may_be_nan():
     sums = ErrorSums()
     errors = torch.tensor([[1.0, math.nan], [math.inf, 4.0]], requires_grad=True)
     sums.add(errors, torch.tensor([[1.0, 0.0], [0.0, 1.0]]))

@@ -58,7 +58,7 @@ def test_sines():
     torch.testing.assert_close(got, torch.tensor([[0.3]]).double(), rtol=1e-3, atol=0)
 
 
-def test_the_border_is_no_matter():
+def test_values_on_the_border_have_no_effect():
     prediction, target = draw(20, 1), draw(20, 1, seed=1)
     want = derivative_error(prediction, target, [1], (4, 5))
     border = torch.ones(4, 5, dtype=torch.bool)

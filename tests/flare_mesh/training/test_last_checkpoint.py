@@ -63,13 +63,13 @@ def test_ctrl_c_finishes_the_step_and_saves(tmp_path, pressed, stopped):
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_gradients_that_are_summed_up_are_finished_first(tmp_path):
+def test_accumulated_gradients_are_applied_before_a_checkpoint(tmp_path):
     with pytest.raises(InterruptedTraining, match="stopped after step 1"):
         train(tmp_path / "last.ckpt", Press(0), accumulate_grad_batches=2)
     assert steps_of(tmp_path / "last.ckpt") == 1
 
 
-def test_after_each_epoch_and_so_many_steps(tmp_path):
+def test_checkpoints_after_each_epoch_and_within_it(tmp_path):
     written = []
 
     class Look(Callback):

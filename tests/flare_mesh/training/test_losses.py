@@ -95,7 +95,7 @@ def test_gradients(name):
     assert torch.autograd.gradcheck(lambda p: loss(p, data.y, data), prediction)
 
 
-def test_half_precision_gives_single():
+def test_half_precision_gives_float32():
     data = graphs()
     for name in NAMES:
         loss = FieldLoss(LossConfig(name=name), CHANNELS)

@@ -38,7 +38,7 @@ def test_exact_prediction_has_a_finite_gradient():
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_is_summed_in_single(dtype):
+def test_half_precision_is_summed_in_float32(dtype):
     target = torch.full((4096, 1), 256.0, dtype=dtype)  # its square is beyond half precision
     prediction = target * 2
     assert relative_l2(prediction, target, [1]) == torch.tensor([[1.0]])

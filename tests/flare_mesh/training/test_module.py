@@ -172,7 +172,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_case():
 
 
 def test_dropout_draws_depend_on_the_step_alone():
-    """What was drawn before, or by others, does not matter."""
+    """Random numbers drawn before have no effect."""
     module = FieldModule(surrogate())
     module.trainer = trainer()
     batch = Batch.from_data_list(cases())
@@ -218,7 +218,7 @@ def test_bad_options():
         FieldModule(surrogate(), loss=LossConfig(derivative=0.1))
 
 
-def test_normalisers_that_were_not_fitted_are_warned_of():
+def test_unfitted_normalisers_give_a_warning():
     made = surrogate()
     made.training_range = None
     module = FieldModule(made)
@@ -261,7 +261,7 @@ def test_half_precision_of_everything_is_refused():
         fit(FieldModule(surrogate()), DataLoader(cases(1)), max_epochs=1, precision="bf16-true")
 
 
-def test_averaged_weights_that_are_spread_are_refused():
+def test_averaged_weights_with_fsdp_are_refused():
     module = FieldModule(surrogate(), ema=0.9)
     strategy = FSDPStrategy.__new__(FSDPStrategy)
     spread = SimpleNamespace(precision="32-true", strategy=strategy)

@@ -48,7 +48,7 @@ def assert_equal(a, b):
         assert torch.equal(left, right)
 
 
-def test_steps_are_those_of_the_two():
+def test_equal_to_muon_and_adamw_by_themselves():
     one, two = network(), network()
     optimizer = optimizer_of(one)
     matrix, rest = split(two)
@@ -107,7 +107,7 @@ def test_state_goes_to_a_file_and_back(tmp_path):
 
 
 @pytest.mark.parametrize("how", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))])
-def test_copies_work_on_their_own(how):
+def test_copies_are_independent(how):
     one = network()
     optimizer = optimizer_of(one)
     train(one, optimizer, range(2))

@@ -136,7 +136,7 @@ def test_state_goes_to_a_file_and_back(name, tmp_path):
     assert train(one, optimizer, range(3, 6)) == train(two, other, range(3, 6))
 
 
-def test_latents_decay_if_asked():
+def test_decay_of_latents():
     model = FLAREOperator(0, 1, hidden_channels=4, num_layers=1, heads=2, num_latents=2)
     for decay_latents in (False, True):
         optimizer = build_optimizer(model, config("adamw", decay_latents=decay_latents))
@@ -150,7 +150,7 @@ def test_lion_without_its_package(monkeypatch):
         build_optimizer(network(), OptimizerConfig(name="lion"))
 
 
-def test_nothing_to_train():
+def test_all_parameters_frozen():
     with pytest.raises(ValueError, match="Sequential: expected parameters to train"):
         build_optimizer(network().requires_grad_(False), config("adamw"))
 

@@ -5,7 +5,7 @@ import sys
 from flare_mesh.training.run_folder import RunFolder, remove_partial_files, written_files
 
 
-def test_what_killed_processes_left_is_removed(tmp_path):
+def test_temporary_files_of_killed_processes_are_removed(tmp_path):
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         pass
     (tmp_path / "checkpoints").mkdir()
@@ -27,7 +27,7 @@ def test_what_killed_processes_left_is_removed(tmp_path):
     assert all(path.exists() for path in kept)
 
 
-def test_only_what_a_run_writes_is_replaced(tmp_path):
+def test_only_results_of_a_run_are_replaced(tmp_path):
     written = {"checkpoints/best.ckpt", "ema/surrogate.safetensors", "events/events",
                "surrogate.safetensors", "summary.json", "metrics.csv", "test.json",
                "test_cases.csv"}  # fmt: skip

@@ -7,7 +7,7 @@ import torch
 from flare_mesh.training.seeding import mix_seed, seed_step, seeded
 
 
-def test_a_step_draws_as_after_manual_seed():
+def test_seed_step_equals_manual_seed():
     seed = mix_seed(3, 1, 4)
     with seeded(0):
         torch.manual_seed(seed)
@@ -19,7 +19,7 @@ def test_a_step_draws_as_after_manual_seed():
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_step_draws_on_the_gpu_as_after_manual_seed():
+def test_seed_step_equals_manual_seed_on_the_gpu():
     torch.manual_seed(7)
     expected = torch.rand(4), torch.rand(4, device="cuda")
     seed_step(7, torch.device("cuda", 0))
@@ -32,7 +32,7 @@ def draw():
 
 
 @pytest.mark.parametrize("seed", [0, 2**32 + 1, 2**63 - 1])
-def test_the_run_goes_on_drawing_as_if_nothing_had_been(seed):
+def test_the_random_states_are_restored(seed):
     with seeded(1):
         expected = [draw(), draw()]
     with seeded(1):

@@ -48,7 +48,7 @@ def test_the_truth_is_fed_back(surrogate, case):
     assert not torch.allclose(got, surrogate(case))
 
 
-def test_pushforward_takes_gradients_of_each_step_alone(surrogate, case):
+def test_pushforward_stops_gradients_between_steps(surrogate, case):
     parameter = next(surrogate.model.parameters())
 
     def gradient(config):
@@ -61,7 +61,7 @@ def test_pushforward_takes_gradients_of_each_step_alone(surrogate, case):
     assert not torch.allclose(pushed, gradient(RolloutConfig()))
 
 
-def test_noise_is_on_the_past_alone(surrogate, case):
+def test_noise_is_added_to_the_past_alone(surrogate, case):
     seen = []
     step = surrogate.step
     surrogate.step = lambda data, x, **options: seen.append(x) or step(data, x, **options)
