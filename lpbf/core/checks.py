@@ -69,7 +69,7 @@ def check_field(
 def check_count(owner: str, name: str, value: Any, high: int) -> int:
     """Return a whole number from 1 to ``high``; raise a ValueError for anything else."""
     is_whole = isinstance(value, Integral) and not isinstance(value, bool)
-    if not is_whole or not 1 <= value <= high:
+    if not is_whole or not 1 <= int(value) <= high:
         raise ValueError(f"{owner}: expected a whole number 1 <= {name} <= {high} (got {value!r})")
     return int(value)
 
