@@ -237,7 +237,7 @@ class ShapeNetCar(FieldDataset):
 
 def _read_vtk(path: Path, kind: str) -> tuple[NDArray[Any], NDArray[Any], dict[str, NDArray[Any]]]:
     """Points, cells and point data of a legacy VTK file with cells of one type."""
-    from flare_mesh.io.mesh_reading import read_meshio
+    from flare_mesh.io.readers.by_meshio import read_meshio
 
     try:
         mesh: Any = read_meshio(path, "vtk")

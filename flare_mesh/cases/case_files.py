@@ -12,7 +12,8 @@ from typing import NamedTuple
 from flare_mesh.io.external_references import referenced_files, resolve_below
 from flare_mesh.io.mesh_file_check import check_mesh_file
 from flare_mesh.io.mesh_formats import READABLE_SUFFIXES, XDMF_SUFFIXES
-from flare_mesh.io.xdmf_series import is_xdmf_series, xdmf_times
+from flare_mesh.io.readers.xdmf import is_xdmf_series
+from flare_mesh.io.time_steps import mesh_times
 
 _NUMBERED = re.compile(r"^(.*?)[._-]*(\d+)$")
 # Formats that assemble a mesh from pieces in other files, which are not cases themselves.
@@ -124,7 +125,7 @@ def series_steps(file: Path, root: Path | None = None) -> tuple[MeshStep, ...]:
         ValueError: If it is damaged, or names files outside ``root``.
     """
     if file.suffix.lower() != ".pvd":
-        return tuple(MeshStep(str(file), i, time) for i, time in enumerate(xdmf_times(file)))
+        return tuple(MeshStep(str(file), i, time) for i, time in enumerate(mesh_times(file)))
     root = file.parent if root is None else root
     check_mesh_file(file)
     try:

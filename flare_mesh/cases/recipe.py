@@ -14,7 +14,6 @@ from flare_mesh.cases.case_files import MeshStep
 from flare_mesh.data.transforms.resolver import TransformSpec
 from flare_mesh.io import read_mesh
 from flare_mesh.io.arrays import MAX_BYTES
-from flare_mesh.io.xdmf_series import read_xdmf_step
 from flare_mesh.mesh import MeshData, check_mesh
 from flare_mesh.mesh.cell_storage import VTK_CODES
 from flare_mesh.mesh.geometry import top_dimensional_cells
@@ -91,10 +90,7 @@ class CaseRecipe:
         """
         file = Path(step.file)
         options: dict[str, Any] = {"fields": required, "optional": optional, "edges": False}
-        if step.number is None:
-            mesh = read_mesh(file, max_bytes=max_bytes, **options)
-        else:
-            mesh = read_xdmf_step(file, step.number, max_bytes=max_bytes, **options)
+        mesh = read_mesh(file, step=step.number, max_bytes=max_bytes, **options)
         try:
             return self.check(mesh)
         except ValueError as error:

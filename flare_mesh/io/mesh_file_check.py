@@ -2,6 +2,7 @@
 
 import math
 import re
+from functools import lru_cache
 from pathlib import Path
 
 import h5py
@@ -15,10 +16,10 @@ from flare_mesh.io.external_references import (
     resolve_below,
 )
 from flare_mesh.io.mesh_formats import (
-    READABLE_SUFFIXES,
     REFERENCING_SUFFIXES,
     XDMF_SUFFIXES,
     XML_SUFFIXES,
+    mesh_format,
 )
 
 # Counts by which readers allocate memory before they read a value.
@@ -43,7 +44,18 @@ def check_mesh_file(path: str | Path, *, max_bytes: int = MAX_BYTES) -> None:
         ValueError: If its format is unknown; if it declares arrays of more than ``max_bytes``,
             defines XML entities, or refers to files outside its folder.
     """
-    _check(Path(path), max_bytes, set())
+    path = Path(path)
+    if path.suffix.lower() in XDMF_SUFFIXES and path.is_file():
+        stat = path.stat()
+        _check_once(path, max_bytes, stat.st_size, stat.st_mtime_ns)
+    else:
+        _check(path, max_bytes, set())
+
+
+@lru_cache(maxsize=1)
+def _check_once(path: Path, max_bytes: int, *state: int) -> None:
+    """Check a series, which is read step by step, again only when its ``state`` changes."""
+    _check(path, max_bytes, set())
 
 
 def _check(path: Path, max_bytes: int, checked: set[Path]) -> None:
@@ -51,11 +63,7 @@ def _check(path: Path, max_bytes: int, checked: set[Path]) -> None:
         raise FileNotFoundError(f"{path}: no such file; give the path of a mesh file")
     checked.add(path.resolve())
     suffix = path.suffix.lower()
-    if suffix not in (*READABLE_SUFFIXES, ".pvd"):
-        raise ValueError(
-            f"{path}: not a mesh format that can be read; expected one of "
-            f"{', '.join(READABLE_SUFFIXES)}"
-        )
+    own_check = None if suffix == ".pvd" else mesh_format(path).function("check")
     with path.open("rb") as file:
         head = file.read(_HEAD)
     if suffix == ".ply" and not re.search(rb"^end_header\s*$", head, re.MULTILINE):
@@ -80,6 +88,8 @@ def _check(path: Path, max_bytes: int, checked: set[Path]) -> None:
                 _check(target, max_bytes, checked)
     if suffix in XDMF_SUFFIXES:
         check_xdmf_values(path, max_bytes)
+    if own_check is not None:
+        own_check(path, max_bytes)
 
 
 def _check_declared(path: Path, head: bytes, max_bytes: int) -> None:

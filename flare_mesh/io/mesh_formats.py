@@ -1,25 +1,71 @@
 """Mesh file formats that can be read and written."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
 
 from flare_mesh.files import check_folder
 
+_READERS = "flare_mesh.io.readers"
+
+
+@dataclass(frozen=True)
+class MeshFormat:
+    """A mesh file format that can be read.
+
+    Attributes:
+        name: The format, or the programs that write it.
+        suffixes: Suffixes of its files, in lower case.
+        reader: ``"module:function"`` of ``read(path, step, max_bytes)``, which returns a
+            :class:`meshio.Mesh` or the arrays of :func:`~flare_mesh.mesh.vtk_arrays.vtk_arrays`.
+        times: ``"module:function"`` that gives the time of each step of a file; None if the format
+            has no time steps.
+        check: ``"module:function"`` of ``check(path, max_bytes)``, which refuses a damaged file
+            before its reader runs; None if the reader does so.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    reader: str
+    times: str | None = None
+    check: str | None = None
+
+    def function(self, kind: str) -> Callable[..., Any] | None:
+        """Import the function ``"reader"``, ``"times"`` or ``"check"``; None if there is none."""
+        place = getattr(self, kind)
+        return None if place is None else resolve_name(f"{_READERS}.{place}")
+
+
+MESH_FORMATS = (
+    MeshFormat("VTK XML", (".vtu", ".vtp"), "vtk:read_vtk_xml"),
+    MeshFormat("VTK XML grids", (".vti", ".vtr", ".vts"), "vtk:read_vtk"),
+    MeshFormat("VTK XML collections", (".vtm", ".pvtu"), "vtk:read_vtk"),
+    MeshFormat("legacy VTK", (".vtk",), "vtk:read_vtk"),
+    MeshFormat("CGNS", (".cgns",), "vtk:read_vtk"),
+    MeshFormat("EnSight", (".case", ".encas"), "vtk:read_vtk"),
+    MeshFormat("Exodus", (".e", ".exo"), "vtk:read_vtk"),
+    MeshFormat("XDMF", (".xdmf", ".xmf"), "xdmf:read_xdmf", times="xdmf:xdmf_times"),
+    MeshFormat("Gmsh", (".msh",), "gmsh:read_gmsh"),
+    MeshFormat("Abaqus, CalculiX", (".inp",), "by_meshio:read_by_meshio"),
+    MeshFormat("Nastran", (".bdf", ".nas", ".fem"), "by_meshio:read_by_meshio"),
+    MeshFormat("MED", (".med",), "by_meshio:read_by_meshio"),
+    MeshFormat("I-deas universal", (".unv",), "by_meshio:read_by_meshio"),
+    MeshFormat("SU2", (".su2",), "by_meshio:read_by_meshio"),
+    MeshFormat("PLY", (".ply",), "by_meshio:read_by_meshio"),
+    MeshFormat("STL", (".stl",), "stl:read_stl"),
+    MeshFormat("Wavefront OBJ", (".obj",), "by_meshio:read_by_meshio"),
+)
+"""All formats that :func:`~flare_mesh.io.read_mesh` reads."""
+
+_BY_SUFFIX = {suffix: one for one in MESH_FORMATS for suffix in one.suffixes}
+
+READABLE_SUFFIXES = tuple(_BY_SUFFIX)
+"""Suffixes of the files that can be read."""
+
 XML_SUFFIXES = (".vtu", ".vtp")
 """VTK's XML formats of one mesh, read by :class:`~flare_mesh.io.vtk_xml.VTKXMLFile`."""
-
-VTK_SUFFIXES = (
-    *(".vti", ".vtr", ".vts", ".vtm", ".pvtu"),
-    *(".vtk", ".cgns", ".case", ".encas", ".e", ".exo"),
-)
-"""Formats read by PyVista in the reader process."""
-
-MESHIO_SUFFIXES = (
-    *(".xdmf", ".xmf", ".msh", ".inp", ".bdf", ".nas", ".fem", ".med", ".unv", ".su2"),
-    *(".ply", ".stl", ".obj"),
-)
-"""Formats read by meshio."""
-
-READABLE_SUFFIXES = (*XML_SUFFIXES, *VTK_SUFFIXES, *MESHIO_SUFFIXES)
 
 WRITABLE_SUFFIXES = (".vtu", ".vtk", ".vtp", ".xdmf", ".msh", ".inp", ".ply", ".stl")
 """Formats that are written as one file; ``.vtp``, ``.ply`` and ``.stl`` hold surfaces only."""
@@ -31,6 +77,21 @@ REFERENCING_SUFFIXES = (".pvtu", ".vtm", ".pvd", *XDMF_SUFFIXES, *ENSIGHT_SUFFIX
 
 GMSH_TAG = "gmsh:physical"
 """Cell field of Gmsh's physical groups, the only field that ``.msh`` files hold."""
+
+
+def mesh_format(path: str | Path) -> MeshFormat:
+    """The format of a file by its suffix.
+
+    Raises:
+        ValueError: If the suffix is not one of ``READABLE_SUFFIXES``.
+    """
+    found = _BY_SUFFIX.get(Path(path).suffix.lower())
+    if found is None:
+        raise ValueError(
+            f"{path}: not a mesh format that can be read; expected one of "
+            f"{', '.join(READABLE_SUFFIXES)}"
+        )
+    return found
 
 
 def check_writable(path: str | Path) -> None:

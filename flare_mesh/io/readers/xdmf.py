@@ -1,4 +1,4 @@
-"""Time series in XDMF files."""
+"""XDMF files."""
 
 import mmap
 import re
@@ -8,9 +8,8 @@ from typing import Any
 
 import meshio
 
-from flare_mesh.io.arrays import MAX_BYTES
-from flare_mesh.io.mesh_file_check import check_mesh_file
-from flare_mesh.mesh import MeshData
+from flare_mesh.io.readers.by_meshio import read_meshio
+from flare_mesh.io.time_steps import choose_step
 
 _TEMPORAL = re.compile(rb"""CollectionType\s*=\s*["']temporal""", re.IGNORECASE)
 
@@ -32,48 +31,45 @@ def xdmf_times(file: Path) -> list[float]:
     """
     if not is_xdmf_series(file):
         return []
-    times = [step.find("Time") for step in _open(file, MAX_BYTES).collection]
+    times = [step.find("Time") for step in _open(file).collection]
     try:
         return [float(i if time is None else time.get("Value", i)) for i, time in enumerate(times)]
     except ValueError as error:
         raise ValueError(f"{file}: expected numbers as times ({error}); repair it") from error
 
 
-def read_xdmf_step(
-    file: Path, number: int, *, max_bytes: int = MAX_BYTES, **options: Any
-) -> MeshData:
-    """Read a time step, with the options of :func:`~flare_mesh.io.read_mesh`.
+def read_xdmf(path: Path, step: int | None, max_bytes: int) -> meshio.Mesh:
+    """Read an XDMF file of a single mesh, or a time step of a series.
 
     Raises:
-        ValueError: If the step cannot be read.
+        ValueError: If the file is damaged, or the step is not chosen or does not exist.
     """
-    reader = _open(file, max_bytes)
+    times = xdmf_times(path)
+    number = choose_step(times, step)
+    if not times:
+        return read_meshio(path)
+    reader = _open(path)
     try:
         points: Any
         cell_data: Any
         points, cells = reader.read_points_cells()
         _, point_data, cell_data = reader.read_data(number)
-        mesh = meshio.Mesh(points, cells, point_data=point_data, cell_data=cell_data)
+        return meshio.Mesh(points, cells, point_data=point_data, cell_data=cell_data)
     except (Exception, SystemExit) as error:
-        raise ValueError(f"{file}: step {number} cannot be read ({error})") from error
+        raise ValueError(f"step {number}: {error}") from error
     finally:
         reader.__exit__()  # closes the HDF5 files, which another process may write to
         reader.hdf5_files.clear()
-    try:
-        return MeshData.from_meshio(mesh, **options)
-    except ValueError as error:
-        raise ValueError(f"{file}, step {number}: {error}") from error
 
 
-def _open(file: Path, max_bytes: int) -> meshio.xdmf.TimeSeriesReader:
+def _open(file: Path) -> meshio.xdmf.TimeSeriesReader:
     stat = file.stat()
-    return _parse(file, max_bytes, stat.st_size, stat.st_mtime_ns)
+    return _parse(file, stat.st_size, stat.st_mtime_ns)
 
 
 @lru_cache(maxsize=1)
-def _parse(file: Path, max_bytes: int, *state: int) -> meshio.xdmf.TimeSeriesReader:
+def _parse(file: Path, *state: int) -> meshio.xdmf.TimeSeriesReader:
     """The parsed file; cached until its ``state`` changes, since a series is read step by step."""
-    check_mesh_file(file, max_bytes=max_bytes)
     try:
         return meshio.xdmf.TimeSeriesReader(file)
     except (Exception, SystemExit) as error:
