@@ -33,7 +33,8 @@ def test_missing_step(times, step):
 
 def test_file_of_one_mesh(tmp_path):
     file = tmp_path / "one.vtu"
-    mesh = MeshData(*unit_mesh("tetra"))
+    pos, cells = unit_mesh("tetra")
+    mesh = MeshData(pos, **cells)
     write_mesh(file, mesh)
     assert mesh_times(file) == []
     assert torch.equal(read_mesh(file, step=-1).pos, mesh.pos)
