@@ -10,6 +10,8 @@ from pathlib import Path
 from flare_mesh.io.mesh_formats import READABLE_SUFFIXES
 
 _SUFFIXES = (*READABLE_SUFFIXES, ".pvd")
+# Excel's first line that states the separator.
+_STATED = re.compile(r"""["']?sep=([^"'\s\w]|\t)["']?[,;\s]*$""", re.IGNORECASE)
 
 
 class NameScalars:
@@ -52,8 +54,10 @@ class NameScalars:
 class TableScalars:
     """Numbers in a CSV table with a header, separated by commas, semicolons or tabs, in UTF-8.
 
-    The first column has the names of the cases, or the last part of them, with or without the
-    suffix of a mesh file.
+    Another separator can be stated in a first line ``sep=|``, as spreadsheets do. The first column
+    has the names of the cases with or without the suffix of a mesh file, or longer or shorter paths
+    that end alike: ``results/train/a.vtu``, ``train/a`` and ``a`` are all ``train/a``. The row with
+    the most parts of a case's name is taken.
 
     Args:
         table: The file.
@@ -74,13 +78,15 @@ class TableScalars:
         if twice:
             raise ValueError(f"{table}: several columns are called {twice}; rename or remove some")
         self.first = header[0]
-        self._rows: dict[str, list[dict[str, str]]] = defaultdict(list)
+        # By the last part of the name: the parts of the name before it, and the numbers.
+        self._rows: dict[str, list[tuple[list[str], dict[str, str]]]] = defaultdict(list)
         for row in rows:
             name = row[0].strip()
             stem, dot, suffix = name.rpartition(".")
             if stem and dot + suffix.lower() in _SUFFIXES:
                 name = stem
-            self._rows[name].append(dict(zip(header, row, strict=False)))
+            *before, last = _parts(name)
+            self._rows[last].append((before, dict(zip(header, row, strict=False))))
 
     def values(self, case: str, columns: Iterable[str]) -> dict[str, float]:
         """The named numbers of a case.
@@ -88,14 +94,30 @@ class TableScalars:
         Raises:
             ValueError: If the case has no row or several, or an entry is not a number.
         """
-        rows = self._rows.get(case) or self._rows.get(case.rsplit("/", 1)[-1]) or []
+        *before, last = _parts(case)
+        alike: dict[int, list[dict[str, str]]] = defaultdict(list)
+        for above, row in self._rows.get(last, ()):
+            common = min(len(before), len(above))
+            if before[len(before) - common :] == above[len(above) - common :]:
+                # The same name, rather than a longer path that ends with it.
+                alike[2 * common + (above == before)].append(row)
+        rows = alike[max(alike)] if alike else []
         if len(rows) != 1:
             found = "several rows" if rows else "no row"
-            raise ValueError(f"{self.table}: {found} for case '{case}' in column '{self.first}'")
+            raise ValueError(
+                f"{self.table}: {found} for case '{case}' in column '{self.first}'"
+                f"{'' if rows else self._lost_zeros(last)}"
+            )
         return {
             key: _number(rows[0].get(key), f"{self.table}, '{case}', column '{key}'")
             for key in columns
         }
+
+    def _lost_zeros(self, name: str) -> str:
+        short = name.lstrip("0") or "0"
+        if not name.isdecimal() or short == name or short not in self._rows:
+            return ""
+        return f"; it has '{short}': write '{name}', as text in a spreadsheet"
 
 
 def _rows(table: Path) -> list[list[str]]:
@@ -109,11 +131,15 @@ def _rows(table: Path) -> list[list[str]]:
     except ValueError as error:
         raise ValueError(f"{table}: not in UTF-8 ({error}); save it as CSV in UTF-8") from error
     lines = text.splitlines(keepends=True)
-    # From the header, since numbers may have decimal commas.
-    separator = max(
-        ",;\t", key=lambda mark: max(map(len, csv.reader(lines[:1], delimiter=mark)), default=0)
-    )
+    stated = _STATED.match(lines[0]) if lines else None
+    lines = lines[1:] if stated else lines
     try:
+        # From the header, since numbers may have decimal commas.
+        separator = (
+            stated[1]
+            if stated
+            else max(",;\t", key=lambda mark: sum(map(len, csv.reader(lines[:1], delimiter=mark))))
+        )
         rows = [row for row in csv.reader(lines, delimiter=separator) if any(map(str.strip, row))]
     except csv.Error as error:
         raise ValueError(f"{table}: cannot be read as CSV ({error})") from error
@@ -123,11 +149,18 @@ def _rows(table: Path) -> list[list[str]]:
     return rows
 
 
+def _parts(name: str) -> list[str]:
+    """Parts of a path, which may be one of Windows."""
+    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
+    return parts or [""]
+
+
 def _number(text: str | None, place: str) -> float:
     try:
         number = float(text or "")
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise ValueError(f"{place}: expected a number (got '{text}')")
+        remedy = "; write it with a decimal point, and no comma" if "," in (text or "") else ""
+        raise ValueError(f"{place}: expected a number (got '{text}'){remedy}")
     return number

@@ -181,7 +181,10 @@ class MeshCache:
         return entries
 
     def _add_all(self, steps: list[MeshStep], workers: int) -> list[dict[str, Any]]:
-        loader: Any = DataLoader(steps, batch_size=None, num_workers=workers, collate_fn=self.add)  # pyright: ignore[reportArgumentType]
+        # A generator of its own, since a loader draws a seed even if nothing is random: a new
+        # cache would change the random numbers that follow, such as a model's first weights.
+        options: Any = {"collate_fn": self.add, "generator": torch.Generator()}
+        loader: Any = DataLoader(steps, batch_size=None, num_workers=workers, **options)  # pyright: ignore[reportArgumentType]
         return list(
             track(
                 loader,

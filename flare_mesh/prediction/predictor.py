@@ -127,7 +127,7 @@ class Predictor:
                 listed = found[:_MAX_LISTED]
                 if len(found) > len(listed):
                     listed.append(f"and {len(found) - len(listed)} more")
-                message = f"{case.name}: outside the training range: {'; '.join(listed)}"
+                message = f"{case.name}: outside of the training range: {'; '.join(listed)}"
                 warnings.warn(message, OutsideTrainingRangeWarning, stacklevel=3)
 
     def predict(self, cases: Sequence[PredictionCase]) -> list[Prediction]:

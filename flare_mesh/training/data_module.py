@@ -19,6 +19,7 @@ from flare_mesh.datasets.registry import build, check_options
 from flare_mesh.training.case_loader import CaseLoader
 from flare_mesh.training.case_sampler import CaseSampler
 from flare_mesh.training.cases import Cases, case_names
+from flare_mesh.training.seeding import seeded
 
 
 class FieldDataModule(LightningDataModule):
@@ -116,7 +117,10 @@ class FieldDataModule(LightningDataModule):
     def _dataset(self, split: str, role: str) -> FieldDataset:
         if (split, role) not in self._datasets:
             try:
-                opened = build(self.set_name, self.root, split, **self.options[role])
+                # A data set may draw numbers when it fills a cache; the model's weights, which are
+                # drawn afterwards, must not depend on that.
+                with seeded(self.seed):
+                    opened = build(self.set_name, self.root, split, **self.options[role])
             except FileNotFoundError as error:
                 if self.root.is_absolute():
                     raise

@@ -46,7 +46,7 @@ def test_predict_a_folder_and_several_files(trained, part, tmp_path, capsys):
     # One line warns of the differences from the training parts.
     warned = capsys.readouterr().err.splitlines()
     assert [line.startswith("warning: ") for line in warned] == [True]
-    assert "more/b.ply: outside the training range: " in warned[0]
+    assert "more/b.ply: outside of the training range: " in warned[0]
     assert "size along y 60, trained on " in warned[0]
     # Predictions below the input folder are not inputs.
     assert main(["predict", *arguments, "--input", str(tmp_path), "--suffix", ".vtk"]) == 0

@@ -35,6 +35,37 @@ def test_full_names_take_precedence(tmp_path):
         scalars.values("test/2", ["a"])
 
 
+@pytest.mark.parametrize("line", ["sep=;", "SEP=;", '"sep=;"', "sep=;\r", "sep=|", "sep=\t"])
+def test_a_stated_separator(tmp_path, line):
+    mark = line.strip('"\r')[-1]
+    rows = [line, mark.join(["name", "a, b", "c"]), mark.join(["1", "2", "3"])]
+    (tmp_path / "runs.csv").write_bytes("\n".join(rows).encode())
+    scalars = TableScalars(tmp_path / "runs.csv")
+    assert scalars.columns == ("a, b", "c")
+    assert scalars.values("1", ["a, b", "c"]) == {"a, b": 2.0, "c": 3.0}
+
+
+def test_paths_name_cases_that_end_alike(tmp_path):
+    table = tmp_path / "runs.csv"
+    table.write_text(
+        "file,a\nresults/train/1.vtu,1\n./test/1.vtu,2\n3.vtu,3\nC:\\runs\\4.VTU,4\n"
+        "/scratch/a/5.vtu,5\n/scratch/b/5.vtu,6\n6,7\nx/6,8\n"
+    )
+    scalars = TableScalars(table)
+    cases = ["train/1", "results/train/1", "test/1", "any/3", "4", "a/5", "6", "x/6", "y/6"]
+    found = [scalars.values(case, ["a"])["a"] for case in cases]
+    assert found == [1, 1, 2, 3, 4, 5, 7, 8, 7]
+    for case, message in [("val/1", "no row"), ("1", "several rows"), ("5", "several rows")]:
+        with pytest.raises(ValueError, match=f"{message} for case '{case}' in column 'file'"):
+            scalars.values(case, ["a"])
+
+
+def test_names_that_lost_their_zeros(tmp_path):
+    (tmp_path / "runs.csv").write_text("name,a\n1,2\n")
+    with pytest.raises(ValueError, match="no row for case '001' in .*; it has '1': write '001'"):
+        TableScalars(tmp_path / "runs.csv").values("001", ["a"])
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -55,6 +55,13 @@ def test_splits_share_a_cache(root, read):
     assert len([*(root / "processed").rglob("*.npz")]) == 9
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_new_cache_draws_no_random_numbers(root, workers):
+    before = torch.get_rng_state()
+    MeshFolder(root, None, targets=["u"], workers=workers)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_two_processes_add_to_one_index(root, monkeypatch):
     steps = [MeshStep(str(root / f"{number}.vtu")) for number in range(4)]
     first, second = (MeshCache(root / "processed", root, CaseRecipe(), ["u"]) for _ in range(2))

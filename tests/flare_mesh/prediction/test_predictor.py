@@ -208,7 +208,7 @@ def test_warns_once_outside_the_training_range(plates, tmp_path):
     with pytest.warns(OutsideTrainingRangeWarning) as warned:
         predict(surrogate, tmp_path / "load9.0.vtu")
     assert [str(one.message) for one in warned] == [
-        f"{tmp_path / 'load9.0.vtu'}: outside the training range: 81 nodes, trained on 20 to "
+        f"{tmp_path / 'load9.0.vtu'}: outside of the training range: 81 nodes, trained on 20 to "
         f"30; thickness 3, trained on 1 to 2; load 9, trained on 1.5 to 4.5"
     ]
 

@@ -6,7 +6,7 @@ import torch
 from lightning import Trainer
 
 from flare_mesh.datasets import LPBF
-from flare_mesh.training import FieldDataModule, ScheduleConfig, build_module
+from flare_mesh.training import FieldDataModule, ScheduleConfig, build_module, data_module
 
 
 @pytest.fixture(scope="module")
@@ -238,3 +238,18 @@ def test_the_message_about_a_relative_root_has_the_current_folder(tmp_path, monk
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match=rf"data.root is data, relative to {tmp_path}"):
         FieldDataModule("lpbf", "data").cases("train")
+
+
+def test_weights_do_not_depend_on_what_a_data_set_draws_when_it_is_opened(points, monkeypatch):
+    def weights():
+        torch.manual_seed(0)
+        module = build_module(
+            point_data(points),
+            options={"hidden_channels": 8, "num_layers": 1, "heads": 1, "num_latents": 2},
+        )
+        return torch.cat([p.detach().reshape(-1) for p in module.parameters()])
+
+    expected = weights()
+    real = data_module.build
+    monkeypatch.setattr(data_module, "build", lambda *a, **k: (torch.rand(3), real(*a, **k))[1])
+    assert torch.equal(weights(), expected)
