@@ -156,7 +156,10 @@ def _parser(path: Path, start: Any, end: Any) -> expat.XMLParserType:
     parser = expat.ParserCreate()
     parser.StartElementHandler = start
     parser.EndElementHandler = end
-    parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = refuse
+    parser.EntityDeclHandler = refuse
+    # FEniCS names a document type, without entities.
+    if path.suffix.lower() not in XDMF_SUFFIXES:
+        parser.StartDoctypeDeclHandler = refuse
     return parser
 
 

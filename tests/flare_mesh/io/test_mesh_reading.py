@@ -176,12 +176,6 @@ def test_stl_without_a_name(tmp_path):
     assert data.to_trimesh().volume == pytest.approx(1)
 
 
-def test_reason_that_meshio_gives(tmp_path):
-    (tmp_path / "m.xdmf").write_text('<Xdmf Version="9"/>')
-    with pytest.raises(ValueError, match="Unknown XDMF version 9"):
-        read_mesh(tmp_path / "m.xdmf")
-
-
 def test_optional_fields(tmp_path, mesh_for):
     write_mesh(tmp_path / "m.vtu", mesh_for(".vtu"))
     every = read_mesh(tmp_path / "m.vtu")
