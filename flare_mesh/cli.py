@@ -20,7 +20,10 @@ _COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command, and return the exit code: 0, 2 for bad input, 130 for Ctrl-C."""
+    """Run a command, and return its exit code.
+
+    The code is 0, 2 for bad input, 130 for Ctrl-C, and 143 if SIGTERM ended a training.
+    """
     args = list(sys.argv[1:] if argv is None else argv)
     if not args or args[0] in ("-h", "--help"):
         print("usage: flare-mesh COMMAND [OPTIONS]; COMMAND --help lists its options\n")
@@ -60,16 +63,29 @@ def _run(command: str, args: list[str]) -> int:
         return 2
     except InterruptedTraining as stopped:
         print(f"interrupted: {stopped}; continue by --resume", file=sys.stderr)
-        return 130
+        return stopped.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except SystemExit as stop:  # raised by Lightning after a second Ctrl-C
-        if not isinstance(stop.__context__, KeyboardInterrupt):
+    except SystemExit as stop:  # raised by Lightning after a second Ctrl-C, or SIGTERM
+        code = _code_of_signal(stop)
+        if code is None:
             raise
         print("interrupted at once; continue by --resume", file=sys.stderr)
-        return 130
+        return code
     return 0
+
+
+def _code_of_signal(stop: SystemExit) -> int | None:
+    """Exit code after a signal on which Lightning raised ``stop``; its own is 0 or 1."""
+    if isinstance(stop.__context__, KeyboardInterrupt):
+        return 130
+    if "lightning" in sys.modules:
+        from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+        if isinstance(stop, SIGTERMException):
+            return 143
+    return None
 
 
 def _train(args: list[str]) -> None:

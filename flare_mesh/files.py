@@ -1,25 +1,43 @@
 """Atomic files."""
 
+import errno
 import json
 import os
+import stat
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+_DISK_ERRORS = {errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EROFS, getattr(errno, "EDQUOT", None)}
+_PROBE = 1 << 20  # bytes that a disk must take not to be the reason of a failure
+
+
+class WriteError(OSError):
+    """The system refused a file, whose name and the reason are in the message."""
+
+    def __str__(self) -> str:
+        return f"{self.filename}: cannot be written ({self.strerror}); choose another place"
 
 
 def check_folder(path: str | Path) -> None:
     """Refuse a path in a folder that cannot be made, before its content is computed.
 
     Raises:
-        NotADirectoryError: If a parent of the path is a file.
+        NotADirectoryError: If a parent of the path is a file, or the path or a parent is a symbolic
+            link that leads nowhere, such as to itself.
     """
-    for parent in Path(path).parents:
-        if parent.exists():
-            if not parent.is_dir():
-                raise NotADirectoryError(f"{path}: {parent} is a file, not a folder")
+    for place in (Path(path), *Path(path).parents):
+        if place.exists():
+            if place != Path(path) and not place.is_dir():
+                raise NotADirectoryError(f"{path}: {place} is a file, not a folder")
             return
+        if place.is_symlink():
+            raise NotADirectoryError(
+                f"{path}: {place} is a symbolic link that leads nowhere; remove it, or choose "
+                f"another path"
+            )
 
 
 def existing_file(path: str | Path) -> Path:
@@ -79,15 +97,72 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
     The temporary name starts with a dot and has the suffix of ``path``, since many writers choose
     the format by it. If the block raises, the temporary file is removed, and an older file at
-    ``path`` is unchanged. Missing folders are made.
+    ``path`` is unchanged. Missing folders are made. The file gets the mode of the umask, whatever
+    its writer chose.
+
+    Raises:
+        WriteError: If the folder or the disk refuses the file, also where its writer raised an
+            exception of another kind.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.stem}.{os.getpid()}.partial{target.suffix}")
     try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(target)
+        with _named_errors(target, temporary):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            mode = _new_file_mode(temporary)
+            yield temporary
+            if not temporary.is_file():
+                raise OSError(f"{target}: cannot be written (its writer left no file)")
+            if temporary.stat().st_mode != mode:
+                temporary.chmod(stat.S_IMODE(mode))
+            with temporary.open("r+b") as file:
+                os.fsync(file.fileno())
+            temporary.replace(target)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the folder may be gone
+            temporary.unlink(missing_ok=True)
+
+
+def _new_file_mode(path: Path) -> int:
+    """Mode of new files in a folder: that of the umask, or of the folder's access list."""
+    path.unlink(missing_ok=True)  # of a killed process with the same id
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    try:
+        return os.fstat(descriptor).st_mode
+    finally:
+        os.close(descriptor)
+        path.unlink()
+
+
+@contextmanager
+def _named_errors(target: Path, temporary: Path) -> Iterator[None]:
+    """Raise an OSError that names ``target`` where the folder or the disk refused the file."""
+    try:
+        yield
+    except Exception as error:
+        cause = _refusal(error, target, temporary)
+        if cause is None:
+            raise
+        raise WriteError(cause.errno, cause.strerror, str(target)) from error
+
+
+def _refusal(error: Exception, target: Path, temporary: Path) -> OSError | None:
+    """The system's error because of which a file was not written; None for another reason."""
+    if isinstance(error, OSError) and error.errno is not None:
+        place = None if error.filename is None else Path(os.fsdecode(error.filename))
+        if error.errno in _DISK_ERRORS or place in (None, temporary, target, *target.parents):
+            return error
+    # Many writers have exceptions of their own.
+    return _disk_error(temporary)
+
+
+def _disk_error(temporary: Path) -> OSError | None:
+    """The error of writing more to a temporary file, if the disk is full."""
+    try:
+        with temporary.open("ab") as file:
+            file.write(bytes(_PROBE))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error if error.errno in _DISK_ERRORS else None
+    return None

@@ -1,6 +1,8 @@
 import json
 import os
+import resource
 import warnings
+from contextlib import contextmanager
 from itertools import starmap
 
 # Each worker of pytest-xdist computes with one thread, and so do the processes that tests start.
@@ -22,6 +24,22 @@ from lpbf.generate import generate
 settings.load_profile("ci")
 
 TINY = Settings(pitch=4.0, size=(16.0, 24.0), min_nodes=30, test_fraction=0.25)
+
+
+@pytest.fixture
+def full_disk():
+    """Context in which the system refuses files larger than a number of bytes."""
+
+    @contextmanager
+    def limited(size):
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
+from flare_mesh.files import WriteError, atomic_path
 from flare_mesh.io.arrays import MAX_BYTES, ZIP_ERRORS
 
 _BLOCK = 1 << 20
@@ -23,6 +24,7 @@ def extract_tar(path: Path, folder: Path, *, max_bytes: int) -> None:
     Raises:
         ValueError: If the archive is damaged or too large, or has a link, a device, or a name
             outside ``folder``.
+        WriteError: If the disk is full.
     """
     total = 0
     try:
@@ -35,6 +37,8 @@ def extract_tar(path: Path, folder: Path, *, max_bytes: int) -> None:
                 archive.extract(member, folder, filter="data")
             _check_end(archive)
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the system
+            raise WriteError(error.errno, error.strerror, str(folder)) from error
         raise ValueError(f"{path}: cannot be extracted ({error}); download it again") from error
 
 
@@ -75,12 +79,13 @@ def extract_zip(
             for info, target in zip(infos, targets, strict=True):
                 if target.exists() and target.stat().st_size == info.file_size:
                     continue
-                target.parent.mkdir(parents=True, exist_ok=True)
-                partial = target.with_name(f".{target.name}.partial")
                 # zipfile stops at the declared size and verifies the checksum.
-                with archive.open(info) as source, partial.open("wb") as file:
+                with (
+                    atomic_path(target) as temporary,
+                    temporary.open("wb") as file,
+                    archive.open(info) as source,
+                ):
                     shutil.copyfileobj(source, file, _BLOCK)
-                partial.replace(target)
             return targets
     except ZIP_ERRORS as error:
         raise ValueError(

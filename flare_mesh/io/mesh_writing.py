@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from flare_mesh.files import atomic_path
 from flare_mesh.io.captured_output import captured_output
 from flare_mesh.io.mesh_formats import GMSH_TAG, check_writable
+from flare_mesh.io.vtk_writer import write_vtk
 
 if TYPE_CHECKING:
     import pyvista
@@ -68,9 +69,7 @@ def write_mesh(path: str | Path, mesh: "MeshData | meshio.Mesh", **fields: torch
         known = {**whole.node_fields, **whole.cell_fields, **whole.case_fields}
         for name, values in known.items():
             _check_field(path, name, values.shape)
-        grid = whole.to_pyvista()
-        with atomic_path(path) as temporary:
-            grid.save(temporary)
+        write_vtk(path, whole.to_pyvista())
         return
     if whole.case_fields:
         raise ValueError(
@@ -83,12 +82,11 @@ def write_mesh(path: str | Path, mesh: "MeshData | meshio.Mesh", **fields: torch
 def _write_meshio(path: str | Path, mesh: meshio.Mesh) -> None:
     suffix = Path(path).suffix.lower()
     mesh = _writable(path, mesh)
-    with atomic_path(path) as temporary:
-        if suffix == ".vtp":
-            _poly_data(mesh).save(temporary)
-        else:
-            with captured_output():
-                meshio.write(temporary, mesh, **_MESHIO_OPTIONS.get(suffix, {}))
+    if suffix == ".vtp":
+        write_vtk(path, _poly_data(mesh))
+        return
+    with atomic_path(path) as temporary, captured_output():
+        meshio.write(temporary, mesh, **_MESHIO_OPTIONS.get(suffix, {}))
 
 
 def _poly_data(mesh: meshio.Mesh) -> "pyvista.PolyData":

@@ -2,6 +2,7 @@
 
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from flare_mesh.files import atomic_path
@@ -21,6 +22,7 @@ def write_time_collection(
         write: Function that writes the mesh file of a step, by path and number.
     """
     path = Path(path)
+    is_new = not path.with_suffix("").exists()
     folder, width = path.with_suffix(""), max(4, len(str(len(times) - 1)))
     collection = ElementTree.Element("Collection")
     files = []
@@ -41,4 +43,7 @@ def write_time_collection(
     except BaseException:
         for file in files:
             file.unlink(missing_ok=True)
+        with suppress(OSError):  # not made yet, or not empty
+            if is_new:
+                folder.rmdir()
         raise

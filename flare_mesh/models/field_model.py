@@ -9,12 +9,13 @@ from typing import Any, ClassVar, Self
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from flare_mesh.files import atomic_path, write_text
+from flare_mesh.files import write_text
 from flare_mesh.io.hub import HubMixin
+from flare_mesh.io.safetensors_file import write_safetensors
 from flare_mesh.models.nodes import Nodes, read_nodes
 from flare_mesh.nn.option_checks import check_at_least, check_heads
 
@@ -115,8 +116,7 @@ class FieldModel(HubMixin, nn.Module):
     def save(self, path: str | Path) -> None:
         """Write ``config.json`` and ``model.safetensors`` into the folder ``path``."""
         folder = Path(path)
-        with atomic_path(folder / "model.safetensors") as temporary:
-            save_file(self.state_dict(), temporary)
+        write_safetensors(folder / "model.safetensors", self.state_dict())
         config = json.dumps({"model": self.NAME, **self.config}, indent=2)
         write_text(folder / "config.json", config)
 

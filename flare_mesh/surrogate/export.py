@@ -56,8 +56,11 @@ def export_program(
     target = _target(path, ".pt2")
     field = _Field(model, weight)
     program = _trace(field)
+    content = io.BytesIO()
     with atomic_path(target) as temporary, _quiet():
-        torch.export.save(program, temporary)
+        # If the disk is full, torch's own output ends the process.
+        torch.export.save(program, content)
+        temporary.write_bytes(content.getbuffer())
         loaded = torch.export.load(temporary).module()
         _compare(field, lambda inputs: loaded(**inputs))
 
@@ -108,7 +111,7 @@ def export_onnx(
         )
     program = _trace(field)
     with atomic_path(target) as temporary:
-        with _export_errors(field, "ONNX has no operators for it"), _quiet():
+        with _export_errors(field, "it cannot be translated to ONNX"), _quiet():
             written = torch.onnx.export(
                 program,
                 dynamo=True,
@@ -117,8 +120,9 @@ def export_onnx(
                 opset_version=opset,
                 verbose=False,
             )
-            assert written is not None
-            written.save(temporary, external_data=False)
+        assert written is not None
+        written.save(temporary, external_data=False)
+        with _export_errors(field, "ONNX Runtime cannot load the file"), _quiet():
             session = onnxruntime.InferenceSession(
                 str(temporary), providers=["CPUExecutionProvider"]
             )

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from flare_mesh._version import __version__
-from flare_mesh.files import atomic_path
+from flare_mesh.io.safetensors_file import write_safetensors
 
 FILE = "surrogate.safetensors"
 """Name of the file in its folder."""
@@ -22,8 +21,7 @@ FILE = "surrogate.safetensors"
 def write_surrogate_file(file: Path, header: Mapping[str, Any], state: dict[str, Tensor]) -> None:
     """Write a header and weights."""
     metadata = {"surrogate": json.dumps(header), "sha256": checksum(state)}
-    with atomic_path(file) as temporary:
-        save_file(state, temporary, metadata=metadata)
+    write_safetensors(file, state, metadata)
 
 
 @contextmanager

@@ -25,10 +25,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             OSError: If it cannot be written; the old file stays.
         """
         with atomic_path(path) as temporary:
-            try:
-                torch.save(checkpoint, temporary)
-            except RuntimeError as error:  # torch's writer raises no OSError
-                raise OSError(f"{path}: cannot be written ({error}); is the disk full?") from error
+            torch.save(checkpoint, temporary)
 
     def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Read a file with ``weights_only=True``; see :func:`read_checkpoint`."""

@@ -12,12 +12,13 @@ from flare_mesh.training.interrupted import InterruptedTraining
 
 
 class LastCheckpoint(Checkpoint):
-    """Checkpoint in one file, written after each epoch, every few steps, and on Ctrl-C.
+    """Checkpoint in one file, written after each epoch, every few steps, on Ctrl-C and SIGTERM.
 
-    After Ctrl-C, training ends with the current step (with several processes up to ten steps
-    later), or with the epoch if that was its last step, and the checkpoint is written; a second
-    Ctrl-C ends it at once. No checkpoint is written between the last step of an epoch and its end:
-    resumed from there, Lightning would skip the epoch's validation.
+    After Ctrl-C, or SIGTERM from a scheduler, training ends with the current step (with several
+    processes up to ten steps later), or with the epoch if that was its last step, and the
+    checkpoint is written; a second Ctrl-C ends it at once. Lightning's own handler of SIGTERM ends
+    training without a checkpoint, and with exit code 0. No checkpoint is written between the last
+    step of an epoch and its end: resumed from there, Lightning would skip the epoch's validation.
 
     Args:
         path: The file.
@@ -33,16 +34,22 @@ class LastCheckpoint(Checkpoint):
             raise ValueError(f"checkpoint_steps: expected at least 1 (got {every_n_steps})")
         self.path = Path(path)
         self.every_n_steps = every_n_steps
-        self._interrupted = False
+        self._signal: int | None = None
         self._last_step = 0
-        self._old_handler: Any = None
+        self._old_handlers: dict[int, Any] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._last_step = trainer.global_step
-        self._old_handler = signal.signal(signal.SIGINT, self._interrupt)
+        # Lightning's handler may have received one before.
+        self._signal = signal.SIGTERM if trainer.received_sigterm else None
+        self._old_handlers = {
+            number: signal.signal(number, self._interrupt)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        self._interrupted = True
+        if self._signal != signal.SIGTERM:
+            self._signal = number
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def on_train_batch_end(
@@ -64,16 +71,23 @@ class LastCheckpoint(Checkpoint):
         trainer.save_checkpoint(self.path)
 
     def _should_stop(self, trainer: Trainer) -> bool:
-        if trainer.world_size == 1:
-            return self._interrupted
         # All processes stop after the same step.
-        return trainer.strategy.reduce_boolean_decision(self._interrupted, all=False)
+        return _any_process(trainer, self._signal is not None)
 
     def _stop(self, trainer: Trainer) -> None:
         trainer.save_checkpoint(self.path)
-        raise InterruptedTraining(f"stopped after step {trainer.global_step}")
+        number, name = signal.SIGINT, "Ctrl-C"
+        if _any_process(trainer, self._signal == signal.SIGTERM):
+            number, name = signal.SIGTERM, "SIGTERM"
+        raise InterruptedTraining(f"stopped by {name} after step {trainer.global_step}", number)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if self._old_handler is not None:
-            signal.signal(signal.SIGINT, self._old_handler)
-            self._old_handler = None
+        for number, handler in self._old_handlers.items():
+            signal.signal(number, handler)
+        self._old_handlers = {}
+
+
+def _any_process(trainer: Trainer, decision: bool) -> bool:
+    if trainer.world_size == 1:
+        return decision
+    return trainer.strategy.reduce_boolean_decision(decision, all=False)

@@ -11,7 +11,7 @@ from lpbf.compensate.compensate import compensate
 from lpbf.compensate.compensate_once import compensate_once
 from lpbf.compensate.compensation import Compensation, Iteration
 from lpbf.core import command
-from lpbf.core.errors import PartWarning, name_file
+from lpbf.core.errors import PartWarning
 from lpbf.core.part import PART_SUFFIXES
 
 _SUFFIXES = (".stl", ".ply", ".obj", ".off")
@@ -79,11 +79,10 @@ def _run(options: argparse.Namespace, given: list[str]) -> int:
             )
     for warning in caught:
         print(f"warning: {warning.message}", file=sys.stderr)
-    with name_file(options.out), atomic_path(options.out) as temporary:
+    with atomic_path(options.out) as temporary:
         result.surface.export(temporary)
     if options.report is not None:
-        with name_file(options.report):
-            write_text(options.report, json.dumps(result.to_dict(), indent=1))
+        write_text(options.report, json.dumps(result.to_dict(), indent=1))
     return _print_result(options, result)
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flare_mesh.files import check_folder, write_text
+from flare_mesh.files import check_folder
 from flare_mesh.io import write_mesh
+from flare_mesh.io.vtk_writer import write_vtk
 
 UNITS = {
     "displacement": "mm",
@@ -68,7 +69,6 @@ def write_hexahedra(
         return
 
     import pyvista
-    from vtkmodules.vtkIOXML import vtkXMLUnstructuredGridWriter
 
     grid = pyvista.UnstructuredGrid({pyvista.CellType.HEXAHEDRON: cells}, points)
     for name, values in fields.items():
@@ -79,10 +79,4 @@ def write_hexahedra(
         grid.field_data[name] = values
     units = {name: UNITS[name] for name in (*fields, *(layers or {}))}
     grid.field_data[_UNITS_KEY] = np.frombuffer(json.dumps(units).encode(), np.uint8)
-    # Written to memory first: VTK ends the process if the disk is full.
-    writer = vtkXMLUnstructuredGridWriter()
-    writer.SetInputData(grid)
-    writer.EncodeAppendedDataOn()
-    writer.WriteToOutputStringOn()
-    writer.Write()
-    write_text(path, writer.GetOutputString())
+    write_vtk(path, grid)

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from flare_mesh.devices import find_device
-from flare_mesh.files import atomic_path, check_folder
+from flare_mesh.files import check_folder, write_text
 from lpbf.core import command
-from lpbf.core.errors import PartWarning, SolverError, name_file
+from lpbf.core.errors import PartWarning, SolverError
 from lpbf.core.mesh import HexMesh
 from lpbf.core.part import PART_SUFFIXES, load_part
 from lpbf.core.process import Process
@@ -107,11 +107,9 @@ def _write(
     print(summary_text(summary))
     if result.report is not None:
         print(f"{result.report.table()}\n{result.report}" if args.verbose else result.report)
-    with name_file(args.out):
-        result.save(args.out)
+    result.save(args.out)
     if args.series is not None:
-        with name_file(args.series):
-            result.save_series(args.series)
+        result.save_series(args.series)
     if args.report is not None:
         clearance = result.recoater_clearance
         if clearance is not None:  # NaN, where a layer is empty, is not JSON
@@ -129,8 +127,7 @@ def _write(
             "recoater_clearance_mm": clearance,
             "report": None if result.report is None else result.report.to_dict(),
         }
-        with name_file(args.report), atomic_path(args.report) as temporary:
-            temporary.write_text(json.dumps(text, indent=1, allow_nan=False))
+        write_text(args.report, json.dumps(text, indent=1, allow_nan=False))
     written = [path for path in (args.out, args.series, args.report) if path is not None]
     print(f"written: {', '.join(map(str, written))}")
 

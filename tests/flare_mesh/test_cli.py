@@ -104,6 +104,20 @@ def test_predict_leaves_nothing_behind_on_bad_input(trained, part, tmp_path, cap
         assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
+@pytest.mark.parametrize("out", ["x.vtu", "x.vtk", "x.xdmf"])
+def test_predict_on_a_full_disk(trained, part, tmp_path, capsys, full_disk, out):
+    arguments = ["--model", str(trained[0]), "--input", part, "--out", str(tmp_path / out)]
+    with full_disk(2000):
+        assert main(["predict", *arguments]) == 2
+    printed = capsys.readouterr()
+    lines = [line for line in printed.err.splitlines() if not line.startswith("warning: ")]
+    assert lines == [
+        f"error: {tmp_path / out}: cannot be written (File too large); choose another place"
+    ]
+    assert "predicted" not in printed.out
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
 def test_predict_without_cuda(trained, part, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     arguments = ["--model", str(trained[0]), "--input", part, "--out", str(tmp_path / "x.vtu")]

@@ -1,7 +1,12 @@
+import errno
+import os
+import pickle
+
 import numpy as np
 import pytest
+import torch
 
-from flare_mesh.files import atomic_path, is_whole
+from flare_mesh.files import WriteError, atomic_path, check_folder, is_whole, write_text
 
 
 def test_appears_whole(tmp_path):
@@ -63,3 +68,79 @@ def test_any_damaged_byte_is_noticed_or_harmless(tmp_path, write):
             for name, array in arrays.items():
                 np.testing.assert_array_equal(file[name], array)
     assert seen > len(content) // 3
+
+
+def write_part(path, error):
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(b"part")
+        raise error
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("a.txt", lambda path: path.write_bytes(bytes(5000))),
+        ("a.npy", lambda path: np.save(path, np.zeros(5000))),
+        ("a.npz", lambda path: np.savez(path, a=np.zeros(5000))),
+        ("a.pt", lambda path: torch.save({"a": torch.zeros(5000)}, path)),
+    ],
+)
+def test_a_full_disk_is_named_and_leaves_the_old_file(tmp_path, full_disk, name, write):
+    target = tmp_path / name
+    target.write_text("old")
+    with (
+        full_disk(2000),
+        pytest.raises(WriteError, match=rf"{name}: cannot be written \(File too large\); choose"),
+        atomic_path(target) as temporary,
+    ):
+        write(temporary)
+    assert target.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_an_exception_of_the_writer_names_the_full_disk(tmp_path, full_disk):
+    error = RuntimeError("unexpected position 576")
+    with full_disk(2000), pytest.raises(WriteError, match="File too large"):
+        write_part(tmp_path / "a", error)
+    with pytest.raises(RuntimeError, match="unexpected position"):  # the disk is not full
+        write_part(tmp_path / "a", error)
+    with pytest.raises(FileNotFoundError, match=r"input\.csv"):  # a file that the writer reads
+        write_part(tmp_path / "a", FileNotFoundError(2, "No such file", "input.csv"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_write_error_keeps_its_number_between_processes():
+    error = pickle.loads(pickle.dumps(WriteError(errno.ENOSPC, "No space left", "a.npz")))
+    assert (error.errno, str(error)) == (
+        errno.ENOSPC,
+        "a.npz: cannot be written (No space left); choose another place",
+    )
+
+
+def test_a_writer_that_writes_nothing(tmp_path):
+    with (
+        pytest.raises(OSError, match=r"a\.vtu: .*left no file"),
+        atomic_path(tmp_path / "a.vtu"),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o007])
+def test_files_have_the_mode_of_the_umask(tmp_path, umask):
+    old = os.umask(umask)
+    try:
+        with atomic_path(tmp_path / "a") as temporary:
+            os.close(os.open(temporary, os.O_CREAT, 0o600))
+        write_text(tmp_path / "b", "text")
+    finally:
+        os.umask(old)
+    assert {p.stat().st_mode & 0o777 for p in tmp_path.iterdir()} == {0o666 & ~umask}
+
+
+@pytest.mark.parametrize("place", ["loop", "loop/file", "dangling/deeper/file"])
+def test_links_that_lead_nowhere(tmp_path, place):
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "dangling").symlink_to("none")
+    with pytest.raises(NotADirectoryError, match="is a symbolic link that leads nowhere; remove"):
+        check_folder(tmp_path / place)

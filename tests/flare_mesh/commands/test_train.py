@@ -292,7 +292,7 @@ def weights(run):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(config, tmp_path, number):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     steps = ["--checkpoint_steps=1", "--trainer.max_epochs=24"]
@@ -308,7 +308,8 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(config, tmp_path, 
         time.sleep(0.05)
     os.kill(process.pid, number)
     process.communicate(timeout=60)
-    assert process.returncode == (130 if number == signal.SIGINT else -signal.SIGKILL)
+    codes = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL}
+    assert process.returncode == codes[number]
     found = torch.load(killed / "checkpoints" / "last.ckpt", weights_only=True)
     assert found["global_step"] < 72
     done = subprocess.run(

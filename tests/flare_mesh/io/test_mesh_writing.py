@@ -1,9 +1,11 @@
 import meshio
 import numpy as np
 import pytest
+import pyvista
 import torch
 
 from flare_mesh.io import read_mesh, write_mesh
+from flare_mesh.io.mesh_formats import WRITABLE_SUFFIXES
 
 
 def test_what_a_format_cannot_hold(tmp_path, mesh_for):
@@ -67,3 +69,22 @@ def test_tensors_and_coordinates_are_exact(tmp_path):
         np.testing.assert_array_equal(data.stress, stress.reshape(3, 9))
     write_mesh(tmp_path / "m.vtu", mesh)
     assert read_mesh(tmp_path / "m.vtu", dtype=None).pos.dtype == torch.float32
+
+
+@pytest.mark.parametrize("suffix", WRITABLE_SUFFIXES)
+def test_a_full_disk_is_one_error_and_leaves_the_old_file(tmp_path, mesh_for, full_disk, suffix):
+    path = tmp_path / f"m{suffix}"
+    path.write_text("old")
+    with full_disk(100), pytest.raises(OSError, match=rf"m{suffix}: cannot be written \(File too"):
+        write_mesh(path, mesh_for(suffix))
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("suffix", [".vtu", ".vtk"])
+def test_names_beyond_ascii(tmp_path, mesh_for, suffix):
+    mesh = mesh_for(suffix)
+    mesh["tempé µ"] = mesh["height"].clone()
+    write_mesh(tmp_path / f"m{suffix}", mesh)
+    found = pyvista.read(tmp_path / f"m{suffix}")
+    np.testing.assert_array_equal(found["tempé µ"], mesh["height"])

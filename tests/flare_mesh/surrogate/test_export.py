@@ -167,6 +167,16 @@ def _(pos):
     return torch.empty_like(pos)
 
 
+@pytest.mark.parametrize(("export", "suffix"), [(export_program, ".pt2"), (export_onnx, ".onnx")])
+def test_a_full_disk_is_named(tmp_path, full_disk, export, suffix):
+    if export is export_onnx:
+        pytest.importorskip("onnxscript")
+    path = tmp_path / f"field{suffix}"
+    with full_disk(500), pytest.raises(OSError, match=r"field\.\w+: cannot be written \(File too"):
+        export(FLAREOperator(0, 1, **TINY), path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_bad_input(tmp_path, monkeypatch):
     model = FLAREOperator(0, 1, **TINY)
     with pytest.raises(ValueError, match=r"expected a file name that ends in \.pt2"):

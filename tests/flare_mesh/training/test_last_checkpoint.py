@@ -17,15 +17,15 @@ from flare_mesh.training.last_checkpoint import LastCheckpoint
 
 
 class Press(Callback):
-    """Ctrl-C within the batches of these numbers."""
+    """Ctrl-C, or another signal, within the batches of these numbers."""
 
-    def __init__(self, *steps):
-        self.steps = set(steps)
+    def __init__(self, *steps, number=signal.SIGINT):
+        self.steps, self.number = set(steps), number
 
     def on_before_backward(self, trainer, *_):
         if trainer.global_step in self.steps:
             self.steps.remove(trainer.global_step)
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), self.number)
 
 
 def train(path, *callbacks, every=None, **options):
@@ -57,14 +57,37 @@ def steps_of(path):
 def test_ctrl_c_finishes_the_step_and_saves(tmp_path, pressed, stopped):
     """The last step of an epoch finishes the epoch too."""
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(InterruptedTraining, match=f"stopped after step {stopped}"):
+    message = f"stopped by Ctrl-C after step {stopped}"
+    with pytest.raises(InterruptedTraining, match=message) as error:
         train(tmp_path / "last.ckpt", Press(pressed))
+    assert error.value.exit_code == 130
     assert steps_of(tmp_path / "last.ckpt") == stopped
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.parametrize("pressed", [(0,), (0, 1), (3,)])
+def test_sigterm_finishes_the_step_and_saves(tmp_path, pressed):
+    """The handlers of Lightning and of the process are restored."""
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(InterruptedTraining, match=r"stopped by SIGTERM after step \d") as stopped:
+        train(tmp_path / "last.ckpt", Press(*pressed, number=signal.SIGTERM))
+    assert stopped.value.exit_code == 143
+    assert steps_of(tmp_path / "last.ckpt") == pressed[0] + 1
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_sigterm_before_the_first_step(tmp_path):
+    class Early(Callback):
+        def on_train_start(self, *_):  # called before that of checkpoints
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(InterruptedTraining, match="stopped by SIGTERM after step 1"):
+        train(tmp_path / "last.ckpt", Early())
+    assert steps_of(tmp_path / "last.ckpt") == 1
+
+
 def test_accumulated_gradients_are_applied_before_a_checkpoint(tmp_path):
-    with pytest.raises(InterruptedTraining, match="stopped after step 1"):
+    with pytest.raises(InterruptedTraining, match="stopped by Ctrl-C after step 1"):
         train(tmp_path / "last.ckpt", Press(0), accumulate_grad_batches=2)
     assert steps_of(tmp_path / "last.ckpt") == 1
 
