@@ -16,7 +16,7 @@ from flare_mesh.datasets.field_dataset import FieldDataset
 from flare_mesh.datasets.folder_cases import check_cases, find_split, most_common, usable_cases
 from flare_mesh.io.arrays import MAX_BYTES
 from flare_mesh.mesh import MeshData
-from flare_mesh.mesh.mesh_storage import CELL_PREFIX, RESERVED
+from flare_mesh.mesh.mesh_storage import CELL_PREFIX, RESERVED, check_origin
 
 # Names under which a case has something else than a field.
 _RESERVED = RESERVED | {"x", "y", "weight", "case_id"}
@@ -54,6 +54,8 @@ class MeshFolder(FieldDataset):
         units: Unit of each field, for plots and files.
         edges: Adds ``edge_index`` from the cells.
         weights: Adds ``weight`` [N], the quadrature weight of each point.
+        origin: Point that is subtracted from the coordinates in float64, the same for all files;
+            needed where float32 does not resolve them, such as UTM.
         allow: Mesh faults to accept, see :func:`~flare_mesh.mesh.checks.check_mesh`.
         skip_bad: Logs and leaves out cases that cannot be used.
         cache: Folder of the cached cases; by default ``processed`` below ``root``.
@@ -85,6 +87,7 @@ class MeshFolder(FieldDataset):
         units: Mapping[str, str] | None = None,
         edges: bool = False,
         weights: bool = False,
+        origin: Sequence[float] | None = None,
         allow: str | Sequence[str] = ALLOWED,
         skip_bad: bool = False,
         cache: str | Path | None = None,
@@ -117,6 +120,7 @@ class MeshFolder(FieldDataset):
             on=on,
             edges=edges,
             weights=weights,
+            origin=None if origin is None else check_origin(origin),
             allow=_names(allow),
             name_pattern=name_pattern,
             table=None if table is None else str(table),

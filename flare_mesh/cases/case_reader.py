@@ -243,5 +243,6 @@ def _stack(
 def _bare(mesh: MeshData) -> MeshData:
     """Points and cells without fields."""
     out = MeshData(mesh.pos)
+    out.origin = mesh.origin
     out.cell_index, out.cell_type = mesh.cell_index, mesh.cell_type
     return out

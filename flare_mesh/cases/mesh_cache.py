@@ -54,7 +54,7 @@ class MeshCache:
         self.recipe = recipe
         self.fields = tuple(fields)
         self.max_bytes = max_bytes
-        keys = ("on", "edges", "weights", "allow")
+        keys = ("on", "edges", "weights", "origin", "allow")
         made_by: dict[str, Any] = {key: getattr(recipe, key) for key in keys}
         made_by |= {"format": _FORMAT, "fields": fields, "max_bytes": max_bytes}
         if not folder.resolve().is_relative_to(root.resolve()):
@@ -125,6 +125,7 @@ class MeshCache:
                 raise ValueError(entry["error"]) from None
             arrays = read_npz(self.file(step), names.values(), max_bytes=self.max_bytes)
         case = MeshData()
+        case.origin = self.recipe.origin
         for name, array in names.items():
             case[name] = torch.from_numpy(np.array(arrays[array]))
         return case

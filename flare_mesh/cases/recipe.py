@@ -41,6 +41,8 @@ class CaseRecipe:
         on: ``"nodes"``, or ``"cells"`` for the cell centroids as points.
         edges: Whether a case has ``edge_index``, if the model uses it.
         weights: Whether a case has ``weight``, the quadrature weight of each point.
+        origin: Point that is subtracted from the coordinates in float64, see
+            :func:`~flare_mesh.io.read_mesh`; None for none.
         allow: Mesh faults to accept, see :func:`~flare_mesh.mesh.checks.check_mesh`.
         name_pattern: Regular expression for numbers in the names of the cases.
         table: CSV file of such numbers, absolute or relative to the folder of the cases.
@@ -60,6 +62,7 @@ class CaseRecipe:
     on: str = "nodes"
     edges: bool = False
     weights: bool = False
+    origin: tuple[float, ...] | None = None
     allow: tuple[str, ...] = ALLOWED
     name_pattern: str | None = None
     table: str | None = None
@@ -90,6 +93,7 @@ class CaseRecipe:
         """
         file = Path(step.file)
         options: dict[str, Any] = {"fields": required, "optional": optional, "edges": False}
+        options["origin"] = self.origin
         mesh = read_mesh(file, step=step.number, max_bytes=max_bytes, **options)
         try:
             return self.check(mesh)
@@ -128,6 +132,7 @@ class CaseRecipe:
         """
         on_cells = self.on == "cells"
         case = MeshData(mesh.centroids if on_cells else mesh.pos)
+        case.origin = mesh.origin
         if not len(case.pos):
             raise ValueError("expected a mesh with points (got none)")
         if not on_cells:
@@ -173,7 +178,10 @@ class CaseRecipe:
             raise ValueError("the surrogate was saved by an older version; train it again")
         try:
             known = dict(info.get("recipe", {"inputs": inputs, "targets": targets, "edges": True}))
-            for name, convert in (("window", int), ("grid_shape", int), ("allow", str)):
+            for name, convert in (
+                *(("window", int), ("grid_shape", int)),
+                *(("origin", float), ("allow", str)),
+            ):
                 if known.get(name) is not None:
                     known[name] = tuple(map(convert, known[name]))
             for name in ("inputs", "targets"):

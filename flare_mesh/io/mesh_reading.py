@@ -1,6 +1,6 @@
 """Reading of mesh files of any format."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ def read_mesh(
     optional: Collection[str] = (),
     dtype: torch.dtype | None = torch.float32,
     edges: bool = True,
+    origin: Sequence[float] | None = None,
     max_bytes: int = MAX_BYTES,
 ) -> "MeshData":
     """Read a mesh file of any of the formats ``MESH_FORMATS``.
@@ -39,6 +40,8 @@ def read_mesh(
         optional: Names of more fields to read where the file has them.
         dtype: Type of coordinates and real fields; None keeps the types of the file.
         edges: Whether to add ``edge_index`` from the cells.
+        origin: Point that is subtracted from the coordinates in float64, and added again where the
+            mesh is written; needed where float32 does not resolve them, such as UTM.
         max_bytes: Limit of the bytes that an array of the file may declare.
 
     Raises:
@@ -61,7 +64,8 @@ def read_mesh(
         mesh = read(path, step, max_bytes)
     except Exception as error:
         raise ValueError(f"{path}: cannot be read as a mesh ({reason_of(error)})") from error
-    options: Any = {"fields": fields, "optional": optional, "dtype": dtype, "edges": edges}
+    options: Any = {"fields": fields, "optional": optional, "dtype": dtype}
+    options |= {"edges": edges, "origin": origin}
     try:
         if isinstance(mesh, meshio.Mesh):
             return MeshData.from_meshio(mesh, **options)

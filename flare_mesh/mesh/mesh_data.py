@@ -1,7 +1,7 @@
 """Mesh as PyG data."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -27,7 +27,7 @@ from flare_mesh.mesh.geometry import (
     quadrature_weights,
     top_dimensional_cells,
 )
-from flare_mesh.mesh.mesh_storage import CELL_PREFIX, MeshStorage, is_cell_field
+from flare_mesh.mesh.mesh_storage import CELL_PREFIX, MeshStorage, check_origin, is_cell_field
 from flare_mesh.mesh.normals import node_normals
 from flare_mesh.mesh.transfer import cell_to_node, node_to_cell
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     import meshio
     import pyvista
     import trimesh
+
+_TEXTS = ("field_units", "pos_origin")  # stored as text
 
 
 class MeshData(Data):
@@ -159,6 +161,24 @@ class MeshData(Data):
         # As text, since PyG would split a mapping.
         self._store["field_units"] = json.dumps(dict(units))
 
+    @property
+    def origin(self) -> tuple[float, float, float] | None:
+        """Point that was subtracted from the coordinates, and is added where the mesh is written.
+
+        None if nothing was subtracted; in a batch, the origin of the first mesh.
+        """
+        known = self._store.get("pos_origin")
+        known = known[0] if isinstance(known, list) else known
+        return None if known is None else check_origin(json.loads(known))
+
+    @origin.setter
+    def origin(self, origin: Sequence[float] | None) -> None:
+        # As text, since a tensor in float64 cannot go to every device.
+        if origin is None:
+            self._store.pop("pos_origin", None)
+        else:
+            self._store["pos_origin"] = json.dumps(check_origin(origin))
+
     def node_to_cell(self, values: Tensor) -> Tensor:
         """Values [E, ...] of a node field [N, ...] at the centres of the cells."""
         return in_cell_order(node_to_cell(values, self.cells), self.cell_type)
@@ -202,6 +222,7 @@ class MeshData(Data):
         index, types = pack_cells(faces)
         n_id, number = index.unique(return_inverse=True)
         out = MeshData(self.pos[n_id])
+        out.origin = self.origin
         for name, values in self.node_fields.items():
             out[name] = values[n_id]
         out.n_id = n_id
@@ -250,7 +271,7 @@ class MeshData(Data):
     def to_graph(self) -> Data:
         """Nodes, edges and node fields without cells, as plain data for PyG's samplers."""
         keys = [key for key in self._store.keys() if not key.startswith(CELL_PREFIX)]  # noqa: SIM118
-        return Data.from_dict({key: self[key] for key in keys if key != "field_units"})
+        return Data.from_dict({key: self[key] for key in keys if key not in _TEXTS})
 
     @classmethod
     def from_meshio(cls, mesh: "meshio.Mesh", **options: Any) -> "MeshData":

@@ -1,5 +1,7 @@
 """PyG's storage of a mesh, with the names of cell types as further keys."""
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,11 +13,27 @@ CELL_PREFIX = "cell_"
 """Prefix of the keys of cell fields."""
 RESERVED = frozenset(
     {
-        *("pos", "edge_index", "edge_attr", "batch", "ptr", "num_nodes", "face", "field_units"),
+        *("pos", "edge_index", "edge_attr", "batch", "ptr", "num_nodes", "face"),
+        *("field_units", "pos_origin"),
         *VTK_CODES,
     }
 )
 """Keys that are not fields."""
+
+
+def check_origin(origin: Sequence[float]) -> tuple[float, float, float]:
+    """The three finite coordinates of an origin.
+
+    Raises:
+        ValueError: If it is something else.
+    """
+    try:
+        x, y, z = map(float, origin)
+        if math.isfinite(x + y + z):
+            return x, y, z
+    except (TypeError, ValueError):
+        pass
+    raise ValueError(f"expected origin as three finite coordinates (got {origin})")
 
 
 def is_cell_field(key: str) -> bool:

@@ -84,6 +84,7 @@ class Prediction:
 
     def _write(self, path: Path, step: int) -> None:
         out = MeshData(self.mesh.pos)
+        out.origin = self.mesh.origin
         out.cell_index, out.cell_type = self.mesh.cell_index, self.mesh.cell_type
         prefix = CELL_PREFIX if self.on_cells else ""
         units = {}

@@ -1,6 +1,6 @@
 """Conversion between a mesh and plain arrays, for all other libraries."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,7 +11,8 @@ from torch_geometric.data import Data
 
 from flare_mesh.mesh.cell_storage import VTK_CODES, cell_sizes
 from flare_mesh.mesh.cells import check_node_numbers
-from flare_mesh.mesh.mesh_storage import CELL_PREFIX, RESERVED
+from flare_mesh.mesh.mesh_storage import CELL_PREFIX, RESERVED, check_origin
+from flare_mesh.mesh.resolution import check_resolution
 
 T = TypeVar("T", bound=Data)
 
@@ -29,6 +30,7 @@ def assemble(
     optional: Collection[str] = (),
     dtype: torch.dtype | None = torch.float32,
     edges: bool = True,
+    origin: Sequence[float] | None = None,
 ) -> T:
     """Check arrays and assemble a mesh from them.
 
@@ -44,10 +46,13 @@ def assemble(
         optional: Names of further fields, which may be missing.
         dtype: Type of coordinates and real fields; None for that of the arrays.
         edges: Whether to add ``edge_index``.
+        origin: Point that is subtracted from the coordinates in float64, and added again where the
+            mesh is written; for coordinates that float32 does not resolve, such as UTM.
 
     Raises:
-        ValueError: If a coordinate is not finite, a cell has a node that does not exist, or a field
-            is missing, has another number of rows, or a name that PyG uses.
+        ValueError: If a coordinate is not finite, or float32 does not resolve the coordinates; if a
+            cell has a node that does not exist; if a field is missing, has another number of rows,
+            or a name that PyG uses.
     """
     if points.ndim != 2 or points.shape[1] > 3:
         raise ValueError(f"expected points of shape [N, 3] (got {list(points.shape)})")
@@ -60,11 +65,17 @@ def assemble(
     check_node_numbers("cells", cell_index, len(points))
     if int(cell_sizes(codes).sum()) != len(cell_index):
         raise ValueError("the number of nodes does not fit the types of the cells")
+    if origin is not None:
+        full = full.astype(np.float64) - check_origin(origin)
+    if dtype == torch.float32 and full.dtype == np.float64 and np.isfinite(full).all():
+        check_resolution(full, cell_index, cell_sizes(codes).numpy())
     pos = array_to_tensor(full, dtype)
     bad = int((~pos.isfinite()).any(1).sum())
     if bad:
         raise ValueError(f"{bad} points have NaN or infinite coordinates")
-    data = cls(pos=pos)
+    data: Any = cls(pos=pos)
+    if origin is not None:
+        data.origin = origin
     data.cell_index = torch.from_numpy(np.array(cell_index, dtype=np.int64))
     data.cell_type = codes
     if fields is not None:
@@ -116,9 +127,11 @@ def array_to_tensor(values: NDArray[Any], dtype: torch.dtype | None) -> Tensor:
 
 
 def points_3d(data: Data) -> NDArray[Any]:
-    """Coordinates [N, 3], with zeros for the missing ones of a flat mesh."""
+    """Coordinates [N, 3] from the origin of the file, with zeros for those of a flat mesh."""
     pos = data["pos"].numpy(force=True)
-    return np.pad(pos, ((0, 0), (0, 3 - pos.shape[1])))
+    full = np.pad(pos, ((0, 0), (0, 3 - pos.shape[1])))
+    origin = getattr(data, "origin", None)
+    return full if origin is None else full.astype(np.float64) + origin
 
 
 def field_to_array(values: Tensor) -> NDArray[Any]:
