@@ -3,6 +3,7 @@
 import sys
 import time
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from flare_mesh.training.final_validation import FinalValidation
 from flare_mesh.training.last_checkpoint import LastCheckpoint
 from flare_mesh.training.plain_progress import PlainProgress
 from flare_mesh.training.run_folder import RunFolder, write_csv, write_json, written_files
+from flare_mesh.training.run_lock import is_first_process, run_lock
 
 
 class FieldCLI(TrainingOptions):
@@ -42,6 +44,10 @@ class FieldCLI(TrainingOptions):
 
     best: BestCheckpoint | None = None
 
+    def __init__(self, args: list[str] | None = None) -> None:
+        with ExitStack() as self._on_exit:
+            super().__init__(args)
+
     def before_instantiate_classes(self) -> None:
         """Check options and checkpoint before any data are opened."""
         assert self.subcommand is not None
@@ -50,6 +56,8 @@ class FieldCLI(TrainingOptions):
         self.folder = Path(self.options.out)
         check_folder(self.folder / "config.yaml")
         check_options(self.subcommand, self._parser(self.subcommand), self.options)
+        if self.subcommand == "fit" and is_first_process():
+            self._on_exit.enter_context(run_lock(self.folder))
         self._check_checkpoint()
         # Lightning's advice on loader workers and logging does not fit.
         warnings.simplefilter("ignore", PossibleUserWarning)

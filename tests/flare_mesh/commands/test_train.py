@@ -17,6 +17,7 @@ import yaml
 
 from flare_mesh.cli import main
 from flare_mesh.surrogate.load import load_surrogate
+from flare_mesh.training.run_lock import run_lock
 
 
 @pytest.fixture
@@ -48,6 +49,8 @@ def test_files_of_a_run(config, tmp_path, capsys):
     run = tmp_path / "run"
     assert main(["fit", "--config", str(config), "--data.num_workers=0"]) == 0
     printed = capsys.readouterr().out
+    modes = {path.stat().st_mode for path in run.rglob("*") if path.is_file()}
+    assert modes == {config.stat().st_mode}  # of the umask
     assert "epoch 3, step 9/9: train loss" in printed
     assert "kept the best epoch" in printed
     with (run / "metrics.csv").open() as file:
@@ -92,6 +95,18 @@ def test_files_of_a_run(config, tmp_path, capsys):
     assert main(["fit", "--config", str(run / "config.yaml"), "--out", str(other)]) == 0
     for name, value in load_surrogate(other).state_dict().items():
         assert torch.equal(value, state[f"surrogate.{name}"])
+
+
+def test_a_second_fit_in_the_folder_is_refused(config, tmp_path, capsys):
+    run = tmp_path / "run"
+    for options in ([], ["--overwrite"]):
+        with run_lock(run):
+            (run / "metrics.csv").write_text("of the first")
+            assert main(["fit", "--config", str(config), *options]) == 2
+            assert (run / "metrics.csv").read_text() == "of the first"
+        error = capsys.readouterr().err
+        assert f"error: {run}: process {os.getpid()} on " in error
+        assert error.count("\n") == 1
 
 
 @pytest.mark.filterwarnings("ignore")
