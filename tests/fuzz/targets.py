@@ -1,0 +1,192 @@
+"""Readers of files, and a writer of a whole file for each."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+import trimesh
+from scipy.io import savemat
+
+from flare_mesh import FLAREOperator, Surrogate, read_mesh
+from flare_mesh.cases.case_files import series_steps
+from flare_mesh.cases.case_scalars import TableScalars
+from flare_mesh.datasets import LPBF, MeshFolder, PointFolder
+from flare_mesh.io.mat import MatFile
+from flare_mesh.io.mesh_formats import mesh_format
+from flare_mesh.models import load as load_model
+from lpbf import Process
+from lpbf.core.part import load_part
+from tests.fuzz.mesh_seeds import MESHES, solid
+
+
+@dataclass(frozen=True)
+class Target:
+    """A reader and its seed.
+
+    Attributes:
+        entry: Name of the file or folder that is read, below the folder of the seed.
+        write: Writes the seed into a folder.
+        read: Reads the entry; a digest of the content.
+    """
+
+    entry: str
+    write: Callable[[Path], None]
+    read: Callable[[Path], str]
+
+
+def digest(values: Mapping[str, Any]) -> str:
+    """Checksum of arrays and plain values."""
+    sums = hashlib.sha256()
+    for key, value in sorted(values.items()):
+        array = value.numpy(force=True) if isinstance(value, torch.Tensor) else value
+        text = repr(array)
+        if isinstance(array, np.ndarray):
+            text, array = f"{array.dtype.str} {array.shape}", np.ascontiguousarray(array)
+            sums.update(array.tobytes())
+        sums.update(f"{key} {text}".encode())
+    return sums.hexdigest()
+
+
+def _mesh(path: Path) -> str:
+    step = None if mesh_format(path).times is None else 0
+    return digest(read_mesh(path, step=step).to_dict())
+
+
+def _series(path: Path) -> str:
+    meshes = [read_mesh(step.file, step=step.number) for step in series_steps(path)]
+    times = [step.time for step in series_steps(path)]
+    return digest({str(i): digest(mesh.to_dict()) for i, mesh in enumerate(meshes)} | {"t": times})
+
+
+def _write_folder(folder: Path) -> None:
+    mesh = solid()
+    for name in "ab":
+        mesh.to_pyvista().save(folder / f"{name}.vtu")
+    MeshFolder(folder, None, inputs=["temperature"], targets=["velocity"])
+
+
+def _read_folder(path: Path) -> str:
+    data = MeshFolder(path, None, inputs=["temperature"], targets=["velocity"])
+    return digest({str(i): digest(data[i].to_dict()) for i in range(len(data))})
+
+
+def _write_npz(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    (folder / "train").mkdir()
+    np.savez_compressed(
+        folder / "train/a.npz",
+        **{"pos": rng.random((20, 3)), "disp": rng.random((20, 3)), "vmstr": rng.random(20)},
+        temp=rng.random(20),
+        edge_index=np.arange(20).reshape(2, 10),
+        elems=np.arange(16).reshape(2, 8),
+    )
+
+
+def _read_npz(path: Path) -> str:
+    return digest(LPBF(path, targets=["displacement", "von_mises"])[0].to_dict())
+
+
+def _write_npy(folder: Path) -> None:
+    (folder / "train/a").mkdir(parents=True)
+    np.save(folder / "train/a/pos.npy", np.random.default_rng(0).random((20, 3)))
+    np.save(folder / "train/a/p.npy", np.arange(20.0))
+
+
+def _write_hdf5(folder: Path) -> None:
+    (folder / "train").mkdir()
+    with h5py.File(folder / "train/a.h5", "w") as file:
+        file.create_dataset("pos", data=np.random.default_rng(0).random((20, 3)), chunks=(5, 3))
+        file.create_dataset("p", data=np.arange(20.0), compression="gzip")
+
+
+def _read_points(path: Path) -> str:
+    return digest(PointFolder(path, targets=["p"])[0].to_dict())
+
+
+def _read_mat(path: Path) -> str:
+    file = MatFile(path)
+    return digest({name: file.read(name) for name in file.shapes})
+
+
+def _write_process(folder: Path) -> None:
+    Process(material="Ti-6Al-4V", layer_height=0.05, inherent_strain=(-0.01, -0.01, 0.0)).to_yaml(
+        folder / "process.yaml"
+    )
+
+
+def _read_process(path: Path) -> str:
+    return json.dumps(Process.from_yaml(path).to_dict(), sort_keys=True, default=str)
+
+
+def _operator() -> FLAREOperator:
+    torch.manual_seed(0)
+    return FLAREOperator(2, 4, hidden_channels=8, num_layers=1, heads=2, num_latents=3)
+
+
+def _write_surrogate(folder: Path) -> None:
+    Surrogate(_operator(), {"u": 3, "p": 1}, units={"u": "mm"}, info={"a": 1}).save(folder)
+
+
+def _read_surrogate(path: Path) -> str:
+    surrogate = Surrogate.load(path)
+    return digest({**surrogate.state_dict(), "fields": surrogate.fields, "info": surrogate.info})
+
+
+def _write_table(folder: Path) -> None:
+    (folder / "runs.csv").write_text("case;load;width\na;1.5;2\nb;2.5;3e-1\n")
+
+
+def _read_table(path: Path) -> str:
+    table = TableScalars(path)
+    return digest({name: table.values(name, table.columns) for name in "ab"})
+
+
+def _write_part(name: str) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        box: Any = trimesh.creation.box((4.0, 5.0, 6.0))
+        box = trimesh.Scene([box]) if name.endswith(".3mf") else box
+        options = {"file_type": "stl_ascii"} if name == "ascii.stl" else {}
+        box.export(folder / name, **options)
+
+    return write
+
+
+def _read_part(path: Path) -> str:
+    part = load_part(path)
+    return digest({"vertices": np.array(part.vertices), "faces": np.array(part.faces)})
+
+
+TARGETS: dict[str, Target] = {
+    **{
+        name: Target(entry, write, _series if name == "pvd" else _mesh)
+        for name, (entry, write) in MESHES.items()
+    },
+    "mesh folder": Target(".", _write_folder, _read_folder),
+    "npz": Target(".", _write_npz, _read_npz),
+    "npy": Target(".", _write_npy, _read_points),
+    "hdf5": Target(".", _write_hdf5, _read_points),
+    "mat": Target(
+        "a.mat",
+        lambda folder: savemat(folder / "a.mat", {"u": np.arange(12.0).reshape(3, 4)}),
+        _read_mat,
+    ),
+    "surrogate": Target(".", _write_surrogate, _read_surrogate),
+    "model": Target(
+        ".",
+        lambda folder: _operator().save(folder),
+        lambda path: digest(load_model(path).state_dict()),
+    ),
+    "table": Target("runs.csv", _write_table, _read_table),
+    "process": Target("process.yaml", _write_process, _read_process),
+    **{
+        f"part {name}": Target(name, _write_part(name), _read_part)
+        for name in ("box.stl", "ascii.stl", "box.ply", "box.obj", "box.off", "box.3mf")
+    },
+}
+"""The readers by name."""
