@@ -161,6 +161,7 @@ def _number(text: str | None, place: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
+        shown = (text or "")[:40]
         remedy = "; write it with a decimal point, and no comma" if "," in (text or "") else ""
-        raise ValueError(f"{place}: expected a number (got '{text}'){remedy}")
+        raise ValueError(f"{place}: expected a number (got '{shown}'){remedy}")
     return number

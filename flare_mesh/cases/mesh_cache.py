@@ -202,7 +202,10 @@ class MeshCache:
         except (OSError, ValueError, RecursionError):
             return {}
         whole = isinstance(known, dict) and all(
-            isinstance(entry, dict) and isinstance(entry.get("channels"), dict)
+            isinstance(entry, dict)
+            and isinstance(entry.get("channels"), dict)
+            and entry["channels"].keys() == set(self.fields)
+            and all(type(number) is int for number in entry["channels"].values())
             for entry in known.values()
         )
         return known if whole else {}

@@ -105,7 +105,13 @@ def test_steps_of_one_file(tmp_path, monkeypatch):
     assert json.loads(cache.index_file.read_text()) == {}
 
 
-@pytest.mark.parametrize("text", ["[1, 2]", '{"0.vtu": 3}', '{"0.vtu": {}}', "{", "[" * 10**5])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("[1, 2]", '{"0.vtu": 3}', '{"0.vtu": {}}', "{", "[" * 10**5),
+        *('{"0.vtu": {"channels": {"v": 1}}}', '{"0.vtu": {"channels": {"u": 1.5}}}'),
+    ],
+)
 def test_a_damaged_index_is_replaced(root, read, text):
     data = MeshFolder(root, None, targets=["u"])
     read.clear()
