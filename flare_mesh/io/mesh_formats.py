@@ -49,7 +49,7 @@ MESH_FORMATS = (
     MeshFormat("XDMF", (".xdmf", ".xmf"), "xdmf:read_xdmf", times="xdmf:xdmf_times"),
     MeshFormat("Gmsh", (".msh",), "gmsh:read_gmsh"),
     MeshFormat("Abaqus, CalculiX", (".inp",), "by_meshio:read_by_meshio"),
-    MeshFormat("Nastran", (".bdf", ".nas", ".fem"), "by_meshio:read_by_meshio"),
+    MeshFormat("Nastran", (".bdf", ".nas", ".fem"), "nastran:read_nastran"),
     MeshFormat("MED", (".med",), "by_meshio:read_by_meshio"),
     MeshFormat("I-deas universal", (".unv",), "by_meshio:read_by_meshio"),
     MeshFormat("SU2", (".su2",), "by_meshio:read_by_meshio"),
