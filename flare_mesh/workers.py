@@ -8,7 +8,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from itertools import islice
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -22,11 +23,28 @@ class WorkerLostError(BrokenProcessPool):
 
     Attributes:
         tasks: Arguments of the lost tasks.
+        reasons: How the worker of each task ended, such as "SIGSEGV".
     """
 
-    def __init__(self, tasks: list[Task]) -> None:
-        super().__init__(f"a worker died at each try of {len(tasks)} tasks (out of memory?)")
+    def __init__(self, tasks: list[Task], reasons: list[str]) -> None:
+        kinds = ", ".join(dict.fromkeys(reasons))
+        super().__init__(f"a worker died at each try of {len(tasks)} tasks ({kinds})")
         self.tasks = tasks
+        self.reasons = reasons
+
+
+def exit_text(code: int | None) -> str:
+    """How a process ended, from its exit code: "exit code 1", or the name of a signal."""
+    if code is None:
+        return "unknown"
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    # Linux ends a process in this way when the memory is exhausted, but so does a user.
+    return f"{name}, perhaps out of memory" if name == "SIGKILL" else name
 
 
 def run_tasks(function: Callable[..., T], tasks: Iterable[Task], workers: int) -> Iterator[T]:
@@ -48,11 +66,12 @@ def run_tasks(function: Callable[..., T], tasks: Iterable[Task], workers: int) -
     remaining = iter(tasks)
     again: list[Task] = []
     lost: list[Task] = []
-    running: dict[Future[T], tuple[Task, bool, ProcessPoolExecutor]] = {}
+    reasons: list[str] = []
+    running: dict[Future[T], tuple[Task, bool, _Worker]] = {}
     done = 0
     with _one_thread(), ExitStack() as stack:
         # A pool for each worker: when it dies, it takes no other task with it.
-        idle = [stack.enter_context(_start_worker()) for _ in range(workers)]
+        idle = [stack.enter_context(_Worker()) for _ in range(workers)]
         while len(lost) < 2 or done:
             alone = bool(again) and not running
             # No new task starts until all that must be tried again have been.
@@ -62,7 +81,7 @@ def run_tasks(function: Callable[..., T], tasks: Iterable[Task], workers: int) -
                 try:
                     future = worker.submit(function, *task)
                 except BrokenProcessPool:  # it died while idle
-                    worker = stack.enter_context(_start_worker())
+                    worker = stack.enter_context(_Worker())
                     future = worker.submit(function, *task)
                 running[future] = task, alone, worker
             if not running:
@@ -72,20 +91,39 @@ def run_tasks(function: Callable[..., T], tasks: Iterable[Task], workers: int) -
                 try:
                     result = future.result()
                 except BrokenProcessPool:
+                    if was_alone:
+                        reasons.append(worker.exit_reason())
                     (lost if was_alone else again).append(task)
-                    idle.append(stack.enter_context(_start_worker()))
+                    idle.append(stack.enter_context(_Worker()))
                 else:
                     done += 1
                     idle.append(worker)
                     yield result
     if lost:
-        raise WorkerLostError(lost)
+        raise WorkerLostError(lost, reasons)
 
 
-def _start_worker() -> ProcessPoolExecutor:
-    # A new interpreter reads the limits before any library does; a forked one, or one from a
-    # server that runs already, may have its threads.
-    return ProcessPoolExecutor(1, get_context("spawn"), initializer=_end_with_parent)
+class _Worker(ProcessPoolExecutor):
+    """A pool of one process."""
+
+    def __init__(self) -> None:
+        # A new interpreter reads the limits before any library does; a forked one, or one from a
+        # server that runs already, may have its threads.
+        super().__init__(1, get_context("spawn"), initializer=_end_with_parent)
+        self._process: BaseProcess | None = None
+
+    def submit(self, *task: Any, **options: Any) -> Future[Any]:
+        before = set(active_children())
+        future = super().submit(*task, **options)
+        self._process = next(iter(set(active_children()) - before), self._process)
+        return future
+
+    def exit_reason(self) -> str:
+        """How the process ended."""
+        if self._process is None:
+            return exit_text(None)
+        self._process.join(timeout=5)
+        return exit_text(self._process.exitcode)
 
 
 @contextmanager

@@ -81,7 +81,7 @@ def _generate(options: dict[str, Any]) -> int:
         count = generate(settings=Settings(**options, process=process), **run)
     except WorkerLostError as error:
         cases = ", ".join(case.name for case, *_ in error.tasks)
-        print(f"error: {error}: {cases}; continue with --resume, and more memory", file=sys.stderr)
+        print(f"error: {error}: {cases}; continue with --resume", file=sys.stderr)
         return 1
     out = Path(run["out"])
     print(f"{count} cases in {out}, {time.perf_counter() - start:.0f} s")

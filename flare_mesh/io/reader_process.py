@@ -12,11 +12,15 @@ import math
 import os
 import pkgutil
 import re
+import select
 import signal
 import struct
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,10 +28,13 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from flare_mesh.workers import exit_text
+
 _READERS = {
     "vtk": "flare_mesh.io.vtk_reader:read_vtk_arrays",
     "mat_shapes": "flare_mesh.io.mat_reader:read_mat_shapes",
     "mat_array": "flare_mesh.io.mat_reader:read_mat_array",
+    "surface": "flare_mesh.io.surfaces.read_surface:read_surface_arrays",
 }
 """Functions that read a file into arrays by name; imported in the child only."""
 
@@ -37,25 +44,43 @@ _lock = threading.Lock()
 _child: tuple[int, subprocess.Popen[bytes]] | None = None
 
 
-def read_in_child(reader: str, path: Path, **options: Any) -> dict[str, NDArray[Any]]:
+def read_in_child(
+    reader: str,
+    path: Path,
+    *,
+    seconds: float | None = None,
+    max_memory: int | None = None,
+    **options: Any,
+) -> dict[str, NDArray[Any]]:
     """Read a file in the child process; concurrent threads take turns.
 
     Args:
         reader: Key of ``_READERS``.
         path: The file.
+        seconds: Time after which the child is ended; None for no limit.
+        max_memory: Bytes of address space that the reader may take; None for no limit.
         options: Keyword arguments of the reader that JSON can hold.
 
     Raises:
-        ValueError: If the reader refuses the file, or crashes.
+        ValueError: If the reader refuses the file, takes too long, or ends its process.
     """
-    request = {"reader": reader, "path": str(path.resolve()), "options": options}
+    request = {
+        "reader": reader,
+        "path": str(path.resolve()),
+        "options": options,
+        "max_memory": max_memory,
+    }
     with _lock:
         try:
-            error, arrays = _exchange(_running(), request)
+            error, arrays = _exchange(_running(), request, seconds)
+        except TimeoutError as failure:
+            _stop()
+            raise ValueError(f"its reader was not done after {seconds:g} s") from failure
         except (OSError, EOFError) as failure:
+            reason = _exit_reason()
             _stop()
             raise ValueError(
-                "its reader crashed; the file is damaged, or does not fit into memory"
+                f"its reader crashed ({reason}); the file is damaged or cannot be read"
             ) from failure
         except BaseException:
             # The next request must not receive the answer to this one.
@@ -74,9 +99,20 @@ def reason_of(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
+def _exit_reason() -> str:
+    """How the child ended, such as "SIGSEGV" or "exit code 1"."""
+    assert _child is not None
+    try:
+        code = _child[1].wait(timeout=5)  # its pipe may close before it ends
+    except subprocess.TimeoutExpired:
+        return "no valid answer"
+    return exit_text(code)
+
+
 def _exchange(
-    child: subprocess.Popen[bytes], request: dict[str, Any]
+    child: subprocess.Popen[bytes], request: dict[str, Any], seconds: float | None = None
 ) -> tuple[str | None, dict[str, NDArray[Any]]]:
+    end = None if seconds is None else time.monotonic() + seconds
     assert child.stdin is not None
     assert child.stdout is not None
     number = next(_numbers)
@@ -84,23 +120,27 @@ def _exchange(
     message = memoryview(_SIZE.pack(len(text)) + text)
     while message:
         message = message[child.stdin.write(message) :]
-    (size,) = _SIZE.unpack(bytes(_take(child.stdout, _SIZE.size)))
-    answer = json.loads(bytes(_take(child.stdout, size)))
+    (size,) = _SIZE.unpack(bytes(_take(child.stdout, _SIZE.size, end)))
+    answer = json.loads(bytes(_take(child.stdout, size, end)))
     if answer["number"] != number:
         raise EOFError(f"the answer to request {answer['number']} came to request {number}")
     arrays = {}
     for name, kind, shape, order in answer["arrays"]:
         dtype = np.dtype(kind)
-        content = _take(child.stdout, math.prod(shape) * dtype.itemsize)
+        content = _take(child.stdout, math.prod(shape) * dtype.itemsize, end)
         arrays[name] = content.view(dtype).reshape(shape, order=order)
     return answer["error"], arrays
 
 
-def _take(stream: Any, size: int) -> NDArray[np.uint8]:
-    """Exactly ``size`` bytes of an unbuffered stream."""
+def _take(stream: Any, size: int, end: float | None = None) -> NDArray[np.uint8]:
+    """Exactly ``size`` bytes of an unbuffered stream, until the time ``end``."""
     taken = np.empty(size, np.uint8)
     view, at = taken.data, 0
     while at < size:
+        if end is not None:
+            left = max(0.0, end - time.monotonic())
+            if not select.select([stream], [], [], left)[0]:
+                raise TimeoutError
         got = stream.readinto(view[at:])
         if not got:
             raise EOFError("the reader ended")
@@ -165,7 +205,9 @@ def _serve(requests: BinaryIO) -> None:
         contents = []
         try:
             read = pkgutil.resolve_name(_READERS[request["reader"]])
-            for name, values in read(Path(request["path"]), **request["options"]).items():
+            with _memory_limit(request.get("max_memory")):
+                found = read(Path(request["path"]), **request["options"])
+            for name, values in found.items():
                 if values.dtype.hasobject:
                     raise ValueError(f"'{name}' holds Python objects")
                 order = "C" if values.flags.c_contiguous or not values.flags.f_contiguous else "F"
@@ -180,6 +222,28 @@ def _serve(requests: BinaryIO) -> None:
         for content in contents:
             out.write(content.reshape(-1).view(np.uint8))
         out.flush()
+
+
+@contextmanager
+def _memory_limit(extra: int | None) -> Iterator[None]:
+    """Limit the address space of this process to what it has and ``extra`` bytes more.
+
+    There is no limit on other systems than Linux.
+    """
+    if extra is None or sys.platform != "linux":
+        yield
+        return
+    import resource
+
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (used + extra, before[1]))
+    try:
+        yield
+    except MemoryError:
+        raise ValueError(f"its reader needs more than {extra / 2**30:.3g} GiB of memory") from None
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,23 @@
 """Surface and CAD files of parts: reading and checking."""
 
+import json
 import warnings
 from collections.abc import Iterable
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import trimesh
-from trimesh.units import unit_conversion
 
+from flare_mesh.io.reader_process import read_in_child
+from flare_mesh.io.surfaces.read_surface import STEP_SUFFIXES, SURFACE_SUFFIXES, read_surface
+from flare_mesh.io.surfaces.surface import Surface
 from lpbf.core.errors import PartError, PartWarning
 
-CAD_SUFFIXES = (".step", ".stp")
-PART_SUFFIXES = (".stl", ".ply", ".obj", ".off", ".3mf", *CAD_SUFFIXES)
+CAD_SUFFIXES = STEP_SUFFIXES
+PART_SUFFIXES = SURFACE_SUFFIXES
+
+_READ_SECONDS = 300.0
+_READ_MEMORY = 8 << 30
 
 
 class MissingReaderError(PartError, ImportError):
@@ -80,11 +85,17 @@ def _volume(surface: trimesh.Trimesh) -> float:
     return float(np.einsum("ni,ni->", a, np.cross(b, c)) / 6)
 
 
-def read_part(path: Path) -> trimesh.Trimesh:
+def read_part(path: Path, *, in_child: bool = False) -> trimesh.Trimesh:
     """Read a surface in mm without checking it.
 
     STEP files are triangulated by Open CASCADE with a tolerance of 0.01 mm. STEP and 3MF files are
-    scaled from their unit to mm; the other formats have no unit.
+    scaled from their unit to mm; the other formats have no unit. What is not read of a file is a
+    :class:`PartWarning`.
+
+    Args:
+        path: The file.
+        in_child: Whether to read in a child process with limits of time and memory. STEP files are
+            always read there, as Open CASCADE can end its process.
 
     Raises:
         FileNotFoundError: If the file does not exist.
@@ -102,18 +113,22 @@ def read_part(path: Path) -> trimesh.Trimesh:
     if is_cad:
         check_cad(path)
     try:
-        surface = _read_step(path) if is_cad else trimesh.load_mesh(path, process=False)
-    except Exception as error:  # the readers of seven formats raise errors of any type
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise PartError(f"{path}: cannot be read ({reason}); export it again") from error
-    if not isinstance(surface, trimesh.Trimesh):
-        raise PartError(f"{path}: expected a triangle surface (got {type(surface).__name__})")
-    if path.suffix.lower() == ".3mf" and surface.units is not None:
-        surface.apply_scale(unit_conversion(surface.units, "millimeter"))
-    surface.metadata["file_path"] = str(path)
-    if np.isfinite(surface.vertices).all():
-        surface.merge_vertices(merge_tex=True, merge_norm=True)
-    return surface
+        surface = _read_in_child(path) if is_cad or in_child else read_surface(path)
+    except (ValueError, OSError) as error:
+        raise PartError(f"{path}: {error}") from error
+    for note in surface.notes:
+        warnings.warn(f"{path}: {note}", PartWarning, stacklevel=3)
+    part = trimesh.Trimesh(surface.points, surface.triangles, process=False)
+    part.metadata["file_path"] = str(path)
+    if np.isfinite(part.vertices).all():
+        part.merge_vertices(merge_tex=True, merge_norm=True)
+    return part
+
+
+def _read_in_child(path: Path) -> Surface:
+    arrays = read_in_child("surface", path, seconds=_READ_SECONDS, max_memory=_READ_MEMORY)
+    notes = tuple(json.loads(arrays["notes"].tobytes()))
+    return Surface(arrays["points"], arrays["triangles"], notes)
 
 
 def check_cad(path: Path) -> None:
@@ -124,16 +139,3 @@ def check_cad(path: Path) -> None:
         raise MissingReaderError(
             f"{path}: STEP files need cascadio; pip install 'flare-mesh[cad]'"
         ) from error
-
-
-def _read_step(path: Path) -> trimesh.Trimesh | trimesh.Scene:
-    import cascadio
-
-    content = cascadio.load(path.read_bytes(), "step", tol_linear=0.01, use_parallel=False)
-    if not content:
-        raise ValueError("not a STEP file, or no solid in it")
-    surface = trimesh.load_mesh(BytesIO(content), file_type="glb", process=False)
-    if isinstance(surface, trimesh.Trimesh):
-        # Each face of the solid is a mesh of its own.
-        surface.merge_vertices(merge_tex=True, merge_norm=True)
-    return surface.apply_scale(1000.0)  # GLB is in metres

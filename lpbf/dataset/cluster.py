@@ -115,7 +115,7 @@ def run_on_cluster(
             yield result
         submit()
     if lost:
-        raise WorkerLostError(lost)
+        raise WorkerLostError(lost, ["the log of the cluster has the reason"] * len(lost))
 
 
 def _checker(versions: Mapping[str, str], shared: Path, digest: str) -> Callable[[], str | None]:

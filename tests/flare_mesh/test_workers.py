@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -169,3 +170,21 @@ def test_tasks_are_taken_as_they_are_needed():
     next(results)
     assert len(taken) <= 4
     results.close()
+
+
+def end(number):
+    if number == 1:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if number == 2:
+        os._exit(3)
+    return number
+
+
+def test_lost_tasks_and_how_their_worker_ended():
+    done = []
+    with pytest.raises(
+        WorkerLostError, match=r"each try of 2 tasks \(SIGSEGV, exit code 3\)"
+    ) as told:
+        done.extend(run_tasks(end, [(0,), (1,), (2,), (3,)], 1))
+    lost = zip(told.value.tasks, told.value.reasons, strict=True)
+    assert sorted(lost) == [((1,), "SIGSEGV"), ((2,), "exit code 3")]

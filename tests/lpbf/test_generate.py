@@ -364,12 +364,12 @@ def test_cases_that_kill_their_worker_are_named(tmp_path, monkeypatch, capsys):
     def run(function, tasks, workers):
         tasks = list(tasks)
         yield from (function(*task) for task in tasks if task[0].part != 1)
-        raise WorkerLostError([task for task in tasks if task[0].part == 1])
+        raise WorkerLostError([task for task in tasks if task[0].part == 1], ["SIGSEGV"])
 
     monkeypatch.setattr("lpbf.dataset.generate.run_tasks", run)
     assert main(arguments_of(tmp_path / "set", "--num-parts", "3")) == 1
     error = capsys.readouterr().err
-    assert "a worker died at each try of 1 tasks (out of memory?): part_000001; continue" in error
+    assert "a worker died at each try of 1 tasks (SIGSEGV): part_000001; continue" in error
     assert len(list((tmp_path / "set").glob("t*/*.npz"))) == 2
 
 

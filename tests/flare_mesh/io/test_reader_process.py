@@ -1,5 +1,8 @@
 import json
 import multiprocessing
+import os
+import signal
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -92,3 +95,42 @@ def test_reason(tmp_path):
         read_in_child("vtk", path)
     assert ".cxx" not in str(told.value)
     assert len(str(told.value)) > 10
+
+
+def signalled(number):
+    """An exchange before which the child gets a signal."""
+    exchange = reader_process._exchange
+
+    def exchanged(child, *arguments):
+        os.kill(child.pid, number)
+        return exchange(child, *arguments)
+
+    return exchanged
+
+
+@pytest.mark.parametrize(
+    ("number", "options", "message"),
+    [
+        (signal.SIGSEGV, {}, r"its reader crashed \(SIGSEGV\); the file is damaged or cannot"),
+        (signal.SIGKILL, {}, r"its reader crashed \(SIGKILL, perhaps out of memory\)"),
+        (signal.SIGSTOP, {"seconds": 0.2}, "its reader was not done after 0.2 s"),
+    ],
+)
+def test_a_child_that_ends_or_hangs(files, monkeypatch, number, options, message):
+    read_in_child("vtk", files[0])
+    with monkeypatch.context() as patch:
+        patch.setattr(reader_process, "_exchange", signalled(number))
+        with pytest.raises(ValueError, match=message):
+            read_in_child("vtk", files[0], **options)
+    assert sizes(files) == [2, 3, 4, 5]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is read from /proc")
+def test_memory_limit(tmp_path):
+    path = tmp_path / "large.stl"
+    with path.open("wb") as file:
+        file.write(bytes(80) + (10**6).to_bytes(4, "little"))
+        file.truncate(84 + 50 * 10**6)
+    with pytest.raises(ValueError, match="its reader needs more than 0.00977 GiB of memory"):
+        read_in_child("surface", path, max_memory=10 << 20)
+    assert len(read_in_child("surface", path, max_memory=1 << 30)["triangles"]) == 10**6

@@ -1,3 +1,5 @@
+import os
+import signal
 import sys
 import zipfile
 
@@ -5,8 +7,15 @@ import numpy as np
 import pytest
 import trimesh
 
+from flare_mesh.io import reader_process
 from lpbf import PartError, PartWarning
-from lpbf.core.part import CAD_SUFFIXES, PART_SUFFIXES, MissingReaderError, load_part
+from lpbf.core.part import (
+    CAD_SUFFIXES,
+    PART_SUFFIXES,
+    MissingReaderError,
+    load_part,
+    read_part,
+)
 
 SURFACES = [suffix for suffix in PART_SUFFIXES if suffix not in CAD_SUFFIXES]
 
@@ -145,12 +154,47 @@ def test_step_files_are_scaled_to_millimetres(tmp_path, suffix, unit, millimetre
     assert part.volume == pytest.approx(6000, rel=1e-5)
 
 
-@pytest.mark.parametrize("content", [b"", b"solid\n", step_box(np.ones(3), "mm")[:900].encode()])
-def test_garbage_as_step(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "expected 'ISO-10303-21' at its beginning"),
+        ("solid\n", "expected 'ISO-10303-21' at its beginning"),
+        (step_box(np.ones(3), "mm")[:900], "expected 'END-ISO-10303-21' at its end; the file is"),
+        ("ISO-10303-21;\nnothing\nEND-ISO-10303-21;", "it has no solid that Open CASCADE can read"),
+    ],
+)
+def test_garbage_as_step(tmp_path, content, message):
     pytest.importorskip("cascadio")
-    (tmp_path / "bad.stp").write_bytes(content)
-    with pytest.raises(PartError, match=r"bad.stp: cannot be read \(not a STEP file, or no solid"):
+    (tmp_path / "bad.stp").write_text(content)
+    with pytest.raises(PartError, match=rf"bad.stp: {message}"):
         load_part(tmp_path / "bad.stp")
+
+
+def test_a_step_file_that_ends_its_reader(tmp_path, monkeypatch):
+    """Open CASCADE ends its process on some damaged files; here the child is ended by hand."""
+    pytest.importorskip("cascadio")
+    exchange = reader_process._exchange
+
+    def killed(child, *arguments):
+        os.kill(child.pid, signal.SIGSEGV)
+        return exchange(child, *arguments)
+
+    monkeypatch.setattr(reader_process, "_exchange", killed)
+    (tmp_path / "box.stp").write_text(step_box(np.ones(3), "mm"))
+    with pytest.raises(PartError, match=r"box.stp: its reader crashed \(SIGSEGV\); the file is"):
+        load_part(tmp_path / "box.stp")
+
+
+def test_what_a_file_has_and_is_not_read_is_a_warning(tmp_path):
+    path = tmp_path / "box.stl"
+    trimesh.creation.box((14.0, 15.0, 16.0)).export(path)
+    path.write_bytes(path.read_bytes() + b"\0\0")
+    for in_child in (False, True):
+        with pytest.warns(PartWarning, match=r"box.stl: has 2 bytes after its 12 triangles, which"):
+            part = read_part(path, in_child=in_child)
+        assert part.is_watertight
+        assert part.volume == pytest.approx(14 * 15 * 16)
+        assert part.metadata["file_path"] == str(path)
 
 
 def test_step_files_where_their_reader_is_not_installed(tmp_path, monkeypatch):

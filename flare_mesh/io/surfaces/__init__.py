@@ -1,0 +1,1 @@
+"""Triangulated surfaces from CAD files: STL, PLY, OBJ, OFF, 3MF and STEP."""

@@ -1,0 +1,41 @@
+"""Reading of a surface file of any format."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flare_mesh.io.surfaces.obj import read_obj
+from flare_mesh.io.surfaces.off import read_off
+from flare_mesh.io.surfaces.ply import read_ply
+from flare_mesh.io.surfaces.stl import read_stl
+from flare_mesh.io.surfaces.surface import Surface
+from flare_mesh.io.surfaces.threemf import read_3mf
+
+_TEXT = {".stl": read_stl, ".ply": read_ply, ".obj": read_obj, ".off": read_off}
+STEP_SUFFIXES = (".step", ".stp")
+SURFACE_SUFFIXES = (*_TEXT, ".3mf", *STEP_SUFFIXES)
+"""Formats of surfaces; 3MF and STEP files have a unit and are scaled to mm."""
+
+
+def read_surface(path: Path) -> Surface:
+    """Read a surface in this process.
+
+    Raises:
+        OSError: If the file cannot be opened.
+        ValueError: If it is damaged, cut off, or has geometry that is not read.
+    """
+    suffix = path.suffix.lower()
+    if suffix in STEP_SUFFIXES:
+        from flare_mesh.io.surfaces.step import read_step
+
+        return read_step(path)
+    return read_3mf(path) if suffix == ".3mf" else _TEXT[suffix](path.read_bytes())
+
+
+def read_surface_arrays(path: Path) -> dict[str, NDArray]:
+    """Read a surface as arrays, for the reader process; the notes are JSON text as bytes."""
+    surface = read_surface(path)
+    notes = np.frombuffer(json.dumps(surface.notes).encode(), np.uint8)
+    return {"points": surface.points, "triangles": surface.triangles, "notes": notes}
