@@ -42,7 +42,7 @@ MESH_FORMATS = (
     MeshFormat("VTK XML", (".vtu", ".vtp"), "vtk:read_vtk_xml"),
     MeshFormat("VTK XML grids", (".vti", ".vtr", ".vts"), "vtk:read_vtk"),
     MeshFormat("VTK XML collections", (".vtm", ".pvtu"), "vtk:read_vtk"),
-    MeshFormat("legacy VTK", (".vtk",), "vtk:read_vtk"),
+    MeshFormat("legacy VTK", (".vtk",), "legacy_vtk:read_legacy_vtk"),
     MeshFormat("CGNS", (".cgns",), "vtk:read_vtk"),
     MeshFormat("EnSight", (".case", ".encas"), "vtk:read_vtk"),
     MeshFormat("Exodus", (".e", ".exo"), "vtk:read_vtk"),

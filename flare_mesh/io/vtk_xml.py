@@ -15,6 +15,12 @@ from flare_mesh.io.vtk_stream import ArrayStream
 from flare_mesh.io.vtk_xml_tags import read_tags
 from flare_mesh.mesh.cells import check_node_numbers
 from flare_mesh.mesh.vtk_arrays import drop_ghost_cells
+from flare_mesh.mesh.vtk_cells import (
+    check_cell_types,
+    join_cells,
+    poly_cell_types,
+    reorder_old_lagrange,
+)
 
 _END = b"</VTKFile>"
 _TAIL = 1 << 16  # bytes that are searched for the end
@@ -23,8 +29,7 @@ _SECTIONS = {
     "UnstructuredGrid": ("FieldData", "Points", "PointData", "CellData", "Cells"),
     "PolyData": ("FieldData", "Points", "PointData", "CellData", *_POLY_CELLS),
 }
-# VTK's cell type of verts, lines, strips and polygons: with this number of nodes, and otherwise.
-_POLY_CODES = ((1, 1, 2), (3, 2, 4), (6, 0, 6), (7, 0, 7))
+_OLD_LAGRANGE = (2, 1)  # the first version with VTK 9's node order of Lagrange hexahedra
 _EMPTY = np.empty(0, dtype=np.int64)
 _TYPES = {
     "Float32": "f4",
@@ -107,16 +112,10 @@ class VTKXMLFile:
     def mesh_arrays(self) -> dict[str, NDArray[Any]]:
         """Read the whole mesh, as :func:`~flare_mesh.mesh.vtk_arrays.vtk_arrays` returns it."""
         if self.kind == "UnstructuredGrid":
-            index, ends = self.cells("Cells") if self.num_cells else (_EMPTY, _EMPTY)
-            types = self.read("Cells", "types") if self.num_cells else _EMPTY
+            index, offset, types = self._unstructured_cells()
         else:
-            index, ends, types = self._poly_cells()
-        arrays = {
-            "points": self.points(),
-            "index": index,
-            "offset": np.concatenate([[0], ends]),
-            "types": types,
-        }
+            index, offset, types = self._poly_cells()
+        arrays = {"points": self.points(), "index": index, "offset": offset, "types": types}
         for section, prefix in (("PointData", "node:"), ("CellData", "cell:")):
             arrays |= {prefix + name: values for name, values in self.read_all(section).items()}
         for name, values in self.read_all("FieldData").items():
@@ -124,16 +123,26 @@ class VTKXMLFile:
                 arrays["case:" + name] = values.reshape(1, -1)
         return drop_ghost_cells(arrays)
 
+    def _unstructured_cells(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        if not self.num_cells:
+            return _EMPTY, np.zeros(1, np.int64), _EMPTY
+        index, ends = self.cells("Cells")
+        offset, types = np.concatenate([[0], ends]), self.read("Cells", "types")
+        check_cell_types(types, np.diff(offset))
+        if self._version < _OLD_LAGRANGE:
+            index = reorder_old_lagrange(index, offset, types)
+        return index, offset, types
+
     def _poly_cells(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        indices, ends, types = [_EMPTY], [_EMPTY], [_EMPTY]
-        for section, (code, nodes, other) in zip(_POLY_CELLS, _POLY_CODES, strict=True):
+        parts: list[Any] = []
+        types: list[NDArray[Any]] = [_EMPTY]
+        for number, section in enumerate(_POLY_CELLS):
             if self._count(section):
-                index, end = self.cells(section)
-                sizes = np.diff(end, prepend=0)
-                ends.append(end + sum(map(len, indices)))
-                indices.append(index)
-                types.append(np.where(sizes == nodes, code, other))
-        return np.concatenate(indices), np.concatenate(ends), np.concatenate(types)
+                index, ends = self.cells(section)
+                parts.append((index, np.concatenate([[0], ends])))
+                types.append(poly_cell_types(number, np.diff(ends, prepend=0)))
+        index, offset = join_cells(parts)
+        return index, offset, np.concatenate(types)
 
     def points(self) -> NDArray[Any]:
         """Coordinates [N, 3]."""
@@ -243,6 +252,7 @@ class VTKXMLFile:
         self.kind = attributes.get("type", "")
         if self.kind not in _SECTIONS:
             raise ValueError(f"expected one of {[*_SECTIONS]} (got '{self.kind}')")
+        self._version = _version(attributes.get("version", "0.1"))
         self._order = ">" if attributes.get("byte_order") == "BigEndian" else "<"
         self._word = _dtype(attributes.get("header_type", "UInt32"), self._order)
         compressor = attributes.get("compressor", "")
@@ -284,6 +294,13 @@ class VTKXMLFile:
         if expected is not None and values.size != expected:
             raise ValueError(f"expected {expected:,} values (got {values.size:,})")
         return values
+
+
+def _version(text: str) -> tuple[int, int]:
+    major, _, minor = text.partition(".")
+    if not (major.isdecimal() and minor.isdecimal()):
+        raise ValueError(f"expected a version such as 1.0 (got '{text[:40]}')")
+    return int(major), int(minor)
 
 
 def _dtype(name: str, order: str) -> np.dtype:

@@ -12,16 +12,13 @@ from flare_mesh.mesh.cell_storage import VTK_CODES, cell_starts, reflect_cells
 from flare_mesh.mesh.convert.assemble import T, assemble, field_to_array, points_3d
 from flare_mesh.mesh.convert.wedges import vtk_has_other_order
 from flare_mesh.mesh.vtk_arrays import vtk_arrays
+from flare_mesh.mesh.vtk_cells import plain_cells
 
 if TYPE_CHECKING:
     import pyvista
 
 # Field data with the units, as bytes, since not all readers support text.
 _UNITS = "field_units"
-# VTK's pixel and voxel are a quad and a hexahedron with another node order.
-_POLYGON, _PIXEL, _VOXEL = 7, 8, 11
-_ORDER = {_PIXEL: (9, [0, 1, 3, 2]), _VOXEL: (12, [0, 1, 3, 2, 4, 5, 7, 6])}
-_POLYGONS = {3: 5, 4: 9}
 
 
 def from_pyvista(cls: type[T], mesh: "pyvista.DataSet", **options: Any) -> T:
@@ -38,7 +35,7 @@ def from_pyvista(cls: type[T], mesh: "pyvista.DataSet", **options: Any) -> T:
 
 def from_vtk_arrays(cls: type[T], arrays: Mapping[str, NDArray[Any]], **options: Any) -> T:
     """Mesh from the arrays of :func:`~flare_mesh.mesh.vtk_arrays.vtk_arrays`."""
-    index, types = _plain_cells(arrays["index"], arrays["offset"], arrays["types"])
+    index, types = plain_cells(arrays["index"], arrays["offset"], arrays["types"])
     nodes, cells, case = (
         {key.removeprefix(place): arrays[key] for key in arrays if key.startswith(place)}
         for place in ("node:", "cell:", "case:")
@@ -57,29 +54,6 @@ def _read_units(text: NDArray[Any]) -> dict[str, str]:
     except ValueError:
         return {}
     return {str(k): str(v) for k, v in units.items()} if isinstance(units, dict) else {}
-
-
-def _plain_cells(
-    index: NDArray[Any], offset: NDArray[Any], types: NDArray[Any]
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Convert pixels, voxels, and polygons of three or four corners to the usual types."""
-    sizes = np.diff(offset)
-    if len(offset) != len(types) + 1 or (sizes < 0).any() or offset[-1] != len(index):
-        raise ValueError("the offsets of the cells do not fit their nodes")
-    types, index = types.copy(), index.copy()
-    for special, (plain, order) in _ORDER.items():
-        found = types == special
-        if (sizes[found] != len(order)).any():
-            raise ValueError(f"expected {len(order)} nodes of a cell of VTK type {special}")
-        places = offset[:-1][found][:, None] + np.arange(len(order))
-        index[places] = index[places[:, order]]
-        types[found] = plain
-    for corners, plain in _POLYGONS.items():
-        types[(types == _POLYGON) & (sizes == corners)] = plain
-    larger = int((types == _POLYGON).sum())
-    if larger:
-        raise ValueError(f"{larger} polygons have more than four corners; triangulate the mesh")
-    return index, types
 
 
 def to_pyvista(data: Data) -> "pyvista.UnstructuredGrid":
