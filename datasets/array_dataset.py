@@ -87,7 +87,7 @@ def open_numbers(path: Path, shape: Sequence[int | None] | None = None) -> np.me
         ValueError: If it holds something else, or has another shape.
     """
     array = open_npy(path)
-    if array.dtype.kind not in "fiu":
+    if array.dtype.kind == "b":
         raise ValueError(f"{path}: expected real numbers (got {array.dtype})")
     if shape is not None:
         check_shape(str(path), array.shape, shape)

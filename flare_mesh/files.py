@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 import stat
 import zipfile
@@ -56,7 +57,8 @@ def read_json_object(path: str | Path) -> dict[str, Any]:
     """The JSON object in a file; empty if there is no such file.
 
     Raises:
-        ValueError: If the file is damaged or has more than 10 MiB.
+        ValueError: If the file is damaged, has more than 10 MiB, or has a number that is not
+            finite, such as ``1e400``.
     """
     file = Path(path)
     if not file.is_file():
@@ -65,12 +67,21 @@ def read_json_object(path: str | Path) -> dict[str, Any]:
         size = file.stat().st_size
         if size > 10 * 2**20:
             raise ValueError(f"its {size:,} bytes are more than 10 MiB")
-        found = json.loads(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        found = json.loads(text, parse_float=_finite, parse_constant=_finite)
         if not isinstance(found, dict):
             raise ValueError("not a JSON object")
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{file}: damaged ({error}); restore it or get it again") from error
     return found
+
+
+def _finite(text: str) -> float:
+    """The number that JSON writes as ``text``; later code may round it to a size."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {text} is not finite")
+    return value
 
 
 def is_whole(path: str | Path) -> bool:

@@ -56,7 +56,7 @@ class MeshCache:
         self.max_bytes = max_bytes
         keys = ("on", "edges", "weights", "origin", "allow")
         made_by: dict[str, Any] = {key: getattr(recipe, key) for key in keys}
-        made_by |= {"format": _FORMAT, "fields": fields, "max_bytes": max_bytes}
+        made_by |= {"format": _FORMAT, "fields": fields}
         if not folder.resolve().is_relative_to(root.resolve()):
             # Other roots may have files of the same names.
             made_by["root"] = str(root.resolve())

@@ -7,9 +7,10 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 from flare_mesh.files import WriteError, atomic_path
-from flare_mesh.io.arrays import MAX_BYTES, ZIP_ERRORS
+from flare_mesh.io.arrays import ZIP_ERRORS
 
 _BLOCK = 1 << 20
+_MAX_UNPACKED = 1 << 40  # on the disk
 _ZEROS = bytes(tarfile.BLOCKSIZE)
 
 
@@ -54,7 +55,7 @@ def _check_end(archive: tarfile.TarFile) -> None:
 
 
 def extract_zip(
-    path: str | Path, folder: str | Path, *, max_bytes: int = 64 * MAX_BYTES
+    path: str | Path, folder: str | Path, *, max_bytes: int = _MAX_UNPACKED
 ) -> list[Path]:
     """Extract a zip archive, except for files that exist in their full size.
 

@@ -37,7 +37,8 @@ def cached_npy(
     Raises:
         FileNotFoundError: If a source is missing.
     """
-    return _cached(target, sources, make, partial(np.save, allow_pickle=False), open_npy)
+    save, load = partial(np.save, allow_pickle=False), partial(open_npy, records=True)
+    return _cached(target, sources, make, save, load)
 
 
 def cached_npz(

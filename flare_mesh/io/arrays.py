@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flare_mesh.files import existing_file
+from flare_mesh.io.memory_limit import memory_limit
 
-MAX_BYTES = 16 * 2**30
-"""Default limit of the bytes that one array may declare."""
+MAX_BYTES = memory_limit() // 2
+"""Default limit of the bytes that one array may declare: half of the memory."""
+_MAX_RATIO, _ANY_RATIO = 50, 1 << 30
 _ERRORS = (OSError, LookupError, RuntimeError, TypeError, ValueError, ArithmeticError, MemoryError)
 HDF5_ERRORS = (*_ERRORS, AttributeError)
 """Exceptions of h5py on damaged files."""
@@ -27,6 +29,12 @@ HDF5_ERRORS = (*_ERRORS, AttributeError)
 ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
 """Exceptions of zipfile on damaged files."""
 _NPY_ERRORS = (*_ERRORS, *ZIP_ERRORS, SyntaxError, struct.error, tokenize.TokenError)
+_BYTE = np.dtype(np.uint8)
+_KINDS = {
+    "c": "complex numbers",
+    **{"U": "text", "S": "text", "T": "text", "O": "text or objects"},
+    **{"M": "dates", "m": "time differences", "V": "records"},
+}
 _NPY_HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
@@ -49,12 +57,52 @@ def check_size(
         )
 
 
-def open_npy(path: str | Path) -> np.memmap:
+def check_ratio(name: str, declared: int, stored: int) -> None:
+    """Refuse content of more than 1 GiB and more than 50 times its file, before it is read.
+
+    Fields of a solver shrink to a tenth at best; files that exhaust the memory on purpose shrink
+    to a thousandth.
+
+    Args:
+        name: File and array.
+        declared: Bytes of the content in memory.
+        stored: Bytes of the file.
+
+    Raises:
+        ValueError: If the content is so much larger.
+    """
+    if declared > max(_ANY_RATIO, _MAX_RATIO * stored):
+        raise ValueError(
+            f"{name}: declares {declared:,} bytes, more than {_MAX_RATIO} times the {stored:,} of "
+            f"its file; if the file is to be trusted, write it without compression"
+        )
+
+
+def check_real(name: str, dtype: np.dtype) -> None:
+    """Refuse an array of anything but real numbers.
+
+    Raises:
+        ValueError: If it holds complex numbers, text, dates, records, or Python objects.
+    """
+    if dtype.hasobject:
+        raise ValueError(f"{name}: holds Python objects, which are not unpickled")
+    if dtype.kind not in "biuf":
+        kind = _KINDS.get(dtype.kind, "something else")
+        raise ValueError(
+            f"{name}: expected real numbers (got {kind}, {dtype}); convert this array to numbers"
+        )
+
+
+def open_npy(path: str | Path, *, records: bool = False) -> np.memmap:
     """Open an npy file as a read-only memory map.
+
+    Args:
+        path: The file.
+        records: Whether it may hold records.
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: If it is not a whole npy file of numbers; nothing is unpickled.
+        ValueError: If it is not a whole npy file of real numbers; nothing is unpickled.
     """
     path = existing_file(path)
     try:
@@ -63,6 +111,8 @@ def open_npy(path: str | Path) -> np.memmap:
         raise ValueError(f"{path}: not a whole npy file of numbers ({error})") from error
     if not isinstance(array, np.memmap):
         raise ValueError(f"{path}: expected an npy file (got {type(array).__name__})")
+    if not (records and array.dtype.kind == "V"):
+        check_real(str(path), array.dtype)
     return array
 
 
@@ -75,8 +125,9 @@ def read_npz(
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: If it is not a whole npz file, or an array is missing, holds objects, or is
-            larger than ``max_bytes``; nothing is unpickled.
+        ValueError: If it is not a whole npz file, or an array is missing or holds anything but
+            real numbers, or together they are larger than ``max_bytes`` or many times as large as
+            the file; nothing is unpickled.
     """
     path = existing_file(path)
     try:
@@ -86,8 +137,13 @@ def read_npz(
             missing = [name for name in names if name not in members]
             if missing:
                 raise ValueError(f"no arrays {missing}; it has {sorted(members)}")
+            for name in names:
+                check_size(f"{path}, '{name}'", [members[name].file_size], _BYTE, max_bytes)
+            total = sum(members[name].file_size for name in names)
+            check_size(str(path), [total], _BYTE, max_bytes)
+            check_ratio(str(path), total, len(mapped))
             return {
-                name: _read_member(archive, members[name], mapped, f"{path}, '{name}'", max_bytes)
+                name: _read_member(archive, members[name], mapped, f"{path}, '{name}'")
                 for name in names
             }
     except _NPY_ERRORS as error:
@@ -98,25 +154,22 @@ def read_npz(
 
 
 def _read_member(
-    archive: zipfile.ZipFile, info: zipfile.ZipInfo, mapped: mmap.mmap, name: str, max_bytes: int
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, mapped: mmap.mmap, name: str
 ) -> NDArray[Any]:
     """Read one array: a view of the file if it is not compressed, otherwise a copy."""
-    # zipfile does not expand a member beyond the size that it declares.
-    check_size(name, (info.file_size,), np.dtype(np.uint8), max_bytes)
     if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & 0x1:
         content = _stored(mapped, info)
         if zlib.crc32(content) != info.CRC:
             raise ValueError(f"{name}: wrong checksum; the file is damaged")
     else:
+        # zipfile does not expand a member beyond the size that it declares.
         content = memoryview(archive.read(info))
     header = BytesIO(content[:4096].tobytes())
     version = np.lib.format.read_magic(header)
     if version not in _NPY_HEADERS:
         raise ValueError(f"{name}: unknown npy version {version}")
     shape, fortran, dtype = _NPY_HEADERS[version](header)
-    if dtype.hasobject:
-        raise ValueError(f"{name}: holds Python objects, which are not unpickled")
-    check_size(name, shape, dtype, max_bytes)
+    check_real(name, dtype)
     body = content[header.tell() :]
     if len(body) != math.prod(shape) * dtype.itemsize:
         raise ValueError(f"{name}: expected {list(shape)} of {dtype} (got {len(body)} bytes)")
@@ -184,8 +237,11 @@ def _find_dataset(file: h5py.File, name: str) -> h5py.Dataset:
         if not isinstance(link, h5py.HardLink):
             raise _RefusedError(f"'{part}' is a soft link, which is not followed; copy its target")
         group = group[part]
-    if not isinstance(group, h5py.Dataset) or group.dtype.kind not in "biuf":
-        raise _RefusedError("expected an array of numbers")
+    if not isinstance(group, h5py.Dataset):
+        raise _RefusedError("expected an array of numbers (got a group)")
+    if group.dtype.kind not in "biuf":
+        kind = _KINDS.get(group.dtype.kind, "something else")
+        raise _RefusedError(f"expected an array of numbers (got {kind}, {group.dtype})")
     if group.shape is None:
         raise _RefusedError("expected an array of numbers (got an empty data set without a shape)")
     elsewhere = h5py.h5f.get_name(group.id) != h5py.h5f.get_name(file.id)
@@ -200,19 +256,21 @@ def read_hdf5(
     """Read an HDF5 data set, or the part of it that integers and slices select.
 
     Raises:
-        ValueError: If the part has more than ``max_bytes``, the selection does not fit the shape,
-            or the stored values are damaged.
+        ValueError: If the part has more than ``max_bytes`` or many times the bytes of the file,
+            the selection does not fit the shape, or the stored values are damaged.
     """
     try:
         # Indexing a broadcast array, which takes no memory, gives the shape of the selection.
         chosen = np.broadcast_to(np.empty((), dataset.dtype), dataset.shape)[selection]
-        fits = chosen.nbytes <= max_bytes
-        values = dataset[selection] if fits else chosen
     except HDF5_ERRORS as error:
         raise ValueError(f"{dataset_label(dataset)}: damaged ({error})") from error
-    if not fits:
+    if chosen.nbytes > min(max_bytes, _ANY_RATIO):
         check_size(dataset_label(dataset), chosen.shape, dataset.dtype, max_bytes)
-    return values
+        check_ratio(dataset_label(dataset), chosen.nbytes, dataset.file.id.get_filesize())
+    try:
+        return dataset[selection]
+    except HDF5_ERRORS as error:
+        raise ValueError(f"{dataset_label(dataset)}: damaged ({error})") from error
 
 
 def dataset_label(dataset: h5py.Dataset) -> str:

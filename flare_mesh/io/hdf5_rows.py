@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from flare_mesh.io.arrays import check_size, dataset_label
+from flare_mesh.io.arrays import check_ratio, check_size, dataset_label
 from flare_mesh.io.record_gather import gather_records
 
 _SLAB = 1 << 20
@@ -27,16 +27,19 @@ def read_hdf5_rows(
         max_bytes: Limit of the bytes that one chunk may declare.
 
     Raises:
-        ValueError: If a chunk declares more than ``max_bytes``, or the stored values are damaged.
+        ValueError: If a chunk declares more than ``max_bytes``, a chunk or the rows are many times
+            as large as the file, or the stored values are damaged.
     """
-    out = np.empty((len(rows), *dataset.shape[1:]), dataset.dtype)
     width = math.prod(dataset.shape[1:]) * dataset.dtype.itemsize
+    label, stored = dataset_label(dataset), dataset.file.id.get_filesize()
+    check_ratio(label, len(rows) * width, stored)
+    out = np.empty((len(rows), *dataset.shape[1:]), dataset.dtype)
     if not out.size:
         return out
     chunks = dataset.chunks or (max(1, _SLAB // width), *dataset.shape[1:])
-    label = dataset_label(dataset)
     if dataset.chunks:
         check_size(label, chunks, dataset.dtype, max_bytes)
+        check_ratio(label, math.prod(chunks) * dataset.dtype.itemsize, stored)
     try:
         mapping = _map(dataset)
         # Behind a user block, the offset of a data set without stored values is wrong.

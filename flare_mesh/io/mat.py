@@ -14,6 +14,7 @@ from flare_mesh.io.array_cache import cached_npy_file
 from flare_mesh.io.arrays import (
     HDF5_ERRORS,
     MAX_BYTES,
+    check_ratio,
     check_size,
     hdf5_dataset,
     open_hdf5,
@@ -70,7 +71,8 @@ class MatFile:
         shape = self.shape(name)
         if not self._is_hdf5:
             place = f"{self.path}, '{name}'"
-            check_size(place, shape, np.dtype(np.float32), max_bytes)
+            check_size(place, shape, np.dtype(np.float64), max_bytes)
+            check_ratio(place, 4 * math.prod(shape), self.path.stat().st_size)
             try:
                 whole = read_in_child("mat_array", self.path, name=name)[name]
             except ValueError as error:

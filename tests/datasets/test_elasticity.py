@@ -93,7 +93,7 @@ def test_wrong_files(tmp_path, arrays):
     with pytest.raises(ValueError, match=r"expected an array of shape \[30, 24\] \(got \[24, 30\]"):
         Elasticity(tmp_path)
     np.save(sigma, arrays["sigma"].astype(complex))
-    with pytest.raises(ValueError, match=r"expected real numbers \(got complex128\)"):
+    with pytest.raises(ValueError, match=r"expected real numbers \(got complex numbers"):
         Elasticity(tmp_path)
     arrays["sigma"][5, 2] = np.nan
     arrays["sigma"][5, 3] = 1e300

@@ -21,7 +21,7 @@ def test_npy(tmp_path):
         there = r"\['broken', 'fields/p', 'name', 'pos'\]"
         with pytest.raises(ValueError, match=rf"'p': not there; it has {there}"):
             case.array("p")
-        with pytest.raises(ValueError, match=r"name\.npy: expected an array of numbers"):
+        with pytest.raises(ValueError, match=r"name\.npy: expected real numbers \(got text"):
             case.array("name")
         with pytest.raises(ValueError, match=r"broken\.npy: not a whole npy file"):
             case.array("broken")

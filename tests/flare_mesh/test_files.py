@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from flare_mesh.files import WriteError, atomic_path, check_folder, is_whole, write_text
+from flare_mesh.files import (
+    WriteError,
+    atomic_path,
+    check_folder,
+    is_whole,
+    read_json_object,
+    write_text,
+)
 
 
 def test_appears_whole(tmp_path):
@@ -144,3 +151,13 @@ def test_links_that_lead_nowhere(tmp_path, place):
     (tmp_path / "dangling").symlink_to("none")
     with pytest.raises(NotADirectoryError, match="is a symbolic link that leads nowhere; remove"):
         check_folder(tmp_path / place)
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e999", "NaN", "Infinity"])
+def test_json_has_finite_numbers(tmp_path, number):
+    path = tmp_path / "meta.json"
+    path.write_text(f'{{"steps": [1, {number}]}}')
+    with pytest.raises(ValueError, match=r"meta\.json: damaged \(the number .* is not finite\)"):
+        read_json_object(path)
+    path.write_text('{"steps": [1, 1e300, 2.5]}')
+    assert read_json_object(path)["steps"] == [1, 1e300, 2.5]

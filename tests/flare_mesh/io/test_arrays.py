@@ -16,6 +16,7 @@ from flare_mesh.io.arrays import (
     read_hdf5,
     read_npz,
 )
+from flare_mesh.io.row_reading import read_rows
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
@@ -98,6 +99,76 @@ def test_bombs(tmp_path):
         with pytest.raises(ValueError, match="'/a': declares 8,796,093,022,208 bytes"):
             read_hdf5(dataset)
         assert read_hdf5(dataset, np.s_[5, :7]).tolist() == [0.0] * 7
+
+
+def test_the_arrays_of_an_npz_count_together(tmp_path):
+    np.savez(tmp_path / "x.npz", a=np.zeros(100), b=np.zeros(100))
+    assert len(read_npz(tmp_path / "x.npz", ["a", "b"], max_bytes=2000)) == 2
+    with pytest.raises(ValueError, match=r"x\.npz: declares 1,856 bytes, more than the limit"):
+        read_npz(tmp_path / "x.npz", ["a", "b"], max_bytes=1855)
+
+
+@pytest.mark.parametrize("suffix", ["npz", "h5"])
+def test_files_that_shrank_to_nothing(tmp_path, monkeypatch, suffix):
+    """Such files are refused before they take memory; here those of more than 1 MiB."""
+    monkeypatch.setattr("flare_mesh.io.arrays._ANY_RATIO", 1 << 20)
+    path = tmp_path / f"x.{suffix}"
+    fields = {"zeros": np.zeros(1 << 18), "small": np.zeros(1 << 16)}
+    noise = np.random.default_rng(0).integers(0, 256, 1 << 16, np.uint8)
+
+    def read(name):
+        if suffix == "npz":
+            return read_npz(path, [name])[name]
+        with open_hdf5(path) as file:
+            return read_hdf5(hdf5_dataset(file, name))
+
+    write_compressed(path, {**fields, "noise": noise[: 1 << 14]})
+    assert len(read("small")) == 1 << 16
+    with pytest.raises(ValueError, match=r"declares 2,097,\d+ bytes, more than 50 times the \d+,"):
+        read("zeros")
+    write_compressed(path, {**fields, "noise": noise})  # a file of more than 2 MiB / 50
+    assert not read("zeros").any()
+
+
+def write_compressed(path, arrays):
+    if path.suffix == ".npz":
+        np.savez_compressed(path, **arrays)
+        return
+    with h5py.File(path, "w") as file:
+        for name, values in arrays.items():
+            file.create_dataset(name, data=values, compression="gzip", chunks=True)
+
+
+def test_memory_that_hdf5_rows_take(tmp_path, monkeypatch):
+    monkeypatch.setattr("flare_mesh.io.arrays._ANY_RATIO", 1 << 20)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("wide", (4, 1 << 18), "f8", chunks=(1, 64))
+        file.create_dataset("chunk", (1 << 18, 2), "f8", chunks=(1 << 17, 2))
+    with open_hdf5(tmp_path / "x.h5") as file:
+        for name in ("wide", "chunk"):
+            with pytest.raises(ValueError, match=f"'/{name}': declares 2,097,152 bytes, more than"):
+                read_rows(hdf5_dataset(file, name), [1])
+
+
+@pytest.mark.parametrize(
+    ("values", "got"),
+    [
+        (np.zeros(3, complex), "complex numbers, complex128"),
+        (np.array(["a", "bc"]), "text, <U2"),
+        (np.array([b"a"]), r"text, \|S1"),
+        (np.array(["2024-05-01"], "datetime64[D]"), r"dates, datetime64\[D\]"),
+        (np.zeros(2, "timedelta64[s]"), "time differences"),
+        (np.zeros(2, [("a", "f4"), ("b", "i4")]), "records"),
+    ],
+)
+def test_only_real_numbers(tmp_path, values, got):
+    np.savez(tmp_path / "x.npz", good=np.zeros(3, bool), field=values)
+    assert read_npz(tmp_path / "x.npz", ["good"])["good"].dtype == bool
+    with pytest.raises(ValueError, match=rf"x\.npz, 'field': expected real numbers \(got {got}"):
+        read_npz(tmp_path / "x.npz", ["good", "field"])
+    np.save(tmp_path / "field.npy", values)
+    with pytest.raises(ValueError, match=rf"field\.npy: expected real numbers \(got {got}"):
+        open_npy(tmp_path / "field.npy")
 
 
 def test_npy_stays_on_the_disk(tmp_path):
