@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from flare_mesh.cases.case_files import CaseFiles, find_case_files
+from flare_mesh.cases.case_files import CaseFiles
+from flare_mesh.cases.folder_search import find_case_files
 from flare_mesh.data.splits import FRACTIONS, split_names
 
 _log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ def find_split(
         split: Name of the split; None for all cases.
         fractions: Share of each split.
         seed: Seed of the division.
-        options: Options of :func:`~flare_mesh.cases.case_files.find_case_files`.
+        options: Options of :func:`~flare_mesh.cases.folder_search.find_case_files`.
 
     Raises:
         FileNotFoundError: If there are no cases.
@@ -41,7 +42,8 @@ def find_split(
     if split is not None and (root / split).is_dir():
         if fractions is not None:
             raise ValueError(f"{root}: has a folder '{split}'; leave out 'fractions'")
-        cases = find_case_files(root / split, **options)
+        # Links between the folders of the splits and one of all cases are followed.
+        cases = find_case_files(root / split, within=root, **options)
         return [case._replace(name=f"{split}/{case.name}", root=root) for case in cases]
     others = [name for name in fractions or FRACTIONS if (root / name).is_dir()]
     if split is not None and others:

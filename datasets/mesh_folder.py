@@ -10,6 +10,7 @@ import torch
 from flare_mesh.cases.case_files import CaseFiles
 from flare_mesh.cases.case_scalars import NameScalars, TableScalars
 from flare_mesh.cases.mesh_cache import MeshCache
+from flare_mesh.cases.prediction_mark import asks_for_predictions
 from flare_mesh.cases.recipe import ALLOWED, CaseRecipe
 from flare_mesh.data.time_window import TimeWindow
 from flare_mesh.datasets.field_dataset import FieldDataset
@@ -32,7 +33,11 @@ class MeshFolder(FieldDataset):
 
     With ``window=(n_in, n_out)`` a case is ``n_in`` consecutive steps of a time series as ``x``
     [N, n_in C] and the ``n_out`` that follow as ``y`` [N, n_out C], step by step (channel
-    t C + c); :func:`~flare_mesh.cases.case_files.find_case_files` says which files are a series.
+    t C + c); :func:`~flare_mesh.cases.folder_search.find_case_files` says which files are a series.
+    A window counts steps: a warning names series whose steps are not equally far apart in time.
+
+    Files that predictions were written to are left out, unless a field of theirs
+    (``predicted_<name>`` or ``error_<name>``) is asked for. A warning names all that is left out.
 
     Args:
         root: The folder. If it has a sub-folder ``split``, the cases are there; otherwise all
@@ -50,6 +55,7 @@ class MeshFolder(FieldDataset):
         table: CSV file of numbers for each case, absolute or relative to ``root``; its first
             column names the cases.
         window: Steps in and out of a time series; None out for all that follow.
+        step: Index of the time step to read of files that have several, negative from the last.
         mode: ``"windows"`` for a case at each step, ``"rollout"`` for the first of each series.
         units: Unit of each field, for plots and files.
         edges: Adds ``edge_index`` from the cells.
@@ -60,6 +66,7 @@ class MeshFolder(FieldDataset):
         skip_bad: Logs and leaves out cases that cannot be used.
         cache: Folder of the cached cases; by default ``processed`` below ``root``.
         workers: Processes that read new files.
+        follow_links: Follow links out of ``root`` too; others are always followed.
         transform: Applied to each case on access, as in PyG.
         max_bytes: Limit of the size that a file may declare.
 
@@ -83,6 +90,7 @@ class MeshFolder(FieldDataset):
         name_pattern: str | None = None,
         table: str | Path | None = None,
         window: tuple[int, int | None] | None = None,
+        step: int | None = None,
         mode: str = "windows",
         units: Mapping[str, str] | None = None,
         edges: bool = False,
@@ -92,6 +100,7 @@ class MeshFolder(FieldDataset):
         skip_bad: bool = False,
         cache: str | Path | None = None,
         workers: int = 0,
+        follow_links: bool = False,
         transform: Callable[[Any], Any] | None = None,
         max_bytes: int = MAX_BYTES,
     ) -> None:
@@ -101,6 +110,8 @@ class MeshFolder(FieldDataset):
             raise ValueError(
                 "MeshFolder: edges connect nodes; choose on='nodes', or add the feature KNNEdges"
             )
+        if window is not None and step is not None:
+            raise ValueError("MeshFolder: a window takes all time steps; leave out 'step'")
         if window is not None:
             TimeWindow.from_trajectory(2, (1, 1), mode, "MeshFolder")  # checks the mode
         root, units = Path(root), units or {}
@@ -108,7 +119,14 @@ class MeshFolder(FieldDataset):
         self._fields = tuple(dict.fromkeys([*inputs, *targets]))
         _check_names(self._fields, units)
         folder = Path(cache) if cache is not None else root / "processed"
-        search = {"series": window is not None, "pattern": pattern, "leave_out": [folder]}
+        search = {
+            "series": window is not None,
+            "step": step,
+            "pattern": pattern,
+            "leave_out": [folder],
+            "follow_links": follow_links,
+            "predictions": asks_for_predictions(self._fields),
+        }
         cases = find_split(root, split, fractions=fractions, seed=seed, **search)
         scalars: list[NameScalars | TableScalars] = []
         scalars += [NameScalars(name_pattern)] if name_pattern is not None else []
@@ -117,6 +135,7 @@ class MeshFolder(FieldDataset):
         cases = check_cases(cases, lambda case: self._read_scalars(case, scalars))
         in_names = {name for source in scalars for name in source.columns}
         recipe = CaseRecipe(
+            step=step,
             on=on,
             edges=edges,
             weights=weights,

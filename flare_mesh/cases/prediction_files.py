@@ -3,12 +3,11 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from flare_mesh.cases.case_files import CaseFiles, MeshStep, find_case_files, series_steps
+from flare_mesh.cases.case_files import CaseFiles, one_step, series_steps
+from flare_mesh.cases.folder_search import find_case_files
 from flare_mesh.cases.recipe import CaseRecipe
 from flare_mesh.cases.source_plugins import find_source_plugin
 from flare_mesh.io.mesh_formats import READABLE_SUFFIXES
-
-SERIES_SUFFIXES = (".pvd", ".xdmf", ".xmf")
 
 
 def find_prediction_files(
@@ -18,8 +17,9 @@ def find_prediction_files(
 
     Args:
         paths: Files, and folders to search with their sub-folders.
-        recipe: The model's recipe: with a window, time series are found; with a source plug-in,
-            files of its suffixes too.
+        recipe: The model's recipe: with a window, time series are found; with a step, that step is
+            read of files that have several; with a source plug-in, files of its suffixes are found
+            too.
         leave_out: Folders to skip.
 
     Raises:
@@ -30,14 +30,20 @@ def find_prediction_files(
     if recipe.source:
         own = find_source_plugin(recipe.source).suffixes
         suffixes = tuple(dict.fromkeys([*own, *suffixes]))
-    series = recipe.window is not None
+    series, step = recipe.window is not None, recipe.step
     found: list[CaseFiles] = []
     for path in map(Path, paths):
         if path.is_dir():
-            found += find_case_files(path, series=series, suffixes=suffixes, leave_out=leave_out)
+            found += find_case_files(
+                path, series=series, step=step, suffixes=suffixes, leave_out=leave_out
+            )
+        elif path.suffix.lower() in (".foam", ".openfoam"):
+            raise ValueError(
+                f"{path}: OpenFOAM's own files are not read; convert the case by foamToVTK, and "
+                f"give its files in the folder VTK"
+            )
         elif path.exists():
-            has_steps = series and path.suffix.lower() in SERIES_SUFFIXES
-            steps = (series_steps(path) if has_steps else ()) or (MeshStep(str(path)),)
+            steps = (series_steps(path) if series else ()) or (one_step(path, step),)
             found.append(CaseFiles(path.stem, path.parent, steps))
         else:
             raise FileNotFoundError(f"{path}: no such file; give a mesh file or a folder of them")

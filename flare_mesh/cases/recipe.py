@@ -38,6 +38,8 @@ class CaseRecipe:
         targets: Channels of each field in y.
         units: Unit of each field.
         window: Time steps in x and in y of a time series, or None.
+        step: Index of the time step to read of a file that has several, negative from the last;
+            None if the files have one, or with a window.
         on: ``"nodes"``, or ``"cells"`` for the cell centroids as points.
         edges: Whether a case has ``edge_index``, if the model uses it.
         weights: Whether a case has ``weight``, the quadrature weight of each point.
@@ -59,6 +61,7 @@ class CaseRecipe:
     targets: Mapping[str, int] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     window: tuple[int, int] | None = None
+    step: int | None = None
     on: str = "nodes"
     edges: bool = False
     weights: bool = False
@@ -186,6 +189,8 @@ class CaseRecipe:
                     known[name] = tuple(map(convert, known[name]))
             for name in ("inputs", "targets"):
                 known[name] = {str(key): int(size) for key, size in known[name].items()}
+            if known.get("step") is not None:
+                known["step"] = int(known["step"])
             found = cls(**known, info=info)
             sizes = [*found.inputs.values(), *found.targets.values(), *(found.window or ())]
             if (

@@ -15,6 +15,7 @@ def predict(
     device: str = "auto",
     batch_size: int = 8,
     num_steps: int | None = None,
+    step: int | None = None,
     values: dict[str, float] | None = None,
     table: str | None = None,
     suffix: str | None = None,
@@ -30,13 +31,15 @@ def predict(
 
     Args:
         model: Folder or checkpoint (.ckpt) of a run, or a folder with a surrogate.safetensors.
-        input: One or several mesh files, or folders of them; for a model of time series a .pvd or
-            XDMF file, or a folder; for a model of CAD parts also surfaces (STL and others in mm,
-            3MF, STEP).
+        input: One or several mesh files, or folders of them; for a model of time series a .pvd
+            file, a mesh file with several times, or a folder; for a model of CAD parts also
+            surfaces (STL and others in mm, 3MF, STEP).
         out: Mesh file to write, such as part.vtu, or a folder for files with the inputs' names.
         device: cpu, cuda, or auto for CUDA if it is available.
         batch_size: Largest number of small meshes in a batch.
         num_steps: Time steps to predict; by default as many as in training.
+        step: Index of the time step to read of files that have several, -1 for the last; by default
+            as in training.
         values: Input numbers for the whole mesh, such as '{"load": 70}'.
         table: CSV file of such numbers, whose first column names the meshes.
         suffix: Suffix of the files in a folder; .vtu by default, .pvd for time series.
@@ -64,6 +67,7 @@ def predict(
         device=device,
         batch_size=batch_size,
         num_steps=num_steps,
+        step=step,
         values=values,
         table=table,
         **options,

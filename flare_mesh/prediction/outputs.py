@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from flare_mesh.cases.case_files import CaseFiles
-from flare_mesh.cases.prediction_files import SERIES_SUFFIXES
+from flare_mesh.cases.case_files import SERIES_SUFFIXES, CaseFiles
 from flare_mesh.files import check_folder
 from flare_mesh.io import check_writable
 from flare_mesh.io.mesh_formats import WRITABLE_SUFFIXES

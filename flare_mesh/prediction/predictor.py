@@ -40,6 +40,8 @@ class Predictor:
             surrogate stays on its device, and a loaded one is moved to ``"auto"``.
         batch_size: Largest number of meshes in a batch; a large mesh is a batch of its own.
         num_steps: Time steps to predict; by default as many as in training.
+        step: Index of the time step to read of files that have several, negative from the last; by
+            default as in training.
         values: Input numbers for the whole mesh, by name.
         table: CSV file of such numbers, whose first column names the meshes.
         options: Options of the model's source plug-in, if it has one; see
@@ -57,6 +59,7 @@ class Predictor:
         device: str | None = None,
         batch_size: int = 8,
         num_steps: int | None = None,
+        step: int | None = None,
         values: Mapping[str, float] | None = None,
         table: str | Path | None = None,
         **options: Any,
@@ -78,6 +81,12 @@ class Predictor:
                 f"num_steps: expected at least 1, and a model that predicts a time series step by "
                 f"step (got {num_steps})"
             )
+        if step is not None:
+            if recipe.window is not None:
+                raise ValueError(
+                    f"step: expected none, since the model predicts time series (got {step})"
+                )
+            self.recipe = recipe = replace(recipe, step=step)
         self._reader = CaseReader(surrogate, recipe, values=values, table=table)
         self._source = build_source(recipe.source, options)
 
@@ -228,6 +237,7 @@ def predict(
     *,
     device: str | None = None,
     num_steps: int | None = None,
+    step: int | None = None,
     values: Mapping[str, float] | None = None,
     table: str | Path | None = None,
     **options: Any,
@@ -241,9 +251,9 @@ def predict(
         surrogate: A trained surrogate, or a run's folder or checkpoint; see
             :func:`load_surrogate`.
         source: A mesh in memory; a mesh file of any readable format with the model's input
-            fields; for a model of time series a ``.pvd`` or XDMF file or a folder of numbered
-            files; or a file for the model's source plug-in, such as a CAD part. Fields with the
-            name of a predicted field are its truth.
+            fields; for a model of time series a ``.pvd`` file, a mesh file with several times or a
+            folder of numbered files; or a file for the model's source plug-in, such as a CAD part.
+            Fields with the name of a predicted field are its truth.
         device: As in :class:`Predictor`, like the other arguments.
 
     Raises:
@@ -252,7 +262,13 @@ def predict(
         ValueError: If a file cannot be used or lacks an input, or an option does not apply.
     """
     predictor = Predictor(
-        surrogate, device=device, num_steps=num_steps, values=values, table=table, **options
+        surrogate,
+        device=device,
+        num_steps=num_steps,
+        step=step,
+        values=values,
+        table=table,
+        **options,
     )
     if not isinstance(source, Data):
         found = find_prediction_files([source], predictor.recipe)

@@ -7,6 +7,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from flare_mesh.cases.prediction_mark import (
+    MARKED_SUFFIXES,
+    PREDICTION_MARK,
+    error_name,
+    predicted_name,
+)
 from flare_mesh.io import write_mesh
 from flare_mesh.io.time_collection import write_time_collection
 from flare_mesh.mesh import MeshData
@@ -60,7 +66,8 @@ class Prediction:
     def save(self, path: str | Path) -> None:
         """Write ``predicted_<field>``, and if the truth is known ``<field>`` and ``error_<field>``.
 
-        The error is the prediction minus the truth.
+        The error is the prediction minus the truth. ``.vtu`` and ``.vtk`` files also have the field
+        ``flare_mesh_prediction``, by which a data set knows that they are no simulations.
 
         Args:
             path: ``.vtu`` or ``.vtk``, which store units too, or ``.vtp``, ``.xdmf``, ``.ply``,
@@ -93,6 +100,8 @@ class Prediction:
             if unit is not None:
                 units[name] = unit
         out.units = units
+        if path.suffix.lower() in MARKED_SUFFIXES:
+            out[PREDICTION_MARK] = torch.ones(1, 1, dtype=torch.uint8)
         write_mesh(path, out)
 
     def _step_fields(self, step: int) -> dict[str, tuple[Tensor, str | None]]:
@@ -101,9 +110,9 @@ class Prediction:
         for name, series in self.predicted.items():
             unit, channels = self.units.get(name), series.shape[1] // max(1, len(self.times))
             part = slice(step * channels, (step + 1) * channels)
-            found[f"predicted_{name}"] = series[:, part], unit
+            found[predicted_name(name)] = series[:, part], unit
             truth = self.truth[name][:, part] if name in self.truth else series[:, :0]
             if truth.shape[1]:
                 found[name] = truth, unit
-                found[f"error_{name}"] = series[:, part] - truth, unit
+                found[error_name(name)] = series[:, part] - truth, unit
         return found

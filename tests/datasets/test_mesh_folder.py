@@ -10,7 +10,8 @@ from torch_geometric.loader import DataLoader
 from flare_mesh import MeshData
 from flare_mesh.data.transforms import RandomNodes
 from flare_mesh.datasets import MeshFolder
-from flare_mesh.io import write_mesh
+from flare_mesh.io import MeshFileWarning, write_mesh
+from flare_mesh.prediction import Prediction
 
 
 def plate(cells, *, kind="quad", shift=0.0):
@@ -216,6 +217,78 @@ def test_xdmf_series(tmp_path, monkeypatch):
     data = MeshFolder(tmp_path, None, inputs=["u"], targets=["u"], window=(2, 1))
     expect_windows(data, 4)
     assert data[0].time.tolist() == [0.5]
+
+
+def write_steps(path, steps):
+    """An XDMF file whose field u is 10 at each node times the step."""
+    mesh = plate(2).to_meshio()
+    with meshio.xdmf.TimeSeriesWriter(path) as writer:
+        writer.write_points_cells(mesh.points, mesh.cells)
+        for step in range(steps):
+            writer.write_data(0.5 * step, point_data={"u": mesh.points[:, :1] * 0 + 10 * step})
+
+
+def test_one_step_of_each_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where meshio writes the HDF5 file
+    write_steps(tmp_path / "a.xdmf", 3)
+    write_steps(tmp_path / "b.xdmf", 2)
+    data = plate(2)
+    data.u = torch.full((9, 1), 7.0)
+    write_mesh(tmp_path / "c.vtu", data)
+    for step, expected in ((-1, [20.0, 10.0, 7.0]), (0, [0.0, 0.0, 7.0])):
+        data = MeshFolder(tmp_path, None, targets=["u"], step=step)
+        assert [case.y.unique().tolist() for case in data] == [[value] for value in expected]
+        assert data.recipe().step == step
+    with pytest.raises(ValueError, match=r"a\.xdmf.*has 3 time steps, .* times are 0, 0.5, 1"):
+        MeshFolder(tmp_path, None, targets=["u"])
+    with pytest.raises(ValueError, match=r"b\.xdmf.*expected a step from -2 to 1 \(got 2\)"):
+        MeshFolder(tmp_path, None, targets=["u"], step=2)
+    with pytest.raises(ValueError, match="a window takes all time steps; leave out 'step'"):
+        MeshFolder(tmp_path, None, targets=["u"], step=2, window=(1, 1))
+
+
+def test_predictions_are_not_cases(tmp_path):
+    for number in range(4):
+        write_mesh(tmp_path / f"{number}.vtu", plate(2))
+    train, test = (
+        MeshFolder(tmp_path, split, targets=["wind"]).cases for split in ("train", "test")
+    )
+    data = plate(2)
+    u = data.load[:, :1]
+    for number in range(4):
+        Prediction("a", data, {"load": u + 1}, {"load": u}).save(
+            tmp_path / "predicted" / f"{number}.vtu"
+        )
+    with pytest.warns(
+        MeshFileWarning, match=r"predictions were written to \(predicted/0.vtu, .*3.v"
+    ):
+        again = MeshFolder(tmp_path, "train", targets=["load"])
+    assert (again.cases, len(test)) == (train, 1)
+    # A model of the errors is trained on predictions.
+    errors = MeshFolder(
+        tmp_path / "predicted", None, inputs=["predicted_load"], targets=["error_load"]
+    )
+    assert errors[0].y.unique().tolist() == [1.0]
+
+
+def test_predicted_series_are_not_cases(tmp_path):
+    moving(lambda step: tmp_path / f"flow_{step}.vtu", 3)
+    predicted = {"u": torch.zeros(9, 4)}
+    Prediction("a", plate(2), predicted, {}, times=(1.0, 2.0)).save(tmp_path / "out" / "flow.pvd")
+    with pytest.warns(MeshFileWarning, match=r"\(out/flow.pvd, out/flow/flow_0000.vtu, "):
+        data = MeshFolder(tmp_path, None, inputs=["u"], targets=["u"], window=(1, 1))
+    assert list(data.cases) == ["flow_t0", "flow_t1"]
+
+
+def test_links_out_of_the_folder(tmp_path):
+    root = tmp_path / "data"
+    write_mesh(root / "0.vtu", plate(2))
+    write_mesh(tmp_path / "scratch" / "1.vtu", plate(2))
+    (root / "more").symlink_to(tmp_path / "scratch")
+    with pytest.warns(MeshFileWarning, match=r"links out of the folder \(more\)"):
+        assert len(MeshFolder(root, None, targets=["wind"])) == 1
+    data = MeshFolder(root, None, targets=["wind"], follow_links=True)
+    assert list(data.cases) == ["0", "more/1"]
 
 
 def break_one(root, mesh=None, text=None):

@@ -31,6 +31,8 @@ def test_a_recipe_is_restored_from_json():
     found = CaseRecipe.from_info(info, {}, {})
     assert found.info == info
     assert found.to_dict() == RECIPE.to_dict()
+    info["recipe"] |= {"window": None, "step": -1}
+    assert CaseRecipe.from_info(info, {}, {}).step == -1
     assert (found.window, found.grid_shape, found.allow) == ((3, 4), (4, 5), ("unused_nodes",))
 
 

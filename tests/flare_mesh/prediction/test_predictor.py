@@ -250,6 +250,28 @@ def test_bad_meshes(plates, tmp_path):
         list(predictor.run(sources[:1], skip_bad=True))
 
 
+@ignore_range
+def test_one_step_of_a_file(plates, tmp_path):
+    write_plate(plates / "train/p9_load2.0.xdmf", 4, 5)
+    surrogate, _ = surrogate_of(plates, {"inputs": ["thickness"], "targets": ["u"], "step": 0})
+    mesh = grid(4, 5)
+    with meshio.xdmf.TimeSeriesWriter(tmp_path / "run.xdmf", data_format="XML") as writer:
+        writer.write_points_cells(mesh.points, mesh.cells)
+        for step in range(2):
+            writer.write_data(0.5 * step, point_data={"thickness": 1 + mesh.points[:, 0] + step})
+    inputs = [Predictor(surrogate), Predictor(surrogate, step=-1)]
+    thickness = [
+        float(one.read(find_prediction_files([tmp_path / "run.xdmf"], one.recipe)[0]).data.x.max())
+        for one in inputs
+    ]
+    assert thickness == [2.0, 3.0]
+    surrogate, _ = surrogate_of(plates, {"inputs": ["thickness"], "targets": ["u"]})
+    with pytest.raises(ValueError, match=r"run.xdmf.*has 2 time steps, .* their times are 0, 0.5"):
+        predict(surrogate, tmp_path / "run.xdmf")
+    with pytest.raises(ValueError, match="case.foam: .* convert the case by foamToVTK"):
+        predict(surrogate, tmp_path / "case.foam")
+
+
 def test_out_of_memory_is_reported(plates, monkeypatch):
     surrogate, _ = surrogate_of(plates, NODES)
 

@@ -1,0 +1,74 @@
+"""Recognition of the files that predictions were written to."""
+
+import mmap
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+PREDICTION_MARK = "flare_mesh_prediction"
+"""Field of the whole case in the predictions of the formats that have such fields."""
+
+MARKED_SUFFIXES = (".vtu", ".vtk")
+_PREDICTED, _ERROR = "predicted_", "error_"
+_HEAD = 1 << 14
+_VTK_NAMES = re.compile(rb"""<DataArray[^>]*\bName\s*=\s*["']([^"'<>]+)""")
+_XDMF_NAMES = re.compile(rb"""<Attribute[^>]*\bName\s*=\s*["']([^"'<>]+)""")
+_PLY_NAMES = re.compile(rb"^property (?:list \w+ \w+|\w+) (\S+)", re.MULTILINE)
+_NO_FIELDS = {
+    *("Points", "connectivity", "offsets", "types", "Connectivity", "Offsets", "field_units"),
+    *("x", "y", "z", "vertex_indices", "vertex_index"),
+}
+
+
+def predicted_name(name: str) -> str:
+    """Name of a predicted field in a file."""
+    return _PREDICTED + name
+
+
+def error_name(name: str) -> str:
+    """Name of the error of a field in a file: the prediction minus the truth."""
+    return _ERROR + name
+
+
+def asks_for_predictions(names: Iterable[str]) -> bool:
+    """Whether some fields are those that only files of predictions have."""
+    return any(name.startswith((_PREDICTED, _ERROR)) for name in names)
+
+
+def is_prediction(file: str | Path) -> bool:
+    """Whether a mesh file was written by :meth:`flare_mesh.prediction.Prediction.save`.
+
+    It has the field :data:`PREDICTION_MARK`, or its fields are ``predicted_<name>``, ``<name>`` and
+    ``error_<name>`` alone. A copy or a renamed file is recognised too, but no file of a format
+    other than those that predictions are written to.
+    """
+    path = Path(file)
+    suffix = path.suffix.lower()
+    if suffix not in (".vtu", ".vtk", ".vtp", ".ply", ".xdmf"):
+        return False
+    try:
+        with path.open("rb") as raw:
+            head = raw.read(_HEAD)
+            if PREDICTION_MARK.encode() in head:
+                return True
+            if suffix == ".ply":
+                found = _PLY_NAMES.findall(head.partition(b"end_header")[0])
+            elif suffix == ".vtk" or (suffix != ".xdmf" and not _may_be_prediction(head)):
+                return False
+            else:
+                names = _XDMF_NAMES if suffix == ".xdmf" else _VTK_NAMES
+                with mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as text:
+                    found = names.findall(text)
+    except (OSError, ValueError):  # not readable, which its reader reports
+        return False
+    names = {name.decode(errors="replace") for name in found} - _NO_FIELDS
+    predicted = {name.removeprefix(_PREDICTED) for name in names if name.startswith(_PREDICTED)}
+    ours = {f(name) for name in predicted for f in (str, predicted_name, error_name)}
+    return bool(predicted) and names <= ours
+
+
+def _may_be_prediction(head: bytes) -> bool:
+    """Whether the first field of a VTK XML file is a prediction, as it is in our files."""
+    names = (name.decode(errors="replace") for name in _VTK_NAMES.findall(head))
+    first = next((name for name in names if name not in _NO_FIELDS), "")
+    return first.startswith(_PREDICTED)
