@@ -140,7 +140,9 @@ class LegacyVTKFields:
     def _add(self, prefix: str, name: str, array: NDArray) -> None:
         key = prefix + unquote(name)
         # VTK writes a field twice that is both the active scalars and the normals.
-        if not np.array_equal(self.arrays.setdefault(key, array), array):
+        known = self.arrays.setdefault(key, array)
+        # By identity first, since NaN differs from itself.
+        if known is not array and known.tobytes() != array.tobytes():
             raise ValueError(f"has two fields of the name '{name}'; rename one of them")
 
 
