@@ -45,7 +45,7 @@ MESH_FORMATS = (
     MeshFormat("legacy VTK", (".vtk",), "legacy_vtk:read_legacy_vtk"),
     MeshFormat("CGNS", (".cgns",), "vtk:read_vtk"),
     MeshFormat("EnSight", (".case", ".encas"), "vtk:read_vtk"),
-    MeshFormat("Exodus", (".e", ".exo"), "vtk:read_vtk"),
+    MeshFormat("Exodus", (".e", ".exo"), "exodus:read_exodus", times="exodus:exodus_times"),
     MeshFormat("XDMF", (".xdmf", ".xmf"), "xdmf:read_xdmf", times="xdmf:xdmf_times"),
     MeshFormat("Gmsh", (".msh",), "gmsh:read_gmsh"),
     MeshFormat("Abaqus, CalculiX", (".inp",), "by_meshio:read_by_meshio"),
