@@ -89,7 +89,7 @@ class FieldModel(HubMixin, nn.Module):
                 ``pos`` and the others under their names.
             pos: Coordinates [N, pos_dim].
             batch: Graph of each node [N], sorted.
-            ptr: Offsets of the graphs [B + 1]; takes the place of ``batch``.
+            ptr: Offsets of the graphs [B + 1], instead of ``batch`` or in agreement with it.
             weight: Positive quadrature weight of each node (its area or volume), [N].
             edge_index: Edges [2, E], for models with message passing.
             batch_size: Number of graphs of ``batch``, where it is known.

@@ -142,7 +142,7 @@ class FLAREAttention(nn.Module):
         Args:
             x: [N, C], or [B, N, C].
             batch: Graph of each node of flat input, sorted, [N].
-            ptr: Offsets of the graphs of flat input, [B + 1]; takes the place of ``batch``.
+            ptr: Offsets of the graphs of flat input, [B + 1], instead of ``batch`` or with it.
             mask: Valid nodes of dense input, [B, N].
             weight: Positive quadrature weight of each node (its area or volume).
             batch_size: Number of graphs of ``batch``.

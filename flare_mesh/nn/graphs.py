@@ -51,7 +51,7 @@ def graphs_of(
     Args:
         nodes: Any tensor on the nodes.
         batch: Graph of each node [N], sorted.
-        ptr: Offsets [B + 1]; takes the place of ``batch``.
+        ptr: Offsets [B + 1], instead of ``batch`` or in agreement with it.
         weight: Positive quadrature weight of each node, [N].
         batch_size: Number B of graphs of ``batch``; by default one more than its last entry.
         group: Process group over which the nodes are spread.
@@ -63,11 +63,23 @@ def graphs_of(
         check_mask_and_weight(None, weight, tuple(nodes.shape[:1]), nodes.device)
     if ptr is not None:
         layout = ragged_layout(ptr, len(nodes), nodes.device)
+        if batch is not None and not torch.compiler.is_compiling():
+            _check_agreement(batch, layout, nodes)
     elif batch is not None:
         layout = _layout_of_batch(batch, nodes, batch_size)
     else:
         layout = equal_layout(1, nodes.shape[0], nodes.device)
     return Graphs(layout, log_weights(weight, None), group)
+
+
+def _check_agreement(batch: Tensor, layout: Layout, nodes: Tensor) -> None:
+    """Refuse offsets that are not those of the batch vector, such as after a permutation."""
+    found = _layout_of_batch(batch, nodes, layout.num_graphs)
+    if found.offsets != layout.offsets:
+        raise ValueError(
+            "expected 'ptr' to be the offsets of the graphs in 'batch' (got others, as after nodes "
+            "were permuted or removed); leave out 'ptr'"
+        )
 
 
 def _layout_of_batch(batch: Tensor, nodes: Tensor, batch_size: int | None) -> Layout:

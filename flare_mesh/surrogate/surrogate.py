@@ -185,7 +185,8 @@ class Surrogate(HubMixin, nn.Module):
             features,
             _map_chunks(self.pos_normalizer, pos, size, dtype),
             data.batch,
-            ptr=data.ptr if group is None and "ptr" in data else None,
+            # Beside a batch vector, the offsets may be out of date.
+            ptr=data.ptr if group is None and "batch" not in data and "ptr" in data else None,
             weight=data.weight if "weight" in data else None,
             edge_index=data.edge_index if self.model.uses_edges else None,
             batch_size=data.num_graphs if "batch" in data else None,

@@ -11,6 +11,7 @@ from torch_geometric.transforms import BaseTransform
 
 from flare_mesh.data.transforms.checks import first_columns, node_field, positions
 from flare_mesh.data.transforms.orthogonal import apply_orthogonal
+from flare_mesh.nn.graphs import graphs_of
 
 _FRAME = ("frame_origin", "frame_rotation", "frame_scale")
 
@@ -56,13 +57,13 @@ class FromReferenceFrame(BaseTransform):
         pos = positions(data, name)
         names = {"pos", *self.vectors, *self.tensors, *self.lengths}
         fields = {field: node_field(data, field, name) for field in names}
-        bounds = data["ptr"].tolist() if "batch" in data else [0, len(pos)]
+        graphs = graphs_of(pos, data.batch, batch_size=len(data[_FRAME[0]]))
         parts = [
             self._back(
                 Data(**{field: values[start:stop] for field, values in fields.items()}),
                 *(data[key][graph] for key in _FRAME),
             )
-            for graph, (start, stop) in enumerate(pairwise(bounds))
+            for graph, (start, stop) in enumerate(pairwise(graphs.layout.offsets))
         ]
         for field in names:
             data[field] = torch.cat([part[field] for part in parts])

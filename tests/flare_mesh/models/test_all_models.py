@@ -238,6 +238,37 @@ def test_input_of_another_shape_is_refused(name):
         model(x, pos, BATCH.batch, weight=torch.ones(3, dtype=torch.float64))
 
 
+def test_a_permuted_batch_is_refused_and_a_sorted_one_is_computed_right(name):
+    """``ptr`` of a batch whose nodes were permuted or removed is out of date."""
+    model = small(name)
+    expected = model(BATCH)
+    mixed = BATCH.clone()
+    order = torch.randperm(NODES, generator=torch.Generator().manual_seed(0))
+    mixed.x, mixed.pos, mixed.batch = BATCH.x[order], BATCH.pos[order], BATCH.batch[order]
+    mixed.edge_index = order.argsort()[BATCH.edge_index]
+    with pytest.raises(ValueError, match="'batch' to be sorted"):
+        model(mixed)
+    within = order[BATCH.batch[order].argsort(stable=True)]  # each graph's nodes in another order
+    mixed.x, mixed.pos, mixed.batch = BATCH.x[within], BATCH.pos[within], BATCH.batch[within]
+    mixed.edge_index = within.argsort()[BATCH.edge_index]
+    torch.testing.assert_close(model(mixed), expected[within], **TIGHT)
+    kept = torch.arange(3, NODES)  # the first graph lost its first three nodes
+    part = BATCH.subgraph(kept)
+    alone = GRAPHS[0].subgraph(torch.arange(3, 30))
+    torch.testing.assert_close(model(part)[:27], model(alone), **TIGHT)
+    torch.testing.assert_close(model(part)[27:], expected[30:], **TIGHT)
+
+
+def test_offsets_that_contradict_the_batch_vector_are_refused(name):
+    model = small(name)
+    arguments = (BATCH.x, BATCH.pos, BATCH.batch)
+    edges = {"edge_index": BATCH.edge_index} if model.uses_edges else {}
+    torch.testing.assert_close(model(*arguments, ptr=BATCH.ptr, **edges), model(BATCH), **TIGHT)
+    for wrong in ([0, 29, 31, 65, 72, 80, 88], [0, 30, 31, 65, 72, 88]):
+        with pytest.raises(ValueError, match="'ptr' to be the offsets|graph numbers from 0 to 4"):
+            model(*arguments, ptr=torch.tensor(wrong), **edges)
+
+
 def test_impossible_sizes_are_refused(name):
     sizes = {"in_channels": -1, "out_channels": 0, "hidden_channels": 0, "num_layers": -1,
              "pos_dim": 0, "heads": 7, "num_latents": 0, "num_slices": 0, "num_experts": 0,

@@ -4,6 +4,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch_geometric.data import Batch
 
 from flare_mesh import FLAREOperator
 from flare_mesh.surrogate.rollout import Rollout
@@ -29,6 +30,21 @@ def test_predicts_in_physical_units():
     fields = s.predict(case)
     torch.testing.assert_close(fields["displacement"], expected[:, :3].detach())
     torch.testing.assert_close(fields["von_mises"], expected[:, 3:].detach())
+
+
+def test_a_permuted_batch_is_refused_and_a_part_of_one_is_computed_right():
+    s = surrogate().eval()
+    graphs = [random_graph(n, 2, seed=n) for n in (9, 5)]
+    batch = Batch.from_data_list(graphs)
+    expected = s(batch)
+    mixed = batch.clone()
+    order = torch.tensor([10, *range(1, 10), 0, *range(11, 14)])  # two nodes change places
+    mixed.x, mixed.pos, mixed.batch = batch.x[order], batch.pos[order], batch.batch[order]
+    with pytest.raises(ValueError, match="'batch' to be sorted"):
+        s(mixed)
+    part = batch.subgraph(torch.arange(2, 14))
+    torch.testing.assert_close(s(part)[7:], expected[9:])
+    torch.testing.assert_close(s(part)[:7], s(graphs[0].subgraph(torch.arange(2, 9))))
 
 
 def test_bad_options():

@@ -150,6 +150,9 @@ def test_predictions_of_a_batch_are_transformed_back():
     torch.testing.assert_close(back.pos, torch.cat([data.pos for data in cases]))
     assert "frame_origin" not in back
     assert "frame_origin" in batch
+    batch.batch = batch.batch.flip(0)
+    with pytest.raises(ValueError, match="'batch' to be sorted"):
+        FromReferenceFrame()(batch)
 
 
 def test_bad_input():
