@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from flare_mesh.files import atomic_path
 from flare_mesh.io.captured_output import captured_output
+from flare_mesh.io.gmsh_mesh import gmsh_mesh
 from flare_mesh.io.mesh_formats import GMSH_TAG, check_writable
 from flare_mesh.io.vtk_writer import write_vtk
 
@@ -115,6 +116,8 @@ def _writable(path: str | Path, mesh: meshio.Mesh) -> meshio.Mesh:
     mesh = copy(mesh)
     if suffix == ".inp":
         _fields_to_sets(mesh)
+    if suffix == ".msh":
+        mesh = gmsh_mesh(mesh)
     given = mesh.cell_data.items()
     nodes = {name: _rows(path, name, values) for name, values in mesh.point_data.items()}
     cells = {name: [_rows(path, name, part) for part in parts] for name, parts in given}
