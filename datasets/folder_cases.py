@@ -1,6 +1,7 @@
 """Search of a folder of meshes for the usable cases of a split."""
 
 import logging
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import Any
 from flare_mesh.cases.case_files import CaseFiles
 from flare_mesh.cases.folder_search import find_case_files
 from flare_mesh.data.splits import FRACTIONS, split_names
+from flare_mesh.io import MeshFileWarning
 
+_MAX_WARNINGS = 10
 _log = logging.getLogger(__name__)
 
 
@@ -92,6 +95,24 @@ def usable_cases(root: Path, cases: list[CaseFiles], *, skip_bad: bool) -> list[
     if not usable:
         raise ValueError(f"{root}: none of its {len(cases)} cases can be used")
     return usable
+
+
+def warn_of_files(found: Iterable[tuple[str, str]]) -> None:
+    """Give the warnings of the readers of some files, each reason once.
+
+    Args:
+        found: Files with their warnings, which may begin with the path of the file.
+    """
+    by_reason: dict[str, dict[str, None]] = {}
+    for file, text in found:
+        by_reason.setdefault(text.removeprefix(f"{file}: "), {})[file] = None
+    for number, (reason, files) in enumerate(by_reason.items()):
+        if number == _MAX_WARNINGS:
+            reason = f"and {len(by_reason) - number} other warnings of the readers; see read_mesh"
+        more = f" and {len(files) - 1} more files" if len(files) > 1 else ""
+        warnings.warn(f"{next(iter(files))}{more}: {reason}", MeshFileWarning, stacklevel=4)
+        if number == _MAX_WARNINGS:
+            break
 
 
 def most_common(values: Iterable[int]) -> int:

@@ -14,7 +14,13 @@ from flare_mesh.cases.prediction_mark import asks_for_predictions
 from flare_mesh.cases.recipe import ALLOWED, CaseRecipe
 from flare_mesh.data.time_window import TimeWindow
 from flare_mesh.datasets.field_dataset import FieldDataset
-from flare_mesh.datasets.folder_cases import check_cases, find_split, most_common, usable_cases
+from flare_mesh.datasets.folder_cases import (
+    check_cases,
+    find_split,
+    most_common,
+    usable_cases,
+    warn_of_files,
+)
 from flare_mesh.io.arrays import MAX_BYTES
 from flare_mesh.mesh import MeshData
 from flare_mesh.mesh.mesh_storage import CELL_PREFIX, RESERVED, check_origin
@@ -227,6 +233,9 @@ class MeshFolder(FieldDataset):
         """
         steps = [step for case in cases if case.error is None for step in case.steps]
         entries = self.cache.update(steps, workers=workers)
+        warn_of_files(
+            (step.file, text) for step in entries for text in entries[step].get("warnings", ())
+        )
         known = [entry["channels"] for entry in entries.values() if "error" not in entry]
         channels = {name: most_common(one[name] for one in known) for name in self.cache.fields}
 

@@ -102,11 +102,7 @@ class CaseReader:
         """
         if self.recipe.window is not None:
             raise ValueError(f"{name}: the model needs a time series; give its files")
-        try:
-            mesh = self.recipe.check(mesh)
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
-        return self._case(name, mesh, self.values)
+        return self._case(name, self.recipe.check(mesh, name), self.values)
 
     def _case(self, name: str, mesh: MeshData, scalars: Mapping[str, float]) -> PredictionCase:
         points = self._points(name, mesh, scalars)

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,14 @@ from torch.utils.data import DataLoader
 from flare_mesh.cases.case_files import MeshStep, path_below
 from flare_mesh.cases.recipe import CaseRecipe
 from flare_mesh.files import atomic_path, write_text
+from flare_mesh.io import MeshFileWarning
 from flare_mesh.io.arrays import MAX_BYTES, read_npz
 from flare_mesh.io.external_references import referenced_files, resolve_below
 from flare_mesh.io.mesh_formats import REFERENCING_SUFFIXES
 from flare_mesh.mesh import MeshData
 
 # Raise when the cached arrays of a recipe change, so that older caches are not used.
-_FORMAT = 3
+_FORMAT = 4
 
 
 class MeshCache:
@@ -97,8 +99,19 @@ class MeshCache:
         """Read a mesh and cache its case.
 
         Returns:
-            The number of ``channels`` of each field, or the ``error``.
+            The number of ``channels`` of each field, or the ``error``; and the ``warnings`` of the
+            reader, which would be lost in a worker, and be given for a new cache only.
         """
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", MeshFileWarning)
+            entry = self._add(step)
+        found = [str(one.message) for one in caught if issubclass(one.category, MeshFileWarning)]
+        for other in caught:
+            if not issubclass(other.category, MeshFileWarning):
+                warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
+        return {**entry, "warnings": found} if found else entry
+
+    def _add(self, step: MeshStep) -> dict[str, Any]:
         try:
             mesh = self.recipe.read(step, self.fields, max_bytes=self.max_bytes)
             case = self.recipe.make_case(mesh, self.fields)
@@ -206,6 +219,8 @@ class MeshCache:
             and isinstance(entry.get("channels"), dict)
             and entry["channels"].keys() == set(self.fields)
             and all(type(number) is int for number in entry["channels"].values())
+            and isinstance(entry.get("warnings", []), list)
+            and all(isinstance(text, str) for text in entry.get("warnings", []))
             for entry in known.values()
         )
         return known if whole else {}

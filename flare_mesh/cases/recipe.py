@@ -1,6 +1,7 @@
 """The recipe by which a mesh file becomes a case."""
 
 import json
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from flare_mesh.cases.case_files import MeshStep
 from flare_mesh.data.transforms.resolver import TransformSpec
-from flare_mesh.io import read_mesh
+from flare_mesh.io import MeshFileWarning, read_mesh
 from flare_mesh.io.arrays import MAX_BYTES
 from flare_mesh.mesh import MeshData, check_mesh
 from flare_mesh.mesh.cell_storage import VTK_CODES
@@ -98,24 +99,33 @@ class CaseRecipe:
         options: dict[str, Any] = {"fields": required, "optional": optional, "edges": False}
         options["origin"] = self.origin
         mesh = read_mesh(file, step=step.number, max_bytes=max_bytes, **options)
-        try:
-            return self.check(mesh)
-        except ValueError as error:
-            raise ValueError(f"{file}: {error}") from error
+        return self.check(mesh, str(file))
 
-    def check(self, mesh: MeshData) -> MeshData:
-        """Check a mesh; for ``on="cells"``, remove the cells of lower dimension.
+    def check(self, mesh: MeshData, name: str) -> MeshData:
+        """Check a mesh, and remove what makes no point of a case.
+
+        For ``on="cells"``, that is the cells of lower dimension. Otherwise it is the nodes that
+        belong to no cell, if there are cells: reference points and the like, where solvers write
+        no values or NaN. A warning gives their number.
+
+        Args:
+            mesh: The mesh.
+            name: Name of the mesh in messages.
 
         Raises:
             ValueError: If the mesh has a fault, or no cells where cell fields are needed.
         """
         if mesh.num_cells:
-            check_mesh(mesh.pos, mesh.cells, allow=self.allow)
+            try:
+                check_mesh(mesh.pos, mesh.cells, allow=self.allow)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from error
         if self.on == "nodes":
-            return mesh
+            return _without_unused_nodes(mesh, name) if mesh.num_cells else mesh
         if not mesh.num_cells:
             raise ValueError(
-                "the model needs cell fields, but the mesh has no cells; give a mesh with cells"
+                f"{name}: the model needs cell fields, but the mesh has no cells; give a mesh with "
+                f"cells"
             )
         codes = torch.tensor([VTK_CODES[kind] for kind in top_dimensional_cells(mesh.cells)])
         return mesh.cell_subgraph(torch.isin(mesh.cell_type, codes.to(mesh.cell_type.dtype)))
@@ -147,9 +157,10 @@ class CaseRecipe:
         for name in names:
             values = _values(mesh, name, on_cells)
             values = values.reshape(len(values), -1).float()
-            bad = int((~values.isfinite()).sum())
-            if bad:
-                raise ValueError(f"{bad} values of '{name}' are NaN or infinite")
+            bad = ~values.isfinite()
+            if bool(bad.any()):
+                place = _first_place(mesh, case, bad.any(dim=1), on_cells)
+                raise ValueError(f"{int(bad.sum())} values of '{name}' are NaN or infinite{place}")
             case[name] = values
         return case
 
@@ -211,6 +222,38 @@ def _values(mesh: MeshData, name: str, on_cells: bool) -> Tensor:
     if name in mesh.cell_fields:
         return mesh.cell_fields[name]
     return mesh[name] if name in mesh.case_fields else mesh.node_to_cell(mesh[name].float())
+
+
+def _without_unused_nodes(mesh: MeshData, name: str) -> MeshData:
+    used = torch.zeros(len(mesh.pos), dtype=torch.bool)
+    used[mesh.cell_index] = True
+    if bool(used.all()):
+        return mesh
+    warnings.warn(
+        f"{name}: {int((~used).sum())} of {len(used)} nodes belong to no cell and are left out",
+        MeshFileWarning,
+        stacklevel=4,
+    )
+    out: Any = mesh.subgraph(used)
+    out._numbers = used.nonzero()[:, 0]  # in the file, for messages
+    return out
+
+
+def _first_place(mesh: Any, case: MeshData, bad: Tensor, on_cells: bool) -> str:
+    """Number and coordinates of the first bad point, in words; empty for the whole case."""
+    if len(bad) != len(case.pos):
+        return ""
+    first = int(bad.nonzero()[0, 0])
+    at = case.pos[first].double()
+    if case.origin is not None:
+        at = at + torch.tensor(case.origin, dtype=torch.float64)[: len(at)]
+    numbers = getattr(mesh, "_numbers", None)
+    point = (
+        "the centroid of a cell"
+        if on_cells
+        else f"node {first if numbers is None else int(numbers[first])}"
+    )
+    return f", the first at {point}, ({', '.join(f'{x:.9g}' for x in at.tolist())})"
 
 
 def stack_fields(case: MeshData, sizes: Mapping[str, int]) -> Tensor:

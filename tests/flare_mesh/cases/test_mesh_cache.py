@@ -1,4 +1,5 @@
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from flare_mesh.cases.case_files import MeshStep
 from flare_mesh.cases.mesh_cache import MeshCache
 from flare_mesh.cases.recipe import CaseRecipe
 from flare_mesh.datasets import MeshFolder
-from flare_mesh.io import write_mesh
+from flare_mesh.io import MeshFileWarning, write_mesh
 
 
 def plate(cells=2, **fields):
@@ -60,6 +61,36 @@ def test_a_new_cache_draws_no_random_numbers(root, workers):
     before = torch.get_rng_state()
     MeshFolder(root, None, targets=["u"], workers=workers)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_warnings_of_the_readers_are_given_every_time(root, workers):
+    for number in (3, 7):
+        data = plate(2 + number)
+        data.pos = torch.cat([data.pos, data.pos[:1] + 50])
+        data.u = torch.cat([data.u, data.u[:1] * torch.nan])
+        write_mesh(root / f"{number}.vtu", data)
+    for _ in range(2):
+        with pytest.warns(MeshFileWarning) as warned:
+            data = MeshFolder(root, None, targets=["u"], workers=workers)
+        assert sorted(str(one.message) for one in warned) == [
+            f"{root / '3.vtu'}: 1 of 37 nodes belong to no cell and are left out",
+            f"{root / '7.vtu'}: 1 of 101 nodes belong to no cell and are left out",
+        ]
+        assert data[3].num_nodes == 36
+
+
+def test_warnings_of_many_files(monkeypatch, root):
+    def warn(path, **options):
+        warnings.warn(f"{path}: the section 'x' is not read", MeshFileWarning, stacklevel=2)
+        return real(path, **options)
+
+    real = recipe.read_mesh
+    monkeypatch.setattr(recipe, "read_mesh", warn)
+    with pytest.warns(MeshFileWarning) as warned:
+        MeshFolder(root, None, targets=["u"])
+    (text,) = (str(one.message) for one in warned)
+    assert text.endswith(".vtu and 9 more files: the section 'x' is not read")
 
 
 def test_two_processes_add_to_one_index(root, monkeypatch):

@@ -6,6 +6,7 @@ import torch
 from flare_mesh import MeshData
 from flare_mesh.cases import CaseRecipe
 from flare_mesh.cases.recipe import stack_fields
+from flare_mesh.io import MeshFileWarning
 from flare_mesh.testing import mixed_mesh
 
 RECIPE = CaseRecipe(
@@ -71,7 +72,7 @@ def test_fields_at_nodes_or_cells():
     ]
     assert nodes.weight.sum() == pytest.approx(float(mesh.measures.sum()))
     recipe = CaseRecipe(on="cells", weights=True)
-    cells = recipe.make_case(recipe.check(mesh), ["u", "k", "load"])
+    cells = recipe.make_case(recipe.check(mesh, "a"), ["u", "k", "load"])
     assert torch.equal(cells.pos, mesh.centroids)
     torch.testing.assert_close(cells.u[:, 0], mesh.centroids[:, 0].float())
     x = stack_fields(cells, {"load": 1, "k": 1})
@@ -83,6 +84,60 @@ def test_values_that_are_not_finite_are_refused():
     with pytest.raises(ValueError, match="1 values of 'u' are NaN or infinite"):
         CaseRecipe().make_case(mesh, ["u"])
     with pytest.raises(ValueError, match="needs cell fields, but the mesh has no cells"):
-        CaseRecipe(on="cells").check(mesh)
+        CaseRecipe(on="cells").check(mesh, "a")
     with pytest.raises(ValueError, match=r"expected 'u' of shape \[2, 3\] \(got \[2, 1\]"):
         stack_fields(MeshData(torch.zeros(2, 3), u=torch.ones(2, 1)), {"u": 3})
+
+
+def quad_among_other_nodes():
+    """A quad of the nodes 1 to 4, with a node before and a node behind it."""
+    pos = [[5.0, 5, 5], [0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [9, 9, 9]]
+    mesh = MeshData(torch.tensor(pos), quad=torch.tensor([[1, 2, 3, 4]]))
+    mesh.u = torch.tensor([torch.nan, 1, 2, 3, 4, torch.inf])
+    mesh.cell_p = torch.tensor([7.0])
+    return mesh
+
+
+def test_nodes_of_no_cell_are_left_out():
+    mesh, recipe = quad_among_other_nodes(), CaseRecipe(weights=True)
+    with pytest.warns(MeshFileWarning, match="^a.vtu: 2 of 6 nodes belong to no cell and are left"):
+        used = recipe.check(mesh, "a.vtu")
+    case = recipe.make_case(used, ["u", "p"])
+    assert case.u.tolist() == [[1.0], [2.0], [3.0], [4.0]]
+    assert case.p.tolist() == [[7.0]] * 4
+    assert torch.equal(case.pos, mesh.pos[1:5])
+    assert case.quad.tolist() == [[0, 1, 2, 3]]
+    assert float(case.weight.sum()) == pytest.approx(1.0)
+    # Finite values there make no points either: a case does not depend on the values.
+    mesh.u = torch.arange(6.0)
+    with pytest.warns(MeshFileWarning, match="2 of 6 nodes"):
+        assert torch.equal(recipe.check(mesh, "a.vtu").pos, case.pos)
+    with pytest.raises(
+        ValueError, match=r"^a.vtu: 2 of 6 nodes \(0, 5\) belong to no cell; repair"
+    ):
+        CaseRecipe(allow=()).check(mesh, "a.vtu")
+
+
+def test_a_cloud_of_points_keeps_all():
+    mesh = MeshData(torch.eye(3), u=torch.arange(3.0))
+    assert CaseRecipe().check(mesh, "a.vtu") is mesh
+
+
+def test_the_first_value_that_is_not_finite_is_located():
+    mesh, recipe = quad_among_other_nodes(), CaseRecipe()
+    mesh.u[3] = torch.nan
+    with pytest.warns(MeshFileWarning):
+        used = recipe.check(mesh, "a")
+    place = r"^1 values of 'u' are NaN or infinite, the first at node 3, \(1, 1, 0\)$"
+    with pytest.raises(ValueError, match=place):
+        recipe.make_case(used, ["u"])
+    used.origin = (500000.0, 4e6, 10.0)
+    with pytest.raises(ValueError, match=r"node 3, \(500001, 4000001, 10\)"):
+        recipe.make_case(used, ["u"])
+    mesh.cell_p[0] = torch.inf
+    mesh.load = torch.tensor([[torch.nan]])
+    cells = CaseRecipe(on="cells")
+    with pytest.raises(ValueError, match=r"first at the centroid of a cell, \(0.5, 0.5, 0\)$"):
+        cells.make_case(mesh, ["p"])
+    with pytest.raises(ValueError, match="1 values of 'load' are NaN or infinite$"):
+        CaseRecipe().make_case(mesh, ["load"])
