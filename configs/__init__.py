@@ -16,6 +16,8 @@ def config_names() -> list[str]:
 def find_config(name: str, others: Iterable[str] = ()) -> Path:
     """Path of a configuration file.
 
+    A name without a suffix is the package's, also where the working folder has a file of the name.
+
     Args:
         name: Path of the file, or name of a configuration that comes with the package.
         others: Further names for the advice in the error.
@@ -23,11 +25,11 @@ def find_config(name: str, others: Iterable[str] = ()) -> Path:
     Raises:
         FileNotFoundError: If there is neither; names the nearest.
     """
-    if Path(name).is_file():
-        return Path(name)
     known = config_names()
     if name in known:
         return _FOLDER / f"{name}.yaml"
+    if Path(name).is_file():
+        return Path(name)
     raise FileNotFoundError(
         f"{name}: no such configuration; give a file or a name, {nearest(name, [*known, *others])}"
     )

@@ -18,6 +18,9 @@ _COMMANDS = {
     "export": "write a trained model as ONNX or as a program of torch.export",
 }
 
+_TRUST = ("--trust-config", "--trust_config")
+"""Option that no file can have, so that a run's folder cannot ask for trust."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command, and return its exit code.
@@ -44,7 +47,8 @@ def _run(command: str, args: list[str]) -> int:
     try:
         check_choice("unknown command", command, _COMMANDS)
         if command in _TRAINING:
-            _train([command, *_expand(command, args)])
+            given = [arg for arg in args if arg not in _TRUST]
+            _train([command, *_expand(command, given)], trust_config=given != args)
         else:
             _call(command, args)
     except (ValueError, OSError, SourceError, ImportError, ArgumentError) as error:
@@ -88,13 +92,13 @@ def _code_of_signal(stop: SystemExit) -> int | None:
     return None
 
 
-def _train(args: list[str]) -> None:
+def _train(args: list[str], *, trust_config: bool) -> None:
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
     from flare_mesh.commands.train import FieldCLI
 
     try:
-        FieldCLI(args)
+        FieldCLI(args, trust_config=trust_config)
     except MisconfigurationException as error:  # about the trainer's options
         raise ValueError(" ".join(str(error).split())) from error
 
@@ -138,7 +142,7 @@ def _lists(args: list[str]) -> list[str]:
 
 def _expand(command: str, args: list[str]) -> list[str]:
     """Replace ``--run FOLDER``, ``--resume FOLDER`` and names of configurations by options."""
-    from flare_mesh.configs import find_config
+    from flare_mesh.commands.named_config import chosen_config
 
     out: list[str] = []
     named: Path | None = None
@@ -160,7 +164,7 @@ def _expand(command: str, args: list[str]) -> list[str]:
             if name == "--resume":
                 out += ["--ckpt_path", "last"]
         elif name in ("--config", "-c"):
-            out += ["--config", str(find_config(value))]
+            out += ["--config", str(chosen_config(value))]
         else:
             out.append(args[position - 1])
     if named is not None:

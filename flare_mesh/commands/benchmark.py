@@ -6,7 +6,8 @@ from typing import Any
 
 from flare_mesh.commands.benchmark_results import draw_results, write_tables
 from flare_mesh.commands.benchmark_runs import finish_run, result_of, step_seconds
-from flare_mesh.configs import find_config
+from flare_mesh.commands.named_config import chosen_config
+from flare_mesh.documents import load_yaml, read_yaml_text
 from flare_mesh.files import check_folder
 from flare_mesh.models import MODELS
 from flare_mesh.training.build import check_model
@@ -27,6 +28,7 @@ def benchmark(
     epochs: int | None = None,
     seconds: float | None = None,
     overwrite: bool = False,
+    trust_config: bool = False,
 ) -> None:
     """Train several models on one data set under one budget, each with several seeds.
 
@@ -51,6 +53,7 @@ def benchmark(
         epochs: Budget of each run in epochs; by default from the configuration of the data.
         seconds: Budget of each run in seconds of training, instead of epochs.
         overwrite: Replace runs with other options in the folder.
+        trust_config: Accept any class that the configurations name; they can then run any code.
     """
     if seeds < 1:
         raise ValueError(f"seeds: expected at least 1 (got {seeds})")
@@ -80,7 +83,7 @@ def benchmark(
         elif seconds is not None:
             trial = _trial(config)
             print(f"{label}: trial", flush=True)
-            reason = finish_run(place / "trial", trial, overwrite)
+            reason = finish_run(place / "trial", trial, overwrite, trust_config)
             if reason:
                 print(f"{label}: the trial failed: {reason}", flush=True)
                 rows += [
@@ -92,7 +95,8 @@ def benchmark(
             trainer |= {"max_epochs": -1, "max_steps": steps}
         for seed in range(seeds):
             run = place / f"seed_{seed}"
-            reason = finish_run(run, config | {"seed_everything": seed}, overwrite)
+            given = config | {"seed_everything": seed}
+            reason = finish_run(run, given, overwrite, trust_config)
             row = {"model": label, "seed": seed, "failed": reason} | result_of(run, reason)
             rows.append(row)
             done = f"failed: {reason}" if reason else f"relative L2 {row['relative_l2']:.4f}"
@@ -166,12 +170,10 @@ def _merge(base: dict[str, Any], recipe: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_config(name: str) -> dict[str, Any]:
-    import yaml
-
-    path = find_config(name, MODELS)
+    path = chosen_config(name, MODELS)
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+        found = load_yaml(read_yaml_text(path))
+    except ValueError as error:
         raise ValueError(f"{path}: cannot be read as YAML ({error})") from error
     if not isinstance(found, dict):
         raise ValueError(f"{path}: expected a configuration")

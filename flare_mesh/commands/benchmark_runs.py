@@ -11,7 +11,9 @@ from flare_mesh.files import write_text
 from flare_mesh.surrogate.checkpoint import LAST
 
 
-def finish_run(folder: Path, config: dict[str, Any], overwrite: bool = False) -> str:
+def finish_run(
+    folder: Path, config: dict[str, Any], overwrite: bool = False, trust_config: bool = False
+) -> str:
     """Start or resume a run by ``flare-mesh fit``, unless it is finished.
 
     The configuration is written to ``<folder>.yaml``, and the output of the process to
@@ -21,6 +23,7 @@ def finish_run(folder: Path, config: dict[str, Any], overwrite: bool = False) ->
         folder: Folder of the run.
         config: Configuration of the run, without ``out``.
         overwrite: Replace a run with another configuration.
+        trust_config: Accept any class that the configuration names.
 
     Returns:
         Reason why the run failed; empty if it did not.
@@ -42,11 +45,12 @@ def finish_run(folder: Path, config: dict[str, Any], overwrite: bool = False) ->
         )
     if same and (folder / "summary.json").is_file():
         return ""
+    trust = ["--trust-config"] if trust_config else []
     if same and (folder / LAST).is_file() and (folder / "config.yaml").is_file():
-        return _fit(folder, ["--resume", str(folder)])
+        return _fit(folder, ["--resume", str(folder), *trust])
     (folder / "summary.json").unlink(missing_ok=True)
     write_text(file, text)
-    return _fit(folder, ["--config", str(file), "--overwrite"])
+    return _fit(folder, ["--config", str(file), "--overwrite", *trust])
 
 
 def _fit(folder: Path, options: list[str]) -> str:

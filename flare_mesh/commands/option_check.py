@@ -1,41 +1,51 @@
 """Refusal of unknown options, with the nearest known one."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from flare_mesh.choices import nearest
+from flare_mesh.commands.class_paths import check_classes
+from flare_mesh.documents import SafeLoader, load_argument, load_yaml, read_yaml_text
 
 
-def check_config_file(path: str | Path, known: Collection[str]) -> None:
-    """Refuse unknown and repeated keys of a configuration file.
+def check_config_file(
+    path: str | Path, known: Collection[str], *, trusted: bool = False
+) -> Mapping[Any, Any]:
+    """Refuse unknown and repeated keys of a configuration file, and classes that it cannot name.
 
     Args:
         path: The YAML file.
         known: Dotted names of all options; any keys are allowed below an option.
+        trusted: Accept all classes for options of the trainer.
+
+    Returns:
+        The values of the file.
 
     Raises:
-        ValueError: If the file is not YAML, not a mapping, or has an unknown or a repeated key.
+        ValueError: If the file is not YAML, not a mapping, has an unknown or a repeated key, or
+            names a class that is not accepted.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
-        repeated = _repeated(yaml.compose(text, yaml.SafeLoader))
-        values = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a wrong date
-        raise ValueError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from error
-    if repeated:
+        text = read_yaml_text(path)
+        values = load_yaml(text)
+    except ValueError as error:
+        raise ValueError(f"{path}: not a YAML file: {error}") from error
+    if repeated := _repeated(yaml.compose(text, SafeLoader)):
         raise ValueError(f"{path}: {repeated}")
     if not isinstance(values, Mapping):
         raise ValueError(f"{path}: expected a mapping of options (got {type(values).__name__})")
     try:
         unknown = _unknown(values, known, "")
+        check_classes(values, trusted=trusted)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     if unknown:
         raise ValueError(f"{path}: unknown option '{unknown[0]}'; {_nearest(unknown[0], known)}")
+    return values
 
 
 def check_arguments(args: Sequence[str], known: Collection[str]) -> None:
@@ -48,6 +58,31 @@ def check_arguments(args: Sequence[str], known: Collection[str]) -> None:
         found = re.match(r"--([A-Za-z_][\w.-]*)", arg)
         if found and not _is_known(found[1], known):
             raise ValueError(f"unknown option '--{found[1]}'; {_nearest(found[1], known)}")
+        # The parser would read '-cFILE' as '-c FILE'.
+        if re.match("-[A-Za-z]", arg) and arg.partition("=")[0] not in ("-c", "-h"):
+            raise ValueError(f"unknown option '{arg}'; options begin with two dashes")
+
+
+def option_values(args: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Names and texts of the options of a command line."""
+    for arg, after in zip(args, [*args[1:], ""], strict=False):
+        if arg.startswith("-"):
+            name, equals, value = arg.lstrip("-").partition("=")
+            yield name.removesuffix("+"), value if equals else after
+
+
+def check_argument_values(args: Sequence[str], *, trusted: bool = False) -> None:
+    """Refuse values of a command line that name classes that they cannot, or exceed YAML's limits.
+
+    Raises:
+        ValueError: At the first.
+    """
+    for name, text in option_values(args):
+        try:
+            value = load_argument(text)
+        except ValueError as error:
+            raise ValueError(f"'{name}': {error}") from error
+        check_classes(value, name, trusted=trusted)
 
 
 def prefixes(name: str) -> list[str]:

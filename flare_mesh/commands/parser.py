@@ -6,10 +6,20 @@ from typing import Any
 
 from jsonargparse import ActionConfigFile, ActionYesNo, ArgumentParser  # pyright: ignore[reportPrivateImportUsage]
 
-from flare_mesh.commands.option_check import check_arguments
+from flare_mesh.commands.class_paths import limited_imports, refusal
+from flare_mesh.commands.option_check import (
+    check_argument_values,
+    check_arguments,
+    check_config_file,
+    option_values,
+)
 
 SWITCH = ActionYesNo(no_prefix="no-")
 """Action of a boolean option: ``--simulate`` switches it on, ``--no-simulate`` off."""
+
+
+COMMAND_LINE_ONLY = {"trust_config"}
+"""Options that a file cannot have."""
 
 
 class CommandParser(ArgumentParser):
@@ -48,7 +58,13 @@ class CommandParser(ArgumentParser):
         args = [_with_dashes(arg) for arg in args]
         names = (name for action in self._actions for name in action.option_strings)
         check_arguments(args, {name.removeprefix("--") for name in names})
-        values, defaults = self.parse_args(args).as_dict(), self.get_defaults().as_dict()
+        check_argument_values(args)
+        known = {action.dest for action in self._actions} - {"config", *COMMAND_LINE_ONLY}
+        for name, value in option_values(args):
+            if name == "config":
+                check_config_file(value, known)
+        with limited_imports():
+            values, defaults = self.parse_args(args).as_dict(), self.get_defaults().as_dict()
         return {
             name: value
             for name, value in values.items()
@@ -69,6 +85,9 @@ def one_line(message: str) -> str:
     all reasons are given.
     """
     place = re.match(r'\s*Parser key "(.+?)":', message)
+    denied = re.search(r"Importing '([\w.]+)' is not allowed", message)
+    if denied is not None:
+        return f"{'' if place is None else f'{place[1]}: '}{refusal(denied[1])}"
     union = re.search(r"Errors:\n(.+)\n *Given value type.+Given value: (.*)", message, re.DOTALL)
     if union is not None:
         reasons = [

@@ -1,13 +1,21 @@
 """Options of the training commands."""
 
-import itertools
 import logging
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from flare_mesh.commands.option_check import check_arguments, check_config_file, prefixes
+from flare_mesh.commands.class_paths import check_class_paths, check_classes, limited_imports
+from flare_mesh.commands.option_check import (
+    check_argument_values,
+    check_arguments,
+    check_config_file,
+    option_values,
+    prefixes,
+)
 from flare_mesh.commands.parser import SWITCH
 from flare_mesh.training.build import build_module
 from flare_mesh.training.data_module import FieldDataModule
@@ -18,9 +26,11 @@ class TrainingOptions(LightningCLI):
 
     Args:
         args: Arguments of the command; the process's by default.
+        trust_config: Accept any class that the options name, which can run any code.
     """
 
-    def __init__(self, args: list[str] | None = None) -> None:
+    def __init__(self, args: list[str] | None = None, *, trust_config: bool = False) -> None:
+        self._trusted = trust_config
         for name in ("lightning.pytorch", "lightning.fabric"):
             logging.getLogger(name).setLevel(logging.WARNING)
         super().__init__(
@@ -73,8 +83,16 @@ class TrainingOptions(LightningCLI):
         parser.link_arguments("seed_everything", "model.seed", compute_fn=int)
         parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
 
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        kwargs.setdefault(
+            "epilog",
+            "--trust-config (on the command line only): accept any class that a configuration "
+            "names; it can then run any code.",
+        )
+        return super().init_parser(**kwargs)
+
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Refuse unknown options, some of which Lightning's parser ignores in a file."""
+        """Refuse unknown options and classes that are not accepted, before any import."""
         chosen = self._subcommand_parsers.get(args[0]) if args else None
         if chosen is not None:
             actions = (action.dest for action in chosen._actions)
@@ -82,10 +100,20 @@ class TrainingOptions(LightningCLI):
             # Groups such as 'model.optimizer' are known by their options.
             known -= {group for name in known for group in prefixes(name)}
             check_arguments(args[1:], {*known, "help", "print_config", "no-overwrite"})
-            for option, value in itertools.pairwise(args):
-                if option in ("-c", "--config"):
-                    check_config_file(value, known)
-        self.config = parser.parse_args(args)
+            check_argument_values(args[1:], trusted=self._trusted)
+            for option, value in option_values(args[1:]):
+                if option in ("c", "config"):
+                    values = check_config_file(value, known, trusted=self._trusted)
+                    _check_command_line_only(value, values)
+        with limited_imports(self._trusted):
+            self.config = parser.parse_args(args)
+
+    def instantiate_classes(self) -> None:
+        check_classes(self.options, trusted=self._trusted)
+        if not self._trusted:
+            check_class_paths(self.options.trainer, [Path(self.options.out), Path.cwd()])
+        with limited_imports(self._trusted):
+            super().instantiate_classes()
 
     def _parse_ckpt_path(self) -> None:
         """Do nothing: checkpoints contain no options for the command line."""
@@ -95,3 +123,12 @@ class TrainingOptions(LightningCLI):
         """Parsed options of the command."""
         assert self.subcommand is not None
         return self.config[self.subcommand]
+
+
+def _check_command_line_only(path: str, values: Mapping[Any, Any]) -> None:
+    """Refuse options by which a file would read another file, or replace a run."""
+    for name in ("config", "overwrite"):
+        if values.get(name) not in (None, False):
+            raise ValueError(
+                f"{path}: '{name}' is an option of the command line; give it there as --{name}"
+            )

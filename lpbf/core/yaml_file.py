@@ -7,7 +7,8 @@ from typing import Any
 
 import yaml
 
-from flare_mesh.files import existing_file, write_text
+from flare_mesh.documents import SafeLoader, load_yaml, read_yaml_text
+from flare_mesh.files import write_text
 
 
 def read_yaml(path: str | Path) -> Any:
@@ -19,16 +20,10 @@ def read_yaml(path: str | Path) -> Any:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not YAML, repeats a key, or holds objects other than plain values.
     """
-    path = existing_file(path)
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except yaml.MarkedYAMLError as error:
-        where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise ValueError(
-            f"{path}: expected YAML of plain values ({where}{error.problem}); correct it"
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: expected YAML text ({error}); correct it") from error
+        return load_yaml(read_yaml_text(path), _Loader)
+    except ValueError as error:
+        raise ValueError(f"{path}: expected YAML of plain values ({error}); correct it") from error
 
 
 def write_yaml(path: str | Path, values: Any) -> None:
@@ -37,14 +32,18 @@ def write_yaml(path: str | Path, values: Any) -> None:
     write_text(path, yaml.dump(values, Dumper=_Dumper, allow_unicode=True, **style))
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(SafeLoader):
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for i, key in enumerate(keys):
-            if key in keys[:i]:
-                mark = node.value[i][0].start_mark
-                problem = f"the key '{key}' is repeated"
-                raise yaml.constructor.ConstructorError(problem=problem, problem_mark=mark)
+        found = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                break  # refused by the base class
+            if key in found:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"the key '{key}' is repeated", problem_mark=key_node.start_mark
+                )
+            found.add(key)
         return super().construct_mapping(node, deep)
 
 

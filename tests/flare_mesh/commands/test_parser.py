@@ -65,7 +65,7 @@ def test_help(capsys):
         ("model.rollout.noise=-1", "rollout.noise: expected at least 0 (got -1.0)"),
         ("model.rollout.feedbak=truth", "Option 'feedbak' is not accepted"),
         ("trainer.precision=99", "trainer.precision: expected one of [64, 32, 16] or one of"),
-        ("trainer.callbacks=[{class_path: lightning.pytorch.callbacks.Stop}]", "attribute 'Stop'"),
+        ("trainer.callbacks=[{class_path: lightning.pytorch.callbacks.Stop}]", "Stop' is not one"),
         ("model.optimizer.lr=abc", "model.optimizer.lr: expected float (got abc)"),
         ("data.augment=3", "data.augment: expected list (got 3)"),
     ],

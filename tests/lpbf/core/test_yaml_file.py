@@ -29,9 +29,9 @@ def test_round_trip(tmp_path):
     [
         (b"a: 1\nb: {c: 1, c: 2}", "line 2: the key 'c' is repeated"),
         (b"a: !!python/name:os.system", "line 1: could not determine a constructor"),
-        (b"a: [", "expected YAML of plain values .line 1"),
-        (b"a: \xff", "expected YAML text"),
-        (b"a: \x00", "expected YAML text"),
+        (b"a: [", "expected YAML of plain values .line 2"),
+        (b"a: \xff", "can.t decode byte 0xff"),
+        (b"a: \x00", "control characters"),
     ],
 )
 def test_bad_file(text, message, tmp_path):
