@@ -205,6 +205,7 @@ def understand(cli, monkeypatch, program, arguments):
     if program == "make":
         assert re.search(rf"^{arguments[0]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
     elif arguments[0] in ("fit", "validate", "test"):
+        arguments = [arg for arg in arguments if arg != "--trust-config"]  # taken by main
         arguments = [arguments[0], *_expand(arguments[0], arguments[1:])]
         cli.parse_arguments(cli.parser, arguments)
     else:

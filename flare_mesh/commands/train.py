@@ -35,6 +35,7 @@ class FieldCLI(TrainingOptions):
 
     Args:
         args: Arguments of the command; the process's by default.
+        trust_config: Accept any class that the options name, which can run any code.
 
     Attributes:
         folder: Folder of the run.
@@ -44,9 +45,9 @@ class FieldCLI(TrainingOptions):
 
     best: BestCheckpoint | None = None
 
-    def __init__(self, args: list[str] | None = None) -> None:
+    def __init__(self, args: list[str] | None = None, *, trust_config: bool = False) -> None:
         with ExitStack() as self._on_exit:
-            super().__init__(args)
+            super().__init__(args, trust_config=trust_config)
 
     def before_instantiate_classes(self) -> None:
         """Check options and checkpoint before any data are opened."""

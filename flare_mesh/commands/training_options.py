@@ -107,11 +107,12 @@ class TrainingOptions(LightningCLI):
                     _check_command_line_only(value, values)
         with limited_imports(self._trusted):
             self.config = parser.parse_args(args)
+        options = self.config[self.config.subcommand]
+        check_classes(options, trusted=self._trusted)
+        if not self._trusted:
+            check_class_paths(options.trainer, [Path(options.out), Path.cwd()])
 
     def instantiate_classes(self) -> None:
-        check_classes(self.options, trusted=self._trusted)
-        if not self._trusted:
-            check_class_paths(self.options.trainer, [Path(self.options.out), Path.cwd()])
         with limited_imports(self._trusted):
             super().instantiate_classes()
 
