@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from flare_mesh.io.readers.gmsh_elements import ElementBlock
 from flare_mesh.io.readers.gmsh_sections import MshFile
+from flare_mesh.io.readers.labels import hash_integers
 from flare_mesh.mesh.cells import CELL_TYPES
 
 _Array = NDArray[Any]
@@ -96,7 +97,7 @@ def repeated_elements(blocks: list[ElementBlock]) -> _Array | None:
         group = np.concatenate([blocks[i].groups[:, 0] for i in chosen])
         if len(np.unique(group)) < 2:
             continue
-        key = _hash(nodes).sum(axis=1) ^ _hash(entity)
+        key = hash_integers(nodes).sum(axis=1) ^ hash_integers(entity)
         order = np.argsort(key, kind="stable")
         equal = np.diff(key[order]) == 0
         if not equal.any():
@@ -112,8 +113,3 @@ def repeated_elements(blocks: list[ElementBlock]) -> _Array | None:
         np.minimum.at(first_copy, copy, rows[found])
         first[rows[found]] = np.where(plain[copy], first_copy[copy], rows[found])
     return None if (first == np.arange(len(first))).all() else first
-
-
-def _hash(values: _Array) -> _Array:
-    mixed = values.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    return (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -75,3 +75,9 @@ class Labels:
                 f"{user} refer to {self._noun} {missing}, which the file does not define"
             )
         return rows
+
+
+def hash_integers(values: _Array) -> _Array:
+    """Well-mixed numbers of 64 bits, whose sum identifies a set of integers."""
+    mixed = values.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    return (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)

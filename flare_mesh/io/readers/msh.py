@@ -5,7 +5,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from flare_mesh.io.readers.fluent import read_fluent
 from flare_mesh.io.readers.gmsh import gmsh_times, read_gmsh
+from flare_mesh.io.time_steps import choose_step
 
 
 def msh_times(path: Path) -> list[float]:
@@ -24,7 +26,7 @@ def read_msh(path: Path, step: int | None, max_bytes: int) -> dict[str, NDArray[
         ValueError: If the file is of neither, or damaged.
     """
     if _is_fluent(path):
-        raise ValueError("it is an ANSYS Fluent mesh")
+        return read_fluent(path, choose_step((), step), max_bytes)
     return read_gmsh(path, step, max_bytes)
 
 

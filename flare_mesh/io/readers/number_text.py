@@ -39,3 +39,30 @@ def _first_word(text: bytes, dtype: DTypeLike) -> str:
         except ValueError:
             high = middle
     return words[low][:40].decode(errors="replace")
+
+
+_HEX = np.full(256, 255, np.uint8)
+_HEX[list(b" \t\r\n")] = 254
+for _digits in (b"0123456789abcdef", b"0123456789ABCDEF"):
+    _HEX[list(_digits)] = range(16)
+
+
+def read_hexadecimal(text: bytes, what: str) -> NDArray[np.int64]:
+    """Hexadecimal integers without sign in a text, separated by white space.
+
+    Raises:
+        ValueError: If something else is in the text, or an integer has more than 15 digits.
+    """
+    digits = _HEX[np.frombuffer(text + b" ", np.uint8)]
+    inside = digits < 16
+    edges = np.flatnonzero(np.diff(inside, prepend=False))
+    starts, ends = edges[::2], edges[1::2]
+    longest = int((ends - starts).max(initial=0))
+    if (digits == 255).any() or longest > 15:
+        raise ValueError(f"expected hexadecimal integers in {what}; it is damaged")
+    values = np.zeros(len(starts), np.int64)
+    for place in range(longest):
+        at = ends - 1 - place
+        there = at >= starts
+        values[there] |= digits[at[there]].astype(np.int64) << (4 * place)
+    return values
