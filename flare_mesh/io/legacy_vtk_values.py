@@ -6,6 +6,8 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
+from flare_mesh.io.text_numbers import NO_END, TextNumbers
+
 _WORD = re.compile(rb"\s*(\S{1,1000})")
 _TYPES = {
     **{"bit": "bit", "char": "i1", "signed_char": "i1", "unsigned_char": "u1"},
@@ -16,7 +18,6 @@ _TYPES = {
     **{"vtktypeint32": "i4", "vtktypeuint32": "u4", "vtktypeint16": "i2", "vtktypeuint16": "u2"},
     **{"vtktypeint8": "i1", "vtktypeuint8": "u1"},
 }
-_NO_END = "the file ends within or right after a word; if it is whole, append a line break"
 STRINGS = ("string", "utf8_string")
 """Types of arrays that hold no numbers."""
 
@@ -36,7 +37,7 @@ class LegacyVTKValues:
         self.content = content
         self.at = at
         self.is_text = is_text
-        self._starts: NDArray[np.int64] | None = None
+        self._numbers = TextNumbers(content)
 
     def next_word(self) -> str:
         """Read the next word; empty at the end of the file.
@@ -49,7 +50,7 @@ class LegacyVTKValues:
             return ""
         self.at = match.end()
         if self.at == len(self.content):
-            raise ValueError(_NO_END)
+            raise ValueError(NO_END)
         return match[1].decode(errors="surrogateescape")
 
     def word(self, what: str) -> str:
@@ -134,32 +135,6 @@ class LegacyVTKValues:
         return values.astype(dtype.newbyteorder("="))
 
     def _text(self, count: int, code: str) -> NDArray:
-        if self._starts is None:
-            space = np.frombuffer(self.content, np.uint8) <= ord(" ")
-            self._starts = np.flatnonzero(space[:-1] & ~space[1:]) + 1
-        starts = self._starts
-        first = int(np.searchsorted(starts, self.at))
-        has = len(starts) - first
-        if count > has:
-            raise ValueError(f"expected {count:,} values (got {has:,}); the file is truncated")
-        end = int(starts[first + count]) if count < has else len(self.content)
-        if count and count == has and not self.content[-1:].isspace():
-            raise ValueError(_NO_END)
-        dtype = np.dtype("i8" if code == "bit" else code)
-        wide = np.dtype("i8") if dtype.kind == "i" or dtype.itemsize < 8 else dtype
-        wide = dtype if dtype.kind == "f" else wide
-        text = self.content[int(starts[first]) : end] if count else b""
-        try:
-            # The number behind the last one makes NumPy read the last one to its end.
-            values = np.fromstring(text + b" 0", wide, count + 1, sep=" ")[:-1]
-        except ValueError:
-            values = np.empty(0)
-        if len(values) != count:
-            kind = "numbers" if wide.kind == "f" else "integers"
-            raise ValueError(f"expected {count:,} {kind} (got something else among them)")
-        self.at = end
-        if wide != dtype:
-            limits = np.iinfo(dtype)
-            if count and not (limits.min <= values.min() and values.max() <= limits.max):
-                raise ValueError(f"expected integers from {limits.min} to {limits.max}")
-        return values.astype("u1" if code == "bit" else dtype, copy=False)
+        dtype = np.dtype("u1" if code == "bit" else code)
+        values, _, self.at = self._numbers.read(self.at, count, dtype)
+        return values

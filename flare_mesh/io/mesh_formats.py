@@ -44,7 +44,9 @@ MESH_FORMATS = (
     MeshFormat("VTK XML collections", (".vtm", ".pvtu"), "vtk:read_vtk"),
     MeshFormat("legacy VTK", (".vtk",), "legacy_vtk:read_legacy_vtk"),
     MeshFormat("CGNS", (".cgns",), "vtk:read_vtk"),
-    MeshFormat("EnSight", (".case", ".encas"), "vtk:read_vtk"),
+    MeshFormat(
+        "EnSight", (".case", ".encas"), "ensight:read_ensight", times="ensight:ensight_times"
+    ),
     MeshFormat("Exodus", (".e", ".exo"), "exodus:read_exodus", times="exodus:exodus_times"),
     MeshFormat("XDMF", (".xdmf", ".xmf"), "xdmf:read_xdmf", times="xdmf:xdmf_times"),
     MeshFormat("Gmsh, Fluent", (".msh",), "msh:read_msh", times="msh:msh_times"),
