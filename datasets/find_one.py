@@ -19,7 +19,8 @@ def find_one(root: str | Path, patterns: Sequence[str], address: str, hint: str)
     """
     root = Path(root)
     for pattern in patterns:
-        if PurePath(pattern).is_absolute() or ".." in PurePath(pattern).parts or not pattern:
+        parts = PurePath(pattern).parts
+        if PurePath(pattern).is_absolute() or {"..", "**"} & {*parts} or not pattern:
             raise ValueError(f"{root}: expected the name of a file below it (got '{pattern}')")
     found = sorted(
         {

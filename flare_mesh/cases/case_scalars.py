@@ -3,12 +3,17 @@
 import csv
 import math
 import re
+import time
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+import regex
+
 from flare_mesh.io.mesh_formats import READABLE_SUFFIXES
 
+_MAX_NAME = 255
+_SECONDS, _SECONDS_PER_NAME = 1.0, 1e-3
 _SUFFIXES = (*READABLE_SUFFIXES, ".pvd")
 # Excel's first line that states the separator.
 _STATED = re.compile(r"""["']?sep=([^"'\s\w]|\t)["']?[,;\s]*$""", re.IGNORECASE)
@@ -16,6 +21,10 @@ _STATED = re.compile(r"""["']?sep=([^"'\s\w]|\t)["']?[,;\s]*$""", re.IGNORECASE)
 
 class NameScalars:
     """Numbers in the names of cases, matched by the named groups of a regular expression.
+
+    A pattern such as ``(a|aa)+$`` takes a time that is exponential in the length of a name, and
+    :mod:`re` cannot be stopped. The package ``regex`` matches the same expressions in a limited
+    time.
 
     Args:
         pattern: The expression, such as ``r"u(?P<velocity>[\\d.]+)_a(?P<angle>-?[\\d.]+)"``; it
@@ -30,20 +39,38 @@ class NameScalars:
 
     def __init__(self, pattern: str) -> None:
         try:
-            self.pattern = re.compile(pattern)
-        except re.error as error:
-            raise ValueError(f"'{pattern}' is not a regular expression ({error})") from error
+            re.compile(pattern)  # without the extensions of regex
+            self.pattern = regex.compile(pattern)
+        except (re.error, regex.error, RecursionError, OverflowError) as error:
+            raise ValueError(
+                f"'{pattern[:200]}' is not a regular expression ({str(error)[:200]})"
+            ) from error
         if not self.pattern.groupindex:
             raise ValueError(f"expected named groups, (?P<name>...), in the pattern '{pattern}'")
         self.columns = tuple(self.pattern.groupindex)
+        self._seconds_left = _SECONDS
 
     def values(self, case: str, columns: Iterable[str]) -> dict[str, float]:
         """The named numbers of a case.
 
         Raises:
-            ValueError: If the pattern does not match the name, or a group is not a number.
+            ValueError: If the pattern does not match the name, or takes too long, or a group is not
+                a number.
         """
-        match = self.pattern.search(case)
+        if len(case) > _MAX_NAME:
+            raise ValueError(
+                f"case '{case}': expected a name of at most {_MAX_NAME} characters for a name "
+                f"pattern (got {len(case)}); shorten the names of its folders, or use a table"
+            )
+        start = time.thread_time()
+        try:
+            match = self.pattern.search(case, timeout=max(self._seconds_left, _SECONDS_PER_NAME))
+        except TimeoutError as error:
+            raise ValueError(
+                f"the pattern '{self.pattern.pattern}' takes too long, on the name '{case}'; write "
+                f"it without a repeated group that can match in several ways"
+            ) from error
+        self._seconds_left += _SECONDS_PER_NAME - (time.thread_time() - start)
         if match is None:
             raise ValueError(
                 f"case '{case}': its name does not match the pattern '{self.pattern.pattern}'"

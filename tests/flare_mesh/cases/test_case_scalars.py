@@ -1,3 +1,7 @@
+import pickle
+import time
+from collections import deque
+
 import pytest
 
 from flare_mesh.cases.case_scalars import NameScalars, TableScalars
@@ -104,3 +108,31 @@ def test_numbers_from_names():
         NameScalars("u")
     with pytest.raises(ValueError, match="not a regular expression"):
         NameScalars("(")
+
+
+def test_patterns_have_a_limited_time(monkeypatch):
+    monkeypatch.setattr("flare_mesh.cases.case_scalars._SECONDS", 0.1)
+    slow = NameScalars(r"(?P<n>(a|aa)+)$")
+    assert slow.pattern.search("aaa", timeout=1)
+    start = time.thread_time()
+    with pytest.raises(ValueError, match="takes too long, on the name 'a{80}!'; write it without"):
+        slow.values("a" * 80 + "!", ["n"])
+    # The time is for all names together.
+    slow = NameScalars(r"(?P<n>(a|aa)+)$|(?P<m>)!")
+    with pytest.raises(ValueError, match=r"takes too long"):
+        deque((slow.values("a" * 17 + "!", []) for _ in range(1000)), maxlen=0)
+    assert time.thread_time() - start < 5
+    # Such expressions are usual, and fast on names.
+    usual = NameScalars(r"(?:[a-z]+_)*(?P<u>-?\d+(?:\.\d+)?(?:e-?\d+)?)(?<!x)$")
+    assert usual.values("plate_of_steel_" * 15 + "1.5e-3", ["u"]) == {"u": 1.5e-3}
+    assert pickle.loads(pickle.dumps(usual)).values("a_2", ["u"]) == {"u": 2.0}
+    assert usual.values("a" * 253 + "_2", ["u"]) == {"u": 2.0}
+    with pytest.raises(ValueError, match=r"at most 255 characters for a name pattern \(got 256\)"):
+        usual.values("a" * 254 + "_2", ["u"])
+
+
+@pytest.mark.parametrize("pattern", ["(?P<a>(?R))", "(?P<a>" + "(?:a" * 5000 + ")*" * 5000 + ")"])
+def test_patterns_that_only_an_extension_knows(pattern):
+    with pytest.raises(ValueError, match="is not a regular expression") as caught:
+        NameScalars(pattern)
+    assert len(str(caught.value)) < 500
