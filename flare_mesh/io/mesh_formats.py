@@ -55,7 +55,7 @@ MESH_FORMATS = (
     MeshFormat("Nastran", (".bdf", ".nas", ".fem"), "nastran:read_nastran"),
     MeshFormat("MED", (".med",), "by_meshio:read_by_meshio"),
     MeshFormat("I-deas universal", (".unv",), "by_meshio:read_by_meshio"),
-    MeshFormat("SU2", (".su2",), "by_meshio:read_by_meshio"),
+    MeshFormat("SU2", (".su2",), "su2:read_su2"),
     MeshFormat("PLY", (".ply",), "by_meshio:read_by_meshio"),
     MeshFormat("STL", (".stl",), "stl:read_stl"),
     MeshFormat("Wavefront OBJ", (".obj",), "by_meshio:read_by_meshio"),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from flare_mesh.io.readers.gmsh_elements import ElementBlock, cell_kind
 from flare_mesh.io.readers.gmsh_sections import MshFile
 from flare_mesh.io.readers.number_text import read_numbers
+from flare_mesh.io.readers.row_runs import run_length
 from flare_mesh.mesh.cells import CELL_NODES
 
 _Array = NDArray[Any]
@@ -97,7 +98,7 @@ def _runs(values: _Array, count: int, *, binary: bool) -> Iterator[tuple[str, in
             stride = width + (3 if binary else 2)
             same = slice(0, 3) if binary else slice(1, 3)
             limit = min(count - found, (len(values) - position) // stride)
-            size = _run_length(values[position:], stride, same, limit)
+            size = run_length(values[position:], stride, same, limit)
             rows = values[position : position + size * stride].reshape(size, stride)
             rows = rows[:, 3:] if binary else np.delete(rows, [1, 2], axis=1)
             position += size * (stride - width) - 3 * binary
@@ -109,16 +110,3 @@ def _runs(values: _Array, count: int, *, binary: bool) -> Iterator[tuple[str, in
         raise ValueError(
             f"$Elements declares {count} elements, which do not fit its {len(values)} numbers"
         )
-
-
-def _run_length(values: _Array, stride: int, columns: slice, limit: int) -> int:
-    """Number of rows, up to ``limit``, with the same numbers in ``columns`` as the first."""
-    length, window = min(1, limit), 64
-    while length < limit:
-        stop = min(limit, length + window)
-        rows = values[length * stride : stop * stride].reshape(-1, stride)[:, columns]
-        same = (rows == values[columns]).all(axis=1)
-        if not same.all():
-            return length + int(same.argmin())
-        length, window = stop, 4 * window
-    return length
