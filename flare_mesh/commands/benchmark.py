@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from flare_mesh.commands.benchmark_baselines import baseline_names, baseline_rows
 from flare_mesh.commands.benchmark_results import draw_results, write_tables
 from flare_mesh.commands.benchmark_runs import finish_run, result_of, step_seconds
 from flare_mesh.commands.named_config import chosen_config
@@ -44,8 +45,8 @@ def benchmark(
     Args:
         data: Configuration file, or name of one that comes with the package, with the data and the
             training options of models without a configuration of their own.
-        models: Names of models or of configurations; or a mapping from a name in the table to the
-            'model' part of a configuration, such as
+        models: Names of models, of configurations or of baselines, 'baselines' for all of these;
+            or a mapping from a name in the table to the 'model' part of a configuration, such as
             '{small: {name: flare, options: {num_layers: 2}}}'. The model, loss, optimiser,
             schedule, precision and clipping of a configuration are used, its data are not.
         out: Folder of the benchmark.
@@ -71,10 +72,12 @@ def benchmark(
         raise ValueError(
             f"{data}: data.test_split is not set, but models are compared on test cases; set it"
         )
-    configs = {label: _merge(base, recipe) for label, recipe in _recipes(base, models).items()}
+    baselines, models = baseline_names(models)
+    recipes = _recipes(base, models) if models or not baselines else {}
+    configs = {label: _merge(base, recipe) for label, recipe in recipes.items()}
     folder = Path(out)
     check_folder(folder / "table.csv")
-    rows = []
+    rows = baseline_rows(base["data"], baselines, seeds) if baselines else []
     for label, config in configs.items():
         place = folder / label
         trainer = config["trainer"]

@@ -8,7 +8,7 @@ from typing import Any
 from flare_mesh.files import atomic_path, write_text
 from flare_mesh.training.run_folder import write_csv
 
-_MEANS = ("ms_per_step", "peak_memory_mb", "epochs", "steps", "train_seconds")
+_MEANS = ("parameters", "ms_per_step", "peak_memory_mb", "epochs", "steps", "train_seconds")
 
 
 def write_tables(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -22,7 +22,7 @@ def write_tables(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 def draw_results(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write the figure ``results.png``, unless all runs failed."""
     table = [row for row in summarize(rows) if "relative_l2" in row]
-    if table:
+    if any("ms_per_step" in row for row in table):
         with atomic_path(folder / "results.png") as temporary:
             _draw(table, temporary)
 
@@ -41,9 +41,9 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             values = [row[name] for row in done]
             out[name] = statistics.mean(values)
             out[f"{name}_std"] = statistics.stdev(values) if len(values) > 1 else ""
-        if done:
-            out["parameters"] = done[0]["parameters"]
-            out |= {name: statistics.mean(row[name] for row in done) for name in _MEANS}
+        # Baselines have a time only.
+        for name in [name for name in _MEANS if done and name in done[0]]:
+            out[name] = statistics.mean(row[name] for row in done)
         reasons = dict.fromkeys(row["failed"] for row in runs if row["failed"])
         out["failed"] = "; ".join(reasons)
         table.append(out)
@@ -83,6 +83,8 @@ def _draw(done: Sequence[Mapping[str, Any]], path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    trained = [row for row in done if "ms_per_step" in row]
+    simple = [row for row in done if "ms_per_step" not in row]
     columns = 4
     lines = -(-len(done) // columns)
     figure = Figure(figsize=(9, 4 + 0.25 * lines), layout="constrained")
@@ -90,7 +92,7 @@ def _draw(done: Sequence[Mapping[str, Any]], path: Path) -> None:
     left, right = figure.subplots(1, 2, sharey=True)
     markers = "os^Dv<>pX*"
     handles = []
-    for number, row in enumerate(done):
+    for number, row in enumerate(trained):
         style: dict[str, Any] = {
             "color": f"C{number % 10}",
             "marker": markers[number % len(markers)],
@@ -101,6 +103,11 @@ def _draw(done: Sequence[Mapping[str, Any]], path: Path) -> None:
         spread = row["relative_l2_std"] or None
         for axis, key in ((left, "ms_per_step"), (right, "parameters")):
             drawn = axis.errorbar(row[key], row["relative_l2"], yerr=spread, **style)
+        handles.append(drawn)
+    for number, row in enumerate(simple):
+        style = {"color": "0.4", "linestyle": ["-", "--", ":", "-."][number % 4]}
+        for axis in (left, right):
+            drawn = axis.axhline(row["relative_l2"], label=row["model"], linewidth=1, **style)
         handles.append(drawn)
     left.set(xlabel="time per step, ms", ylabel="relative L2 error, test cases")
     right.set(xlabel="parameters")

@@ -13,6 +13,11 @@ from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from flare_mesh.commands.baseline_report import (
+    baseline_errors,
+    baseline_table,
+    print_baselines,
+)
 from flare_mesh.commands.error_report import collect_errors, print_errors
 from flare_mesh.commands.training_checks import check_monitors, check_options
 from flare_mesh.commands.training_options import TrainingOptions
@@ -232,6 +237,10 @@ class FieldCLI(TrainingOptions):
         if self.trainer.is_global_zero:
             write_csv(self.folder / "test_cases.csv", model.test_cases)
             print_errors(errors)
+            if self.options.baselines:
+                found = baseline_errors(model, data)
+                errors["baselines"] = baseline_table(found)
+                print_baselines(found, errors["test_relative_l2"])
         return errors
 
 

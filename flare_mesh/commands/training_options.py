@@ -67,6 +67,12 @@ class TrainingOptions(LightningCLI):
             "--overwrite", action=SWITCH, help="Replace the run that the folder holds."
         )
         parser.add_argument(
+            "--baselines",
+            action=SWITCH,
+            default=True,
+            help="Compare the model with simple baselines in the test.",
+        )
+        parser.add_argument(
             "--keep",
             type=str | None,
             default=None,

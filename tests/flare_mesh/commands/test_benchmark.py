@@ -264,3 +264,23 @@ def test_bad_input(config, processes, tmp_path):
     assert processes == []
     with pytest.raises(ValueError, match=r"all runs failed; the first: no luck"):
         benchmark(config, "transolver", out=out)
+
+
+def test_baselines_in_the_table(config, processes, tmp_path, capsys):
+    out = tmp_path / "out"
+    benchmark(config, ["baselines", "flare"], out=str(out), seeds=2)
+    rows = {(row["model"], row["seed"]): row for row in read(out / "results.csv")}
+    names = ["training_mean", "nearest_case", "nearest_nodes", "ridge"]
+    assert [*rows] == [
+        *((name, "0") for name in names),
+        *(("node_mlp", seed) for seed in "01"),
+        *(("flare", seed) for seed in "01"),
+    ]
+    # The targets are between 1 and 2, so that their mean is a good prediction.
+    assert 0.1 < float(rows["training_mean", "0"]["relative_l2"]) < 0.3
+    assert rows["ridge", "0"]["parameters"] == ""
+    table = (out / "table.md").read_text()
+    assert table.count("\n| training_mean | 1 of 1 |") == 1
+    assert (out / "results.png").stat().st_size > 1000
+    benchmark(config, "ridge", out=str(tmp_path / "one"), seeds=2)
+    assert [row["model"] for row in read(tmp_path / "one/table.csv")] == ["ridge"]

@@ -67,6 +67,10 @@ def test_files_of_a_run(config, tmp_path, capsys):
     summary = json.loads((run / "summary.json").read_text())
     assert summary["steps"] == 9
     assert summary["peak_memory_bytes"] > 1e7
+    # The baselines stand beside the model, and are the same in each test.
+    assert {"training_mean", "nearest_case", "nearest_nodes"} <= summary["baselines"].keys()
+    assert all(0 < one["displacement"] < 2 for one in summary["baselines"].values())
+    assert "baselines, mean over the fields of" in printed
     assert any((run / "events").iterdir())
     best = min(float(row["val_relative_l2"]) for row in rows)
 
@@ -77,6 +81,7 @@ def test_files_of_a_run(config, tmp_path, capsys):
     assert main(["test", "--run", str(run)]) == 0
     again = json.loads((run / "test.json").read_text())
     assert again["test_relative_l2"] == summary["test_relative_l2"]
+    assert again["baselines"] == summary["baselines"]
     with (run / "test_cases.csv").open() as file:
         cases = list(csv.DictReader(file))
     errors = [float(row["displacement"]) for row in cases]

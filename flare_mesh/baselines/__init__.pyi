@@ -1,0 +1,11 @@
+from .baseline import Baseline as Baseline
+from .baseline import UnsuitableError as UnsuitableError
+from .compare import BaselineErrors as BaselineErrors
+from .compare import compare_baselines as compare_baselines
+from .nearest_case import NearestCase as NearestCase
+from .nearest_nodes import NearestNodes as NearestNodes
+from .node_mlp import NodeMLP as NodeMLP
+from .registry import BASELINES as BASELINES
+from .registry import CHEAP as CHEAP
+from .ridge import Ridge as Ridge
+from .training_mean import TrainingMean as TrainingMean
