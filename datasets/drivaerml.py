@@ -13,7 +13,7 @@ from flare_mesh.choices import check_choice
 from flare_mesh.datasets.array_dataset import float32_tensor
 from flare_mesh.datasets.drivaerml_surface import ROW, read_surface
 from flare_mesh.datasets.field_dataset import FieldDataset
-from flare_mesh.files import read_json_object
+from flare_mesh.files import check_readable, read_json_object
 from flare_mesh.io.archives import extract_tar
 from flare_mesh.io.array_cache import cached_npy
 from flare_mesh.io.arrays import read_npz
@@ -115,6 +115,7 @@ class DrivAerML(FieldDataset):
         self.convention, self.split = convention, split
         self.num_points, self.seed = num_points, seed
         folder = Path(root)
+        check_readable(folder)
         sampled = _find_runs(folder.glob("*/run_*.npz"))
         self.sampled = bool(sampled)
         self._files = sampled or _find_runs(folder.glob("run_*/boundary_*.vtp"))

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
+from flare_mesh.files import check_readable
+
 
 def find_one(root: str | Path, patterns: Sequence[str], address: str, hint: str) -> Path:
     """The only file below ``root``, at most four folders deep, whose name matches a pattern.
@@ -22,6 +24,7 @@ def find_one(root: str | Path, patterns: Sequence[str], address: str, hint: str)
         parts = PurePath(pattern).parts
         if PurePath(pattern).is_absolute() or {"..", "**"} & {*parts} or not pattern:
             raise ValueError(f"{root}: expected the name of a file below it (got '{pattern}')")
+    check_readable(root)
     found = sorted(
         {
             path

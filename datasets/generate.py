@@ -17,7 +17,7 @@ from flare_mesh.datasets.generators.recipe import Recipe, Sample
 from flare_mesh.datasets.generators.recipes import RECIPES
 from flare_mesh.datasets.generators.record import open_record, write_record
 from flare_mesh.datasets.generators.samples import write_sample
-from flare_mesh.files import atomic_path, is_whole
+from flare_mesh.files import atomic_path, error_text, is_whole
 from flare_mesh.workers import run_tasks
 
 _SAMPLES = "[0-9]_*.npz"
@@ -154,7 +154,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         paths = generate(recipe_type(**options), **run)
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error_text(error)}", file=sys.stderr)
         return 2
     except RuntimeError as error:  # a solver failed, or a worker died
         print(f"error: {error}; continue with --resume", file=sys.stderr)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from flare_mesh.choices import check_choice
 from flare_mesh.datasets.car_nodes import Car, merge_surface_and_volume
 from flare_mesh.datasets.field_dataset import FieldDataset, find_file
+from flare_mesh.files import check_readable
 from flare_mesh.io.archives import extract_tar
 from flare_mesh.io.array_cache import cached_npz
 from flare_mesh.io.arrays import open_npy
@@ -109,6 +110,7 @@ class ShapeNetCar(FieldDataset):
         super().__init__(root, cases, inputs, targets, transform=transform, skip_bad=skip_bad)
 
     def _list_cases(self) -> list[str]:
+        check_readable(self.folder)
         cases, without = [], []
         for number in range(9):
             group = self.folder / f"param{number}"

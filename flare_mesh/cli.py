@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flare_mesh.choices import check_choice
+from flare_mesh.files import error_text
 
 _TRAINING = ("fit", "validate", "test")
 _COMMANDS = {
@@ -52,7 +53,7 @@ def _run(command: str, args: list[str]) -> int:
         else:
             _call(command, args)
     except (ValueError, OSError, SourceError, ImportError, ArgumentError) as error:
-        text = str(error)
+        text = error_text(error)
         # The parser raises a ValueError when it builds a class from options.
         if isinstance(error, ArgumentError) or "Union subtypes" in text:
             text = one_line(text)

@@ -22,6 +22,24 @@ class WriteError(OSError):
         return f"{self.filename}: cannot be written ({self.strerror}); choose another place"
 
 
+def error_text(error: BaseException) -> str:
+    """The message of an error; one of the system begins with the file, as all others do."""
+    if not isinstance(error, OSError) or type(error).__str__ is not OSError.__str__:
+        return str(error)
+    known = error.filename is not None and error.strerror is not None
+    return f"{error.filename}: {error.strerror}" if known else str(error)
+
+
+def check_readable(folder: str | Path) -> None:
+    """Refuse a folder that this user may not list, in which patterns of pathlib find nothing.
+
+    Raises:
+        PermissionError: If the folder is there, and cannot be listed.
+    """
+    with suppress(FileNotFoundError, NotADirectoryError):
+        os.scandir(folder).close()
+
+
 def check_folder(path: str | Path) -> None:
     """Refuse a path in a folder that cannot be made, before its content is computed.
 
@@ -29,6 +47,12 @@ def check_folder(path: str | Path) -> None:
         NotADirectoryError: If a parent of the path is a file, or the path or a parent is a symbolic
             link that leads nowhere, such as to itself.
     """
+    try:
+        Path(path).resolve()
+    except (RuntimeError, OSError):
+        raise NotADirectoryError(
+            f"{path}: has a symbolic link to itself in its folders; choose another path"
+        ) from None
     for place in (Path(path), *Path(path).parents):
         if place.exists():
             if place != Path(path) and not place.is_dir():

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from flare_mesh.choices import check_choice
+from flare_mesh.files import check_readable
 from flare_mesh.workers import WorkerLostError, run_tasks
 from lpbf.convert.converted_set import open_folder, write_index
 from lpbf.convert.filters import Filters
@@ -75,6 +76,7 @@ def convert_netfabb(
 def _find(root: Path) -> dict[str, Path]:
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder; give a folder of Netfabb results")
+    check_readable(root)
     paths = (path for path in sorted(root.rglob("*.case")) if not path.stem.endswith("thermal"))
     named = [(_name(root, path), path) for path in paths]
     if not named:

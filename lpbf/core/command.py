@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flare_mesh.devices import is_out_of_memory
-from flare_mesh.files import check_folder
+from flare_mesh.files import check_folder, error_text
 from lpbf.core.base_plate import BasePlate
 from lpbf.core.errors import SolverError
 from lpbf.core.heat import Heat
@@ -38,7 +38,7 @@ def run_command(
     try:
         return command()
     except (ValueError, OSError, ImportError) as error:
-        code, message = 2, f"error: {error}"
+        code, message = 2, f"error: {error_text(error)}"
     except SolverError as error:
         code, message = 1, f"error: {error}"
     except (MemoryError, RuntimeError) as error:

@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from flare_mesh.files import check_readable
 from lpbf.core.part import CAD_SUFFIXES, PART_SUFFIXES, check_cad
 from lpbf.dataset.settings import Settings
 
@@ -52,6 +53,7 @@ def list_cases(num_parts: int, settings: Settings, parts: Path | None = None) ->
     if parts is not None:
         if not parts.is_dir():
             raise FileNotFoundError(f"{parts}: no such folder; give a folder of part files")
+        check_readable(parts)
         files = sorted(p for p in parts.rglob("*") if p.suffix.lower() in PART_SUFFIXES)
         if not files:
             raise ValueError(f"{parts}: expected part files in it ({', '.join(PART_SUFFIXES)})")

@@ -10,6 +10,8 @@ from flare_mesh.files import (
     WriteError,
     atomic_path,
     check_folder,
+    check_readable,
+    error_text,
     is_whole,
     read_json_object,
     write_text,
@@ -145,12 +147,39 @@ def test_files_have_the_mode_of_the_umask(tmp_path, umask):
     assert {p.stat().st_mode & 0o777 for p in tmp_path.iterdir()} == {0o666 & ~umask}
 
 
-@pytest.mark.parametrize("place", ["loop", "loop/file", "dangling/deeper/file"])
-def test_links_that_lead_nowhere(tmp_path, place):
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("loop", "has a symbolic link to itself in its folders"),
+        ("loop/file", "has a symbolic link to itself in its folders"),
+        ("none/../loop/file", "has a symbolic link to itself in its folders"),
+        ("dangling/deeper/file", "dangling is a symbolic link that leads nowhere; remove it"),
+    ],
+)
+def test_links_that_lead_nowhere(tmp_path, place, message):
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "dangling").symlink_to("none")
-    with pytest.raises(NotADirectoryError, match="is a symbolic link that leads nowhere; remove"):
+    with pytest.raises(NotADirectoryError, match=message):
         check_folder(tmp_path / place)
+
+
+def test_a_folder_that_may_not_be_listed(tmp_path, monkeypatch):
+    check_readable(tmp_path)
+    check_readable(tmp_path / "none")
+
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("os.scandir", refuse)  # root may list every folder
+    with pytest.raises(PermissionError) as error:
+        check_readable(tmp_path)
+    assert error_text(error.value) == f"{tmp_path}: Permission denied"
+
+
+def test_text_of_an_error():
+    assert error_text(OSError("of ours")) == "of ours"
+    assert error_text(ValueError("a.vtu: damaged")) == "a.vtu: damaged"
+    assert "cannot be written" in error_text(WriteError(28, "No space left", "a.npz"))
 
 
 @pytest.mark.parametrize("number", ["1e400", "-1e999", "NaN", "Infinity"])
