@@ -13,10 +13,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from flare_mesh.files import write_text
+from flare_mesh.files import existing_file, read_json_object, write_text
 from flare_mesh.io.hub import HubMixin
 from flare_mesh.io.safetensors_file import write_safetensors
 from flare_mesh.models.nodes import Nodes, read_nodes
+from flare_mesh.models.stored_weights import check_finite_weights, check_needed_weights
 from flare_mesh.nn.option_checks import check_at_least, check_heads
 
 _LEAST = {
@@ -131,17 +132,21 @@ class FieldModel(HubMixin, nn.Module):
 
         Raises:
             FileNotFoundError: If a file is missing.
-            ValueError: If the configuration or the weights belong to another model.
+            ValueError: If the configuration or the weights belong to another model, or a weight is
+                NaN or infinite.
         """
         folder = Path(path)
         try:
-            config = json.loads((folder / "config.json").read_text())
+            config = read_json_object(existing_file(folder / "config.json"))
             name = config.pop("model")
             if name != cls.NAME:
                 raise ValueError(f"config.json is for the model '{name}'")
             config |= modules
+            weights = load_file(folder / "model.safetensors")
+            check_finite_weights(weights)
+            check_needed_weights(weights, config, lambda: cls(**config))
             model = cls(**config)
-            model.load_state_dict(load_file(folder / "model.safetensors"))
+            model.load_state_dict(weights)
         except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
             reason = textwrap.shorten(str(error), 300)  # torch lists every weight that differs
             raise ValueError(f"{folder}: cannot be loaded as {cls.__name__}: {reason}") from error

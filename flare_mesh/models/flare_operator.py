@@ -1,6 +1,5 @@
 """The FLARE operator: node features and coordinates in, a field at the nodes out."""
 
-import json
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any, Self
 
 from torch import Tensor, nn
 
+from flare_mesh.files import read_json_object
 from flare_mesh.models.field_model import FieldModel
 from flare_mesh.models.nodes import Nodes, read_nodes
 from flare_mesh.models.reference_weights import read_reference
@@ -245,8 +245,8 @@ class FLAREOperator(FieldModel):
         config = Path(path) / "config.json"
         if "encoder" not in modules and config.is_file():
             try:
-                given = json.loads(config.read_text()).get("encoder", "")
-            except (ValueError, AttributeError):  # the base class raises the error
+                given = read_json_object(config).get("encoder", "")
+            except ValueError:  # the base class raises the error
                 given = ""
             if given is None:
                 raise ValueError(

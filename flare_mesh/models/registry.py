@@ -1,7 +1,6 @@
 """Models by name, for configurations and the command line."""
 
 import inspect
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from flare_mesh.choices import check_options
+from flare_mesh.files import existing_file, read_json_object
 from flare_mesh.models.field_model import FieldModel
 from flare_mesh.models.flare_operator import FLAREOperator
 from flare_mesh.models.gnot import GNOT
@@ -63,8 +63,8 @@ def load(path: str | Path, **modules: nn.Module) -> FieldModel:
         ValueError: If the folder does not hold a known model.
     """
     try:
-        name = json.loads((Path(path) / "config.json").read_text())["model"]
-    except (ValueError, KeyError, TypeError) as error:
+        name = read_json_object(existing_file(Path(path) / "config.json"))["model"]
+    except (ValueError, KeyError) as error:
         raise ValueError(f"{path}: config.json does not describe a model ({error})") from error
     return _model(name).load(path, **modules)
 

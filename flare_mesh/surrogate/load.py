@@ -5,6 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from flare_mesh.models.stored_weights import check_finite_weights
 from flare_mesh.surrogate.checkpoint import BEST, LAST, read_checkpoint
 from flare_mesh.surrogate.surrogate import Surrogate
 from flare_mesh.surrogate.surrogate_file import FILE, loading
@@ -50,11 +51,12 @@ def _from_checkpoint(path: Path, ema: bool) -> Surrogate:
     found = read_checkpoint(path)
     with loading(path) as header:
         header.update(json.loads(found["flare_mesh"]["surrogate"]))
-        surrogate = Surrogate.from_header(header)
         weights = found["state_dict"]
         state = _rename(weights, "surrogate.", "")
         averaged = _rename(weights, "ema.module.", "model.")
-        surrogate.load_state_dict({**state, **(averaged if ema else {})})
+        state |= averaged if ema else {}
+        surrogate = Surrogate.from_weights(header, state)
+        check_finite_weights(state)
     if ema and not averaged:
         raise ValueError(f"{path}: no averaged weights; train with model.ema set")
     return surrogate

@@ -18,6 +18,7 @@ from flare_mesh.data.normalizers import Normalizer
 from flare_mesh.data.transforms.resolver import TransformSpec, build_transforms
 from flare_mesh.io.hub import HubMixin
 from flare_mesh.models import FieldModel, build
+from flare_mesh.models.stored_weights import check_finite_weights, check_needed_weights
 from flare_mesh.surrogate.rollout import Rollout
 from flare_mesh.surrogate.surrogate_file import FILE, checksum, loading, write_surrogate_file
 from flare_mesh.surrogate.training_range import TrainingRange
@@ -273,6 +274,18 @@ class Surrogate(HubMixin, nn.Module):
         surrogate.training_range = training_range and TrainingRange.from_dict(training_range)
         return surrogate
 
+    @classmethod
+    def from_weights(cls, header: Mapping[str, Any], weights: dict[str, Tensor]) -> "Surrogate":
+        """Build a surrogate from its :meth:`header` and weights, of which neither is trusted.
+
+        Raises:
+            KeyError, TypeError, ValueError: If the header is damaged, or needs other weights.
+        """
+        check_needed_weights(weights, header["model"], lambda: cls.from_header(header))
+        surrogate = cls.from_header(header)
+        surrogate.load_state_dict(weights)
+        return surrogate
+
     def save(self, path: str | Path) -> None:
         """Write weights and JSON header to ``surrogate.safetensors`` in the folder ``path``."""
         write_surrogate_file(Path(path) / FILE, self.header(), self.state_dict())
@@ -283,7 +296,7 @@ class Surrogate(HubMixin, nn.Module):
 
         Raises:
             FileNotFoundError: If there is none.
-            ValueError: If the file is damaged, or is not a surrogate.
+            ValueError: If the file is damaged, is not a surrogate, or has weights that are NaN.
         """
         file = Path(path) / FILE
         if not file.is_file():
@@ -293,10 +306,10 @@ class Surrogate(HubMixin, nn.Module):
                 metadata = opened.metadata()
             header.update(json.loads(metadata["surrogate"]))
             state = load_file(file)
-            surrogate = cls.from_header(header)
-            surrogate.load_state_dict(state)
+            surrogate = cls.from_weights(header, state)
             if metadata["sha256"] != checksum(state):
                 raise ValueError("damaged: the weights do not match their checksum")
+            check_finite_weights(state)
         return surrogate
 
 

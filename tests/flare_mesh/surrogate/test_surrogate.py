@@ -153,6 +153,8 @@ def test_another_version_is_named(tmp_path):
         {"normalizers": {"y": {"channels": 4}}},
         {"training_range": {"pos": 3}},
         {"unheard_of": 1},
+        {"fields": {"displacement": 10**15, "von_mises": 1}},
+        {"inputs": {"x": 10**15}},
     ],
     ids=str,
 )
@@ -161,6 +163,15 @@ def test_hostile_headers_are_refused(tmp_path, change):
     file = tmp_path / "surrogate.safetensors"
     save_file(surrogate().state_dict(), file, metadata={"surrogate": header})
     with pytest.raises(ValueError, match="surrogate.safetensors: cannot be loaded as a surrogate:"):
+        Surrogate.load(tmp_path)
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    diverged = surrogate()
+    with torch.no_grad():
+        next(diverged.model.parameters()).view(-1)[1] = float("nan")
+    diverged.save(tmp_path)
+    with pytest.raises(ValueError, match="as a surrogate: the weights are not finite"):
         Surrogate.load(tmp_path)
 
 
