@@ -71,8 +71,6 @@ def _check(path: Path, max_bytes: int, checked: set[Path]) -> None:
     _check_declared(path, head, max_bytes)
     if suffix in _XML and head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         check_xml_prolog(path)
-    if suffix == ".inp":
-        _check_abaqus(path)
     if suffix in _HDF5 and h5py.is_hdf5(path):
         try:
             check_hdf5_tree(path, max_bytes, together=suffix == ".med")
@@ -103,14 +101,3 @@ def _check_declared(path: Path, head: bytes, max_bytes: int) -> None:
                 f"{path}: declares {text[:60].decode()} entries, more than the limit of "
                 f"{max_bytes:,} bytes; if the file is to be trusted, raise max_bytes"
             )
-
-
-def _check_abaqus(path: Path) -> None:
-    # Parses keywords as meshio does, which first looks for the file in the working directory.
-    with path.open(errors="replace") as file:
-        for line in file:
-            keyword = line.partition(",")[0].strip().replace("*", "").strip()
-            if keyword.upper() == "INCLUDE":
-                raise ValueError(
-                    f"{path}: includes another file, which is not read; put all into one file"
-                )

@@ -51,7 +51,7 @@ MESH_FORMATS = (
     MeshFormat("XDMF", (".xdmf", ".xmf"), "xdmf:read_xdmf", times="xdmf:xdmf_times"),
     MeshFormat("Gmsh, Fluent", (".msh",), "msh:read_msh", times="msh:msh_times"),
     MeshFormat("Fluent", (".cas",), "fluent:read_fluent"),
-    MeshFormat("Abaqus, CalculiX", (".inp",), "by_meshio:read_by_meshio"),
+    MeshFormat("Abaqus, CalculiX", (".inp",), "abaqus:read_abaqus"),
     MeshFormat("Nastran", (".bdf", ".nas", ".fem"), "nastran:read_nastran"),
     MeshFormat("MED", (".med",), "by_meshio:read_by_meshio"),
     MeshFormat("I-deas universal", (".unv",), "by_meshio:read_by_meshio"),

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from flare_mesh.files import atomic_path
 from flare_mesh.io.captured_output import captured_output
 from flare_mesh.io.gmsh_mesh import gmsh_mesh
 from flare_mesh.io.mesh_formats import GMSH_TAG, check_writable
+from flare_mesh.io.readers.abaqus.element_types import WRITTEN, written_cells
 from flare_mesh.io.vtk_writer import write_vtk
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _MAX_NAME = 255
 _MESHIO_OPTIONS: dict[str, dict[str, Any]] = {
     ".xdmf": {"data_format": "XML"},
     ".msh": {"file_format": "gmsh22", "binary": False},
+    ".inp": {"translate_cell_names": False},
 }
 
 
@@ -116,6 +118,7 @@ def _writable(path: str | Path, mesh: meshio.Mesh) -> meshio.Mesh:
     mesh = copy(mesh)
     if suffix == ".inp":
         _fields_to_sets(mesh)
+        mesh.cells = [_abaqus_elements(block) for block in mesh.cells]
     if suffix == ".msh":
         mesh = gmsh_mesh(mesh)
     given = mesh.cell_data.items()
@@ -144,14 +147,13 @@ def _double(values: _Array) -> _Array:
 
 def _cell_types(suffix: str) -> set[str]:
     from meshio._vtk_common import meshio_to_vtk_type
-    from meshio.abaqus._abaqus import meshio_to_abaqus_type
     from meshio.gmsh.common import _meshio_to_gmsh_type
     from meshio.xdmf.common import meshio_to_xdmf_type, meshio_type_to_xdmf_index
 
     if suffix in _SURFACES:
         return _SURFACES[suffix]
     return {
-        ".inp": set(meshio_to_abaqus_type),
+        ".inp": set(WRITTEN),
         ".msh": set(_meshio_to_gmsh_type),
         ".xdmf": set(meshio_to_xdmf_type) & set(meshio_type_to_xdmf_index),
     }.get(suffix, set(meshio_to_vtk_type))
@@ -212,13 +214,24 @@ def _fields_to_sets(mesh: meshio.Mesh) -> None:
     mesh.point_data, mesh.cell_data = dict(mesh.point_data), dict(mesh.cell_data)
     mesh.point_sets, mesh.cell_sets = dict(mesh.point_sets), dict(mesh.cell_sets)
     for name, values in list(mesh.point_data.items()):
-        if _is_set(name, [np.asarray(values)]):
+        if _is_set(name, [np.asarray(values)]) and _is_new(name, mesh.point_sets):
             mesh.point_sets[name] = np.flatnonzero(np.asarray(mesh.point_data.pop(name)))
     for name, parts in list(mesh.cell_data.items()):
         arrays = [np.asarray(part) for part in parts]
-        # When meshio reads a set, it takes the last block only.
-        if _is_set(name, arrays) and sum(bool(part.any()) for part in arrays) == 1:
+        if _is_set(name, arrays) and _is_new(name, mesh.cell_sets):
             mesh.cell_sets[name] = [np.flatnonzero(part) for part in mesh.cell_data.pop(name)]
+
+
+def _is_new(name: str, sets: Collection[str]) -> bool:
+    # Abaqus does not distinguish upper and lower case.
+    return name.upper() not in {other.upper() for other in sets}
+
+
+def _abaqus_elements(block: meshio.CellBlock) -> meshio.CellBlock:
+    """Cells under the name and in the node order of the element type that Abaqus has for them."""
+    elements = meshio.CellBlock(block.type, written_cells(block.type, np.asarray(block.data)))
+    elements.type = WRITTEN[block.type]
+    return elements
 
 
 def _is_set(name: str, parts: list[_Array]) -> bool:

@@ -72,11 +72,9 @@ def test_files_that_named_files_name(tmp_path):
         check_mesh_file(path)
 
 
-def test_binary_and_included_values(tmp_path):
+def test_binary_values(tmp_path):
     refused(tmp_path / "m.xdmf", XDMF.format(kind="Binary", text="a.bin"), 'Format="Binary"')
     refused(tmp_path / "m.xdmf", XDMF.format(kind="HDF", text="a.h5"), "expected 'file.h5:/name'")
-    for line in ("*INCLUDE, INPUT=a.inp", "*in*clude,INPUT=a.inp"):
-        refused(tmp_path / "m.inp", f"*NODE\n1, 0, 0, 0\r{line}\n", "includes another file")
 
 
 def test_values_in_hdf5(tmp_path):
