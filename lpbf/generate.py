@@ -44,7 +44,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_islands(group, "powder if the process has it, else drop")
     command.add_test_fraction(group, defaults.test_fraction)
 
-    add = parser.add_argument_group("limits beyond which a part is rejected").add_argument
+    group = parser.add_argument_group("limits beyond which a part is rejected")
+    add = group.add_argument
     text = "smallest accepted number of nodes (default: %(default)s)"
     add("--min-nodes", type=int, default=defaults.min_nodes, help=text)
     text = "largest accepted number of nodes (default: %(default)s)"
@@ -53,6 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--max-displacement", type=float, metavar="MM", help=text)
     text = "largest accepted aspect ratio (default: %(default)s)"
     add("--max-aspect-ratio", type=float, default=defaults.max_aspect_ratio, help=text)
+    text = "largest accepted fraction of dropped voxels (default: %(default)s)"
+    add("--max-dropped", type=float, metavar="F", default=defaults.max_dropped, help=text)
+    command.add_build_volume(group)
     command.add_process(parser)
     return parser
 
@@ -60,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Generate a data set; see :func:`lpbf.core.command.run_command` for the exit codes.
 
-    Code 1 says that cases killed their worker at each try.
+    Code 1 also says that cases ended their worker at each try; all others are in the index.
     """
     options = vars(_parser().parse_args(argv))
     interrupted = "interrupted; continue with --resume"
@@ -75,7 +79,7 @@ def _generate(options: dict[str, Any]) -> int:
         options["workers"] = os.cpu_count() or 1
     process = command.read_process({name: options.pop(name) for name in command.PROCESS_OPTIONS})
     run = {name: options.pop(name) for name in _RUN}
-    for name in ("size", "scale"):
+    for name in ("size", "scale", "build_volume"):
         options[name] = tuple(options[name])
     try:
         count = generate(settings=Settings(**options, process=process), **run)

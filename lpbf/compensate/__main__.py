@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--out", required=True, help=f"the surface to print ({', '.join(_SUFFIXES)})")
     add("--report", metavar="FILE.json", help="write the errors of the iterations")
     command.add_pitch(parser, 1.0)
+    command.add_build_volume(parser)
     text = "largest error that is accepted (default: %(default)s)"
     add("--tolerance", type=float, metavar="MM", default=0.05, help=text)
     add("--max-iterations", type=int, default=10, help="corrections (default: %(default)s)")
@@ -66,7 +67,12 @@ def _run(options: argparse.Namespace, given: list[str]) -> int:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", PartWarning)
         if options.displacement is not None:
-            result = compensate_once(options.part, options.displacement, pitch=options.pitch)
+            result = compensate_once(
+                options.part,
+                options.displacement,
+                pitch=options.pitch,
+                build_volume=tuple(options.build_volume),
+            )
         else:
             result = compensate(
                 options.part,
@@ -75,6 +81,7 @@ def _run(options: argparse.Namespace, given: list[str]) -> int:
                 tolerance=options.tolerance,
                 max_iterations=options.max_iterations,
                 relaxation=options.relaxation,
+                build_volume=tuple(options.build_volume),
                 on_iteration=_print_iteration,
             )
     for warning in caught:

@@ -18,6 +18,7 @@ from lpbf.core.islands import choose_islands
 from lpbf.core.mesh import HexMesh
 from lpbf.core.part import load_part
 from lpbf.core.process import Process
+from lpbf.core.voxelize import BUILD_VOLUME
 from lpbf.simulate import simulate
 
 # The iteration stalls if the last _PATIENCE errors are all above _PROGRESS times the best before.
@@ -35,6 +36,7 @@ def compensate(
     tolerance: float,
     max_iterations: int = 10,
     relaxation: float = 1.0,
+    build_volume: tuple[float, float, float] = BUILD_VOLUME,
     displacement: Callable[[HexMesh], NDArray[np.float64]] | None = None,
     on_iteration: Callable[[Iteration], None] | None = None,
 ) -> Compensation:
@@ -62,6 +64,7 @@ def compensate(
             ends earlier if four corrections in a row do not reduce the error by 5 %.
         relaxation: Fraction of the error that is corrected per iteration, above 0, at most 1. It is
             halved, down to an eighth, each time the error does not decrease by 30 %.
+        build_volume: Largest extents of the part, mm.
         displacement: Function from a mesh to its nodal displacement [N, 3] in mm, in place of the
             simulator, for instance a trained surrogate.
         on_iteration: Function to call after each simulated shape.
@@ -107,7 +110,7 @@ def compensate(
         with warnings.catch_warnings():
             if number:  # the nominal part has given these warnings
                 warnings.simplefilter("ignore", PartWarning)
-            shift, mesh = surface_displacement(surface, pitch, simulator, islands)
+            shift, mesh = surface_displacement(surface, pitch, simulator, islands, build_volume)
         error = surface.vertices + shift - nominal.vertices
         plate_error = float(np.abs(error[on_plate, 2]).max())
         error[on_plate, 2] = 0.0

@@ -11,10 +11,15 @@ from lpbf.compensate.compensate import deform, prepare
 from lpbf.compensate.compensation import Compensation
 from lpbf.compensate.surface_displacement import Pitch, surface_displacement
 from lpbf.core.mesh import HexMesh
+from lpbf.core.voxelize import BUILD_VOLUME
 
 
 def compensate_once(
-    part: trimesh.Trimesh | str | Path, field: str | Path, *, pitch: Pitch
+    part: trimesh.Trimesh | str | Path,
+    field: str | Path,
+    *,
+    pitch: Pitch,
+    build_volume: tuple[float, float, float] = BUILD_VOLUME,
 ) -> Compensation:
     """Pre-deform a surface once, by the negative displacement in a mesh file.
 
@@ -26,6 +31,7 @@ def compensate_once(
         field: A mesh file with a nodal field ``displacement`` [N, 3] in mm, simulated or predicted.
             Its points include the nodes of the part's voxel mesh.
         pitch: Edge length of the voxels of the field, mm.
+        build_volume: Largest extents of the part, mm.
 
     Raises:
         FileNotFoundError: If a file does not exist.
@@ -33,7 +39,12 @@ def compensate_once(
         ValueError: If the file has no such field, or another part or pitch.
     """
     nominal = prepare(part, pitch)
-    shift, _ = surface_displacement(nominal, pitch, lambda mesh: _read_field(Path(field), mesh))
+    shift, _ = surface_displacement(
+        nominal,
+        pitch,
+        lambda mesh: _read_field(Path(field), mesh),
+        build_volume=build_volume,
+    )
     return Compensation(nominal, deform(nominal, nominal, -shift), (), None, None)
 
 

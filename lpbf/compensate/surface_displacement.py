@@ -11,7 +11,7 @@ from lpbf.compensate.voxel_field import VoxelField
 from lpbf.core.errors import PartWarning
 from lpbf.core.mesh import HexMesh
 from lpbf.core.part import part_name
-from lpbf.core.voxelize import voxelize
+from lpbf.core.voxelize import BUILD_VOLUME, voxelize
 
 Simulator = Callable[[HexMesh], NDArray[np.float64]]
 """Function from a mesh to its nodal displacement, [N, 3] in mm."""
@@ -19,7 +19,11 @@ Pitch = float | tuple[float, float, float]
 
 
 def surface_displacement(
-    surface: trimesh.Trimesh, pitch: Pitch, simulator: Simulator, islands: str = "drop"
+    surface: trimesh.Trimesh,
+    pitch: Pitch,
+    simulator: Simulator,
+    islands: str = "drop",
+    build_volume: tuple[float, float, float] = BUILD_VOLUME,
 ) -> tuple[NDArray[np.float64], HexMesh]:
     """Displacement of the vertices of a surface, [V, 3] in mm, and the voxels inside it.
 
@@ -28,8 +32,9 @@ def surface_displacement(
         pitch: Edge length of the voxels, mm.
         simulator: Returns the displacement of the voxels' nodes.
         islands: See :func:`lpbf.voxelize`.
+        build_volume: Largest extents of the part, mm.
     """
-    mesh = voxelize(surface, pitch, islands=islands)
+    mesh = voxelize(surface, pitch, islands=islands, build_volume=build_volume)
     low, high = np.asarray(surface.bounds)
     # Voxelisation centres the part, cuts off bottom rows without voxels, and puts it on the plate.
     rows = max(round(float(high[2] - low[2]) / mesh.spacing[2]), 1)

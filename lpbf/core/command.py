@@ -17,6 +17,7 @@ from lpbf.core.islands import ISLANDS
 from lpbf.core.presets import PRESETS
 from lpbf.core.process import Process
 from lpbf.core.scan import SCANS
+from lpbf.core.voxelize import BUILD_VOLUME
 
 _FIELDS = (
     *("material", "layer_height", "inherent_strain", "scan_rotation", "scan_angle"),
@@ -85,6 +86,15 @@ def add_pitch(parser: Any, default: Any = None, otherwise: str = "%(default)s") 
     """Add ``--pitch`` with a default in mm; ``otherwise`` is the default in words."""
     text = f"voxel edge in mm, or three as X,Y,Z (default: {otherwise})"
     parser.add_argument("--pitch", type=pitch, metavar="MM", default=default, help=text)
+
+
+def add_build_volume(parser: Any) -> None:
+    """Add ``--build-volume``."""
+    text = "largest extents of a part (default: {:g} {:g} {:g})".format(*BUILD_VOLUME)
+    axes = ("X", "Y", "Z")
+    parser.add_argument(
+        "--build-volume", type=float, nargs=3, metavar=axes, default=BUILD_VOLUME, help=text
+    )
 
 
 def add_islands(parser: Any, otherwise: str) -> None:

@@ -14,4 +14,4 @@ class SolverError(RuntimeError):
 
 
 class PartWarning(UserWarning):
-    """A part is simulated, but not exactly as its file says."""
+    """A part is simulated, but not exactly as its file says, or out of the model's range."""

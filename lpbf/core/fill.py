@@ -1,10 +1,34 @@
 """Voxels inside a surface."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 # Pairs of triangle and grid column in a chunk, which bounds the memory.
-_CHUNK = 2_000_000
+_CHUNK = 250_000
+
+
+class Filled(NamedTuple):
+    """Voxels inside a surface.
+
+    Attributes:
+        mask: Voxels inside, bool [nx, ny, nz].
+        winding: Winding number of the surface about each voxel, [nx, ny, nz]: 1 in a body that
+            faces outwards, -1 in one that is inside out. None of an open surface.
+    """
+
+    mask: NDArray[np.bool_]
+    winding: NDArray[np.int32] | None
+
+
+def grid_shape(
+    extents: NDArray[np.float64], sizes: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], float]:
+    """Number of voxels along each axis of a part, and of all; infinity if there are too many."""
+    with np.errstate(over="ignore"):
+        shape = np.maximum(np.rint(extents / sizes), 1)
+        return shape, float(shape.prod())
 
 
 def fill(
@@ -13,7 +37,7 @@ def fill(
     sizes: NDArray[np.float64],
     origin: NDArray[np.float64],
     watertight: bool,
-) -> NDArray[np.bool_]:
+) -> Filled:
     """Voxels of a grid whose centres lie inside a surface.
 
     Inside is where the signed number of surface crossings along a grid line is not zero, so
@@ -26,29 +50,27 @@ def fill(
         sizes: Edge lengths of a voxel, [3].
         origin: Lower corner of the grid, [3].
         watertight: Whether the surface is closed.
-
-    Returns:
-        bool [nx, ny, nz].
     """
     votes = np.zeros(shape, dtype=np.int8)
     for axis in (2, 0, 1):
         order = [(axis + 1) % 3, (axis + 2) % 3, axis]
         counts = tuple(shape[a] for a in order)
-        inside, closed = _fill_along_z(triangles[:, :, order], counts, sizes[order], origin[order])
-        inside = inside.transpose(np.argsort(order))
-        if watertight and closed:
-            return inside
-        votes += inside
-    return votes >= 2
+        below, total = winding_along_z(triangles[:, :, order], counts, sizes[order], origin[order])
+        back = np.argsort(order)
+        if watertight and not total.any():
+            winding = below.transpose(back)
+            return Filled(winding != 0, winding)
+        votes += ((below != 0) & (below != total)).transpose(back)
+    return Filled(votes >= 2, None)
 
 
-def _fill_along_z(
+def winding_along_z(
     triangles: NDArray[np.float64],
     shape: tuple[int, ...],
     sizes: NDArray[np.float64],
     origin: NDArray[np.float64],
-) -> tuple[NDArray[np.bool_], bool]:
-    """Voxels inside by the crossings along each z column, and whether all columns are closed."""
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Winding number of each voxel [nx, ny, nz], and the sum of each column, 0 if closed."""
     nx, ny, nz = shape
     first = origin + sizes / 2
     low = np.ceil((triangles.min(axis=1) - first) / sizes)[:, :2].clip(0, None).astype(np.int64)
@@ -57,15 +79,19 @@ def _fill_along_z(
     counts = spans.prod(axis=1)
 
     # crossings[i, j, k]: signed crossings of column (i, j) between the centres k - 1 and k.
-    crossings = np.zeros(nx * ny * (nz + 1), dtype=np.int64)
+    crossings = np.zeros(nx * ny * (nz + 1), dtype=np.int32)
     pending = np.flatnonzero(counts)
     ends = np.cumsum(counts[pending])
-    for start in range(0, int(ends[-1]) if len(ends) else 0, _CHUNK):
-        batch = pending[(ends > start) & (ends <= start + _CHUNK)]
-        owner = np.repeat(batch, counts[batch])
-        local = np.arange(len(owner)) - np.repeat(
-            np.cumsum(counts[batch]) - counts[batch], counts[batch]
-        )
+    total = int(ends[-1]) if len(ends) else 0
+    for start in range(0, total, _CHUNK):
+        stop = min(start + _CHUNK, total)
+        # The first and the last triangle may have columns in other chunks.
+        one, last = np.searchsorted(ends, [start, stop - 1], side="right").tolist()
+        batch, end = pending[one : last + 1], ends[one : last + 1]
+        begin = end - counts[batch]
+        share = np.minimum(end, stop) - np.maximum(begin, start)
+        owner = np.repeat(batch, share)
+        local = np.arange(start, stop) - np.repeat(begin, share)
         i = low[owner, 0] + local // spans[owner, 1]
         j = low[owner, 1] + local % spans[owner, 1]
         x, y = first[0] + i * sizes[0], first[1] + j * sizes[1]
@@ -74,15 +100,14 @@ def _fill_along_z(
             [_side(corners[:, a], corners[:, (a + 1) % 3], x, y) for a in range(3)], axis=1
         )
         hit = np.abs(sides.sum(axis=1)) == 3
-        corners, sign = corners[hit], sides[hit, 0]
+        corners, sign = corners[hit], -sides[hit, 0].astype(np.int32)
         z = _height(corners, x[hit], y[hit])
         k = np.ceil((z - first[2]) / sizes[2]).clip(0, nz).astype(np.int64)
         cell = (i[hit] * ny + j[hit]) * (nz + 1) + k
         np.add.at(crossings, cell, sign)
 
-    below = crossings.reshape(nx, ny, nz + 1).cumsum(axis=2)
-    total, below = below[:, :, -1:], below[:, :, :-1]
-    return (below != 0) & (total != below), not total.any()
+    below = crossings.reshape(nx, ny, nz + 1).cumsum(axis=2, dtype=np.int32)
+    return below[:, :, :-1], below[:, :, -1:]
 
 
 def _side(a, b, x, y) -> NDArray[np.int64]:

@@ -100,6 +100,10 @@ def treat_islands(mesh: HexMesh, islands: str, name: str = "the mesh") -> HexMes
             f"{name}: {len(found)} islands are unsupported when built: {listed}; rotate the part, "
             f"add supports, or choose islands='drop' or 'powder'"
         )
-    text = f"{name}: dropped {len(found)} islands that are unsupported when built: {listed}"
+    share = 100 * unsupported.sum() / mesh.num_cells
+    text = (
+        f"{name}: dropped {len(found)} islands that are unsupported when built, {share:.2g} % of "
+        f"its voxels: {listed}"
+    )
     warnings.warn(text, PartWarning, stacklevel=3)
     return HexMesh.from_mask(mesh.mask & ~unsupported, mesh.spacing, mesh.origin)

@@ -16,6 +16,7 @@ from lpbf.core.errors import PartError, PartWarning
 CAD_SUFFIXES = STEP_SUFFIXES
 PART_SUFFIXES = SURFACE_SUFFIXES
 
+_UNITLESS = (".stl", ".ply", ".obj", ".off")
 _READ_SECONDS = 300.0
 _READ_MEMORY = 8 << 30
 
@@ -37,8 +38,8 @@ def box_text(sizes: Iterable[float]) -> str:
 def load_part(part: trimesh.Trimesh | str | Path) -> trimesh.Trimesh:
     """Read and check a surface; a surface in memory is only checked.
 
-    A surface that is not watertight, has several bodies, or is smaller than 1 mm gives a
-    :class:`PartWarning`.
+    A surface that is not watertight, has several bodies, or is smaller than 1 mm (in a file without
+    unit, 10 mm) gives a :class:`PartWarning`.
 
     Raises:
         FileNotFoundError: If the file does not exist.
@@ -58,7 +59,7 @@ def load_part(part: trimesh.Trimesh | str | Path) -> trimesh.Trimesh:
         raise PartError(
             f"{name}: expected the surface of a solid (got a flat one of {box_text(extents)} mm)"
         )
-    if extents.max() < 1.0:  # too small for the process
+    if extents.max() < (10.0 if Path(name).suffix.lower() in _UNITLESS else 1.0):
         text = (
             f"{name}: is only {box_text(extents)} mm; if it is in metres or inches, scale it to mm"
         )

@@ -1,15 +1,18 @@
 """Hexahedral meshes from surfaces."""
 
 import math
+import warnings
 from pathlib import Path
 
 import numpy as np
 import trimesh
 
 from flare_mesh.choices import check_choice
+from lpbf.core.bodies import body_labels, orient_bodies
 from lpbf.core.checks import check_edges
-from lpbf.core.errors import PartError
-from lpbf.core.fill import fill
+from lpbf.core.errors import PartError, PartWarning
+from lpbf.core.fill import fill, grid_shape
+from lpbf.core.filling import check_filling
 from lpbf.core.islands import ISLANDS, treat_islands
 from lpbf.core.mesh import HexMesh
 from lpbf.core.part import box_text, load_part, part_name
@@ -28,7 +31,9 @@ def voxelize(
 ) -> HexMesh:
     """Fill a surface with voxels, centred at x = y = 0 and resting on the plate z = 0.
 
-    A voxel belongs to the part if its centre lies inside; see :func:`lpbf.core.fill.fill`.
+    A voxel belongs to the part if its centre lies inside; see :func:`lpbf.core.fill.fill`. Bodies
+    that are inside out, and voxels that hold much more or less than the part, give a
+    :class:`PartWarning`.
 
     Args:
         part: A surface in mm, or the path of a file (:data:`lpbf.core.part.PART_SUFFIXES`).
@@ -55,19 +60,19 @@ def voxelize(
     if (extents > np.asarray(build_volume) * (1 + 1e-9)).any():
         raise PartError(
             f"{name}: {box_text(extents)} mm is larger than the build volume of "
-            f"{box_text(build_volume)} mm; rotate or scale it, or pass build_volume to "
-            f"lpbf.voxelize"
+            f"{box_text(build_volume)} mm; rotate or scale it, or give the build volume of the "
+            f"machine (--build-volume, or build_volume of lpbf.voxelize)"
         )
-    with np.errstate(over="ignore"):
-        shape = np.maximum(np.rint(extents / sizes), 1)
-        count = float(shape.prod())
+    shape, count = grid_shape(extents, sizes)
     if count > max_voxels:
         coarser = (extents.prod() / max_voxels) ** (1 / 3)
         step = 10.0 ** (math.floor(math.log10(coarser)) - 1)
-        coarser = math.ceil(coarser / step) * step  # rounded up to two significant digits
+        multiple = math.ceil(coarser / step)  # two significant digits
+        while grid_shape(extents, np.full(3, multiple * step))[1] > max_voxels:
+            multiple += 1
         raise PartError(
             f"{name}: a pitch of {box_text(sizes)} mm gives a grid of {count:,.15g} voxels, "
-            f"over the limit of {max_voxels:,}; use a pitch of about {coarser:g} mm"
+            f"over the limit of {max_voxels:,}; use a pitch of at least {multiple * step:g} mm"
         )
 
     if not surface.is_winding_consistent:
@@ -78,12 +83,20 @@ def voxelize(
     triangles = surface.triangles.view(np.ndarray) - base
     nx, ny, nz = (int(n) for n in shape)
     origin = (-nx * sizes[0] / 2, -ny * sizes[1] / 2, 0.0)
-    mask = fill(triangles, (nx, ny, nz), sizes, np.array(origin), surface.is_watertight)
+    filled = fill(triangles, (nx, ny, nz), sizes, np.array(origin), surface.is_watertight)
+    notes = []
+    if filled.winding is not None:
+        labels = body_labels(surface)
+        filled, triangles, notes = orient_bodies(filled, triangles, labels, sizes, np.array(origin))
+        notes += check_filling(filled, triangles, sizes, max_voxels)
+    mask = filled.mask
     if not mask.any():
         raise PartError(
             f"{name}: no voxel centre lies inside at a pitch of {box_text(sizes)} mm (the part is "
             f"{box_text(extents)} mm); use a pitch below its wall thickness"
         )
+    for note in notes:
+        warnings.warn(f"{name}: {note}", PartWarning, stacklevel=2)
     # Bottom rows without voxels are cut off, so that the part rests on the plate.
     mask = mask[:, :, int(mask.any(axis=(0, 1)).argmax()) :]
     return treat_islands(HexMesh.from_mask(mask, spacing, origin), islands, name)

@@ -50,9 +50,20 @@ class Catalog:
         self._file.write(json.dumps(asdict(outcome)) + "\n")
         self._file.flush()
 
-    def finish(self, order: Iterable[str]) -> None:
-        """Write the three files with the cases in this order, and remove ``progress.jsonl``."""
-        known = [self.outcomes[name] for name in order]
+    @contextmanager
+    def finished(self, names: Iterable[str]) -> Iterator[None]:
+        """Write the three files at the end, however it comes, with the cases in this order.
+
+        Cases of an earlier run with other parts are still in the folder and follow.
+        """
+        try:
+            yield
+        finally:
+            self._finish(dict.fromkeys([*names, *self.outcomes]))
+
+    def _finish(self, order: Iterable[str]) -> None:
+        """Write the three files, and remove ``progress.jsonl``."""
+        known = [self.outcomes[name] for name in order if name in self.outcomes]
         entries = [outcome.entry for outcome in known if outcome.entry is not None]
         lines = [
             {"case": o.case, "attempt": attempt, **asdict(rejection), "given_up": o.entry is None}

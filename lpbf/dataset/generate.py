@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from flare_mesh.files import check_folder, write_text
-from flare_mesh.workers import run_tasks
+from flare_mesh.workers import WorkerLostError, run_tasks
 from lpbf.dataset.case_file import file_digest
 from lpbf.dataset.cases import Case, list_cases
 from lpbf.dataset.catalog import Catalog
 from lpbf.dataset.cluster import open_cluster, run_on_cluster
-from lpbf.dataset.outcome import Outcome
+from lpbf.dataset.outcome import Outcome, Rejection
 from lpbf.dataset.run_case import run_case
 from lpbf.dataset.settings import Settings, read_settings
 
@@ -36,8 +36,9 @@ def generate(
 
     Files: ``{train,test}/<case>.npz``; ``index.json`` (case, file, its SHA-256, sizes, metadata);
     ``settings.json``; ``rejected.jsonl`` with one rejection per line; ``timing.json`` with the
-    seconds of each case. Except for the seconds, the content depends only on the settings and
-    parts, not on the workers or on interruptions.
+    seconds of each case. The index is also written if the run is interrupted or fails. A part file
+    that cannot be read or simulated is rejected, and the other cases go on. Except for the seconds,
+    the content depends only on the settings and parts, not on the workers or on interruptions.
 
     Args:
         out: Folder of the data set.
@@ -57,7 +58,8 @@ def generate(
         OSError: If the disk is full.
         ValueError: If the settings do not fit, ``out`` is in use without ``resume``, a worker of
             the cluster does not fit, or no part was accepted.
-        WorkerLostError: At the end, if cases killed their worker at each try.
+        WorkerLostError: At the end, if cases ended their worker at each try; they are listed in
+            ``rejected.jsonl`` and tried again with ``resume``.
     """
     settings = settings or Settings()
     out = Path(out)
@@ -76,13 +78,17 @@ def generate(
         for case in todo:  # new, damaged, or from a part file that has changed
             catalog.outcomes.pop(case.name, None)
             (out / case.file).unlink(missing_ok=True)
+        names = [case.name for case in cases]
         try:
-            with catalog:
-                for outcome in _run_all(todo, settings, out, workers, client):
-                    catalog.add(outcome)
-            # Cases of an earlier run with other parts are still in the folder.
-            names = dict.fromkeys(case.name for case in cases)
-            catalog.finish([*names, *(name for name in catalog.outcomes if name not in names)])
+            # An interrupted or failed run has an index of what is done.
+            with catalog.finished(names), catalog:
+                try:
+                    for outcome in _run_all(todo, settings, out, workers, client):
+                        catalog.add(outcome)
+                except WorkerLostError as error:
+                    for (case, *_), reason in zip(error.tasks, error.reasons, strict=True):
+                        catalog.add(Outcome(case.name, [Rejection.by_crash(reason)]))
+                    raise
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise OSError(
@@ -103,7 +109,7 @@ def _is_done(case: Case, catalog: Catalog, out: Path) -> bool:
         return False
     if outcome.entry is None:
         # A part file may have been corrected; a procedural part cannot change.
-        return isinstance(case.part, int)
+        return isinstance(case.part, int) and not any(r.is_crash for r in outcome.rejected)
     path, entry = out / case.file, outcome.entry
     if entry["file"] != case.file or not path.is_file() or file_digest(path) != entry["sha256"]:
         return False

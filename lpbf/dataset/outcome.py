@@ -11,12 +11,23 @@ class Rejection:
 
     Attributes:
         kind: ``"part"`` (unusable), ``"islands"``, ``"nodes"``, ``"displacement"``,
-            ``"not converged"`` or ``"not finite"``.
+            ``"not converged"``, ``"not finite"``, ``"error"`` (an unexpected one, of a part file)
+            or ``"crash"`` (of the worker).
         reason: The reason in a sentence.
     """
 
     kind: str
     reason: str
+
+    @classmethod
+    def by_crash(cls, how: str) -> "Rejection":
+        """The rejection of a case that ended its worker at each try."""
+        return cls("crash", f"the case ended its worker at each try ({how})")
+
+    @property
+    def is_crash(self) -> bool:
+        """Whether the case ended its worker, so that another try may succeed."""
+        return self.kind == "crash"
 
 
 @dataclass

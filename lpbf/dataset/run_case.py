@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from lpbf.core.errors import IslandError, PartError, PartWarning, SolverError
-from lpbf.core.part import MissingReaderError, read_part
+from lpbf.core.islands import treat_islands
+from lpbf.core.part import MissingReaderError, part_name, read_part
 from lpbf.core.procedural_part import procedural_part
 from lpbf.core.result import Result
 from lpbf.core.voxelize import voxelize
@@ -43,8 +44,13 @@ def run_case(case: Case, settings: Settings, out: Path) -> Outcome:
             kind = kinds.get(type(error), "part")
             outcome.rejected.append(Rejection(kind, _portable(str(error), case)))
         except Exception as error:
-            error.add_note(f"in case {case.name}")
-            raise
+            # Part files are of any origin; a procedural part, the disk or the memory is another
+            # matter.
+            if isinstance(case.part, int) or isinstance(error, OSError | MemoryError):
+                error.add_note(f"in case {case.name}")
+                raise
+            reason = f"{case.source}: {type(error).__name__}: {error}".splitlines()[0]
+            outcome.rejected.append(Rejection("error", _portable(reason, case)))
         else:
             edges = result.mesh.edge_index
             outcome.entry = write_case(out / case.file, result, edges, metadata)
@@ -66,12 +72,22 @@ def _simulate_case(case: Case, settings: Settings, attempt: int) -> tuple[Result
             part = procedural_part((settings.seed, case.part, attempt), size=settings.size)
             source = {"source": "procedural", "family": part.metadata["family"]}
         else:
-            part = read_part(case.part)
+            part = read_part(case.part, in_child=True)
             source = {"source": case.source, "source_sha256": file_digest(case.part)}
-        mesh = voxelize(
+        whole = voxelize(
             part if placement == Placement() else placement.apply(part),
             settings.spacing,
-            islands=str(settings.islands),
+            islands="powder",
+            build_volume=settings.build_volume,
+        )
+        mesh = treat_islands(whole, str(settings.islands), part_name(part))
+    dropped = 1.0 - mesh.num_cells / whole.num_cells
+    if dropped > settings.max_dropped:
+        raise _RejectedError(
+            "islands",
+            f"{100 * dropped:.0f} % of the part is unsupported when built and would be dropped, "
+            f"over the limit of {100 * settings.max_dropped:g} %; rotate the part, support it by "
+            f"powder, or raise the limit",
         )
     if not settings.min_nodes <= mesh.num_nodes <= settings.max_nodes:
         raise _RejectedError(
@@ -79,7 +95,10 @@ def _simulate_case(case: Case, settings: Settings, attempt: int) -> tuple[Result
             f"{mesh.num_nodes:,} nodes are outside the limits of {settings.min_nodes:,} to "
             f"{settings.max_nodes:,}; change the pitch or the limits",
         )
-    result = simulate(mesh, settings.process)
+    with warnings.catch_warnings(record=True) as simulated:
+        warnings.simplefilter("always", PartWarning)
+        result = simulate(mesh, settings.process)
+    caught += simulated
     fields = result.displacement, result.stress, result.temperature
     if not all(np.isfinite(values).all() for values in fields):
         raise _RejectedError("not finite", "the solution is not finite")
@@ -102,6 +121,7 @@ def _simulate_case(case: Case, settings: Settings, attempt: int) -> tuple[Result
         "num_nodes": mesh.num_nodes,
         "num_edges": mesh.edge_index.shape[1],
         "num_elements": mesh.num_cells,
+        "dropped_fraction": dropped,
         "pitch_mm": settings.pitch,
         "aspect_ratio": settings.aspect_ratio,
         "process": settings.process.to_dict(),

@@ -11,7 +11,7 @@ from flare_mesh.files import read_json_object
 from lpbf.core.checks import check_edges
 from lpbf.core.islands import choose_islands
 from lpbf.core.process import Process
-from lpbf.core.voxelize import MAX_VOXELS
+from lpbf.core.voxelize import BUILD_VOLUME, MAX_VOXELS
 from lpbf.dataset.orientations import ORIENTATIONS
 
 
@@ -28,6 +28,9 @@ class Settings:
         max_displacement: Parts with a larger nodal displacement are rejected, mm; None for no
             limit.
         max_aspect_ratio: Largest ratio of two edges of a voxel.
+        max_dropped: Parts that lose a larger fraction of their voxels, because these are
+            unsupported, are rejected.
+        build_volume: Parts of larger extents are rejected, mm.
         islands: Treatment of unsupported voxels, here and in ``process``: ``"drop"`` them,
             ``"refuse"`` the part, or support them by ``"powder"``; None takes powder if the process
             has it, else drop.
@@ -47,6 +50,8 @@ class Settings:
     max_nodes: int = 50_000
     max_displacement: float | None = None
     max_aspect_ratio: float = 3.0
+    max_dropped: float = 0.2
+    build_volume: tuple[float, float, float] = BUILD_VOLUME
     islands: str | None = None
     test_fraction: float = 0.2
     orientations: int = 1
@@ -64,6 +69,7 @@ class Settings:
             (0 <= fewest <= most, f"0 <= min_nodes <= max_nodes = {most}", fewest),
             (limit > 0, "max_displacement > 0 mm", self.max_displacement),
             (self.max_aspect_ratio >= 1, "max_aspect_ratio >= 1", self.max_aspect_ratio),
+            (0 <= self.max_dropped <= 1, "0 <= max_dropped <= 1", self.max_dropped),
             (0 <= self.test_fraction < 1, "0 <= test_fraction < 1", self.test_fraction),
             (1 <= count <= len(ORIENTATIONS), f"1 to {len(ORIENTATIONS)} orientations", count),
             (0 < smallest <= largest < np.inf, "a scale range with 0 < low <= high", self.scale),
@@ -78,6 +84,7 @@ class Settings:
                 f"ratio of {self.aspect_ratio:.3g}, over the limit of {self.max_aspect_ratio:g}; "
                 f"change the pitch or the limit"
             )
+        check_edges("the build volume", self.build_volume)
         self.process.voxels_per_layer(self.spacing[2])  # checks the layer height
         islands = choose_islands(self.islands, self.process.islands)
         object.__setattr__(self, "islands", islands)

@@ -41,7 +41,10 @@ def _run(args: argparse.Namespace) -> int:
         process = replace(process, islands=args.islands)
     mesh, warned = _voxels(args, process)
     print(f"{args.part}: {describe_mesh(mesh, process)}", flush=True)
-    result = simulate(mesh, process, history=args.series is not None, device=args.device)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", PartWarning)
+        result = simulate(mesh, process, history=args.series is not None, device=args.device)
+    warned += _print_warnings(caught)
     if not (np.isfinite(result.displacement).all() and np.isfinite(result.stress).all()):
         raise SolverError("the solution is not finite; check the process and the pitch")
     _write(args, process, mesh, result, warned)
@@ -61,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     text = "voxel height (default: from --pitch)"
     group.add_argument("--pitch-z", type=float, metavar="MM", help=text)
     command.add_islands(group, "as the process says")
+    command.add_build_volume(group)
     command.add_process(parser)
     group = parser.add_argument_group("solver")
     group.add_argument("--device", default="cpu", help="cpu, cuda or auto (default: %(default)s)")
@@ -93,11 +97,16 @@ def _voxels(args: argparse.Namespace, process: Process) -> tuple[HexMesh, list[s
         if args.pitch_z is not None:
             x, y, _ = np.broadcast_to(pitch, 3).tolist()
             pitch = (x, y, args.pitch_z)
-        mesh = voxelize(part, pitch, islands=process.islands)
-    warned = list(dict.fromkeys(str(w.message) for w in caught))
-    for warning in warned:
-        print(f"warning: {warning}", file=sys.stderr)
-    return mesh, warned
+        volume = tuple(args.build_volume)
+        mesh = voxelize(part, pitch, islands=process.islands, build_volume=volume)
+    return mesh, _print_warnings(caught)
+
+
+def _print_warnings(caught: list[warnings.WarningMessage]) -> list[str]:
+    texts = list(dict.fromkeys(str(w.message) for w in caught))
+    for text in texts:
+        print(f"warning: {text}", file=sys.stderr)
+    return texts
 
 
 def _write(

@@ -20,6 +20,7 @@ from lpbf.mechanics.build_steps import BuildStep, build_steps
 from lpbf.mechanics.elastic_stepper import ElasticStepper
 from lpbf.mechanics.equilibrium import Equilibrium
 from lpbf.mechanics.plastic_stepper import PlasticStepper
+from lpbf.simulate.model_range import check_range
 from lpbf.simulate.part_view import PartView, nodal_mean, part_build
 from lpbf.simulate.release import release
 from lpbf.simulate.run_steps import BuildState, run_steps
@@ -41,7 +42,8 @@ def simulate(
 
     Each layer is activated stress-free on the deformed part and strained by the inherent strain,
     which leads to a new equilibrium on the plate (small strains). The displacement of a node counts
-    from the activation of its first layer. docs/lpbf.md has the equations.
+    from the activation of its first layer. docs/lpbf.md has the equations. A part that distorts so
+    much that small strains are a poor model gives a :class:`PartWarning`.
 
     Args:
         mesh: The part.
@@ -139,7 +141,7 @@ def _simulate(
     if isinstance(stepper, PlasticStepper):
         plastic_strain = nodal(stepper.plastic_strain())
         equivalent = nodal(stepper.equivalent_plastic_strain())
-    return Result(
+    result = Result(
         mesh=mesh,
         displacement=displacement,
         stress=nodal(stepper.cell_stress()),
@@ -152,3 +154,5 @@ def _simulate(
         history=tuple(states),
         report=Report("cg", time.perf_counter() - began, peak_memory(), tuple(reports)),
     )
+    check_range(result, build.rows_per_layer * mesh.spacing[2])
+    return result

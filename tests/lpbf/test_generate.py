@@ -3,6 +3,7 @@ import filecmp
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,14 +14,16 @@ import pytest
 import torch
 import trimesh
 
+from flare_mesh.io import reader_process
 from flare_mesh.workers import WorkerLostError
 from lpbf.core.process import Process
+from lpbf.dataset import run_case
 from lpbf.dataset.case_file import read_metadata
 from lpbf.dataset.cases import list_cases
 from lpbf.dataset.settings import Settings, read_settings
 from lpbf.generate import generate, main
 
-SMALL = Settings(pitch=4.0, size=(16.0, 24.0), min_nodes=30, test_fraction=0.25)
+SMALL = Settings(pitch=4.0, size=(16.0, 24.0), min_nodes=30, test_fraction=0.25, max_dropped=1.0)
 
 
 def files_of(root):
@@ -254,6 +257,8 @@ def test_a_file_stays_in_its_split_when_others_join(tmp_path):
         (["--workers", "0"], "expected --workers >= 1 (got 0)"),
         (["--material", "wood"], "unknown material 'wood'"),
         (["--test-fraction", "1"], "0 <= test_fraction < 1"),
+        (["--max-dropped", "2"], "expected 0 <= max_dropped <= 1 (got 2.0)"),
+        (["--build-volume", "1", "2", "-3"], "expected the build volume as one or three lengths"),
     ],
 )
 def test_bad_input_exits_2_and_writes_nothing(tmp_path, monkeypatch, capsys, arguments, message):
@@ -280,7 +285,7 @@ def test_a_folder_in_use(data_set, tmp_path, capsys):
 
 def arguments_of(out, *more):
     small = ["--pitch", "4", "--size", "16", "24", "--min-nodes", "30", "--test-fraction", "0.25"]
-    return ["--out", str(out), *small, *more]
+    return ["--out", str(out), *small, "--max-dropped", "1", *more]
 
 
 def test_process_from_a_file_and_from_options(tmp_path, inline):
@@ -351,7 +356,8 @@ def test_a_full_disk(tmp_path, monkeypatch, capsys, inline):
     assert main(arguments_of(out, "--num-parts", "6")) == 2
     error = capsys.readouterr().err
     assert f"error: {out}: the disk is full; free some space and continue with --resume\n" in error
-    assert files_of(out) == ["progress.jsonl", "settings.json", *(f"t{f}" for f in FIRST)]
+    index = json.loads((out / "index.json").read_text())
+    assert [entry["file"] for entry in index] == [f"t{f}" for f in FIRST]
     monkeypatch.setattr(Path, "write_bytes", write)
     assert main(arguments_of(out, "--num-parts", "6", "--resume")) == 0
     assert_same_folders(out, tmp_path / "undisturbed")
@@ -371,6 +377,70 @@ def test_cases_that_kill_their_worker_are_named(tmp_path, monkeypatch, capsys):
     error = capsys.readouterr().err
     assert "a worker died at each try of 1 tasks (SIGSEGV): part_000001; continue" in error
     assert len(list((tmp_path / "set").glob("t*/*.npz"))) == 2
+    index = json.loads((tmp_path / "set/index.json").read_text())
+    assert [entry["case_id"] for entry in index] == ["part_000000", "part_000002"]
+    (log,) = rejections(tmp_path / "set")
+    assert (log["case"], log["kind"], log["given_up"]) == ("part_000001", "crash", True)
+    assert log["reason"] == "the case ended its worker at each try (SIGSEGV)"
+    monkeypatch.setattr(
+        "lpbf.dataset.generate.run_tasks", lambda function, tasks, _: (function(*t) for t in tasks)
+    )
+    assert main(arguments_of(tmp_path / "set", "--num-parts", "3", "--resume")) == 0
+    assert rejections(tmp_path / "set") == []
+    assert len(json.loads((tmp_path / "set/index.json").read_text())) == 3
+
+
+def rejections(out):
+    return [json.loads(line) for line in (out / "rejected.jsonl").read_text().splitlines()]
+
+
+def test_a_part_that_breaks_its_reader_does_not_end_the_run(tmp_path, monkeypatch, inline):
+    """One file that trimesh cannot take, one that ends the reader's process, one good one."""
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    for name in "abc":
+        trimesh.creation.box((20.0, 12.0, 12.0)).export(parts / f"{name}.stl")
+    exchange, voxels = reader_process._exchange, run_case.voxelize
+
+    def exchanged(child, request, seconds):
+        if request["path"].endswith("a.stl"):
+            os.kill(child.pid, signal.SIGABRT)
+        return exchange(child, request, seconds)
+
+    def voxelize(part, *arguments, **options):
+        if part.metadata["file_path"].endswith("b.stl"):
+            raise IndexError("index 9 is out of bounds\nfor axis 0")
+        return voxels(part, *arguments, **options)
+
+    monkeypatch.setattr(reader_process, "_exchange", exchanged)
+    monkeypatch.setattr(run_case, "voxelize", voxelize)
+    assert generate(tmp_path / "set", 0, settings=SMALL, parts=parts) == 1
+    index = json.loads((tmp_path / "set/index.json").read_text())
+    assert [entry["case_id"] for entry in index] == ["c_stl"]
+    assert [(line["kind"], line["reason"]) for line in rejections(tmp_path / "set")] == [
+        (
+            "part",
+            "a.stl: its reader crashed (SIGABRT); the file is damaged or cannot be read",
+        ),
+        ("error", "b.stl: IndexError: index 9 is out of bounds"),
+    ]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, TypeError("ours")])
+def test_the_index_is_written_however_the_run_ends(tmp_path, monkeypatch, inline, error):
+    def fail(function, tasks, workers):
+        yield function(*next(tasks))
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lpbf.dataset.generate.run_tasks", fail)
+        with pytest.raises(BaseException, match=r"ours|"):
+            generate(tmp_path / "set", 2, settings=SMALL)
+    index = json.loads((tmp_path / "set/index.json").read_text())
+    assert [entry["case_id"] for entry in index] == ["part_000000"]
+    generate(tmp_path / "set", 2, settings=SMALL, resume=True)
+    generate(tmp_path / "undisturbed", 2, settings=SMALL)
+    assert_same_folders(tmp_path / "set", tmp_path / "undisturbed")
 
 
 def test_interrupted(tmp_path, monkeypatch, capsys, inline):

@@ -65,6 +65,7 @@ def test_once_with_a_field_of_a_file(part, capsys):
     np.testing.assert_allclose(once.vertices, simulated.vertices, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:.*its voxels hold")
 def test_a_field_that_does_not_fit(part, capsys):
     field = part.with_name("field.vtu")
     mesh = voxelize(part, 4.0)

@@ -22,13 +22,13 @@ SURFACES = [suffix for suffix in PART_SUFFIXES if suffix not in CAD_SUFFIXES]
 
 @pytest.mark.parametrize("suffix", SURFACES)
 def test_every_format(tmp_path, suffix):
-    box = trimesh.creation.box((4.0, 5.0, 6.0))
+    box = trimesh.creation.box((14.0, 5.0, 6.0))
     path = tmp_path / f"box{suffix}"
     scene = trimesh.Scene([box]) if suffix == ".3mf" else box
     scene.export(path)
     part = load_part(path)
     assert part.is_watertight
-    np.testing.assert_allclose(part.extents, [4, 5, 6])
+    np.testing.assert_allclose(part.extents, [14, 5, 6])
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,16 @@ def test_a_part_in_metres_gives_a_warning(tmp_path):
     with pytest.warns(PartWarning, match=r"metres.stl: is only 0.04 x 0.03 x 0.02 mm; if it is"):
         load_part(path)
     load_part(trimesh.creation.box((1.0, 0.5, 0.5)))
+
+
+def test_a_small_part_of_a_file_without_unit_may_be_in_inches(tmp_path):
+    box = trimesh.creation.box((5.0, 2.5, 1.4))
+    for suffix in (".stl", ".ply", ".obj", ".off"):
+        box.export(tmp_path / f"a{suffix}")
+        with pytest.warns(PartWarning, match=r"is only 5 x 2.5 x 1.4 mm; if it is in .* inches"):
+            load_part(tmp_path / f"a{suffix}")
+    trimesh.Scene([box]).export(tmp_path / "a.3mf")
+    load_part(tmp_path / "a.3mf")
 
 
 def test_missing_file(tmp_path):

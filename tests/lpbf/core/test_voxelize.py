@@ -41,7 +41,8 @@ def test_grid_lines_through_vertices_and_edges(turn):
         [octahedron, box.apply_translation((0, 0, -5.0))], engine="manifold"
     )
     part.faces = np.roll(part.faces, turn, axis=1)[:: 1 if turn % 2 else -1]
-    mesh = voxelize(part, 1.0)
+    with pytest.warns(PartWarning, match="lies on the centres of voxels along x and y, so that"):
+        mesh = voxelize(part, 1.0)
     assert mesh.mask[:, :, :9].sum() == volume_below(mesh)
     assert abs(volume(mesh) - part.volume) < 0.08 * part.volume
 
@@ -113,7 +114,8 @@ def islands_part():
 
 def test_islands_are_dropped_refused_or_left_to_powder():
     with pytest.warns(
-        PartWarning, match=r"hook.stl: dropped 4 islands .* 4 voxels at layer 4 around"
+        PartWarning,
+        match=r"dropped 4 islands .* built, 20 % of its voxels: 4 voxels at layer 4 around",
     ):
         mesh = voxelize(islands_part(), 1.0)
     assert volume(mesh) == pytest.approx(2 * 2 * 10 + 6 * 2 * 2)
@@ -145,7 +147,6 @@ def test_islands_are_dropped_refused_or_left_to_powder():
 )
 def test_bad_options(options, error, message):
     box = trimesh.creation.box((4.0, 4.0, 4.0))
-    box.metadata["file_path"] = "box.stl"
     with pytest.raises(error, match=message):
         voxelize(box, **options)
 
@@ -154,8 +155,19 @@ def test_the_proposed_pitch_fits():
     box = trimesh.creation.box((40.0, 40.0, 40.0))
     with pytest.raises(PartError) as error:
         voxelize(box, 1.0, max_voxels=3000)
-    proposed = float(str(error.value).rsplit("about ", 1)[1].split()[0])
+    proposed = float(str(error.value).rsplit("at least ", 1)[1].split()[0])
     assert voxelize(box, proposed, max_voxels=3000).num_cells > 1500
+
+
+def test_a_pitch_that_is_refused_is_not_proposed():
+    """Rounding to whole voxels gives more of them than the volume of the part has."""
+    box = trimesh.creation.box((10.05, 10.05, 10.05))
+    limit = 160 * 160 * 160 - 1
+    with pytest.raises(PartError, match="a pitch of 0.063 x 0.063 x 0.063 mm gives") as error:
+        voxelize(box, 0.063, max_voxels=limit)
+    proposed = float(str(error.value).rsplit("at least ", 1)[1].split()[0])
+    assert proposed > 0.063
+    assert voxelize(box, proposed, max_voxels=limit).mask.size <= limit
 
 
 def test_walls_thinner_than_the_pitch():

@@ -113,11 +113,18 @@ def test_islands_are_a_kind_of_rejection(tmp_path):
     kind, reason = rejection(case, replace(SMALL, islands="refuse"), tmp_path)
     assert kind == "islands"
     assert reason.startswith("hook.stl: 2 islands are unsupported")
+    # 8 of 64 voxels: 32 of the post, 24 more of the bridge, and 8 that hang.
+    kind, reason = rejection(case, replace(SMALL, max_dropped=0.1), tmp_path)
+    assert kind == "islands"
+    assert reason.startswith(
+        "12 % of the part is unsupported when built and would be dropped, over"
+    )
     nodes = {}
     for islands in ("drop", "powder"):
         metadata = run_case(case, replace(SMALL, islands=islands), tmp_path).entry["metadata"]
         nodes[islands] = metadata["num_nodes"]
         assert len(metadata["warnings"]) == (islands == "drop")
+        assert metadata["dropped_fraction"] == pytest.approx(8 / 64 if islands == "drop" else 0)
     assert nodes["powder"] > nodes["drop"]
 
 

@@ -23,7 +23,7 @@ COMMAND = sys.modules[main.__module__]  # lpbf.simulate is also the name of the 
 @pytest.fixture
 def part(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    trimesh.creation.box((8.0, 4.0, 6.0)).export("box.stl")
+    trimesh.creation.box((12.0, 4.0, 6.0)).export("box.stl")
     return "box.stl"
 
 
@@ -47,7 +47,7 @@ def test_a_part_to_a_result(part, capsys):
     assert run(command) == 0
     said = capsys.readouterr()
     assert said.err == ""
-    assert "box.stl: 60 nodes, 24 voxels of 2 x 2 x 2 mm, 3 layers of 2 mm" in said.out
+    assert "box.stl: 84 nodes, 36 voxels of 2 x 2 x 2 mm, 3 layers of 2 mm" in said.out
     assert "max von Mises" in said.out
     assert "written: out/box.vtu, out/box.json" in said.out
 
@@ -55,7 +55,7 @@ def test_a_part_to_a_result(part, capsys):
     mesh = read_mesh("out/box.vtu")
     np.testing.assert_allclose(mesh.displacement, expected.displacement, rtol=1e-4, atol=1e-7)
     written = read("out/box.json")
-    assert written["mesh"] == {"num_nodes": 60, "num_cells": 24, "spacing_mm": [2.0, 2.0, 2.0]}
+    assert written["mesh"] == {"num_nodes": 84, "num_cells": 36, "spacing_mm": [2.0, 2.0, 2.0]}
     assert written["process"] == Process().to_dict()
     assert written["warnings"] == []
     assert written["report"]["solver"] == expected.solver
@@ -119,6 +119,23 @@ def test_the_default_pitch_fits_the_layers(part):
         height = [] if layer is None else ["--layer-height", str(layer)]
         assert main(["bar.stl", "--out", "a.vtu", "--report", "a.json", *height]) == 0
         np.testing.assert_allclose(read("a.json")["mesh"]["spacing_mm"], pitch)
+
+
+def test_build_volume(part, capsys):
+    trimesh.creation.box((400.0, 30.0, 30.0)).export("long.stl")
+    assert run("long.stl --out a.vtu --pitch 10") == 2
+    assert "give the build volume of the machine (--build-volume, or" in capsys.readouterr().err
+    assert run("long.stl --out a.vtu --pitch 10 --build-volume 400 400 400") == 0
+
+
+def test_a_part_out_of_the_model_s_range(part, capsys):
+    foot = trimesh.creation.box((8.0, 20.0, 8.0))
+    slab = trimesh.creation.box((80.0, 20.0, 16.0)).apply_translation((36.0, 0.0, 8.0))
+    trimesh.boolean.union([foot, slab], engine="manifold").export("slab.stl")
+    assert run("slab.stl --out a.vtu --pitch 4 --report a.json") == 0
+    said = capsys.readouterr().err
+    assert said.startswith("warning: the small-strain model is out of its range: a displacement of")
+    assert read("a.json")["warnings"] == [said.removeprefix("warning: ").strip()]
 
 
 def test_islands(part, capsys):

@@ -1,0 +1,111 @@
+"""Comparison of voxels with the part that they fill."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lpbf.core.fill import Filled, fill, grid_shape
+
+_TOLERANCE = 0.10
+"""Accepted difference of the volumes."""
+_WANTED = 0.05
+"""Difference of the volumes at a pitch that is proposed."""
+_DECIDED = 0.02
+"""Accepted fraction of the volume that lies exactly on the border of voxels."""
+_MAX_TRIES = 8
+
+
+def check_filling(
+    filled: Filled,
+    triangles: NDArray[np.float64],
+    sizes: NDArray[np.float64],
+    max_voxels: int,
+) -> list[str]:
+    """Note where the voxels hold much more or less than the part, or rounding decides about them.
+
+    Args:
+        filled: Voxels inside a closed surface, on a grid that is centred in x and y and begins at
+            z = 0.
+        triangles: Corners of the triangles, [T, 3, 3], in the coordinates of the grid.
+        sizes: Edge lengths of a voxel, mm.
+        max_voxels: Largest number of voxels of a pitch that is proposed.
+
+    Returns:
+        No note or one, with a pitch that helps if one is found.
+    """
+    ratio, axes = _compare(filled, triangles, sizes)
+    reasons = []
+    if abs(ratio - 1) > _TOLERANCE:
+        reasons.append(f"its voxels hold {100 * ratio:.0f} % of its volume")
+    if axes:
+        reasons.append(
+            f"its surface lies on the centres of voxels along {' and '.join(axes)}, so that "
+            f"rounding decides about them and walls may become unequal"
+        )
+    if not reasons:
+        return []
+    remedy = "use a finer pitch"
+    for scale in _scales(triangles, sizes):
+        finer = scale * sizes
+        extents = np.ptp(triangles, axis=(0, 1))
+        shape, count = grid_shape(extents, finer)
+        if count > max_voxels:
+            break
+        nx, ny, nz = (int(n) for n in shape)
+        origin = np.array([-nx * finer[0] / 2, -ny * finer[1] / 2, 0.0])
+        better, on_border = _compare(
+            fill(triangles, (nx, ny, nz), finer, origin, watertight=True), triangles, finer
+        )
+        if abs(better - 1) <= _WANTED and not on_border:
+            edges = finer[:1] if np.ptp(finer) == 0 else finer
+            text = " x ".join(f"{edge:.4g}" for edge in edges)
+            remedy = f"a pitch of {text} mm gives {100 * better:.0f} % of the volume"
+            break
+    return [f"{' and '.join(reasons)}; {remedy}"]
+
+
+def _compare(
+    filled: Filled, triangles: NDArray[np.float64], sizes: NDArray[np.float64]
+) -> tuple[float, list[str]]:
+    """Ratio of the volumes of voxels and part, and the axes along which rounding decides."""
+    if filled.winding is None:
+        return 1.0, []
+    a, b, c = np.moveaxis(triangles, 1, 0)
+    normals = np.cross(b - a, c - a) / 2
+    volume = abs(float(np.einsum("ni,ni->", a, normals))) / 3
+    # Overlaps count as often on both sides.
+    voxels = abs(float(filled.winding.sum())) * float(sizes.prod())
+    if volume == 0:
+        return 1.0, []
+    shape = np.array(filled.winding.shape)
+    origin = np.array([*(-shape * sizes / 2)[:2], 0.0])
+    extents = np.ptp(triangles, axis=1)
+    axes = []
+    for axis, name in enumerate("xyz"):
+        flat = extents[:, axis] <= 1e-9 * float(np.abs(triangles).max())
+        row = (triangles[flat, 0, axis] - origin[axis]) / sizes[axis] - 0.5
+        number = np.rint(row)
+        on_centre = (np.abs(row - number) < 1e-6) & (number >= 0) & (number < shape[axis])
+        area = float(np.abs(normals[flat, axis])[on_centre].sum())
+        if area * sizes[axis] / 2 > _DECIDED * volume:
+            axes.append(name)
+    return voxels / volume, axes
+
+
+def _scales(triangles: NDArray[np.float64], sizes: NDArray[np.float64]) -> Iterator[float]:
+    """Factors of the pitch to try, from the largest: fractions of the part's typical lengths."""
+    a, b, c = np.moveaxis(triangles, 1, 0)
+    normals = np.cross(b - a, c - a) / 2
+    volume = abs(float(np.einsum("ni,ni->", a, normals))) / 3
+    wall = 2 * volume / float(np.linalg.norm(normals, axis=1).sum())  # thickness of a plate
+    pitch = float(sizes.min())
+    scales = set()
+    for length in (wall, *np.ptp(triangles, axis=(0, 1)), pitch):
+        fewest = math.ceil(length / pitch)
+        for parts in range(fewest, fewest + 4):
+            edge = float(f"{length / parts:.3g}")
+            if pitch / 4 <= edge < 0.99 * pitch:
+                scales.add(edge / pitch)
+    yield from sorted(scales, reverse=True)[:_MAX_TRIES]
