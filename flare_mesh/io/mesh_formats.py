@@ -40,10 +40,17 @@ class MeshFormat:
 
 MESH_FORMATS = (
     MeshFormat("VTK XML", (".vtu", ".vtp"), "vtk:read_vtk_xml"),
-    MeshFormat("VTK XML grids", (".vti", ".vtr", ".vts"), "vtk:read_vtk"),
-    MeshFormat("VTK XML collections", (".vtm", ".pvtu"), "vtk:read_vtk"),
+    MeshFormat(
+        "VTK XML grids", (".vti", ".vtr", ".vts"), "vtk:read_vtk", check="vtk:check_vtk_xml_end"
+    ),
+    MeshFormat(
+        "VTK XML collections",
+        (".vtm", ".pvtu"),
+        "vtk_collection:read_vtk_collection",
+        check="vtk:check_vtk_xml_end",
+    ),
     MeshFormat("legacy VTK", (".vtk",), "legacy_vtk:read_legacy_vtk"),
-    MeshFormat("CGNS", (".cgns",), "vtk:read_vtk"),
+    MeshFormat("CGNS", (".cgns",), "cgns:read_cgns", times="cgns:cgns_times"),
     MeshFormat(
         "EnSight", (".case", ".encas"), "ensight:read_ensight", times="ensight:ensight_times"
     ),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from flare_mesh.files import existing_file
 from flare_mesh.io.arrays import MAX_BYTES, check_size
 from flare_mesh.io.vtk_stream import ArrayStream
-from flare_mesh.io.vtk_xml_tags import read_tags
+from flare_mesh.io.vtk_xml_tags import TAIL_BYTES, check_vtk_xml_tail, read_tags
 from flare_mesh.mesh.cells import check_node_numbers
 from flare_mesh.mesh.vtk_arrays import drop_ghost_cells
 from flare_mesh.mesh.vtk_cells import (
@@ -22,8 +22,6 @@ from flare_mesh.mesh.vtk_cells import (
     reorder_old_lagrange,
 )
 
-_END = b"</VTKFile>"
-_TAIL = 1 << 16  # bytes that are searched for the end
 _POLY_CELLS = ("Verts", "Lines", "Strips", "Polys")
 _SECTIONS = {
     "UnstructuredGrid": ("FieldData", "Points", "PointData", "CellData", "Cells"),
@@ -202,7 +200,7 @@ class VTKXMLFile:
 
     def _scan(self) -> None:
         """Find all arrays and their attributes."""
-        self._check_end()
+        check_vtk_xml_tail(self._mapped[-TAIL_BYTES:])
         section, open_array = "", None
         for tag in read_tags(self._mapped):
             if open_array is not None:
@@ -237,16 +235,6 @@ class VTKXMLFile:
                 break
         if self._counts is None:
             raise ValueError("it has no <Piece>")
-
-    def _check_end(self) -> None:
-        """Refuse anything but spaces and comments after the last tag."""
-        tail = self._mapped[-_TAIL:]
-        at = tail.rfind(_END)
-        rest = tail[at + len(_END) :].strip()
-        while at >= 0 and rest.startswith(b"<!--") and b"-->" in rest:
-            rest = rest.partition(b"-->")[2].lstrip()
-        if at < 0 or rest:
-            raise ValueError("it does not end with </VTKFile>; another format, or truncated")
 
     def _read_head(self, attributes: dict[str, str]) -> None:
         self.kind = attributes.get("type", "")

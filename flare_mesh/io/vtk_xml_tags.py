@@ -12,6 +12,10 @@ _TAG = re.compile(
 )
 _ATTRIBUTE = re.compile(rb"""(\w+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 _MAX_TAGS = 10_000
+_END = b"</VTKFile>"
+
+TAIL_BYTES = 1 << 16
+"""Bytes of a file that are searched for its last tag."""
 
 
 @dataclass
@@ -49,3 +53,17 @@ def read_tags(mapped: mmap.mmap) -> Iterator[Tag]:
         }
         is_empty = match[4].endswith(b"/")
         yield Tag(match[3].decode(), attributes, bool(match[2]), is_empty, match.start(), at)
+
+
+def check_vtk_xml_tail(tail: bytes) -> None:
+    """Refuse anything but spaces and comments after the last tag of a file.
+
+    Raises:
+        ValueError: If something else follows, or the tag is missing.
+    """
+    at = tail.rfind(_END)
+    rest = tail[at + len(_END) :].strip()
+    while at >= 0 and rest.startswith(b"<!--") and b"-->" in rest:
+        rest = rest.partition(b"-->")[2].lstrip()
+    if at < 0 or rest:
+        raise ValueError("it does not end with </VTKFile>; another format, or truncated")
