@@ -61,7 +61,7 @@ MESH_FORMATS = (
     MeshFormat("Abaqus, CalculiX", (".inp",), "abaqus:read_abaqus"),
     MeshFormat("Nastran", (".bdf", ".nas", ".fem"), "nastran:read_nastran"),
     MeshFormat("MED", (".med",), "by_meshio:read_by_meshio"),
-    MeshFormat("I-deas universal", (".unv",), "by_meshio:read_by_meshio"),
+    MeshFormat("I-deas universal", (".unv",), "unv:read_unv"),
     MeshFormat("SU2", (".su2",), "su2:read_su2"),
     MeshFormat("PLY", (".ply",), "by_meshio:read_by_meshio"),
     MeshFormat("STL", (".stl",), "stl:read_stl"),
