@@ -63,9 +63,9 @@ MESH_FORMATS = (
     MeshFormat("MED", (".med",), "by_meshio:read_by_meshio"),
     MeshFormat("I-deas universal", (".unv",), "unv:read_unv"),
     MeshFormat("SU2", (".su2",), "su2:read_su2"),
-    MeshFormat("PLY", (".ply",), "by_meshio:read_by_meshio"),
+    MeshFormat("PLY", (".ply",), "ply:read_ply"),
     MeshFormat("STL", (".stl",), "stl:read_stl"),
-    MeshFormat("Wavefront OBJ", (".obj",), "by_meshio:read_by_meshio"),
+    MeshFormat("Wavefront OBJ", (".obj",), "obj:read_obj"),
 )
 """All formats that :func:`~flare_mesh.io.read_mesh` reads."""
 
