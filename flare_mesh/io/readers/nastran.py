@@ -97,9 +97,8 @@ def _grid_points(deck: BulkData) -> tuple[NDArray[np.int64], NDArray[np.float64]
                 f"places; remove one of them"
             )
         kept = np.setdiff1d(np.arange(len(numbers)), second)
-        numbers, systems, points, lines = (
-            values[kept] for values in (numbers, systems, points, lines)
-        )
+        numbers, systems, points = numbers[kept], systems[kept], points[kept]
+        lines = lines[kept]
     return numbers, basic_coordinates(deck, numbers, points, systems, lines)
 
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,7 +137,8 @@ def _by_points(deck: BulkData) -> dict[int, _System]:
             same = found.get(number)
             if same is not None and not (
                 (same.kind, same.within) == (kind, within)
-                and np.array_equal(same.points, system.points)  # type: ignore[arg-type]
+                and same.points is not None
+                and np.array_equal(same.points.ravel(), points)
             ):
                 raise _twice(number, line)
             found[number] = system
@@ -181,7 +183,8 @@ def _place(number: int, system: _System, placed: dict[int, _Placed], basic: _Arr
             f"line {system.line}: the three points of the coordinate system {number} are on a line"
         )
     z, y = axis / lengths[0], normal / lengths[1]
-    return _Placed(system.kind, origin, np.stack([np.cross(y, z), y, z]))
+    x: Any = np.cross(y, z)
+    return _Placed(system.kind, origin, np.stack([x, y, z]))
 
 
 def _twice(number: int, line: int) -> ValueError:

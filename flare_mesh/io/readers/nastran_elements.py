@@ -99,7 +99,9 @@ def read_elements(
         if element.order is not None:
             nodes = nodes[:, element.order]
         properties = _properties(deck, cards, ids) if element.has_property else np.zeros_like(ids)
-        kept = (nodes > 0).all(axis=1) if element.spring else np.ones(len(ids), dtype=bool)
+        kept = np.ones(len(ids), dtype=bool)
+        if element.spring:
+            kept &= (nodes > 0).all(axis=1)
         num_cells = 0
         for kind, chosen in _by_kind(cards, element, nodes, kept):
             place = cards.lines[chosen]

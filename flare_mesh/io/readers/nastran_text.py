@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from itertools import compress
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +51,8 @@ def bulk_lines(data: bytes) -> BulkLines:
         free[:] = [b"," in line for line in lines]
         letters = heads.view(np.uint8).reshape(-1, 8)
         letters[np.logical_or.accumulate(letters == ord(","), axis=1)] = 0
-    return BulkLines(lines, np.flatnonzero(filled) + first, np.strings.strip(heads), free)
+    stripped: Any = np.strings.strip(heads)
+    return BulkLines(lines, np.flatnonzero(filled) + first, stripped, free)
 
 
 def _bulk_section(data: bytes) -> tuple[bytes, int]:

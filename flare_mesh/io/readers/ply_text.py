@@ -46,26 +46,26 @@ def _text_element(lines: TextLines, rows: NDArray[np.int64], element: PLYElement
     words = lines.words(rows, keyword=False).split()
     ends = np.cumsum(lines.counts[rows])
     place = ends - lines.counts[rows]
-    whole = [p for p in element.properties if p.dtype.kind == "f"]
-    # If all are integers, they are converted at once.
-    integers = None if whole or not len(words) else _convert(words, np.dtype(np.int64))
+    has_reals = any(one.dtype.kind == "f" for one in element.properties)
+    # Integers are converted at once.
+    integers = None if has_reals or not words else _convert(words, np.dtype(np.int64))
     row_of = np.repeat(rows, lines.counts[rows])
+    if isinstance(integers, int):
+        line, word = lines.numbers[row_of[integers]], words[integers].decode("latin-1")
+        raise ValueError(f"line {line}: expected a whole number (got '{word[:40]}')")
+    all_integers = integers
 
     def pick(places: NDArray[np.int64], dtype: np.dtype) -> _Array:
-        if integers is None:
+        if all_integers is None:
             chosen = list(map(words.__getitem__, places.tolist()))
             values = _convert(chosen, dtype)
         else:
-            values = _fit(integers[places], dtype)
+            values = _fit(all_integers[places], dtype)
         if isinstance(values, int):
             word = words[places[values]].decode("latin-1")
             line = lines.numbers[row_of[places[values]]]
             raise ValueError(f"line {line}: expected a number of type {dtype.name} (got '{word}')")
         return values
-
-    if isinstance(integers, int):
-        line, word = lines.numbers[row_of[integers]], words[integers].decode("latin-1")
-        raise ValueError(f"line {line}: expected a whole number (got '{word[:40]}')")
 
     def check(fits: NDArray[np.bool_]) -> None:
         if not fits.all():
