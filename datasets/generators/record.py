@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from flare_mesh.datasets.generators.recipe import Recipe
+from flare_mesh.documents import load_json
 from flare_mesh.files import check_folder, write_text
 
 
@@ -62,13 +63,13 @@ def _read(record: Path) -> tuple[dict[str, Any], dict[str, int], dict[str, int]]
     if not record.is_file():
         return {}, {}, {}
     try:
-        found = json.loads(record.read_text())
+        found = load_json(record.read_text())
         settings, files = dict(found["settings"]), dict(found["files"])
         counts = {str(name): int(num) for name, num in found["counts"].items()}
         if any(Path(name).is_absolute() or ".." in Path(name).parts for name in files):
             raise ValueError("it names files outside of the folder")
         return settings, counts, files
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(
             f"{record}: damaged ({error}); restore it or choose another --out"
         ) from error

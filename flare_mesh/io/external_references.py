@@ -8,7 +8,7 @@ import h5py
 import h5py.h5o
 import numpy as np
 
-from flare_mesh.io.arrays import check_size, hdf5_dataset, open_hdf5
+from flare_mesh.io.arrays import check_ratio, check_size, hdf5_dataset, open_hdf5
 from flare_mesh.io.mesh_formats import ENSIGHT_SUFFIXES, XDMF_SUFFIXES
 
 _ATTRIBUTES = {"source", "file", "href"}  # of VTK and XInclude
@@ -79,6 +79,7 @@ def check_xdmf_values(path: Path, max_bytes: int) -> None:
                 # The meshes of a collection are read one at a time.
                 total = data.nbytes + (total if grids == 1 else 0)
                 check_size(f"{path}, '{name}:{place}'", (total,), np.dtype("u1"), max_bytes)
+                check_ratio(f"{path}, '{name}:{place}'", total, target.stat().st_size)
 
 
 def check_hdf5_tree(path: Path, max_bytes: int, *, together: bool) -> None:
@@ -112,6 +113,7 @@ def check_hdf5_tree(path: Path, max_bytes: int, *, together: bool) -> None:
                         )
                     total = (item.nbytes or 0) + (total if together else 0)
                     check_size(place, (total,), np.dtype("u1"), max_bytes)
+                    check_ratio(place, total, path.stat().st_size)
 
 
 def _xml_names(path: Path) -> tuple[list[tuple[str, str]], int]:

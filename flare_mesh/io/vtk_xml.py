@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flare_mesh.files import existing_file
-from flare_mesh.io.arrays import MAX_BYTES, check_size
+from flare_mesh.io.arrays import MAX_BYTES, check_ratio, check_size
 from flare_mesh.io.vtk_stream import ArrayStream
 from flare_mesh.io.vtk_xml_tags import TAIL_BYTES, check_vtk_xml_tail, read_tags
 from flare_mesh.mesh.cells import check_node_numbers
@@ -65,6 +65,7 @@ class VTKXMLFile:
         self.kind = ""
         self._arrays: dict[tuple[str, str], dict[str, str]] = {}
         self._counts: dict[str, int] | None = None
+        self._declared: dict[str, int] = {}  # bytes of the arrays that were read
         self._appended: int | None = None
         self._raw = False
         try:
@@ -254,6 +255,8 @@ class VTKXMLFile:
         dtype = _dtype(array.get("type", ""), self._order)
         if expected is not None:
             check_size(place, (expected,), dtype, self.max_bytes)
+            self._declared[place] = expected * dtype.itemsize
+            check_ratio(str(self.path), sum(self._declared.values()), len(self._mapped))
         start, end, kind = int(array["start"]), int(array["end"]), array.get("format")
         if kind == "ascii":
             number = float if dtype.kind == "f" else int

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch_geometric.data import Data
 
+from flare_mesh.documents import load_json
 from flare_mesh.surrogate.load import load_surrogate
 from flare_mesh.surrogate.surrogate import Surrogate
 from flare_mesh.training.checkpoint_check import describe_differences
@@ -285,7 +286,7 @@ class FieldModule(LightningModule):
         saved = checkpoint.get("flare_mesh")
         if not isinstance(saved, Mapping):
             raise ValueError("the checkpoint was not written by flare-mesh")
-        header = json.loads(saved["surrogate"])
+        header = load_json(saved["surrogate"])
         found = describe_differences(self.surrogate.header(), header)
         if saved["ema"] != (self.ema is not None):
             states = ("off", "on") if self.ema is None else ("on", "off")

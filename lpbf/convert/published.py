@@ -1,9 +1,9 @@
 """Data set from the published files."""
 
-import json
 from pathlib import Path
 from typing import Any
 
+from flare_mesh.documents import load_json
 from flare_mesh.io.arrays import read_npz
 from flare_mesh.mesh import check_node_numbers
 from lpbf.convert.converted_case import ConvertedCase
@@ -90,7 +90,7 @@ def _read_parquet(root: Path) -> dict[str, dict[str, Any]]:
     for path in paths:
         try:
             for row in parquet.read_table(path, columns=["file", "metadata"]).to_pylist():
-                known[row["file"]] = json.loads(row["metadata"])
+                known[row["file"]] = load_json(row["metadata"])
         except (ArrowException, OSError, ValueError, LookupError, TypeError) as error:
             raise ValueError(f"{path}: damaged ({error}); download it again") from error
     return known

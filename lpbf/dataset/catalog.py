@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
+from flare_mesh.documents import load_json
 from flare_mesh.files import write_text
 from lpbf.dataset.outcome import Outcome, Rejection
 
@@ -80,7 +81,7 @@ class Catalog:
     def _read(self) -> None:
         index, rejected, timing = (self.out / name for name in _FILES)
         with _damage(index):
-            for entry in json.loads(index.read_text()) if index.is_file() else []:
+            for entry in load_json(index.read_text()) if index.is_file() else []:
                 self.outcomes[entry["case_id"]] = Outcome(entry["case_id"], entry=dict(entry))
         with _damage(rejected):
             for line in _lines(rejected):
@@ -90,7 +91,7 @@ class Catalog:
                     rejection = Rejection(line["kind"], line["reason"])
                     self.outcomes[line["case"]].rejected.append(rejection)
         with _damage(timing):
-            seconds = json.loads(timing.read_text()) if timing.is_file() else {}
+            seconds = load_json(timing.read_text()) if timing.is_file() else {}
             for name in seconds.keys() & self.outcomes.keys():
                 self.outcomes[name].seconds = float(seconds[name])
         with _damage(self._progress):

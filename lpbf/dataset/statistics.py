@@ -1,6 +1,5 @@
 """Statistics of data sets and of the published one."""
 
-import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from flare_mesh.documents import load_json
 from flare_mesh.io.arrays import read_npz
 
 QUANTITIES = (
@@ -64,7 +64,7 @@ def read_statistics(root: str | Path) -> dict[str, NDArray[np.float64]]:
     timing = root / "timing.json"
     if timing.is_file():
         try:
-            seconds = json.loads(timing.read_text())
+            seconds = load_json(timing.read_text())
             statistics["seconds"] = np.array([float(seconds[path.stem]) for path in files])
         except (ValueError, LookupError, TypeError) as error:
             raise ValueError(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
+from flare_mesh.documents import load_json
 from flare_mesh.mesh.cell_storage import VTK_CODES, cell_starts, reflect_cells
 from flare_mesh.mesh.convert.assemble import T, assemble, field_to_array, points_3d
 from flare_mesh.mesh.convert.wedges import vtk_has_other_order
@@ -50,7 +51,7 @@ def from_vtk_arrays(cls: type[T], arrays: Mapping[str, NDArray[Any]], **options:
 def _read_units(text: NDArray[Any]) -> dict[str, str]:
     """Units from the bytes of their JSON text; none if it is something else."""
     try:
-        units = json.loads(text.astype(np.uint8).tobytes())
+        units = load_json(text.astype(np.uint8).tobytes())
     except ValueError:
         return {}
     return {str(k): str(v) for k, v in units.items()} if isinstance(units, dict) else {}

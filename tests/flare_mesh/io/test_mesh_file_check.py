@@ -99,6 +99,24 @@ def test_values_in_hdf5(tmp_path):
             check_mesh_file(path, max_bytes=limit)
 
 
+def test_hdf5_that_shrank_to_nothing(tmp_path, monkeypatch):
+    """Of more than 1 GiB, here of more than 1 MiB."""
+    monkeypatch.setattr("flare_mesh.io.arrays._ANY_RATIO", 1 << 20)
+    with h5py.File(tmp_path / "m.med", "w") as file:
+        for name in "ab":
+            file.create_dataset(name, data=np.zeros(1 << 17), compression="gzip")
+    with pytest.raises(ValueError, match=r"m\.med, '/b': declares 2,097,152 bytes, more than 50"):
+        check_mesh_file(tmp_path / "m.med")
+    path = tmp_path / "m.xdmf"
+    path.write_text(XDMF.format(kind="HDF", text="m.med:/a"))
+    check_mesh_file(path)
+    with h5py.File(tmp_path / "m.med", "a") as file:
+        file.create_dataset("c", data=np.zeros(1 << 18), compression="gzip")
+    path.write_text(XDMF.format(kind="HDF", text="m.med:/c"))
+    with pytest.raises(ValueError, match=r"'m\.med:/c': declares 2,097,152 bytes, more than 50"):
+        check_mesh_file(path)
+
+
 def test_hdf5_as_a_mesh(tmp_path):
     path = tmp_path / "m.med"
     with h5py.File(path, "w") as file:

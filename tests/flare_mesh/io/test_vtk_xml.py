@@ -238,3 +238,18 @@ def test_linear_time_on_hostile_tags(tmp_path, text):
     path.write_text(text + "</VTKFile>")
     with pytest.raises(ValueError, match="not a whole VTK XML file"):
         VTKXMLFile(path)
+
+
+def test_a_file_that_shrank_to_nothing(tmp_path, monkeypatch):
+    """Of more than 1 GiB, here of more than 1 MiB; the arrays count together."""
+    monkeypatch.setattr("flare_mesh.io.arrays._ANY_RATIO", 1 << 20)
+    cells = {pyvista.CellType.VERTEX: np.array([[0]])}
+    grid = pyvista.UnstructuredGrid(cells, np.zeros((40_000, 3), np.float32))
+    grid["a"] = grid["b"] = np.zeros(40_000)
+    grid.save(tmp_path / "a.vtu")
+    file = VTKXMLFile(tmp_path / "a.vtu")
+    for _ in range(5):
+        assert not file.points().any()
+        assert not file.read("PointData", "a").any()
+    with pytest.raises(ValueError, match=r"a\.vtu: declares 1,120,000 bytes, more than 50 times"):
+        file.read("PointData", "b")

@@ -396,3 +396,10 @@ def test_bad_meshes(points, cell, fields, message):
     mesh = meshio.Mesh(points, [("triangle", [cell])], point_data=fields)
     with pytest.raises(ValueError, match=message):
         MeshData.from_meshio(mesh)
+
+
+@pytest.mark.parametrize("text", [b"[" * 100_000, b"3", b"{", b""])
+def test_units_of_a_hostile_file_are_left_out(text):
+    grid = pyvista.PolyData(np.eye(3)).cast_to_unstructured_grid()
+    grid.field_data["field_units"] = np.frombuffer(text or b" ", np.uint8)
+    assert MeshData.from_pyvista(grid).units == {}
