@@ -200,7 +200,7 @@ def _single(
         steps: tuple[MeshStep, ...] = ()
         error = None
         try:
-            steps = (one_step(Path(file), step, root),)
+            steps = (MeshStep(file) if step is None else one_step(Path(file), step, root),)
         except (ValueError, OSError) as reason:
             error = str(reason)
         cases.append(CaseFiles(_name(root, file), root, steps, error))

@@ -1,6 +1,7 @@
 """Recognition of the files that predictions were written to."""
 
 import mmap
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,7 +11,7 @@ PREDICTION_MARK = "flare_mesh_prediction"
 
 MARKED_SUFFIXES = (".vtu", ".vtk")
 _PREDICTED, _ERROR = "predicted_", "error_"
-_HEAD = 1 << 14
+_HEAD = 1 << 13
 _VTK_NAMES = re.compile(rb"""<DataArray[^>]*\bName\s*=\s*["']([^"'<>]+)""")
 _XDMF_NAMES = re.compile(rb"""<Attribute[^>]*\bName\s*=\s*["']([^"'<>]+)""")
 _PLY_NAMES = re.compile(rb"^property (?:list \w+ \w+|\w+) (\S+)", re.MULTILINE)
@@ -42,13 +43,14 @@ def is_prediction(file: str | Path) -> bool:
     ``error_<name>`` alone. A copy or a renamed file is recognised too, but no file of a format
     other than those that predictions are written to.
     """
-    path = Path(file)
-    suffix = path.suffix.lower()
+    suffix = os.path.splitext(file)[1].lower()
     if suffix not in (".vtu", ".vtk", ".vtp", ".ply", ".xdmf"):
         return False
     try:
-        with path.open("rb") as raw:
-            head = raw.read(_HEAD)
+        # Without Python's buffers, since a folder may have very many files.
+        raw = os.open(file, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        try:
+            head = os.read(raw, _HEAD)
             if PREDICTION_MARK.encode() in head:
                 return True
             if suffix == ".ply":
@@ -57,8 +59,10 @@ def is_prediction(file: str | Path) -> bool:
                 return False
             else:
                 names = _XDMF_NAMES if suffix == ".xdmf" else _VTK_NAMES
-                with mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as text:
+                with mmap.mmap(raw, 0, access=mmap.ACCESS_READ) as text:
                     found = names.findall(text)
+        finally:
+            os.close(raw)
     except (OSError, ValueError):  # not readable, which its reader reports
         return False
     names = {name.decode(errors="replace") for name in found} - _NO_FIELDS

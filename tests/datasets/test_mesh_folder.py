@@ -1,7 +1,9 @@
 import os
 import pickle
 
+import h5py
 import meshio
+import numpy as np
 import pytest
 import pyvista
 import torch
@@ -245,6 +247,37 @@ def test_one_step_of_each_file(tmp_path, monkeypatch):
         MeshFolder(tmp_path, None, targets=["u"], step=2)
     with pytest.raises(ValueError, match="a window takes all time steps; leave out 'step'"):
         MeshFolder(tmp_path, None, targets=["u"], step=2, window=(1, 1))
+
+
+def write_exodus(path, times):
+    """A tetrahedron with the field T, 100 times the time plus 0 to 3 at its nodes."""
+    names = np.array([list("T".ljust(33, "\0"))], "S1")
+    with h5py.File(path, "w") as file:
+        file["connect1"] = np.array([[1, 2, 3, 4]], "i4")
+        file["connect1"].attrs["elem_type"] = np.bytes_("TETRA4")
+        file["eb_prop1"] = np.array([1], "i4")
+        for axis, name in enumerate("xyz"):
+            file[f"coord{name}"] = np.eye(4)[:, axis]
+        file["name_nod_var"] = names
+        file["time_whole"] = np.array(times)
+        file["vals_nod_var1"] = 100 * np.array(times)[:, None] + np.arange(4.0)
+
+
+def test_series_in_exodus_files(tmp_path):
+    write_exodus(tmp_path / "a.e", [0.0, 0.5, 1.0])
+    write_exodus(tmp_path / "b.exo", [0.0, 0.5, 1.0])
+    data = MeshFolder(tmp_path, None, inputs=["T"], targets=["T"], window=(1, 1))
+    assert list(data.cases) == ["a_t0", "a_t1", "b_t0", "b_t1"]
+    assert data[1].x[:, 0].tolist() == [50.0, 51.0, 52.0, 53.0]
+    assert data[1].y[:, 0].tolist() == [100.0, 101.0, 102.0, 103.0]
+    assert data[1].time.tolist() == [0.5]
+    last = MeshFolder(tmp_path, None, targets=["T"], step=-1)
+    assert [case.y[0].tolist() for case in last] == [[100.0], [100.0]]
+    with pytest.raises(ValueError, match=r"a\.e: .*has 3 time steps.*their times are 0, 0.5, 1"):
+        MeshFolder(tmp_path, None, targets=["T"])
+    write_exodus(tmp_path / "c.e", [0.0, 0.5, 2.0])
+    with pytest.warns(MeshFileWarning, match=r"unequal intervals .*'c' \(0.5 to 2, usually 0.5 ap"):
+        MeshFolder(tmp_path, None, inputs=["T"], targets=["T"], window=(1, 1))
 
 
 def test_predictions_are_not_cases(tmp_path):
