@@ -123,8 +123,7 @@ def _left_out(
     outside = [link for link in found.outside if _suffix(link) in wanted or os.path.isdir(link)]
     if outside:
         notes.append(
-            f"links out of the folder ({_list(root, outside)}): pass follow_links=True to "
-            f"MeshFolder, or give their targets"
+            f"links out of the folder ({_list(root, outside)}), which follow_links=True follows"
         )
     return notes + _note("folders that cannot be read", root, found.unreadable)
 

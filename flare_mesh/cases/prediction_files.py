@@ -11,7 +11,11 @@ from flare_mesh.io.mesh_formats import READABLE_SUFFIXES
 
 
 def find_prediction_files(
-    paths: Sequence[str | Path], recipe: CaseRecipe, *, leave_out: Collection[Path] = ()
+    paths: Sequence[str | Path],
+    recipe: CaseRecipe,
+    *,
+    leave_out: Collection[Path] = (),
+    follow_links: bool = False,
 ) -> list[CaseFiles]:
     """Find the cases in files and folders, sorted by name within a folder.
 
@@ -21,6 +25,7 @@ def find_prediction_files(
             read of files that have several; with a source plug-in, files of its suffixes are found
             too.
         leave_out: Folders to skip.
+        follow_links: Whether to follow links out of a folder.
 
     Raises:
         FileNotFoundError: If a file does not exist, or a folder has nothing to predict.
@@ -35,7 +40,12 @@ def find_prediction_files(
     for path in map(Path, paths):
         if path.is_dir():
             found += find_case_files(
-                path, series=series, step=step, suffixes=suffixes, leave_out=leave_out
+                path,
+                series=series,
+                step=step,
+                suffixes=suffixes,
+                leave_out=leave_out,
+                follow_links=follow_links,
             )
         elif path.suffix.lower() in (".foam", ".openfoam"):
             raise ValueError(

@@ -20,6 +20,7 @@ def predict(
     table: str | None = None,
     suffix: str | None = None,
     skip_bad: bool = False,
+    follow_links: bool = False,
     ema: bool = False,
     picture: str | None = None,
     **options: Any,
@@ -44,6 +45,7 @@ def predict(
         table: CSV file of such numbers, whose first column names the meshes.
         suffix: Suffix of the files in a folder; .vtu by default, .pvd for time series.
         skip_bad: Warn of meshes that cannot be used, and continue.
+        follow_links: Follow links out of the input folders.
         ema: Use the averaged weights.
         picture: Picture of the predicted displacement to write, such as part.png.
         options: Options of the model's source plug-in.
@@ -73,7 +75,9 @@ def predict(
         **options,
     )
     paths = [input] if isinstance(input, str) else input
-    cases = find_prediction_files(paths, predictor.recipe, leave_out=[Path(out)])
+    cases = find_prediction_files(
+        paths, predictor.recipe, leave_out=[Path(out)], follow_links=follow_links
+    )
     series = predictor.recipe.window is not None
     one_file = len(paths) == 1 and len(cases) == 1
     targets = output_paths(

@@ -2,6 +2,7 @@ import pytest
 
 from flare_mesh.cases.prediction_files import find_prediction_files
 from flare_mesh.cases.recipe import CaseRecipe
+from flare_mesh.io import MeshFileWarning
 from flare_mesh.prediction.outputs import output_paths
 
 PLAIN, PARTS = CaseRecipe(), CaseRecipe(source="lpbf")
@@ -39,6 +40,15 @@ def test_files_of_a_folder(tmp_path):
     for recipe in (PLAIN, PARTS):
         with pytest.raises(FileNotFoundError, match="empty: no "):
             find_prediction_files([tmp_path / "empty"], recipe)
+
+
+def test_links_out_of_a_folder(tmp_path):
+    touch(tmp_path, "in/a.vtu", "all/b.vtu")
+    (tmp_path / "in/b.vtu").symlink_to("../all/b.vtu")
+    with pytest.warns(MeshFileWarning, match=r"links out of the folder \(b.vtu\)"):
+        assert names(find_prediction_files([tmp_path / "in"], PLAIN)) == ["a"]
+    assert names(find_prediction_files([tmp_path / "in"], PLAIN, follow_links=True)) == ["a", "b"]
+    assert names(find_prediction_files([tmp_path / "in/b.vtu"], PLAIN)) == ["b"]
 
 
 def test_steps_of_series(tmp_path):
