@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from flare_mesh.cases.case_files import MeshStep, path_below
 from flare_mesh.cases.recipe import CaseRecipe
+from flare_mesh.documents import load_json
 from flare_mesh.files import atomic_path, write_text
 from flare_mesh.io import MeshFileWarning
 from flare_mesh.io.arrays import MAX_BYTES, read_npz
@@ -211,8 +212,8 @@ class MeshCache:
 
     def _read_index(self) -> dict[str, dict[str, Any]]:
         try:
-            known = json.loads(self.index_file.read_bytes())
-        except (OSError, ValueError, RecursionError):
+            known = load_json(self.index_file.read_bytes())
+        except (OSError, ValueError):
             return {}
         whole = isinstance(known, dict) and all(
             isinstance(entry, dict)

@@ -66,7 +66,8 @@ def check_output(path: str, option: str, suffixes: Sequence[str], part: str) -> 
     check_folder(file)
     if file.is_dir():
         raise IsADirectoryError(f"{file}: is a folder; choose another {option}")
-    if file.resolve() == Path(part).resolve():
+    # Unlike Path.resolve, realpath accepts links that lead to themselves.
+    if os.path.realpath(file) == os.path.realpath(part):
         raise ValueError(f"{file}: would overwrite the part; choose another {option}")
     folder = next(parent for parent in file.resolve().parents if parent.exists())
     if not os.access(folder, os.W_OK):

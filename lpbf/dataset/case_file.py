@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from flare_mesh.documents import load_json
 from flare_mesh.files import atomic_path
 
 
@@ -69,7 +70,7 @@ def write_case(
 def read_metadata(path: Path) -> dict[str, Any]:
     """Read the metadata of a file of :func:`write_case`."""
     with np.load(path, allow_pickle=False) as file:
-        return json.loads(str(file["_metadata"]))
+        return load_json(str(file["_metadata"]))
 
 
 def file_digest(path: Path) -> str:

@@ -68,7 +68,7 @@ def list_cases(num_parts: int, settings: Settings, parts: Path | None = None) ->
         source = path.relative_to(parts or path)
         name = f"{'_'.join(source.with_suffix('').parts)}_{path.suffix[1:].lower()}"
         split = split_of(f"{settings.seed} {name}", fraction)
-        originals.append(Case(name, split, path.resolve(), source.as_posix()))
+        originals.append(Case(name, split, path.absolute(), source.as_posix()))
     for i in range(num_parts):
         is_test = int((i + 1) * fraction) > int(i * fraction)
         originals.append(Case(f"part_{i:06d}", "test" if is_test else "train", i))

@@ -109,7 +109,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
     """Objects of a file of JSON lines, without a line that a killed run truncated."""
     for line in path.read_text().splitlines() if path.is_file() else []:
         with suppress(json.JSONDecodeError):
-            yield json.loads(line)
+            yield load_json(line)
 
 
 @contextmanager

@@ -3,7 +3,7 @@ from argparse import ArgumentParser
 import pytest
 
 from lpbf import BasePlate, Heat, Process, SolverError
-from lpbf.core.command import add_pitch, add_process, read_process, run_command
+from lpbf.core.command import add_pitch, add_process, check_output, read_process, run_command
 
 
 def parse(*arguments, add=add_process):
@@ -59,3 +59,17 @@ def test_other_errors_are_raised():
     assert run_command(lambda: 1) == 1
     with pytest.raises(RuntimeError, match="a bug"):
         run_command(fail)
+
+
+def test_links_that_lead_to_themselves(tmp_path):
+    loop = tmp_path / "loop.vtu"
+    loop.symlink_to(loop)
+    check_output(str(tmp_path / "a.vtu"), "--out", [".vtu"], str(loop))
+    for path in (loop, loop / "a.vtu"):
+        with pytest.raises(NotADirectoryError, match="is a symbolic link that leads nowhere"):
+            check_output(str(path), "--out", [".vtu"], "part.stl")
+    link = tmp_path / "link.vtu"
+    link.symlink_to(tmp_path / "a.vtu")
+    (tmp_path / "a.vtu").touch()
+    with pytest.raises(ValueError, match="would overwrite the part"):
+        check_output(str(tmp_path / "a.vtu"), "--out", [".vtu"], str(link))
