@@ -16,6 +16,7 @@ from flare_mesh.files import atomic_path
 from flare_mesh.io.captured_output import captured_output
 from flare_mesh.io.gmsh_mesh import gmsh_mesh
 from flare_mesh.io.mesh_formats import GMSH_TAG, check_writable
+from flare_mesh.io.readers.abaqus.deck import FIRST_LINE, LAST_LINE
 from flare_mesh.io.readers.abaqus.element_types import WRITTEN, written_cells
 from flare_mesh.io.vtk_writer import write_vtk
 
@@ -36,7 +37,6 @@ _MAX_NAME = 255
 _MESHIO_OPTIONS: dict[str, dict[str, Any]] = {
     ".xdmf": {"data_format": "XML"},
     ".msh": {"file_format": "gmsh22", "binary": False},
-    ".inp": {"translate_cell_names": False},
 }
 
 
@@ -89,7 +89,13 @@ def _write_meshio(path: str | Path, mesh: meshio.Mesh) -> None:
         write_vtk(path, _poly_data(mesh))
         return
     with atomic_path(path) as temporary, captured_output():
-        meshio.write(temporary, mesh, **_MESHIO_OPTIONS.get(suffix, {}))
+        if suffix == ".inp":
+            with temporary.open("w") as file:
+                file.write(FIRST_LINE)
+                meshio.write(file, mesh, "abaqus", translate_cell_names=False)
+                file.write(LAST_LINE)
+        else:
+            meshio.write(temporary, mesh, **_MESHIO_OPTIONS.get(suffix, {}))
 
 
 def _poly_data(mesh: meshio.Mesh) -> "pyvista.PolyData":

@@ -29,6 +29,10 @@ REFUSED = {
 }
 """Keywords that change the mesh and are not read."""
 
+FIRST_LINE = "** Written by flare-mesh\n"
+LAST_LINE = "** End of the mesh\n"
+"""Comments around a mesh that this library writes, since the format has no end mark."""
+
 _KNOWN = sorted(READ | STEPS | {IMPERFECTION, *REFUSED})
 _CLOSE = 0.8  # of difflib; no other keyword of the programs is that similar to one that is read
 _SHORTEST = 3  # letters of an abbreviation
@@ -59,7 +63,7 @@ class Deck:
     """The bytes of a deck with line feeds as line ends.
 
     Raises:
-        ValueError: If it is not a text file.
+        ValueError: If it is not a text file, or was written by this library and has no end.
     """
 
     def __init__(self, path: Path) -> None:
@@ -69,6 +73,8 @@ class Deck:
         content = content.removeprefix(b"\xef\xbb\xbf")
         if b"\r" in content:
             content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if content.startswith(FIRST_LINE.encode()) and LAST_LINE.encode() not in content:
+            raise ValueError(f"it has no line '{LAST_LINE.rstrip()}': the file is truncated")
         self.content = content
         # Decks may have the same line a million times.
         self._lines: dict[bytes, tuple[str, str]] = {}
@@ -104,9 +110,10 @@ class Deck:
         for part in _PARTS.findall(keyword.rest):
             key, _, value = part.partition("=")
             key = key.translate(_NO_BLANKS).upper()
-            if not key:
+            if not part.strip():
                 continue
             names = [key] if key in known else [name for name in known if name.startswith(key)]
+            names = names if key else []
             if len(names) != 1:
                 raise self.error(
                     keyword,
@@ -198,7 +205,9 @@ class Deck:
             raise self.error(keyword, f"is one of more than {_MAX_OTHERS} unknown keywords")
         near = [one for one in _KNOWN if len(name) >= _SHORTEST and one.startswith(name)]
         near = near or difflib.get_close_matches(name, _KNOWN, 1, _CLOSE)
-        near = near or [one for one in _KNOWN if sorted(one) == sorted(name)]
+        near = near or [one for one in _KNOWN if _is_one_edit(name, one)]
+        if not name[:1].isalpha():
+            raise self.error(keyword, "is not a keyword; repair the line")
         if near and near[0] != name and name != "END":
             raise self.error(
                 keyword, f"is not a keyword; write *{near[0]} in full if that is meant"
@@ -221,3 +230,14 @@ class Deck:
                 f"ends in line {self.line(len(content))} with the file, without a line end: the "
                 f"file may be truncated; add a line end if it is whole",
             )
+
+
+def _is_one_edit(name: str, other: str) -> bool:
+    """Whether two words differ by one letter, or by two that are exchanged."""
+    start = 0
+    while start < min(len(name), len(other)) and name[start] == other[start]:
+        start += 1
+    name, other = name[start:], other[start:]
+    while name and other and name[-1] == other[-1]:
+        name, other = name[:-1], other[:-1]
+    return max(len(name), len(other)) < 2 or (len(name) == 2 and name == other[::-1])

@@ -187,15 +187,24 @@ class _DeckReader:
                 for name, (count, first) in [*self.missing.items()][:_LISTED]
             )
             messages.append(f"members of sets that are not defined are left out: {listed}")
-        used = {name_key(section.part) for section in structure.instances.values()}
+        instanced = {name_key(section.part) for section in structure.instances.values()}
         unused = [
             part.name
             for key, part in structure.parts.items()
-            if key not in used and any(one.name == "NODE" for one in part.keywords)
+            if key not in instanced and any(one.name == "NODE" for one in part.keywords)
         ]
         if unused:
             names = ", ".join(unused[:_LISTED])
             messages.append(f"parts without an instance are left out: {names[:200]}")
+        own = self.placed[-1][1].body
+        used = np.zeros(len(own.nodes.labels), np.bool_)
+        for cells in own.cells:
+            used[cells.nodes.ravel()] = True
+        if structure.last == "ELEMENT" and not used.all():
+            messages.append(
+                f"it ends with its elements, but {(~used).sum()} nodes belong to none: it may be "
+                f"truncated"
+            )
         if structure.imperfect:
             messages.append(
                 "*IMPERFECTION is not read: the coordinates are those before the analysis adds it"

@@ -6,6 +6,7 @@ from flare_mesh.io.readers.abaqus.deck import IMPERFECTION, STEPS, Deck, Keyword
 from flare_mesh.io.readers.abaqus.sets import name_key, shown_name
 
 _MESH = frozenset({"NODE", "ELEMENT", "NSET", "ELSET", "NGEN", "ELGEN", "SYSTEM"})
+_WITHOUT_DATA = frozenset({"PART", "ASSEMBLY", "ENDPART", "ENDINSTANCE", "ENDASSEMBLY"})
 
 
 @dataclass
@@ -34,12 +35,14 @@ class Structure:
         parts: By name.
         instances: By name.
         imperfect: Whether the analysis changes the coordinates of nodes.
+        last: Name of the last keyword.
     """
 
     own: Section
     parts: dict[str, Section] = field(default_factory=dict)
     instances: dict[str, Section] = field(default_factory=dict)
     imperfect: bool = False
+    last: str = ""
 
 
 def read_structure(deck: Deck) -> Structure:
@@ -49,10 +52,15 @@ def read_structure(deck: Deck) -> Structure:
         ValueError: If these are not nested as they must be, or one does not end.
     """
     found = Structure(Section(""))
+    keyword = None
     opened: list[Keyword] = []
     section = found.own
     for keyword in deck.keywords():
         name = keyword.name
+        if name in _WITHOUT_DATA and deck.text(keyword).strip():
+            raise deck.error(
+                keyword, "has data lines, which it cannot have; repair the keyword line below it"
+            )
         if name in _MESH:
             section.keywords.append(keyword)
         elif name in ("PART", "INSTANCE", "ASSEMBLY", "STEP"):
@@ -74,7 +82,18 @@ def read_structure(deck: Deck) -> Structure:
             opened[-1],
             f"does not end with *END {opened[-1].name}: the file is truncated; restore its end",
         )
+    assert keyword is not None
+    found.last = keyword.name
+    if found.last in _MESH and not deck.text(keyword).strip() and not _needs_none(keyword):
+        raise deck.error(keyword, "ends the file without data lines: the file may be truncated")
     return found
+
+
+def _needs_none(keyword: Keyword) -> bool:
+    """Whether a keyword may have no data lines."""
+    parameters = keyword.rest.upper().replace(" ", "")
+    of_elements = keyword.name == "NSET" and "ELSET=" in parameters
+    return keyword.name == "SYSTEM" or of_elements or "INPUT=" in parameters
 
 
 def _begin(deck: Deck, found: Structure, keyword: Keyword) -> Section | None:

@@ -4,7 +4,7 @@ import warnings
 import numpy as np
 import pytest
 
-from flare_mesh.io import MeshFileWarning, read_mesh
+from flare_mesh.io import MeshFileWarning, read_mesh, write_mesh
 from flare_mesh.io.readers.abaqus import limits
 
 # As programs write it: parts, comments, continued lines, sets, a step.
@@ -140,6 +140,29 @@ def test_keyword_lines(read):
     assert mesh.B.tolist() == [1, 0, 1]
 
 
+def test_own_decks_have_an_end(tmp_path, read):
+    """A deck of this library has a last line; what a user adds below it does not matter."""
+    path = tmp_path / "m.inp"
+    write_mesh(path, read(FLAT))
+    text = path.read_text()
+    whole = read(text)
+    for at, letter in enumerate(text[:-1]):
+        if letter == "\n":
+            with pytest.raises(ValueError, match="cannot be read as a mesh"):
+                read(text[: at + 1])
+    assert same(read(text + "*MATERIAL, NAME=STEEL\n"), whole)
+
+
+def test_elements_at_the_end_that_leave_nodes(read):
+    """Elements at the end of a deck without parts may be missing, which only nodes show."""
+    deck = FLAT.partition("*NSET, NSET=FIX")[0]
+    read(deck)
+    with pytest.warns(
+        MeshFileWarning, match="it ends with its elements, but 1 nodes belong to non"
+    ):
+        read(deck.replace("*ELEMENT", "5, 0, 0, 9\n*ELEMENT"))
+
+
 def test_imperfection(read):
     with pytest.warns(MeshFileWarning, match=r"\*IMPERFECTION is not read"):
         read(FLAT + "*IMPERFECTION, FILE=buckling, STEP=1\n1, 0.1\n")
@@ -158,6 +181,12 @@ def test_imperfection(read):
         (FLAT + "*INCLUDE, INPUT=a.inp\n", "line 11: .INCLUDE includes another file, which is"),
         (FLAT + "*include,\nINPUT=a.inp\n", "line 11: .INCLUDE includes another file"),
         (FLAT + "*IMPORT, STEP=1\nA\n", "line 11: .IMPORT takes the mesh from another analysis"),
+        (FLAT + "*ELEMENT, TYPE=S4\n", "line 11: .ELEMENT ends the file without data lines"),
+        (FLAT + "*END PART\n", "line 11: .ENDPART has no .PART before it"),
+        (FLAT + "*ASSEMBLY\nNset\n", "line 11: .ASSEMBLY has data lines, which it cannot have"),
+        (FLAT + "*NSET, NSET=A, =3\n1\n", "line 11: .NSET has the parameter '', which is not"),
+        (FLAT + "*\n1\n", "line 11: . is not a keyword; repair the line"),
+        (FLAT + "*OSET, NSET=A\n1\n", "line 11: .OSET is not a keyword; write .NSET in full"),
         (FLAT + "*NODES\n9, 1\n", "line 11: .NODES is not a keyword; write .NODE in full"),
         (FLAT + "*NDOE\n9, 1\n", "line 11: .NDOE is not a keyword; write .NODE in full"),
         (FLAT + "*SYMMETRIC MODEL GENERATION\n", "line 11: .SYMMETRICMODELGENERATION is not read"),
@@ -175,7 +204,10 @@ def test_faults(read, deck, message):
     [
         ("*ELGEN\n11, 100000, 0, 1, 100000, 0, 100000\n", "leads to a mesh of more than"),
         ("*NODE\n1000000000001, 1\n*NGEN\n1, 1000000000001, 1\n", "leads to a mesh of more than"),
-        ("*SYSTEM\n*NODE\n" * 6, "is one of more than 5 keywords that place or generate"),
+        (
+            "*SYSTEM\n*NODE\n1, 0.25, 0.75, 0.5\n" * 6,
+            "is one of more than 5 keywords that place or generate",
+        ),
         ("".join(f"*K{i}\n" for i in range(2001)), "is one of more than 2000 unknown keywords"),
     ],
 )

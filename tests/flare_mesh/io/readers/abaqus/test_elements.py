@@ -7,6 +7,7 @@ from flare_mesh.io import MeshFileWarning, read_mesh, write_mesh
 from flare_mesh.io.readers.abaqus.element_types import WRITTEN, element_type
 from flare_mesh.mesh.cells import CELL_TYPES
 
+END = "*HEADING\n"  # otherwise nodes of no element would show that elements are missing
 NODES = "*NODE\n" + "".join(f"{i}, {i % 3}, {i // 3}, {i % 2}\n" for i in range(1, 10))
 
 
@@ -80,7 +81,7 @@ def test_nodes_in_another_order(read):
 def test_several_types_in_their_order(read):
     mesh = read(
         NODES + "*ELEMENT, TYPE=S3, ELSET=A\n5, 1, 2, 3\n**\n2, 2, 3, 4\n*ELEMENT, TYPE=S4R\n"
-        "9, 1, 2, 3, 4\n*ELEMENT, TYPE=STRI3, ELSET=A\n7, 3, 4, 5\n"
+        "9, 1, 2, 3, 4\n*ELEMENT, TYPE=STRI3, ELSET=A\n7, 3, 4, 5\n" + END
     )
     assert mesh.cell_type.tolist() == [5, 5, 9, 5]
     assert mesh.triangle.tolist() == [[0, 1, 2], [1, 2, 3], [2, 3, 4]]
@@ -100,7 +101,7 @@ def test_lines_of_an_element(read):
 
 def test_direction_of_a_beam(read):
     """A third node of a beam of two gives the direction of its section."""
-    mesh = read(NODES + "*ELEMENT, TYPE=B31\n1, 1, 2, 9\n2, 2, 3\n")
+    mesh = read(NODES + "*ELEMENT, TYPE=B31\n1, 1, 2, 9\n2, 2, 3\n" + END)
     assert mesh.line.tolist() == [[0, 1], [1, 2]]
     with pytest.raises(ValueError, match="line 12: expected 2 nodes of an element of the type T3"):
         read(NODES + "*ELEMENT, TYPE=T3D2\n1, 1, 2, 9\n2, 2, 3\n")
@@ -136,7 +137,7 @@ def test_generated_elements(read):
 
 def test_elements_again(read):
     deck = NODES + "*ELEMENT, TYPE=S3, ELSET=A\n1, 1, 2, 3\n2, 2, 3, 4\n"
-    mesh = read(deck + "*ELEMENT, TYPE=S3, ELSET=B\n2, 2, 3, 4\n")
+    mesh = read(deck + "*ELEMENT, TYPE=S3, ELSET=B\n2, 2, 3, 4\n" + END)
     assert mesh.triangle.tolist() == [[0, 1, 2], [1, 2, 3]]
     assert (mesh["cell_A"].tolist(), mesh["cell_B"].tolist()) == ([1, 1], [0, 1])
     for again in ("S3\n2, 2, 3, 5", "S4\n2, 2, 3, 4, 5", "MASS\n2, 2"):
@@ -153,7 +154,10 @@ def test_elements_again(read):
         ("*ELEMENT, TYPE=S3\n1, 1, 2, 3.5\n", "line 12: expected a positive integer .got 3.5"),
         ("*ELEMENT, TYPE=S3\n1, 1, 2, x\n", "line 12: expected a number .got 'x'"),
         ("*ELEMENT\n1, 1, 2, 3\n", "line 11: .ELEMENT has no TYPE"),
-        ("*ELEMENT, TYPE=S3, OFFSET=5\n", "line 11: .ELEMENT has the parameter OFFSET, which"),
+        (
+            "*ELEMENT, TYPE=S3, OFFSET=5\n1, 1, 2, 3\n",
+            "line 11: .ELEMENT has the parameter OFFSET, which",
+        ),
         ("*ELEMENT, TYPE=S3, INPUT=a\n", "line 11: .ELEMENT has the parameter INPUT, which"),
         ("*ELMENT, TYPE=S3\n1, 1, 2, 3\n", "line 11: .ELMENT is not a keyword; write .ELEMENT"),
         ("*ELEM, TYPE=S3\n1, 1, 2, 3\n", "line 11: .ELEM is not a keyword; write .ELEMENT in"),

@@ -60,7 +60,7 @@ def test_cylindrical_coordinates_in_a_local_system(read):
 def test_generated_nodes(read):
     mesh = read(
         "*NODE\n1, 0, 0, 0\n9, 4, 8, 0\n50, 0, 0, 1\n*NGEN, NSET=LINE\n1, 9, 2\n"
-        "*ELEMENT, TYPE=S3\n1, 1, 7, 50\n"
+        "*ELEMENT, TYPE=S3\n1, 1, 7, 50\n*HEADING\n"
     )
     between = [[1, 2, 0], [2, 4, 0], [3, 6, 0]]
     assert mesh.pos.tolist() == [[0, 0, 0], [4, 8, 0], [0, 0, 1], *between]
