@@ -66,7 +66,7 @@ def test_links_that_lead_to_themselves(tmp_path):
     loop.symlink_to(loop)
     check_output(str(tmp_path / "a.vtu"), "--out", [".vtu"], str(loop))
     for path in (loop, loop / "a.vtu"):
-        with pytest.raises(NotADirectoryError, match="is a symbolic link that leads nowhere"):
+        with pytest.raises(NotADirectoryError, match="symbolic link to itself"):
             check_output(str(path), "--out", [".vtu"], "part.stl")
     link = tmp_path / "link.vtu"
     link.symlink_to(tmp_path / "a.vtu")
