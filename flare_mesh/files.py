@@ -178,7 +178,7 @@ def _named_errors(target: Path, temporary: Path) -> Iterator[None]:
         cause = _refusal(error, target, temporary)
         if cause is None:
             raise
-        raise WriteError(cause.errno, cause.strerror, str(target)) from error
+        raise WriteError(cause.errno, os.strerror(cause.errno or 0), str(target)) from error
 
 
 def _refusal(error: Exception, target: Path, temporary: Path) -> OSError | None:

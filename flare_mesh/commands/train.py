@@ -151,6 +151,10 @@ class FieldCLI(TrainingOptions):
             if data.has(stage):
                 data.cases(stage)  # missing files are found before training
         before = set(written_files(self.folder))
+        if self.options.overwrite and not self._is_resumed():
+            # On SLURM, Lightning would start the new run from what the old one saved for a requeue.
+            for path in self.folder.glob("hpc_ckpt_*.ckpt"):
+                path.unlink(missing_ok=True)
         try:
             trainer.fit(model, **kwargs)
         except BaseException:

@@ -132,6 +132,7 @@ def test_a_replaced_run_leaves_no_files(config, tmp_path, capsys):
     assert main(fit) == 0
     (run / "notes.txt").touch()
     (run / "checkpoints" / ".last.99999999.partial.ckpt").touch()
+    (run / "hpc_ckpt_1.ckpt").touch()  # of Lightning's requeue on SLURM
     events = {path.name for path in (run / "events").glob("events*")}
 
     def files():
