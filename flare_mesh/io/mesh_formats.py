@@ -60,7 +60,7 @@ MESH_FORMATS = (
     MeshFormat("Fluent", (".cas",), "fluent:read_fluent"),
     MeshFormat("Abaqus, CalculiX", (".inp",), "abaqus:read_abaqus"),
     MeshFormat("Nastran", (".bdf", ".nas", ".fem"), "nastran:read_nastran"),
-    MeshFormat("MED", (".med",), "by_meshio:read_by_meshio"),
+    MeshFormat("MED", (".med",), "med:read_med", times="med:med_times"),
     MeshFormat("I-deas universal", (".unv",), "unv:read_unv"),
     MeshFormat("SU2", (".su2",), "su2:read_su2"),
     MeshFormat("PLY", (".ply",), "ply:read_ply"),
