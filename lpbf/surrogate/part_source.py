@@ -13,6 +13,7 @@ from flare_mesh.cases.source_plugins import SourceError
 from flare_mesh.mesh import MeshData
 from lpbf.core.islands import choose_islands
 from lpbf.core.part import PART_SUFFIXES
+from lpbf.core.voxelize import BUILD_VOLUME
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,13 @@ class PartSource:
         simulate: Also simulate a part, with the process of the training data.
         islands: "drop" unsupported voxels, "refuse" the part, or support them by "powder"; by
             default "powder" if the training data had it, else "drop".
+        build_volume: Largest extents of a part, mm.
     """
 
     pitch: float | None = None
     simulate: bool = False
     islands: Literal["drop", "refuse", "powder"] | None = None
+    build_volume: tuple[float, float, float] = BUILD_VOLUME
 
     suffixes: ClassVar[tuple[str, ...]] = PART_SUFFIXES
 
@@ -71,7 +74,7 @@ class PartSource:
             )
         process = lpbf.Process.from_dict(info.get("process", {}))
         islands = choose_islands(self.islands, process.islands)
-        hexes = lpbf.voxelize(file, pitch, islands=islands)
+        hexes = lpbf.voxelize(file, pitch, islands=islands, build_volume=self.build_volume)
         mesh = MeshData(
             pos=torch.from_numpy(hexes.points).float(), hexahedron=torch.from_numpy(hexes.cells)
         )

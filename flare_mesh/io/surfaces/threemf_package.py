@@ -96,7 +96,7 @@ class Package:
         with _damage(), self._archive.open(info) as file:
             try:
                 parser.ParseFile(file)
-            except expat.ExpatError as error:
+            except (expat.ExpatError, LookupError) as error:  # LookupError: of an encoding
                 raise ValueError(
                     f"'{info.filename}' is not whole XML ({error}); export it again"
                 ) from error

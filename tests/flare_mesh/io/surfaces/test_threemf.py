@@ -206,6 +206,7 @@ LOOP = '<object id="2"><components><component objectid="2"/></components></objec
         ),
         (("</mesh>", f"{BEAMS}</mesh>"), "object 1 has a beam lattice, which is not read"),
         (("<mesh>", '<mesh t="">'), None),
+        (('encoding="UTF-8"', 'encoding="X-8"'), "is not whole XML .unknown encoding: X-8."),
         (('id="1" ', 'id="1" s:meshresolution="lowres"'), "object 1 has slices in place of"),
         (('unit="millimeter"', 'unit="mile"'), r"expected a unit of micron, .* \(got 'mile'\)"),
         (('x="10.0"', 'x="10,0"'), r"line 1: expected the numbers x, y and z .*x=10,0"),
