@@ -88,7 +88,8 @@ def find_case_files(
     if series:
         series_cases, others = _series(root, files, collections)
         cases += series_cases
-        notes += _note("files that are in no time series", root, others)
+        note = _note("files that are in no time series", root, others)
+        notes += [f"{text}: names of a series differ in the number at their end" for text in note]
     else:
         cases += _single(root, files, collections, step)
     if not cases:

@@ -12,6 +12,8 @@ from flare_mesh.cases.time_intervals import is_equally_spaced
 
 _NUMBER = re.compile(r"(.*?)(-?)(\d+)(?:\.(\d+))?((?:[eE][+-]?\d{1,3})?)", re.DOTALL)
 _SEPARATORS = "._-= "
+# Of 0,25 and 0p25, which are other ways to write 0.25, the last digits are no number.
+_OTHER_POINT = re.compile(r"\d[,p]$", re.IGNORECASE)
 # What stands before a number that is a word of its own, such as plate_0.5, t=0.5 or run_t0.5.
 _WORD = re.compile(r"(?:^|[_\-= ]|(?<!\d)\.|(?:^|[^a-z])(?:t|time))$", re.IGNORECASE)
 
@@ -80,6 +82,8 @@ def _split(file: str, stem: str) -> _Name | None:
     if match is None:
         return None
     lead, sign, whole, fraction, exponent = match.groups(default="")
+    if _OTHER_POINT.search(lead) and not sign:
+        return None
     if sign and lead and lead[-1] not in "_= ":
         lead, sign = lead + sign, ""
     if exponent and not _WORD.search(lead):

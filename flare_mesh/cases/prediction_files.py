@@ -47,11 +47,6 @@ def find_prediction_files(
                 leave_out=leave_out,
                 follow_links=follow_links,
             )
-        elif path.suffix.lower() in (".foam", ".openfoam"):
-            raise ValueError(
-                f"{path}: OpenFOAM's own files are not read; convert the case by foamToVTK, and "
-                f"give its files in the folder VTK"
-            )
         elif path.exists():
             steps = (series_steps(path) if series else ()) or (one_step(path, step),)
             found.append(CaseFiles(path.stem, path.parent, steps))

@@ -95,10 +95,12 @@ def mesh_format(path: str | Path) -> MeshFormat:
     Raises:
         ValueError: If the suffix is not one of ``READABLE_SUFFIXES``.
     """
-    found = _BY_SUFFIX.get(Path(path).suffix.lower())
+    suffix = Path(path).suffix.lower()
+    found = _BY_SUFFIX.get(suffix)
     if found is None:
+        foam = "convert the case by foamToVTK; " if suffix in (".foam", ".openfoam") else ""
         raise ValueError(
-            f"{path}: not a mesh format that can be read; expected one of "
+            f"{path}: not a mesh format that can be read; {foam}expected one of "
             f"{', '.join(READABLE_SUFFIXES)}"
         )
     return found

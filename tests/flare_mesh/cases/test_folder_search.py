@@ -96,7 +96,7 @@ def test_what_is_in_no_series_is_named(tmp_path):
     assert cases == {"s": ["s_0.5.vtu", "s_1.vtu", "s_1.5.vtu"]}
     assert [str(one.message) for one in warned] == [
         f"{tmp_path}: left out: files that are in no time series (mesh.vtu, one.pvd, s_2.vtk, "
-        f"x/last.vtu)"
+        f"x/last.vtu): names of a series differ in the number at their end"
     ]
     for number in range(20):
         touch(tmp_path, f"y/{number:02d}_flow.vtu")

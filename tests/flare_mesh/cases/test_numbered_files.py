@@ -36,7 +36,9 @@ def series(names):
         ("v1.2.3 v1.2.4", {"v1.2": [3, 4]}),
         ("case1e5 case1e6", {"case1e": [5, 6]}),
         # No number at the end, a number alone, or one that can be read in two ways.
-        ("s0p5 s1p5 1_flow 2_flow", {}),
+        ("s_0p25 s_0p5 1_flow 2_flow", {}),
+        ("s_0,25 s_0,5", {}),
+        ("p1 p2", {"p": [1, 2]}),
         ("a_1_0.5 a_2_0.5", {}),
         ("x_1e999 x_2e999", {}),
         ("plate0.25 plate0.5 plate3.75", {}),

@@ -268,6 +268,7 @@ def test_one_step_of_a_file(plates, tmp_path):
     surrogate, _ = surrogate_of(plates, {"inputs": ["thickness"], "targets": ["u"]})
     with pytest.raises(ValueError, match=r"run.xdmf.*has 2 time steps, .* their times are 0, 0.5"):
         predict(surrogate, tmp_path / "run.xdmf")
+    (tmp_path / "case.foam").touch()
     with pytest.raises(ValueError, match="case.foam: .* convert the case by foamToVTK"):
         predict(surrogate, tmp_path / "case.foam")
 
