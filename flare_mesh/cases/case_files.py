@@ -1,16 +1,24 @@
 """The files of a case: a mesh, or the steps of a time series."""
 
+import math
 import os
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import NamedTuple
 
+from flare_mesh.files import read_json_object
 from flare_mesh.io.external_references import resolve_below
 from flare_mesh.io.mesh_file_check import check_mesh_file
 from flare_mesh.io.mesh_formats import MESH_FORMATS
 from flare_mesh.io.time_steps import choose_step, mesh_times
 
-SERIES_SUFFIXES = (".pvd", *(end for one in MESH_FORMATS if one.times for end in one.suffixes))
+COLLECTION_SUFFIXES = (".pvd", ".series")
+"""Suffixes of ParaView's files that list one mesh file for each time."""
+
+SERIES_SUFFIXES = (
+    *COLLECTION_SUFFIXES,
+    *(end for one in MESH_FORMATS if one.times for end in one.suffixes),
+)
 """Suffixes of the files that can hold a whole time series."""
 
 
@@ -52,7 +60,7 @@ class CaseFiles(NamedTuple):
 
 
 def series_steps(file: Path, root: Path | None = None) -> tuple[MeshStep, ...]:
-    """The time steps of a ``.pvd`` collection or a mesh file; empty for a file of one mesh.
+    """The time steps of a collection of ParaView or a mesh file; empty for a file of one mesh.
 
     Args:
         file: The file.
@@ -62,22 +70,11 @@ def series_steps(file: Path, root: Path | None = None) -> tuple[MeshStep, ...]:
         FileNotFoundError: If the file does not exist.
         ValueError: If it is damaged, or names files outside ``root``.
     """
-    if file.suffix.lower() != ".pvd":
+    if file.suffix.lower() not in COLLECTION_SUFFIXES:
         times = mesh_times(file) if file.suffix.lower() in SERIES_SUFFIXES else []
         return tuple(MeshStep(str(file), i, time) for i, time in enumerate(times))
     root = file.parent if root is None else root
-    check_mesh_file(file)
-    try:
-        found = [
-            (float(entry.get("timestep", "0")), entry.attrib["file"])
-            for entry in ElementTree.parse(file).iter("DataSet")
-        ]
-    except (ElementTree.ParseError, KeyError, ValueError) as error:
-        raise ValueError(f"{file}: damaged .pvd collection ({error})") from error
-    if len({time for time, _ in found}) < len(found):
-        raise ValueError(
-            f"{file}: has several files for one time; merge the parts of a time into one file"
-        )
+    found = _listed_files(file)
     steps = []
     for time, name in sorted(found):
         below = os.path.relpath(file.parent / name, root)
@@ -91,14 +88,14 @@ def series_steps(file: Path, root: Path | None = None) -> tuple[MeshStep, ...]:
 
 
 def one_step(file: Path, step: int | None, root: Path | None = None) -> MeshStep:
-    """A mesh file, or the time step ``step`` of a ``.pvd`` collection or a file with time steps.
+    """A mesh file, or the time step ``step`` of a collection or of a file with time steps.
 
     Raises:
         FileNotFoundError: If a collection does not exist.
         ValueError: If a collection is damaged, or has several steps and ``step`` is None.
     """
     suffix = file.suffix.lower()
-    if suffix != ".pvd":
+    if suffix not in COLLECTION_SUFFIXES:
         return MeshStep(str(file), step if suffix in SERIES_SUFFIXES else None)
     steps = series_steps(file, root)
     try:
@@ -107,6 +104,42 @@ def one_step(file: Path, step: int | None, root: Path | None = None) -> MeshStep
         raise ValueError(f"{file}: {error}") from error
     except IndexError:
         raise ValueError(f"{file}: the collection has no files") from None
+
+
+def case_name(root: Path, file: str) -> str:
+    """The path of a file below ``root`` without its suffix, or both of ``.vtu.series``."""
+    name, suffix = os.path.splitext(path_below(root, file))
+    if suffix.lower() == ".series":
+        name, _ = os.path.splitext(name)
+    return name
+
+
+def _listed_files(collection: Path) -> list[tuple[float, str]]:
+    """Times and names of the files in a collection."""
+    suffix = collection.suffix.lower()
+    try:
+        if suffix == ".pvd":
+            check_mesh_file(collection)
+            tree = ElementTree.parse(collection)
+            entries = [
+                (one.get("timestep", "0"), one.attrib["file"]) for one in tree.iter("DataSet")
+            ]
+        else:
+            files = read_json_object(collection)["files"]
+            entries = [(one["time"], str(one["name"])) for one in files]
+        found = [(float(time), name) for time, name in entries]
+        if not all(math.isfinite(time) for time, _ in found):
+            raise ValueError("a time is not finite")
+    except (ElementTree.ParseError, KeyError, TypeError, ValueError) as error:
+        text = str(error)
+        if text.startswith(str(collection)):
+            raise ValueError(text) from error
+        raise ValueError(f"{collection}: damaged {suffix} collection ({error!r})") from error
+    if len({time for time, _ in found}) < len(found):
+        raise ValueError(
+            f"{collection}: has several files for one time; merge the parts of a time into one file"
+        )
+    return found
 
 
 def path_below(root: Path, file: str) -> str:

@@ -7,9 +7,11 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from flare_mesh.cases.case_files import (
+    COLLECTION_SUFFIXES,
     SERIES_SUFFIXES,
     CaseFiles,
     MeshStep,
+    case_name,
     one_step,
     path_below,
     series_steps,
@@ -50,12 +52,13 @@ def find_case_files(
 
     Args:
         root: Folder to search with its sub-folders; names that begin with a dot are skipped.
-        series: Whether a case is a time series: a ``.pvd`` collection, a file with several times,
-            or files of one folder whose names differ in a final number, see
+        series: Whether a case is a time series: a collection of ParaView (``.pvd`` or
+            ``.vtu.series``), a file with several times, or files of one folder whose names differ
+            in a final number, see
             :func:`~flare_mesh.cases.numbered_files.find_numbered_series`. Otherwise each mesh file
             is a case.
         step: Index of the time step to read of the files that have several, negative from the
-            last; a ``.pvd`` collection is then a case too, in place of its files.
+            last; a collection is then a case too, in place of its files.
         suffixes: Suffixes of the files to find.
         pattern: Glob pattern relative to ``root``, see :meth:`pathlib.Path.glob`.
         leave_out: Folders to skip.
@@ -75,15 +78,17 @@ def find_case_files(
     files = found.files
     if pattern != _ALL:
         files = matching(root, files, pattern)
-    files = [file for file in files if _suffix(file) in (*suffixes, ".pvd")]
+    files = [file for file in files if _suffix(file) in (*suffixes, *COLLECTION_SUFFIXES)]
+    ends = tuple(f"{suffix}.series" for suffix in suffixes)
+    files = [f for f in files if not f.lower().endswith(".series") or f.lower().endswith(ends)]
     notes = _left_out(root, found, files, suffixes)
     if not predictions:
-        others = _without(files, [file for file in files if is_prediction(file)])
+        others = _without(root, files, [file for file in files if is_prediction(file)])
         predicted = {*files}.difference(others)
         files = others
         notes += _note("files that predictions were written to", root, predicted)
-    collections = [file for file in files if _suffix(file) == ".pvd"]
-    files = [file for file in files if _suffix(file) != ".pvd"]
+    collections = [file for file in files if _suffix(file) in COLLECTION_SUFFIXES]
+    files = [file for file in files if _suffix(file) not in COLLECTION_SUFFIXES]
     files, cases = _without_pieces(root, files)
     if series:
         series_cases, others = _series(root, files, collections)
@@ -93,7 +98,7 @@ def find_case_files(
     else:
         cases += _single(root, files, collections, step)
     if not cases:
-        kind = "time series (.pvd, files with several times, or numbered files)"
+        kind = "time series (.pvd, .series, files with several times, or numbered files)"
         kind = kind if series else "mesh files"
         match = "" if pattern == _ALL else f" that match '{pattern}'"
         raise FileNotFoundError(
@@ -120,7 +125,7 @@ def _left_out(
     foam = [case for case in found.openfoam if not _has_any(case, files)]
     if foam:
         notes.append(f"OpenFOAM cases ({_list(root, foam)}): {_OPENFOAM}")
-    wanted = (*suffixes, ".pvd")
+    wanted = (*suffixes, *COLLECTION_SUFFIXES)
     outside = [link for link in found.outside if _suffix(link) in wanted or os.path.isdir(link)]
     if outside:
         notes.append(
@@ -144,30 +149,29 @@ def _list(root: Path, paths: Collection[str]) -> str:
     return ", ".join([*names[:_LISTED], *more])
 
 
-def _without(files: list[str], removed: list[str]) -> list[str]:
+def _without(root: Path, files: list[str], removed: list[str]) -> list[str]:
     """The files without those removed, and without the collections that name one of them."""
     if not removed:
         return files
     gone = {os.path.realpath(file) for file in removed}
     kept = [file for file in files if os.path.realpath(file) not in gone]
-    return [file for file in kept if not (_suffix(file) == ".pvd" and _named_by(file) & gone)]
+    return [
+        file
+        for file in kept
+        if not (_suffix(file) in COLLECTION_SUFFIXES and _named_by(root, file) & gone)
+    ]
 
 
-def _named_by(collection: str) -> set[str]:
+def _named_by(root: Path, collection: str) -> set[str]:
     """The files of a collection; none if it is damaged, which is reported later."""
     try:
-        names = referenced_files(Path(collection))
+        return {os.path.realpath(step.file) for step in series_steps(Path(collection), root)}
     except (ValueError, OSError):
         return set()
-    return {os.path.realpath(os.path.join(os.path.dirname(collection), name)) for name in names}
 
 
 def _suffix(file: str) -> str:
     return os.path.splitext(file)[1].lower()
-
-
-def _name(root: Path, file: str) -> str:
-    return os.path.splitext(path_below(root, file))[0]
 
 
 def _without_pieces(root: Path, files: list[str]) -> tuple[list[str], list[CaseFiles]]:
@@ -183,7 +187,7 @@ def _without_pieces(root: Path, files: list[str]) -> tuple[list[str], list[CaseF
                     resolve_below(path.parent, name, path) for name in referenced_files(path)
                 }
             except (ValueError, OSError) as error:
-                damaged[file] = CaseFiles(_name(root, file), root, (), str(error))
+                damaged[file] = CaseFiles(case_name(root, file), root, (), str(error))
     if pieces or damaged:
         files = [f for f in files if f not in damaged and Path(f).resolve() not in pieces]
     return files, [*damaged.values()]
@@ -193,7 +197,7 @@ def _single(
     root: Path, files: list[str], collections: list[str], step: int | None
 ) -> list[CaseFiles]:
     if step is not None and collections:
-        used = {file for collection in collections for file in _named_by(collection)}
+        used = {file for collection in collections for file in _named_by(root, collection)}
         files = [file for file in files if os.path.realpath(file) not in used] + collections
     cases = []
     for file in files:
@@ -203,7 +207,7 @@ def _single(
             steps = (MeshStep(file) if step is None else one_step(Path(file), step, root),)
         except (ValueError, OSError) as reason:
             error = str(reason)
-        cases.append(CaseFiles(_name(root, file), root, steps, error))
+        cases.append(CaseFiles(case_name(root, file), root, steps, error))
     return cases
 
 
@@ -221,7 +225,7 @@ def _series(
         except (ValueError, OSError) as reason:
             error = str(reason)
         if error is not None or len(steps) > 1:
-            cases.append(CaseFiles(_name(root, file), root, steps, error))
+            cases.append(CaseFiles(case_name(root, file), root, steps, error))
             whole.add(file)
     times = [(case.name, [step.time for step in case.steps], 0.0) for case in cases if case.steps]
     used = {os.path.realpath(step.file) for case in cases for step in case.steps}
@@ -230,8 +234,8 @@ def _series(
         others = [file for file in others if os.path.realpath(file) not in used]
     alike: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
     for file in others:
-        folder, stem = os.path.split(_name(root, file))
-        if _suffix(file) != ".pvd":
+        folder, stem = os.path.split(case_name(root, file))
+        if _suffix(file) not in COLLECTION_SUFFIXES:
             alike[folder, _suffix(file)].append((file, stem))
     numbered: set[str] = set()
     for (folder, _), members in alike.items():

@@ -32,7 +32,7 @@ def first_unequal(times: Sequence[float], resolution: float = 0.0) -> int | None
     # Files may store their times in single precision.
     rounding = max(resolution, 1e-6 * max(map(abs, times)))
     allowed = max(_ROUNDING * usual, min(rounding, usual / 3)) * (1 + 1e-9)
-    return next((i for i, one in enumerate(intervals) if abs(one - usual) > allowed), None)
+    return next((i for i, one in enumerate(intervals) if not abs(one - usual) <= allowed), None)
 
 
 def warn_of_unequal_intervals(

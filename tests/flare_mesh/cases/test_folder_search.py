@@ -88,6 +88,32 @@ def test_the_chosen_step_of_a_collection(tmp_path):
     assert cases["alone"].error is None
 
 
+def test_series_files_of_paraview(tmp_path):
+    touch(tmp_path, "VTK/run_0.vtu", "VTK/run_100.vtu", "VTK/run_200.vtu", "other.series")
+    names = [("run_200.vtu", 0.5), ("run_0.vtu", 0), ("run_100.vtu", 0.25)]
+    files = ",".join(f'{{"name": "{name}", "time": {time}}}' for name, time in names)
+    text = f'{{"file-series-version": "1.0", "files": [{files}]}}'
+    touch(tmp_path, "VTK/run.vtu.series", text=text)
+    (case,) = find_case_files(tmp_path, series=True)
+    assert (case.name, [step.time for step in case.steps]) == ("VTK/run", [0, 0.25, 0.5])
+    assert os.path.basename(case.steps[2].file) == "run_200.vtu"
+    assert len(found(tmp_path)) == 3
+    assert found(tmp_path, step=-1) == {"VTK/run": ["run_200.vtu"]}
+    for bad in ("[]", "{}", '{"files": [{"name": "run_0.vtu"}]}', text.replace("0.25", "1e400")):
+        touch(tmp_path, "VTK/run.vtu.series", text=bad)
+        cases = find_case_files(tmp_path, series=True, pattern="**/*.series")
+        assert "run.vtu.series: damaged" in cases[0].error
+    touch(tmp_path, "VTK/run.vtu.series", text=text.replace("run_0.vtu", "../../x.vtu"))
+    (case,) = find_case_files(tmp_path, series=True, pattern="**/*.series")
+    assert "which is outside" in case.error
+
+
+def test_times_of_a_collection_that_are_no_numbers(tmp_path):
+    touch(tmp_path, "a.vtu", "run.pvd", text=pvd(("nan", "a.vtu"), (1, "b.vtu")))
+    (case,) = find_case_files(tmp_path, series=True, pattern="*.pvd")
+    assert "run.pvd: damaged .pvd collection" in case.error
+
+
 def test_what_is_in_no_series_is_named(tmp_path):
     touch(tmp_path, "mesh.vtu", "s_0.5.vtu", "s_1.vtu", "s_2.vtk", "s_1.5.vtu", "x/last.vtu")
     touch(tmp_path, "one.pvd", text=pvd((0, "mesh.vtu")))
