@@ -23,6 +23,7 @@ from flare_mesh.io.arrays import (
 from flare_mesh.io.reader_process import read_in_child
 
 _BLOCK_BYTES = 1 << 30
+_READER_BYTES = 1 << 27  # memory that SciPy's reader takes beside the values
 _INTEGERS = (f"{u}int{n}" for u in ("", "u") for n in (8, 16, 32, 64))
 NUMERIC_CLASSES = {"double", "single", "logical", *_INTEGERS}
 
@@ -51,7 +52,7 @@ class MatFile:
                 self.shapes = {name: data.shape[::-1] for name, data in _numeric(file)}
             return
         try:
-            shapes = read_in_child("mat_shapes", self.path)
+            shapes = read_in_child("mat_shapes", self.path, max_memory=_READER_BYTES)
         except ValueError as error:
             raise ValueError(f"{self.path}: not a whole MAT file ({error})") from error
         self.shapes = {name: tuple(shape.tolist()) for name, shape in shapes.items()}
@@ -74,7 +75,9 @@ class MatFile:
             check_size(place, shape, np.dtype(np.float64), max_bytes)
             check_ratio(place, 4 * math.prod(shape), self.path.stat().st_size)
             try:
-                whole = read_in_child("mat_array", self.path, name=name)[name]
+                # Twice in the stored precision, once in single precision.
+                memory = _READER_BYTES + 20 * math.prod(shape)
+                whole = read_in_child("mat_array", self.path, max_memory=memory, name=name)[name]
             except ValueError as error:
                 raise ValueError(f"{place}: cannot be read ({error})") from error
             return whole[selection]

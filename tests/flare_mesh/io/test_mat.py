@@ -1,5 +1,6 @@
 import os
 import struct
+import sys
 import zlib
 
 import h5py
@@ -255,6 +256,24 @@ def test_declared_sizes_larger_than_the_data(tmp_path):
     huge[32:40] = struct.pack("<2i", 100, 100)
     (tmp_path / "a.mat").write_bytes(header() + huge)
     with pytest.raises(ValueError, match=r"'u': cannot be read \(.*size 4 into shape \(100,100\)"):
+        MatFile(tmp_path / "a.mat").read("u")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no limit of memory elsewhere")
+def test_values_larger_than_the_declared_shape(tmp_path):
+    """A small file of which SciPy's reader would make 400 MB; its child may take 128 MiB."""
+    size = 400_000_000
+    head = mat5("u", np.zeros((2, 2)))
+    start = head[8 : len(head) - 40]  # of the matrix, without the tag and the four values
+    tag = struct.pack("<II", 14, len(start) + 8 + size)
+    pack = zlib.compressobj(1)
+    packed = pack.compress(tag + start + struct.pack("<II", 9, size))
+    block = bytes(size // 100)
+    packed += b"".join(pack.compress(block) for _ in range(100)) + pack.flush()
+    (tmp_path / "a.mat").write_bytes(header() + struct.pack("<II", 15, len(packed)) + packed)
+    assert (tmp_path / "a.mat").stat().st_size < 2_000_000
+    assert MatFile(tmp_path / "a.mat").shapes == {"u": (2, 2)}
+    with pytest.raises(ValueError, match=r"a\.mat, 'u': cannot be read \(its reader needs"):
         MatFile(tmp_path / "a.mat").read("u")
 
 
