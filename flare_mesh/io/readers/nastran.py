@@ -32,10 +32,23 @@ _LEFT_OUT = {
     *("CONM1", "CONM2", "CBUSH2D", "CWELD", "CFAST", "CSEAM", "GENEL", "PLOTEL"),
     *("RBE1", "RBE2", "RBE3", "RBE2GS", "RBAR", "RBAR1", "RROD", "RTRPLT", "RTRPLT1"),
     *("RSPLINE", "RJOINT", "RSSCON", "RINGAX", "RINGFL", "POINTAX", "SECTAX"),
-    *("GRIDB", "GRIDF", "GRIDS"),
+    *("GRIDB", "GRIDF", "GRIDS", "CHBDYE", "CHBDYG", "CHBDYP", "CHACAB", "CHACBR", "CAABSF"),
 }
-# The other cards that begin with C or G and are neither elements nor points.
+# Cards that are neither elements nor points, though their names are similar.
 _NO_GEOMETRY = {
+    *(
+        "GRAV",
+        "GROUP",
+        "GMBC",
+        "GMLOAD",
+        "GMSPC",
+        "GMCURV",
+        "GMSURF",
+        "DVGRID",
+        "CAERO7",
+        "CELLBOX",
+    ),
+    *("CELLWNG",),
     *("GRDSET", "GUST", "GVECTOR", "CORD3G", "CREEP", "CSET", "CSET1", "CSSCHD", "CLOAD", "CBARAO"),
     *("CONV", "CONVM", "CYJOIN", "CYSYM", "CYAX", "CYSUP", "CONTRLT", "CSUPEXT", "CAMPBLL"),
     *("CAERO1", "CAERO2", "CAERO3", "CAERO4", "CAERO5", "CONTACT", "CONTPRM", "CNTSTB", "GAPPRM"),

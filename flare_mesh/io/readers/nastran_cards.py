@@ -86,6 +86,7 @@ class BulkData:
             first = total - total[np.cumsum(sizes) - sizes][card]
         used = first < count
         card, rows, first = card[used], rows[used], first[used]
+        self._check_widths(rows[first > 0])
         parts = self._fields(rows)
         width = max(values.dtype.itemsize for _, values in parts)
         fields = np.zeros((len(starts), count + _SMALL), f"S{width}")
@@ -119,6 +120,15 @@ class BulkData:
             parts.append((chosen, values))
         return parts
 
+    def _check_widths(self, rows: NDArray[np.int64]) -> None:
+        """Refuse continuation lines of which it is not clear whether their fields are large."""
+        unclear = rows[self._large[rows - 1] & (self._text.heads[rows] == b"")]
+        if len(unclear):
+            raise ValueError(
+                f"line {self._text.numbers[unclear[0]]}: expected '*' in column 1, since the line "
+                f"before has fields of 16 columns (got a blank)"
+            )
+
     def _check(self, letters: NDArray[np.uint8], follows: NDArray[np.bool_]) -> None:
         text, first = self._text, letters[:, 0]
         if len(follows) and follows[0]:
@@ -131,20 +141,13 @@ class BulkData:
                 f"write every card in full"
             )
         rows = np.flatnonzero(follows)
-        unclear = self._large[rows - 1] & (first[rows] == 0)
-        if unclear.any():
-            line = text.numbers[rows[unclear][0]]
-            raise ValueError(
-                f"line {line}: expected '*' in column 1, since the line before has fields of 16 "
-                f"columns (got a blank)"
-            )
         rows = rows[~text.free[rows] & ~text.free[rows - 1] & (first[rows] != 0)]
         if not len(rows):
             return
         before = np.array([text.lines[row - 1] for row in rows], "S80").view(np.uint8)
         before = np.ascontiguousarray(before.reshape(-1, 80)[:, 73:]).view("S7").reshape(-1)
         named = np.array([text.lines[row][1:8] for row in rows], "S7")
-        before, named = np.strings.strip(before), np.strings.strip(named)
+        before, named = np.strings.strip(before, b" +*"), np.strings.strip(named, b" +*")
         other = (before != named) & (before != b"") & (named != b"")
         if other.any():
             line = text.numbers[rows[other][0]]

@@ -47,7 +47,6 @@ def read_obj(path: Path, step: int | None, max_bytes: int) -> dict[str, NDArray[
         ValueError: If a line cannot be read, the file has no cells or is cut off, or has curves.
     """
     data = check_text(path.read_bytes())
-    check_last_line(data)
     text = data
     if b"\\" in text:
         text = re.sub(rb"\\[ \t]*\r?\n", _blank, text)
@@ -69,9 +68,25 @@ def read_obj(path: Path, step: int | None, max_bytes: int) -> dict[str, NDArray[
         )
     cells = flat_cells(blocks)
     unused = len(points) - len(np.unique(cells["index"]))
+    # Without a line end, the last vertex may have lost digits, or the last face vertices.
+    if unused or not _is_closed(blocks):
+        check_last_line(data)
     if unused:
         _warn(path, f"{unused} of {len(points)} vertices belong to no cell; it may be cut off")
     return {"points": points, **fields, **cells}
+
+
+def _is_closed(blocks: list[CellBlock]) -> bool:
+    """Whether each edge of the faces belongs to an even number of them."""
+    faces = [block.nodes for block in blocks if block.kind in ("triangle", "quad")]
+    if not faces:
+        return False
+    edges = np.concatenate(
+        [np.stack([f, np.roll(f, -1, axis=1)], -1).reshape(-1, 2) for f in faces]
+    )
+    low, high = edges.min(axis=1), edges.max(axis=1)
+    counts = np.unique(low * (high.max() + 1) + high, return_counts=True)[1]
+    return not (counts % 2).any()
 
 
 def _blank(match: re.Match[bytes]) -> bytes:
@@ -104,9 +119,13 @@ def _vertices(
             f"line {lines.numbers[row]}: expected a vertex of x, y, z and perhaps a weight or a "
             f"colour (got {lines.counts[row] - 1} numbers)"
         )
-    values = lines.values(rows, np.float64)
+    values = lines.values(rows, np.float64, finite=False)
     starts = np.cumsum(counts) - counts
     points = values[starts[:, None] + np.arange(3)]
+    bad = ~np.isfinite(points).all(axis=1)
+    if bad.any():
+        line = lines.numbers[rows[np.argmax(bad)]]
+        raise ValueError(f"line {line}: expected finite coordinates")
     coloured = counts == 6
     if len(rows) and coloured.all():
         return points, {"node:color": values.reshape(-1, 6)[:, 3:]}

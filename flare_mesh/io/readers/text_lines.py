@@ -58,14 +58,16 @@ class TextLines:
         kind: type[np.float64 | np.int64],
         *,
         keyword: bool = True,
+        finite: bool = True,
         prepare: Callable[[bytes], bytes] | None = None,
     ) -> NDArray[Any]:
         """Words of some lines as numbers, without the first words if these are keywords.
 
         Args:
             rows: The lines, in order.
-            kind: Type of the numbers; real ones must be finite.
+            kind: Type of the numbers.
             keyword: Whether the first word of each line is a keyword.
+            finite: Whether infinity and NaN are refused.
             prepare: Changes the text before it is divided into words.
 
         Raises:
@@ -74,9 +76,9 @@ class TextLines:
         text = self.words(rows, keyword=keyword)
         words = (text if prepare is None else prepare(text)).split()
         counts = self.counts[rows] - keyword
-        values = None if b"_" in text else _finite(words, kind)  # Python also reads 1_000
+        values = None if b"_" in text else _numbers(words, kind, finite)  # Python also reads 1_000
         if values is None or len(values) != counts.sum():
-            raise self._error(rows, counts, words, kind)
+            raise self._error(rows, counts, words, kind, finite)
         return values
 
     def _error(
@@ -85,10 +87,11 @@ class TextLines:
         counts: NDArray[np.integer],
         words: list[bytes],
         kind: type[np.float64 | np.int64],
+        finite: bool,
     ) -> ValueError:
         ends = np.cumsum(counts)
         for place, word in enumerate(words):
-            if b"_" in word or _finite([word], kind) is None:
+            if b"_" in word or _numbers([word], kind, finite) is None:
                 row = min(int(np.searchsorted(ends, place, "right")), len(rows) - 1)
                 return ValueError(f"line {self.numbers[rows[row]]}: {_expected(word, kind)}")
         return ValueError(
@@ -102,13 +105,15 @@ def _is_space(letters: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return (letters == ord(" ")) | (letters - np.uint8(ord("\t")) <= ord("\r") - ord("\t"))
 
 
-def _finite(words: list[bytes], kind: type[np.float64 | np.int64]) -> NDArray[Any] | None:
-    """Words as numbers; None if one is no finite number."""
+def _numbers(
+    words: list[bytes], kind: type[np.float64 | np.int64], finite: bool
+) -> NDArray[Any] | None:
+    """Words as numbers; None if one is no number, or not finite."""
     try:
         values = np.array(words, dtype=kind)
     except (ValueError, OverflowError):
         return None
-    return values if np.isfinite(values).all() else None
+    return None if finite and not np.isfinite(values).all() else values
 
 
 def _expected(word: bytes, kind: type[np.float64 | np.int64]) -> str:

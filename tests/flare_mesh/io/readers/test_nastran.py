@@ -259,6 +259,14 @@ def test_cards_that_are_left_out_are_counted(read):
     assert data.cells["line"].tolist() == [[0, 1]]
 
 
+def test_continuation_lines_of_cards_that_are_not_read(read):
+    """As Patran writes PBEAM, small fields after large ones; names of lines with blanks."""
+    beam = large("PBEAM*", 1, 1, 1.5, 2.5) + large("*", 0.5, "0.") + small("", 5.5, 2.4, -5.5)
+    plate = small("PCOMP", 1, "", "", "", "", "", "", "", "  +A") + small("+A", 1, 0.1)
+    data = read(bulk(THREE + beam + plate + "CBEAM,1,1,1,2,0.,0.,1.\n"))
+    assert data.cells["line"].tolist() == [[0, 1]]
+
+
 def test_optistruct(read):
     deck = (
         '$$ HyperMesh\nSUBCASE 1\n  LOAD = 2\nBEGIN BULK\n$HMNAME COMP 1"shell"\n'

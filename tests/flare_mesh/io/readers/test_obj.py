@@ -85,7 +85,7 @@ def test_colours_and_weights(read):
         ("f 1 2 /3\n", "lines 5 to 5: expected 3 numbers"),
         ("f 1 2 1_0\n", r"line 5: expected a whole number \(got '1_0'\)"),
         ("v 1,5 0 0\n", r"line 5: expected a number \(got '1,5'\); write decimal points"),
-        ("v nan 0 0\n", r"line 5: expected a number \(got 'nan'\)"),
+        ("v nan 0 0\n", "line 5: expected finite coordinates"),
         ("v 1 2\n", r"line 5: expected a vertex of x, y, z .*\(got 2 numbers\)"),
         ("v 5 5 5\nf 1 2 5 3 4\n", r"line 6: expected faces of 1 to 4 corners \(got 5, the first"),
         ("cstype bezier\n", "line 5: 'cstype': curved surfaces are not read"),
@@ -113,12 +113,28 @@ def test_warnings(read):
         read(SQUARE + "f 1 2 3\n")
 
 
+def test_last_line_without_an_end(read):
+    """Its digits are all there if the surface is closed, as that of a tetrahedron."""
+    solid = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 2 3 4\nf 3 1 4"
+    for end in ("", "  ", "\nusemtl x", "\n# end"):
+        assert read(solid + end).triangle.tolist() == [[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 0, 3]]
+    for text in (solid[:-2], solid.replace("f 1 3 2\n", ""), "v 5 5 5\n" + solid):
+        with pytest.raises(ValueError, match="its last line has no line end|at least 3 vertices"):
+            read(text)
+
+
+def test_colours_that_are_no_numbers(read):
+    data = read(SQUARE.replace(" 0\n", " 0 nan nan nan\n") + "f 1 2 3 4\n")
+    assert data.color.isnan().all()
+
+
 @pytest.mark.filterwarnings("ignore::flare_mesh.io.MeshFileWarning")
 def test_cut_off(read):
-    """A cut between two lines of faces cannot be seen if every vertex has one before."""
-    text = SQUARE + "f 1 2 3\nf 1 3 4\n" * 20
+    """A cut between two lines cannot be seen if every vertex has a face before."""
+    vertices = "".join(f"v {i} {j} 0\n" for i in range(12) for j in range(2))
+    faces = "".join(f"f {2 * i + 1} {2 * i + 3} {2 * i + 4} {2 * i + 2}\n" for i in range(11))
+    text = vertices + faces
     for cut in random.Random(0).sample(range(1, len(text)), 25):
-        at_line_end = text[cut - 1] == "\n" and cut > len(SQUARE)
-        if not at_line_end:
+        if text[cut - 1] != "\n" or cut <= len(vertices):
             with pytest.raises(ValueError, match=r"m\.obj: "):
                 read(text[:cut])
