@@ -1,7 +1,6 @@
 """Numbers of data lines."""
 
 import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -135,11 +134,10 @@ def _fast_rows(text: bytes) -> tuple[Any, ...] | None:
     continued = letters[ends - 1] == _COMMA
     commas = np.searchsorted(np.flatnonzero(letters == _COMMA), ends)
     counts = np.diff(commas, prepend=0) + 1 - continued
-    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
-        try:
-            values = np.fromstring(text.translate(_TO_WORDS), sep=" ")
-        except ValueError:
-            return None
+    try:
+        values = np.fromstring(text.translate(_TO_WORDS), sep=" ")
+    except ValueError:
+        return None
     # No field is empty: each gives a number, or more than one if it is not a number.
     if len(values) != counts.sum() or not np.isfinite(values).all():
         return None

@@ -15,6 +15,19 @@ READ = frozenset(
 """Keywords, without blanks, that define the mesh."""
 
 _ENDS = frozenset({"ENDPART", "ENDINSTANCE", "ENDASSEMBLY"})
+PARAMETERS = {
+    "NODE": ("NSET", "SYSTEM", "INPUT"),
+    "NGEN": ("NSET", "LINE", "SYSTEM"),
+    "ELEMENT": ("TYPE", "ELSET", "INPUT", "FILE", "OFFSET"),
+    "ELGEN": ("ELSET", "ALLNODES"),
+    "NSET": ("NSET", "ELSET", "GENERATE", "INSTANCE", "INTERNAL", "UNSORTED"),
+    "ELSET": ("ELSET", "GENERATE", "INSTANCE", "INTERNAL", "UNSORTED"),
+    "PART": ("NAME",),
+    "INSTANCE": ("NAME", "PART"),
+    "ASSEMBLY": ("NAME",),
+}
+"""Parameters of the keywords, without blanks."""
+
 STEPS = frozenset({"STEP", "ENDSTEP"})
 IMPERFECTION = "IMPERFECTION"
 
@@ -79,7 +92,7 @@ class Deck:
         # Decks may have the same line a million times.
         self._lines: dict[bytes, tuple[str, str]] = {}
         self._others: set[str] = set()
-        self._parameters: dict[tuple[tuple[str, ...], str], dict[str, str]] = {}
+        self._parameters: dict[tuple[str, str], dict[str, str]] = {}
 
     def line(self, offset: int) -> int:
         """Number of the line, from 1, that has the byte at ``offset``."""
@@ -87,23 +100,21 @@ class Deck:
 
     def error(self, keyword: Keyword, message: str) -> ValueError:
         """An error at the line of a keyword, which the message begins with."""
-        return ValueError(f"line {self.line(keyword.start)}: *{keyword.name} {message}")
+        name = re.sub("^END(?=.)", "END ", keyword.name)
+        return ValueError(f"line {self.line(keyword.start)}: *{name} {message}")
 
     def text(self, keyword: Keyword) -> bytes:
         """Data lines of a keyword, without comments."""
         return b"".join(self.content[start:end] for start, end in keyword.data)
 
-    def parameters(self, keyword: Keyword, known: tuple[str, ...]) -> dict[str, str]:
+    def parameters(self, keyword: Keyword) -> dict[str, str]:
         """Parameters of a keyword line by their full names; values keep their quotes.
 
-        Args:
-            keyword: The keyword.
-            known: Names of its parameters, which the line may abbreviate.
-
         Raises:
-            ValueError: If a parameter is not among them.
+            ValueError: If a parameter, which may be abbreviated, is not one of ``PARAMETERS``.
         """
-        cached = self._parameters.get((known, keyword.rest))
+        known = PARAMETERS[keyword.name]
+        cached = self._parameters.get((keyword.name, keyword.rest))
         if cached is not None:
             return cached
         found: dict[str, str] = {}
@@ -123,7 +134,7 @@ class Deck:
             value = value.strip()
             found[names[0]] = value if value.startswith('"') else value.translate(_NO_BLANKS)
         if len(self._parameters) < _MAX_CACHED:
-            self._parameters[known, keyword.rest] = found
+            self._parameters[keyword.name, keyword.rest] = found
         return found
 
     def keywords(self) -> Iterator[Keyword]:

@@ -83,7 +83,7 @@ class ElementReader:
     def _type(self, keyword: Keyword) -> str:
         if keyword.name == "ELGEN":
             return "*ELGEN"
-        given = self.deck.parameters(keyword, ("TYPE", "ELSET", "INPUT", "FILE", "OFFSET"))
+        given = self.deck.parameters(keyword)
         for name in ("INPUT", "FILE", "OFFSET"):
             if name in given:
                 raise self.deck.error(keyword, f"has the parameter {name}, which is not read")
@@ -179,7 +179,7 @@ class ElementReader:
         deck, known = self.deck, self._known
         assert known is not None
         self.limits.count(deck, keyword)
-        if "ALLNODES" in deck.parameters(keyword, ("ELSET", "ALLNODES")):
+        if "ALLNODES" in deck.parameters(keyword):
             raise deck.error(keyword, "has the parameter ALL NODES, which is not read")
         data = DataLines(deck, [keyword])
         rows = data.rows()

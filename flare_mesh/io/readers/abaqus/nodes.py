@@ -65,7 +65,7 @@ class NodeReader:
     def _kind(self, keyword: Keyword) -> tuple[str, str]:
         if keyword.name != "NODE" or not keyword.rest:
             return keyword.name, ""
-        given = self.deck.parameters(keyword, ("NSET", "SYSTEM", "INPUT"))
+        given = self.deck.parameters(keyword)
         if "INPUT" in given:
             raise self.deck.error(keyword, "has its data in another file, which is not read")
         system = given.get("SYSTEM", "").upper()
@@ -133,7 +133,7 @@ class NodeReader:
         deck, known = self.deck, self._known
         assert known is not None
         self.limits.count(deck, keyword)
-        given = deck.parameters(keyword, ("NSET", "LINE", "SYSTEM"))
+        given = deck.parameters(keyword)
         if "LINE" in given:
             raise deck.error(
                 keyword, "LINE is not read; write the nodes of the arc or parabola to the deck"

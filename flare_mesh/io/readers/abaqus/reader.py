@@ -14,7 +14,8 @@ from flare_mesh.io.readers.abaqus.data_lines import DataLines
 from flare_mesh.io.readers.abaqus.deck import Deck
 from flare_mesh.io.readers.abaqus.limits import Limits
 from flare_mesh.io.readers.abaqus.nodes import split_rows
-from flare_mesh.io.readers.abaqus.sets import Placed, SetReader, name_key
+from flare_mesh.io.readers.abaqus.placed import Placed, name_key
+from flare_mesh.io.readers.abaqus.sets import SetReader
 from flare_mesh.io.readers.abaqus.structure import Section, Structure, read_structure
 
 _LISTED = 5
@@ -87,20 +88,20 @@ class _DeckReader:
             assert keyword is not None
             self.limits.count(self.deck, keyword)
             part_key = name_key(section.part)
-            if part_key not in structure.parts:
+            part = structure.parts.get(part_key)
+            if part is None or part.keyword is None or part.keyword.start > keyword.start:
                 raise self.deck.error(
                     keyword, f"uses the part '{section.part[:80]}', which is not defined before"
                 )
-            part = structure.parts[part_key]
             if part_key not in bodies:
                 bodies[part_key] = Placed(read_body(self.deck, part.keywords, self.limits))
             else:
                 self.limits.generate(self.deck, keyword, bodies[part_key].body.size)
-            placed, owner = bodies[part_key], part
+            placed = bodies[part_key]
             if section.keywords:
                 keywords = part.keywords + section.keywords
                 self.limits.generate(self.deck, keyword, placed.body.size)
-                placed, owner = Placed(read_body(self.deck, keywords, self.limits)), section
+                placed = Placed(read_body(self.deck, keywords, self.limits))
             # Copies share their body and its sets.
             copy = Placed(placed.body, sets=placed.sets)
             data = DataLines(self.deck, [keyword])
@@ -110,7 +111,7 @@ class _DeckReader:
                 text = str(error)
                 located = text.startswith("line ")
                 raise (error if located else self.deck.error(keyword, text)) from error
-            self.placed.append((owner, copy, frame))
+            self.placed.append((section, copy, frame))
             self.instances[key] = copy
 
     def _check_content(self, structure: Structure, sizes: tuple[int, int]) -> None:
@@ -142,35 +143,43 @@ class _DeckReader:
     ) -> tuple[dict[str, NDArray[np.uint8]], dict[str, NDArray[np.uint8]]]:
         """Fields of the sets of nodes and cells."""
         fields: dict[str, dict[str, NDArray[np.uint8]]] = {"nodes": {}, "cells": {}}
+        origins: dict[tuple[str, str], tuple[int, str]] = {}
         done: set[int] = set()
         for section, placed, _ in self.placed:
-            whole = section is structure.own
             if id(placed.sets) not in done:
                 done.add(id(placed.sets))
-                body = placed.body
-                here = sizes if whole else (len(body.nodes.labels), body.num_cells)
-                local = placed if whole else Placed(body, sets=placed.sets)
-                reader = SetReader(
-                    self.deck,
-                    self.limits,
-                    local,
-                    self.instances if whole else {},
-                    name_key(structure.own.name),
-                    here,
-                    sizes,
-                )
-                reader.read()
-                self.missing.update(reader.missing)
+                self._read_sets(structure, section, placed, sizes)
             for (kind, key), name in placed.sets.names.items():
                 masks = placed.sets.nodes if kind == "nodes" else placed.sets.cells
-                field = name if whole else f"{section.name}.{name}"
+                owner = _owner(structure, section, placed.sets.last[kind, key])
+                field = f"{owner.name}.{name}" if owner is not structure.own else name
+                if origins.setdefault((kind, field), (id(owner), key)) != (id(owner), key):
+                    raise ValueError(f"it has two sets of {kind} with the name '{field}'")
                 at = kind != "nodes"
                 if field not in fields[kind]:
                     fields[kind][field] = np.zeros(sizes[at], np.uint8)
+                first = (placed.first_node, placed.first_cell)[at]
+                first = 0 if owner is structure.own else first
                 values = fields[kind][field]
-                first = 0 if whole else (placed.first_node, placed.first_cell)[at]
                 values[first : first + len(masks[key])] |= masks[key].view(np.uint8)
         return fields["nodes"], fields["cells"]
+
+    def _read_sets(
+        self, structure: Structure, section: Section, placed: Placed, sizes: tuple[int, int]
+    ) -> None:
+        whole = section is structure.own
+        body = placed.body
+        reader = SetReader(
+            self.deck,
+            self.limits,
+            placed if whole else Placed(body, sets=placed.sets),
+            self.instances if whole else {},
+            name_key(structure.own.name),
+            sizes if whole else (len(body.nodes.labels), body.num_cells),
+            sizes,
+        )
+        reader.read()
+        self.missing.update(reader.missing)
 
     def _warn(self, structure: Structure) -> None:
         messages = []
@@ -211,3 +220,11 @@ class _DeckReader:
             )
         for message in messages:
             warnings.warn(f"{self.path}: {message}", MeshFileWarning, stacklevel=2)
+
+
+def _owner(structure: Structure, section: Section, last: int) -> Section:
+    """Section that names a set of an instance, by the last keyword of the set: part or instance."""
+    keyword = section.keyword
+    if keyword is None or last > keyword.start:
+        return section
+    return structure.parts[name_key(section.part)]

@@ -1,67 +1,21 @@
 """Sets of nodes and elements."""
 
 import re
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flare_mesh.io.readers.abaqus.body import Body
 from flare_mesh.io.readers.abaqus.data_lines import DataLines
 from flare_mesh.io.readers.abaqus.deck import Deck, Keyword
 from flare_mesh.io.readers.abaqus.limits import Limits
+from flare_mesh.io.readers.abaqus.placed import Mask, Placed, Sets, name_key, shown_name
 
 _SMALL = 500  # bytes, below which Python is faster than NumPy
 _NAME = re.compile(rb'[A-Za-z_".<]')
 _SEPARATOR = re.compile(r'(?:[^,\n"]|"[^"\n]*"?)+')
 _BY_RANGE = 100_000  # members of sets that are joined in the time of a range
 _BLANKS = str.maketrans("", "", " \t")
-_PARAMETERS = {
-    "NODE": ("NSET", "SYSTEM", "INPUT"),
-    "NGEN": ("NSET", "LINE", "SYSTEM"),
-    "ELEMENT": ("TYPE", "ELSET", "INPUT", "FILE", "OFFSET"),
-    "ELGEN": ("ELSET", "ALLNODES"),
-    "NSET": ("NSET", "ELSET", "GENERATE", "INSTANCE", "INTERNAL", "UNSORTED"),
-    "ELSET": ("ELSET", "GENERATE", "INSTANCE", "INTERNAL", "UNSORTED"),
-}
-
-Mask = NDArray[np.bool_]
-
-
-@dataclass
-class Sets:
-    """Sets by the names by which a deck refers to them.
-
-    Attributes:
-        nodes, cells: Which nodes and cells are members.
-        names: The names as they are written, by ``("nodes" or "cells", name)``.
-    """
-
-    nodes: dict[str, Mask] = field(default_factory=dict)
-    cells: dict[str, Mask] = field(default_factory=dict)
-    names: dict[tuple[str, str], str] = field(default_factory=dict)
-
-
-@dataclass
-class Placed:
-    """A body at its place among all nodes and cells."""
-
-    body: Body
-    first_node: int = 0
-    first_cell: int = 0
-    sets: Sets = field(default_factory=Sets)
-
-
-def name_key(text: str) -> str:
-    """A name as the programs compare names: in upper case unless it has quotes."""
-    text = text.strip()
-    return text.strip('"') if text.startswith('"') else text.translate(_BLANKS).upper()
-
-
-def shown_name(text: str) -> str:
-    """A name without quotes."""
-    text = text.strip()
-    return text.strip('"') if text.startswith('"') else text.translate(_BLANKS)
+_DEFINING = frozenset({"NODE", "NGEN", "ELEMENT", "ELGEN", "NSET", "ELSET"})
 
 
 class SetReader:
@@ -103,9 +57,9 @@ class SetReader:
         pending: dict[tuple[str, str], list[NDArray[np.int64]]] = {}
         for keyword in self.own.body.keywords:
             name = keyword.name
-            if name not in _PARAMETERS or not (keyword.rest or name in ("NSET", "ELSET")):
+            if name not in _DEFINING or not (keyword.rest or name in ("NSET", "ELSET")):
                 continue
-            given = self.deck.parameters(keyword, _PARAMETERS[name])
+            given = self.deck.parameters(keyword)
             kind, parameter = ("nodes", "NSET") if name[0] == "N" else ("cells", "ELSET")
             label = given.get(parameter, "")
             if not label:
@@ -145,6 +99,7 @@ class SetReader:
             self.limits.fields(self.deck, keyword, self.field_sizes[kind])
             masks[key] = np.zeros(self.sizes[kind], np.bool_)
             self.own.sets.names[kind, key] = shown_name(label)
+        self.own.sets.last[kind, key] = keyword.start
         return masks[key]
 
     def _where(self, keyword: Keyword, given: dict[str, str]) -> Placed:
@@ -217,10 +172,9 @@ class SetReader:
             self._lose(label, int(nothing.sum()), int(ranges[np.argmax(nothing), 0]))
         # Whole ranges by their ends, however many they are.
         whole = ranges[:, 2] == 1
-        change = np.zeros(len(labels.ordered) + 1, np.int64)
-        np.add.at(change, low[whole], 1)
-        np.add.at(change, high[whole], -1)
-        chosen = np.cumsum(change[:-1]) > 0
+        size = len(labels.ordered) + 1
+        opened, closed = (np.bincount(ends[whole], minlength=size) for ends in (low, high))
+        chosen = np.cumsum(opened - closed)[:-1] > 0
         for begin, end, (start, _, by) in zip(
             low[~whole], high[~whole], ranges[~whole], strict=True
         ):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from flare_mesh.io.readers.abaqus.deck import IMPERFECTION, STEPS, Deck, Keyword
-from flare_mesh.io.readers.abaqus.sets import name_key, shown_name
+from flare_mesh.io.readers.abaqus.placed import name_key, shown_name
 
 _MESH = frozenset({"NODE", "ELEMENT", "NSET", "ELSET", "NGEN", "ELGEN", "SYSTEM"})
 _WITHOUT_DATA = frozenset({"PART", "ASSEMBLY", "ENDPART", "ENDINSTANCE", "ENDASSEMBLY"})
@@ -100,12 +100,7 @@ def _begin(deck: Deck, found: Structure, keyword: Keyword) -> Section | None:
     """The section that a keyword begins; None for that of the deck itself."""
     if keyword.name in STEPS:
         return None
-    known = ("NAME", "PART") if keyword.name == "INSTANCE" else None
-    if known is None:
-        rest = [text.partition("=") for text in keyword.rest.split(",")]
-        given = {key.strip().upper(): value.strip() for key, _, value in rest}
-    else:
-        given = deck.parameters(keyword, known)
+    given = deck.parameters(keyword)
     name = given.get("NAME", "")
     if keyword.name == "ASSEMBLY":
         found.own.name = name

@@ -140,6 +140,19 @@ def test_keyword_lines(read):
     assert mesh.B.tolist() == [1, 0, 1]
 
 
+def test_keywords_that_do_not_change_the_mesh(read):
+    text = (
+        "*NSET, NSET=EARLY\n1, 3\n" + FLAT + "*TRANSFORM, NSET=FIX, TYPE=C\n0, 0, 0, 0, 0, 1\n"
+        "*ORIENTATION, NAME=A, SYSTEM=CYLINDRICAL\n0, 0, 0, 0, 0, 1\n*NODE FILE\nU\n"
+        "*SURFACE, NAME=S\nEall, S1\n*RESTART, WRITE\n*MODEL CHANGE, REMOVE\nEall\n"
+        "*ELEMENT OUTPUT\nS\n*PARAMETER\na = 2*b\n*PHYSICAL CONSTANTS\n*EL FILE\nE\n"
+    )
+    mesh = read(text)
+    assert mesh.EARLY.tolist() == [1, 0, 1, 0]
+    del mesh["EARLY"]
+    assert same(mesh, read(FLAT))
+
+
 def test_own_decks_have_an_end(tmp_path, read):
     """A deck of this library has a last line; what a user adds below it does not matter."""
     path = tmp_path / "m.inp"
@@ -182,7 +195,7 @@ def test_imperfection(read):
         (FLAT + "*include,\nINPUT=a.inp\n", "line 11: .INCLUDE includes another file"),
         (FLAT + "*IMPORT, STEP=1\nA\n", "line 11: .IMPORT takes the mesh from another analysis"),
         (FLAT + "*ELEMENT, TYPE=S4\n", "line 11: .ELEMENT ends the file without data lines"),
-        (FLAT + "*END PART\n", "line 11: .ENDPART has no .PART before it"),
+        (FLAT + "*END PART\n", "line 11: .END PART has no .PART before it"),
         (FLAT + "*ASSEMBLY\nNset\n", "line 11: .ASSEMBLY has data lines, which it cannot have"),
         (FLAT + "*NSET, NSET=A, =3\n1\n", "line 11: .NSET has the parameter '', which is not"),
         (FLAT + "*\n1\n", "line 11: . is not a keyword; repair the line"),

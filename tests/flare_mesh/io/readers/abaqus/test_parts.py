@@ -86,6 +86,25 @@ def test_sets_of_parts_instances_and_the_assembly(read, brick):
     }
 
 
+def test_sets_added_by_an_instance(read, brick):
+    """The sets of the part keep its name where the instance adds others to them."""
+    more = "*Nset, nset=High\n5\n"
+    mesh = read(
+        part("B", brick() + "*Nset, nset=Low\n1, 2\n")
+        + assembly(instance("B-1", "B"), instance("B-2", "B", more))
+    )
+    assert mesh["B.Low"].nonzero().ravel().tolist() == [0, 1, 8, 9]
+    assert mesh["B-2.High"].nonzero().ravel().tolist() == [12]
+    assert len(mesh.node_fields) == 2
+
+
+def test_names_that_coincide(read, brick):
+    sets = "*Nset, nset=Low\n1\n"
+    rest = "*Nset, nset=B.Low, instance=B-1\n2\n"
+    with pytest.raises(ValueError, match=r"two sets of nodes with the name 'B\.Low'"):
+        read(part("B", brick() + sets) + assembly(instance("B-1", "B"), rest=rest))
+
+
 def test_springs_between_instances(read, brick):
     springs = "*Element, type=SPRINGA, elset=S\n1, B-1.2, B-2.1\n*Spring, elset=S\n\n1000.\n"
     deck = part("B", brick()) + assembly(
@@ -147,7 +166,7 @@ def test_positions_with_faults(read, brick, data, message):
         ("{part}{part}", "line 14: .PART 'B' is defined again; rename it"),
         ("{part}{one}", "line 14: .INSTANCE is outside .ASSEMBLY, where it cannot be"),
         ("*Part, name=B\n*Part, name=C\n", "line 2: .PART is in .PART, where it cannot be"),
-        ("{brick}*End Part\n", "line 12: .ENDPART has no .PART before it"),
+        ("{brick}*End Part\n", "line 12: .END PART has no .PART before it"),
         ("*Part\n*End Part\n", "line 1: .PART has no NAME"),
         ("{part}*Assembly\n*Instance, name=I, part=X\n*End Instance\n*End Assembly\n", "part 'X'"),
         ("{part}*Assembly\n*Instance, name=I\n*End Instance\n*End Assembly\n", "has no PART"),
