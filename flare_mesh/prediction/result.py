@@ -25,7 +25,7 @@ class Prediction:
 
     Attributes:
         name: File of the mesh.
-        mesh: Points and cells.
+        mesh: Points and cells, without the nodes that belong to no cell.
         predicted: Fields by name, [N, channels], or [N, steps * channels] step by step for a time
             series. N is the number of nodes, or of cells if the model was trained on cells.
         truth: True fields, as far as they are known; for a time series possibly only of the first

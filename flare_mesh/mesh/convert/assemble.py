@@ -16,9 +16,6 @@ from flare_mesh.mesh.resolution import check_resolution
 
 T = TypeVar("T", bound=Data)
 
-# Cells without a fixed number of nodes, by VTK's number.
-_FREE_CELLS = {7: "polygons", 41: "convex point sets", 42: "polyhedra"}
-
 
 def assemble(
     cls: type[T],
@@ -62,9 +59,9 @@ def assemble(
     full = np.zeros((len(points), 3), dtype=points.dtype if points.dtype.kind == "f" else float)
     full[:, : points.shape[1]] = points
     codes = torch.from_numpy(np.array(cell_type, dtype=np.uint8))
-    unknown = sorted({*np.unique(cell_type).tolist()} - {*VTK_CODES.values()})
+    unknown = set(np.unique(cell_type)) - set(VTK_CODES.values())
     if unknown:
-        raise ValueError(_unsupported(unknown))
+        raise ValueError(f"cells of the VTK types {sorted(map(int, unknown))} are not supported")
     check_node_numbers("cells", cell_index, len(points))
     if int(cell_sizes(codes).sum()) != len(cell_index):
         raise ValueError("the number of nodes does not fit the types of the cells")
@@ -143,16 +140,3 @@ def field_to_array(values: Tensor) -> NDArray[Any]:
     if array.ndim > 2:
         array = array.reshape(len(array), -1)
     return array.astype(np.uint8) if array.dtype == np.bool_ else array
-
-
-def _unsupported(codes: list[int]) -> str:
-    names = [
-        f"{code} ({_FREE_CELLS[code]})" if code in _FREE_CELLS else str(code) for code in codes
-    ]
-    text = f"cells of VTK's types {', '.join(names)} are not supported"
-    if _FREE_CELLS.keys() & set(codes):
-        text += (
-            "; split them into simple cells: by foamToVTK -poly-decomp for a case of OpenFOAM, or "
-            "by the filters Tetrahedralize or Triangulate of ParaView"
-        )
-    return text

@@ -371,14 +371,6 @@ def test_unknown_cells():
         MeshData.from_meshio(mesh)
 
 
-def test_polyhedra_are_named_with_the_remedy():
-    stream = [4, *(3, 0, 2, 1), *(3, 0, 1, 3), *(3, 1, 2, 3), *(3, 0, 3, 2)]
-    points = [[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]
-    grid = pyvista.UnstructuredGrid([len(stream), *stream], [42], points)
-    with pytest.raises(ValueError, match=r"types 42 \(polyhedra\) are not .* foamToVTK -poly-dec"):
-        MeshData.from_pyvista(grid)
-
-
 @pytest.mark.parametrize(
     ("points", "cell", "fields", "message"),
     [
