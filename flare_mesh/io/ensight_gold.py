@@ -29,6 +29,7 @@ def read_gold_geometry(values: EnSightValues) -> tuple[NDArray[Any], list[EnSigh
     elements_have_ids = id_option(values.line(), "element")
     points: list[NDArray[Any]] = []
     parts: list[EnSightPart] = []
+    numbers: set[int] = set()
     total = 0
     line = ""
     while line or not values.at_end():
@@ -40,8 +41,9 @@ def read_gold_geometry(values: EnSightValues) -> tuple[NDArray[Any], list[EnSigh
         if line != "part":
             raise ValueError(f"expected 'part' (got '{line[:60]}')")
         number = int(values.ints(1)[0])
-        if not 0 < number <= _MAX_PARTS or number in {part.number for part in parts}:
+        if not 0 < number <= _MAX_PARTS or number in numbers:
             raise ValueError(f"expected another number of a part, from 1 (got {number})")
+        numbers.add(number)
         values.line()
         kind, *options = values.line().split() or [""]
         if kind == "coordinates":

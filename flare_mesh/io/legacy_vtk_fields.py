@@ -37,9 +37,7 @@ class LegacyVTKFields:
 
     def skip_metadata(self) -> None:
         """Skip the information about an array, which ends with an empty line."""
-        self._values.end_line()
-        while self._values.end_line():
-            pass
+        self._values.skip_paragraph()
 
     def read_attributes(self, section: str, counts: dict[str, int]) -> str:
         """Read the fields on points or cells; the next section, empty at the end of the file.

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from flare_mesh.io.text_numbers import NO_END, TextNumbers
 
+_EMPTY_LINE = re.compile(rb"\n[ \t\r]*\n")
+_MAX_TEXTS = 5_000_000
 _WORD = re.compile(rb"\s*(\S{1,1000})")
 _TYPES = {
     **{"bit": "bit", "char": "i1", "signed_char": "i1", "unsigned_char": "u1"},
@@ -83,6 +85,11 @@ class LegacyVTKValues:
         self.at = min(end + 1, len(self.content))
         return line.decode(errors="surrogateescape").strip()
 
+    def skip_paragraph(self) -> None:
+        """Skip all lines up to an empty one."""
+        match = _EMPTY_LINE.search(self.content, self.at)
+        self.at = len(self.content) if match is None else match.end()
+
     def array(self, count: int, kind: str) -> NDArray:
         """Read ``count`` numbers of VTK's type ``kind``.
 
@@ -98,8 +105,10 @@ class LegacyVTKValues:
         """Skip an array of texts.
 
         Raises:
-            ValueError: If the file has not so many.
+            ValueError: If the file has not so many, or there are too many.
         """
+        if count > _MAX_TEXTS:
+            raise ValueError(f"expected at most {_MAX_TEXTS:,} texts of an array (got {count:,})")
         self.end_line()
         for number in range(count):
             if self.at >= len(self.content):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from flare_mesh.io.arrays import HDF5_ERRORS, check_size
 
 _TYPES = ("i1", "S1", "i2", "i4", "f4", "f8", "u1", "u2", "u4", "i8", "u8")
+_MAX_ENTRIES = 100_000  # of a list of the header
 _DIMENSIONS, _VARIABLES, _ATTRIBUTES = 10, 11, 12  # tags of the lists of the header
 
 
@@ -195,8 +196,8 @@ class _Header:
 
     def bounded(self, count: int) -> int:
         """A number of entries of the header, each of at least four bytes."""
-        if 4 * count > len(self._content) - self._at:
-            raise ValueError("its header ends too early; the file is truncated")
+        if count > _MAX_ENTRIES or 4 * count > len(self._content) - self._at:
+            raise ValueError(f"its header ends before its {count:,} entries; truncated or damaged")
         return count
 
     def list(self, tag: int) -> range:

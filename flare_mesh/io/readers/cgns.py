@@ -109,5 +109,5 @@ def _label(group: h5py.Group) -> str:
     return label.decode(errors="replace") if isinstance(label, bytes) else str(label)
 
 
-def _values(group: h5py.Group) -> NDArray[Any]:
+def _values(group: Any) -> NDArray[Any]:
     return np.asarray(group[_DATA][()]) if _DATA in group else np.empty(0)

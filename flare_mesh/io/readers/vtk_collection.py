@@ -5,8 +5,10 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
+from flare_mesh.io.arrays import check_size
 from flare_mesh.io.external_references import resolve_below
 from flare_mesh.io.mesh_file_warning import MeshFileWarning
 from flare_mesh.io.mesh_formats import mesh_format
@@ -17,25 +19,34 @@ _MAX_DEPTH = 3  # of collections in collections
 
 
 def read_vtk_collection(
-    path: Path, step: int | None, max_bytes: int, *, depth: int = 0
+    path: Path, step: int | None, max_bytes: int, *, above: tuple[Path, ...] = ()
 ) -> dict[str, NDArray[Any]]:
     """Read the blocks of a ``.vtm`` or the pieces of a ``.pvtu`` file as one mesh.
 
     Source: "VTK XML File Formats", docs.vtk.org.
 
+    Args:
+        path: The file.
+        step: Not used.
+        max_bytes: Limit of the bytes that an array may declare, and of all arrays together.
+        above: The collections that lead to this one.
+
     Raises:
-        ValueError: If one of the files is missing or damaged.
+        ValueError: If one of the files is missing, damaged or named twice.
     """
-    if depth > _MAX_DEPTH:
+    if len(above) > _MAX_DEPTH:
         raise ValueError(f"expected at most {_MAX_DEPTH} collections in one another")
     try:
         elements = [*ElementTree.parse(path).iter()]
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise ValueError(f"not whole XML ({error})") from error
     names = [element.get(_NAMES.get(element.tag, ""), "") for element in elements]
-    meshes = []
+    meshes, seen, size = [], {path.resolve()}, 0
     for name in filter(None, names):
         target = resolve_below(path.parent, name, path)
+        if target in seen:
+            raise ValueError(f"names '{name}' twice")
+        seen.add(target)
         if not target.is_file():
             raise ValueError(f"refers to '{name}', which is missing")
         form = mesh_format(target)
@@ -43,11 +54,13 @@ def read_vtk_collection(
         check = form.function("check")
         if check is not None:
             check(target, max_bytes)
-        nested = {"depth": depth + 1} if form is mesh_format(path) else {}
+        nested = {"above": (*above, path)} if form is mesh_format(path) else {}
         try:
             meshes.append(read(target, None, max_bytes, **nested))
         except ValueError as error:
             raise ValueError(f"'{name}': {str(error).removeprefix(f'{target}: ')}") from error
+        size += sum(values.nbytes for values in meshes[-1].values())
+        check_size("its blocks", (size,), np.dtype("u1"), max_bytes)
     mesh, lost = join_meshes(meshes)
     warn_of_lost_fields(path, lost)
     return mesh

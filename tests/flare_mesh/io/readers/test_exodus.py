@@ -182,5 +182,5 @@ def test_damage_is_named(tmp_path):
         read_mesh(path)
     # A header that declares 2^31 dimensions.
     path.write_bytes(b"CDF\1" + bytes(4) + b"\0\0\0\12" + b"\x7f\xff\xff\xff" + bytes(100))
-    with pytest.raises(ValueError, match="its header ends too early"):
+    with pytest.raises(ValueError, match="its header ends before its 2,147,483,647 entries"):
         read_mesh(path)

@@ -60,8 +60,17 @@ def test_fields_of_some_blocks(tmp_path):
 def test_damage_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"m\.vtm: .*refers to 'a\.vtu', which is missing"):
         read_mesh(collection(tmp_path, "a.vtu"))
-    with pytest.raises(ValueError, match="expected at most 3 collections in one another"):
+    with pytest.raises(ValueError, match=r"m\.vtm: .*names 'm\.vtm' twice"):
         read_mesh(collection(tmp_path, "m.vtm"))
+    block(tmp_path, "a.vtu")
+    with pytest.raises(ValueError, match=r"m\.vtm: .*names 'a\.vtu' twice"):
+        read_mesh(collection(tmp_path, "a.vtu", "a.vtu"))
+    for number in range(5):
+        path = collection(
+            tmp_path, f"{number - 1}.vtm" if number else "a.vtu", name=f"{number}.vtm"
+        )
+    with pytest.raises(ValueError, match="expected at most 3 collections in one another"):
+        read_mesh(path)
     with pytest.raises(ValueError, match="it has no points"):
         read_mesh(collection(tmp_path))
 
