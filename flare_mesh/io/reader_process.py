@@ -38,10 +38,12 @@ _READERS = {
 }
 """Functions that read a file into arrays by name; imported in the child only."""
 
+_IMPORT_SECONDS = 300.0  # VTK on a slow disk
 _SIZE = struct.Struct("<Q")  # bytes of the JSON text that follows
 _numbers = count()
 _lock = threading.Lock()
 _child: tuple[int, subprocess.Popen[bytes]] | None = None
+_imported: set[str] = set()  # readers that the child has imported
 
 
 def read_in_child(
@@ -57,7 +59,8 @@ def read_in_child(
     Args:
         reader: Key of ``_READERS``.
         path: The file.
-        seconds: Time after which the child is ended; None for no limit.
+        seconds: Time after which the child is ended; None for no limit. The start of the child and
+            the import of the reader do not count.
         max_memory: Bytes of address space that the reader may take; None for no limit.
         options: Keyword arguments of the reader that JSON can hold.
 
@@ -72,7 +75,11 @@ def read_in_child(
     }
     with _lock:
         try:
-            error, arrays = _exchange(_running(), request, seconds)
+            child = _running()
+            if seconds is not None and reader not in _imported:
+                _exchange(child, request | {"path": None}, _IMPORT_SECONDS)
+            error, arrays = _exchange(child, request, seconds)
+            _imported.add(reader)
         except TimeoutError as failure:
             _stop()
             raise ValueError(f"its reader was not done after {seconds:g} s") from failure
@@ -159,6 +166,7 @@ def _running() -> subprocess.Popen[bytes]:
         # Unbuffered: locks and contents of buffers would be copied into forked workers.
         started = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=null, bufsize=0)
         _child = os.getpid(), started
+        _imported.clear()
     return _child[1]
 
 
@@ -205,8 +213,10 @@ def _serve(requests: BinaryIO) -> None:
         contents = []
         try:
             read = pkgutil.resolve_name(_READERS[request["reader"]])
-            with _memory_limit(request.get("max_memory")):
-                found = read(Path(request["path"]), **request["options"])
+            found = {}
+            if request["path"] is not None:  # otherwise the reader is only imported
+                with _memory_limit(request.get("max_memory")):
+                    found = read(Path(request["path"]), **request["options"])
             for name, values in found.items():
                 if values.dtype.hasobject:
                     raise ValueError(f"'{name}' holds Python objects")
