@@ -1,3 +1,4 @@
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -6,8 +7,10 @@ import meshio
 import numpy as np
 import pytest
 import trimesh
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from flare_mesh.cli import main
+from flare_mesh.training.interrupted import InterruptedTraining
 
 
 @pytest.fixture
@@ -123,6 +126,33 @@ def test_predict_without_cuda(trained, part, tmp_path, capsys, monkeypatch):
     arguments = ["--model", str(trained[0]), "--input", part, "--out", str(tmp_path / "x.vtu")]
     assert main(["predict", *arguments, "--device", "cuda"]) == 2
     assert "'cuda' needs CUDA, which this machine" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (
+            InterruptedTraining("stopped by SIGTERM after step 3", signal.SIGTERM),
+            143,
+            "after step 3",
+        ),
+        (
+            InterruptedTraining("stopped by Ctrl-C after step 3"),
+            130,
+            "after step 3; continue by --re",
+        ),
+        (SIGTERMException(), 143, "interrupted at once; continue by --resume"),  # in a test
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (PermissionError(13, "Permission denied", "runs"), 2, "error: runs: Permission denied"),
+    ],
+)
+def test_exit_codes(monkeypatch, capsys, error, code, message):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("flare_mesh.cli._train", fail)
+    assert main(["fit", "--config", "lpbf_cpu"]) == code
+    assert message in capsys.readouterr().err
 
 
 def test_unknown_option_exits_2(capsys):
