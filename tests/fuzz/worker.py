@@ -58,6 +58,7 @@ def main() -> None:
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
     sys.addaudithook(_watch)
+    print("ready", file=answers, flush=True)
     for line in sys.stdin:
         request = json.loads(line)
         answers.write(json.dumps(_read(request["target"], Path(request["path"]))) + "\n")
