@@ -1,4 +1,4 @@
-"""Clear errors for unknown choices and options."""
+"""Clear errors."""
 
 import difflib
 from collections.abc import Collection, Iterable
@@ -40,3 +40,9 @@ def nearest(name: object, known: Iterable[str]) -> str:
 
 def _plain(name: object) -> str:
     return str(name).lower().replace("_", "").replace("-", "")
+
+
+def clip(text: object, limit: int = 500) -> str:
+    """A text of at most ``limit`` characters, for messages about files that may hold anything."""
+    whole = str(text)
+    return whole if len(whole) <= limit else f"{whole[: limit - 4]} ..."

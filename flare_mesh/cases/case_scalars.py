@@ -4,12 +4,14 @@ import csv
 import math
 import re
 import time
+import warnings
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
 import regex
 
+from flare_mesh.io.mesh_file_warning import MeshFileWarning
 from flare_mesh.io.mesh_formats import READABLE_SUFFIXES
 
 _MAX_NAME = 255
@@ -172,6 +174,13 @@ def _rows(table: Path) -> list[list[str]]:
         raise ValueError(f"{table}: cannot be read as CSV ({error})") from error
     if len(rows) < 2 or len(rows[0]) < 2:
         raise ValueError(f"{table}: expected a header, and rows of a case's name and its numbers")
+    if not text.endswith(("\n", "\r")):
+        warnings.warn(
+            f"{table}: its last line has no line end; check the last number if the file may be "
+            f"cut off",
+            MeshFileWarning,
+            stacklevel=3,
+        )
     rows[0] = [name.strip() for name in rows[0]]
     return rows
 

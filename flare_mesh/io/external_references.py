@@ -11,6 +11,7 @@ import numpy as np
 from flare_mesh.io.arrays import check_ratio, check_size, hdf5_dataset, open_hdf5
 from flare_mesh.io.mesh_formats import ENSIGHT_SUFFIXES, XDMF_SUFFIXES
 
+_MAX_NAME = 255  # of a file on usual systems
 _ATTRIBUTES = {"source", "file", "href"}  # of VTK and XInclude
 _GEOMETRY = {"model", "measured", "match", "boundary"}
 _VARIABLES = ("scalar", "vector", "tensor", "complex")
@@ -33,6 +34,8 @@ def resolve_below(root: Path, name: str, named_by: Path) -> Path:
     Raises:
         ValueError: If the path is outside ``root``.
     """
+    if max(map(len, name.split("/"))) > _MAX_NAME:
+        raise ValueError(f"{named_by}: refers to '{name[:60]} ...', which is too long for a name")
     try:
         target = (root / name).resolve()
     except (ValueError, OSError, RuntimeError) as error:
@@ -169,7 +172,7 @@ def _run(path: Path, parser: expat.XMLParserType) -> None:
     try:
         with path.open("rb") as file:
             parser.ParseFile(file)
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError) as error:  # LookupError: an unknown encoding
         raise ValueError(f"{path}: cannot be read as a mesh (not whole XML: {error})") from error
 
 

@@ -53,7 +53,7 @@ class LegacyVTKValues:
         self.at = match.end()
         if self.at == len(self.content):
             raise ValueError(NO_END)
-        return match[1].decode(errors="surrogateescape")
+        return match[1].decode(errors="replace")
 
     def word(self, what: str) -> str:
         """Read the next word.
@@ -83,7 +83,7 @@ class LegacyVTKValues:
         end = len(self.content) if end < 0 else end
         line = self.content[self.at : end]
         self.at = min(end + 1, len(self.content))
-        return line.decode(errors="surrogateescape").strip()
+        return line.decode(errors="replace").strip()
 
     def skip_paragraph(self) -> None:
         """Skip all lines up to an empty one."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import meshio
 import torch
 
+from flare_mesh.choices import clip
 from flare_mesh.io.arrays import MAX_BYTES
 from flare_mesh.io.mesh_file_check import check_mesh_file
 from flare_mesh.io.mesh_formats import mesh_format
@@ -71,4 +72,4 @@ def read_mesh(
             return MeshData.from_meshio(mesh, **options)
         return orient_wedges(from_vtk_arrays(MeshData, mesh, **options))
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"{path}: {clip(error, 2000)}") from error

@@ -28,6 +28,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from flare_mesh.choices import clip
 from flare_mesh.workers import exit_text
 
 _READERS = {
@@ -103,7 +104,7 @@ def reason_of(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines()]
     lines = [re.sub(r"^\w+ \((?:0x)?[0-9a-fA-F]+\): ", "", line) for line in lines]
     lines = [line for line in lines if line and not re.match(r"(?:ERROR|Warning): In ", line)]
-    return lines[0] if lines else type(error).__name__
+    return clip(lines[0]) if lines else type(error).__name__
 
 
 def _exit_reason() -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
+from flare_mesh.choices import clip
 from flare_mesh.io.reader_process import read_in_child
 from flare_mesh.io.surfaces.read_surface import STEP_SUFFIXES, SURFACE_SUFFIXES, read_surface
 from flare_mesh.io.surfaces.surface import Surface
@@ -116,7 +117,7 @@ def read_part(path: Path, *, in_child: bool = False) -> trimesh.Trimesh:
     try:
         surface = _read_in_child(path) if is_cad or in_child else read_surface(path)
     except (ValueError, OSError) as error:
-        raise PartError(f"{path}: {error}") from error
+        raise PartError(f"{path}: {clip(error)}") from error
     for note in surface.notes:
         warnings.warn(f"{path}: {note}", PartWarning, stacklevel=3)
     part = trimesh.Trimesh(surface.points, surface.triangles, process=False)

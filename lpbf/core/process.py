@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flare_mesh.choices import check_choice
+from flare_mesh.choices import check_choice, clip
 from lpbf.core.base_plate import BasePlate
 from lpbf.core.checks import check_bool, check_count, check_field, check_number
 from lpbf.core.from_dict import from_dict
@@ -210,7 +210,7 @@ class Process:
         try:
             return cls.from_dict(values)
         except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
+            raise ValueError(f"{path}: {clip(error)}") from error
 
 
 def _check_strain(given: Any) -> tuple[float, ...]:

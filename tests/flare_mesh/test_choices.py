@@ -1,6 +1,6 @@
 import pytest
 
-from flare_mesh.choices import nearest
+from flare_mesh.choices import clip, nearest
 
 
 @pytest.mark.parametrize("name", ["mesh_folde", "MeshFolder", "mesh-folder", "MESH_FOLDER"])
@@ -17,3 +17,8 @@ def test_all_names_where_none_is_near():
     assert nearest("", ["b", "a"]) == "choose from ['a', 'b']"
     assert nearest("a", []) == "choose from []"
     assert nearest(5, ["a"]) == "choose from ['a']"  # a number is a key in YAML
+
+
+def test_long_texts_are_clipped():
+    assert clip("a" * 500) == "a" * 500
+    assert clip(ValueError("a" * 501)) == "a" * 496 + " ..."

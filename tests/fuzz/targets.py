@@ -1,7 +1,6 @@
 """Readers of files, and a writer of a whole file for each."""
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,33 +31,33 @@ class Target:
     Attributes:
         entry: Name of the file or folder that is read, below the folder of the seed.
         write: Writes the seed into a folder.
-        read: Reads the entry; a digest of the content.
+        read: Reads the entry; a digest of each part of the content.
     """
 
     entry: str
     write: Callable[[Path], None]
-    read: Callable[[Path], str]
+    read: Callable[[Path], dict[str, str]]
 
 
-def digest(values: Mapping[str, Any]) -> str:
-    """Checksum of arrays and plain values."""
-    sums = hashlib.sha256()
-    for key, value in sorted(values.items()):
-        array = value.numpy(force=True) if isinstance(value, torch.Tensor) else value
-        text = repr(array)
-        if isinstance(array, np.ndarray):
-            text, array = f"{array.dtype.str} {array.shape}", np.ascontiguousarray(array)
-            sums.update(array.tobytes())
-        sums.update(f"{key} {text}".encode())
-    return sums.hexdigest()
+def digest(values: Mapping[str, Any]) -> dict[str, str]:
+    """Checksums of arrays and plain values."""
+    return {key: hashlib.sha256(_bytes(value)).hexdigest() for key, value in values.items()}
 
 
-def _mesh(path: Path) -> str:
+def _bytes(value: Any) -> bytes:
+    if isinstance(value, torch.Tensor):
+        value = value.numpy(force=True)
+    if not isinstance(value, np.ndarray):
+        return repr(value).encode(errors="backslashreplace")
+    return f"{value.dtype.str} {value.shape}".encode() + np.ascontiguousarray(value).tobytes()
+
+
+def _mesh(path: Path) -> dict[str, str]:
     step = None if mesh_format(path).times is None else 0
     return digest(read_mesh(path, step=step, edges=False).to_dict())
 
 
-def _series(path: Path) -> str:
+def _series(path: Path) -> dict[str, str]:
     meshes = [read_mesh(step.file, step=step.number) for step in series_steps(path)]
     times = [step.time for step in series_steps(path)]
     return digest({str(i): digest(mesh.to_dict()) for i, mesh in enumerate(meshes)} | {"t": times})
@@ -71,7 +70,7 @@ def _write_folder(folder: Path) -> None:
     MeshFolder(folder, None, inputs=["temperature"], targets=["velocity"])
 
 
-def _read_folder(path: Path) -> str:
+def _read_folder(path: Path) -> dict[str, str]:
     data = MeshFolder(path, None, inputs=["temperature"], targets=["velocity"])
     return digest({str(i): digest(data[i].to_dict()) for i in range(len(data))})
 
@@ -88,7 +87,7 @@ def _write_npz(folder: Path) -> None:
     )
 
 
-def _read_npz(path: Path) -> str:
+def _read_npz(path: Path) -> dict[str, str]:
     return digest(LPBF(path, targets=["displacement", "von_mises"])[0].to_dict())
 
 
@@ -105,11 +104,11 @@ def _write_hdf5(folder: Path) -> None:
         file.create_dataset("p", data=np.arange(20.0), compression="gzip")
 
 
-def _read_points(path: Path) -> str:
+def _read_points(path: Path) -> dict[str, str]:
     return digest(PointFolder(path, targets=["p"])[0].to_dict())
 
 
-def _read_mat(path: Path) -> str:
+def _read_mat(path: Path) -> dict[str, str]:
     file = MatFile(path)
     return digest({name: file.read(name) for name in file.shapes})
 
@@ -120,8 +119,8 @@ def _write_process(folder: Path) -> None:
     )
 
 
-def _read_process(path: Path) -> str:
-    return json.dumps(Process.from_yaml(path).to_dict(), sort_keys=True, default=str)
+def _read_process(path: Path) -> dict[str, str]:
+    return digest(Process.from_yaml(path).to_dict())
 
 
 def _operator() -> FLAREOperator:
@@ -133,7 +132,7 @@ def _write_surrogate(folder: Path) -> None:
     Surrogate(_operator(), {"u": 3, "p": 1}, units={"u": "mm"}, info={"a": 1}).save(folder)
 
 
-def _read_surrogate(path: Path) -> str:
+def _read_surrogate(path: Path) -> dict[str, str]:
     surrogate = Surrogate.load(path)
     return digest({**surrogate.state_dict(), "fields": surrogate.fields, "info": surrogate.info})
 
@@ -142,7 +141,7 @@ def _write_table(folder: Path) -> None:
     (folder / "runs.csv").write_text("case;load;width\na;1.5;2\nb;2.5;3e-1\n")
 
 
-def _read_table(path: Path) -> str:
+def _read_table(path: Path) -> dict[str, str]:
     table = TableScalars(path)
     return digest({name: table.values(name, table.columns) for name in "ab"})
 
@@ -157,7 +156,7 @@ def _write_part(name: str) -> Callable[[Path], None]:
     return write
 
 
-def _read_part(path: Path) -> str:
+def _read_part(path: Path) -> dict[str, str]:
     part = load_part(path)
     return digest({"vertices": np.array(part.vertices), "faces": np.array(part.faces)})
 

@@ -12,6 +12,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from flare_mesh.io import MeshFileWarning
+from lpbf import PartWarning
 from tests.fuzz.targets import TARGETS
 
 # Refusals that a user understands; anything else is a fault of the reader.
@@ -33,8 +35,9 @@ def _watch(event: str, args: tuple[Any, ...]) -> None:
 def _read(target: str, path: Path) -> dict[str, Any]:
     _events.clear()
     outcome: dict[str, Any]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(record=True) as given:
+        warnings.simplefilter("always", MeshFileWarning)
+        warnings.simplefilter("always", PartWarning)
         try:
             outcome = {"kind": "accepted", "digest": TARGETS[target].read(path)}
         except _REFUSALS as error:
@@ -47,7 +50,7 @@ def _read(target: str, path: Path) -> dict[str, Any]:
         except BaseException as error:
             where = traceback.format_tb(error.__traceback__)[-1].strip()
             outcome = {"kind": "traceback", "text": f"{error!r:.300} at {where:.300}"}
-    return outcome | {"events": [*_events]}
+    return outcome | {"events": [*_events], "warned": len(given)}
 
 
 def main() -> None:

@@ -73,7 +73,10 @@ def _check_zone(zone: h5py.Group) -> None:
         return
     seen: set[tuple[str, str]] = set()
     for solution in _children(zone, "FlowSolution_t"):
-        places = [_values(one).tobytes().decode() for one in _children(solution, "GridLocation_t")]
+        places = [
+            _values(one).tobytes().decode(errors="replace")
+            for one in _children(solution, "GridLocation_t")
+        ]
         for array in _children(solution, "DataArray_t"):
             key = "".join(places) or "Vertex", str(array.name).rpartition("/")[2]
             if key in seen:

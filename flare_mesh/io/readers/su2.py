@@ -143,7 +143,7 @@ def _elements(entry: _Entry, first: int) -> list[CellBlock]:
         if extra not in (0, 1):
             raise ValueError(
                 f"expected a type, {width - 1} nodes and a number in the first line of "
-                f"{entry.key}= (got {lines[0][:40].decode()!r})"
+                f"{entry.key}= (got {lines[0][:40].decode(errors='replace')!r})"
             )
         limit = min(entry.count - found, (len(values) - position) // (width + extra))
         size = run_length(values[position:], width + extra, slice(0, 1), limit)

@@ -5,6 +5,7 @@ from collections import deque
 import pytest
 
 from flare_mesh.cases.case_scalars import NameScalars, TableScalars
+from flare_mesh.io import MeshFileWarning
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
@@ -17,7 +18,7 @@ def test_numbers_from_a_table(tmp_path, separator):
         ["plate_u2", "3", ""],
         ["", "", ""],
     ]
-    table.write_text("\n".join(map(separator.join, rows)), encoding="utf-8-sig")
+    table.write_text("\n".join(map(separator.join, [*rows, []])), encoding="utf-8-sig")
     scalars = TableScalars(table)
     assert scalars.columns == ("speed", "remark")
     for name, speed in (("plate_u2.5_n1", 1.5), ("train/plate_u2.0_n1", 2.0), ("plate_u2", 3.0)):
@@ -42,11 +43,18 @@ def test_full_names_take_precedence(tmp_path):
 @pytest.mark.parametrize("line", ["sep=;", "SEP=;", '"sep=;"', "sep=;\r", "sep=|", "sep=\t"])
 def test_a_stated_separator(tmp_path, line):
     mark = line.strip('"\r')[-1]
-    rows = [line, mark.join(["name", "a, b", "c"]), mark.join(["1", "2", "3"])]
+    rows = [line, mark.join(["name", "a, b", "c"]), mark.join(["1", "2", "3"]), ""]
     (tmp_path / "runs.csv").write_bytes("\n".join(rows).encode())
     scalars = TableScalars(tmp_path / "runs.csv")
     assert scalars.columns == ("a, b", "c")
     assert scalars.values("1", ["a, b", "c"]) == {"a, b": 2.0, "c": 3.0}
+
+
+def test_a_table_that_may_be_cut_off(tmp_path):
+    table = tmp_path / "runs.csv"
+    table.write_text("name,a\n1,2\n2,35")
+    with pytest.warns(MeshFileWarning, match=r"runs\.csv: its last line has no line end"):
+        TableScalars(table)
 
 
 def test_paths_name_cases_that_end_alike(tmp_path):

@@ -39,6 +39,11 @@ def test_names_that_leave_the_folder(tmp_path, name, text):
     refused(tmp_path / name, text, "which is outside")
 
 
+def test_names_that_no_file_has(tmp_path):
+    text = f"<VTKFile><DataSet file='{'a' * 300}'/></VTKFile>"
+    refused(tmp_path / "m.pvd", text, "refers to '.*', which is too long for a name")
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 @pytest.mark.parametrize("name", ["m.pvtu", "m.vtm", "m.pvd", "m.xdmf", "m.vtu", "m.vti"])
 def test_entities_anywhere(tmp_path, name, encoding):

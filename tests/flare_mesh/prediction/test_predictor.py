@@ -136,7 +136,7 @@ def test_numbers_of_the_case_by_value_table_or_name(plates, tmp_path):
     assert not torch.equal(other.predicted["u"], by_name.predicted["u"])
 
     (plates / "loads.csv").write_text(
-        "case,load\n" + "\n".join(f"{p.stem},{p.stem[-3:]}" for p in plates.glob("*/*.vtu"))
+        "case,load\n" + "".join(f"{p.stem},{p.stem[-3:]}\n" for p in plates.glob("*/*.vtu"))
     )
     surrogate, _ = surrogate_of(plates, {**NODES, "name_pattern": None, "table": "loads.csv"})
     file = plates / "train/p0_load1.5.vtu"
