@@ -96,7 +96,9 @@ def one_step(file: Path, step: int | None, root: Path | None = None) -> MeshStep
     """
     suffix = file.suffix.lower()
     if suffix not in COLLECTION_SUFFIXES:
-        return MeshStep(str(file), step if suffix in SERIES_SUFFIXES else None)
+        # A file of a format without times has a single step, whose reading refuses others.
+        single = suffix not in SERIES_SUFFIXES and step in (0, -1)
+        return MeshStep(str(file), None if single else step)
     steps = series_steps(file, root)
     try:
         return steps[choose_step([one.time for one in steps], step)]

@@ -245,6 +245,8 @@ def test_one_step_of_each_file(tmp_path, monkeypatch):
         MeshFolder(tmp_path, None, targets=["u"])
     with pytest.raises(ValueError, match=r"b\.xdmf.*expected a step from -2 to 1 \(got 2\)"):
         MeshFolder(tmp_path, None, targets=["u"], step=2)
+    with pytest.raises(ValueError, match=r"c\.vtu.*expected a step from -1 to 0 \(got 2\)"):
+        MeshFolder(tmp_path, None, targets=["u"], step=2, pattern="*.vtu")
     with pytest.raises(ValueError, match="a window takes all time steps; leave out 'step'"):
         MeshFolder(tmp_path, None, targets=["u"], step=2, window=(1, 1))
 
