@@ -19,6 +19,7 @@ _COMMANDS = {
     "export": "write a trained model as ONNX or as a program of torch.export",
 }
 
+_MAX_MESSAGE = 3000
 _TRUST = ("--trust-config", "--trust_config")
 """Option that no file can have, so that a run's folder cannot ask for trust."""
 
@@ -57,6 +58,8 @@ def _run(command: str, args: list[str]) -> int:
         # The parser raises a ValueError when it builds a class from options.
         if isinstance(error, ArgumentError) or "Union subtypes" in text:
             text = one_line(text)
+        if len(text) > _MAX_MESSAGE:  # has the value of an option in it
+            text = f"{text[:_MAX_MESSAGE]} ..."
         print(f"error: {text}", file=sys.stderr)
         return 2
     except (RuntimeError, MemoryError) as error:

@@ -66,7 +66,12 @@ def load_argument(text: str) -> Any:
 
 
 def _load(text: str, loader: Any) -> Any:
-    _check_limits(text)
+    try:
+        _check_limits(text)
+    except yaml.YAMLError as error:
+        if "nesting depth" not in str(error):  # libyaml's own limit, which it checks ahead
+            raise
+        raise ValueError(f"more than {MAX_DEPTH} lists and mappings within each other") from error
     try:
         return yaml.load(text, loader)
     except (LookupError, AttributeError, TypeError) as error:  # such as of '!!int -'

@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from flare_mesh.cli import main
-from flare_mesh.commands import class_paths
+from flare_mesh.commands import benchmark_runs, class_paths
+from flare_mesh.commands.benchmark_runs import finish_run
 from flare_mesh.commands.class_paths import CLASSES, check_class_paths, check_classes
 
 EARLY = {"class_path": "EarlyStopping", "init_args": {"monitor": "train_loss"}}
@@ -26,6 +27,21 @@ def test_accepted_classes():
     )
     with pytest.raises(ValueError, match=message):
         check_classes({"trainer": {"callbacks": [{"class_path": "EarlyStoping"}]}})
+
+
+def test_trust_is_for_the_trainer():
+    check_classes({"trainer": {"strategy": {"class_path": "my.Strategy"}}}, trusted=True)
+    for place in ("model.options.act", "data.features", "data.options.inputs"):
+        with pytest.raises(ValueError, match=f"'{place}': expected plain values .got the class"):
+            check_classes({"class_path": "my.Class"}, place, trusted=True)
+
+
+def test_a_benchmark_passes_trust_on(tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(benchmark_runs, "_fit", lambda folder, options: given.append(options) or "")
+    for trust in (False, True):
+        finish_run(tmp_path / f"run_{trust}", {"model": {}}, trust_config=trust)
+    assert ["--trust-config" in options for options in given] == [False, True]
 
 
 def test_listed_paths_exist():

@@ -218,3 +218,9 @@ def test_other_commands(mark, tmp_path, capsys):
     assert main(["benchmark", "--config", str(path)]) == 2
     assert "unknown option 'trust_config'" in capsys.readouterr().err
     assert not mark.exists()
+
+
+def test_long_values_give_a_short_line(capsys):
+    for value in ("9" * 9000, "x" * 9000, "[" * 9000):
+        assert main(["fit", f"--trainer.max_epochs={value}"]) == 2
+        assert len(capsys.readouterr().err) < 3100
