@@ -7,6 +7,7 @@ from typing import Any
 from flare_mesh.commands.benchmark_baselines import baseline_names, baseline_rows
 from flare_mesh.commands.benchmark_results import draw_results, write_tables
 from flare_mesh.commands.benchmark_runs import finish_run, result_of, step_seconds
+from flare_mesh.commands.class_paths import check_classes
 from flare_mesh.commands.named_config import chosen_config
 from flare_mesh.documents import load_yaml, read_yaml_text
 from flare_mesh.files import check_folder
@@ -75,6 +76,8 @@ def benchmark(
     baselines, models = baseline_names(models)
     recipes = _recipes(base, models) if models or not baselines else {}
     configs = {label: _merge(base, recipe) for label, recipe in recipes.items()}
+    for config in configs.values():
+        check_classes(config, trusted=trust_config)
     folder = Path(out)
     check_folder(folder / "table.csv")
     rows = baseline_rows(base["data"], baselines, seeds) if baselines else []

@@ -224,3 +224,13 @@ def test_long_values_give_a_short_line(capsys):
     for value in ("9" * 9000, "x" * 9000, "[" * 9000):
         assert main(["fit", f"--trainer.max_epochs={value}"]) == 2
         assert len(capsys.readouterr().err) < 3100
+
+
+def test_the_configuration_of_a_benchmark(mark, tmp_path, capsys):
+    path = tmp_path / "c.yaml"
+    trainer = {"callbacks": [{"class_path": "hostile.Hostile"}]}
+    path.write_text(yaml.safe_dump({"data": {"root": "."}, "model": {}, "trainer": trainer}))
+    assert main(["benchmark", "--data", str(path), "--models", "flare", "--out", "b"]) == 2
+    assert "'trainer.callbacks': 'hostile.Hostile' is not one of" in capsys.readouterr().err
+    assert not mark.exists()
+    assert not (tmp_path / "b").exists()
