@@ -70,4 +70,6 @@ class Limits:
         """
         self._work += members
         if self._work > _MAX_WORK:
-            raise deck.error(keyword, "joins sets too often; write their members to the deck")
+            raise deck.error(
+                keyword, "is one of too many sets of sets or ranges; write their members"
+            )

@@ -12,8 +12,11 @@ from flare_mesh.io.readers.abaqus.placed import Mask, Placed, Sets, name_key, sh
 
 _SMALL = 500  # bytes, below which Python is faster than NumPy
 _NAME = re.compile(rb'[A-Za-z_".<]')
+_NUMBERS = re.compile(rb"\s*(?:\d{1,15}[ \t]*(?:[,\n]\s*|$))*")
+_SPECIAL = {"ELSET", "GENERATE", "INSTANCE"}
 _SEPARATOR = re.compile(r'(?:[^,\n"]|"[^"\n]*"?)+')
-_BY_RANGE = 100_000  # members of sets that are joined in the time of a range
+# Members of sets that are joined in the time that a range, or a keyword, takes.
+_BY_RANGE, _BY_KEYWORD = 100_000, 200_000
 _BLANKS = str.maketrans("", "", " \t")
 _DEFINING = frozenset({"NODE", "NGEN", "ELEMENT", "ELGEN", "NSET", "ELSET"})
 
@@ -72,7 +75,13 @@ class SetReader:
                 if labels is not None:
                     pending.setdefault((kind, label), []).append(labels)
                 continue
+            special = given.keys() & (_SPECIAL - {parameter})
+            plain = None if special else self._plain_numbers(keyword)
+            if plain is not None:
+                pending.setdefault((kind, label), []).append(plain)
+                continue
             self._add_all(pending)
+            self.limits.work(self.deck, keyword, _BY_KEYWORD)
             if kind == "nodes" and "ELSET" in given:
                 self._add_nodes_of(keyword, given["ELSET"], mask)
             elif "GENERATE" in given:
@@ -81,6 +90,14 @@ class SetReader:
                 self._add_listed(keyword, kind, self._where(keyword, given), mask, label)
         self._add_all(pending)
         return self.own.sets
+
+    def _plain_numbers(self, keyword: Keyword) -> NDArray[np.int64] | None:
+        """Numbers in a short list of nothing else; None for other lists."""
+        text = self.deck.text(keyword)
+        if len(text) > _SMALL or not _NUMBERS.fullmatch(text):
+            return None
+        numbers = [int(word) for word in text.replace(b",", b" ").split()]
+        return None if 0 in numbers else np.array(numbers, np.int64)
 
     def _add_all(self, pending: dict[tuple[str, str], list[NDArray[np.int64]]]) -> None:
         """Add the nodes and elements of all keywords that defined them so far."""

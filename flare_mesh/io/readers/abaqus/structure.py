@@ -7,6 +7,7 @@ from flare_mesh.io.readers.abaqus.placed import name_key, shown_name
 
 _MESH = frozenset({"NODE", "ELEMENT", "NSET", "ELSET", "NGEN", "ELGEN", "SYSTEM"})
 _WITHOUT_DATA = frozenset({"PART", "ASSEMBLY", "ENDPART", "ENDINSTANCE", "ENDASSEMBLY"})
+_MAX_SECTIONS = 20_000
 
 
 @dataclass
@@ -110,6 +111,8 @@ def _begin(deck: Deck, found: Structure, keyword: Keyword) -> Section | None:
     sections = found.parts if keyword.name == "PART" else found.instances
     if name_key(name) in sections:
         raise deck.error(keyword, f"'{name[:80]}' is defined again; rename it")
+    if len(sections) == _MAX_SECTIONS:
+        raise deck.error(keyword, f"is one of more than {_MAX_SECTIONS:,}; join some of them")
     section = Section(shown_name(name), keyword, given.get("PART", ""))
     sections[name_key(name)] = section
     return section
