@@ -12,7 +12,7 @@ from flare_mesh.io.surfaces.surface import (
     fan_triangles,
     whole_numbers,
 )
-from flare_mesh.io.surfaces.text_numbers import line_of, parse_numbers, shown
+from flare_mesh.io.surfaces.text_numbers import line_of, parse_numbers, shown, unix_lines
 
 _VERTEX = re.compile(rb"^[ \t]*+v[ \t]++(\S++[ \t]++\S++[ \t]++\S++)?", re.M)
 _FACE = re.compile(rb"^[ \t]*+f[ \t]++([^\n]*+)", re.M)
@@ -29,7 +29,7 @@ def read_obj(content: bytes) -> Surface:
     Raises:
         ValueError: If the file is damaged or cut off, or has free-form surfaces.
     """
-    text = content.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    text = unix_lines(content)
     if b"#" in text:
         text = re.sub(rb"#[^\n]*+", b"", text)
     text = text.replace(b"\\\n", b" ")
@@ -50,13 +50,22 @@ def read_obj(content: bytes) -> Surface:
     faces = b"\n".join(_FACE.findall(text))
     if b"/" in faces:
         faces = _TEXTURE.sub(b"", faces)
-    counts = np.array([len(face.split()) for face in faces.split(b"\n")], dtype=np.int64)
-    corners = whole_numbers(parse_numbers(faces, content))
+    counts = _words_of_lines(faces)
+    corners = whole_numbers(parse_numbers(faces, content, np.int64))
     corners = np.where(corners < 0, corners + _points_before(text, counts, corners), corners - 1)
     check_indices(corners, counts, len(points))
     surface = Surface(points, fan_triangles(corners, counts))
     check_last_line(content, surface)
     return surface
+
+
+def _words_of_lines(text: bytes) -> NDArray[np.int64]:
+    """Number of words of each line."""
+    letters = np.frombuffer(text, np.uint8)
+    space = letters <= ord(" ")
+    starts = np.flatnonzero(~space & np.concatenate([[True], space[:-1]]))
+    ends = np.flatnonzero(letters == ord("\n"))
+    return np.bincount(np.searchsorted(ends, starts), minlength=len(ends) + 1)
 
 
 def _points_before(

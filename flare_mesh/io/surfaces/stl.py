@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flare_mesh.io.surfaces.surface import Surface, is_closed
-from flare_mesh.io.surfaces.text_numbers import line_of, parse_numbers, shown
+from flare_mesh.io.surfaces.text_numbers import line_of, parse_numbers, shown, unix_lines
 
 _HEADER = 84
 _TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
@@ -35,7 +35,7 @@ def read_stl(content: bytes) -> Surface:
     """
     count = int.from_bytes(content[_HEADER - 4 : _HEADER], "little")
     size = _HEADER + count * _TRIANGLE.itemsize
-    start = content.removeprefix(b"\xef\xbb\xbf").lstrip()[:5].lower()
+    start = content[:1024].removeprefix(b"\xef\xbb\xbf").lstrip()[:5].lower()
     if len(content) != size and start == b"solid" and b"\0" not in content[:1024]:
         return _read_text(content)
     if len(content) < _HEADER:
@@ -66,7 +66,7 @@ def _soup(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.
 
 
 def _read_text(content: bytes) -> Surface:
-    text = content.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    text = unix_lines(content)
     solids, corners, unended = 0, [], 0
     at = _after(_SPACE, text, 0)
     while at < len(text):

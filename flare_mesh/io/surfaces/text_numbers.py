@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,21 +10,24 @@ from numpy.typing import NDArray
 _MAX_SHOWN = 40
 
 
-def parse_numbers(text: bytes, file: bytes) -> NDArray[np.float64]:
+def parse_numbers(
+    text: bytes, file: bytes, kind: type[np.float64 | np.int64] = np.float64
+) -> NDArray[Any]:
     """Parse numbers that are separated by white space.
 
     Args:
         text: The numbers.
         file: Content of the file that they are from, to find the line of a word that is no number.
+        kind: Type of the numbers; if not all are whole, they are floats all the same.
 
     Raises:
         ValueError: If a word is no number; the message has its line.
     """
-    if not text.strip():
-        return np.empty(0)
+    if not text or text.isspace():
+        return np.empty(0, kind)
     try:
         with warnings.catch_warnings(action="error"):  # older NumPy only warns, and stops there
-            return np.fromstring(text, dtype=np.float64, sep=" ")
+            return np.fromstring(text, dtype=kind, sep=" ")
     except (ValueError, DeprecationWarning):
         pass
     for word in text.split():
@@ -50,3 +54,9 @@ def shown(text: bytes) -> str:
     """Text of a file for a message, on one line and not too long."""
     word = " ".join(text[: 4 * _MAX_SHOWN].decode(errors="backslashreplace").split())
     return word if len(word) <= _MAX_SHOWN else word[: _MAX_SHOWN - 3] + "..."
+
+
+def unix_lines(content: bytes) -> bytes:
+    """Text without a byte order mark, with the line ends of Unix."""
+    text = content.removeprefix(b"\xef\xbb\xbf")
+    return text.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in text else text
