@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from flare_mesh.io.readers.nastran_text import bulk_lines
 
 _SMALL, _LARGE = 8, 4  # fields of a line
-_MAX_FIELD = 32  # characters of a field in free format
+_MAX_FIELD = 24  # characters of a field in free format
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ class BulkData:
             return Cards(name, np.zeros((0, count), "S8"), np.zeros(0, np.int64))
         starts = self._rows(name)
         ends = self._ends[self._number == list(self.counts).index(name)]
+        self._check_last(ends - 1)
         sizes = ends - starts
         if (sizes == 1).all():
             card, rows, first = np.arange(len(starts)), starts, np.zeros(len(starts), np.int64)
@@ -119,6 +120,17 @@ class BulkData:
                 values = np.strings.strip(np.ascontiguousarray(letters[:, 8:]).view(kind))
             parts.append((chosen, values))
         return parts
+
+    def _check_last(self, rows: NDArray[np.int64]) -> None:
+        """Refuse last lines of cards that name a continuation line."""
+        lines, free = self._text.lines, self._text.free
+        for row in rows[~free[rows]].tolist():
+            if len(lines[row]) > 72 and lines[row][72:80].lstrip().startswith((b"+", b"*")):
+                mark = lines[row][72:80].strip().decode("latin-1")
+                raise ValueError(
+                    f"line {self._text.numbers[row]}: expected the continuation '{mark}' on the "
+                    f"next line; write continuation lines in order"
+                )
 
     def _check_widths(self, rows: NDArray[np.int64]) -> None:
         """Refuse continuation lines of which it is not clear whether their fields are large."""

@@ -19,13 +19,13 @@ def integers(cards: Cards, columns: slice, default: int = 0) -> NDArray[np.int64
     Raises:
         ValueError: If a field is something else.
     """
-    fields = np.ascontiguousarray(cards.fields[:, columns])
+    fields = cards.fields[:, columns]
     width = fields.dtype.itemsize
     letters = fields.view(np.uint8).reshape(*fields.shape, width)
     sign = (letters[..., 0] == ord("-")) | (letters[..., 0] == ord("+"))
     negative = letters[..., 0] == ord("-")
     value = np.zeros(fields.shape, np.int64)
-    digits = np.zeros(fields.shape, np.int64)
+    digits = np.zeros(fields.shape, np.uint8)
     bad = np.zeros(fields.shape, dtype=bool)
     for place in range(width):
         letter = letters[..., place]

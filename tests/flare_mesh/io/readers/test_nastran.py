@@ -108,6 +108,10 @@ def test_continuation_lines(read):
             "line 6: expected the continu",
         ),
         (large("GRID*", 7, "", "1.", "2.") + large("", "3."), r"line 6: expected '\*' in column 1"),
+        (
+            large("GRID*", 7, "", 1, 2)[:-1] + "*A\nSPC,1,1,1\n" + large("*A", 3),
+            r"line 5: expected the continuation '\*A' on the next line",
+        ),
         ("GRID*,7,,1.,2.,3.\n", "line 5: more than 4 values on a line"),
         ("CHEXA,9,5,1,2,4,3,5,6,8,7\n", "line 5: more than 8 values on a line"),
         (f"CTRIA3,1,1,1,2,{'3' * 40}\n", "line 5: a field of 40 characters"),
