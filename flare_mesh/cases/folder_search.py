@@ -16,12 +16,12 @@ from flare_mesh.cases.case_files import (
     path_below,
     series_steps,
 )
-from flare_mesh.cases.folder_walk import FolderFiles, matching, walk_folder
 from flare_mesh.cases.numbered_files import find_numbered_series
 from flare_mesh.cases.prediction_mark import is_prediction
 from flare_mesh.cases.time_intervals import warn_of_unequal_intervals
 from flare_mesh.io import MeshFileWarning
 from flare_mesh.io.external_references import referenced_files, resolve_below
+from flare_mesh.io.folder_walk import FolderFiles, matching, walk_folder
 from flare_mesh.io.mesh_file_check import check_mesh_file
 from flare_mesh.io.mesh_formats import READABLE_SUFFIXES
 

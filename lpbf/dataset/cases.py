@@ -1,11 +1,12 @@
 """Cases of a data set."""
 
+import warnings
 import zlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from flare_mesh.files import check_readable
+from flare_mesh.io.folder_walk import walk_folder
 from lpbf.core.part import CAD_SUFFIXES, PART_SUFFIXES, check_cad
 from lpbf.dataset.settings import Settings
 
@@ -46,6 +47,7 @@ def list_cases(num_parts: int, settings: Settings, parts: Path | None = None) ->
 
     Raises:
         FileNotFoundError: If ``parts`` is not a folder.
+        OSError: If ``parts`` cannot be read.
         MissingReaderError: If there are STEP files and the extra ``cad`` is not installed.
         ValueError: If there are no parts, or two files give the same name.
     """
@@ -53,10 +55,17 @@ def list_cases(num_parts: int, settings: Settings, parts: Path | None = None) ->
     if parts is not None:
         if not parts.is_dir():
             raise FileNotFoundError(f"{parts}: no such folder; give a folder of part files")
-        check_readable(parts)
-        files = sorted(p for p in parts.rglob("*") if p.suffix.lower() in PART_SUFFIXES)
+        # Links are followed, as each is a part that the user put there.
+        found = walk_folder(parts, follow=True)
+        files = sorted(p for p in map(Path, found.files) if p.suffix.lower() in PART_SUFFIXES)
+        closed = f"left out folders that cannot be read: {', '.join(found.unreadable[:10])}"
         if not files:
-            raise ValueError(f"{parts}: expected part files in it ({', '.join(PART_SUFFIXES)})")
+            end = f"; {closed}" if found.unreadable else ""
+            raise ValueError(
+                f"{parts}: expected part files in it ({', '.join(PART_SUFFIXES)}){end}"
+            )
+        if found.unreadable:
+            warnings.warn(f"{parts}: {closed}", stacklevel=2)
         for path in (p for p in files if p.suffix.lower() in CAD_SUFFIXES):
             check_cad(path)
     if num_parts < 0 or num_parts + len(files) == 0:

@@ -232,6 +232,17 @@ def test_split_does_not_change_when_the_set_grows():
     assert sum(c.split == "test" for c in many) == 12
 
 
+def test_linked_folders_of_parts(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "parts").mkdir()
+    for name in ("disk/a.stl", "parts/b.stl", "parts/._b.stl"):
+        (tmp_path / name).touch()
+    (tmp_path / "parts" / "more").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk" / "back").symlink_to(tmp_path / "parts")
+    cases = list_cases(0, SMALL, tmp_path / "parts")
+    assert sorted(case.source for case in cases) == ["b.stl", "more/a.stl"]
+
+
 def test_a_file_stays_in_its_split_when_others_join(tmp_path):
     for i in range(100, 200):
         (tmp_path / f"{i}.stl").touch()
