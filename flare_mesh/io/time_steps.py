@@ -26,7 +26,13 @@ def mesh_times(path: str | Path, *, max_bytes: int = MAX_BYTES) -> list[float]:
     if times is None:
         return []
     check_mesh_file(path, max_bytes=max_bytes)
-    return times(path)
+    try:
+        return times(path)
+    except (ValueError, OSError) as error:
+        text = str(error)
+        if text.startswith(str(path)):
+            raise
+        raise ValueError(f"{path}: {text}") from error
 
 
 def choose_step(times: Sequence[float], step: int | None) -> int:

@@ -303,6 +303,13 @@ def test_damage_is_named(tmp_path, name, old, new, message):
     assert len(str(told.value).splitlines()) == 1
 
 
+def test_times_of_a_damaged_case(tmp_path):
+    path = write_gold(tmp_path, "ascii", steps=2)
+    path.write_text(path.read_text().replace("time values: 0.0", "time values: x"))
+    with pytest.raises(ValueError, match=r"m\.case: line \d+: could not convert string to float"):
+        mesh_times(path)
+
+
 def test_what_is_not_read_is_told(tmp_path):
     path = write_gold(tmp_path, "ascii")
     text = path.read_text()
