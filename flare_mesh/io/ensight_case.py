@@ -16,6 +16,7 @@ _IGNORED_SECTIONS = ("MATERIAL", "SCRIPTS")
 _CHANNELS = {"scalar": 1, "vector": 3, "tensor symm": 6, "tensor": 6, "tensor asym": 9}
 _MAX_LINES = 1_000_000
 _MAX_STEPS = 1_000_000
+_MAX_MESSAGE = 300  # characters, which may repeat a damaged line
 
 
 @dataclass
@@ -155,7 +156,7 @@ class EnSightCase:
                     raise ValueError(f"expected a section or 'name: value' (got '{line[:60]}')")
                 getattr(self, f"_read_{section.lower()}")(key, words)
             except (ValueError, IndexError, KeyError) as error:
-                raise ValueError(f"line {number}: {error}") from error
+                raise ValueError(f"line {number}: {str(error)[:_MAX_MESSAGE]}") from error
         if self.model is None:
             raise ValueError("expected GEOMETRY with a model")
         files = [self.model, *(variable.file for variable in self.variables)]

@@ -10,7 +10,7 @@ from flare_mesh.io.text_numbers import NO_END, TextNumbers
 
 _EMPTY_LINE = re.compile(rb"\n[ \t\r]*\n")
 _MAX_TEXTS = 5_000_000
-_WORD = re.compile(rb"\s*(\S{1,1000})")
+_WORD = re.compile(rb"\s*(\S{1,256})")
 _TYPES = {
     **{"bit": "bit", "char": "i1", "signed_char": "i1", "unsigned_char": "u1"},
     **{"short": "i2", "unsigned_short": "u2", "int": "i4", "unsigned_int": "u4"},
@@ -74,7 +74,7 @@ class LegacyVTKValues:
         """
         word = self.word(what)
         if not (word.isascii() and word.isdecimal() and len(word) <= 18):
-            raise ValueError(f"expected {what} (got '{word}')")
+            raise ValueError(f"expected {what} (got '{word[:60]}')")
         return int(word)
 
     def end_line(self) -> str:
@@ -98,7 +98,7 @@ class LegacyVTKValues:
         """
         code = _TYPES.get(kind.lower())
         if code is None:
-            raise ValueError(f"expected a type of numbers, such as float (got '{kind}')")
+            raise ValueError(f"expected a type of numbers, such as float (got '{kind[:60]}')")
         return self._text(count, code) if self.is_text else self._binary(count, code)
 
     def skip_strings(self, count: int) -> None:

@@ -79,7 +79,7 @@ class _LegacyFile:
             raise ValueError("expected DATASET")
         kind = values.word("a kind of data set").lower()
         if kind not in _SECTIONS:
-            raise ValueError(f"expected DATASET of one of {', '.join(_SECTIONS)} (got {kind})")
+            raise ValueError(f"expected DATASET of one of {', '.join(_SECTIONS)} (got {kind[:60]})")
         while (word := values.next_word().lower()) not in ("", "point_data", "cell_data"):
             if word == "field":
                 fields.read_field_data()
@@ -89,6 +89,8 @@ class _LegacyFile:
                 self._sections[word] = self._read_section(word)
             else:
                 raise ValueError(f"'{word[:40].upper()}' of {kind} is not read; expected a keyword")
+        if not word and not set(self._sections) - {"points"}:
+            raise ValueError("the file ends after the points, without cells and fields; truncated")
         arrays = self._mesh(kind)
         counts = {"point_data": len(arrays["points"]), "cell_data": len(arrays["types"])}
         while word:
@@ -211,7 +213,7 @@ def _number(word: str) -> float:
     try:
         return float(word)
     except ValueError as error:
-        raise ValueError(f"expected a number (got '{word}')") from error
+        raise ValueError(f"expected a number (got '{word[:60]}')") from error
 
 
 def _split(entries: NDArray[Any], count: int) -> tuple[NDArray[Any], NDArray[Any]]:

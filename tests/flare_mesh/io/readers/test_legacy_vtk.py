@@ -190,6 +190,7 @@ def test_cuts_of_other_kinds(tmp_path, refuse_cuts, kind, binary):
         ("POINTS 4 float", "POINTS 4 quad", r"expected a type of numbers, .* \(got 'quad'\)"),
         ("CELL_TYPES 1\n10", "CELL_TYPES 1\n42", "polyhedra .VTK type 42"),
         ("CELL_TYPES 1\n10\n", "", "expected CELL_TYPES"),
+        ("CELLS 1 5\n4 0 1 2 3\nCELL_TYPES 1\n10\n", "", "the file ends after the points"),
         ("CELL_TYPES", "CELL_KINDS", "'CELL_KINDS' of unstructured_grid is not read"),
         ("\n10\n", "\n10\nPOINT_DATA 3\n", r"expected 4 POINT_DATA \(got 3\)"),
         ("\n10\n", "\n10\nPOINT_DATA 4\nGRID u\n", "'GRID' is not read"),
@@ -205,6 +206,14 @@ def test_damage_is_named(tmp_path, old, new, message):
         read(tmp_path, TETRA.replace(old, new))
     assert "m.vtk: cannot be read as a mesh (" in str(told.value)
     assert len(str(told.value).splitlines()) == 1
+
+
+def test_points_without_cells(tmp_path):
+    text = head("POLYDATA") + "POINTS 2 float\n0 0 0 1 0 0\nPOINT_DATA 2\n"
+    for kind in ("POLYDATA", "UNSTRUCTURED_GRID"):
+        fields = "SCALARS u int\nLOOKUP_TABLE default\n5 6\n"
+        mesh = read(tmp_path, text.replace("POLYDATA", kind) + fields)
+        assert (mesh.num_cells, mesh.u.tolist()) == (0, [5, 6])
 
 
 def test_grid_larger_than_its_file(tmp_path):
