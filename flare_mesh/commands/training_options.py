@@ -17,8 +17,16 @@ from flare_mesh.commands.option_check import (
     prefixes,
 )
 from flare_mesh.commands.parser import SWITCH
+from flare_mesh.documents import load_argument
 from flare_mesh.training.build import build_module
 from flare_mesh.training.data_module import FieldDataModule
+
+
+class _OptionsParser(LightningArgumentParser):
+    """A parser for which no value of an option is a path to a file with the option's values."""
+
+    def add_class_arguments(self, *args: Any, **options: Any) -> Any:
+        return super().add_class_arguments(*args, **{**options, "sub_configs": False})
 
 
 class TrainingOptions(LightningCLI):
@@ -47,6 +55,7 @@ class TrainingOptions(LightningCLI):
                 "log_every_n_steps": 50,
             },
             parser_kwargs={"exit_on_error": False},
+            parser_class=_OptionsParser,
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
             args=args,
@@ -107,7 +116,13 @@ class TrainingOptions(LightningCLI):
             known -= {group for name in known for group in prefixes(name)}
             check_arguments(args[1:], {*known, "help", "print_config", "no-overwrite"})
             check_argument_values(args[1:], trusted=self._trusted)
+            groups = {group for name in known for group in prefixes(name)}
             for option, value in option_values(args[1:]):
+                if option in groups and not isinstance(load_argument(value), Mapping):
+                    raise ValueError(
+                        f"{option}: expected a mapping of options (got '{value}'); give a file by "
+                        f"--config"
+                    )
                 if option in ("c", "config"):
                     values = check_config_file(value, known, trusted=self._trusted)
                     _check_command_line_only(value, values)

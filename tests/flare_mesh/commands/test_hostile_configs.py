@@ -220,6 +220,19 @@ def test_other_commands(mark, tmp_path, capsys):
     assert not mark.exists()
 
 
+@pytest.mark.parametrize("option", ["trainer.strategy", "trainer.profiler", "model.rollout"])
+def test_values_are_no_paths_of_files(option, mark, tmp_path, cli):
+    """The limits of a configuration would not hold for such a file."""
+    other, path = tmp_path / "other.yaml", tmp_path / "c.yaml"
+    other.write_text("{class_path: hostile.Hostile, init_args: {a: " + "[" * 500 + "]" * 500 + "}}")
+    path.write_text(json.dumps(nested(option, str(other))))
+    errors = [refused(cli, "--config", path), refused(cli, f"--{option}={other}")]
+    assert not any("hostile" in error or "[[" in error for error in errors)
+    for group in ("model", "model.loss", "data", "trainer"):
+        assert f"{group}: expected a mapping" in refused(cli, f"--{group}={other}")
+    assert not mark.exists()
+
+
 def test_long_values_give_a_short_line(capsys):
     for value in ("9" * 9000, "x" * 9000, "[" * 9000):
         assert main(["fit", f"--trainer.max_epochs={value}"]) == 2
