@@ -12,6 +12,7 @@ import torch
 
 from flare_mesh import MeshData, write_mesh
 from flare_mesh.testing import mixed_mesh
+from tests.flare_mesh.io.readers import test_cgns, test_unv
 
 
 def solid() -> MeshData:
@@ -273,6 +274,14 @@ def _fluent(folder: Path) -> None:
     )
 
 
+def _cgns(folder: Path) -> None:
+    test_cgns.write(folder / "m.cgns", (0.0, 0.5), zones=2)
+
+
+def _unv(folder: Path) -> None:
+    (folder / "m.unv").write_text(test_unv.nodes() + test_unv.ELEMENTS + test_unv.GROUPS)
+
+
 def _stl(binary: bool) -> Callable[[Path], None]:
     def write(folder: Path) -> None:
         corners = surface().points[surface().cells[0].data].astype("<f4")
@@ -322,6 +331,8 @@ MESHES: dict[str, tuple[str, Callable[[Path], None]]] = {
     "abaqus flat": ("m.inp", _own("m.inp")),
     "nastran": ("m.bdf", _nastran),
     "med": ("m.med", _by_meshio("m.med")),
+    "cgns": ("m.cgns", _cgns),
+    "unv": ("m.unv", _unv),
     "su2": ("m.su2", _su2),
     "ply": ("m.ply", _by_meshio("m.ply", binary=True)),
     "ply ascii": ("m.ply", _by_meshio("m.ply", binary=False)),

@@ -1,7 +1,10 @@
 """Readers of files, and a writer of a whole file for each."""
 
 import hashlib
+import io
+import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +18,19 @@ from scipy.io import savemat
 from flare_mesh import FLAREOperator, Surrogate, read_mesh
 from flare_mesh.cases.case_files import series_steps
 from flare_mesh.cases.case_scalars import TableScalars
+from flare_mesh.cli import main
 from flare_mesh.datasets import LPBF, MeshFolder, PointFolder
+from flare_mesh.datasets.tfrecord import TFRecordFile, parse_example
 from flare_mesh.io.mat import MatFile
 from flare_mesh.io.mesh_formats import mesh_format
 from flare_mesh.models import load as load_model
+from flare_mesh.surrogate.load import load_surrogate
+from flare_mesh.training import FieldModule
 from lpbf import Process
 from lpbf.core.part import load_part
+from tests.datasets import conftest as test_records
 from tests.fuzz.mesh_seeds import MESHES, solid
+from tests.lpbf.core import test_part
 
 
 @dataclass(frozen=True)
@@ -137,6 +146,56 @@ def _read_surrogate(path: Path) -> dict[str, str]:
     return digest({**surrogate.state_dict(), "fields": surrogate.fields, "info": surrogate.info})
 
 
+def _write_checkpoint(folder: Path) -> None:
+    module = FieldModule(Surrogate(_operator(), {"u": 4}))
+    found = {"state_dict": module.state_dict()}
+    module.on_save_checkpoint(found)
+    torch.save(found, folder / "last.ckpt")
+
+
+def _read_checkpoint(path: Path) -> dict[str, str]:
+    return digest(load_surrogate(path).state_dict())
+
+
+def _write_config(folder: Path) -> None:
+    (folder / "config.yaml").write_text(
+        "trainer:\n  max_epochs: 3\n  accelerator: cpu\n  callbacks:\n"
+        "  - class_path: lightning.pytorch.callbacks.EarlyStopping\n"
+        "    init_args: {monitor: val_relative_l2, patience: 3}\n"
+        "model:\n  name: flare\n  options: {hidden_channels: 8, num_layers: 1}\n"
+        "  optimizer: {lr: 1e-3}\n"
+        "data:\n  name: mesh_folder\n  root: nowhere\n  options: {inputs: [a], targets: [u]}\n"
+    )
+
+
+def _read_config(path: Path) -> dict[str, str]:
+    out, messages = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(messages):
+        try:
+            code = main(["fit", "--config", str(path), "--print_config"])
+        except SystemExit as end:  # after the configuration is printed
+            code = end.code
+    if code:
+        raise ValueError(messages.getvalue().strip())
+    return digest({"config": out.getvalue()})
+
+
+def _write_records(folder: Path) -> None:
+    one = test_records.example(a=np.arange(3), b=np.ones(4))
+    test_records.write_records(folder / "a.tfrecord", [one, one])
+
+
+def _read_records(path: Path) -> dict[str, str]:
+    with tempfile.TemporaryDirectory() as cache:
+        file = TFRecordFile(path, Path(cache))
+        examples = [parse_example(file[number]) for number in range(len(file))]
+        return digest({str(i): {k: bytes(v) for k, v in e.items()} for i, e in enumerate(examples)})
+
+
+def _write_step(folder: Path) -> None:
+    (folder / "box.step").write_text(test_part.step_box((4, 5, 6), "mm"))
+
+
 def _write_table(folder: Path) -> None:
     (folder / "runs.csv").write_text("case;load;width\na;1.5;2\nb;2.5;3e-1\n")
 
@@ -176,6 +235,10 @@ TARGETS: dict[str, Target] = {
         _read_mat,
     ),
     "surrogate": Target(".", _write_surrogate, _read_surrogate),
+    "checkpoint": Target("last.ckpt", _write_checkpoint, _read_checkpoint),
+    "config": Target("config.yaml", _write_config, _read_config),
+    "tfrecord": Target("a.tfrecord", _write_records, _read_records),
+    "part step": Target("box.step", _write_step, _read_part),
     "model": Target(
         ".",
         lambda folder: _operator().save(folder),
