@@ -6,7 +6,7 @@ _MIN_BYTES = 1 << 28
 _RATIO = 100  # bytes of the mesh for each byte of the deck
 _MAX_KEYWORDS = 20_000
 _MAX_SETS = 20_000
-_MAX_WORK = 1 << 33  # members of sets
+_MAX_WORK = 1 << 32  # members of sets
 
 
 class Limits:
