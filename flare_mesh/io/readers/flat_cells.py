@@ -40,7 +40,11 @@ def flat_cells(blocks: Sequence[CellBlock]) -> dict[str, _Array]:
         return {"index": whole, "offset": np.zeros(1, np.int64), "types": whole.astype(np.uint8)}
     types = np.concatenate([np.full(len(b.nodes), VTK_CODES[b.kind], np.uint8) for b in blocks])
     sizes = np.concatenate([np.full(len(b.nodes), b.nodes.shape[1], np.int64) for b in blocks])
-    index = np.concatenate([block.nodes.astype(np.int64).ravel() for block in blocks])
+    index = np.empty(sum(block.nodes.size for block in blocks), np.int64)
+    first = 0
+    for block in blocks:
+        index[first : first + block.nodes.size].reshape(block.nodes.shape)[:] = block.nodes
+        first += block.nodes.size
     fields = {
         f"cell:{name}": np.concatenate([block.fields[name] for block in blocks])
         for name in blocks[0].fields

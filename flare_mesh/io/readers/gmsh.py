@@ -73,9 +73,11 @@ def read_gmsh(path: Path, step: int | None, max_bytes: int) -> dict[str, _Array]
     if first is not None:
         arrays, fields, rows = _without_copies(arrays, fields, first)
     labels = {"node:": nodes, "cell:": Labels(numbers, "element", rows)}
+    views = read_views(file)
     needed = {"node:": np.zeros(len(points), bool), "cell:": np.ones(len(arrays["types"]), bool)}
-    needed["node:"][arrays["index"]] = True
-    for key, value in _views(path, file, labels, needed, step, max_bytes).items():
+    if views:
+        needed["node:"][arrays["index"]] = True
+    for key, value in _views(path, file, views, labels, needed, step, max_bytes).items():
         if key in fields:
             _warn(path, f"the view '{key[5:]}' has the name of a group, which is left out")
         fields[key] = value
@@ -105,12 +107,12 @@ def _without_copies(
 def _views(
     path: Path,
     file: MshFile,
+    views: list[View],
     labels: dict[str, Labels],
     needed: dict[str, _Array],
     step: int | None,
     max_bytes: int,
 ) -> dict[str, _Array]:
-    views = read_views(file)
     steps = view_steps(views)
     chosen = choose_step([time for _, time in steps], step)
     fields: dict[str, _Array] = {}

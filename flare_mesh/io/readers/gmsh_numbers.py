@@ -96,7 +96,8 @@ class BinaryNumbers(SectionNumbers):
         self._content = content
         self._int = np.dtype(f"{file.order}i4")
         self._real = np.dtype(f"{file.order}f8")
-        self._size = np.dtype(f"{file.order}u{file.data_size}")
+        # A size beyond the signed integers is negative, which is refused.
+        self._size = np.dtype(f"{file.order}{'i8' if file.data_size == 8 else 'u4'}")
 
     def _take(self, count: int, dtype: np.dtype[Any]) -> _Array:
         start = self._advance(count * dtype.itemsize, len(self._content))
@@ -112,7 +113,7 @@ class BinaryNumbers(SectionNumbers):
 
     def sizes(self, count: int) -> _Array:
         """The next integers of C's type ``size_t``."""
-        return self._take(count, self._size).astype(np.int64)
+        return self._take(count, self._size).astype(np.int64, copy=False)
 
     def finish(self) -> None:
         """Refuse bytes that were not read."""

@@ -65,7 +65,7 @@ def read_sections(content: bytes) -> MshFile:
     names = [name for name, _ in sections]
     if names and names[-1] == "InterpolationScheme":
         raise ValueError("its $InterpolationScheme is not followed by a view; it is cut off")
-    for name in _ONCE:
+    for name in (name for name in _ONCE if names.count(name) > 1):
         # Gmsh appends a view together with a copy of the mesh.
         if len({content for found, content in sections if found == name}) > 1:
             raise ValueError(f"it has several different sections ${name}; keep one mesh in a file")

@@ -22,11 +22,17 @@ class Labels:
 
     def __init__(self, labels: _Array, noun: str, rows: _Array | None = None) -> None:
         labels = np.asarray(labels, dtype=np.int64)
+        plain = rows is None
         if rows is None:
             rows = np.arange(len(labels))
         self._low = int(labels.min(initial=0)) if len(labels) else 0
         span = int(labels.max(initial=0)) - self._low + 1 if len(labels) else 0
+        self._noun = noun
         self._table = self._sorted = None
+        self._consecutive = plain and span == len(labels) and bool((np.diff(labels) == 1).all())
+        if self._consecutive:
+            self._high = self._low + span - 1
+            return
         if span <= 4 * len(labels) + 1000:
             self._table = np.full(span, -1)
             self._table[labels - self._low] = rows
@@ -39,13 +45,17 @@ class Labels:
             ordered = np.sort(labels)
             label = ordered[1:][np.diff(ordered) == 0][0]
             raise ValueError(f"{noun} {label} is defined twice; renumber the mesh")
-        self._noun = noun
 
     def find(self, labels: _Array) -> _Array:
         """Row of each label, -1 for a label that does not exist."""
         labels = np.asarray(labels, dtype=np.int64)
         if not labels.size:
             return np.empty(labels.shape, np.int64)
+        if self._consecutive:
+            rows = labels - self._low
+            if labels.min() >= self._low and labels.max() <= self._high:
+                return rows
+            return np.where((labels >= self._low) & (labels <= self._high), rows, -1)
         if self._table is not None:
             low, high = self._low, self._low + len(self._table) - 1
             if len(self._table) and labels.min() >= low and labels.max() <= high:

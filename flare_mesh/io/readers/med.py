@@ -30,6 +30,7 @@ _KINDS = {
     **{"HE8": "hexahedron", "H20": "hexahedron20"},
 }
 _CARTESIAN, _UNSTRUCTURED = 0, 0
+_SAMPLE = 10_000
 _DAMAGED = (OSError, RuntimeError, KeyError, TypeError, AttributeError, UnicodeDecodeError)
 _Group = Any  # h5py's types do not know what a file holds
 
@@ -71,7 +72,8 @@ def _read(path: Path, file: _Group, step: int | None, max_bytes: int) -> dict[st
     _check_kind(mesh)
     content = mesh if "NOE" in mesh else _only_step(mesh)
     points = _table(content["NOE/COO"], int(mesh.attrs["ESP"]), "coordinates").astype(float)
-    blocks, places, families = [], {"NOE": Place("node:", slice(0, len(points)))}, []
+    blocks, families = [], []
+    places = {"NOE": Place("node:", slice(0, len(points)))}
     num_cells = 0
     for name in content["MAI"]:
         if name not in _KINDS:
@@ -95,15 +97,14 @@ def _read(path: Path, file: _Group, step: int | None, max_bytes: int) -> dict[st
         "node:": _families(content["NOE"], len(points)),
         "cell:": np.concatenate([np.empty(0, np.int64), *families]),
     }
-    arrays = flat_cells(blocks) | {"points": points}
-    arrays |= _groups(file, meshes[0], numbers, max_bytes)
+    fields = _groups(file, meshes[0], numbers, max_bytes)
     steps = field_steps(file)
     chosen = choose_step([time for *_, time in steps], step)
     reader = FieldReader(file, meshes[0], places, sizes, max_bytes)
-    fields = reader.read(steps[chosen] if steps else None)
+    fields |= reader.read(steps[chosen] if steps else None)
     for message in reader.messages:
         warnings.warn(f"{path}: {message}", MeshFileWarning, stacklevel=2)
-    return arrays | fields
+    return flat_cells(blocks) | {"points": points} | fields
 
 
 def _check_kind(mesh: _Group) -> None:
@@ -134,16 +135,18 @@ def _table(dataset: _Group, columns: int, noun: str) -> _Array:
 
 
 def _oriented(kind: str, nodes: _Array, points: _Array) -> _Array:
-    """The nodes such that the volumes of all cells add up to a positive one.
+    """The nodes such that the volumes of the cells, or of some of many, add up to a positive one.
 
     MED's cells are the reflection of VTK's, but not all programs keep to that.
     """
     linear = CELL_TYPES[kind].linear
     if CELL_TYPES[kind].dim < 3:
         return nodes
-    corners = torch.from_numpy(np.ascontiguousarray(nodes[:, : CELL_NODES[linear]]))
+    some = nodes[:: max(len(nodes) // _SAMPLE, 1), : CELL_NODES[linear]]
+    corners = torch.from_numpy(np.ascontiguousarray(some))
     total = cell_measures(torch.from_numpy(points), {linear: corners})[linear].sum()
-    return nodes[:, list(reflected_order(kind))] if total < 0 else nodes
+    # By rows of the transposed table, which is how it is stored.
+    return nodes.T[list(reflected_order(kind))].T if total < 0 else nodes
 
 
 def _families(group: _Group, count: int) -> _Array:
