@@ -31,6 +31,11 @@ class EnSightText:
         self._at = 0
         self.num_bytes = len(content)
 
+    @property
+    def position(self) -> int:
+        """Number of bytes that are read."""
+        return self._at
+
     def at_end(self) -> bool:
         """Whether nothing but white space follows."""
         return not self._content[self._at :].strip()
@@ -87,6 +92,11 @@ class EnSightBinary:
         self._records = records
         self._at = 0
         self.num_bytes = len(content)
+
+    @property
+    def position(self) -> int:
+        """Number of bytes that are read."""
+        return self._at
 
     def at_end(self) -> bool:
         """Whether nothing follows."""

@@ -1,6 +1,7 @@
 """EnSight 6 and EnSight Gold files."""
 
 import warnings
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -45,19 +46,24 @@ def read_ensight(path: Path, step: int | None, max_bytes: int) -> dict[str, NDAr
     target, place, count = case.file(case.model, number)
     coding = EnSightFormat(target, case.is_gold)
     read_geometry = read_gold_geometry if case.is_gold else read_six_geometry
+    failed: list[tuple[int, ValueError]] = []
     for order in coding.orders:
+        progress = 0
         try:
             with coding.open(target, place, count, order) as values:
-                points, parts = read_geometry(values)
-        except ValueError:
+                try:
+                    points, parts = read_geometry(values)
+                finally:
+                    progress = values.position
+        except ValueError as error:
             # Binary files do not state their order of bytes.
-            if order == coding.orders[-1]:
-                raise
+            failed.append((progress, error))
             continue
         coding.fix_order(order)
         break
     else:
-        raise ValueError(f"{target.name} cannot be read")
+        # In the wrong order of bytes, the first number is an error.
+        raise max(failed, key=itemgetter(0))[1]
     fields: tuple[dict[str, Any], dict[str, Any]] = {}, {}
     for variable in case.variables:
         values = _variable(case, variable, number, coding, parts, len(points))

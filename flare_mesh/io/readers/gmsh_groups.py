@@ -13,11 +13,15 @@ from flare_mesh.io.readers.labels import hash_integers
 from flare_mesh.mesh.cells import CELL_TYPES
 
 _Array = NDArray[Any]
-_NAME = re.compile(r'\s*(\d+)\s+(-?\d+)\s+"(.*)"\s*')
+_NAME = re.compile(r'\s*(?:(\d+)\s+)?(-?\d+)\s*"(.*)"\s*')
+_DIMENSIONS = range(4)
 
 
 def physical_names(file: MshFile) -> dict[tuple[int, int], str]:
     """Names of the physical groups by dimension and tag.
+
+    Version 2.0 may name a tag without a dimension; then the groups of this tag of all dimensions
+    have the name.
 
     Raises:
         ValueError: If the section is damaged.
@@ -29,11 +33,12 @@ def physical_names(file: MshFile) -> dict[tuple[int, int], str]:
     names = {}
     for line in lines[1:]:
         found = _NAME.fullmatch(line)
-        if found is None:
+        if found is None or (found[1] is None and file.version != 2):
             raise ValueError(
                 f"expected dimension, tag and name of a group in $PhysicalNames (got {line[:60]!r})"
             )
-        names[int(found[1]), abs(int(found[2]))] = found[3]
+        dims = _DIMENSIONS if found[1] is None else (int(found[1]),)
+        names |= {(dim, abs(int(found[2]))): found[3] for dim in dims}
     if not lines or lines[0].strip() != str(len(lines) - 1):
         raise ValueError(
             f"expected the number of the names, {len(lines) - 1}, at the begin of $PhysicalNames"

@@ -34,8 +34,10 @@ def _is_fluent(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(1 << 12).lstrip(b"\xef\xbb\xbf \t\r\n")
     if head[:1] not in (b"$", b"("):
+        # CalculiX GraphiX writes decks with this suffix.
+        deck = "; if it is of CalculiX or Abaqus, end its name in .inp" if head[:1] == b"*" else ""
         raise ValueError(
             f"expected a Gmsh file, which begins with $MeshFormat, or an ANSYS Fluent file, which "
-            f"begins with a parenthesis (got {head[:20].decode(errors='replace')!r})"
+            f"begins with a parenthesis (got {head[:20].decode(errors='replace')!r}){deck}"
         )
     return head[:1] == b"("

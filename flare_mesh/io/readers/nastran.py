@@ -74,9 +74,10 @@ def read_nastran(path: Path, step: int | None, max_bytes: int) -> dict[str, NDAr
                 f"GRID and element cards"
             )
     numbers, points = _grid_points(deck)
-    blocks, left_out = read_elements(deck, numbers, points)
+    blocks, left_out, incomplete = read_elements(deck, numbers, points)
     left_out |= {name: count for name, count in deck.counts.items() if name in _LEFT_OUT}
     _warn(path, "cards without cells that are left out", left_out)
+    _warn(path, "elements without some of their middle nodes, read as their corners", incomplete)
     _warn(path, "unknown cards that are left out", _unknown(deck))
     return {"points": points, **flat_cells(blocks)}
 

@@ -73,8 +73,12 @@ _DEFAULTS = {"CBAR": "BAROR", "CBEAM": "BEAMOR"}
 
 def read_elements(
     deck: BulkData, numbers: _Ints, points: NDArray[np.float64]
-) -> tuple[list[CellBlock], dict[str, int]]:
-    """Cells of all elements in ``ELEMENTS``, and the number of springs without a length by card.
+) -> tuple[list[CellBlock], dict[str, int], dict[str, int]]:
+    """Cells of all elements in ``ELEMENTS``.
+
+    Also the number by card of springs without a length, which are left out, and of elements with
+    some of their middle nodes only. The format allows these; no cell type has them, so they become
+    cells of their corners.
 
     Args:
         deck: The cards.
@@ -88,6 +92,7 @@ def read_elements(
     blocks: list[CellBlock] = []
     elements: list[_Ints] = []
     left_out: dict[str, int] = {}
+    incomplete: dict[str, int] = {}
     for name, element in ELEMENTS.items():
         if name not in deck.counts:
             continue
@@ -103,7 +108,10 @@ def read_elements(
         if element.spring:
             kept &= (nodes > 0).all(axis=1)
         num_cells = 0
-        for kind, chosen in _by_kind(cards, element, nodes, kept):
+        by_kind, num_incomplete = _by_kind(cards, element, nodes, kept)
+        if num_incomplete:
+            incomplete[name] = num_incomplete
+        for kind, chosen in by_kind:
             place = cards.lines[chosen]
             index = _rows_of(rows, nodes[chosen, : CELL_NODES[kind]], name, place)
             if element.spring:
@@ -114,18 +122,19 @@ def read_elements(
             num_cells += len(chosen)
         if num_cells < len(ids):
             left_out[name] = len(ids) - num_cells
-    return _once(blocks, elements), left_out
+    return _once(blocks, elements), left_out, incomplete
 
 
 def _by_kind(
     cards: Cards, element: _Element, nodes: _Ints, kept: NDArray[np.bool_]
-) -> list[tuple[str, _Ints]]:
-    """Cards of each cell type by the middle nodes that they have."""
+) -> tuple[list[tuple[str, _Ints]], int]:
+    """Cards of each cell type by the middle nodes that they have, and how many lack some."""
     given = nodes > 0
     fits = [
         given[:, : CELL_NODES[k]].all(1) & ~given[:, CELL_NODES[k] :].any(1) for k in element.kinds
     ]
-    bad = kept & ~np.logical_or.reduce(fits) | (nodes < 0).any(axis=1)
+    corners = given[:, : CELL_NODES[element.kinds[0]]].all(axis=1)
+    bad = kept & ~corners | (nodes < 0).any(axis=1)
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         sizes = " or ".join(str(CELL_NODES[kind]) for kind in element.kinds)
@@ -133,9 +142,12 @@ def _by_kind(
             f"line {cards.lines[row]}: expected {cards.name} with {sizes} nodes "
             f"(got {int(given[row].sum())}); complete it"
         )
-    return [
+    incomplete = corners & ~np.logical_or.reduce(fits)
+    fits[0] |= incomplete
+    chosen = [
         (kind, np.flatnonzero(fit & kept)) for kind, fit in zip(element.kinds, fits, strict=True)
     ]
+    return chosen, int(incomplete.sum())
 
 
 def _properties(deck: BulkData, cards: Cards, ids: _Ints) -> _Ints:

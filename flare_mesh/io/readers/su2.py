@@ -4,6 +4,7 @@ Source: SU2 documentation, "Mesh File".
 """
 
 import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flare_mesh.io.mesh_file_warning import MeshFileWarning
 from flare_mesh.io.readers.flat_cells import CellBlock, flat_cells
 from flare_mesh.io.readers.number_text import read_numbers
 from flare_mesh.io.readers.row_runs import run_length
@@ -46,7 +48,8 @@ class _Entry:
 def read_su2(path: Path, step: int | None, max_bytes: int) -> dict[str, _Array]:
     """Read the elements of a mesh, followed by those of its markers.
 
-    A marker is a cell field of zeros and ones.
+    A marker is a cell field of zeros and ones. Numbers of points that are no numbers from 0 are
+    left out with a :class:`~flare_mesh.io.MeshFileWarning`: SU2 counts the points by their lines.
 
     Raises:
         ValueError: If the file is damaged, or has several zones.
@@ -85,7 +88,7 @@ def read_su2(path: Path, step: int | None, max_bytes: int) -> dict[str, _Array]:
         flag = fields[f"cell:{name}"] = np.zeros(num_cells, np.uint8)
         for place in places:
             flag[place] = 1
-    return flat_cells(blocks) | {"points": _points(points, dim.count)} | fields
+    return flat_cells(blocks) | {"points": _points(path, points, dim.count)} | fields
 
 
 def _entries(content: bytes) -> list[_Entry]:
@@ -158,7 +161,7 @@ def _elements(entry: _Entry, first: int) -> list[CellBlock]:
     return blocks
 
 
-def _points(entry: _Entry, dim: int) -> _Array:
+def _points(path: Path, entry: _Entry, dim: int) -> _Array:
     values = read_numbers(entry.text, "the points of NPOIN=")
     count = entry.count
     if not count or len(values) not in (count * dim, count * (dim + 1)):
@@ -168,5 +171,12 @@ def _points(entry: _Entry, dim: int) -> _Array:
         )
     rows = values.reshape(count, -1)
     if rows.shape[1] > dim and not np.array_equal(rows[:, dim], np.arange(count)):
-        raise ValueError("expected the points in the order of their numbers, from 0; renumber them")
+        numbers = rows[:, dim]
+        if (numbers != np.floor(numbers)).any() or (np.sort(numbers) == np.arange(count)).all():
+            raise ValueError(
+                "expected the points in the order of their numbers, from 0; renumber them"
+            )
+        # SU2 does not read these numbers: elements refer to points by their places.
+        text = f"{path}: its points have numbers other than 0 to {count - 1}; their order is used"
+        warnings.warn(text, MeshFileWarning, stacklevel=3)
     return rows[:, :dim]

@@ -18,7 +18,8 @@ _ENDS = frozenset({"ENDPART", "ENDINSTANCE", "ENDASSEMBLY"})
 PARAMETERS = {
     "NODE": ("NSET", "SYSTEM", "INPUT"),
     "NGEN": ("NSET", "LINE", "SYSTEM"),
-    "ELEMENT": ("TYPE", "ELSET", "INPUT", "FILE", "OFFSET"),
+    # PARENT is the refined element, of which CalculiX makes the one that it writes.
+    "ELEMENT": ("TYPE", "ELSET", "INPUT", "FILE", "OFFSET", "PARENT"),
     "ELGEN": ("ELSET", "ALLNODES"),
     "NSET": ("NSET", "ELSET", "GENERATE", "INSTANCE", "INTERNAL", "UNSORTED"),
     "ELSET": ("ELSET", "GENERATE", "INSTANCE", "INTERNAL", "UNSORTED"),

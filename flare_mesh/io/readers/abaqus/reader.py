@@ -116,7 +116,10 @@ class _DeckReader:
 
     def _check_content(self, structure: Structure, sizes: tuple[int, int]) -> None:
         if structure.parts and not structure.instances:
-            raise ValueError("it has parts, but no *ASSEMBLY with instances of them")
+            raise ValueError(
+                "it has parts, but no *ASSEMBLY with instances of them, so it may be cut off; if "
+                "it is one part and whole, remove *PART and *END PART"
+            )
         if not sizes[0]:
             raise ValueError(
                 "it has no nodes (*NODE); a deck that continues another analysis has no mesh"

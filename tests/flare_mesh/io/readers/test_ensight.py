@@ -310,6 +310,15 @@ def test_times_of_a_damaged_case(tmp_path):
         mesh_times(path)
 
 
+@pytest.mark.parametrize("kind", ["C Binary little", "C Binary big"])
+def test_reason_in_the_order_of_bytes_of_the_file(tmp_path, kind):
+    path = write_gold(tmp_path, kind)
+    content = (tmp_path / "m.geo").read_bytes()
+    (tmp_path / "m.geo").write_bytes(content.replace(b"tetra4", b"nfaced"))
+    with pytest.raises(ValueError, match=r"m\.geo, at byte .*: polyhedra \(nfaced\) are not"):
+        read_mesh(path)
+
+
 def test_what_is_not_read_is_told(tmp_path):
     path = write_gold(tmp_path, "ascii")
     text = path.read_text()

@@ -272,6 +272,20 @@ def test_second_order(tmp_path, kind):
         assert f" {number} 2 0 0 {tags}\n" in path.read_text().partition("$Elements")[2]
 
 
+@pytest.mark.parametrize(
+    "names", ['2\n1 "lower edge"\n2 "plate"', '2\n       1"lower edge"\n       2"plate"']
+)
+def test_names_without_dimension(tmp_path, names):
+    # As Gmsh 2.0 wrote them: the number of the group and its name.
+    section_of_names = section("PhysicalNames", names)
+    data = read_mesh(write(tmp_path / "m.msh", head("2"), section_of_names, mesh_22()))
+    assert data.cell_fields["lower edge"].tolist() == [1, 0, 0]
+    assert data.cell_fields["plate"].tolist() == [0, 1, 1]
+    path = write(tmp_path / "m.msh", head("4.1"), section_of_names, mesh_41())
+    with pytest.raises(ValueError, match=r"expected dimension, tag and name of a group"):
+        read_mesh(path)
+
+
 def test_names_are_written(tmp_path):
     write(tmp_path / "m.msh", head(2.2), NAMES, mesh_22())
     got = read_mesh(tmp_path / "m.msh")
@@ -334,6 +348,9 @@ def test_small_file_with_large_fields(tmp_path):
 def test_neither_gmsh_nor_fluent(tmp_path):
     path = write(tmp_path / "m.msh", "solid\n")
     with pytest.raises(ValueError, match=r"expected a Gmsh file.*or an ANSYS Fluent file"):
+        read_mesh(path)
+    path = write(tmp_path / "m.msh", "** mesh\n*NODE, NSET=NALL\n1, 0, 0, 0\n")
+    with pytest.raises(ValueError, match=r"CalculiX or Abaqus, end its name in \.inp"):
         read_mesh(path)
 
 

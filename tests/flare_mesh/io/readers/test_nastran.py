@@ -122,7 +122,7 @@ def test_continuation_lines(read):
         ("CTRIA3,1,1,1,2,9\n", "line 5: CTRIA3 has the node 9, for which there is no GRID"),
         ("CTRIA3,1,1,1,2,999999999\n", "line 5: CTRIA3 has the node 999999999"),
         ("CTRIA3,1,1,1,2\n", r"line 5: expected CTRIA3 with 3 nodes \(got 2\)"),
-        ("CTRIA6,1,1,1,2,3,1,2\n", r"line 5: expected CTRIA6 with 3 or 6 nodes \(got 5\)"),
+        ("CTRIA6,1,1,1,,3,1,2\n", r"line 5: expected CTRIA6 with 3 or 6 nodes \(got 4\)"),
         ("CTRIA3,,1,1,2,3\n", "line 5: expected the number of an element"),
         (
             "CTRIA3,1,1,1,2,3.\n",
@@ -261,6 +261,24 @@ def test_cards_that_are_left_out_are_counted(read):
     )
     assert texts[1].endswith("unknown cards that are left out: CQAUD4 (2)")
     assert data.cells["line"].tolist() == [[0, 1]]
+
+
+def test_elements_with_some_of_their_middle_nodes(read):
+    """The corners are required, the nodes on the edges are optional, each on its own."""
+    cards = (
+        "GRID,10,,0.,0.,1.\n"
+        "CTRIA6,1,1,1,2,3,9\nCTRIA6,2,1,2,3,1,,9\nCTRIAX6,3,7,1,9,2,,3\n"
+        "CTETRA,4,1,1,2,3,10,9\nCTRIA6,5,1,3,1,2,9,9,9\n"
+    )
+    with pytest.warns(MeshFileWarning) as caught:
+        data = read(bulk(THREE + "GRID,9,,.5,0.,0.\n" + cards))
+    assert [str(one.message).partition(": ")[2] for one in caught] == [
+        "elements without some of their middle nodes, read as their corners: "
+        "CTETRA (1), CTRIA6 (2), CTRIAX6 (1)"
+    ]
+    assert data.triangle.tolist() == [[0, 1, 2], [1, 2, 0], [0, 1, 2]]
+    assert data.triangle6.tolist() == [[2, 0, 1, 3, 3, 3]]
+    assert data.tetra.tolist() == [[0, 1, 2, 4]]
 
 
 def test_continuation_lines_of_cards_that_are_not_read(read):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flare_mesh.io import read_mesh
+from flare_mesh.io import MeshFileWarning, read_mesh
 
 # The square of the documentation: eight triangles, here two, and a quadrilateral.
 SQUARE = """% a square and a rectangle beside it
@@ -106,6 +106,14 @@ def test_points_without_numbers(write):
     )
 
 
+def test_numbers_of_points_that_are_no_places(write):
+    # SU2 counts the points by their lines, and does not read what follows the coordinates.
+    for old, new in (("1.0 1.0 2", "1.0 1.0 5"), ("3.0 1.0 5", "3.0 1.0 6")):
+        path = write(SQUARE.replace(old, new))
+        with pytest.warns(MeshFileWarning, match="numbers other than 0 to 5; their order is used"):
+            check_square(path)
+
+
 def test_solid_cells(write):
     got = read_mesh(write(SOLID))
     kinds = ["hexahedron", "wedge", "pyramid", "tetra", "quad"]
@@ -134,7 +142,11 @@ def test_cuts(write, refuse_cuts):
             "in the elements of NELEM= .got 'x'",
         ),
         (SQUARE.replace("NPOIN= 6", "NPOIN= 99999999999"), "expected 99999999999 points"),
-        (SQUARE.replace("1.0 1.0 2", "1.0 1.0 5"), "in the order of their numbers, from 0"),
+        (
+            SQUARE.replace("1.0 1.0 2", "1.0 1.0 3").replace("0.0 1.0 3", "0.0 1.0 2"),
+            "in the order of their numbers, from 0",
+        ),
+        (SQUARE.replace("1.0 1.0 2", "1.0 1.0 2.5"), "in the order of their numbers, from 0"),
         (SQUARE.replace("NMARK= 2", "NMARK= 3"), "NMARK= 3 does not fit its 2 MARKER_TAG"),
         (SQUARE.replace("NMARK= 2\n", ""), "expected NMARK= once .got it 0"),
         (SQUARE.replace("NPOIN= 6", "NPOIN= six"), "expected a number after NPOIN="),

@@ -99,6 +99,12 @@ def test_lines_of_an_element(read):
             read(NODES + "*ELEMENT, TYPE=S8R\n" + lines)
 
 
+def test_elements_that_calculix_has_refined(read):
+    """CalculiX writes each element under the number of the element that it has divided."""
+    deck = NODES + " *ELEMENT,PARENT=63,TYPE=S3\n1, 1, 2, 3,\n *ELEMENT,PARENT=64,TYPE=S3\n"
+    assert read(deck + "2, 2, 3, 4,\n" + END).triangle.tolist() == [[0, 1, 2], [1, 2, 3]]
+
+
 def test_direction_of_a_beam(read):
     """A third node of a beam of two gives the direction of its section."""
     mesh = read(NODES + "*ELEMENT, TYPE=B31\n1, 1, 2, 9\n2, 2, 3\n" + END)
