@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Collection, Iterable
 
+_MOST = 40  # names in a message
+
 
 def check_choice(what: str, value: object, choices: Collection[str]) -> None:
     """Refuse a value that is not among the choices.
@@ -35,7 +37,10 @@ def nearest(name: object, known: Iterable[str]) -> str:
     # MeshFolder, mesh-folder and mesh_folder count as the same name.
     plain = {_plain(one): one for one in known}
     near = difflib.get_close_matches(_plain(name), plain, 1)
-    return f"did you mean '{plain[near[0]]}'?" if near else f"choose from {known}"
+    if near:
+        return f"did you mean '{plain[near[0]]}'?"
+    more = f" and {len(known) - _MOST} others" if len(known) > _MOST else ""
+    return f"choose from {known[:_MOST]}{more}"
 
 
 def _plain(name: object) -> str:

@@ -223,5 +223,5 @@ def _try(
     victim.write_bytes(changed)
     outcome = worker.read(name, case / TARGETS[name].entry)
     if outcome["kind"] == "accepted":
-        outcome["kind"] = _kind(outcome, digest, mutation == "truncate")
+        outcome["kind"] = _kind(outcome, digest, mutation == "truncate" and TARGETS[name].has_end)
     return outcome | {"mutation": f"{victim.relative_to(case)}: {mutation}"}

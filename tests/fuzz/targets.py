@@ -41,11 +41,13 @@ class Target:
         entry: Name of the file or folder that is read, below the folder of the seed.
         write: Writes the seed into a folder.
         read: Reads the entry; a digest of each part of the content.
+        has_end: Whether a file that is cut off can be told from a whole one; not so in YAML.
     """
 
     entry: str
     write: Callable[[Path], None]
     read: Callable[[Path], dict[str, str]]
+    has_end: bool = True
 
 
 def digest(values: Mapping[str, Any]) -> dict[str, str]:
@@ -236,7 +238,7 @@ TARGETS: dict[str, Target] = {
     ),
     "surrogate": Target(".", _write_surrogate, _read_surrogate),
     "checkpoint": Target("last.ckpt", _write_checkpoint, _read_checkpoint),
-    "config": Target("config.yaml", _write_config, _read_config),
+    "config": Target("config.yaml", _write_config, _read_config, has_end=False),
     "tfrecord": Target("a.tfrecord", _write_records, _read_records),
     "part step": Target("box.step", _write_step, _read_part),
     "model": Target(
@@ -245,7 +247,7 @@ TARGETS: dict[str, Target] = {
         lambda path: digest(load_model(path).state_dict()),
     ),
     "table": Target("runs.csv", _write_table, _read_table),
-    "process": Target("process.yaml", _write_process, _read_process),
+    "process": Target("process.yaml", _write_process, _read_process, has_end=False),
     **{
         f"part {name}": Target(name, _write_part(name), _read_part)
         for name in ("box.stl", "ascii.stl", "box.ply", "box.obj", "box.off", "box.3mf")
