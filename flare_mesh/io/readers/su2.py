@@ -164,6 +164,11 @@ def _elements(entry: _Entry, first: int) -> list[CellBlock]:
 def _points(path: Path, entry: _Entry, dim: int) -> _Array:
     values = read_numbers(entry.text, "the points of NPOIN=")
     count = entry.count
+    if dim == 2 and count and len(values) == 4 * count:
+        # Files that were made of three-dimensional meshes have z, which is 0, before the number.
+        four = values.reshape(count, 4)
+        if not four[:, 2].any() and np.array_equal(four[:, 3], np.arange(count)):
+            return four[:, :2]
     if not count or len(values) not in (count * dim, count * (dim + 1)):
         raise ValueError(
             f"expected {count} points of {dim} coordinates, or of these and a number (got "

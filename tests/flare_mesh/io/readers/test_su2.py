@@ -114,6 +114,15 @@ def test_numbers_of_points_that_are_no_places(write):
             check_square(path)
 
 
+def test_third_coordinate_of_a_plane(write):
+    lines = SQUARE.splitlines()
+    lines[7:13] = [f"{line[:-2]} 0 {line[-1]}" for line in lines[7:13]]
+    check_square(write("\n".join([*lines, ""])))
+    lines[8] = "1.0 0.0 0.5 1"
+    with pytest.raises(ValueError, match=r"expected 6 points of 2 coordinates.*got 24 numbers"):
+        read_mesh(write("\n".join([*lines, ""])))
+
+
 def test_solid_cells(write):
     got = read_mesh(write(SOLID))
     kinds = ["hexahedron", "wedge", "pyramid", "tetra", "quad"]
