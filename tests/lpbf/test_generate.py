@@ -414,7 +414,7 @@ def test_a_part_that_breaks_its_reader_does_not_end_the_run(tmp_path, monkeypatc
     exchange, voxels = reader_process._exchange, run_case.voxelize
 
     def exchanged(child, request, seconds):
-        if request["path"].endswith("a.stl"):
+        if (request["path"] or "").endswith("a.stl"):
             os.kill(child.pid, signal.SIGABRT)
         return exchange(child, request, seconds)
 
