@@ -23,8 +23,8 @@ def read_gold_geometry(values: EnSightValues) -> tuple[NDArray[Any], list[EnSigh
     Raises:
         ValueError: If the file is damaged, truncated, or has a part that is not read.
     """
-    values.line()
-    values.line()
+    values.description()
+    values.description()
     nodes_have_ids = id_option(values.line(), "node")
     elements_have_ids = id_option(values.line(), "element")
     points: list[NDArray[Any]] = []
@@ -44,7 +44,7 @@ def read_gold_geometry(values: EnSightValues) -> tuple[NDArray[Any], list[EnSigh
         if not 0 < number <= _MAX_PARTS or number in numbers:
             raise ValueError(f"expected another number of a part, from 1 (got {number})")
         numbers.add(number)
-        values.line()
+        values.description()
         kind, *options = values.line().split() or [""]
         if kind == "coordinates":
             (count,) = _counts(values, 1)
@@ -78,7 +78,7 @@ def read_gold_variable(
         ValueError: If the file is damaged, truncated, or does not fit the geometry.
     """
     by_number = {part.number: part for part in parts}
-    values.line()
+    values.description()
     on_nodes: dict[int, NDArray[Any]] = {}
     on_elements: dict[tuple[int, str], NDArray[Any]] = {}
     line = ""

@@ -18,8 +18,8 @@ def read_six_geometry(values: EnSightValues) -> tuple[NDArray[Any], list[EnSight
     Raises:
         ValueError: If the file is damaged, truncated, or has a part that is not read.
     """
-    values.line()
-    values.line()
+    values.description()
+    values.description()
     line = values.line()
     nodes_have_ids = id_option(line, "node")
     ids_are_used = line.lower().split()[2] == "given"
@@ -32,7 +32,7 @@ def read_six_geometry(values: EnSightValues) -> tuple[NDArray[Any], list[EnSight
     while not values.at_end():
         line = values.line()
         if line.startswith("part"):
-            values.line()
+            values.description()
             parts.append(EnSightPart(_number(line), 0, count))
             continue
         if not parts:
@@ -55,7 +55,7 @@ def read_six_variable(
     Raises:
         ValueError: If the file is damaged, truncated, or does not fit the geometry.
     """
-    values.line()
+    values.description()
     if variable.on_nodes:
         found = _channels(values, variable, num_points)
         if not values.at_end():

@@ -46,7 +46,17 @@ class EnSightText:
         return f"line {breaks + 1}"
 
     def line(self) -> str:
-        """Read the next line.
+        """Read the next line that is not blank.
+
+        Raises:
+            ValueError: If the file ends before it or within it.
+        """
+        while not (line := self.description()):
+            pass
+        return line
+
+    def description(self) -> str:
+        """Read the next line, which may be blank.
 
         Raises:
             ValueError: If the file ends before it or within it.
@@ -108,6 +118,14 @@ class EnSightBinary:
 
     def line(self) -> str:
         """Read the next line.
+
+        Raises:
+            ValueError: If the file ends before its end.
+        """
+        return self.description()
+
+    def description(self) -> str:
+        """Read the next line, which may be blank.
 
         Raises:
             ValueError: If the file ends before its end.

@@ -310,6 +310,21 @@ def test_times_of_a_damaged_case(tmp_path):
         mesh_times(path)
 
 
+def test_blank_lines_of_texts(tmp_path):
+    """Blank lines separate the parts of files that are written by hand; a title may be blank."""
+    path = write_gold(tmp_path, "ascii")
+    expected = read_mesh(path)
+    for file in ("m.geo", "m.t010"):
+        text = (tmp_path / file).read_text()
+        for word in ("part\n", "coordinates\n", "tria3\n", "tetra4\n"):
+            text = text.replace(word, f"\n \n{word}")
+        (tmp_path / file).write_text(text + "\n")
+    got = read_mesh(path)
+    assert got.pos.tolist() == expected.pos.tolist()
+    assert got.cell_index.tolist() == expected.cell_index.tolist()
+    assert got["t"].tolist() == expected["t"].tolist()
+
+
 @pytest.mark.parametrize("kind", ["C Binary little", "C Binary big"])
 def test_reason_in_the_order_of_bytes_of_the_file(tmp_path, kind):
     path = write_gold(tmp_path, kind)
