@@ -1,10 +1,11 @@
 """Nearest nodes of all training cases."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from torch import Tensor
 from torch_geometric.data import Data
 
@@ -33,11 +34,12 @@ class NearestNodes:
         if len(features) > self.max_nodes:
             drawn = np.random.default_rng(0).choice(len(features), self.max_nodes, replace=False)
             features, values = features[drawn], values[drawn]
-        self._tree, self._values = cKDTree(features), values
+        self._tree, self._values = KDTree(features), values
 
     def predict(self, case: Data) -> Tensor:
-        count = min(self.neighbours, len(self._values))
-        distance, number = self._tree.query(self._features(case), k=[*range(1, count + 1)])
+        # As a list, so that a single neighbour has a column too.
+        nearest: Any = [*range(1, min(self.neighbours, len(self._values)) + 1)]
+        distance, number = self._tree.query(self._features(case), k=nearest)
         # A node at no distance has all of the weight.
         weight = 1 / np.maximum(distance, 1e-12 * max(1.0, float(distance.max())))
         weight /= weight.sum(1, keepdims=True)

@@ -1,6 +1,6 @@
 """Targets of one case at the nodes of another."""
 
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from torch_geometric.data import Data
 
 from flare_mesh.baselines.case_values import Array, relative_positions, targets
@@ -18,13 +18,12 @@ class CaseTargets:
     def __init__(self, case: Data) -> None:
         self._values = targets(case)
         self._relative = relative_positions(case)[0]
-        self._tree: cKDTree | None = None
+        self._tree: KDTree | None = None
 
     def at(self, case: Data) -> Array:
         """Values [N, C] at the nodes of a case."""
         relative = relative_positions(case)[0]
         if relative.shape == self._relative.shape and (relative == self._relative).all():
             return self._values
-        if self._tree is None:
-            self._tree = cKDTree(self._relative)
-        return self._values[self._tree.query(relative)[1]]
+        tree = self._tree = self._tree or KDTree(self._relative)
+        return self._values[tree.query(relative)[1]]

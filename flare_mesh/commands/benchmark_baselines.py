@@ -35,8 +35,9 @@ def baseline_rows(
         seeds: Number of runs of the network.
     """
     module = FieldDataModule(**data)
-    train, test = module.cases("train"), module.cases("test")
-    fields = train.dataset.target_channels
+    fields = module.cases("train").dataset.target_channels
+    train: Any = module.cases("train")
+    test: Any = module.cases("test")
     rows = []
     for name in names:
         for seed in range(seeds if name == "node_mlp" else 1):

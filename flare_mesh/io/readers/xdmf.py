@@ -163,7 +163,8 @@ def _points_and_cells(grid: Element, parts: dict[str, Element], values: XDMFValu
     if points.size % _DIMENSIONS[kind]:
         raise ValueError(f"expected coordinates {kind} (got {points.size} numbers)")
     points = points.reshape(-1, _DIMENSIONS[kind])
-    return meshio.Mesh(points, read_xdmf_cells(parts["Topology"], values))
+    cells: Any = read_xdmf_cells(parts["Topology"], values)
+    return meshio.Mesh(points, cells)
 
 
 def _same(one: Element, other: Element) -> bool:
