@@ -26,6 +26,7 @@ from flare_mesh.commands.parser import CommandParser
 from flare_mesh.commands.train import FieldCLI
 from flare_mesh.configs import find_config
 from flare_mesh.io import read_mesh, write_mesh
+from flare_mesh.io.mesh_formats import READABLE_SUFFIXES
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -291,3 +292,11 @@ def test_options_of_the_table_exist(cli):
     for name in names:
         group = any(key.startswith(f"{name}.") for key in known)
         assert name in known or group or name.startswith("model.options."), name
+
+
+def test_every_mesh_format_is_described():
+    """The table of docs/data.md has a row with each suffix."""
+    page = (ROOT / "docs/data.md").read_text()
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `.")]
+    described = set(re.findall(r"\.\w+", " ".join(rows)))
+    assert described == {*READABLE_SUFFIXES}

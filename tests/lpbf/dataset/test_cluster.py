@@ -94,7 +94,7 @@ def test_a_lost_worker_does_not_change_the_data_set(cluster, tmp_path):
     assert files_of(out) == files_of(tmp_path / "local")
     files = [name for name in files_of(out) if name != "timing.json"]
     assert filecmp.cmpfiles(out, tmp_path / "local", files, shallow=False)[1:] == ([], [])
-    assert (out / "rejected.jsonl").read_text().count("outside the limits") > 0
+    assert (out / "rejected.jsonl").read_text().count("over the limit of 20 %") > 0
 
 
 @pytest.mark.slow
