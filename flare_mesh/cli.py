@@ -19,7 +19,7 @@ _COMMANDS = {
     "export": "write a trained model as ONNX or as a program of torch.export",
 }
 
-_MAX_MESSAGE = 3000
+_MAX_MESSAGE = 1500
 _TRUST = ("--trust-config", "--trust_config")
 """Option that no file can have, so that a run's folder cannot ask for trust."""
 

@@ -38,7 +38,10 @@ def check_needed_weights(
     stored = sum(values.numel() for values in weights.values())
     _check_sizes(options, stored, len(weights))
     with torch.device("meta"):
-        needed = sum(values.numel() for values in make().state_dict().values())
+        try:
+            needed = sum(values.numel() for values in make().state_dict().values())
+        except OverflowError as error:
+            raise ValueError(f"a number in its options is too large ({error})") from error
     if needed > stored:
         raise ValueError(f"its options need {needed:,} weights, and the file has {stored:,}")
 

@@ -43,6 +43,16 @@ def test_configurations_that_are_none(tmp_path, text):
         MODELS["flare"].load(tmp_path)
 
 
+def test_options_beyond_the_largest_number():
+    options = {key: size for key, size in TINY.items() if key != "num_slices"}
+    with pytest.raises(ValueError, match="a number in its options is too large"):
+        check_needed_weights(
+            {},
+            {},
+            lambda: build("flare", in_channels=1, out_channels=1, ffn_ratio=-1e308, **options),
+        )
+
+
 def test_a_model_whose_training_diverged(tmp_path):
     options = {key: size for key, size in TINY.items() if key != "num_slices"}
     build("flare", in_channels=1, out_channels=1, **options).save(tmp_path)
