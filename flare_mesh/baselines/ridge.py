@@ -59,7 +59,7 @@ class Ridge:
         for penalty in penalties:
             rest = penalty / (values + penalty)
             squares = (((vectors * rest) @ goals) * (vectors * rest)).sum(1)
-            # What a case does not determine of its own prediction.
+            # One minus the leverage of each case on its own prediction.
             free = (np.square(vectors) * rest).sum(1)
             errors.append((squares / np.square(free)).sum())
         best = penalties[int(np.argmin(errors))]

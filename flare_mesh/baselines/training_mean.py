@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from flare_mesh.baselines.case_distance import CaseDistance
 from flare_mesh.baselines.case_values import positions, same_nodes, targets
-from flare_mesh.baselines.transfer import CaseTargets
+from flare_mesh.baselines.nearest_case import NearestCase
 
 
 class TrainingMean:
@@ -20,22 +19,17 @@ class TrainingMean:
     """
 
     def __init__(self, neighbours: int = 5) -> None:
-        self.neighbours = neighbours
+        self._nearest = NearestCase(neighbours)
 
     def fit(self, cases: Sequence[Data]) -> None:
         first = positions(cases[0])
         self._mean = None
         if same_nodes(cases) and all(np.allclose(positions(case), first) for case in cases[1:]):
             self._mean = sum(targets(case) for case in cases) / len(cases)
-            self._nodes = first
-            return
-        self._distance = CaseDistance(cases)
-        self._targets = [CaseTargets(case) for case in cases]
+        else:
+            self._nearest.fit(cases)
 
     def predict(self, case: Data) -> Tensor:
         if self._mean is None:
-            nearest = np.argsort(self._distance(case), kind="stable")[: self.neighbours]
-            found = sum(self._targets[i].at(case) for i in nearest) / len(nearest)
-        else:
-            found = self._mean
-        return torch.from_numpy(np.asarray(found))
+            return self._nearest.predict(case)
+        return torch.from_numpy(np.asarray(self._mean))
