@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from flare_mesh.io.mesh_file_warning import MeshFileWarning
 from flare_mesh.io.readers.text_lines import TextLines, check_text
+from flare_mesh.io.stl_layout import HEADER_BYTES, TRIANGLE, declared_triangles
 
-_HEAD = 84  # bytes before the triangles: a title and their number
-_FACET = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 _LINES = (b"facet", b"outer", b"vertex", b"vertex", b"vertex", b"endloop", b"endfacet")
 _WIDTH = 10  # one more than the longest keyword, so that a longer word differs
 
@@ -40,20 +39,19 @@ def read_stl(path: Path, step: int | None, max_bytes: int) -> meshio.Mesh:
 
 def _is_text(data: bytes) -> bool:
     # The title of a binary file may begin with "solid", too.
-    count = int.from_bytes(data[80:_HEAD], "little")
-    if len(data) == _HEAD + count * _FACET.itemsize:
+    if len(data) == declared_triangles(data)[1]:
         return False
     start = data[:1024].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     return start.startswith((b"solid", b"facet")) and b"\0" not in data[:1024]
 
 
 def _binary_corners(path: Path, data: bytes) -> NDArray[np.float32]:
-    if len(data) < _HEAD:
+    if len(data) < HEADER_BYTES:
         raise ValueError(
-            f"expected an STL text, or a binary file of at least {_HEAD} bytes (got {len(data)})"
+            f"expected an STL text, or a binary file of at least {HEADER_BYTES} bytes "
+            f"(got {len(data)})"
         )
-    count = int.from_bytes(data[80:_HEAD], "little")
-    size = _HEAD + count * _FACET.itemsize
+    count, size = declared_triangles(data)
     if len(data) < size:
         raise ValueError(
             f"it declares {count:,} triangles, which need {size:,} bytes (got {len(data):,}); it "
@@ -66,7 +64,7 @@ def _binary_corners(path: Path, data: bytes) -> NDArray[np.float32]:
             MeshFileWarning,
             stacklevel=2,
         )
-    return np.frombuffer(data, _FACET, count, _HEAD)["corners"]
+    return np.frombuffer(data, TRIANGLE, count, HEADER_BYTES)["corners"]
 
 
 def _text_corners(data: bytes) -> NDArray[np.float64]:

@@ -5,11 +5,9 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
+from flare_mesh.io.stl_layout import HEADER_BYTES, TRIANGLE, declared_triangles
 from flare_mesh.io.surfaces.surface import Surface, is_closed
 from flare_mesh.io.surfaces.text_numbers import line_of, parse_numbers, shown, unix_lines
-
-_HEADER = 84
-_TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 
 _SPACE = re.compile(rb"\s*+")
 _SOLID = re.compile(rb"solid\b[^\n]*+", re.I)
@@ -33,12 +31,11 @@ def read_stl(content: bytes) -> Surface:
     Raises:
         ValueError: If the file is damaged or cut off.
     """
-    count = int.from_bytes(content[_HEADER - 4 : _HEADER], "little")
-    size = _HEADER + count * _TRIANGLE.itemsize
+    count, size = declared_triangles(content)
     start = content[:1024].removeprefix(b"\xef\xbb\xbf").lstrip()[:5].lower()
     if len(content) != size and start == b"solid" and b"\0" not in content[:1024]:
         return _read_text(content)
-    if len(content) < _HEADER:
+    if len(content) < HEADER_BYTES:
         raise ValueError(
             f"expected text that begins with 'solid', or the 84 bytes of a binary header (got "
             f"{len(content)} bytes); export it again"
@@ -46,7 +43,8 @@ def read_stl(content: bytes) -> Surface:
     if len(content) < size:
         raise ValueError(
             f"its header declares {count:,} triangles, but its {len(content):,} bytes hold "
-            f"{(len(content) - _HEADER) // _TRIANGLE.itemsize:,}; the file is damaged or cut off"
+            f"{(len(content) - HEADER_BYTES) // TRIANGLE.itemsize:,}; the file is damaged or cut "
+            f"off"
         )
     notes = ()
     if len(content) > size:
@@ -56,7 +54,7 @@ def read_stl(content: bytes) -> Surface:
                 f"its header declares no triangles, but {surplus:,} bytes follow; export it again"
             )
         notes = (f"has {surplus:,} bytes after its {count:,} triangles, which are not read",)
-    corners = np.frombuffer(content, _TRIANGLE, count, _HEADER)["corners"]
+    corners = np.frombuffer(content, TRIANGLE, count, HEADER_BYTES)["corners"]
     return Surface(*_soup(corners.reshape(-1, 3).astype(np.float64)), notes)
 
 
