@@ -1,4 +1,4 @@
-"""Generates a published data set from its recipe: ``python -m flare_mesh.datasets.generate``."""
+"""Generates a data set from its recipe: ``python -m flare_mesh.datasets.generate``."""
 
 import argparse
 import os
@@ -31,7 +31,7 @@ def generate(
     resume: bool = False,
     keep_samples: bool = False,
 ) -> list[Path]:
-    """Generate a data set in its published layout below ``out``.
+    """Generate a data set below ``out``.
 
     Each sample is first written to its own file in ``<name>_samples``, so that a run can be
     resumed; ``<name>_settings.json`` holds the options and the sizes of finished files. The content
@@ -120,13 +120,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="recipe", required=True)
     for name, recipe in RECIPES.items():
-        docs = [docstring_parser.parse(base.__doc__ or "") for base in (Recipe, recipe)]
+        bases = [base for base in recipe.__mro__ if issubclass(base, Recipe)]
+        docs = [docstring_parser.parse(base.__doc__ or "") for base in bases]
         helps = {arg.arg_name: arg.description or "" for doc in docs for arg in doc.params}
         command = commands.add_parser(
             name,
-            description=(docs[1].description or "").replace("`", ""),
+            description=(docs[0].description or "").replace("`", ""),
             formatter_class=argparse.RawDescriptionHelpFormatter,
-            help=docs[1].short_description,
+            help=docs[0].short_description,
             allow_abbrev=False,
         )
         add = command.add_argument
@@ -162,7 +163,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; continue with --resume", file=sys.stderr)
         return 130
-    print(*paths, sep="\n")
+    # A folder of meshes by its name.
+    print(*paths if len(paths) <= 4 else {path.parent: None for path in paths}, sep="\n")
     return 0
 
 

@@ -1,1 +1,1 @@
-"""Generators of published data sets, from their recipes."""
+"""Generators of data sets, from their recipes."""

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from flare_mesh.datasets.generators.recipe import Recipe, Sample, Target, option
 from flare_mesh.datasets.generators.samples import SampleStack
+from flare_mesh.datasets.generators.scikit_fem import check_scikit_fem
 from flare_mesh.datasets.generators.unit_cell import MODES, UnitCell
 
 
@@ -44,11 +44,7 @@ class ElasticityRecipe(Recipe):
         super().__post_init__()
         if self.refine < 1:
             raise ValueError(f"expected --refine >= 1 (got {self.refine})")
-        if find_spec("skfem") is None:
-            raise ValueError(
-                "the elasticity set needs scikit-fem; install it with "
-                "`pip install 'flare-mesh[generate]'`"
-            )
+        check_scikit_fem(self.name)
 
     def targets(self) -> list[Target]:
         samples = [Sample(0, i) for i in range(self.num)]

@@ -1,10 +1,12 @@
-"""Recipes of published data sets, by name."""
+"""Recipes of data sets, by name."""
 
+from flare_mesh.datasets.generators.brackets_recipe import BracketsRecipe
 from flare_mesh.datasets.generators.darcy_recipe import DarcyRecipe
 from flare_mesh.datasets.generators.elasticity_recipe import ElasticityRecipe
 from flare_mesh.datasets.generators.navier_stokes_recipe import NavierStokesRecipe
 from flare_mesh.datasets.generators.recipe import Recipe
 
 RECIPES: dict[str, type[Recipe]] = {
-    recipe.name: recipe for recipe in (DarcyRecipe, NavierStokesRecipe, ElasticityRecipe)
+    recipe.name: recipe
+    for recipe in (DarcyRecipe, NavierStokesRecipe, ElasticityRecipe, BracketsRecipe)
 }
