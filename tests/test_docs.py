@@ -27,6 +27,7 @@ from flare_mesh.commands.train import FieldCLI
 from flare_mesh.configs import find_config
 from flare_mesh.io import read_mesh, write_mesh
 from flare_mesh.io.mesh_formats import READABLE_SUFFIXES
+from flare_mesh.surrogate.export import export_onnx
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -138,7 +139,13 @@ def mixer(names, folder, trained):
 
 def training(names, folder, trained):
     yield {}
+    surrogate = names["module"].surrogate.float().eval()
     yield {}
+    surrogate.save(folder / "runs/mesh_folder")
+    export_onnx(surrogate, folder / "field.onnx")
+    yield {}
+    yield {}
+    assert set(names["fields"]) == {"von_mises"}
 
 
 PREPARED = {

@@ -1,16 +1,21 @@
 """``flare-mesh export``: trained models for other programs."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 
-def export(model: str, out: str, weight: bool = False, opset: int | None = None) -> None:
+def export(model: str, out: str, weight: bool | None = None, opset: int | None = None) -> None:
     """Write a trained model as ONNX, or as a program of ``torch.export``, for meshes of any size.
 
     Args:
-        model: Folder of a trained surrogate (physical units in and out), or of a model.
+        model: Folder or checkpoint of a trained surrogate (physical units in and out), or folder of
+            a model.
         out: File to write: ``.onnx`` for ONNX Runtime and others, ``.pt2`` for torch without
             flare-mesh.
-        weight: Export the nodes' quadrature weights as an input.
+        weight: Whether the nodes' quadrature weights are an input; by default, if the model was
+            trained with them.
         opset: Version of the ONNX operator set, 18 or later.
     """
     suffix = Path(out).suffix.lower()
@@ -20,13 +25,29 @@ def export(model: str, out: str, weight: bool = False, opset: int | None = None)
         raise ValueError(f"{out}: 'opset' belongs to .onnx files (got {opset})")
 
     from flare_mesh.models import load
+    from flare_mesh.surrogate import load_surrogate, read_metadata
     from flare_mesh.surrogate.export import export_onnx, export_program
-    from flare_mesh.surrogate.surrogate import Surrogate
 
     is_model = (Path(model) / "model.safetensors").is_file()
-    loaded = load(model) if is_model else Surrogate.load(model)
+    loaded = load(model) if is_model else load_surrogate(model)
     if suffix == ".onnx":
         export_onnx(loaded, out, weight=weight, opset=opset)
     else:
         export_program(loaded, out, weight=weight)
-    print(f"exported and compared with the model: {out}")
+    print(f"exported, and compared with the model's predictions: {out}")
+    metadata = read_metadata(out)
+    for tensor in metadata["inputs"]:
+        print(f"input {_signature(tensor)}")
+    print(f"output {_signature(metadata['output'])}")
+    if metadata["features"]:
+        print(f"x is computed before, by the transforms {json.dumps(metadata['features'])}")
+
+
+def _signature(tensor: Mapping[str, Any]) -> str:
+    """Name, shape and fields of a tensor: ``x [nodes, 4]: load (1, N), displacement (3, mm)``."""
+    shape = ", ".join(map(str, tensor["shape"]))
+    fields = ", ".join(
+        f"{one['name']} ({one['channels']}{', ' + one['unit'] if one['unit'] else ''})"
+        for one in tensor.get("fields", ())
+    )
+    return f"{tensor['name']} [{shape}]" + (f": {fields}" if fields else "")

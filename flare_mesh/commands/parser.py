@@ -25,9 +25,10 @@ COMMAND_LINE_ONLY = {"trust_config"}
 class CommandParser(ArgumentParser):
     """Parser of ``flare-mesh COMMAND`` with the parameters of a function as options.
 
-    A parameter ``skip_bad: bool`` becomes the switches ``--skip-bad`` and ``--no-skip-bad``. More
-    options can be added in the same style, by ``add_argument`` or ``add_class_arguments``. Options
-    may also be written with underscores, as in a configuration file.
+    A parameter ``skip_bad: bool``, or ``bool | None`` with the default None, becomes the switches
+    ``--skip-bad`` and ``--no-skip-bad``. More options can be added in the same style, by
+    ``add_argument`` or ``add_class_arguments``. Options may also be written with underscores, as in
+    a configuration file.
 
     Args:
         command: Name of the command.
@@ -46,6 +47,8 @@ class CommandParser(ArgumentParser):
         if options.get("type") is bool:
             options = {**options, "action": SWITCH}
             del options["type"]
+        elif getattr(options.get("action"), "_typehint", None) == bool | None:
+            options = {**options, "action": SWITCH}
         return super().add_argument(*names, **options)
 
     def parse(self, args: Sequence[str]) -> dict[str, Any]:

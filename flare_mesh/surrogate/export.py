@@ -1,6 +1,5 @@
 """Export of trained models to files for other programs: ``torch.export`` and ONNX."""
 
-import copy
 import io
 import logging
 import textwrap
@@ -11,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.export import Dim, ExportedProgram
 from torch.fx import GraphModule
 
 from flare_mesh.files import atomic_path, check_folder
 from flare_mesh.models.field_model import FieldModel
+from flare_mesh.surrogate.export_metadata import METADATA_FILE, METADATA_KEY, metadata_text
+from flare_mesh.surrogate.exported_field import ExportedField, PredictedField
 from flare_mesh.surrogate.surrogate import Surrogate
 
 _EXAMPLE = 24  # nodes of the mesh that a model is traced with
@@ -26,14 +27,15 @@ _MAX_BYTES = 2**31 - 2**24  # an ONNX file is one protobuf message, at most 2 Gi
 
 
 def export_program(
-    model: FieldModel | Surrogate, path: str | Path, *, weight: bool = False
+    model: FieldModel | Surrogate, path: str | Path, *, weight: bool | None = None
 ) -> None:
     """Export a model by ``torch.export`` to a ``.pt2`` file, which torch alone can run.
 
     ``torch.export.load(path).module()(pos=pos, x=x)`` computes the field on one mesh of any size,
-    on the CPU and in evaluation mode. The file is loaded and compared with the model on meshes of
-    several sizes, to 1e-4 of the field's largest value (1e-6 in float64), before it is moved to
-    ``path``.
+    on the CPU and in evaluation mode. The file is loaded and compared with what
+    :meth:`Surrogate.predict` computes from the same inputs, on meshes of several sizes, to 1e-4 of
+    the field's largest value (1e-6 in float64), before it is moved to ``path``. It says what its
+    inputs and outputs are: :func:`~flare_mesh.surrogate.read_metadata`.
 
     ``torch.export.load`` may unpickle parts of the file: load only files that you or someone you
     trust has written. To share a model, prefer ``model.save``, which writes no code.
@@ -43,40 +45,46 @@ def export_program(
             physical units, after its ``features``, to physical fields; for a time series, to the
             next step.
         path: File to write, ``.pt2``.
-        weight: Adds the quadrature weights of the nodes as an input.
+        weight: Whether the quadrature weights of the nodes are an input; by default, if the model
+            was trained with them. Another choice than in training gives a warning with the
+            difference from the prediction.
 
     Shapes:
         Inputs by name: ``x`` [N, in_channels], unless the model has no features; ``pos``
-        [N, pos_dim]; ``weight`` [N], if set; ``edge_index`` [2, E] int64, if the model uses
-        edges. Output [N, out_channels].
+        [N, pos_dim]; ``weight`` [N], with weights; ``edge_index`` [2, E] int64, if the model uses
+        edges. Output [N, out_channels], the fields side by side in the order of
+        ``surrogate.fields``.
 
     Raises:
         ValueError: If the model cannot be exported, or the results of the file differ.
     """
     target = _target(path, ".pt2")
-    field = _Field(model, weight)
+    field, predicted = ExportedField(model, weight), PredictedField(model)
     program = _trace(field)
     content = io.BytesIO()
     with atomic_path(target) as temporary, _quiet():
         # If the disk is full, torch's own output ends the process.
-        torch.export.save(program, content)
+        extra = {METADATA_FILE: metadata_text(field)}
+        torch.export.save(program, content, extra_files=extra)
         temporary.write_bytes(content.getbuffer())
         loaded = torch.export.load(temporary).module()
-        _compare(field, lambda inputs: loaded(**inputs))
+        _compare(field, predicted, lambda inputs: loaded(**inputs))
+    _warn_of_weights(field, predicted, target)
 
 
 def export_onnx(
     model: FieldModel | Surrogate,
     path: str | Path,
     *,
-    weight: bool = False,
+    weight: bool | None = None,
     opset: int | None = None,
 ) -> None:
     """Export a model to an ONNX file, for ONNX Runtime and others, on one mesh of any size.
 
     The inputs have the names of the model's arguments; the output is called ``field``. The file is
-    run in ONNX Runtime and compared with the model on meshes of several sizes, to 1e-4 of the
-    field's largest value (1e-6 in float64), before it is moved to ``path``.
+    run in ONNX Runtime and compared with what :meth:`Surrogate.predict` computes, as in
+    :func:`export_program`, before it is moved to ``path``. It says what its inputs and outputs
+    are: :func:`~flare_mesh.surrogate.read_metadata`.
 
     Args:
         model: As in :func:`export_program`.
@@ -102,7 +110,7 @@ def export_onnx(
     target = _target(path, ".onnx")
     if opset is not None and opset < 18:
         raise ValueError(f"export_onnx: expected 'opset' >= 18 (got {opset})")
-    field = _Field(model, weight)
+    field, predicted = ExportedField(model, weight), PredictedField(model)
     size = sum(t.numel() * t.element_size() for t in field.state_dict().values())
     if size > _MAX_BYTES:
         raise ValueError(
@@ -121,6 +129,7 @@ def export_onnx(
                 verbose=False,
             )
         assert written is not None
+        written.model.metadata_props[METADATA_KEY] = metadata_text(field)
         written.save(temporary, external_data=False)
         with _export_errors(field, "ONNX Runtime cannot load the file"), _quiet():
             session = onnxruntime.InferenceSession(
@@ -131,61 +140,8 @@ def export_onnx(
             arrays = {key: tensor.numpy() for key, tensor in inputs.items()}
             return torch.from_numpy(session.run(["field"], arrays)[0])
 
-        _compare(field, run)
-
-
-class _Field(nn.Module):
-    """A copy of a model with torch's own operators only, and with all inputs by name."""
-
-    def __init__(self, model: FieldModel | Surrogate, weight: bool) -> None:
-        super().__init__()
-        if not isinstance(model, Surrogate):
-            identity: dict[str, Any] = dict.fromkeys(("pos", "x", "y"), "identity")
-            model = Surrogate(model, {"field": model.config["out_channels"]}, normalizers=identity)
-        self.pos_normalizer = copy.deepcopy(model.pos_normalizer)
-        self.x_normalizer = copy.deepcopy(model.x_normalizer)
-        self.y_normalizer = copy.deepcopy(model.y_normalizer)
-        self.model = copy.deepcopy(model.model)
-        self.weight = weight
-        self.name = type(model.model).__name__
-        self.dtype = next(model.model.parameters()).dtype
-        if self.dtype not in _TOLERANCE:
-            raise ValueError(
-                f"{self.name}: expected a model in float32 or float64 to export (got "
-                f"{self.dtype}); call model.float() first"
-            )
-        for module in self.model.modules():
-            if isinstance(getattr(module, "backend", None), str):
-                setattr(module, "backend", "sdpa")  # noqa: B010  not declared by nn.Module
-        self.requires_grad_(False).to("cpu", self.dtype).eval()
-
-    def forward(
-        self,
-        x: Tensor | None = None,
-        pos: Tensor | None = None,
-        weight: Tensor | None = None,
-        edge_index: Tensor | None = None,
-    ) -> Tensor:
-        x = None if x is None else self.x_normalizer(x)
-        pos = self.pos_normalizer(pos)
-        field = self.model(x, pos, weight=weight, edge_index=edge_index)
-        return self.y_normalizer.inverse(field)
-
-    def example(self, nodes: int) -> dict[str, Tensor]:
-        """Inputs on random points, in the range of the training data."""
-        generator = torch.Generator().manual_seed(nodes)
-        inputs = {}
-        for key, normalizer in (("x", self.x_normalizer), ("pos", self.pos_normalizer)):
-            if normalizer.channels:
-                values = torch.randn(
-                    nodes, normalizer.channels, generator=generator, dtype=self.dtype
-                )
-                inputs[key] = normalizer.inverse(values)
-        if self.weight:
-            inputs["weight"] = torch.rand(nodes, generator=generator, dtype=self.dtype) + 0.1
-        if self.model.uses_edges:
-            inputs["edge_index"] = torch.randint(nodes, (2, 3 * nodes), generator=generator)
-        return inputs
+        _compare(field, predicted, run)
+    _warn_of_weights(field, predicted, target)
 
 
 def _target(path: str | Path, suffix: str) -> Path:
@@ -195,7 +151,7 @@ def _target(path: str | Path, suffix: str) -> Path:
     return Path(path)
 
 
-def _trace(field: _Field) -> ExportedProgram:
+def _trace(field: ExportedField) -> ExportedProgram:
     inputs = field.example(_EXAMPLE)
     nodes, edges = Dim("nodes", min=1), Dim("edges", min=1)
     shapes = {key: {1: edges} if key == "edge_index" else {0: nodes} for key in inputs}
@@ -212,24 +168,47 @@ def _trace(field: _Field) -> ExportedProgram:
     return program
 
 
-def _compare(field: _Field, run: Callable[[dict[str, Tensor]], Tensor]) -> None:
-    """Raise a ValueError if the results of the written file differ from the model's."""
+def _compare(
+    field: ExportedField, predicted: PredictedField, run: Callable[[dict[str, Tensor]], Tensor]
+) -> None:
+    """Raise a ValueError if the results of the written file differ from the prediction."""
     for nodes in _SIZES:
         inputs = field.example(nodes)
-        expected = field(**inputs)
+        expected = predicted(inputs)
         with _export_errors(field, f"the written file does not run on {nodes} nodes"):
             got = run(inputs).reshape(expected.shape)
         error, largest = float((got - expected).abs().max()), float(expected.abs().max())
         if not error <= _TOLERANCE[field.dtype] * largest:
             raise ValueError(
-                f"{field.name}: cannot be exported: on {nodes} nodes the written file differs by "
-                f"{error:.1e} (expected at most {_TOLERANCE[field.dtype]:.0e} of the largest "
-                f"value, {largest:.1e})"
+                f"{field.name}: cannot be exported: on {nodes} nodes the written file differs from "
+                f"the prediction by {error:.1e} (expected at most {_TOLERANCE[field.dtype]:.0e} of "
+                f"the largest value, {largest:.1e})"
             )
 
 
+def _warn_of_weights(field: ExportedField, predicted: PredictedField, path: Path) -> None:
+    """Warn if weights are an input but were not in training, or the other way round."""
+    if field.trained_with_weights in (None, field.weight):
+        return
+    inputs = field.example(_SIZES[-1])
+    weight = inputs.pop("weight", None)
+    plain = predicted(inputs)
+    weighted = predicted({**inputs, "weight": field.example_weights(_SIZES[-1])})
+    used, own = (plain, weighted) if weight is None else (weighted, plain)
+    size = own.norm(dim=0).clamp_min(torch.finfo(own.dtype).tiny)
+    difference = float(((used - own).norm(dim=0) / size).max())
+    here, there = ("without", "with") if weight is None else ("with", "without")
+    warnings.warn(
+        f"{path}: computes {here} node weights, but the model was trained {there} them, and "
+        f"`predict` computes {there} them: on random points with weights from 0.1 to 1.1 the "
+        f"fields differ by up to {100 * difference:.2g} %. Leave out the option 'weight' to export "
+        f"what `predict` computes",
+        stacklevel=3,
+    )
+
+
 @contextmanager
-def _export_errors(field: _Field, problem: str) -> Iterator[None]:
+def _export_errors(field: ExportedField, problem: str) -> Iterator[None]:
     """Turn every error of torch's exporters and of the runtimes into one ValueError."""
     try:
         yield

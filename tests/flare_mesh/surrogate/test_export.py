@@ -1,3 +1,4 @@
+import json
 import sys
 
 import pytest
@@ -5,9 +6,13 @@ import torch
 from torch import nn
 from torch.fx import GraphModule
 
+import flare_mesh
 from flare_mesh import FLAREOperator, Surrogate
 from flare_mesh.models import MODELS, build, model_options
+from flare_mesh.surrogate import Rollout, read_metadata
 from flare_mesh.surrogate.export import export_onnx, export_program
+from flare_mesh.surrogate.export_metadata import describe_field
+from flare_mesh.surrogate.exported_field import ExportedField
 from flare_mesh.testing import random_graph
 
 TINY = {"hidden_channels": 8, "num_layers": 1, "heads": 2, "num_latents": 4, "kv_layers": 0,
@@ -92,31 +97,99 @@ def test_onnx(tmp_path):
     assert [i.name for i in session.get_inputs()] == ["pos"]
     assert [o.name for o in session.get_outputs()] == ["field"]
     assert [file.name for file in tmp_path.iterdir()] == ["field.onnx"]
+    stored = session.get_modelmeta().custom_metadata_map["flare_mesh"]
+    assert json.loads(stored) == read_metadata(tmp_path / "field.onnx")
     for backend in ("sdpa", "numba"):
         model.blocks[0].attention.backend = backend
         assert_same(tmp_path / "field.onnx", model)
 
 
 def physical_surrogate():
+    """A surrogate that was trained with node weights, and a case."""
     torch.manual_seed(0)
-    surrogate = Surrogate(with_large_weights(FLAREOperator(2, 3, **TINY)), {"u": 3})
+    model = with_large_weights(FLAREOperator(2, 3, **TINY))
+    recipe = {"weights": True, "dataset": "MeshFolder"}
+    surrogate = Surrogate(
+        model,
+        {"stress": 1, "shift": 2},
+        inputs={"load": 1, "angle": 1},
+        units={"stress": "MPa", "load": "N"},
+        info={"recipe": recipe},
+    )
     cases = [random_graph(50, 2, seed=seed) for seed in range(2)]
     for case in cases:
         case.pos = case.pos * 20 + 100
         case.x = case.x * 3 - 7
+        case.weight = torch.linspace(0.01, 5.0, 50)
         case.y = case.x.new_ones(50, 3) * 5 + case.pos * torch.tensor([1.0, 0.1, 10.0])
     surrogate.fit_normalizers(cases)
     return surrogate, cases[0]
 
 
-@torch.no_grad()
-def test_the_file_of_a_surrogate_is_in_physical_units(tmp_path):
-    surrogate, case = physical_surrogate()
-    export_program(surrogate, tmp_path / "field.pt2")
-    got = run(tmp_path / "field.pt2")(x=case.x, pos=case.pos)
-    want = surrogate.eval()(case)
+def predicted(surrogate, case):
+    return torch.cat([*surrogate.predict(case).values()], 1)
+
+
+def assert_near(got, want):
     torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4 * float(want.abs().max()))
+
+
+@torch.no_grad()
+def test_the_file_of_a_surrogate_gives_what_predict_gives(tmp_path):
+    surrogate, case = physical_surrogate()
+    path = tmp_path / "field.pt2"
+    export_program(surrogate, path)
+    want = predicted(surrogate, case)
+    assert_near(run(path)(x=case.x, pos=case.pos, weight=case.weight), want)
     assert float(want[:, 2].mean()) > 100  # decoded
+
+    found = read_metadata(path)
+    extra = {"flare_mesh.json": ""}
+    torch.export.load(path, extra_files=extra)
+    assert json.loads(extra["flare_mesh.json"]) == found
+    assert [(one["name"], one["shape"], one["dtype"]) for one in found["inputs"]] == [
+        ("x", ["nodes", 2], "float32"),
+        ("pos", ["nodes", 3], "float32"),
+        ("weight", ["nodes"], "float32"),
+    ]
+    assert found["inputs"][0]["fields"] == [
+        {"name": "load", "first": 0, "channels": 1, "unit": "N"},
+        {"name": "angle", "first": 1, "channels": 1, "unit": None},
+    ]
+    assert found["output"]["fields"] == [
+        {"name": "stress", "first": 0, "channels": 1, "unit": "MPa"},
+        {"name": "shift", "first": 1, "channels": 2, "unit": None},
+    ]
+    assert found["version"] == flare_mesh.__version__
+    assert (found["normalization"], found["trained_with_weights"]) == ("inside", True)
+    assert found["training_range"]["num_nodes"] == [50, 50]
+    assert found["time"] is None
+
+
+@torch.no_grad()
+def test_weights_that_are_left_out_are_said_to_change_the_fields(tmp_path):
+    surrogate, case = physical_surrogate()
+    with pytest.warns(UserWarning, match=r"without node weights, but .* differ by up to [\d.]+ %"):
+        export_program(surrogate, tmp_path / "field.pt2", weight=False)
+    del case.weight
+    assert_near(run(tmp_path / "field.pt2")(x=case.x, pos=case.pos), predicted(surrogate, case))
+
+
+def test_a_time_series_is_exported_as_one_step():
+    rollout = Rollout({"u_in": 6, "load": 1}, {"u_out": 8}, num_in=3, num_out=4)
+    surrogate = Surrogate(
+        FLAREOperator(7, 2, **TINY),
+        {"u_out": 8},
+        inputs={"u_in": 6, "load": 1},
+        rollout=rollout,
+        features=["quadrature_weights"],
+    )
+    found = describe_field(ExportedField(surrogate, None))
+    assert (found["time"]["steps_in"], found["time"]["steps_out"]) == (3, 1)
+    assert found["output"]["fields"] == [
+        {"name": "u_out", "first": 0, "channels": 2, "unit": None},
+    ]
+    assert found["features"] == ["quadrature_weights"]
 
 
 def test_neighbour_searches_are_refused(tmp_path, capfd):
@@ -136,10 +209,23 @@ def test_a_program_with_wrong_results_is_not_written(tmp_path):
             return super().forward(x, pos, *args, **options) + nodes
 
     (tmp_path / "field.pt2").write_bytes(b"older")
-    with pytest.raises(ValueError, match="on 1 nodes the written file differs by"):
+    with pytest.raises(ValueError, match="on 1 nodes the written file differs from the prediction"):
         export_program(Counts(0, 1, **TINY), tmp_path / "field.pt2")
     assert (tmp_path / "field.pt2").read_bytes() == b"older"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_file_is_compared_with_the_backend_that_predicts(tmp_path):
+    class Differs(FLAREOperator):
+        """Adds 1 with the backend that only exported files have."""
+
+        backend = "auto"
+
+        def forward(self, x, pos=None, *args, **options):
+            return super().forward(x, pos, *args, **options) + (self.backend == "sdpa")
+
+    with pytest.raises(ValueError, match="differs from the prediction by 1.0e"):
+        export_program(Differs(0, 1, **TINY), tmp_path / "field.pt2")
 
 
 def test_a_field_of_zeros_is_exported(tmp_path):
@@ -243,17 +329,6 @@ def test_double_precision(tmp_path):
     model = with_large_weights(FLAREOperator(2, 3, **TINY)).double()
     export_onnx(model, tmp_path / "field.onnx", weight=True)
     assert_same(tmp_path / "field.onnx", model, weight=True, dtype=torch.float64)
-
-
-@pytest.mark.slow
-@torch.no_grad()
-def test_a_surrogate_as_onnx(tmp_path):
-    pytest.importorskip("onnxscript")
-    surrogate, case = physical_surrogate()
-    export_onnx(surrogate, tmp_path / "field.onnx")
-    want = surrogate.eval()(case)
-    got = run(tmp_path / "field.onnx")(x=case.x, pos=case.pos)
-    torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4 * float(want.abs().max()))
 
 
 @pytest.mark.slow
