@@ -19,6 +19,7 @@ from flare_mesh.commands.baseline_report import (
     print_baselines,
 )
 from flare_mesh.commands.error_report import collect_errors, print_errors
+from flare_mesh.commands.scale_report import ScaleReport
 from flare_mesh.commands.training_checks import check_monitors, check_options
 from flare_mesh.commands.training_options import TrainingOptions
 from flare_mesh.devices import peak_memory
@@ -123,7 +124,7 @@ class FieldCLI(TrainingOptions):
         options = self.options
         replace = options.overwrite and not self._is_resumed()
         self.run = RunFolder(self.folder, self._config_text(), replace=replace)
-        found: list[Callback] = [self.run]
+        found: list[Callback] = [self.run, ScaleReport()]
         if options.data.val_split is not None:
             self.best = BestCheckpoint(self.folder / BEST)
             found += [FinalValidation(), self.best]

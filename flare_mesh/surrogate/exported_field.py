@@ -65,6 +65,9 @@ class ExportedField(nn.Module):
                     nodes, normalizer.channels, generator=generator, dtype=self.dtype
                 )
                 inputs[key] = normalizer.inverse(values)
+        if surrogate.scale is not None and "x" in inputs:
+            channels = surrogate.scale.case_channels
+            inputs["x"][:, channels] = inputs["x"][:1, channels]
         if self.weight:
             inputs["weight"] = self.example_weights(nodes)
         if surrogate.model.uses_edges:

@@ -19,6 +19,7 @@ from flare_mesh.data.transforms.resolver import TransformSpec, build_transforms
 from flare_mesh.io.hub import HubMixin
 from flare_mesh.models import FieldModel, build
 from flare_mesh.models.stored_weights import check_finite_weights, check_needed_weights
+from flare_mesh.surrogate.case_scale import CaseScale, ScaleBy
 from flare_mesh.surrogate.rollout import Rollout
 from flare_mesh.surrogate.surrogate_file import FILE, checksum, loading, write_surrogate_file
 from flare_mesh.surrogate.training_range import TrainingRange
@@ -46,11 +47,15 @@ class Surrogate(HubMixin, nn.Module):
         normalizers: Name, or mapping of ``name`` and options, of the normaliser of ``"pos"``,
             ``"x"`` and ``"y"``; see :func:`~flare_mesh.data.build_normalizer`. The default is
             ``"unit_gaussian"``.
+        scale_by: Scale of each case by which fields are divided before they are normalised, such as
+            ``{"displacement": "load", "von_mises": "power_law"}``; see
+            :class:`~flare_mesh.surrogate.case_scale.CaseScale`. None for none.
         rollout: Time steps, if the model predicts one step after the other; None if it predicts
             all of y at once.
         info: Origin of the training data, in types of JSON; saved with the surrogate.
 
     Attributes:
+        scale: The scales of ``scale_by``, or None.
         training_range: Range of the training cases; None before :meth:`fit_normalizers`.
 
     Raises:
@@ -71,6 +76,7 @@ class Surrogate(HubMixin, nn.Module):
         units: Mapping[str, str] | None = None,
         features: Sequence[TransformSpec] = (),
         normalizers: Mapping[str, str | Mapping[str, Any]] | None = None,
+        scale_by: ScaleBy | None = None,
         rollout: Rollout | None = None,
         info: Mapping[str, Any] | None = None,
     ) -> None:
@@ -84,12 +90,18 @@ class Surrogate(HubMixin, nn.Module):
         unknown = [key for key in normalizers or {} if key not in _NORMALIZED]
         if unknown:
             raise ValueError(f"Surrogate: no normaliser for {unknown}; choose from {_NORMALIZED}")
+        if scale_by and rollout is not None:
+            raise ValueError(
+                "scale_by: the steps of a rollout have no scale of their own; leave out scale_by, "
+                "or rollout"
+            )
         self.model = model
         self.fields = dict(fields)
         self.inputs = dict(inputs or {})
         self.units = dict(units or {})
         self.features = list(features)
         self.normalizers = dict.fromkeys(_NORMALIZED, "unit_gaussian") | dict(normalizers or {})
+        self.scale_by = dict(scale_by or {})
         self.rollout = rollout
         self.info = dict(info or {})
         self.training_range: TrainingRange | None = None
@@ -97,6 +109,10 @@ class Surrogate(HubMixin, nn.Module):
         self.pos_normalizer = self._build_normalizer("pos", model.config["pos_dim"])
         self.x_normalizer = self._build_normalizer("x", model.config["in_channels"])
         self.y_normalizer = self._build_normalizer("y", model.config["out_channels"])
+        self.scale: CaseScale | None = None
+        if self.scale_by:
+            channels = model.config["in_channels"]
+            self.scale = CaseScale(self.scale_by, self.fields, self.inputs, channels)
         self.register_buffer("y_mean", torch.zeros(model.config["out_channels"]))
         self.register_buffer("y_scale", torch.ones(model.config["out_channels"]))
 
@@ -112,19 +128,30 @@ class Surrogate(HubMixin, nn.Module):
         return {"pos": self.pos_normalizer, "x": self.x_normalizer, "y": self.y_normalizer}
 
     def fit_normalizers(self, cases: Iterable[Data]) -> None:
-        """Fit the normalisers and the range on training cases with ``pos``, ``x`` and ``y``."""
+        """Fit the scale, the normalisers and the range on cases with ``pos``, ``x`` and ``y``.
+
+        Raises:
+            ValueError: If a case does not fit; with a scale, if the cases can be read only once.
+        """
+        if self.scale is not None:
+            if cases is iter(cases):
+                raise ValueError(
+                    "fit_normalizers: with scale_by the cases are read twice; give a list or a "
+                    "loader (got an iterator)"
+                )
+            self.scale.fit(self.scale.measure(cases))
         self.set_statistics(self.gather_statistics(cases))
 
     def gather_statistics(self, cases: Iterable[Data]) -> Statistics:
         """The statistics of some training cases, see :func:`gather_statistics`."""
         channels = {key: normalizer.channels for key, normalizer in self._normalizers().items()}
-        return gather_statistics(cases, channels, self.rollout)
+        return gather_statistics(cases, channels, self.rollout, self.scale)
 
     def set_statistics(self, statistics: Statistics) -> None:
         """Fit the normalisers and the range to the statistics of all training cases."""
         for key, normalizer in self._normalizers().items():
             if normalizer.channels:
-                normalizer.set_statistics(statistics[key])
+                normalizer.set_statistics(statistics.get(f"normalized_{key}", statistics[key]))
         y = statistics["y"]
         self.y_mean.copy_(y.mean)
         fields = self.fields if self.rollout is None else self.rollout.step_fields
@@ -194,7 +221,12 @@ class Surrogate(HubMixin, nn.Module):
             **more,
         )
         # In the precision of pos, since mixed precision is too coarse for physical values.
-        return _map_chunks(self.y_normalizer.inverse, fields, size, pos.dtype)
+        more_rows = () if self.scale is None or x is None else (x,)
+        return _map_chunks(self._to_physical, fields, size, pos.dtype, *more_rows)
+
+    def _to_physical(self, fields: Tensor, x: Tensor | None = None) -> Tensor:
+        fields = self.y_normalizer.inverse(fields)
+        return fields if self.scale is None else self.scale(x) * fields
 
     def split_fields(self, y: Tensor) -> dict[str, Tensor]:
         """Split y [N, C] by field; a time series may have any number of steps."""
@@ -228,6 +260,9 @@ class Surrogate(HubMixin, nn.Module):
         device, training, size = self.y_mean.device, self.training, None
         if self.model.can_stream:
             size = _CHUNK_SIZE_CUDA if device.type == "cuda" else _CHUNK_SIZE
+        if self.scale is not None:
+            for number, case in enumerate(cases):
+                self.scale.check_case(case.x, str(case.get("case_id", number)))
         inputs = [self._input(case).to(str(device)) for case in cases]
         batch = inputs[0] if len(inputs) == 1 else Batch.from_data_list([*inputs])
         self.eval()
@@ -253,6 +288,7 @@ class Surrogate(HubMixin, nn.Module):
             "units": self.units,
             "features": self.features,
             "normalizers": self.normalizers,
+            "scale_by": self.scale_by or None,
             "rollout": self.rollout and asdict(self.rollout),
             "training_range": self.training_range and asdict(self.training_range),
             "info": self.info,
@@ -314,13 +350,27 @@ class Surrogate(HubMixin, nn.Module):
 
 
 def _map_chunks(
-    function: Callable[[Tensor], Tensor], field: Tensor, size: int | None, dtype: torch.dtype
+    function: Callable[..., Tensor],
+    field: Tensor,
+    size: int | None,
+    dtype: torch.dtype,
+    *others: Tensor,
 ) -> Tensor:
-    """Apply a row-wise ``function`` to a field [N, C] chunk by chunk, to save memory."""
+    """Apply a row-wise ``function`` to a field [N, C] chunk by chunk, to save memory.
+
+    Args:
+        function: Function of a chunk of ``field`` in the wider of both precisions, and of the same
+            rows of ``others``.
+        field: [N, C].
+        size: Rows of a chunk; None for all.
+        dtype: Precision of the result.
+        others: More arguments with N rows.
+    """
     wide = torch.promote_types(field.dtype, dtype)
     if size is None:
-        return function(field.to(wide)).to(dtype)
+        return function(field.to(wide), *others).to(dtype)
     out = torch.empty_like(field, dtype=dtype)
-    for target, chunk in zip(out.split(size), field.split(size), strict=True):
-        target.copy_(function(chunk.to(wide)))
+    rows = zip(*(values.split(size) for values in (out, field, *others)), strict=True)
+    for target, chunk, *more in rows:
+        target.copy_(function(chunk.to(wide), *more))
     return out

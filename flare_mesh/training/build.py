@@ -23,6 +23,7 @@ def build_module(
     *,
     options: dict[str, Any] | None = None,
     normalizers: dict[str, Any] | None = None,
+    scale_by: dict[str, str | list[str]] | None = None,
     loss: LossConfig = LossConfig(),  # noqa: B008
     optimizer: OptimizerConfig = OptimizerConfig(),  # noqa: B008
     schedule: ScheduleConfig = ScheduleConfig(),  # noqa: B008
@@ -42,6 +43,8 @@ def build_module(
         options: Options of the model beside its channels, such as ``num_latents``.
         normalizers: Normalisers of ``pos``, ``x`` and ``y``: ``unit_gaussian`` (the default),
             ``unit_cube``, ``identity``, or a mapping of ``name`` and options.
+        scale_by: Scale of each case by which a target is divided: name of an input that is constant
+            over each case, ``power_law`` of such inputs, or a list of these; none by default.
         loss: Loss to minimise.
         optimizer: Optimiser and its options.
         schedule: Schedule of the learning rate.
@@ -83,6 +86,7 @@ def build_module(
         units=recipe.units,
         features=recipe.features,
         normalizers=normalizers,
+        scale_by=scale_by,
         rollout=series,
         info={**recipe.info, "recipe": recipe.to_dict()},
     )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-_COMPARED = ("model", "fields", "inputs", "features", "normalizers", "rollout")
+_COMPARED = ("model", "fields", "inputs", "features", "normalizers", "scale_by", "rollout")
 
 # Their order is the order of channels.
 _ORDERED = ("fields", "inputs")

@@ -1,13 +1,14 @@
-"""Statistics of the training cases for a surrogate's normalisers."""
+"""Statistics of the training cases for a surrogate's scales and normalisers."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
 from flare_mesh.surrogate.surrogate import Surrogate
-from flare_mesh.surrogate.training_statistics import merge_statistics
+from flare_mesh.surrogate.training_statistics import Statistics, merge_statistics
 
 
 def fit_normalizers(
@@ -18,7 +19,7 @@ def fit_normalizers(
     world_size: int = 1,
     nonzero: bool = False,
 ) -> None:
-    """Fit the normalisers on the training cases, of which each process reads a share.
+    """Fit the scales and normalisers on training cases, of which each process reads a share.
 
     Args:
         surrogate: The surrogate, changed in place.
@@ -28,14 +29,42 @@ def fit_normalizers(
         nonzero: Whether each field of each case must have a relative error.
 
     Raises:
-        ValueError: With ``nonzero``, if a field of a case is zero at every node.
+        ValueError: If a target has one value in all cases, a case has no scale, or, with
+            ``nonzero``, a field of a case is zero at every node.
     """
-    mine = (cases[i] for i in range(rank, len(cases), world_size))
-    parts = [surrogate.gather_statistics(_checked(surrogate, mine) if nonzero else mine)]
+
+    def mine() -> Iterator[Data]:
+        found = (cases[i] for i in range(rank, len(cases), world_size))
+        return _checked(surrogate, found) if nonzero else found
+
+    if surrogate.scale is not None:
+        parts = _exchange(surrogate.scale.measure(mine()), world_size)
+        surrogate.scale.fit([parts[i % world_size][i // world_size] for i in range(len(cases))])
+    statistics = merge_statistics(_exchange(surrogate.gather_statistics(mine()), world_size))
+    _check_varies(surrogate, statistics)
+    surrogate.set_statistics(statistics)
+
+
+def _exchange(mine: Any, world_size: int) -> list[Any]:
+    """The objects of all processes, in their order."""
+    parts = [mine] * world_size
     if world_size > 1:
-        parts = [parts[0]] * world_size
-        torch.distributed.all_gather_object(parts, parts[rank])
-    surrogate.set_statistics(merge_statistics(parts))
+        torch.distributed.all_gather_object(parts, mine)
+    return parts
+
+
+def _check_varies(surrogate: Surrogate, statistics: Statistics) -> None:
+    """Refuse a target that has one value at all nodes of all cases."""
+    low, high = statistics["y"].minimum, statistics["y"].maximum
+    fields = surrogate.fields if surrogate.rollout is None else surrogate.rollout.step_fields
+    sizes = [*fields.values()]
+    for name, a, b in zip(fields, low.split(sizes), high.split(sizes), strict=True):
+        if torch.equal(a, b):
+            raise ValueError(
+                f"target '{name}': all nodes of all training cases have the value "
+                f"{', '.join(f'{value:.4g}' for value in a.tolist())}, so that there is nothing to "
+                f"learn; leave it out of the targets"
+            )
 
 
 def _checked(surrogate: Surrogate, cases: Iterable[Data]) -> Iterator[Data]:

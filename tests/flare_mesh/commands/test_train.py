@@ -47,10 +47,12 @@ def config(lpbf_root, tmp_path):
 @pytest.mark.filterwarnings("ignore")
 def test_files_of_a_run(config, tmp_path, capsys):
     run = tmp_path / "run"
-    assert main(["fit", "--config", str(config), "--data.num_workers=0"]) == 0
+    scale = "--model.scale_by={displacement: power_law}"
+    assert main(["fit", "--config", str(config), "--data.num_workers=0", scale]) == 0
     printed = capsys.readouterr().out
     modes = {path.stat().st_mode for path in run.rglob("*") if path.is_file()}
     assert modes == {config.stat().st_mode}  # of the umask
+    assert "displacement scales as exp(" in printed
     assert "epoch 3, step 9/9: train loss" in printed
     assert "kept the best epoch" in printed
     with (run / "metrics.csv").open() as file:
@@ -195,6 +197,7 @@ def test_rows_have_the_values_of_their_epoch(config, tmp_path):
         ("trainer.max_epochs=0", "trainer.max_epochs: expected training of some length"),
         ("trainer.accumulate_grad_batches=0", "expected at least 1 (got 0)"),
         ("model.normalizers={y: 3}", "model.normalizers.y: expected a name"),
+        ("model.scale_by={displacment: power_law}", "did you mean 'displacement'?"),
         ("out=", "out: expected the run's folder"),
         ("trainer.limit_test_batches=0", "set data.test_split=null"),
         ("trainer.gradient_clip_val=-1", "gradient_clip_val: expected at least 0"),

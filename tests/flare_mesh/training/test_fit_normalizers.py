@@ -1,0 +1,67 @@
+import threading
+
+import pytest
+import torch
+from torch_geometric.data import Data
+
+from flare_mesh import FLAREOperator
+from flare_mesh.surrogate.surrogate import Surrogate
+from flare_mesh.training.fit_normalizers import fit_normalizers
+
+
+def cases(count=5):
+    generator, found = torch.Generator().manual_seed(0), []
+    for number in range(count):
+        pos = torch.rand(6 + number, 3, generator=generator)
+        load = torch.full((len(pos), 1), 2.0**number)
+        y = torch.cat([load**2 * (1 + pos[:, :1]), pos[:, 1:2]], 1)
+        found.append(Data(pos=pos, x=load, y=y, case_id=f"c{number}"))
+    return found
+
+
+def surrogate():
+    torch.manual_seed(0)
+    model = FLAREOperator(1, 2, hidden_channels=4, num_layers=1, heads=1, num_latents=2)
+    by = {"u": "power_law"}
+    return Surrogate(model, {"u": 1, "v": 1}, inputs={"load": 1}, scale_by=by)
+
+
+def test_processes_that_read_shares_fit_the_same(monkeypatch):
+    barrier, found = threading.Barrier(2), {}
+
+    def all_gather_object(parts, mine):
+        found[threading.current_thread().name] = mine
+        barrier.wait()
+        parts[:] = [found["0"], found["1"]]
+        barrier.wait()
+
+    monkeypatch.setattr(torch.distributed, "all_gather_object", all_gather_object)
+    alone, shared = surrogate(), [surrogate(), surrogate()]
+    fit_normalizers(alone, cases())
+    threads = [
+        threading.Thread(
+            target=fit_normalizers,
+            args=(one, cases()),
+            kwargs={"rank": rank, "world_size": 2},
+            name=str(rank),
+        )
+        for rank, one in enumerate(shared)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for name, values in alone.state_dict().items():
+        first, second = (one.state_dict()[name] for one in shared)
+        assert torch.equal(first, second)
+        torch.testing.assert_close(first, values)
+    assert shared[1].training_range == alone.training_range
+
+
+def test_a_target_of_one_value_is_refused():
+    some = cases()
+    for case in some:
+        case.y[:, 1] = 3.5
+    with pytest.raises(ValueError, match="target 'v': all nodes of all training cases have the "
+                       "value 3.5, so that there is nothing to learn; leave it out"):  # fmt: skip
+        fit_normalizers(surrogate(), some)
