@@ -14,3 +14,4 @@ from .pipe import Pipe as Pipe
 from .plasticity import Plasticity as Plasticity
 from .point_folder import PointFolder as PointFolder
 from .shapenet_car import ShapeNetCar as ShapeNetCar
+from .wrapped_dataset import WrappedDataset as WrappedDataset

@@ -20,8 +20,9 @@ _COMMANDS = {
 }
 
 _MAX_MESSAGE = 1500
-_TRUST = ("--trust-config", "--trust_config")
-"""Option that no file can have, so that a run's folder cannot ask for trust."""
+_TRUST_CONFIG = ("--trust-config", "--trust_config")
+_TRUST_CODE = ("--trust-code", "--trust_code")
+"""Options that no file can have, so that a run's folder cannot ask for trust."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,9 +49,16 @@ def _run(command: str, args: list[str]) -> int:
 
     try:
         check_choice("unknown command", command, _COMMANDS)
+        trust_config, trust_code = (
+            any(arg in names for arg in args) for names in (_TRUST_CONFIG, _TRUST_CODE)
+        )
+        if trust_code and "" not in sys.path:
+            # Classes in the working folder are found, after those of installed packages.
+            sys.path.append(str(Path.cwd()))
         if command in _TRAINING:
-            given = [arg for arg in args if arg not in _TRUST]
-            _train([command, *_expand(command, given)], trust_config=given != args)
+            given = [arg for arg in args if arg not in _TRUST_CONFIG + _TRUST_CODE]
+            given = [command, *_expand(command, given)]
+            _train(given, trust_config=trust_config, trust_code=trust_code)
         else:
             _call(command, args)
     except (ValueError, OSError, SourceError, ImportError, ArgumentError) as error:
@@ -96,13 +104,15 @@ def _code_of_signal(stop: SystemExit) -> int | None:
     return None
 
 
-def _train(args: list[str], *, trust_config: bool) -> None:
+def _train(args: list[str], *, trust_config: bool, trust_code: bool) -> None:
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
     from flare_mesh.commands.train import FieldCLI
+    from flare_mesh.trusted_classes import trusting_code
 
     try:
-        FieldCLI(args, trust_config=trust_config)
+        with trusting_code(trust_code):
+            FieldCLI(args, trust_config=trust_config)
     except MisconfigurationException as error:  # about the trainer's options
         raise ValueError(" ".join(str(error).split())) from error
 

@@ -1,6 +1,7 @@
 import json
 import os
 import resource
+import sys
 import warnings
 from contextlib import contextmanager
 from itertools import starmap
@@ -40,6 +41,51 @@ def full_disk():
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     return limited
+
+
+OWN_CODE = """
+from pathlib import Path
+
+Path(__file__).with_name("imported").touch()
+
+import torch
+from torch_geometric.data import Data
+
+from flare_mesh.models import FieldModel
+
+
+class Net(FieldModel):
+    def __init__(self, in_channels, out_channels, hidden_channels=4, *, pos_dim=3):
+        super().__init__(locals())
+        self.first = torch.nn.Linear(pos_dim + in_channels, hidden_channels)
+        self.last = torch.nn.Linear(hidden_channels, out_channels)
+
+    def evaluate(self, nodes):
+        return self.last(self.first(nodes.features()).tanh())
+
+
+class Plates(torch.utils.data.Dataset):
+    def __init__(self, count, channels=3):
+        self.count, self.channels = count, channels
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, number):
+        pos = torch.linspace(1, 2, 2 * (number + 3)).reshape(-1, 2)
+        load = torch.full((len(pos),), number + 1.0)
+        y = load[:, None] * pos[:, :1].expand(-1, self.channels)
+        return Data(pos=pos, x=load, y=y)
+"""
+
+
+@pytest.fixture
+def own_code(tmp_path, monkeypatch):
+    """File that the module ``own_code`` of a user writes when it is imported."""
+    (tmp_path / "own_code.py").write_text(OWN_CODE)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path / "imported"
+    sys.modules.pop("own_code", None)
 
 
 @pytest.fixture(scope="session")

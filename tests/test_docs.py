@@ -139,6 +139,8 @@ def mixer(names, folder, trained):
 
 def training(names, folder, trained):
     yield {}
+    assert names["module"].surrogate.fields == {"flux": 2}
+    yield {}
     surrogate = names["module"].surrogate.float().eval()
     yield {}
     surrogate.save(folder / "runs/mesh_folder")
@@ -213,7 +215,8 @@ def understand(cli, monkeypatch, program, arguments):
     if program == "make":
         assert re.search(rf"^{arguments[0]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
     elif arguments[0] in ("fit", "validate", "test"):
-        arguments = [arg for arg in arguments if arg != "--trust-config"]  # taken by main
+        taken_by_main = ("--trust-config", "--trust-code")
+        arguments = [arg for arg in arguments if arg not in taken_by_main]
         arguments = [arguments[0], *_expand(arguments[0], arguments[1:])]
         cli.parse_arguments(cli.parser, arguments)
     else:

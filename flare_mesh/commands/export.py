@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import Any
 
 
-def export(model: str, out: str, weight: bool | None = None, opset: int | None = None) -> None:
+def export(
+    model: str,
+    out: str,
+    weight: bool | None = None,
+    opset: int | None = None,
+    trust_code: bool = False,
+) -> None:
     """Write a trained model as ONNX, or as a program of ``torch.export``, for meshes of any size.
 
     Args:
@@ -17,6 +23,7 @@ def export(model: str, out: str, weight: bool | None = None, opset: int | None =
         weight: Whether the nodes' quadrature weights are an input; by default, if the model was
             trained with them.
         opset: Version of the ONNX operator set, 18 or later.
+        trust_code: Accept a model of a class outside flare-mesh; its code is run.
     """
     suffix = Path(out).suffix.lower()
     if suffix not in (".onnx", ".pt2"):
@@ -29,7 +36,8 @@ def export(model: str, out: str, weight: bool | None = None, opset: int | None =
     from flare_mesh.surrogate.export import export_onnx, export_program
 
     is_model = (Path(model) / "model.safetensors").is_file()
-    loaded = load(model) if is_model else load_surrogate(model)
+    read = load if is_model else load_surrogate
+    loaded = read(model, trust_code=trust_code)
     if suffix == ".onnx":
         export_onnx(loaded, out, weight=weight, opset=opset)
     else:

@@ -18,7 +18,7 @@ SWITCH = ActionYesNo(no_prefix="no-")
 """Action of a boolean option: ``--simulate`` switches it on, ``--no-simulate`` off."""
 
 
-COMMAND_LINE_ONLY = {"trust_config"}
+COMMAND_LINE_ONLY = {"trust_config", "trust_code"}
 """Options that a file cannot have."""
 
 

@@ -23,6 +23,7 @@ def predict(
     follow_links: bool = False,
     ema: bool = False,
     picture: str | None = None,
+    trust_code: bool = False,
     **options: Any,
 ) -> None:
     """Predict the fields of mesh files, time series, or CAD parts.
@@ -48,6 +49,7 @@ def predict(
         follow_links: Follow links out of the input folders.
         ema: Use the averaged weights.
         picture: Picture of the predicted displacement to write, such as part.png.
+        trust_code: Accept a model of a class outside flare-mesh; its code is run.
         options: Options of the model's source plug-in.
     """
     from flare_mesh.cases.prediction_files import find_prediction_files
@@ -63,7 +65,7 @@ def predict(
     }
     options = {key: value for key, value in options.items() if value != defaults.get(key)}
     find_device(device)
-    surrogate = load_surrogate(model, ema=ema)
+    surrogate = load_surrogate(model, ema=ema, trust_code=trust_code)
     predictor = Predictor(
         surrogate,
         device=device,

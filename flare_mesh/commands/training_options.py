@@ -101,8 +101,10 @@ class TrainingOptions(LightningCLI):
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         kwargs.setdefault(
             "epilog",
-            "--trust-config (on the command line only): accept any class that a configuration "
-            "names; it can then run any code.",
+            "On the command line only: --trust-config accepts any class that a configuration "
+            "names for options of the trainer; it can then run any code. --trust-code accepts "
+            "package.module:Class for data.name, model.name and model.options.mixer, and runs "
+            "that code.",
         )
         return super().init_parser(**kwargs)
 

@@ -19,6 +19,7 @@ from flare_mesh.io.safetensors_file import write_safetensors
 from flare_mesh.models.nodes import Nodes, read_nodes
 from flare_mesh.models.stored_weights import check_finite_weights, check_needed_weights
 from flare_mesh.nn.option_checks import check_at_least, check_heads
+from flare_mesh.trusted_classes import class_path
 
 _LEAST = {
     "in_channels": 0,
@@ -36,8 +37,8 @@ _LEAST = {
 class FieldModel(HubMixin, nn.Module):
     """Base of the models: features and coordinates of nodes in, a field at the nodes out.
 
-    A subclass sets :attr:`NAME`, passes ``locals()`` of its constructor to this one before any
-    other statement, and computes :meth:`evaluate`. A graph's result depends neither on the other
+    A subclass passes ``locals()`` of its constructor to this one before any other statement, and
+    computes :meth:`evaluate`. A graph's result depends neither on the other
     graphs of a batch nor on the order of its nodes.
 
     Args:
@@ -48,7 +49,7 @@ class FieldModel(HubMixin, nn.Module):
     """
 
     NAME: ClassVar[str]
-    """Name of the model in configurations and saved folders."""
+    """Name of a model of this package; other models have their import path."""
     config: dict[str, Any]
     """Options of the constructor, JSON; None where the option was a module."""
 
@@ -61,6 +62,12 @@ class FieldModel(HubMixin, nn.Module):
         if "heads" in self.config:
             channels = self.config["hidden_channels"]
             check_heads(self, channels, self.config["heads"], "hidden_channels")
+
+    @classmethod
+    def stored_name(cls) -> str:
+        """Name in configurations and files: ``NAME``, or ``package.module:Class`` elsewhere."""
+        ours = cls.__module__.startswith("flare_mesh.models.")
+        return cls.NAME if ours else class_path(cls)
 
     @property
     def uses_edges(self) -> bool:
@@ -118,7 +125,7 @@ class FieldModel(HubMixin, nn.Module):
         """Write ``config.json`` and ``model.safetensors`` into the folder ``path``."""
         folder = Path(path)
         write_safetensors(folder / "model.safetensors", self.state_dict())
-        config = json.dumps({"model": self.NAME, **self.config}, indent=2)
+        config = json.dumps({"model": self.stored_name(), **self.config}, indent=2)
         write_text(folder / "config.json", config)
 
     @classmethod
@@ -139,7 +146,7 @@ class FieldModel(HubMixin, nn.Module):
         try:
             config = read_json_object(existing_file(folder / "config.json"))
             name = config.pop("model")
-            if name != cls.NAME:
+            if name != cls.stored_name():
                 raise ValueError(f"config.json is for the model '{name}'")
             config |= modules
             weights = load_file(folder / "model.safetensors")
@@ -154,7 +161,7 @@ class FieldModel(HubMixin, nn.Module):
 
     def card_details(self) -> str:
         """The options, for the model card."""
-        options = json.dumps({"model": self.NAME, **self.config}, indent=2)
+        options = json.dumps({"model": self.stored_name(), **self.config}, indent=2)
         return f"\n## Options\n\n```json\n{options}\n```"
 
     def __repr__(self) -> str:

@@ -1,7 +1,7 @@
 """Models by name, for configurations and the command line."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,32 +18,44 @@ from flare_mesh.models.transformer import Transformer
 from flare_mesh.models.transolver import Transolver
 from flare_mesh.models.transolver_plus import TransolverPlus
 from flare_mesh.nn import FLAREAttention
+from flare_mesh.trusted_classes import import_class, is_class_path, trusting_code
 
 _CLASSES = (FLAREOperator, GNOT, LNO, PerceiverIO, Transformer, Transolver, TransolverPlus)
 MODELS: Mapping[str, type[FieldModel]] = {model.NAME: model for model in _CLASSES}
 """The models by name."""
+_CHANNELS = ("in_channels", "out_channels")
 
 
-def model_options(name: str) -> dict[str, Any]:
+def model_options(name: str | type[FieldModel]) -> dict[str, Any]:
     """Names and defaults of a model's options, without the channels of input and output.
+
+    Args:
+        name: As in :func:`build`.
 
     Raises:
         ValueError: If there is no such model; lists the known ones.
     """
-    found = inspect.signature(_model(name)).parameters
-    options = {key: p.default for key, p in found.items() if p.kind is p.KEYWORD_ONLY}
-    if any(p.kind is p.VAR_KEYWORD for p in found.values()):
+    model = model_class(name)
+    options = {
+        key: p.default
+        for key, p in inspect.signature(model).parameters.items()
+        if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and key not in _CHANNELS
+    }
+    if model is FLAREOperator:
         # The operator passes these options to its layers.
         passed = inspect.signature(FLAREAttention).parameters
         options |= {key: p.default for key, p in passed.items() if p.kind is p.KEYWORD_ONLY}
     return options
 
 
-def build(name: str, *, in_channels: int, out_channels: int, **options: Any) -> FieldModel:
+def build(
+    name: str | type[FieldModel], *, in_channels: int, out_channels: int, **options: Any
+) -> FieldModel:
     """Build a model by name.
 
     Args:
-        name: One of :data:`MODELS`.
+        name: One of :data:`MODELS`, a subclass of :class:`FieldModel`, or its import path
+            ``package.module:Class`` within :func:`~flare_mesh.trusted_classes.trusting_code`.
         in_channels: As in :class:`FLAREOperator`.
         out_channels: As in :class:`FLAREOperator`.
         options: Options of the model.
@@ -51,25 +63,71 @@ def build(name: str, *, in_channels: int, out_channels: int, **options: Any) -> 
     Raises:
         ValueError: If there is no such model or option; suggests the nearest.
     """
-    check_options(f"the model '{name}'", options, model_options(name))
-    return _model(name)(in_channels, out_channels, **options)  # pyright: ignore[reportCallIssue]
+    check_model_options(name, options)
+    channels: dict[str, Any] = {"in_channels": in_channels, "out_channels": out_channels}
+    return model_class(name)(**channels, **options)
 
 
-def load(path: str | Path, **modules: nn.Module) -> FieldModel:
+def check_model_options(name: str | type[FieldModel], options: Iterable[str]) -> None:
+    """Refuse options that a model does not have, unless its constructor takes any.
+
+    Args:
+        name: As in :func:`build`.
+        options: Names of options.
+
+    Raises:
+        ValueError: If one is unknown; suggests the nearest.
+    """
+    model = model_class(name)
+    if model is FLAREOperator or not _takes_any(model):
+        check_options(f"the model '{model.stored_name()}'", options, model_options(model))
+
+
+def load(path: str | Path, *, trust_code: bool = False, **modules: nn.Module) -> FieldModel:
     """Load a model of any kind from a folder written by its ``save``.
+
+    Args:
+        path: The folder.
+        trust_code: Whether the folder may name a class outside this package, whose code is run.
+        modules: As in :meth:`FieldModel.load`.
 
     Raises:
         FileNotFoundError: If a file is missing.
-        ValueError: If the folder does not hold a known model.
+        ValueError: If the folder does not hold a known model, or one of a class that is not
+            trusted.
     """
     try:
         name = read_json_object(existing_file(Path(path) / "config.json"))["model"]
     except (ValueError, KeyError) as error:
         raise ValueError(f"{path}: config.json does not describe a model ({error})") from error
-    return _model(name).load(path, **modules)
+    with trusting_code(trust_code):
+        return model_class(name).load(path, **modules)
 
 
-def _model(name: str) -> type[FieldModel]:
-    if name not in MODELS:
-        raise ValueError(f"unknown model '{name}'; choose from {sorted(MODELS)}")
-    return MODELS[name]
+def model_class(name: str | type[FieldModel]) -> type[FieldModel]:
+    """The class of a model.
+
+    Args:
+        name: As in :func:`build`.
+
+    Raises:
+        ValueError: If there is no such model, its class is not trusted, or its constructor lacks
+            the channels or the dimension.
+    """
+    if isinstance(name, str) and not is_class_path(name):
+        if name not in MODELS:
+            raise ValueError(f"unknown model '{name}'; choose from {sorted(MODELS)}")
+        return MODELS[name]
+    model = import_class(name, FieldModel) if isinstance(name, str) else name
+    missing = {*_CHANNELS, "pos_dim"} - inspect.signature(model).parameters.keys()
+    if missing and not _takes_any(model):
+        raise ValueError(
+            f"the model '{model.stored_name()}': expected a constructor with in_channels, "
+            f"out_channels and pos_dim (got none of {sorted(missing)}); add them"
+        )
+    return model
+
+
+def _takes_any(model: type[FieldModel]) -> bool:
+    parameters = inspect.signature(model).parameters.values()
+    return any(one.kind is one.VAR_KEYWORD for one in parameters)

@@ -9,9 +9,10 @@ from flare_mesh.models.stored_weights import check_finite_weights
 from flare_mesh.surrogate.checkpoint import BEST, LAST, read_checkpoint
 from flare_mesh.surrogate.surrogate import Surrogate
 from flare_mesh.surrogate.surrogate_file import FILE, loading
+from flare_mesh.trusted_classes import trusting_code
 
 
-def load_surrogate(path: str | Path, *, ema: bool = False) -> Surrogate:
+def load_surrogate(path: str | Path, *, ema: bool = False, trust_code: bool = False) -> Surrogate:
     """Load a trained surrogate; no code in the files is run.
 
     Args:
@@ -19,14 +20,18 @@ def load_surrogate(path: str | Path, *, ema: bool = False) -> Surrogate:
             checkpoint ``.ckpt`` of a run.
         ema: Load the averaged weights of a run that was trained with ``model.ema``, which are in
             its folder ``ema``.
+        trust_code: Whether the file may name a class outside this package, by its import path;
+            the class is then imported, which runs the code of its module.
 
     Raises:
         FileNotFoundError: If there is no surrogate.
-        ValueError: If the file is damaged, is not a surrogate, or has no averaged weights.
+        ValueError: If the file is damaged, is not a surrogate, has no averaged weights, or names
+            a class that is not trusted or not a model.
     """
     path = Path(path)
     if path.suffix == ".ckpt":
-        return _from_checkpoint(path, ema)
+        with trusting_code(trust_code):
+            return _from_checkpoint(path, ema)
     folder = path.parent if path.name == FILE else path
     if ema:
         if not (folder / "ema" / FILE).is_file():
@@ -44,7 +49,7 @@ def load_surrogate(path: str | Path, *, ema: bool = False) -> Surrogate:
             raise FileNotFoundError(
                 f"{folder}: no {FILE}, since the run has not ended; give its checkpoint, {found[0]}"
             )
-    return Surrogate.load(folder)
+    return Surrogate.load(folder, trust_code=trust_code)
 
 
 def _from_checkpoint(path: Path, ema: bool) -> Surrogate:

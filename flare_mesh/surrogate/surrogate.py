@@ -24,6 +24,7 @@ from flare_mesh.surrogate.rollout import Rollout
 from flare_mesh.surrogate.surrogate_file import FILE, checksum, loading, write_surrogate_file
 from flare_mesh.surrogate.training_range import TrainingRange
 from flare_mesh.surrogate.training_statistics import Statistics, gather_statistics
+from flare_mesh.trusted_classes import is_class_path, trusting_code
 
 # Nodes of a chunk in prediction: on a CPU their features stay in its cache, and meshes of millions
 # of nodes fit into the memory of a laptop.
@@ -282,7 +283,7 @@ class Surrogate(HubMixin, nn.Module):
         """Everything except the weights, in types of JSON."""
         return {
             "version": __version__,
-            "model": {"name": self.model.NAME, **self.model.config},
+            "model": {"name": self.model.stored_name(), **self.model.config},
             "fields": self.fields,
             "inputs": self.inputs,
             "units": self.units,
@@ -317,7 +318,9 @@ class Surrogate(HubMixin, nn.Module):
         Raises:
             KeyError, TypeError, ValueError: If the header is damaged, or needs other weights.
         """
-        check_needed_weights(weights, header["model"], lambda: cls.from_header(header))
+        if not any(map(is_class_path, header["model"].values())):
+            # Other packages' models, which are refused or trusted, may not be built without memory.
+            check_needed_weights(weights, header["model"], lambda: cls.from_header(header))
         surrogate = cls.from_header(header)
         surrogate.load_state_dict(weights)
         return surrogate
@@ -327,17 +330,22 @@ class Surrogate(HubMixin, nn.Module):
         write_surrogate_file(Path(path) / FILE, self.header(), self.state_dict())
 
     @classmethod
-    def load(cls, path: str | Path) -> "Surrogate":
+    def load(cls, path: str | Path, *, trust_code: bool = False) -> "Surrogate":
         """Load the surrogate in the folder ``path``; no code in the file is run.
+
+        Args:
+            path: The folder.
+            trust_code: Whether the file may name a class outside this package, whose code is run.
 
         Raises:
             FileNotFoundError: If there is none.
-            ValueError: If the file is damaged, is not a surrogate, or has weights that are NaN.
+            ValueError: If the file is damaged, is not a surrogate, has weights that are NaN, or
+                names a class that is not trusted.
         """
         file = Path(path) / FILE
         if not file.is_file():
             raise FileNotFoundError(f"{path}: no trained surrogate in it (no {FILE})")
-        with loading(file) as header:
+        with loading(file) as header, trusting_code(trust_code):
             with safe_open(file, framework="pt") as opened:
                 metadata = opened.metadata()
             header.update(json.loads(metadata["surrogate"]))

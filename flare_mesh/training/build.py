@@ -1,11 +1,11 @@
 """Training module from a configuration."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flare_mesh.cases.recipe import CaseRecipe
-from flare_mesh.choices import check_options
-from flare_mesh.models import build, model_options
+from flare_mesh.models import FieldModel, build
+from flare_mesh.models.registry import check_model_options, model_class
 from flare_mesh.surrogate.load import load_surrogate
 from flare_mesh.surrogate.rollout import Rollout
 from flare_mesh.surrogate.surrogate import Surrogate
@@ -16,10 +16,15 @@ from flare_mesh.training.optimizers import OptimizerConfig
 from flare_mesh.training.schedules import ScheduleConfig
 from flare_mesh.training.unroll import RolloutConfig
 
+if TYPE_CHECKING:
+    ModelName = str | type[FieldModel]
+else:
+    ModelName = str  # the parser would import what a configuration gives for a class
+
 
 def build_module(
     data: Any = None,
-    name: str = "flare",
+    name: ModelName = "flare",
     *,
     options: dict[str, Any] | None = None,
     normalizers: dict[str, Any] | None = None,
@@ -39,7 +44,8 @@ def build_module(
     Args:
         data: A :class:`FieldDataModule`, or the :class:`~flare_mesh.cases.CaseRecipe` of some
             cases; the command line passes its own ``data``.
-        name: One of :data:`flare_mesh.models.MODELS`.
+        name: One of :data:`flare_mesh.models.MODELS`, or the import path of a model of your own,
+            package.module:Class, with --trust-code; in Python also the class.
         options: Options of the model beside its channels, such as ``num_latents``.
         normalizers: Normalisers of ``pos``, ``x`` and ``y``: ``unit_gaussian`` (the default),
             ``unit_cube``, ``identity``, or a mapping of ``name`` and options.
@@ -115,14 +121,17 @@ def _start_from(surrogate: Surrogate, weights: str) -> None:
     surrogate.training_range = given.training_range
 
 
-def check_model(name: str, options: Iterable[str]) -> None:
+def check_model(name: ModelName, options: Iterable[str]) -> None:
     """Check a model's name and the names of its options, before any data are opened.
 
     Raises:
         ValueError: If one is unknown; names the nearest.
     """
-    known = [*model_options(name), "in_channels", "out_channels"]
-    check_options(f"model.options: the model '{name}'", options, known)
+    found = model_class(name)
+    try:
+        check_model_options(found, {*options} - {"in_channels", "out_channels"})
+    except ValueError as error:
+        raise ValueError(f"model.options: {error}") from error
 
 
 def _rollout(recipe: CaseRecipe) -> Rollout:

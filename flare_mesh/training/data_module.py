@@ -3,7 +3,7 @@
 import os
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from flare_mesh.data.splits import split_names
 from flare_mesh.data.transforms.resolver import TransformSpec, build_transforms
 from flare_mesh.datasets import FieldDataset
 from flare_mesh.datasets.registry import build, check_options
+from flare_mesh.datasets.wrapped_dataset import wrap_dataset
 from flare_mesh.training.case_loader import CaseLoader
 from flare_mesh.training.case_sampler import CaseSampler
 from flare_mesh.training.cases import Cases, case_names
@@ -26,7 +27,8 @@ class FieldDataModule(LightningDataModule):
     """Training, validation and test cases of a data set by name, or of a folder of meshes.
 
     Args:
-        name: One of :data:`flare_mesh.datasets.registry.DATASETS`; ``mesh_folder`` for your own.
+        name: One of :data:`flare_mesh.datasets.registry.DATASETS`; ``mesh_folder`` for your own
+            files; or package.module:Class for any data set of PyG data, with --trust-code.
         root: Folder of the data set.
         options: Options of the data set, such as ``inputs`` and ``targets``.
         train_options: More options for the training split, such as a shorter window.
@@ -113,6 +115,48 @@ class FieldDataModule(LightningDataModule):
         self._cases: dict[str, Cases] = {}
         self._train_loader: CaseLoader | None = None
         self._resumed: dict[str, int] = {}
+
+    @classmethod
+    def from_datasets(
+        cls,
+        train: Any,
+        val: Any = None,
+        test: Any = None,
+        *,
+        targets: Mapping[str, int] | None = None,
+        inputs: Mapping[str, int] | None = None,
+        units: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> "FieldDataModule":
+        """The cases of data sets that are given as objects.
+
+        Args:
+            train: Training cases: any PyG data set, or a list of ``Data``, with ``pos``, ``y`` and
+                optional ``x``, see :class:`~flare_mesh.datasets.WrappedDataset`.
+            val: Validation cases, or the share of the training cases to hold out for them; none by
+                default.
+            test: Test cases; none by default.
+            targets: Channels of each field in ``y``, by name, in order; by default one field ``y``.
+            inputs: Channels of each field in ``x``, by name, in order; by default one field ``x``.
+            units: Unit of each field.
+            options: Other options of this class, such as ``batch_size`` and ``features``.
+
+        Raises:
+            ValueError: If a case lacks ``pos`` or ``y``, or the channels differ.
+        """
+        share = val if isinstance(val, int | float) else None
+        splits = {
+            "val_split": "val" if val is not None and share is None else share,
+            "test_split": None if test is None else "test",
+        }
+        module = cls(**splits, **options)
+        fields: dict[str, Any] = {"targets": targets, "inputs": inputs, "units": units}
+        for split, dataset in (("train", train), ("val", val), ("test", test)):
+            if dataset is not None and dataset is not share:
+                role = "train" if split == "train" else "test"
+                opened = wrap_dataset(dataset, name=f"{split} cases", **fields)
+                module._datasets[split, role] = opened
+        return module
 
     def _dataset(self, split: str, role: str) -> FieldDataset:
         if (split, role) not in self._datasets:

@@ -17,6 +17,7 @@ from torch_geometric.data import Data
 from flare_mesh.documents import load_json
 from flare_mesh.surrogate.load import load_surrogate
 from flare_mesh.surrogate.surrogate import Surrogate
+from flare_mesh.surrogate.training_range import TrainingRange
 from flare_mesh.training.checkpoint_check import describe_differences
 from flare_mesh.training.error_sums import ErrorSums, all_reduce_sum
 from flare_mesh.training.field_errors import error_weights, expand_steps, field_errors, scale_fields
@@ -297,6 +298,7 @@ class FieldModule(LightningModule):
                 f"of its run"
             )
         self._resumed_plan = saved["plan"]
-        self.surrogate.training_range = Surrogate.from_header(header).training_range
+        stored = header["training_range"]
+        self.surrogate.training_range = stored and TrainingRange.from_dict(stored)
         # The sums are over all processes, so that one process takes them over.
         self._train_errors.total = saved["train_sums"] if self.global_rank == 0 else None

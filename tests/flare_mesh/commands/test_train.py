@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -380,3 +381,36 @@ def test_two_processes_train_as_one(config, tmp_path, shards):
         torch.testing.assert_close(weights(two)[name], value, rtol=1e-4, atol=1e-6)
     errors = [json.loads((run / "summary.json").read_text()) for run in (one, two)]
     assert errors[1]["test_relative_l2"] == pytest.approx(errors[0]["test_relative_l2"], rel=1e-5)
+
+
+def test_own_model_and_data_set(own_code, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = {"name": "own_code:Net", "optimizer": {"lr": 1e-2}}
+    data = {"name": "own_code:Plates", "options": {"count": 5, "targets": {"s": 1, "u": 2}}}
+    trainer = {"max_epochs": 1, "accelerator": "cpu", "logger": False}
+    options = {"out": "run", "trainer": trainer, "model": model, "data": data, "baselines": False}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(options))
+    assert main(["fit", "--config", "own.yaml"]) == 2
+    error = capsys.readouterr().err
+    assert "'own_code:Net' is code outside flare-mesh" in error or "own_code:Plates" in error
+    assert error.count("\n") == 1
+    assert not own_code.exists()
+    (tmp_path / "asks.yaml").write_text(yaml.safe_dump({**options, "trust_code": True}))
+    assert main(["fit", "--config", "asks.yaml"]) == 2
+    assert "unknown option 'trust_code'" in capsys.readouterr().err
+
+    assert main(["fit", "--config", "own.yaml", "--trust-code"]) == 0
+    assert load_surrogate("run", trust_code=True).fields == {"s": 1, "u": 2}
+    assert main(["test", "--run", "run"]) == 2
+    assert "--trust-code" in capsys.readouterr().err
+    wrong = ["fit", "--config", "own.yaml", "--trust-code", "--overwrite"]
+    for option, message in (
+        ("--model.name=own_code:Plates", "expected a subclass of flare_mesh.models.*FieldModel"),
+        ("--model.name=own_code:Ne", "did you mean 'Net'?"),
+        ("--model.options={hidden: 3}", "did you mean 'hidden_channels'?"),
+        ("--data.name=own_code:Net", "expected a subclass of torch.utils.data"),
+        ("--data.options={count: 5, targets: {s: 1}}", "3 in total as in 'y'"),
+        ("--data.options={targets: {s: 1}}", "'own_code:Plates' needs the option 'count'"),
+    ):
+        assert main([*wrong, option]) == 2
+        assert re.search(message, capsys.readouterr().err)

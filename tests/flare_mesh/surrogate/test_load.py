@@ -1,11 +1,16 @@
+import json
 import pickle
+import sys
+from importlib import import_module
 
 import pytest
 import torch
 from torch.optim.swa_utils import AveragedModel
 
 from flare_mesh import FLAREOperator, Surrogate
+from flare_mesh.models import load
 from flare_mesh.surrogate.load import load_surrogate
+from flare_mesh.surrogate.surrogate_file import FILE, write_surrogate_file
 from flare_mesh.testing import random_graph
 from flare_mesh.training import FieldModule
 
@@ -98,3 +103,45 @@ def test_damaged_foreign_and_hostile_checkpoints(module, tmp_path, monkeypatch):
         with pytest.raises(ValueError, match=f"{name}: damaged, or not a checkpoint"):
             load_surrogate(tmp_path / name)
     assert not (tmp_path / "run_by_pickle").exists()
+
+
+def test_a_model_of_own_code_needs_trust(module, own_code, tmp_path):
+    surrogate = module.surrogate
+    header = surrogate.header()
+    for name in ("own_code:Net", "os:system"):
+        header["model"]["name"] = name
+        write_surrogate_file(tmp_path / FILE, header, surrogate.state_dict())
+        with pytest.raises(ValueError, match=f"{FILE}.*'{name}' is code.*--trust-code") as caught:
+            load_surrogate(tmp_path)
+        assert "\n" not in str(caught.value)
+    assert not own_code.exists()
+    with pytest.raises(ValueError, match="'os:system': expected a subclass of .*FieldModel"):
+        load_surrogate(tmp_path, trust_code=True)
+
+    net = import_module("own_code").Net(0, 1, 5)
+    own = Surrogate(net, {"u": 1})
+    own.fit_normalizers([random_graph(9).update({"y": torch.randn(9, 1), "x": None})])
+    own.save(tmp_path)
+    last = checkpoint(tmp_path / "last.ckpt", FieldModule(own))
+    net.save(tmp_path / "net")
+    sys.modules.pop("own_code")
+    own_code.unlink()
+    for read, path in (
+        (load_surrogate, tmp_path),
+        (load_surrogate, last),
+        (load, tmp_path / "net"),
+    ):
+        with pytest.raises(ValueError, match="'own_code:Net' is code"):
+            read(path)
+    assert not own_code.exists()
+    for path in (tmp_path, last):
+        assert torch.equal(predicted(load_surrogate(path, trust_code=True)), predicted(own))
+    assert load(tmp_path / "net", trust_code=True).config == net.config
+
+
+def test_only_a_name_with_a_colon_is_a_class(module, tmp_path):
+    header = json.loads(json.dumps(module.surrogate.header()))
+    header["model"]["name"] = "os.system"
+    write_surrogate_file(tmp_path / FILE, header, module.surrogate.state_dict())
+    with pytest.raises(ValueError, match=r"unknown model 'os.system'; choose from"):
+        load_surrogate(tmp_path, trust_code=True)
