@@ -11,6 +11,7 @@ from flare_mesh.files import error_text
 
 _TRAINING = ("fit", "validate", "test")
 _COMMANDS = {
+    "init": "look at a folder of results, and write a configuration for it",
     "fit": "train and test by a configuration, and save the surrogate",
     "validate": "compute the errors of a checkpoint on the validation cases",
     "test": "compute the errors of a checkpoint on the test cases",
@@ -19,6 +20,8 @@ _COMMANDS = {
     "export": "write a trained model as ONNX or as a program of torch.export",
 }
 
+_FIRST = {"init": "--folder"}
+"""Option of a command that its first argument can be without a name."""
 _MAX_MESSAGE = 1500
 _TRUST_CONFIG = ("--trust-config", "--trust_config")
 _TRUST_CODE = ("--trust-code", "--trust_code")
@@ -138,7 +141,14 @@ def _call(command: str, args: list[str]) -> None:
     parser = CommandParser(command, function)
     if hasattr(module, "add_options"):
         module.add_options(parser)
-    function(**parser.parse(_lists(args)))
+    function(**parser.parse(_lists(_named_first(command, args))))
+
+
+def _named_first(command: str, args: list[str]) -> list[str]:
+    """Name the first argument of a command that can be given without a name."""
+    if command in _FIRST and args and not args[0].startswith("-"):
+        return [_FIRST[command], *args]
+    return args
 
 
 def _lists(args: list[str]) -> list[str]:

@@ -249,7 +249,7 @@ COMMANDS = [*commands()]
 def test_commands_are_understood(cli, tmp_path, monkeypatch, page, program, arguments):
     monkeypatch.chdir(tmp_path)
     runs = (f"runs/{name}/config.yaml" for name in ("lpbf", "mesh_folder", "plates"))
-    for name in ("mine.yaml", *runs):  # files of the reader
+    for name in ("mine.yaml", "fit.yaml", *runs):  # files of the reader
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(find_config("mesh_folder_cpu"), tmp_path / name)
     arguments = shlex.split(arguments, comments=True)

@@ -1,0 +1,152 @@
+"""What is in a data set: its cases, meshes and fields."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flare_mesh.cases.case_statistics import CaseStatistics, FieldStatistics
+from flare_mesh.mesh import MeshData
+
+_SAME = 1e-6  # distance of nodes at the same position, over the extent
+
+
+@dataclass(frozen=True)
+class FieldSummary:
+    """A field of a data set.
+
+    Attributes:
+        name: Its name.
+        place: ``"node"``, ``"cell"``, or ``"case"`` for a field of the whole case.
+        channels: Number of channels in most cases.
+        unit: Its unit; empty if unknown.
+        in_all: Whether all cases that were read have it, with that number of channels.
+        varies: Whether its values differ, within a case or between them.
+    """
+
+    name: str
+    place: str
+    channels: int
+    unit: str
+    in_all: bool
+    varies: bool
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """What is in a data set, from statistics of some of its cases.
+
+    Attributes:
+        place: Folder of the data set, for messages.
+        num_cases: Number of cases.
+        splits: Number of cases of each split; empty if the cases are not divided yet.
+        case_names: Names of all cases.
+        sampled: The cases that were read.
+        fixed_mesh: Whether all of these have the same mesh, with nodes at the same positions.
+        units: Unit of each field, as far as the files have them.
+    """
+
+    place: str
+    num_cases: int
+    splits: dict[str, int]
+    case_names: tuple[str, ...]
+    sampled: tuple[CaseStatistics, ...]
+    fixed_mesh: bool
+    units: dict[str, str]
+
+    @property
+    def num_nodes(self) -> tuple[int, int, int]:
+        """Smallest, median and largest number of nodes."""
+        nodes = sorted(case.num_nodes for case in self.sampled)
+        return nodes[0], nodes[len(nodes) // 2], nodes[-1]
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Types of the cells, the most frequent first."""
+        total: Counter[str] = Counter()
+        for case in self.sampled:
+            total.update(case.cells)
+        return tuple(name for name, _ in total.most_common())
+
+    @property
+    def kinds(self) -> dict[str, int]:
+        """Number of cases of each kind of mesh."""
+        return dict(Counter(case.kind for case in self.sampled).most_common())
+
+    @property
+    def kind(self) -> str:
+        """Kind of all meshes; ``"points"`` if they differ."""
+        return next(iter(self.kinds)) if len(self.kinds) == 1 else "points"
+
+    @property
+    def fields(self) -> dict[str, FieldSummary]:
+        """All fields, by name."""
+        names = dict.fromkeys(name for case in self.sampled for name in case.fields)
+        return {name: self._field(name) for name in names}
+
+    @property
+    def sizes(self) -> dict[str, NDArray[np.float64]]:
+        """Extents and measure of the cases that were read, those that are positive in all."""
+        extents = np.stack([case.extents for case in self.sampled], axis=1)
+        found = {f"extent {axis}": row for axis, row in zip("xyz", extents, strict=False)}
+        found["measure"] = np.array([case.measure for case in self.sampled])
+        return {name: values for name, values in found.items() if (values > 0).all()}
+
+    def statistics(self, name: str) -> list[FieldStatistics]:
+        """Statistics of a field in each case that was read and has it."""
+        return [case.fields[name] for case in self.sampled if name in case.fields]
+
+    def _field(self, name: str) -> FieldSummary:
+        found = self.statistics(name)
+        channels = Counter(one.channels for one in found).most_common(1)[0][0]
+        place = Counter(one.place for one in found).most_common(1)[0][0]
+        alike = [one for one in found if one.channels == channels]
+        values = [value for one in alike for value in sorted(one.extremes.items())]
+        return FieldSummary(
+            name,
+            place,
+            channels,
+            self.units.get(name, ""),
+            len(alike) == len(self.sampled),
+            len({*values}) > len({label for label, _ in values}) or any(map(_varies, alike)),
+        )
+
+
+class FixedMesh:
+    """Comparison of meshes, one after the other, with the first.
+
+    Attributes:
+        same_mesh: Whether all have the same cells, and nodes at the same positions.
+    """
+
+    def __init__(self) -> None:
+        self.same_mesh = True
+        self._first: MeshData | None = None
+
+    def add(self, mesh: MeshData) -> None:
+        """Compare another mesh."""
+        if self._first is None:
+            self._first = MeshData(mesh.pos)
+            self._first.cell_index, self._first.cell_type = mesh.cell_index, mesh.cell_type
+        elif self.same_mesh:
+            self.same_mesh = _is_same(self._first, mesh)
+
+
+def _is_same(first: MeshData, other: MeshData) -> bool:
+    if first.pos.shape != other.pos.shape or len(first.cell_index) != len(other.cell_index):
+        return False
+    extent = float((first.pos.amax(0) - first.pos.amin(0)).max())
+    return (
+        bool((first.cell_index == other.cell_index).all())
+        and float((first.pos - other.pos).abs().max()) <= _SAME * extent
+    )
+
+
+def _varies(one: FieldStatistics) -> bool:
+    labels = {label.partition(" ")[2] for label in one.extremes if label.startswith("largest ")}
+    return any(
+        one.extremes[f"largest {label}"] > one.extremes[f"smallest {label}"]
+        for label in labels
+        if f"smallest {label}" in one.extremes
+    )

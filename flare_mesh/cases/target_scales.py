@@ -1,0 +1,154 @@
+"""What the size of a target depends on, and numbers that are results themselves."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flare_mesh.cases.case_statistics import FieldStatistics
+
+_FEWEST = 8  # cases that a fit needs
+_SPREAD = 0.1  # standard deviation of a logarithm, below which nothing is scaled
+_EXPONENT = 0.02  # deviation from 1 that is proportional in any case
+_UNCERTAINTY = 0.1  # largest standard error of an exponent that decides
+_EXPLAINED = 0.5  # smallest share of the variance that a power law must explain
+_EQUAL = 1e-4
+_RIDGE = 1e-3
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TargetScale:
+    """What a target is to be divided by.
+
+    Attributes:
+        scale: Name of an input, ``"power_law"``, or None for nothing.
+        evidence: Why, in words.
+    """
+
+    scale: str | None
+    evidence: str
+
+
+def propose_scale(
+    size: Sequence[float], scalars: Mapping[str, Sequence[float]], sizes: Mapping[str, Array]
+) -> TargetScale:
+    """Propose what the targets of a case are to be divided by.
+
+    With s the root mean square of the target in a case, u an input and z the other inputs and
+    sizes, the fit is ``log s = a + c log |u| + b . z``, with logarithms of all positive z, and with
+    their squares if these reduce the leave-one-out error. The target is proportional to u if c is 1
+    within 0.02 or twice its standard error, and if fixing c at 1 does not increase the
+    leave-one-out error. Otherwise a power law of all is proposed if it explains more than half of
+    the variance of log s in leave-one-out. A target whose s hardly varies is not scaled.
+
+    Args:
+        size: Root mean square of the target in each case.
+        scalars: Inputs that are one number for each case.
+        sizes: Extents and measure of the cases, positive.
+    """
+    s = np.asarray(size, dtype=np.float64)
+    if len(s) < _FEWEST:
+        return TargetScale(None, f"{len(s)} cases are too few to tell")
+    if not (s > 0).all():
+        return TargetScale(None, f"it is zero in {int((s <= 0).sum())} cases")
+    y = np.log(s)
+    if y.std() < _SPREAD:
+        return TargetScale(None, f"its size hardly varies (by {100 * y.std():.0f} %)")
+    lengths = {name: np.log(values) for name, values in sizes.items()}
+    inputs = {name: _logarithm(np.asarray(values)) for name, values in scalars.items()}
+    best: tuple[float, TargetScale] | None = None
+    for name, values in scalars.items():
+        u = np.asarray(values, dtype=np.float64)
+        if not u.all() or np.log(np.abs(u)).std() < _SPREAD:
+            continue
+        u = np.log(np.abs(u))
+        others = [*(z for key, z in inputs.items() if key != name), *lengths.values()]
+        evidence = _is_proportional(y, u, others, name)
+        if evidence is not None and (best is None or u.std() > best[0]):
+            best = float(u.std()), TargetScale(name, evidence)
+    if best is not None:
+        return best[1]
+    share = (
+        1
+        - _loo_error(_columns([*inputs.values(), *lengths.values()]), y) ** 2
+        / _loo_error(np.empty((len(y), 0)), y) ** 2
+    )
+    text = f"a power law of the inputs and sizes explains {100 * max(share, 0):.0f} % of its size"
+    return TargetScale("power_law" if share > _EXPLAINED else None, text)
+
+
+def find_result(values: Sequence[float], statistics: Sequence[FieldStatistics]) -> str | None:
+    """Which number of a target a scalar is equal to in all cases, to 1e-4; None if none.
+
+    Such a scalar, as ``max_stress`` in a table, is a result. It is known only after the simulation
+    that the surrogate replaces. A prescribed value, such as the temperature of a wall that is the
+    largest temperature, has the same property, so this needs a human's decision.
+
+    Args:
+        values: The scalar in each case.
+        statistics: The target in each case.
+    """
+    given = np.asarray(values, dtype=np.float64)
+    for label in statistics[0].extremes:
+        numbers = np.array([one.extremes.get(label, np.nan) for one in statistics])
+        if (np.abs(given - numbers) <= _EQUAL * np.abs(numbers)).all():
+            return label
+    return None
+
+
+def _is_proportional(y: Array, u: Array, others: Sequence[Array], name: str) -> str | None:
+    """The evidence that ``exp(y)`` is proportional to ``exp(u)``; None if it is not."""
+    linear = _columns(others)
+    designs = [linear]
+    squares = np.concatenate([linear, linear**2], axis=1)
+    if len(y) >= 4 * (2 + squares.shape[1]):
+        designs.append(squares)
+    design = min(designs, key=lambda one: _loo_error(np.column_stack([u, one]), y))
+    exponent, uncertainty = _exponent(u, design, y)
+    free = _loo_error(np.column_stack([u, design]), y)
+    fixed = _loo_error(design, y - u)
+    if uncertainty > _UNCERTAINTY or abs(exponent - 1) > max(_EXPONENT, 2 * uncertainty):
+        return None
+    if fixed > 1.05 * free + 1e-3:
+        return None
+    return (
+        f"grows with {name}^{exponent:.2f} (standard error {uncertainty:.2f}, {len(y)} cases); "
+        f"divided by {name}, the standard deviation of its log is {(y - u).std():.2f} instead of "
+        f"{y.std():.2f}"
+    )
+
+
+def _exponent(u: Array, design: Array, y: Array) -> tuple[float, float]:
+    """Coefficient of ``u`` with its standard error."""
+    matrix = np.column_stack([np.ones(len(y)), u - u.mean(), design])
+    inverse = np.linalg.inv(matrix.T @ matrix + _penalty(matrix.shape[1], 2))
+    coefficients = inverse @ matrix.T @ y
+    freedom = max(len(y) - matrix.shape[1], 1)
+    variance = float(((y - matrix @ coefficients) ** 2).sum()) / freedom
+    return float(coefficients[1]), float(np.sqrt(variance * inverse[1, 1]))
+
+
+def _loo_error(design: Array, y: Array) -> float:
+    """Root mean square of the leave-one-out errors of a ridge regression with a constant."""
+    matrix = np.column_stack([np.ones(len(y)), design])
+    hat = matrix @ np.linalg.solve(matrix.T @ matrix + _penalty(matrix.shape[1], 1), matrix.T)
+    left = 1 - np.diag(hat)
+    return float(np.sqrt((((y - hat @ y) / np.maximum(left, 1e-6)) ** 2).mean()))
+
+
+def _penalty(size: int, free: int) -> Array:
+    """Ridge penalty of all columns but the first ``free``."""
+    return np.diag(np.r_[np.zeros(free), np.full(size - free, _RIDGE)])
+
+
+def _columns(values: Sequence[Array]) -> Array:
+    """Columns of mean 0 and standard deviation 1, without constant ones."""
+    kept = [(one - one.mean()) / one.std() for one in values if one.std() > 1e-9]
+    return np.column_stack(kept) if kept else np.empty((len(values[0]) if values else 0, 0))
+
+
+def _logarithm(values: Array) -> Array:
+    return np.log(values) if (values > 0).all() else values.astype(np.float64)

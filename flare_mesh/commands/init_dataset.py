@@ -1,0 +1,125 @@
+"""Configuration for a data set of the library."""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from flare_mesh.cases.case_statistics import case_statistics
+from flare_mesh.cases.target_scales import propose_scale
+from flare_mesh.commands.init_fields import FieldChoice, target_hints
+from flare_mesh.commands.init_folder import describe_choice
+from flare_mesh.commands.init_settings import Settings, choose_settings
+from flare_mesh.commands.init_text import config_text
+from flare_mesh.datasets.data_summary import DataSummary, FixedMesh
+from flare_mesh.datasets.field_dataset import FieldDataset
+from flare_mesh.datasets.registry import build, check_options
+
+_MAX_CASES = 16
+
+
+def dataset_config(
+    folder: str,
+    data: str,
+    *,
+    targets: str | Sequence[str] | None,
+    inputs: str | Sequence[str] | None,
+    budget: str,
+    out: str,
+) -> tuple[str, list[str]]:
+    """Text of the configuration for a data set, and lines about what was found.
+
+    Arguments are those of :func:`~flare_mesh.commands.init.init`. The inputs and targets are by
+    default those of the data set.
+
+    Raises:
+        FileNotFoundError: If its files are missing.
+        ValueError: If the data set or a field is unknown, or a case cannot be used.
+    """
+    options: dict[str, Any] = {}
+    known = inspect.signature(check_options(data, {})).parameters
+    for option, value in (("inputs", inputs), ("targets", targets)):
+        if value is None:
+            continue
+        if option not in known:
+            raise ValueError(f"--{option}: fixed by the data set '{data}'; leave it out")
+        options[option] = value.split(",") if isinstance(value, str) else [*value]
+    train, test = (build(data, folder, split, **options) for split in ("train", "test"))
+    summary = _summarize(train, len(test))
+    channels = [*train.input_channels.values(), *train.target_channels.values()]
+    settings = choose_settings(summary, sum(channels))
+    fields = _choose(train, summary)
+    found = _describe(data, train, summary, settings)
+    given = f" --targets {','.join(options['targets'])}" if targets is not None else ""
+    text = config_text(
+        [
+            f"Written by: flare-mesh init {folder} --data {data}{given}",
+            *found,
+            f"Train by: flare-mesh fit --config {out}",
+        ],
+        run=f"runs/{data}",
+        budget=budget,
+        name=data,
+        root=folder,
+        kind=summary.kind,
+        options=options,
+        comments={},
+        fields=fields,
+        settings=settings,
+    )
+    return text, [*found, *describe_choice(fields, (), settings)]
+
+
+def _summarize(train: FieldDataset, num_test: int) -> DataSummary:
+    chosen = np.unique(np.linspace(0, len(train) - 1, _MAX_CASES).round().astype(int))
+    sampled, fixed = [], FixedMesh()
+    for number in chosen.tolist():
+        mesh = train[number]
+        sampled.append(case_statistics(str(train.cases[number]), mesh))
+        fixed.add(mesh)
+    return DataSummary(
+        place=str(train.root),
+        num_cases=len(train) + num_test,
+        splits={"train": len(train), "test": num_test},
+        case_names=tuple(map(str, train.cases)),
+        sampled=tuple(sampled),
+        fixed_mesh=fixed.same_mesh,
+        units=dict(train.UNITS),
+    )
+
+
+def _choose(train: FieldDataset, summary: DataSummary) -> FieldChoice:
+    scales = {}
+    known = summary.fields
+    numbers = {
+        name: [one.values[0] for one in summary.statistics(name)]
+        for name in train.inputs
+        if name in known and known[name].place == "case" and known[name].channels == 1
+    }
+    if getattr(train, "window", None) is None:
+        scales = {
+            name: propose_scale(
+                [one.rms for one in summary.statistics(name)], numbers, summary.sizes
+            )
+            for name in train.targets
+        }
+    hints = [hint for name in train.targets for hint in target_hints(name, summary)]
+    return FieldChoice(train.inputs, train.targets, scales, (), tuple(hints))
+
+
+def _describe(
+    data: str, train: FieldDataset, summary: DataSummary, settings: Settings
+) -> list[str]:
+    few, median, many = summary.num_nodes
+    nodes = f"{few:,} nodes" if few == many else f"{few:,} to {many:,} nodes, median {median:,}"
+    grid = "" if train.grid_shape is None else f" on a grid of {train.grid_shape}"
+    meshes = (
+        "the same mesh in all cases" if summary.fixed_mesh else "a mesh of its own in each case"
+    )
+    return [
+        f"{data} in {train.root}: {settings.num_train} cases to train and {settings.num_test} to "
+        f"test; {len(summary.sampled)} of them were read",
+        f"meshes: {nodes}{grid}; {', '.join(summary.cells) or 'no cells'}; kind: {summary.kind}; "
+        f"{meshes}",
+    ]

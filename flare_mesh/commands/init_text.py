@@ -1,0 +1,132 @@
+"""Text of the configuration that ``flare-mesh init`` writes."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from flare_mesh.commands.init_fields import FieldChoice
+from flare_mesh.commands.init_settings import Settings
+
+_WIDTH = 100
+
+
+def config_text(
+    head: Sequence[str],
+    *,
+    run: str,
+    budget: str,
+    name: str,
+    root: str,
+    kind: str,
+    options: Mapping[str, Any],
+    comments: Mapping[str, Sequence[str]],
+    fields: FieldChoice,
+    settings: Settings,
+    rollout: bool = False,
+) -> str:
+    """The text of a configuration, with the reasons as comments.
+
+    Args:
+        head: Comments at the beginning.
+        run: Folder of the run.
+        budget: Time for training.
+        name: Name of the data set.
+        root: Its folder.
+        kind: Kind of its meshes.
+        options: Options of the data set.
+        comments: Comments before an option of the data set, by its name.
+        fields: Inputs, targets and scales.
+        settings: Settings that follow from the number of cases.
+        rollout: Whether a time series is predicted step by step.
+    """
+    lines = [*_comment(head)]
+    lines += [f"out: {_flow(run)}"]
+    lines += _comment(
+        [
+            "Time for training, such as 90s, 5m or 2h. The number of steps, the batch, "
+            "the nodes drawn from each mesh and the size of the model follow from it."
+        ]
+    )
+    lines += [f"budget: {_flow(budget)}"]
+    lines += _comment(["The weights at the end, where the learning rate has fallen to zero."])
+    lines += ["keep: last", "model:", "  name: flare", "  # auto, small, medium or large"]
+    lines += ["  size: auto", *_scales(fields)]
+    if rollout:
+        lines += _comment(["Each step is predicted from the steps before it."], 2)
+        lines += ["  rollout: {feedback: prediction, pushforward: true, noise: 0.01}"]
+    lines += ["data:", f"  name: {name}", f"  root: {_flow(root)}"]
+    if options:
+        lines.append("  options:")
+        for key, value in options.items():
+            lines += [*_comment(comments.get(key, ()), 4), f"    {key}: {_flow(value)}"]
+    lines += _comment(
+        [
+            "Inputs that every mesh has: position in its bounding box, its size, and "
+            "what else is usual for this kind of mesh."
+        ],
+        2,
+    )
+    lines += ["  features:", f"    - geometry_features: {{kind: {kind}}}"]
+    lines += ["  sample_nodes: auto", "  batch_size: auto"]
+    lines += [f"  in_memory: {_flow(settings.in_memory)}", *_split(settings)]
+    return "\n".join([*lines, ""])
+
+
+def _scales(fields: FieldChoice) -> list[str]:
+    """The option ``scale_by`` with its reasons."""
+    if not fields.scales and not fields.hints:
+        return []
+    reasons = [f"{name}: {scale.evidence}." for name, scale in fields.scales.items()]
+    lines = _comment([*reasons, *(f"{hint}." for hint in fields.hints)], 2)
+    scales = {name: one.scale for name, one in fields.scales.items() if one.scale is not None}
+    if scales:
+        lines += _comment(
+            [
+                "Each target is divided by this in every case, and multiplied again in "
+                "the prediction."
+            ],
+            2,
+        )
+        lines.append(f"  scale_by: {_flow(scales)}")
+    return lines
+
+
+def _split(settings: Settings) -> list[str]:
+    if settings.val_split is None:
+        return _comment(
+            [
+                f"{settings.num_train} cases to train on are too few to hold some out, so there "
+                f"will be no statement of how far to trust a prediction; from 10 on, set val_split."
+            ],
+            2,
+        )
+    lines = _comment(
+        ["Cases to train on that are held out, to calibrate how far a prediction can be trusted."],
+        2,
+    )
+    return [*lines, f"  val_split: {_flow(settings.val_split)}"]
+
+
+def _comment(texts: Sequence[str], indent: int = 0) -> list[str]:
+    lines = []
+    for text in texts:
+        prefix = " " * indent + "# "
+        lines += textwrap.wrap(
+            text,
+            _WIDTH,
+            initial_indent=prefix,
+            subsequent_indent=prefix + "  " * text.startswith("- "),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return lines
+
+
+def _flow(value: Any) -> str:
+    """A value as YAML in one line."""
+    text = yaml.safe_dump(
+        value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=float("inf")
+    )
+    return text.removesuffix("\n").removesuffix("\n...")

@@ -1,0 +1,147 @@
+"""``flare-mesh init`` as a user types it."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from flare_mesh import MeshData
+from flare_mesh.cli import main
+from flare_mesh.datasets import MeshFolder
+from flare_mesh.io import write_mesh
+
+
+def plate(load, thickness, width):
+    """A plate of 30 nodes whose stress is proportional to the load."""
+    grid = torch.cartesian_prod(torch.linspace(0, width, 6), torch.linspace(0, 8, 5))
+    number = torch.arange(30).view(6, 5)
+    corners = number[:-1, :-1], number[1:, :-1], number[1:, 1:], number[:-1, 1:]
+    quad = torch.stack([corner.reshape(-1) for corner in corners], dim=1)
+    pos = torch.cat([grid, torch.zeros(30, 1)], dim=1)
+    data = MeshData(pos, quad=quad, units={"stress": "MPa"})
+    data.stress = load / thickness**1.5 * (1 + pos[:, :1] * (pos[:, 1:2] - 4) ** 2)
+    data.shift = pos * load
+    data.cell_material = torch.arange(20.0)
+    return data
+
+
+@pytest.fixture(scope="module")
+def plates(tmp_path_factory):
+    """Plates whose load is in their names, and whose thickness is in a table."""
+    folder = tmp_path_factory.mktemp("plates")
+    draw = np.random.default_rng(0)
+    rows = [["case", "thickness", "modulus", "max_stress", "alloy", "run"]]
+    for number in range(20):
+        load, thickness = round(draw.uniform(1, 10), 2), [1.0, 1.5, 3.0][number % 3]
+        data = plate(load, thickness, draw.uniform(10, 20))
+        name = f"plate_{number:03d}_load{load}"
+        write_mesh(folder / "results" / f"{name}.vtu", data)
+        rows.append([name, thickness, 210, f"{float(data.stress.max()):.7g}", "steel", number])
+    with (folder / "results/runs.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return folder
+
+
+@pytest.fixture
+def folder(plates, tmp_path, monkeypatch):
+    """The current folder, with a link to the plates."""
+    (tmp_path / "results").symlink_to(plates / "results")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def init(*args):
+    return main(["init", "results", *args])
+
+
+def test_configuration_of_a_folder(folder, capsys):
+    assert init("--targets", "stress,shift", "--inputs", "material") == 0
+    printed = capsys.readouterr().out
+    assert "20 cases (20 .vtu), 16 to train and 4 to test" in printed
+    assert "30 nodes; quad; kind: plane; a mesh of its own in each case" in printed
+    assert "inputs: load, thickness, material" in printed
+    assert "scales: stress / load, shift / load" in printed
+    assert "train by: flare-mesh fit --config fit.yaml" in printed
+    text = (folder / "fit.yaml").read_text()
+    assert str(folder) not in text
+    comments = " ".join(text.replace("#", "").split())
+    for left_out in (
+        "modulus (the table): 210 in all cases",
+        "max_stress (the table): equal to the largest value of stress",
+        "run (the table): only counts the cases",
+        "column 'alloy': no numbers",
+        "'plate' in the file names, which only counts the files",
+    ):
+        assert left_out in comments
+    values = yaml.safe_load(text)
+    assert values["budget"] == "5m"
+    assert values["model"] == {
+        "name": "flare",
+        "size": "auto",
+        "scale_by": {"stress": "load", "shift": "load"},
+    }
+    data = values["data"]
+    assert data["features"] == [{"geometry_features": {"kind": "plane"}}]
+    assert (data["val_split"], data["in_memory"]) == (0.31, True)  # 5 of 16 cases
+    assert data["options"]["units"] == {"stress": "MPa"}
+    # The data set can be read by it, with the numbers of the names and the table.
+    case = MeshFolder(data["root"], **data["options"])[0]
+    load = float(case.case_id.partition("load")[2])
+    assert case.x.shape == (30, 3)
+    assert torch.equal(case.x[:, 0], torch.full((30,), load))
+    assert case.weight.shape == (30,)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--targets", "stres"], "'stres': no such field in results; did you mean 'stress'?"),
+        (["--targets", "stress", "--out", "fit.txt"], "a file name that ends in .yaml"),
+        (["--targets", "stress", "--out", "results/runs.csv/a.yaml"], "is a file, not a folder"),
+        (["--targets", "stress", "--series", "1"], "results: no time series"),
+        (["--targets", "stress", "--data", "darci"], "did you mean 'darcy'?"),
+        (["--targets", "stress", "--data", "darcy", "--series", "1"], "series: only for a folder"),
+    ],
+)
+def test_bad_input_is_one_line(folder, capsys, args, message):
+    assert init(*args) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (folder / "fit.yaml").exists()
+
+
+def test_a_file_is_not_replaced(folder, capsys):
+    (folder / "fit.yaml").write_text("mine")
+    assert init("--targets", "stress") == 2
+    assert "exists already" in capsys.readouterr().err
+    assert (folder / "fit.yaml").read_text() == "mine"
+    assert init("--targets", "stress", "--overwrite", "--budget", "90s") == 0
+    assert yaml.safe_load((folder / "fit.yaml").read_text())["budget"] == "90s"
+
+
+def test_few_cases_and_gaps_in_the_table(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for number in range(4):
+        write_mesh(tmp_path / "results" / f"{number}.vtu", plate(1.0 + number, 1.0, 10.0))
+    table = tmp_path / "runs.csv"
+    table.write_text("case,load\n0,1\n1,2\n2,3\n")
+    assert init("--targets", "stress") == 2
+    assert "no row for 1 of the 4 cases, such as '3'" in capsys.readouterr().err
+    table.write_text("case,load,stress\n0,1,low\n1,2,low\n2,3,low\n3,4.5,high\n")
+    assert init("--targets", "stress") == 2
+    assert "the column 'stress' has the name of a field" in capsys.readouterr().err
+    table.write_text("case,load\n0,1\n1,2\n2,3\n3,4.5\n")
+    assert init("--targets", "stress") == 0
+    printed = capsys.readouterr().out
+    assert "the same mesh in all cases" in printed
+    assert "3 cases to train on are too few to hold some out" in printed
+    data = yaml.safe_load((tmp_path / "fit.yaml").read_text())["data"]
+    assert "val_split" not in data
+    assert data["options"]["table"] == "../runs.csv"
+    for number in (2, 3):
+        (tmp_path / "results" / f"{number}.vtu").unlink()
+    assert init("--targets", "stress", "--overwrite") == 2
+    assert "expected at least 3 cases" in capsys.readouterr().err
