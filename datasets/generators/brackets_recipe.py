@@ -43,11 +43,7 @@ class BracketsRecipe(MeshRecipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 100 <= self.min_nodes <= self.max_nodes:
-            raise ValueError(
-                f"expected 100 <= --min-nodes <= --max-nodes "
-                f"(got {self.min_nodes} and {self.max_nodes})"
-            )
+        self._check_nodes(100)
 
     def case_name(self, sample: Sample) -> str:
         return f"bracket_{sample.number:03d}"

@@ -60,6 +60,14 @@ class MeshRecipe(Recipe):
         super().__post_init__()
         check_scikit_fem(self.name)
 
+    def _check_nodes(self, fewest: int) -> None:
+        """Check the options ``min_nodes`` and ``max_nodes`` of recipes that have them."""
+        low, high = vars(self)["min_nodes"], vars(self)["max_nodes"]
+        if not fewest <= low <= high:
+            raise ValueError(
+                f"expected {fewest} <= --min-nodes <= --max-nodes (got {low} and {high})"
+            )
+
     @abstractmethod
     def case_name(self, sample: Sample) -> str:
         """Name of a case's file, without suffix."""
