@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from flare_mesh.cases.case_files import MeshStep
-from flare_mesh.data.transforms.resolver import TransformSpec
+from flare_mesh.data.transforms.resolver import TransformSpec, appended_channels
 from flare_mesh.io import MeshFileWarning, read_mesh
 from flare_mesh.io.arrays import MAX_BYTES
 from flare_mesh.mesh import MeshData, check_mesh
@@ -166,8 +166,13 @@ class CaseRecipe:
 
     @property
     def model_inputs(self) -> dict[str, int]:
-        """Channels of each field in the model's x; empty if ``features`` compute x."""
-        return dict(self.inputs) if sum(self.inputs.values()) == self.in_channels else {}
+        """Channels of each field in the model's x, the first ones; empty if ``features`` compute x.
+
+        Features that only append channels, such as ``geometry_features``, leave the fields first.
+        """
+        appended = len(appended_channels(self.features, self.pos_dim))
+        known = sum(self.inputs.values()) + appended
+        return dict(self.inputs) if known == self.in_channels else {}
 
     def to_dict(self) -> dict[str, Any]:
         """All attributes except ``info``, in types of JSON."""

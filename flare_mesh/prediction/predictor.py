@@ -126,12 +126,7 @@ class Predictor:
                 f"{channels}); the model's inputs are {surrogate.inputs or surrogate.features}"
             )
         if surrogate.training_range is not None:
-            names = [
-                name if size == 1 else f"{name}, component {i}"
-                for name, size in surrogate.inputs.items()
-                for i in range(size)
-            ]
-            found = surrogate.training_range.differences(case.data, names)
+            found = surrogate.training_range.differences(case.data, surrogate.channels)
             if found:
                 listed = found[:_MAX_LISTED]
                 if len(found) > len(listed):

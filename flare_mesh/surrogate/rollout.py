@@ -17,7 +17,7 @@ class Rollout:
     is appended to the past, whose oldest step is dropped. Other inputs are constant in time.
 
     Attributes:
-        inputs: Channels of each field in x, in order.
+        inputs: Channels of each field in x, in order; channels that features append to x follow.
         fields: Channels of each field in y, in order.
         num_in: Steps in x.
         num_out: Steps in y.
@@ -58,18 +58,20 @@ class Rollout:
 
     @property
     def past(self) -> list[bool]:
-        """Whether each channel of x is the past of a predicted field."""
+        """Whether each channel of the fields in x is the past of a predicted field."""
         known = {_past_of(name) for name in self.fields}
         return [name in known for name, size in self.inputs.items() for _ in range(size)]
 
     def advance(self, x: Tensor, step: Tensor) -> Tensor:
         """Append ``step`` [N, C_step] to the past in x [N, C_in], and drop the oldest step."""
-        parts = dict(zip(self.inputs, x.split(list(self.inputs.values()), 1), strict=True))
+        sizes = list(self.inputs.values())
+        *fields, appended = x.split([*sizes, x.shape[1] - sum(sizes)], 1)
+        parts = dict(zip(self.inputs, fields, strict=True))
         steps = zip(self.step_fields, step.split(list(self.step_fields.values()), 1), strict=True)
         for name, latest in steps:
             past = _past_of(name)
             parts[past] = torch.cat([parts[past][:, latest.shape[1] :], latest], 1)
-        return torch.cat(list(parts.values()), 1)
+        return torch.cat([*parts.values(), appended], 1)
 
     def split(self, y: Tensor) -> list[Tensor]:
         """Split y [N, C_out] into its steps [N, C_step]."""

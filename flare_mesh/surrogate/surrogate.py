@@ -15,7 +15,12 @@ from torch_geometric.data import Batch, Data
 from flare_mesh._version import __version__
 from flare_mesh.data import build_normalizer
 from flare_mesh.data.normalizers import Normalizer
-from flare_mesh.data.transforms.resolver import TransformSpec, build_transforms
+from flare_mesh.data.transforms.channels import Channel
+from flare_mesh.data.transforms.resolver import (
+    TransformSpec,
+    appended_channels,
+    build_transforms,
+)
 from flare_mesh.io.hub import HubMixin
 from flare_mesh.models import FieldModel, build
 from flare_mesh.models.stored_weights import check_finite_weights, check_needed_weights
@@ -41,7 +46,8 @@ class Surrogate(HubMixin, nn.Module):
         model: Maps (x, pos, batch) to the normalised fields, stacked side by side.
         fields: Channels of each predicted field, by name, in order.
         inputs: Channels of each field in x, by name, in order; prediction finds the fields of a
-            mesh file by these names. Empty if ``features`` compute x.
+            mesh file by these names. Channels that ``features`` append follow them. Empty if
+            ``features`` compute x.
         units: Unit of each field.
         features: Transforms that compute the model's input from a mesh, applied in training and
             prediction; see :func:`~flare_mesh.data.transforms.resolver.build_transform`.
@@ -127,6 +133,17 @@ class Surrogate(HubMixin, nn.Module):
 
     def _normalizers(self) -> dict[str, Normalizer]:
         return {"pos": self.pos_normalizer, "x": self.x_normalizer, "y": self.y_normalizer}
+
+    @property
+    def channels(self) -> list[Channel]:
+        """Names of the channels of x in order, as far as they are known, else empty."""
+        fields = [
+            Channel(name if size == 1 else f"{name}, component {i}")
+            for name, size in self.inputs.items()
+            for i in range(size)
+        ]
+        found = [*fields, *appended_channels(self.features, self.model.config["pos_dim"])]
+        return found if len(found) == self.x_normalizer.channels else []
 
     def fit_normalizers(self, cases: Iterable[Data]) -> None:
         """Fit the scale, the normalisers and the range on cases with ``pos``, ``x`` and ``y``.

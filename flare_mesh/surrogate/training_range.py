@@ -1,11 +1,13 @@
 """Range of the training cases, to warn of cases outside it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 from torch_geometric.data import Data
 
+from flare_mesh.data.transforms.channels import Channel
 from flare_mesh.surrogate.training_statistics import Statistics
 
 Bounds = tuple[float, float]
@@ -46,13 +48,13 @@ class TrainingRange:
         return cls((int(low), int(high)), bounds["pos"], bounds["extent"], bounds["x"])
 
     def differences(
-        self, data: Data, names: Sequence[str] = (), *, slack: float = 0.05
+        self, data: Data, channels: Sequence[Channel] = (), *, slack: float = 0.05
     ) -> list[str]:
         """Describe the properties of a case outside the range, one phrase each.
 
         Args:
             data: The case, on the CPU.
-            names: Names of the input channels.
+            channels: The input channels, if they are known.
             slack: Tolerance of each range, relative to its width.
 
         Raises:
@@ -67,13 +69,14 @@ class TrainingRange:
         # Beyond a factor of two, the mesh has another resolution than in training.
         if case.num_nodes[0] > 2 * high or 2 * case.num_nodes[0] < low:
             found.append(f"{case.num_nodes[0]:,} nodes, trained on {low:,} to {high:,}")
-        labels = {
-            "pos": [f"coordinate {'xyz'[i] if i < 3 else i}" for i in range(len(self.pos))],
-            "extent": [f"size along {'xyz'[i] if i < 3 else i}" for i in range(len(self.pos))],
-            "x": [f"input channel {i}" for i in range(len(self.x))],
+        axes = ["xyz"[i] if i < 3 else str(i) for i in range(len(self.pos))]
+        labels: dict[str, Sequence[Channel]] = {
+            "pos": [Channel(f"coordinate {axis}") for axis in axes],
+            "extent": [Channel(f"size along {axis}") for axis in axes],
+            "x": [Channel(f"input channel {i}") for i in range(len(self.x))],
         }
-        if len(names) == len(self.x):
-            labels["x"] = [*names]
+        if len(channels) == len(self.x):
+            labels["x"] = channels
         # Constant channels and the plane of flat meshes still have rounding errors.
         reach = max(max(map(abs, bounds)) for bounds in self.pos)
         for key, titles in labels.items():
@@ -81,9 +84,12 @@ class TrainingRange:
                 titles, getattr(self, key), getattr(case, key), strict=True
             ):
                 scale = max(map(abs, known)) if key == "x" else reach
-                margin = max(slack * (known[1] - known[0]), 1e-5 * scale)
-                if got[0] < known[0] - margin or got[1] > known[1] + margin:
-                    found.append(f"{title} {_span(got)}, trained on {_span(known)}")
+                rounding = 1e-5 * (max(scale, 1.0) if title.log else scale)
+                margin = max(slack * (known[1] - known[0]), rounding)
+                outside = got[0] < known[0] - margin or got[1] > known[1] + margin
+                if outside and title.compared:
+                    spans = _span(got, title.log), _span(known, title.log)
+                    found.append(f"{title.name} {spans[0]}, trained on {spans[1]}")
         return found
 
     @classmethod
@@ -97,6 +103,6 @@ def _bounds(low: Any, high: Any) -> list[Bounds]:
     return [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
 
 
-def _span(bounds: Bounds) -> str:
-    low, high = bounds
+def _span(bounds: Bounds, log: bool) -> str:
+    low, high = map(math.exp, bounds) if log else bounds
     return f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"

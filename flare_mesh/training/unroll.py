@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from torch_geometric.data import Data
 
 from flare_mesh.surrogate.rollout import Rollout
@@ -61,4 +62,5 @@ def unroll(surrogate: Surrogate, data: Data, config: RolloutConfig, group: Any =
 def _with_noise(surrogate: Surrogate, rollout: Rollout, x: Tensor, noise: float) -> Tensor:
     normalizer = surrogate.x_normalizer
     noisy = normalizer.inverse(normalizer(x) + noise * torch.randn_like(x))
-    return torch.where(torch.tensor(rollout.past, device=x.device), noisy, x)
+    past = torch.tensor(rollout.past, device=x.device)
+    return torch.where(pad(past, (0, x.shape[1] - len(past))), noisy, x)

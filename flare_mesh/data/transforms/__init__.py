@@ -10,6 +10,7 @@ pickled.
 from flare_mesh.data.transforms.add_noise import AddNoise
 from flare_mesh.data.transforms.build_features import BuildFeatures
 from flare_mesh.data.transforms.from_reference_frame import FromReferenceFrame
+from flare_mesh.data.transforms.geometry_features import GeometryFeatures
 from flare_mesh.data.transforms.knn_edges import KNNEdges
 from flare_mesh.data.transforms.mesh_edges import MeshEdges
 from flare_mesh.data.transforms.quadrature_weights import QuadratureWeights
@@ -26,6 +27,7 @@ __all__ = [
     "AddNoise",
     "BuildFeatures",
     "FromReferenceFrame",
+    "GeometryFeatures",
     "KNNEdges",
     "MeshEdges",
     "QuadratureWeights",

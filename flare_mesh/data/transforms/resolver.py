@@ -9,6 +9,7 @@ from torch_geometric.transforms import BaseTransform, Compose
 
 from flare_mesh.choices import check_choice, check_options
 from flare_mesh.data import transforms
+from flare_mesh.data.transforms.channels import AppendingTransform, Channel
 
 TransformSpec = str | Mapping[str, Mapping[str, Any]]
 """A transform's name, or a mapping of its name to its options."""
@@ -59,3 +60,18 @@ def build_transforms(specs: Sequence[TransformSpec]) -> Callable[[Any], Any] | N
         raise ValueError(f"expected a list of transforms (got {specs!r})")
     built = [build_transform(spec) for spec in specs]
     return Compose(built) if built else None
+
+
+def appended_channels(specs: Sequence[TransformSpec], pos_dim: int) -> list[Channel]:
+    """The channels that transforms append to x, in order; none if they append nothing.
+
+    Args:
+        specs: As in :func:`build_transforms`.
+        pos_dim: Dimension of the coordinates.
+
+    Raises:
+        ValueError: As :func:`build_transform`.
+    """
+    built = map(build_transform, specs)
+    appending = [transform for transform in built if isinstance(transform, AppendingTransform)]
+    return [channel for transform in appending for channel in transform.channels(pos_dim)]

@@ -141,3 +141,15 @@ def test_the_first_value_that_is_not_finite_is_located():
         cells.make_case(mesh, ["p"])
     with pytest.raises(ValueError, match="1 values of 'load' are NaN or infinite$"):
         CaseRecipe().make_case(mesh, ["load"])
+
+
+def test_fields_stay_the_first_channels_when_features_append():
+    inputs = {"load": 1, "stiffness": 2}
+    features = ["to_reference_frame", {"geometry_features": {"kind": "points"}}]
+    for pos_dim, in_channels in ((2, 7), (3, 9)):
+        recipe = CaseRecipe(
+            inputs=inputs, features=features, pos_dim=pos_dim, in_channels=in_channels
+        )
+        assert recipe.model_inputs == inputs
+    assert CaseRecipe(inputs=inputs, features=["build_features"], in_channels=14).model_inputs == {}
+    assert CaseRecipe(inputs=inputs, in_channels=3).model_inputs == inputs

@@ -213,6 +213,62 @@ def test_warns_once_outside_the_training_range(plates, tmp_path):
     ]
 
 
+PLANE = [{"geometry_features": {"kind": "plane", "weight": True}}]
+
+
+@pytest.mark.parametrize("on", ["nodes", "cells"])
+def test_geometry_features_are_those_of_training(plates, tmp_path, on):
+    kind = "plane" if on == "nodes" else "points"
+    features = [{"geometry_features": {"kind": kind, "weight": True}}]
+    surrogate, cases = surrogate_of(plates, NODES | {"on": on}, features=features)
+    assert surrogate.inputs == {"stiffness": 1, "thickness": 1, "load": 1}
+    surrogate.save(tmp_path / "run")
+    predictor = Predictor(tmp_path / "run")
+    for number, name in enumerate(cases.case_ids):
+        [files] = find_prediction_files([plates / f"{name}.vtu"], predictor.recipe)
+        case = predictor.read(files)  # no warning
+        assert torch.equal(case.data.x, cases[number].x)
+        assert torch.equal(case.data.pos, cases[number].pos)
+
+
+def test_a_moved_mesh_has_the_same_prediction(plates, tmp_path):
+    surrogate, _ = surrogate_of(plates, NODES, features=PLANE)
+    file = plates / "train/p2_load3.5.vtu"
+    mesh = meshio.read(file)
+    mesh.points += [256.0, -64.0, 8.0]
+    mesh.write(tmp_path / "moved.vtu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        here = predict(surrogate, file).predicted
+        moved = predict(surrogate, tmp_path / "moved.vtu", values={"load": 3.5}).predicted
+    for name, values in here.items():
+        torch.testing.assert_close(moved[name], values, rtol=1e-5, atol=1e-5)
+
+
+def test_another_size_is_named(plates, tmp_path):
+    surrogate, _ = surrogate_of(plates, NODES, features=PLANE)
+    mesh = meshio.read(plates / "train/p2_load3.5.vtu")
+    mesh.points *= [3.0, 1.0, 1.0]
+    mesh.write(tmp_path / "long_load2.0.vtu")
+    with pytest.warns(OutsideTrainingRangeWarning) as warned:
+        predict(surrogate, tmp_path / "long_load2.0.vtu")
+    assert str(warned[0].message).endswith(
+        "coordinate x -1.5 to 1.5, trained on -0.5 to 0.5; size along x 3, trained on 1; area 3, "
+        "trained on 1"
+    )
+
+
+@ignore_range
+def test_geometry_features_of_a_time_series(series, tmp_path):
+    from flare_mesh.training import RolloutConfig
+
+    surrogate, cases = surrogate_of(series, SERIES, features=PLANE, rollout=RolloutConfig())
+    assert surrogate.inputs == {"T_in": 2, "thickness_in": 2}
+    expected = surrogate.predict_prepared([cases[1]])[0]["T_out"]
+    prediction = predict(surrogate, series / "train/s1")
+    torch.testing.assert_close(prediction.predicted["T"], expected)
+
+
 def test_bad_meshes(plates, tmp_path):
     surrogate, _ = surrogate_of(plates, NODES)
     file = tmp_path / "a_load2.0.vtu"

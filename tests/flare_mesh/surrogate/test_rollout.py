@@ -29,6 +29,12 @@ def test_a_step_enters_the_past_of_its_field():
     assert torch.equal(series.advance(x, step), expected)
 
 
+def test_appended_features_do_not_change():
+    x = torch.tensor([[1.0, 2.0, 8.0, 9.0]])
+    series = Rollout({"T_in": 2}, {"T_out": 4}, 2, 4)
+    assert series.advance(x, torch.tensor([[3.0]])).tolist() == [[2.0, 3.0, 8.0, 9.0]]
+
+
 def test_one_step_in_is_replaced():
     series = Rollout({"T_in": 1}, {"T_out": 4}, 1, 4)
     assert torch.equal(series.advance(torch.zeros(3, 1), torch.ones(3, 1)), torch.ones(3, 1))

@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import asdict
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch_geometric.data import Data
 
+from flare_mesh.data.transforms.channels import Channel
 from flare_mesh.surrogate.training_range import TrainingRange
 from flare_mesh.surrogate.training_statistics import gather_statistics, merge_statistics
 
@@ -40,6 +42,18 @@ def test_bounds_of_one_case_and_of_several():
     assert TrainingRange.from_statistics(merge_statistics(parts)) == both
 
 
+def test_logarithms_and_channels_that_are_not_compared():
+    pos = [[0.0, 0.0], [2.0, 1.0]]
+    known = TrainingRange.from_case(case(pos, [[math.log(20.0)], [math.log(50.0)]]))
+    large = case(pos, [[math.log(20.0)], [math.log(200.0)]])
+    found = known.differences(large, [Channel("volume", log=True)])
+    assert found == ["volume 20 to 200, trained on 20 to 50"]
+    assert known.differences(large, [Channel("volume", log=True, compared=False)]) == []
+    # The logarithm of 1 is 0, up to rounding.
+    one = TrainingRange.from_case(case(pos, [[0.0], [0.0]]))
+    assert one.differences(case(pos, [[1e-7], [0.0]]), [Channel("area", log=True)]) == []
+
+
 def test_cases_inside_the_range_have_no_differences():
     known = TrainingRange.from_case(UNIT)
     assert known.differences(UNIT) == []
@@ -52,7 +66,7 @@ def test_cases_inside_the_range_have_no_differences():
 def test_differences_are_named():
     known = TrainingRange.from_case(UNIT)
     far = case([[0.0, 0.0], [2.0, 1.0], [1.0, 0.5]], [[10.0], [70.0], [20.0]])
-    assert known.differences(far, ["load"]) == ["load 10 to 70, trained on 10 to 30"]
+    assert known.differences(far, [Channel("load")]) == ["load 10 to 70, trained on 10 to 30"]
     assert known.differences(far) == ["input channel 0 10 to 70, trained on 10 to 30"]
     moved = case([[5.0, 0.0], [7.0, 1.0], [6.0, 0.5]], [[10.0], [30.0], [20.0]])
     assert known.differences(moved) == ["coordinate x 5 to 7, trained on 0 to 2"]
@@ -62,7 +76,8 @@ def test_differences_are_named():
 
 def test_names_are_ignored_unless_there_is_one_per_channel():
     known = TrainingRange.from_case(case([[0.0], [1.0]]))
-    assert known.differences(case([[0.0], [1.0]]), ["made", "of", "features"]) == []
+    names = [Channel("made"), Channel("of"), Channel("features")]
+    assert known.differences(case([[0.0], [1.0]]), names) == []
 
 
 def test_rounding_of_constant_values_is_no_difference():

@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+import torch
+import trimesh
+
+from flare_mesh.mesh.boundary import boundary_faces
+from flare_mesh.mesh.face_distance import face_distance
+from flare_mesh.testing import mixed_mesh, unit_mesh
+
+
+def brute_force(points, triangles):
+    """Distance from the nearest triangle by trimesh, over all pairs."""
+    found = [
+        trimesh.triangles.closest_point(np.broadcast_to(one, (len(points), 3, 3)), points)
+        for one in triangles
+    ]
+    return np.linalg.norm(np.stack(found) - points, axis=2).min(axis=0)
+
+
+@pytest.mark.parametrize("faces", [1, 4, 5, 33])
+def test_random_triangles(faces):
+    rng = np.random.default_rng(faces)
+    nodes = rng.normal(size=(3 * faces, 3))
+    points = np.concatenate([rng.normal(size=(200, 3)), nodes])
+    corners = torch.arange(3 * faces).reshape(-1, 3)
+    got = face_distance(torch.from_numpy(points), torch.from_numpy(nodes), {"triangle": corners})
+    expected = brute_force(points, nodes.reshape(-1, 3, 3))
+    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_faces_of_several_types(order):
+    pos, cells = mixed_mesh(order)
+    faces = boundary_faces(cells).faces
+    at = torch.rand(50, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    # Inside the cube, whose face x = 1, and only that, may be within the mesh.
+    got = face_distance(at, pos, faces)
+    sides = torch.cat([at, 1 - at], dim=1)
+    assert bool((got >= sides.amin(1) - 1e-12).all())
+    nodes = torch.cat([part.reshape(-1) for part in faces.values()])
+    assert float(face_distance(pos[nodes], pos, faces).max()) < 1e-12
+
+
+def test_lines():
+    pos, cells = unit_mesh("quad9")
+    at = torch.tensor([[0.25, 0.5], [0.5, 0.9], [2.0, 2.0], [0.5, -3.0]], dtype=torch.float64)
+    got = face_distance(at, pos, boundary_faces(cells).faces)
+    expected = torch.tensor([0.25, 0.1, 2**0.5, 3.0], dtype=torch.float64)
+    torch.testing.assert_close(got, expected)
+
+
+def test_bad_faces():
+    for faces, got in (({}, "none"), ({"tetra": torch.tensor([[0, 1, 2, 3]])}, r"\['tetra'\]")):
+        with pytest.raises(ValueError, match=f"expected faces of types .*got {got}"):
+            face_distance(torch.eye(3), torch.eye(3), faces)
