@@ -162,8 +162,7 @@ class Surrogate(HubMixin, nn.Module):
 
     def gather_statistics(self, cases: Iterable[Data]) -> Statistics:
         """The statistics of some training cases, see :func:`gather_statistics`."""
-        channels = {key: normalizer.channels for key, normalizer in self._normalizers().items()}
-        return gather_statistics(cases, channels, self.rollout, self.scale)
+        return gather_statistics(cases, self._normalizers(), self.rollout, self.scale)
 
     def set_statistics(self, statistics: Statistics) -> None:
         """Fit the normalisers and the range to the statistics of all training cases."""
@@ -278,9 +277,8 @@ class Surrogate(HubMixin, nn.Module):
         device, training, size = self.y_mean.device, self.training, None
         if self.model.can_stream:
             size = _CHUNK_SIZE_CUDA if device.type == "cuda" else _CHUNK_SIZE
-        if self.scale is not None:
-            for number, case in enumerate(cases):
-                self.scale.check_case(case.x, str(case.get("case_id", number)))
+        for number, case in enumerate(cases):
+            self._check_input(case, str(case.get("case_id", number)))
         inputs = [self._input(case).to(str(device)) for case in cases]
         batch = inputs[0] if len(inputs) == 1 else Batch.from_data_list([*inputs])
         self.eval()
@@ -289,6 +287,12 @@ class Surrogate(HubMixin, nn.Module):
         finally:
             self.train(training)
         return [self.split_fields(part) for part in y.split([len(one.pos) for one in inputs])]  # pyright: ignore[reportArgumentType]
+
+    def _check_input(self, case: Data, name: str) -> None:
+        if isinstance(case.x, Tensor):
+            self.x_normalizer.check(case.x, f"case '{name}', x")
+            if self.scale is not None:
+                self.scale.check_case(case.x, name)
 
     def _input(self, case: Data) -> Data:
         """The input of the model alone, without cells and other fields."""

@@ -1,12 +1,13 @@
 """Statistics of the training cases, for the normalisers and the training range."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from flare_mesh.data.normalizers import FieldStatistics
+from flare_mesh.data.normalizers import FieldStatistics, Normalizer
 from flare_mesh.surrogate.case_scale import CaseScale
 from flare_mesh.surrogate.rollout import Rollout
 
@@ -15,7 +16,7 @@ Statistics = Mapping[str, FieldStatistics]
 
 def gather_statistics(
     cases: Iterable[Data],
-    channels: Mapping[str, int],
+    normalizers: Mapping[str, Normalizer],
     rollout: Rollout | None = None,
     scale: CaseScale | None = None,
 ) -> dict[str, FieldStatistics]:
@@ -23,28 +24,38 @@ def gather_statistics(
 
     Args:
         cases: Cases with ``pos``, ``x`` and ``y``.
-        channels: Channels of ``"pos"``, ``"x"``, and ``"y"`` or one step of y.
+        normalizers: Normalisers of ``"pos"``, ``"x"``, and ``"y"`` or one step of y.
         rollout: Time steps of y, whose statistics are gathered together.
         scale: Scale of each case, fitted.
 
     Returns:
-        Statistics of ``"pos"``, ``"x"`` and ``"y"`` over the nodes, with a scale also of
-        ``"normalized_y"``, y over its scale; and of ``"num_nodes"`` and ``"extent"``, the size
-        along each axis, over the cases.
+        Statistics of ``"pos"``, ``"x"`` and ``"y"`` over the nodes, and of ``"num_nodes"`` and
+        ``"extent"``, the size along each axis, over the cases. Where a normaliser is fitted to
+        other values, y over its scale or a transform, those of ``"normalized_x"`` and so on.
+
+    Raises:
+        ValueError: If a value cannot be normalised; names the case.
     """
-    if scale is not None:
-        channels = {**channels, "normalized_y": channels["y"]}
-    channels = {**channels, "num_nodes": 1, "extent": channels["pos"]}
+    channels = {key: normalizer.channels for key, normalizer in normalizers.items()}
+    for key, normalizer in normalizers.items():
+        if normalizer.has_transform or (key == "y" and scale is not None):
+            channels[f"normalized_{key}"] = normalizer.channels
+    channels |= {"num_nodes": 1, "extent": channels["pos"]}
     total = {key: FieldStatistics.empty(size) for key, size in channels.items()}
-    for case in cases:
+    for number, case in enumerate(cases):
         pos, y = case.pos, case.y
         assert isinstance(pos, Tensor)
         if rollout is not None:
             assert isinstance(y, Tensor)
             y = torch.cat(rollout.split(y))
         values = {"pos": pos, "x": case.x, "y": y}
-        if scale is not None:
-            values["normalized_y"] = y / scale(case.x)
+        for key, normalizer in normalizers.items():
+            if channels.get(f"normalized_{key}"):
+                field: Any = values[key]
+                if key == "y" and scale is not None:
+                    field = field / scale(case.x)
+                normalizer.check(field, f"case '{case.get('case_id', number)}', {key}")
+                values[f"normalized_{key}"] = normalizer.transform(field)
         values["num_nodes"] = torch.tensor([[len(pos)]])
         values["extent"] = (pos.amax(0) - pos.amin(0))[None]
         for key, size in channels.items():

@@ -23,7 +23,8 @@ class LossConfig:
     Attributes:
         name: ``relative_l2``: L2 norm of the error over the norm of the target, as published;
             ``relative_l1``: the same with the L1 norm; ``l1``: mean absolute error; ``mse``: mean
-            squared error.
+            squared error. :class:`FieldModule` takes fields over their root mean square in the
+            training cases, so that each has an equal share in ``l1`` and ``mse`` for any unit.
         node_weights: Whether each node has its quadrature weight, ``weight`` of the data.
         derivative: Factor of :func:`~flare_mesh.training.grid_derivatives.derivative_error`, which
             is added to the loss on a structured grid; 0.1 as published for Darcy flow.

@@ -164,9 +164,9 @@ class FieldModule(LightningModule):
         batch = self.shards.take(batch)
         prediction, target = self.predict_batch(batch, training=True), batch.y
         assert isinstance(target, Tensor)
-        if self.loss.is_relative:
-            prediction = scale_fields(self.surrogate, prediction)
-            target = scale_fields(self.surrogate, target)
+        # Fields of different units have equal shares in a mean over fields.
+        prediction = scale_fields(self.surrogate, prediction)
+        target = scale_fields(self.surrogate, target)
         errors = self.loss(prediction, target, batch, group=self.shards.group)
         if "case_weight" in batch:
             weight = batch.case_weight

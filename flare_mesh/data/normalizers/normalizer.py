@@ -47,10 +47,31 @@ class Normalizer(nn.Module, ABC):
         Raises:
             ValueError: If there is no node, a value is not finite, or shapes do not fit.
         """
-        return self.set_statistics(FieldStatistics.gather(fields, self.channels, weights))
+        values = (self._checked(field, number) for number, field in enumerate(fields))
+        return self.set_statistics(FieldStatistics.gather(values, self.channels, weights))
+
+    def _checked(self, field: Tensor, number: int) -> Tensor:
+        self.check(field, f"case {number}")
+        return self.transform(field)
+
+    def transform(self, field: Tensor) -> Tensor:
+        """The values [..., C] whose statistics fit the normaliser; the field itself by default."""
+        return field
+
+    @property
+    def has_transform(self) -> bool:
+        """Whether the statistics are those of other values than the field's."""
+        return type(self).transform is not Normalizer.transform
+
+    def check(self, field: Tensor, name: str) -> None:
+        """Refuse a field with values that cannot be normalised, which ``name`` begins to describe.
+
+        Raises:
+            ValueError: If it has some.
+        """
 
     def set_statistics(self, statistics: FieldStatistics) -> Self:
-        """Use statistics that were gathered elsewhere, for example merged from shards.
+        """Use statistics of :meth:`transform` gathered elsewhere, for example merged from shards.
 
         Raises:
             ValueError: If they have no node, or another number of channels.

@@ -7,13 +7,17 @@ from typing import Any
 from flare_mesh.choices import check_choice, check_options
 from flare_mesh.data.normalizers.fixed import FixedNormalizer
 from flare_mesh.data.normalizers.identity import IdentityNormalizer
+from flare_mesh.data.normalizers.log import LogNormalizer
 from flare_mesh.data.normalizers.normalizer import Normalizer
+from flare_mesh.data.normalizers.signed_root import SignedRootNormalizer
 from flare_mesh.data.normalizers.unit_cube import UnitCubeNormalizer
 from flare_mesh.data.normalizers.unit_gaussian import UnitGaussianNormalizer
 
 NORMALIZERS: dict[str, type[Normalizer]] = {
     "fixed": FixedNormalizer,
     "identity": IdentityNormalizer,
+    "log": LogNormalizer,
+    "signed_root": SignedRootNormalizer,
     "unit_cube": UnitCubeNormalizer,
     "unit_gaussian": UnitGaussianNormalizer,
 }
@@ -30,8 +34,8 @@ def build_normalizer(
     """Build a normaliser of ``channels`` by its name or class.
 
     Args:
-        normalizer: ``"unit_gaussian"``, ``"unit_cube"``, ``"fixed"``, ``"identity"``, a class, or
-            an instance, which is returned unchanged.
+        normalizer: ``"unit_gaussian"``, ``"unit_cube"``, ``"fixed"``, ``"identity"``, ``"log"``,
+            ``"signed_root"``, a class, or an instance, which is returned unchanged.
         channels: Number of channels C.
         groups: Sizes of the groups of channels that share a scale; see
             :class:`~flare_mesh.data.normalizers.normalizer.Normalizer`.

@@ -47,6 +47,28 @@ def test_a_permuted_batch_is_refused_and_a_part_of_one_is_computed_right():
     torch.testing.assert_close(s(part)[:7], s(graphs[0].subgraph(torch.arange(2, 9))))
 
 
+def test_normalisers_of_values_over_decades(tmp_path):
+    """The statistics of the transform normalise; those of the values remain the baseline."""
+    s = surrogate(normalizers={"x": "log", "y": {"name": "signed_root", "power": 0.25}})
+    some = [random_graph(20, 2, seed=i) for i in range(3)]
+    for case in some:
+        case.x, case.y = (2 + 3 * case.x).exp(), torch.randn(20, 4) ** 9
+    s.fit_normalizers(some)
+    x, y = torch.cat([c.x for c in some]), torch.cat([c.y for c in some])
+    torch.testing.assert_close(s.x_normalizer.shift, x.log().mean(0))
+    torch.testing.assert_close(s.y_normalizer.shift, (y.sign() * y.abs() ** 0.25).mean(0))
+    torch.testing.assert_close(s.y_mean, y.mean(0))
+    assert s.training_range.x[1] == (float(x[:, 1].min()), float(x[:, 1].max()))
+    s.save(tmp_path)
+    expected = s.predict(some[0])["displacement"]
+    assert torch.equal(Surrogate.load(tmp_path).predict(some[0])["displacement"], expected)
+    some[1].x[4, 1] = 0.0
+    with pytest.raises(ValueError, match="case '0', x: expected positive values"):
+        s.predict(some[1])
+    with pytest.raises(ValueError, match="case '1', x: expected positive values"):
+        s.fit_normalizers(some)
+
+
 def test_bad_options():
     model = FLAREOperator(0, 4, hidden_channels=8, num_layers=1, heads=2, num_latents=3)
     with pytest.raises(ValueError, match="expected fields with 4 channels in total"):

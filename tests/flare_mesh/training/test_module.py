@@ -80,6 +80,21 @@ def test_loss_is_the_mean_over_graphs_and_fields():
     torch.testing.assert_close(loss, expected[0].mean() / 2)
 
 
+@pytest.mark.parametrize(("name", "power"), [("mse", 2), ("l1", 1)])
+def test_fields_of_different_units_have_equal_shares(name, power):
+    some = cases(3)
+    for case in some:
+        case.y[:, 0] *= 1e6
+    made = surrogate()
+    made.fit_normalizers(some)
+    module = FieldModule(made, loss=LossConfig(name))
+    module.trainer = trainer()
+    sizes = torch.cat([case.y for case in some]).square().mean(0).sqrt()
+    errors = [((made(c) - c.y) / sizes).abs().pow(power).mean(0) for c in some]
+    loss = module.training_step(Batch.from_data_list(some))
+    torch.testing.assert_close(loss, torch.stack(errors).mean())
+
+
 def test_averaged_weights_follow_the_closed_form():
     module = FieldModule(surrogate(), ema=0.5, optimizer=OptimizerConfig(lr=1e-1))
     seen = []
