@@ -1,12 +1,14 @@
 """Scale of each field of a case, by which the predicted field is multiplied."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from flare_mesh.choices import check_choice
+from flare_mesh.data.transforms.channels import Channel
 from flare_mesh.surrogate.case_size import CaseSize, measure_cases, varies
 from flare_mesh.surrogate.power_law import PowerLaw
 
@@ -27,8 +29,8 @@ class CaseScale(nn.Module):
     The law is fitted to the root mean square of the field over each training case
     (:class:`~flare_mesh.surrogate.power_law.PowerLaw`). z are the channels of x that are constant
     over every training case: the logarithm of an input that is positive in all of them, so that b
-    is its exponent, and all others as they are. Beyond the training cases, z is limited to their
-    range widened by its width on each side.
+    is its exponent, and features as they are (sizes among them are logarithms already). Beyond the
+    training cases, z is limited to their range widened by its width on each side.
 
     An input may be negative, which changes the sign of the field. If it is zero in a prediction,
     the field is zero, as is right for a field that is proportional to it.
@@ -37,12 +39,12 @@ class CaseScale(nn.Module):
         scale_by: For each field with a scale: the name of an input of one channel, ``"power_law"``,
             or a list of these, whose product is the scale.
         fields: Channels of each predicted field, in order.
-        inputs: Channels of each field in x, in order. They are the first channels of x; others
-            have no name and are never taken as logarithms.
+        inputs: Channels of each field in x, in order; the first channels of x.
         in_channels: Channels of x.
+        channels: Names of all channels of x; none if they are unknown.
 
     Attributes:
-        channels: Names of the channels of x.
+        channels: The channels of x.
         factors: For each field with a scale, the channels of x that are factors of it.
         laws: Fields whose scale has a power law.
 
@@ -69,6 +71,7 @@ class CaseScale(nn.Module):
         fields: Mapping[str, int],
         inputs: Mapping[str, int],
         in_channels: int,
+        channels: Sequence[Channel] = (),
     ) -> None:
         super().__init__()
         if min([*inputs.values(), *fields.values()]) < 1 or sum(inputs.values()) > in_channels:
@@ -76,8 +79,9 @@ class CaseScale(nn.Module):
                 f"scale_by: expected fields and inputs of at least one channel, and inputs of at "
                 f"most {in_channels} in total (got {dict(fields)} and {dict(inputs)})"
             )
-        self.channels = _channel_names(inputs, in_channels)
-        self._named = sum(inputs.values())
+        self.channels = [*channels] or [Channel(f"input channel {i}") for i in range(in_channels)]
+        self._inputs = sum(inputs.values())
+        first = dict(zip(inputs, accumulate([0, *inputs.values()]), strict=False))
         self.factors: dict[str, list[int]] = {}
         self.laws: list[str] = []
         for field, given in scale_by.items():
@@ -99,7 +103,7 @@ class CaseScale(nn.Module):
                         f"{inputs[name]}); take '{POWER_LAW}'"
                     )
                 else:
-                    self.factors[field].append(self.channels.index(name))
+                    self.factors[field].append(first[name])
         count, numbers = len(self.factors), [*self.factors]
         self.register_buffer("constant", torch.zeros(count))
         self.register_buffer("exponents", torch.zeros(count, in_channels))
@@ -157,7 +161,7 @@ class CaseScale(nn.Module):
             return
         constant = ~varies(low, high).any(0)
         is_log = constant & (low > 0).all(0)
-        is_log[self._named :] = False
+        is_log[self._inputs :] = False
         x = (low + high) / 2
         z = torch.where(is_log, x.clamp_min(torch.finfo(x.dtype).tiny).log(), x)
         z = torch.where(constant, z, 0.0)
@@ -198,13 +202,13 @@ class CaseScale(nn.Module):
         low, high = torch.aminmax(x[:, channels], dim=0)
         for i in varies(low, high).nonzero()[:, 0].tolist():
             raise ValueError(
-                f"case '{case}': '{self.channels[channels[i]]}' varies over the case, from "
+                f"case '{case}': '{self.channels[channels[i]].name}' varies over the case, from "
                 f"{float(low[i]):.4g} to {float(high[i]):.4g}; give one value for each case, as in "
                 f"training"
             )
 
     def _check_input(self, case: str, field: str, channel: int, low: float, high: float) -> None:
-        name = self.channels[channel]
+        name = self.channels[channel].name
         if bool(varies(torch.tensor(low), torch.tensor(high))):
             raise ValueError(
                 f"case '{case}': '{name}' varies over the case, from {low:.4g} to {high:.4g}, and "
@@ -226,15 +230,8 @@ class CaseScale(nn.Module):
     def power_laws(self) -> dict[str, dict[str, float]]:
         """Exponent of each channel of x, for each field with a power law; 0 without influence."""
         rows = dict(zip(self.factors, self.exponents.tolist(), strict=True))
-        return {f: dict(zip(self.channels, rows[f], strict=True)) for f in self.laws}
+        names = [channel.name for channel in self.channels]
+        return {field: dict(zip(names, rows[field], strict=True)) for field in self.laws}
 
     def extra_repr(self) -> str:
         return ", ".join(self.factors)
-
-
-def _channel_names(inputs: Mapping[str, int], in_channels: int) -> list[str]:
-    """Names of the channels of x; those after the inputs are features."""
-    names = [
-        name if size == 1 else f"{name}[{i}]" for name, size in inputs.items() for i in range(size)
-    ]
-    return [*names, *(f"feature[{i}]" for i in range(in_channels - len(names)))]

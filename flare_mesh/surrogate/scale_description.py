@@ -10,7 +10,7 @@ def describe_scale(scale: CaseScale) -> list[str]:
     """A line on the scale of each field, such as ``displacement scales as load^1.00 ...``."""
     lines = []
     for row, (field, factors) in enumerate(scale.factors.items()):
-        inputs = " ".join(scale.channels[channel] for channel in factors)
+        inputs = " ".join(scale.channels[channel].name for channel in factors)
         if field not in scale.laws:
             lines.append(f"{field} is divided by {inputs}")
             continue
@@ -37,6 +37,8 @@ def _terms(scale: CaseScale, row: int) -> list[str]:
     shown = [i for i in order if effects[i] >= _LEAST_SHOWN * effects.max()][:_SHOWN]
     terms = []
     for i in shown:
-        name, value = scale.channels[i], float(exponents[i])
-        terms.append(f"{name}^{value:.2f}" if scale.is_log[i] else f"exp({value:.3g} {name})")
+        channel, value = scale.channels[i], float(exponents[i])
+        name = f"({channel.name})" if " " in channel.name else channel.name
+        log = channel.log or bool(scale.is_log[i])
+        terms.append(f"{name}^{value:.2f}" if log else f"exp({value:.3g} {name})")
     return [*terms, "..."] if len(shown) < len(order) else terms

@@ -119,7 +119,7 @@ class Surrogate(HubMixin, nn.Module):
         self.scale: CaseScale | None = None
         if self.scale_by:
             channels = model.config["in_channels"]
-            self.scale = CaseScale(self.scale_by, self.fields, self.inputs, channels)
+            self.scale = CaseScale(self.scale_by, self.fields, self.inputs, channels, self.channels)
         self.register_buffer("y_mean", torch.zeros(model.config["out_channels"]))
         self.register_buffer("y_scale", torch.ones(model.config["out_channels"]))
 

@@ -6,6 +6,7 @@ from torch import nn
 from torch_geometric.data import Batch, Data
 
 from flare_mesh import FLAREOperator
+from flare_mesh.data.transforms.channels import Channel
 from flare_mesh.models import FieldModel
 from flare_mesh.surrogate.case_scale import CaseScale
 from flare_mesh.surrogate.export import export_program
@@ -140,23 +141,29 @@ def test_a_file_without_scales_is_loaded():
     assert (old.scale, old.scale_by) == (None, {})
 
 
-def test_features_are_taken_as_they_are_and_constants_without_them():
-    """The channels after the inputs have no name, and are logarithms already."""
-    scale = CaseScale({"u": "power_law"}, {"u": 1}, {"load": 1}, 2)
+def test_features_are_taken_as_they_are():
+    """The channels after the inputs, of which sizes are logarithms already."""
     sizes = torch.tensor([3.0, 4.0, 6.0, 7.0])
     some = [
-        Data(x=torch.tensor([[2.0, size]] * 3), y=torch.full((3, 1), float(size.exp())))
+        Data(x=torch.tensor([[2.0, size]] * 3), y=torch.full((3, 1), float((2 * size).exp())))
         for size in sizes
     ]
-    scale.fit(scale.measure(some))
-    assert scale.power_laws == {"u": pytest.approx({"load": 0, "feature[0]": 1}, abs=1e-3)}
-    assert describe_scale(scale)[0].startswith("u scales as exp(1 feature[0]) ")
-    alone = CaseScale({"u": "power_law"}, {"u": 1}, {}, 0)
-    for one in some:
-        one.x = None
-    alone.fit(alone.measure(some))
-    assert float(alone()) == pytest.approx(float(sizes.mean().exp()), rel=1e-5)
-    assert "u has a constant scale" in describe_scale(alone)[0]
+    for channels, name, text in (
+        ((Channel("load"), Channel("area", log=True)), "area", "area^2.00"),
+        ((Channel("load"), Channel("size along x", log=True)), "size along x", "(size along x)^2"),
+        ((), "input channel 1", "exp(2 (input channel 1))"),
+    ):
+        scale = CaseScale({"u": "power_law"}, {"u": 1}, {"load": 1}, 2, channels)
+        scale.fit(scale.measure(some))
+        assert scale.power_laws["u"][name] == pytest.approx(2, abs=1e-3)
+        assert describe_scale(scale)[0].startswith(f"u scales as {text}")
+
+
+def test_without_features_a_power_law_is_a_constant():
+    scale = CaseScale({"u": "power_law"}, {"u": 1}, {}, 0)
+    scale.fit(scale.measure([Data(y=torch.full((3, 1), size)) for size in (1.0, 9.0)]))
+    assert float(scale()) == pytest.approx(3, rel=1e-6)
+    assert "u has a constant scale" in describe_scale(scale)[0]
 
 
 @pytest.mark.parametrize(
