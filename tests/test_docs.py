@@ -141,6 +141,8 @@ def training(names, folder, trained):
     yield {}
     assert names["module"].surrogate.fields == {"flux": 2}
     yield {}
+    assert names["module"].surrogate.model.config["mixer"] == "docs:MeanOfMesh"
+    yield {}
     surrogate = names["module"].surrogate.float().eval()
     yield {}
     surrogate.save(folder / "runs/mesh_folder")

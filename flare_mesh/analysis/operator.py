@@ -92,6 +92,7 @@ def _blocks(model: FLAREOperator, name: str) -> list[FLAREBlock]:
     """The blocks of an operator, if their mixing matrices have this form."""
     if not isinstance(model, FLAREOperator):
         raise ValueError(f"{name}: expected a FLAREOperator (got {type(model).__name__})")
+    model.check_latents(name)
     blocks = cast("list[FLAREBlock]", list(model.blocks))
     if any(block.attention.decode != "shared" for block in blocks):
         raise ValueError(

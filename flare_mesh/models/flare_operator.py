@@ -14,6 +14,7 @@ from flare_mesh.models.reference_weights import read_reference
 from flare_mesh.models.streaming import decode_in_chunks, forward_in_chunks, latents_in_chunks
 from flare_mesh.nn import FLAREBlock, Latents, ResidualMLP
 from flare_mesh.nn.encoders import build_encoder
+from flare_mesh.nn.mixer import mixer_name
 from flare_mesh.nn.resolver import build_norm
 
 
@@ -42,6 +43,10 @@ class FLAREOperator(FieldModel):
         ffn_ratio: Width of those layers over C.
         norm: ``"layer"`` or ``"rms"``.
         act: Activation of all networks, see :class:`~flare_mesh.nn.ResidualMLP`.
+        mixer: Mixing layer of the blocks, see :class:`~flare_mesh.nn.FLAREBlock`: FLARE's by
+            default, ``"softmax"``, ``"physics"``, or a class of your own. Without FLARE's there are
+            no latents, and so neither :meth:`encode` nor ``chunk_size`` nor ``group``.
+        mixer_options: Options of another mixer than FLARE's, as a dictionary.
         attention: Other options of :class:`~flare_mesh.FLAREAttention`: ``kv_layers``,
             ``kv_ratio``, ``scale``, ``qk_norm``, ``queries``, ``decode``, ``backend``.
 
@@ -73,10 +78,13 @@ class FLAREOperator(FieldModel):
         ffn_ratio: float = 1.0,
         norm: str = "layer",
         act: str = "gelu",
+        mixer: str | type[nn.Module] | None = None,
+        mixer_options: dict[str, Any] | None = None,
         **attention: Any,
     ) -> None:
         options = {**locals(), **attention, "encoder_options": dict(encoder_options or {})}
         options["encoder"] = encoder if isinstance(encoder, str) else None
+        options["mixer"] = mixer_name(mixer)
         del options["attention"]
         super().__init__(options)
         c = hidden_channels
@@ -84,6 +92,7 @@ class FLAREOperator(FieldModel):
             encoder, in_channels, c, pos_dim, **self.config["encoder_options"]
         )
         attention |= {"heads": heads, "num_latents": num_latents, "norm": norm, "act": act}
+        attention |= {"mixer": mixer, "mixer_options": mixer_options}
         self.blocks = nn.ModuleList(  # pyright: ignore[reportAttributeAccessIssue]
             FLAREBlock(c, ffn_layers=ffn_layers, ffn_ratio=ffn_ratio, **attention)
             for _ in range(num_layers)
@@ -94,12 +103,31 @@ class FLAREOperator(FieldModel):
     @property
     def uses_edges(self) -> bool:
         """Whether the encoder needs edges; with a radius it searches the neighbours itself."""
-        return not self.can_stream and getattr(self.encoder, "radius", None) is None
+        return not self._is_pointwise and getattr(self.encoder, "radius", None) is None
 
     @property
     def can_stream(self) -> bool:
-        """Whether the encoder is pointwise: a node's embedding depends on that node alone."""
+        """Whether the mixer is FLARE's and the encoder pointwise: it sees each node by itself."""
+        return self._is_pointwise and self.config["mixer"] is None
+
+    @property
+    def _is_pointwise(self) -> bool:
         return bool(getattr(self.encoder, "pointwise", False))
+
+    def check_latents(self, use: str) -> None:
+        """Refuse a use of the latents, which only FLARE's mixer has.
+
+        Args:
+            use: Beginning of the message, such as "FLAREOperator.encode".
+
+        Raises:
+            ValueError: If the mixer is another one.
+        """
+        if self.config["mixer"] is not None:
+            raise ValueError(
+                f"{use}: expected FLARE's mixer, which has latents (got "
+                f"mixer='{self.config['mixer']}'); leave out mixer"
+            )
 
     def reset_parameters(self) -> None:
         """Draw all parameters again; an encoder module needs the same method."""
@@ -133,6 +161,8 @@ class FLAREOperator(FieldModel):
         Raises:
             ValueError: If shapes do not fit, or ``chunk_size`` is given with gradients enabled.
         """
+        if chunk_size is not None or group is not None:
+            self.check_latents("FLAREOperator with chunk_size or group")
         nodes = read_nodes(self, x, pos, batch, ptr, weight, edge_index, batch_size, group)
         if chunk_size is not None:
             return forward_in_chunks(self, nodes, chunk_size)
@@ -162,6 +192,7 @@ class FLAREOperator(FieldModel):
         Takes the arguments of :meth:`forward`. The result, ``num_layers`` times two tensors
         [B, H, M, D], does not grow with the number of nodes.
         """
+        self.check_latents("FLAREOperator.encode")
         nodes = read_nodes(self, x, pos, batch, ptr, weight, edge_index, batch_size, group)
         if chunk_size is not None:
             return latents_in_chunks(self, nodes, chunk_size)
@@ -202,6 +233,7 @@ class FLAREOperator(FieldModel):
         Raises:
             ValueError: If shapes or numbers of graphs do not fit, or the encoder is not pointwise.
         """
+        self.check_latents("FLAREOperator.decode")
         if not self.can_stream:
             raise ValueError(
                 "FLAREOperator.decode: expected a pointwise encoder, as points have no neighbours "

@@ -1,11 +1,13 @@
 """A FLARE layer: global mixing and a pointwise MLP, each with a residual."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
 from flare_mesh.nn.flare_attention import FLAREAttention, Latents
 from flare_mesh.nn.graphs import Graphs
+from flare_mesh.nn.mixer import build_mixer
 from flare_mesh.nn.residual_mlp import ResidualMLP
 from flare_mesh.nn.resolver import build_norm
 
@@ -19,6 +21,10 @@ class FLAREBlock(nn.Module):
         ffn_ratio: Width of those hidden layers over C.
         norm: Normalisation of each node, ``"layer"`` or ``"rms"``.
         act: Activation, see :class:`ResidualMLP`.
+        mixer: Mixing layer: None or ``"flare"`` for :class:`FLAREAttention`, one of
+            :data:`~flare_mesh.nn.mixer.MIXERS`, or a class of your own or its import path, see
+            :class:`~flare_mesh.nn.mixer.Mixer`.
+        mixer_options: Options of another mixing layer than FLARE's, as a dictionary.
         attention: Other options of :class:`FLAREAttention` (heads, num_latents, ...).
 
     Shapes:
@@ -33,12 +39,24 @@ class FLAREBlock(nn.Module):
         ffn_ratio: float = 1.0,
         norm: str = "layer",
         act: str = "gelu",
+        mixer: str | type[nn.Module] | None = None,
+        mixer_options: Mapping[str, Any] | None = None,
         **attention: Any,
     ) -> None:
         super().__init__()
         c = channels
         self.norm1 = build_norm(norm, c)
-        self.attention = FLAREAttention(c, norm=norm, act=act, **attention)
+        if mixer in (None, "flare"):
+            if mixer_options:
+                raise ValueError(
+                    f"FLAREBlock: mixer_options are for another mixer than FLARE's (got "
+                    f"{dict(mixer_options)}); leave them out, or set mixer"
+                )
+            self.attention = FLAREAttention(c, norm=norm, act=act, **attention)
+        else:
+            # Only the methods of FLAREAttention that need its latents are missing.
+            other: Any = build_mixer(mixer, c, mixer_options, **attention)
+            self.attention = other
         self.norm2 = build_norm(norm, c)
         self.mlp = ResidualMLP(
             c, int(c * ffn_ratio), c, ffn_layers, input_residual=True, output_residual=True, act=act

@@ -93,7 +93,7 @@ def describe_field(field: ExportedField) -> dict[str, Any]:
     is_physical = any(spec != "identity" for spec in surrogate.normalizers.values())
     return {
         "version": __version__,
-        "model": surrogate.model.NAME,
+        "model": surrogate.model.stored_name(),
         "inputs": _inputs(field, dtype, recipe),
         "output": {
             "name": "field",

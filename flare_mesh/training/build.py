@@ -1,11 +1,12 @@
 """Training module from a configuration."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from flare_mesh.cases.recipe import CaseRecipe
-from flare_mesh.models import FieldModel, build
+from flare_mesh.models import FieldModel, FLAREOperator, build
 from flare_mesh.models.registry import check_model_options, model_class
+from flare_mesh.nn.mixer import check_mixer
 from flare_mesh.surrogate.load import load_surrogate
 from flare_mesh.surrogate.rollout import Rollout
 from flare_mesh.surrogate.surrogate import Surrogate
@@ -121,8 +122,8 @@ def _start_from(surrogate: Surrogate, weights: str) -> None:
     surrogate.training_range = given.training_range
 
 
-def check_model(name: ModelName, options: Iterable[str]) -> None:
-    """Check a model's name and the names of its options, before any data are opened.
+def check_model(name: ModelName, options: Mapping[str, Any]) -> None:
+    """Check a model's name, the names of its options and its mixer, before any data are opened.
 
     Raises:
         ValueError: If one is unknown; names the nearest.
@@ -130,6 +131,9 @@ def check_model(name: ModelName, options: Iterable[str]) -> None:
     found = model_class(name)
     try:
         check_model_options(found, {*options} - {"in_channels", "out_channels"})
+        mixer = options.get("mixer")
+        if issubclass(found, FLAREOperator) and mixer not in (None, "flare"):
+            check_mixer(mixer)
     except ValueError as error:
         raise ValueError(f"model.options: {error}") from error
 
