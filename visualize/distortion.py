@@ -22,12 +22,15 @@ def plot_distortion(
     path: str | Path,
     exaggeration: float | None = None,
     title: str = "",
+    band: Tensor | None = None,
+    note: str = "",
 ) -> float:
     """Plot the deformed part coloured by the magnitude of the displacement.
 
     With a simulated displacement there are three views: simulated, predicted, and the magnitude of
     their difference on the simulated shape. The first two share the colour scale and the
-    exaggeration.
+    exaggeration. With a band there is one more view of the predicted shape, coloured by the
+    half-width of the band on the colour scale of the error.
 
     Args:
         mesh: Points and cells, mm.
@@ -36,13 +39,19 @@ def plot_distortion(
         path: PNG file to write.
         exaggeration: Scale factor of the displacement; None makes the largest one visible.
         title: Name of the part.
+        band: Half-width of the band of the prediction, [N, 1], mm, if known.
+        note: Warning below the title, such as "unlike the training cases".
 
     Returns:
         The exaggeration used.
 
     Raises:
-        ValueError: If a displacement does not have the shape [N, 3].
+        ValueError: If a displacement does not have the shape [N, 3], or the band [N, 1].
     """
+    if band is not None and tuple(band.shape) != (mesh.num_nodes, 1):
+        raise ValueError(
+            f"expected the band of shape [{mesh.num_nodes}, 1] (got {list(band.shape)})"
+        )
     for name, field in (("predicted", predicted), ("simulated", simulated)):
         if field is not None:
             check_displacement(name, mesh, field)
@@ -58,6 +67,11 @@ def plot_distortion(
         name = f"error (relative L2 {float(error.norm() / simulated.norm()):.3f})"
         panels.insert(0, ("simulated", simulated, simulated, "displacement [mm]", top))
         panels.append((name, simulated, error, "error [mm]", float(error.norm(dim=1).max())))
+    if band is not None:
+        limit = max(float(band.max()), panels[-1][4] if simulated is not None else 0.0)
+        panels.append(("band of the error", predicted, band, "half-width [mm]", limit))
+        if simulated is not None:
+            panels[-2] = (*panels[-2][:4], limit)
 
     grid = mesh.to_pyvista()
     outline = grid.extract_feature_edges(30)
@@ -83,6 +97,8 @@ def plot_distortion(
             if column == 0:
                 caption = f"{title}  deformation x {exaggeration:.0f}".strip()
                 plotter.add_text(caption, position=(10, 575), font_size=9, color="black")
+                if note:
+                    plotter.add_text(note, position=(10, 545), font_size=11, color="red")
         plotter.link_views()
         plotter.view_isometric()
         # Room for the colour bars below the part.

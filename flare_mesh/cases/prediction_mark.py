@@ -31,6 +31,11 @@ def error_name(name: str) -> str:
     return _ERROR + name
 
 
+def band_name(name: str) -> str:
+    """Name of the half-width of the band of a predicted field in a file."""
+    return f"{name}_band"
+
+
 def asks_for_predictions(names: Iterable[str]) -> bool:
     """Whether some fields are those that only files of predictions have."""
     return any(name.startswith((_PREDICTED, _ERROR)) for name in names)
@@ -39,9 +44,9 @@ def asks_for_predictions(names: Iterable[str]) -> bool:
 def is_prediction(file: str | Path) -> bool:
     """Whether a mesh file was written by :meth:`flare_mesh.prediction.Prediction.save`.
 
-    It has the field :data:`PREDICTION_MARK`, or its fields are ``predicted_<name>``, ``<name>`` and
-    ``error_<name>`` alone. A copy or a renamed file is recognised too, but no file of a format
-    other than those that predictions are written to.
+    It has the field :data:`PREDICTION_MARK`, or its fields are ``predicted_<name>``, ``<name>``,
+    ``error_<name>`` and ``<name>_band`` alone. A copy or a renamed file is recognised too, but no
+    file of a format other than those that predictions are written to.
     """
     suffix = os.path.splitext(file)[1].lower()
     if suffix not in (".vtu", ".vtk", ".vtp", ".ply", ".xdmf"):
@@ -67,7 +72,7 @@ def is_prediction(file: str | Path) -> bool:
         return False
     names = {name.decode(errors="replace") for name in found} - _NO_FIELDS
     predicted = {name.removeprefix(_PREDICTED) for name in names if name.startswith(_PREDICTED)}
-    ours = {f(name) for name in predicted for f in (str, predicted_name, error_name)}
+    ours = {f(name) for name in predicted for f in (str, predicted_name, error_name, band_name)}
     return bool(predicted) and names <= ours
 
 

@@ -119,6 +119,15 @@ def _report(prediction: Any, target: Path) -> dict[str, float]:
             f"simulated them in {prediction.simulate_seconds:.2f} s; the prediction is "
             f"{prediction.simulate_seconds / seconds:.0f} times faster"
         )
+    if prediction.ood_score is not None:
+        score = f"{prediction.ood_score:.2f}"
+        print(f"unlikeness to the training cases: {score} (of known cases at most 1)")
+    for name, band in prediction.band.items():
+        unit = prediction.units.get(name)
+        print(
+            f"{prediction.coverage:.0%} band of {name}: +/- {float(band.nanmean()):.4g}"
+            f"{'' if unit is None else f' {unit}'} in the mean over the {places}"
+        )
     for name, error in prediction.relative_l2.items():
         print(f"relative L2 error of {name}: {error:.3f}")
     return prediction.relative_l2
@@ -148,5 +157,7 @@ def _draw(prediction: Any, picture: str, title: str) -> None:
         prediction.truth.get("displacement"),
         path=picture,
         title=title,
+        band=prediction.band.get("displacement"),
+        note="unlike the training cases" if prediction.is_unlike else "",
     )
     print(f"picture: {picture}")

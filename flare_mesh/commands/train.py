@@ -13,6 +13,7 @@ from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from flare_mesh.commands.band_report import calibrate_run, report_bands, saved_bands
 from flare_mesh.commands.baseline_report import (
     baseline_errors,
     baseline_table,
@@ -174,18 +175,33 @@ class FieldCLI(TrainingOptions):
         }
         if self.options.data.test_split is not None:
             summary |= self._test(model, data, str(trained))
-        summary["total_seconds"] = round(time.perf_counter() - start, 3)
         if not trainer.is_global_zero:
             return
-        # From the file, since a strategy may have spread the weights over the processes.
-        load_surrogate(trained).save(self.folder)
-        if self.options.model.ema is not None:
-            load_surrogate(trained, ema=True).save(self.folder / "ema")
+        summary |= self._save_surrogates(trained, data)
+        summary["total_seconds"] = round(time.perf_counter() - start, 3)
         write_json(self.folder / "summary.json", summary)
         print(
             f"trained {summary['parameters']:,} parameters for {summary['steps']:,} steps in "
             f"{summary['train_seconds']:.0f} s; kept the {summary['kept']} epoch: {self.folder}"
         )
+
+    def _save_surrogates(self, trained: Path, data: FieldDataModule) -> dict[str, Any]:
+        """Save the surrogate, and the averaged one; calibrate both, and test the bands."""
+        found: dict[str, Any] = {}
+        device, ema = self.trainer.strategy.root_device, self.options.model.ema is not None
+        for folder in [self.folder, *([self.folder / "ema"] if ema else [])]:
+            # From the file, since a strategy may have spread the weights over the processes.
+            surrogate = load_surrogate(trained, ema=folder != self.folder)
+            surrogate.save(folder)
+            reason = calibrate_run(surrogate.to(device), data, self.options.coverage)
+            surrogate.save(folder)
+            if folder != self.folder:
+                continue
+            if reason:
+                print(f"no bands: {reason}", flush=True)
+            elif data.has("test"):
+                found["bands"] = report_bands(surrogate, data)
+        return found
 
     def _discard(self, written: set[Path]) -> None:
         """Remove the files of a run that failed before its first step."""
@@ -200,6 +216,10 @@ class FieldCLI(TrainingOptions):
         path = ckpt_path or str(self._saved_checkpoint())
         errors = self._test(model, kwargs["datamodule"], path)
         if self.trainer.is_global_zero:
+            surrogate = saved_bands(self.folder, path)
+            if surrogate is not None:
+                device = self.trainer.strategy.root_device
+                errors["bands"] = report_bands(surrogate.to(device), kwargs["datamodule"])
             write_json(self.folder / "test.json", {"checkpoint": path, **errors})
 
     def validate(self, model: Any, ckpt_path: str | None = None, **kwargs: Any) -> None:

@@ -33,6 +33,11 @@ def check_options(command: str, parser: LightningArgumentParser, options: Namesp
         )
     if options.keep not in (None, "best", "last"):
         raise ValueError(f"keep: expected 'best' or 'last' (got '{options.keep}')")
+    if options.coverage is not None and not 0 < options.coverage < 1:
+        raise ValueError(
+            f"coverage: expected a share between 0 and 1, or null for no bands (got "
+            f"{options.coverage})"
+        )
     if options.data.val_split is None:
         if options.keep == "best":
             raise ValueError("keep: 'best' needs validation cases; set data.val_split")

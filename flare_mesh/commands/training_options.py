@@ -82,6 +82,13 @@ class TrainingOptions(LightningCLI):
             help="Compare the model with simple baselines in the test.",
         )
         parser.add_argument(
+            "--coverage",
+            type=float | None,
+            default=0.9,
+            help="Share of the nodes of a new case that the bands of a prediction cover, which fit "
+            "calibrates on the validation cases; null for no bands.",
+        )
+        parser.add_argument(
             "--keep",
             type=str | None,
             default=None,

@@ -18,6 +18,7 @@ from flare_mesh.cases.source_plugins import build_source
 from flare_mesh.devices import find_device, is_out_of_memory
 from flare_mesh.mesh import MeshData
 from flare_mesh.prediction.result import Prediction
+from flare_mesh.surrogate.calibrate import DescribedPrediction, predict_described
 from flare_mesh.surrogate.load import load_surrogate
 from flare_mesh.surrogate.surrogate import Surrogate
 
@@ -29,6 +30,17 @@ _MAX_LISTED = 4
 
 class OutsideTrainingRangeWarning(UserWarning):
     """A mesh is outside the range of the training cases."""
+
+
+class UnlikeTrainingCasesWarning(OutsideTrainingRangeWarning):
+    """A mesh is unlike the training cases as a whole, so that its bands cannot be trusted."""
+
+
+_UNLIKE = {
+    "shape": "shape",
+    "inputs": "the means and deviations of its inputs",
+    "features": "what the model makes of it, the last hidden features",
+}
 
 
 class Predictor:
@@ -141,10 +153,13 @@ class Predictor:
             ValueError: If there is not enough memory.
         """
         start = time.perf_counter()
+        inputs = [case.data for case in cases]
         try:
-            found = self.surrogate.predict_prepared(
-                [case.data for case in cases], num_steps=self.num_steps
-            )
+            if self.surrogate.calibration is None:
+                plain = self.surrogate.predict_prepared(inputs, num_steps=self.num_steps)
+                found = [DescribedPrediction(*pair, {}) for pair in zip(inputs, plain, strict=True)]
+            else:
+                found = predict_described(self.surrogate, inputs, self.num_steps)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -153,12 +168,38 @@ class Predictor:
                 f"{cases[0].name}: not enough memory for a batch of {nodes:,} nodes; lower "
                 f"batch_size, or use device 'cpu' or a coarser mesh"
             ) from error
-        fields = [{name: field.cpu() for name, field in one.items()} for one in found]
+        fields = [{name: field.cpu() for name, field in one.predicted.items()} for one in found]
         seconds = (time.perf_counter() - start) / len(cases)
         return [
-            self._prediction(case, predicted, seconds)
-            for case, predicted in zip(cases, fields, strict=True)
+            self._with_trust(self._prediction(case, predicted, seconds), one)
+            for case, predicted, one in zip(cases, fields, found, strict=True)
         ]
+
+    def _with_trust(self, prediction: Prediction, found: DescribedPrediction) -> Prediction:
+        """Add bands and score, and warn of a case that is unlike the training cases."""
+        calibration = self.surrogate.calibration
+        if calibration is None:
+            return prediction
+        scores = calibration.scores(found.descriptors)
+        kind = max(scores, key=lambda name: scores[name])
+        end = "" if self.recipe.window is None else "_out"
+        widths = calibration.half_widths(found.predicted)
+        prediction = replace(
+            prediction,
+            band={name.removesuffix(end): width for name, width in widths.items()},
+            coverage=calibration.coverage,
+            ood_score=scores[kind],
+            ood_kind=kind,
+        )
+        if prediction.is_unlike:
+            warnings.warn(
+                f"{prediction.name}: unlike the training cases in {_UNLIKE[kind]}: "
+                f"{scores[kind]:.1f} times the distance of the most unlike known case; do not "
+                f"trust the prediction and its bands without a check",
+                UnlikeTrainingCasesWarning,
+                stacklevel=3,
+            )
+        return prediction
 
     def _prediction(
         self, case: PredictionCase, predicted: Mapping[str, Tensor], seconds: float

@@ -10,6 +10,7 @@ from torch import Tensor
 from flare_mesh.cases.prediction_mark import (
     MARKED_SUFFIXES,
     PREDICTION_MARK,
+    band_name,
     error_name,
     predicted_name,
 )
@@ -17,6 +18,7 @@ from flare_mesh.io import write_mesh
 from flare_mesh.io.time_collection import write_time_collection
 from flare_mesh.mesh import MeshData
 from flare_mesh.mesh.mesh_storage import CELL_PREFIX
+from flare_mesh.uncertainty.calibration import THRESHOLD
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,13 @@ class Prediction:
         times: Time of each predicted step; empty for a single mesh.
         predict_seconds: Wall time of the prediction, or its share of the wall time of a batch.
         simulate_seconds: Wall time of a simulation on the same mesh; None without a simulation.
+        band: Half-width of the band of each field, [N, steps], in the unit of the field; empty
+            without a calibration. The norm of the error over the channels of the field is smaller
+            at the share ``coverage`` of the nodes, in the mean over cases like the training cases.
+        coverage: The share; None without a calibration.
+        ood_score: How unlike the training cases the case is, over the most unlike known case; None
+            without a calibration.
+        ood_kind: What is the most unlike: ``"shape"``, ``"inputs"`` or the model's ``"features"``.
     """
 
     name: str
@@ -46,6 +55,15 @@ class Prediction:
     times: tuple[float, ...] = ()
     predict_seconds: float = 0.0
     simulate_seconds: float | None = None
+    band: dict[str, Tensor] = field(default_factory=dict)
+    coverage: float | None = None
+    ood_score: float | None = None
+    ood_kind: str = ""
+
+    @property
+    def is_unlike(self) -> bool:
+        """Whether the case is so unlike the training cases that the bands cannot be trusted."""
+        return self.ood_score is not None and self.ood_score > THRESHOLD
 
     @property
     def num_points(self) -> int:
@@ -64,10 +82,12 @@ class Prediction:
         return found
 
     def save(self, path: str | Path) -> None:
-        """Write ``predicted_<field>``, and if the truth is known ``<field>`` and ``error_<field>``.
+        """Write ``predicted_<field>``, and if they are known its band, its truth and its error.
 
-        The error is the prediction minus the truth. ``.vtu`` and ``.vtk`` files also have the field
-        ``flare_mesh_prediction``, by which a data set knows that they are no simulations.
+        ``<field>_band`` is the half-width of the band, ``<field>`` the truth, and ``error_<field>``
+        the prediction minus the truth. ``.vtu`` and ``.vtk`` files also have the field
+        ``flare_mesh_prediction``, by which a data set knows that they are no simulations, and
+        ``ood_score`` and ``band_coverage`` as numbers for the whole case.
 
         Args:
             path: ``.vtu`` or ``.vtk``, which store units too, or ``.vtp``, ``.xdmf``, ``.ply``,
@@ -102,6 +122,9 @@ class Prediction:
         out.units = units
         if path.suffix.lower() in MARKED_SUFFIXES:
             out[PREDICTION_MARK] = torch.ones(1, 1, dtype=torch.uint8)
+            for name, number in (("ood_score", self.ood_score), ("band_coverage", self.coverage)):
+                if number is not None:
+                    out[name] = torch.tensor([[number]])
         write_mesh(path, out)
 
     def _step_fields(self, step: int) -> dict[str, tuple[Tensor, str | None]]:
@@ -111,6 +134,8 @@ class Prediction:
             unit, channels = self.units.get(name), series.shape[1] // max(1, len(self.times))
             part = slice(step * channels, (step + 1) * channels)
             found[predicted_name(name)] = series[:, part], unit
+            if name in self.band:
+                found[band_name(name)] = self.band[name][:, step : step + 1], unit
             truth = self.truth[name][:, part] if name in self.truth else series[:, :0]
             if truth.shape[1]:
                 found[name] = truth, unit

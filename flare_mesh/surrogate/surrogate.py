@@ -24,12 +24,20 @@ from flare_mesh.data.transforms.resolver import (
 from flare_mesh.io.hub import HubMixin
 from flare_mesh.models import FieldModel, build
 from flare_mesh.models.stored_weights import check_finite_weights, check_needed_weights
+from flare_mesh.surrogate.calibrate import calibrate
 from flare_mesh.surrogate.case_scale import CaseScale, ScaleBy
 from flare_mesh.surrogate.rollout import Rollout
-from flare_mesh.surrogate.surrogate_file import FILE, checksum, loading, write_surrogate_file
+from flare_mesh.surrogate.surrogate_file import (
+    FILE,
+    checksum,
+    loading,
+    split_calibration,
+    write_surrogate_file,
+)
 from flare_mesh.surrogate.training_range import TrainingRange
 from flare_mesh.surrogate.training_statistics import Statistics, gather_statistics
 from flare_mesh.trusted_classes import is_class_path, trusting_code
+from flare_mesh.uncertainty import Calibration
 
 # Nodes of a chunk in prediction: on a CPU their features stay in its cache, and meshes of millions
 # of nodes fit into the memory of a laptop.
@@ -64,6 +72,8 @@ class Surrogate(HubMixin, nn.Module):
     Attributes:
         scale: The scales of ``scale_by``, or None.
         training_range: Range of the training cases; None before :meth:`fit_normalizers`.
+        calibration: Bands of the fields, and distances to the training cases; None before
+            :meth:`calibrate`.
 
     Raises:
         ValueError: If the arguments do not match each other.
@@ -112,6 +122,7 @@ class Surrogate(HubMixin, nn.Module):
         self.rollout = rollout
         self.info = dict(info or {})
         self.training_range: TrainingRange | None = None
+        self.calibration: Calibration | None = None
         self._make_features = build_transforms(features)
         self.pos_normalizer = self._build_normalizer("pos", model.config["pos_dim"])
         self.x_normalizer = self._build_normalizer("x", model.config["in_channels"])
@@ -300,8 +311,30 @@ class Surrogate(HubMixin, nn.Module):
         found = {key: case[key] for key in keys if key in case}
         return Data.from_dict({key: value for key, value in found.items() if value is not None})
 
+    def calibrate(
+        self, cases: Sequence[Data], training: Sequence[Data] = (), *, coverage: float = 0.9
+    ) -> Calibration:
+        """Calibrate bands and the distance to the training cases, and save them with the weights.
+
+        The bands hold for cases like the given ones, as long as the weights do not change.
+
+        Args:
+            cases: Cases with ``y`` that training has not seen, after :meth:`prepare`; at least
+                three.
+            training: The training cases, from which distances are measured; by default ``cases``.
+            coverage: Share of the nodes of a new case that the bands are to cover.
+
+        Returns:
+            The calibration, also in :attr:`calibration`.
+
+        Raises:
+            ValueError: If there are too few cases, or a prediction is not finite.
+        """
+        self.calibration = calibrate(self, cases, training, coverage)
+        return self.calibration
+
     def header(self) -> dict[str, Any]:
-        """Everything except the weights, in types of JSON."""
+        """Everything except the weights and the calibration, in types of JSON."""
         return {
             "version": __version__,
             "model": {"name": self.model.stored_name(), **self.model.config},
@@ -348,7 +381,7 @@ class Surrogate(HubMixin, nn.Module):
 
     def save(self, path: str | Path) -> None:
         """Write weights and JSON header to ``surrogate.safetensors`` in the folder ``path``."""
-        write_surrogate_file(Path(path) / FILE, self.header(), self.state_dict())
+        write_surrogate_file(Path(path) / FILE, self.header(), self.state_dict(), self.calibration)
 
     @classmethod
     def load(cls, path: str | Path, *, trust_code: bool = False) -> "Surrogate":
@@ -371,7 +404,9 @@ class Surrogate(HubMixin, nn.Module):
                 metadata = opened.metadata()
             header.update(json.loads(metadata["surrogate"]))
             state = load_file(file)
-            surrogate = cls.from_weights(header, state)
+            weights, calibration = split_calibration(metadata, state)
+            surrogate = cls.from_weights(header, weights)
+            surrogate.calibration = calibration
             if metadata["sha256"] != checksum(state):
                 raise ValueError("damaged: the weights do not match their checksum")
             check_finite_weights(state)

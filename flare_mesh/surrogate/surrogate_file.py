@@ -1,4 +1,4 @@
-"""The file of a surrogate: weights, JSON header and checksum, without code."""
+"""The file of a surrogate: weights, calibration, JSON header and checksum, without code."""
 
 import hashlib
 import json
@@ -13,15 +13,47 @@ from torch import Tensor
 
 from flare_mesh._version import __version__
 from flare_mesh.io.safetensors_file import write_safetensors
+from flare_mesh.uncertainty import Calibration
+
+_CALIBRATION = "calibration."  # prefix of its tensors
 
 FILE = "surrogate.safetensors"
 """Name of the file in its folder."""
 
 
-def write_surrogate_file(file: Path, header: Mapping[str, Any], state: dict[str, Tensor]) -> None:
-    """Write a header and weights."""
-    metadata = {"surrogate": json.dumps(header), "sha256": checksum(state)}
-    write_safetensors(file, state, metadata)
+def write_surrogate_file(
+    file: Path,
+    header: Mapping[str, Any],
+    state: dict[str, Tensor],
+    calibration: Calibration | None = None,
+) -> None:
+    """Write a header, weights, and a calibration if there is one."""
+    metadata = {"surrogate": json.dumps(header)}
+    if calibration is not None:
+        metadata["calibration"] = json.dumps(calibration.header())
+        tensors = calibration.tensors().items()
+        state = state | {_CALIBRATION + name: values.contiguous() for name, values in tensors}
+    write_safetensors(file, state, metadata | {"sha256": checksum(state)})
+
+
+def split_calibration(
+    metadata: Mapping[str, str], state: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], Calibration | None]:
+    """Weights and calibration of a file; files of older versions have no calibration.
+
+    Args:
+        metadata: Texts of the file.
+        state: Its tensors.
+
+    Raises:
+        KeyError, TypeError, ValueError: If the calibration is damaged.
+    """
+    if "calibration" not in metadata:
+        return dict(state), None
+    own = {name: values for name, values in state.items() if name.startswith(_CALIBRATION)}
+    weights = {name: values for name, values in state.items() if name not in own}
+    tensors = {name.removeprefix(_CALIBRATION): values for name, values in own.items()}
+    return weights, Calibration.from_header(json.loads(metadata["calibration"]), tensors)
 
 
 @contextmanager

@@ -125,6 +125,8 @@ class FieldModule(LightningModule):
                 "whole ones; leave model.ema out, or take ddp"
             )
         self.shards.setup(self.trainer)
+        if stage == "fit":
+            self.surrogate.calibration = None  # of other weights
         data = getattr(self.trainer, "datamodule", None)
         unfitted = stage == "fit" and self.surrogate.training_range is None
         if data is not None:

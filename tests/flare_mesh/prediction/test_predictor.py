@@ -1,4 +1,5 @@
 import warnings
+from dataclasses import replace
 
 import meshio
 import numpy as np
@@ -7,8 +8,13 @@ import torch
 
 from flare_mesh import FLAREOperator, MeshData, Surrogate, predict
 from flare_mesh.cases.prediction_files import find_prediction_files
+from flare_mesh.cases.prediction_mark import is_prediction
 from flare_mesh.io import read_mesh
-from flare_mesh.prediction import OutsideTrainingRangeWarning, Predictor
+from flare_mesh.prediction import (
+    OutsideTrainingRangeWarning,
+    Predictor,
+    UnlikeTrainingCasesWarning,
+)
 from flare_mesh.testing import random_graph
 from flare_mesh.training import FieldDataModule, build_module
 
@@ -427,3 +433,31 @@ def test_predictions_do_not_depend_on_chunks_and_batches(monkeypatch):
     for fields, expected in zip(surrogate.predict_prepared(cases), whole, strict=True):
         torch.testing.assert_close(fields["u"], expected)
     torch.testing.assert_close(surrogate.predict(cases[2])["u"], whole[2])
+
+
+def test_bands_and_a_warning_of_a_foreign_shape(plates, tmp_path):
+    surrogate, cases = surrogate_of(plates, NODES)
+    surrogate.calibrate([cases[i] for i in range(4)])
+    file = plates / "train/p0_load1.5.vtu"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        prediction = predict(surrogate, file)
+    assert prediction.band.keys() == {"u", "stress"}
+    assert (prediction.coverage, prediction.is_unlike) == (0.9, False)
+    band = surrogate.calibration.bands["u"].half_width(prediction.predicted["u"])
+    torch.testing.assert_close(prediction.band["u"], band)
+    for suffix in (".vtu", ".xdmf", ".vtp"):
+        prediction.save(tmp_path / f"out{suffix}")
+        assert is_prediction(tmp_path / f"out{suffix}")
+        mesh = read_mesh(tmp_path / f"out{suffix}")
+        torch.testing.assert_close(mesh.u_band.reshape(-1, 1), band)
+    mesh = read_mesh(tmp_path / "out.vtu")
+    assert float(mesh.ood_score) == pytest.approx(prediction.ood_score)
+    assert mesh.units["u_band"] == "mm"
+
+    shape = replace(surrogate.calibration.unlikeness["shape"], largest=0.1)
+    surrogate.calibration.unlikeness["shape"] = shape
+    with pytest.warns(UnlikeTrainingCasesWarning, match="in shape: .* times the distance"):
+        prediction = predict(surrogate, file)
+    assert prediction.is_unlike
+    assert prediction.ood_kind == "shape"

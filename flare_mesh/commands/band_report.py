@@ -1,0 +1,71 @@
+"""Bands of a run: their calibration on the validation cases, and their coverage in the test."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flare_mesh.surrogate.coverage_report import coverage_report
+from flare_mesh.surrogate.load import load_surrogate
+from flare_mesh.surrogate.surrogate import Surrogate
+from flare_mesh.surrogate.surrogate_file import FILE, checksum
+from flare_mesh.uncertainty.conformal_quantile import MIN_CASES
+
+_HOLD_OUT = "hold out a share of the training cases by data.val_split=0.2"
+
+
+def calibrate_run(surrogate: Surrogate, data: Any, coverage: float | None) -> str:
+    """Calibrate a surrogate on the validation cases of a run.
+
+    Args:
+        surrogate: The surrogate with the weights that are saved.
+        data: The :class:`~flare_mesh.training.FieldDataModule`.
+        coverage: Share of the nodes that the bands are to cover; None for no bands.
+
+    Returns:
+        Why there are no bands; empty if there are.
+    """
+    if coverage is None:
+        return "coverage is null"
+    if not data.has("val"):
+        return f"there are no validation cases; {_HOLD_OUT}"
+    if data.splits["val"] == data.splits["test"]:
+        return f"the validation cases are the test cases; {_HOLD_OUT}"
+    cases, training = data.cases("val"), data.cases("train")
+    if min(len(cases), len(training)) < MIN_CASES:
+        return (
+            f"expected at least {MIN_CASES} training and validation cases (got {len(training)} and "
+            f"{len(cases)}); {_HOLD_OUT}, or more"
+        )
+    surrogate.calibrate(cases, training, coverage=coverage)
+    return ""
+
+
+def saved_bands(folder: Path, checkpoint: str) -> Surrogate | None:
+    """The calibrated surrogate of a run, if its weights are those of a checkpoint."""
+    if not (folder / FILE).is_file():
+        return None
+    saved = load_surrogate(folder)
+    if saved.calibration is None:
+        return None
+    tested = load_surrogate(checkpoint)
+    return saved if checksum(saved.state_dict()) == checksum(tested.state_dict()) else None
+
+
+def report_bands(surrogate: Surrogate, data: Any) -> dict[str, Any]:
+    """Coverage of the bands on the test cases, printed, and returned for ``summary.json``."""
+    found = coverage_report(surrogate, data.cases("test"))
+    print_bands(found)
+    return found
+
+
+def print_bands(found: Mapping[str, Any]) -> None:
+    """Print what :func:`~flare_mesh.surrogate.coverage_report.coverage_report` returns."""
+    print(
+        f"{found['coverage']:.0%} bands, from {found['calibration_cases']} validation cases, on "
+        f"{found['cases']} test cases:"
+    )
+    for name, covered in found["covered"].items():
+        width = found["width"][name]
+        relative = "" if width is None else f", half-width {width:.4f} of its root mean square"
+        print(f"  {name:<16} {covered:.1%} of the nodes covered{relative}")
+    print(f"  {found['unlike']:.0%} of the test cases are unlike the training cases", flush=True)

@@ -1,0 +1,153 @@
+"""Calibration of a surrogate on held-out cases."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from torch import Tensor
+from torch_geometric.data import Data
+
+from flare_mesh.uncertainty import Calibration, LatentMoments, Unlikeness
+from flare_mesh.uncertainty.case_descriptor import describe_case
+from flare_mesh.uncertainty.conformal_quantile import MIN_CASES
+from flare_mesh.uncertainty.fit_band import case_errors, fit_band
+from flare_mesh.uncertainty.unlikeness import node_resolution, stack_descriptors
+
+if TYPE_CHECKING:
+    from flare_mesh.surrogate.surrogate import Surrogate
+
+# Largest numbers of nodes to predict: training cases, and held-out cases.
+_MAX_TRAINING_NODES, MAX_NODES = 1_000_000, 20_000_000
+_MIN_KEPT = 32  # cases, however large
+_NODES_PER_BATCH, _CASES_PER_BATCH = 16_384, 8
+
+
+class DescribedPrediction(NamedTuple):
+    """Prediction of a case.
+
+    Attributes:
+        case: The case.
+        predicted: Fields by name, on the CPU.
+        descriptors: See :func:`~flare_mesh.uncertainty.case_descriptor.describe_case`.
+    """
+
+    case: Data
+    predicted: dict[str, Tensor]
+    descriptors: dict[str, Tensor]
+
+
+def calibrate(
+    surrogate: "Surrogate", cases: Sequence[Data], training: Sequence[Data], coverage: float
+) -> Calibration:
+    """Bands and distances, see :meth:`flare_mesh.Surrogate.calibrate`."""
+    if len(cases) < MIN_CASES:
+        raise ValueError(
+            f"calibrate: expected at least {MIN_CASES} held-out cases (got {len(cases)}); hold out "
+            f"more, for example by data.val_split=0.2"
+        )
+    if not 0 < coverage < 1:
+        raise ValueError(f"coverage: expected a share between 0 and 1 (got {coverage})")
+    channels = step_channels(surrogate)
+    errors: dict[str, list[Any]] = {name: [] for name in channels}
+    held_out = []
+    for case, predicted, descriptors in describe_predictions(surrogate, spaced(cases, MAX_NODES)):
+        assert isinstance(case.y, Tensor)
+        for name, target in surrogate.split_fields(case.y).items():
+            found = case_errors(predicted[name], target.cpu(), channels[name])
+            if not bool(found.errors.isfinite().all()):
+                raise ValueError(
+                    f"calibrate: the prediction or the truth of '{name}' in the case "
+                    f"'{case.get('case_id', '')}' is not finite"
+                )
+            errors[name].append(found)
+        held_out.append(descriptors)
+    scale = surrogate.y_scale.double().cpu()
+    sizes = surrogate.fields if surrogate.rollout is None else surrogate.rollout.step_fields
+    magnitudes = zip(sizes, scale.split([*sizes.values()]), strict=True)
+    bands = {
+        name: fit_band(errors[name], channels[name], float(y[0]) * channels[name] ** 0.5, coverage)
+        for name, y in magnitudes
+    }
+    known = [
+        one.descriptors
+        for one in describe_predictions(surrogate, spaced(training, _MAX_TRAINING_NODES))
+    ]
+    return Calibration(coverage, len(held_out), bands, _unlikeness(known or held_out, held_out))
+
+
+def _unlikeness(
+    training: Sequence[Mapping[str, Tensor]], held_out: Sequence[Mapping[str, Tensor]]
+) -> dict[str, Unlikeness]:
+    found = {}
+    for kind in training[0]:
+        rows, others = (stack_descriptors(part, kind) for part in (training, held_out))
+        if training is held_out:
+            others = others[:0]
+        options = () if kind == "shape" else (node_resolution(rows),)
+        found[kind] = Unlikeness.fit(rows, others, *options)
+    return found
+
+
+def describe_predictions(
+    surrogate: "Surrogate", cases: Iterable[Data]
+) -> Iterator[DescribedPrediction]:
+    """Predict cases in batches, as long as the targets of time series, and describe them."""
+    batch: list[Data] = []
+    nodes = 0
+    for case in cases:
+        assert isinstance(case.pos, Tensor)
+        size = len(case.pos)
+        full = len(batch) == _CASES_PER_BATCH or nodes + size > _NODES_PER_BATCH
+        if batch and (full or _num_steps(surrogate, batch[0]) != _num_steps(surrogate, case)):
+            yield from predict_described(surrogate, batch, _num_steps(surrogate, batch[0]))
+            batch, nodes = [], 0
+        batch.append(case)
+        nodes += size
+    if batch:
+        yield from predict_described(surrogate, batch, _num_steps(surrogate, batch[0]))
+
+
+def predict_described(
+    surrogate: "Surrogate", cases: Sequence[Data], num_steps: int | None = None
+) -> list[DescribedPrediction]:
+    """Predict cases in one batch, and describe them in the same pass.
+
+    Args:
+        surrogate: The surrogate.
+        cases: Cases after :meth:`Surrogate.prepare`.
+        num_steps: As in :meth:`Surrogate.forward`.
+    """
+    sizes = [len(case["pos"]) for case in cases]
+    weights = [case.weight if "weight" in case else None for case in cases]
+    with LatentMoments(surrogate.model, sizes, weights) as latent:
+        found = surrogate.predict_prepared(cases, num_steps=num_steps)
+    every = [{name: values.cpu() for name, values in one.items()} for one in found]
+    return [
+        DescribedPrediction(case, predicted, describe_case(case, latent.moments(number)))
+        for number, (case, predicted) in enumerate(zip(cases, every, strict=True))
+    ]
+
+
+def step_channels(surrogate: "Surrogate") -> dict[str, int]:
+    """Channels of each field in one time step."""
+    if surrogate.rollout is not None:
+        return surrogate.rollout.step_fields
+    window = surrogate.info.get("recipe", {}).get("window")
+    steps = 1 if window is None else int(window[1])
+    return {name: size // steps for name, size in surrogate.fields.items()}
+
+
+def spaced(cases: Sequence[Data], max_nodes: int) -> Iterator[Data]:
+    """All cases, or evenly spaced ones if they have too many nodes, judged by the first."""
+    if not len(cases):
+        return
+    limit = max(_MIN_KEPT, max_nodes // max(1, len(cases[0]["pos"])))
+    count = min(len(cases), limit)
+    for i in np.linspace(0, len(cases) - 1, count).round().astype(int).tolist():
+        yield cases[i]
+
+
+def _num_steps(surrogate: "Surrogate", case: Data) -> int | None:
+    if surrogate.rollout is None or not isinstance(case.y, Tensor):
+        return None
+    return len(surrogate.rollout.split(case.y))

@@ -1,0 +1,82 @@
+"""Band of a predicted field."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class FieldBand:
+    r"""Band around a predicted field: a half-width at each node and time step.
+
+    .. math::
+        h_i = q\,s_i, \qquad s_i^2 = a\,|p_i|^2 + b\,R^2 + c\,Y^2
+
+    with the prediction p, its root mean square R over the nodes of the case, and the root mean
+    square Y of the field over the training cases; :math:`|p|` is the Euclidean norm over the
+    channels of a field. The band holds where :math:`|p_i - y_i| \le h_i`: an interval for a scalar
+    field, a ball for a vector.
+
+    Attributes:
+        channels: Channels of the field in one time step.
+        shares: a, b and c.
+        magnitude: Y.
+        quantiles: q of each time step.
+    """
+
+    channels: int
+    shares: tuple[float, float, float]
+    magnitude: float
+    quantiles: tuple[float, ...]
+
+    def half_width(self, predicted: Tensor) -> Tensor:
+        """Half-width at each node and time step, [N, steps].
+
+        It is NaN for the steps beyond those of the held-out cases, whose errors are unknown.
+
+        Args:
+            predicted: Predicted field [N, steps * channels], step by step.
+        """
+        scale = self.scale(predicted)
+        quantiles = scale.new_full((scale.shape[1],), torch.nan)
+        known = torch.tensor(self.quantiles[: len(quantiles)], dtype=scale.dtype)
+        quantiles[: len(known)] = known.to(scale.device)
+        return scale * quantiles
+
+    def scale(self, predicted: Tensor) -> Tensor:
+        """The local scale s of the error, [N, steps]."""
+        size = step_norms(predicted, self.channels)
+        a, b, c = self.shares
+        typical = size.double().square().mean(0).to(size.dtype)
+        return (a * size.square() + b * typical + c * self.magnitude**2).sqrt()
+
+    def to_dict(self) -> dict[str, Any]:
+        """All attributes, in types of JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Restore a band from :meth:`to_dict`.
+
+        Raises:
+            KeyError, TypeError, ValueError: If the values are damaged.
+        """
+        a, b, c = map(float, values["shares"])
+        found = cls(
+            int(values["channels"]),
+            (a, b, c),
+            float(values["magnitude"]),
+            tuple(map(float, values["quantiles"])),
+        )
+        numbers = [*found.shares, found.magnitude, *found.quantiles]
+        if found.channels < 1 or not all(0 <= number < torch.inf for number in numbers):
+            raise ValueError(f"its band is damaged: {dict(values)}")
+        return found
+
+
+def step_norms(values: Tensor, channels: int) -> Tensor:
+    """Euclidean norm over the channels of each time step, [N, steps]."""
+    return values.unflatten(1, (-1, channels)).norm(dim=2)

@@ -1,0 +1,77 @@
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from flare_mesh import FLAREOperator, Surrogate
+from flare_mesh.surrogate.coverage_report import coverage_report
+from flare_mesh.testing import random_graph
+
+
+def case(seed):
+    torch.manual_seed(seed)
+    graph = random_graph(40 + seed % 7, 3)
+    graph.x = torch.randn(len(graph.pos), 2)
+    graph.y = torch.randn(len(graph.pos), 4)
+    return graph
+
+
+@pytest.fixture
+def surrogate():
+    torch.manual_seed(0)
+    model = FLAREOperator(2, 4, hidden_channels=8, num_layers=1, heads=2, num_latents=3)
+    made = Surrogate(model, {"u": 3, "p": 1})
+    made.fit_normalizers([case(i) for i in range(12)])
+    return made
+
+
+def test_bands_cover_new_cases_and_are_saved(surrogate, tmp_path):
+    training = [case(i) for i in range(12)]
+    calibration = surrogate.calibrate([case(i) for i in range(20, 30)], training, coverage=0.8)
+    assert calibration.num_cases == 10
+    assert calibration.unlikeness.keys() == {"shape", "inputs", "features"}
+    new = [case(i) for i in range(40, 60)]
+    report = coverage_report(surrogate, new)
+    assert report["cases"] == 20
+    # The same by a plain computation.
+    shares = []
+    for one in new:
+        error = (surrogate.predict(one)["u"] - one.y[:, :3]).norm(dim=1)
+        band = calibration.bands["u"].half_width(surrogate.predict(one)["u"])[:, 0]
+        shares.append(float((error <= band).float().mean()))
+    assert report["covered"]["u"] == pytest.approx(sum(shares) / 20)
+    assert all(0.72 < covered < 0.88 for covered in report["covered"].values())
+
+    surrogate.save(tmp_path)
+    again = Surrogate.load(tmp_path)
+    assert again.calibration.header() == calibration.header()
+    assert coverage_report(again, new) == report
+    assert again.state_dict().keys() == surrogate.state_dict().keys()
+    # A file without a calibration, as of older versions.
+    surrogate.calibration = None
+    surrogate.save(tmp_path)
+    assert Surrogate.load(tmp_path).calibration is None
+
+
+def test_a_damaged_calibration_is_refused(surrogate, tmp_path):
+    surrogate.calibrate([case(i) for i in range(4)])
+    surrogate.save(tmp_path)
+    file = tmp_path / "surrogate.safetensors"
+    with safe_open(file, framework="pt") as opened:
+        metadata = opened.metadata()
+        state = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    state["calibration.shape.center"] = state["calibration.shape.center"][:3]
+    save_file(state, file, metadata)
+    with pytest.raises(ValueError, match="distance to the training cases is damaged"):
+        Surrogate.load(tmp_path)
+
+
+def test_bad_input(surrogate):
+    with pytest.raises(ValueError, match=r"at least 3 held-out cases \(got 2\)"):
+        surrogate.calibrate([case(0), case(1)])
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        surrogate.calibrate([case(0)] * 3, coverage=90)
+    broken = case(3)
+    broken.y[2, 1] = torch.inf
+    with pytest.raises(ValueError, match="'u' in the case '' is not finite"):
+        surrogate.calibrate([case(0), case(1), broken])

@@ -1,0 +1,42 @@
+import pytest
+import torch
+
+from flare_mesh.uncertainty import FieldBand
+from flare_mesh.uncertainty.fit_band import case_errors, fit_band
+
+
+def test_half_width():
+    band = FieldBand(2, (0.25, 1.0, 0.5), 3.0, (2.0, 4.0))
+    field = torch.tensor([[3.0, 4.0, 0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 2.0, 0.0, 1.0]])
+    # Norms 5 and 0 in the first step, 0 and 2 in the second; the third has no known errors.
+    first = [2 * (0.25 * size**2 + 12.5 + 4.5) ** 0.5 for size in (5, 0)]
+    second = [4 * (0.25 * size**2 + 2 + 4.5) ** 0.5 for size in (0, 2)]
+    expected = torch.tensor([first, second, [torch.nan] * 2]).T
+    torch.testing.assert_close(band.half_width(field), expected, equal_nan=True)
+    assert FieldBand.from_dict(band.to_dict()) == band
+
+
+def test_the_scale_follows_the_errors():
+    generator = torch.Generator().manual_seed(0)
+    cases = []
+    for size in (0.1, 1.0, 10.0, 2.0, 0.5):
+        field = size * torch.rand(400, 1, generator=generator)
+        # An error of 5 % of the value at each node.
+        error = 0.05 * field * torch.randn(400, 1, generator=generator)
+        cases.append(case_errors(field, field - error, 1))
+    band = fit_band(cases, 1, 5.0, 0.9)
+    assert band.shares[0] == 16.0
+    assert band.shares[2] < 1e-6
+    # 90 % of a normal variable are within 1.645 deviations.
+    width = band.half_width(torch.full((1, 1), 8.0))
+    assert float(width) == pytest.approx(1.645 * 0.05 * 8, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"channels": 0}, {"shares": [1, 2]}, {"quantiles": [float("nan")]}, {"magnitude": -1}],
+)
+def test_damaged_values(damage):
+    values = FieldBand(1, (1.0, 1.0, 1.0), 1.0, (1.0,)).to_dict()
+    with pytest.raises(ValueError, match=r"damaged|unpack"):
+        FieldBand.from_dict({**values, **damage})
