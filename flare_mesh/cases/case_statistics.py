@@ -42,6 +42,15 @@ class FieldStatistics:
     values: tuple[float, ...]
     extremes: Mapping[str, float]
 
+    @property
+    def means(self) -> list[float]:
+        """Mean over the points of each channel."""
+        return [
+            value
+            for label, value in self.extremes.items()
+            if label == "mean value" or label.startswith("mean channel ")
+        ]
+
 
 @dataclass(frozen=True)
 class CaseStatistics:

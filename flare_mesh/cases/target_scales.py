@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from flare_mesh.cases.case_statistics import FieldStatistics
+from flare_mesh.surrogate.power_law import PowerLaw
 
 _FEWEST = 8  # cases that a fit needs
 _SPREAD = 0.1  # standard deviation of a logarithm, below which nothing is scaled
@@ -24,16 +26,19 @@ class TargetScale:
     """What a target is to be divided by.
 
     Attributes:
-        scale: Name of an input, ``"power_law"``, or None for nothing.
+        scale: Factors of the scale: the name of an input, ``"power_law"``, both or nothing.
         evidence: Why, in words.
     """
 
-    scale: str | None
+    scale: tuple[str, ...]
     evidence: str
 
 
 def propose_scale(
-    size: Sequence[float], scalars: Mapping[str, Sequence[float]], sizes: Mapping[str, Array]
+    size: Sequence[float],
+    scalars: Mapping[str, Sequence[float]],
+    sizes: Mapping[str, Array],
+    means: Sequence[Sequence[float]] = (),
 ) -> TargetScale:
     """Propose what the targets of a case are to be divided by.
 
@@ -41,43 +46,49 @@ def propose_scale(
     sizes, the fit is ``log s = a + c log |u| + b . z``, with logarithms of all positive z, and with
     their squares if these reduce the leave-one-out error. The target is proportional to u if c is 1
     within 0.02 or twice its standard error, and if fixing c at 1 does not increase the
-    leave-one-out error. Otherwise a power law of all is proposed if it explains more than half of
-    the variance of log s in leave-one-out. A target whose s hardly varies is not scaled.
+    leave-one-out error. An input of both signs must turn the sign of the target as well. A power
+    law, see :class:`~flare_mesh.surrogate.power_law.PowerLaw`, is proposed for what is left, if it
+    explains more than half of its variance in leave-one-out. What hardly varies is not scaled.
 
     Args:
         size: Root mean square of the target in each case.
         scalars: Inputs that are one number for each case.
         sizes: Extents and measure of the cases, positive.
+        means: Mean of each channel of the target in each case.
     """
     s = np.asarray(size, dtype=np.float64)
     if len(s) < _FEWEST:
-        return TargetScale(None, f"{len(s)} cases are too few to tell")
+        return TargetScale((), f"{len(s)} cases are too few to tell")
     if not (s > 0).all():
-        return TargetScale(None, f"it is zero in {int((s <= 0).sum())} cases")
+        return TargetScale((), f"it is zero in {int((s <= 0).sum())} cases")
     y = np.log(s)
     if y.std() < _SPREAD:
-        return TargetScale(None, f"its size hardly varies (by {100 * y.std():.0f} %)")
-    lengths = {name: np.log(values) for name, values in sizes.items()}
+        return TargetScale((), f"its size hardly varies (by {100 * y.std():.0f} %)")
+    lengths = [np.log(values) for values in sizes.values()]
     inputs = {name: _logarithm(np.asarray(values)) for name, values in scalars.items()}
-    best: tuple[float, TargetScale] | None = None
+    best: tuple[float, str, str] | None = None
     for name, values in scalars.items():
-        u = np.asarray(values, dtype=np.float64)
-        if not u.all() or np.log(np.abs(u)).std() < _SPREAD:
+        signed = np.asarray(values, dtype=np.float64)
+        if not signed.all() or not _turns_sign(signed, means):
             continue
-        u = np.log(np.abs(u))
-        others = [*(z for key, z in inputs.items() if key != name), *lengths.values()]
-        evidence = _is_proportional(y, u, others, name)
+        u = np.log(np.abs(signed))
+        others = [*(z for key, z in inputs.items() if key != name), *lengths]
+        evidence = _is_proportional(y, u, others, name) if u.std() >= _SPREAD else None
         if evidence is not None and (best is None or u.std() > best[0]):
-            best = float(u.std()), TargetScale(name, evidence)
+            best = float(u.std()), name, evidence
+    factors: tuple[str, ...] = ()
+    before, after = "", " of its size"
     if best is not None:
-        return best[1]
-    share = (
-        1
-        - _loo_error(_columns([*inputs.values(), *lengths.values()]), y) ** 2
-        / _loo_error(np.empty((len(y), 0)), y) ** 2
-    )
-    text = f"a power law of the inputs and sizes explains {100 * max(share, 0):.0f} % of its size"
-    return TargetScale("power_law" if share > _EXPLAINED else None, text)
+        factors = (best[1],)
+        before, after = f"{best[2]}; of the rest, ", ""
+        y = y - np.log(np.abs(np.asarray(scalars[best[1]], dtype=np.float64)))
+        if y.std() < _SPREAD:
+            return TargetScale(factors, f"{best[2]}, which hardly varies")
+    features = np.column_stack([*inputs.values(), *lengths, np.zeros(len(y))])
+    share = PowerLaw.fit(torch.from_numpy(features), torch.from_numpy(y)).explained
+    law = f"a power law of the inputs and sizes explains {100 * max(share, 0):.0f} %"
+    factors += ("power_law",) * (share > _EXPLAINED)
+    return TargetScale(factors, f"{before}{law}{after}")
 
 
 def find_result(values: Sequence[float], statistics: Sequence[FieldStatistics]) -> str | None:
@@ -99,9 +110,17 @@ def find_result(values: Sequence[float], statistics: Sequence[FieldStatistics]) 
     return None
 
 
+def _turns_sign(u: Array, means: Sequence[Sequence[float]]) -> bool:
+    """Whether ``u`` has one sign, or a channel of the target has the sign of it in all cases."""
+    if (u > 0).all() or (u < 0).all():
+        return True
+    signs = [np.sign(np.asarray(mean) * u) for mean in means]
+    return any((one == one[0]).all() and one[0] != 0 for one in signs)
+
+
 def _is_proportional(y: Array, u: Array, others: Sequence[Array], name: str) -> str | None:
     """The evidence that ``exp(y)`` is proportional to ``exp(u)``; None if it is not."""
-    linear = _columns(others)
+    linear = _columns(others, len(y))
     designs = [linear]
     squares = np.concatenate([linear, linear**2], axis=1)
     if len(y) >= 4 * (2 + squares.shape[1]):
@@ -144,10 +163,10 @@ def _penalty(size: int, free: int) -> Array:
     return np.diag(np.r_[np.zeros(free), np.full(size - free, _RIDGE)])
 
 
-def _columns(values: Sequence[Array]) -> Array:
+def _columns(values: Sequence[Array], count: int) -> Array:
     """Columns of mean 0 and standard deviation 1, without constant ones."""
     kept = [(one - one.mean()) / one.std() for one in values if one.std() > 1e-9]
-    return np.column_stack(kept) if kept else np.empty((len(values[0]) if values else 0, 0))
+    return np.column_stack([np.empty((count, 0)), *kept])
 
 
 def _logarithm(values: Array) -> Array:

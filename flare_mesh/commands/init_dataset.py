@@ -100,7 +100,10 @@ def _choose(train: FieldDataset, summary: DataSummary) -> FieldChoice:
     if getattr(train, "window", None) is None:
         scales = {
             name: propose_scale(
-                [one.rms for one in summary.statistics(name)], numbers, summary.sizes
+                [one.rms for one in summary.statistics(name)],
+                numbers,
+                summary.sizes,
+                [*zip(*(one.means for one in summary.statistics(name)), strict=True)],
             )
             for name in train.targets
         }

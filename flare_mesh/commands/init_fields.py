@@ -261,6 +261,7 @@ def _scale(target: str, summary: DataSummary, scalars: Mapping[str, CaseScalar])
         [case.fields[target].rms for case in sampled],
         {name: [one.values[case.name] for case in sampled] for name, one in scalars.items()},
         {name: values[cases] for name, values in summary.sizes.items()},
+        [*zip(*(case.fields[target].means for case in sampled), strict=True)],
     )
 
 

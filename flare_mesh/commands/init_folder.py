@@ -102,7 +102,9 @@ def case_scalars(summary: FolderSummary) -> list[CaseScalar]:
 
 def describe_choice(fields: FieldChoice, left_out: Sequence[str], settings: Settings) -> list[str]:
     """Lines about inputs, scales, what is left out, and cases held out."""
-    scaled = [f"{name} / {one.scale}" for name, one in fields.scales.items() if one.scale]
+    scaled = [
+        f"{name} / {' / '.join(one.scale)}" for name, one in fields.scales.items() if one.scale
+    ]
     lines = [f"inputs: {', '.join(fields.inputs) or 'none but the geometry'}"]
     lines += [f"scales: {', '.join(scaled) or 'none'}"]
     lines += [f"left out: {one}" for one in left_out[:4]]

@@ -80,7 +80,11 @@ def _scales(fields: FieldChoice) -> list[str]:
         return []
     reasons = [f"{name}: {scale.evidence}." for name, scale in fields.scales.items()]
     lines = _comment([*reasons, *(f"{hint}." for hint in fields.hints)], 2)
-    scales = {name: one.scale for name, one in fields.scales.items() if one.scale is not None}
+    scales = {
+        name: one.scale[0] if len(one.scale) == 1 else [*one.scale]
+        for name, one in fields.scales.items()
+        if one.scale
+    }
     if scales:
         lines += _comment(
             [

@@ -62,7 +62,7 @@ def test_configuration_of_a_folder(folder, capsys):
     assert "20 cases (20 .vtu), 16 to train and 4 to test" in printed
     assert "30 nodes; quad; kind: plane; a mesh of its own in each case" in printed
     assert "inputs: load, thickness, material" in printed
-    assert "scales: stress / load, shift / load" in printed
+    assert "scales: stress / load / power_law, shift / load / power_law" in printed
     assert "train by: flare-mesh fit --config fit.yaml" in printed
     text = (folder / "fit.yaml").read_text()
     assert str(folder) not in text
@@ -80,7 +80,7 @@ def test_configuration_of_a_folder(folder, capsys):
     assert values["model"] == {
         "name": "flare",
         "size": "auto",
-        "scale_by": {"stress": "load", "shift": "load"},
+        "scale_by": {"stress": ["load", "power_law"], "shift": ["load", "power_law"]},
     }
     data = values["data"]
     assert data["features"] == [{"geometry_features": {"kind": "plane"}}]
