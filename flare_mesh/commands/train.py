@@ -10,7 +10,7 @@ from typing import Any
 from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.warnings import PossibleUserWarning
-from lightning.pytorch.callbacks import Callback, RichProgressBar
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from flare_mesh.commands.band_report import calibrate_run, report_bands, saved_bands
@@ -21,20 +21,30 @@ from flare_mesh.commands.baseline_report import (
 )
 from flare_mesh.commands.error_report import collect_errors, print_errors
 from flare_mesh.commands.scale_report import ScaleReport
-from flare_mesh.commands.training_checks import check_monitors, check_options
+from flare_mesh.commands.training_checks import (
+    DEFAULT_BUDGET,
+    check_monitors,
+    check_options,
+    set_default_budget,
+)
 from flare_mesh.commands.training_options import TrainingOptions
 from flare_mesh.devices import peak_memory
 from flare_mesh.files import check_folder
 from flare_mesh.surrogate.checkpoint import BEST, LAST, read_checkpoint
 from flare_mesh.surrogate.load import load_surrogate
 from flare_mesh.training.best_checkpoint import BestCheckpoint
+from flare_mesh.training.budget_plan import plan_budget
+from flare_mesh.training.budget_progress_bar import BudgetProgressBar
 from flare_mesh.training.checkpoint_io import AtomicCheckpointIO
 from flare_mesh.training.data_module import FieldDataModule
+from flare_mesh.training.duration import parse_duration
 from flare_mesh.training.final_validation import FinalValidation
 from flare_mesh.training.last_checkpoint import LastCheckpoint
+from flare_mesh.training.module import FieldModule
 from flare_mesh.training.plain_progress import PlainProgress
 from flare_mesh.training.run_folder import RunFolder, write_csv, write_json, written_files
 from flare_mesh.training.run_lock import is_first_process, run_lock
+from flare_mesh.training.time_budget import TimeBudget
 
 
 class FieldCLI(TrainingOptions):
@@ -63,6 +73,12 @@ class FieldCLI(TrainingOptions):
             raise ValueError(f"out: expected the run's folder (got '{self.options.out}')")
         self.folder = Path(self.options.out)
         check_folder(self.folder / "config.yaml")
+        if self.subcommand == "fit" and set_default_budget(self.options):
+            print(
+                f"no length of the training is given: it takes {DEFAULT_BUDGET} (set budget, "
+                f"trainer.max_epochs or trainer.max_steps)",
+                flush=True,
+            )
         check_options(self.subcommand, self._parser(self.subcommand), self.options)
         if self.subcommand == "fit" and is_first_process():
             self._on_exit.enter_context(run_lock(self.folder))
@@ -95,6 +111,27 @@ class FieldCLI(TrainingOptions):
                     f"{self.folder}, choose another --out, or replace it by --overwrite"
                 )
 
+    def build_model(self, data: FieldDataModule, *args: Any, **given: Any) -> FieldModule:
+        """Build the module; with a time budget, after the choice of what is left open."""
+        options = self.options
+        if self.subcommand == "fit" and options.budget is not None:
+            size = given.pop("size")
+            if options.ckpt_path is None and (size == "auto" or options.data.epoch_batches is None):
+                plan = plan_budget(
+                    data,
+                    parse_duration(options.budget),
+                    lambda name: super(FieldCLI, self).build_model(data, *args, **given, size=name),
+                    size=size,
+                    trainer=options.trainer,
+                )
+                print("\n".join(plan.lines()), flush=True)
+                options.model.size = size = plan.size
+            given["size"] = size
+            # The run's configuration names what was chosen.
+            options.data.batch_size, options.data.sample_nodes = data.resolve()
+            options.data.epoch_batches = data.epoch_batches
+        return super().build_model(data, *args, **given)
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Trainer with the user's options, and the callbacks and plug-ins of every run."""
         given = self._get(self.config_init, "trainer")
@@ -104,7 +141,7 @@ class FieldCLI(TrainingOptions):
         check_monitors(_as_list(given["callbacks"]), self.options)
         added = self._run_callbacks() if fitting else []
         if shows and on_terminal:
-            added.append(RichProgressBar())
+            added.append(BudgetProgressBar())
         elif shows and fitting:
             added.append(PlainProgress())
         kwargs["enable_progress_bar"] = shows and on_terminal
@@ -126,6 +163,8 @@ class FieldCLI(TrainingOptions):
         replace = options.overwrite and not self._is_resumed()
         self.run = RunFolder(self.folder, self._config_text(), replace=replace)
         found: list[Callback] = [self.run, ScaleReport()]
+        if options.budget is not None:
+            found.append(TimeBudget(options.budget))
         if options.data.val_split is not None:
             self.best = BestCheckpoint(self.folder / BEST)
             found += [FinalValidation(), self.best]
@@ -168,6 +207,7 @@ class FieldCLI(TrainingOptions):
             "parameters": sum(p.numel() for p in model.surrogate.model.parameters()),
             "epochs": trainer.current_epoch,
             "steps": trainer.global_step,
+            "passes": data.passes(trainer.global_step * trainer.accumulate_grad_batches),
             "kept": trained.stem,
             "train_seconds": round(self.run.seconds, 3),
             "seconds_per_step": self.run.seconds / max(1, self.run.steps),

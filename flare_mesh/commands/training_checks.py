@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import LightningArgumentParser
 
 from flare_mesh.training.build import check_model
+from flare_mesh.training.duration import parse_duration
 
 
 def check_options(command: str, parser: LightningArgumentParser, options: Namespace) -> None:
@@ -24,7 +25,8 @@ def check_options(command: str, parser: LightningArgumentParser, options: Namesp
     """
     _check_null(parser, options)
     _check_trainer(options.trainer)
-    check_model(options.model.name, options.model.options or {})
+    check_model(options.model.name, options.model.options or {}, options.model.size)
+    _check_budget(command, options)
     _check_normalizers(options.model.normalizers or {})
     if options.data.test_split is not None and options.trainer.limit_test_batches == 0:
         raise ValueError(
@@ -84,6 +86,48 @@ def _check_trainer(options: Namespace) -> None:
         raise ValueError(
             f"trainer.gradient_clip_val: expected at least 0 (got {options.gradient_clip_val})"
         )
+
+
+DEFAULT_BUDGET = "5m"
+"""Time of a training whose configuration sets no length."""
+
+
+def set_default_budget(options: Namespace) -> bool:
+    """Give a training without a length a time budget; returns whether it had none."""
+    trainer = options.trainer
+    lengths = trainer.max_epochs, options.budget, trainer.max_time
+    if trainer.max_steps != -1 or any(value is not None for value in lengths):
+        return False
+    options.budget = DEFAULT_BUDGET
+    return True
+
+
+def _check_budget(command: str, options: Namespace) -> None:
+    """Refuse a second length of the training, and choices that need a budget without one."""
+    trainer = options.trainer
+    if command == "fit" and trainer.max_time is not None:
+        raise ValueError(
+            f"trainer.max_time: no schedule is laid over it (got {trainer.max_time}); give the "
+            f"time as budget, such as --budget 5m"
+        )
+    if options.budget is None:
+        if command == "fit" and options.model.size == "auto":
+            raise ValueError(
+                "model.size: 'auto' is chosen for a time budget; set budget instead of "
+                "trainer.max_epochs and max_steps, or name a size"
+            )
+        return
+    parse_duration(options.budget)
+    if command != "fit":
+        return
+    unset = {"max_epochs": (None, -1), "max_steps": (-1,), "min_epochs": (None,)}
+    for name, values in (unset | {"min_steps": (None,)}).items():
+        if trainer[name] not in values:
+            raise ValueError(
+                f"budget: expected one length of the training (got budget={options.budget} and "
+                f"trainer.{name}={trainer[name]}); leave out one (--budget null, or "
+                f"--trainer.{name} {'-1' if name == 'max_steps' else 'null'})"
+            )
 
 
 def _check_normalizers(options: Mapping[str, Any]) -> None:

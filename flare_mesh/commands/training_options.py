@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Mapping
+from contextvars import ContextVar
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,16 @@ from flare_mesh.commands.parser import SWITCH
 from flare_mesh.documents import load_argument
 from flare_mesh.training.build import build_module
 from flare_mesh.training.data_module import FieldDataModule
+from flare_mesh.training.module import FieldModule
+
+_COMMAND: ContextVar["TrainingOptions"] = ContextVar("command")
+"""The command that builds its classes."""
+
+
+# The parser takes the options of build_module from it, and allows one function of this name only.
+@wraps(build_module)
+def _build(*args: Any, **given: Any) -> FieldModule:
+    return _COMMAND.get().build_model(*args, **given)
 
 
 class _OptionsParser(LightningArgumentParser):
@@ -42,7 +54,7 @@ class TrainingOptions(LightningCLI):
         for name in ("lightning.pytorch", "lightning.fabric"):
             logging.getLogger(name).setLevel(logging.WARNING)
         super().__init__(
-            build_module,
+            _build,
             FieldDataModule,
             save_config_callback=None,
             seed_everything_default=0,
@@ -61,6 +73,10 @@ class TrainingOptions(LightningCLI):
             args=args,
         )
 
+    def build_model(self, data: FieldDataModule, *args: Any, **given: Any) -> FieldModule:
+        """Build the module from the options of ``model``."""
+        return build_module(data, *args, **given)
+
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
         hidden = {"model", "dataloaders", "datamodule", "weights_only"}
@@ -71,6 +87,13 @@ class TrainingOptions(LightningCLI):
         }
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument(
+            "--budget",
+            type=str | float | None,
+            default=None,
+            help="Time of training with its validations, such as 90s, 5m, 1h30m or a number of "
+            "seconds, instead of trainer.max_epochs or max_steps; 5m if none of them is given.",
+        )
         parser.add_argument("--out", type=str, default="runs/run", help="Folder of the run.")
         parser.add_argument(
             "--overwrite", action=SWITCH, help="Replace the run that the folder holds."
@@ -143,8 +166,12 @@ class TrainingOptions(LightningCLI):
             check_class_paths(options.trainer, [Path(options.out), Path.cwd()])
 
     def instantiate_classes(self) -> None:
-        with limited_imports(self._trusted):
-            super().instantiate_classes()
+        token = _COMMAND.set(self)
+        try:
+            with limited_imports(self._trusted):
+                super().instantiate_classes()
+        finally:
+            _COMMAND.reset(token)
 
     def _parse_ckpt_path(self) -> None:
         """Do nothing: checkpoints contain no options for the command line."""

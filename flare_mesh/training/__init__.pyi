@@ -9,4 +9,5 @@ from .optimizers import build_optimizer as build_optimizer
 from .parameter_groups import parameter_groups as parameter_groups
 from .schedules import ScheduleConfig as ScheduleConfig
 from .schedules import build_schedule as build_schedule
+from .time_budget import TimeBudget as TimeBudget
 from .unroll import RolloutConfig as RolloutConfig

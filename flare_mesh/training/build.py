@@ -15,6 +15,7 @@ from flare_mesh.training.losses import LossConfig
 from flare_mesh.training.module import FieldModule
 from flare_mesh.training.optimizers import OptimizerConfig
 from flare_mesh.training.schedules import ScheduleConfig
+from flare_mesh.training.sizes import SIZES, SizeName, size_options
 from flare_mesh.training.unroll import RolloutConfig
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def build_module(
     data: Any = None,
     name: ModelName = "flare",
     *,
+    size: SizeName | None = None,
     options: dict[str, Any] | None = None,
     normalizers: dict[str, Any] | None = None,
     scale_by: dict[str, str | list[str]] | None = None,
@@ -47,6 +49,8 @@ def build_module(
             cases; the command line passes its own ``data``.
         name: One of :data:`flare_mesh.models.MODELS`, or the import path of a model of your own,
             package.module:Class, with --trust-code; in Python also the class.
+        size: Size of the model ``flare`` by name; ``options`` that are given have priority. With a
+            time budget, ``fit`` chooses one for ``auto``: the largest of which enough steps fit.
         options: Options of the model beside its channels, such as ``num_latents``.
         normalizers: Normalisers of ``pos``, ``x`` and ``y``: ``unit_gaussian`` (the default),
             ``unit_cube``, ``identity``, or a mapping of ``name`` and options.
@@ -67,8 +71,13 @@ def build_module(
     Raises:
         ValueError: If an option is unknown, or the model does not fit the data.
     """
-    options = dict(options or {})
-    check_model(name, options)
+    check_model(name, options or {}, size)
+    if size == "auto":
+        raise ValueError(
+            f"model.size: 'auto' is chosen by 'flare-mesh fit' for a time budget; set budget, or "
+            f"one of {', '.join(SIZES)}"
+        )
+    options = size_options(name, size) | (options or {})
     recipe = data if isinstance(data, CaseRecipe) else data.recipe()
     series = _rollout(recipe) if rollout is not None else None
     step = recipe.targets if series is None else series.step_fields
@@ -122,12 +131,13 @@ def _start_from(surrogate: Surrogate, weights: str) -> None:
     surrogate.training_range = given.training_range
 
 
-def check_model(name: ModelName, options: Mapping[str, Any]) -> None:
-    """Check a model's name, the names of its options and its mixer, before any data are opened.
+def check_model(name: ModelName, options: Mapping[str, Any], size: str | None = None) -> None:
+    """Check a model's name, its size, its options' names and mixer, before any data are opened.
 
     Raises:
         ValueError: If one is unknown; names the nearest.
     """
+    size_options(name, "small" if size == "auto" else size)
     found = model_class(name)
     try:
         check_model_options(found, {*options} - {"in_channels", "out_channels"})

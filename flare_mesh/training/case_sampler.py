@@ -48,6 +48,8 @@ class CaseSampler(DistributedSampler[list[CaseKey]]):
         rank: Index of this process.
         world_size: Number of processes.
         drop_last: Whether a last batch that is not full is left out.
+        epoch_batches: Number of batches of an epoch, which continue where those of the epoch before
+            ended, over as many passes over the cases as needed; None for one pass.
 
     Raises:
         ValueError: If a number is below 1, or ``drop_last`` is combined with ``max_nodes``.
@@ -65,7 +67,10 @@ class CaseSampler(DistributedSampler[list[CaseKey]]):
         rank: int = 0,
         world_size: int = 1,
         drop_last: bool = False,
+        epoch_batches: int | None = None,
     ) -> None:
+        if epoch_batches is not None and epoch_batches < 1:
+            raise ValueError(f"expected epoch_batches >= 1 (got {epoch_batches})")
         if batch_size < 1 or (max_nodes is not None and max_nodes < 1):
             raise ValueError(
                 f"expected batch_size and max_nodes >= 1 (got {batch_size} and {max_nodes})"
@@ -83,6 +88,7 @@ class CaseSampler(DistributedSampler[list[CaseKey]]):
         self.rank = rank
         self.world_size = world_size
         self.drop_last = drop_last
+        self.epoch_batches = epoch_batches
         self.epoch = 0
         self._skip: tuple[int, int] | None = None
         self._cached: tuple[int, list[list[list[int]]]] | None = None
@@ -99,13 +105,31 @@ class CaseSampler(DistributedSampler[list[CaseKey]]):
         """Index of the first batch of this epoch that is not skipped."""
         return self._skip[1] if self._skip and self._skip[0] == self.epoch else 0
 
-    def batches(self, epoch: int) -> list[list[list[int]]]:
-        """Indices of the cases of each batch and process, [batch][rank]."""
-        if self._cached is None or self._cached[0] != (epoch if self.shuffle else 0):
-            order = self._order(epoch)
+    def batches(self, number: int) -> list[list[list[int]]]:
+        """Indices of the cases of each batch and process in a pass, [batch][rank]."""
+        number = number if self.shuffle else 0
+        if self._cached is None or self._cached[0] != number:
+            order = self._order(number)
             parts = self._by_count(order) if self.max_nodes is None else self._by_nodes(order)
-            self._cached = (epoch if self.shuffle else 0), parts
+            self._cached = number, parts
         return self._cached[1]
+
+    @cached_property
+    def pass_batches(self) -> int:
+        """Number of batches of a pass over the cases."""
+        return len(self.batches(0))
+
+    def _numbered_batches(self) -> Iterator[tuple[int, list[list[int]]]]:
+        """Batches of this epoch that are not skipped, each with the number of its pass."""
+        if self.epoch_batches is None:
+            # An evaluation draws the same random numbers in every epoch.
+            number = self.epoch if self.shuffle else 0
+            yield from ((number, parts) for parts in self.batches(number)[self.first_batch() :])
+            return
+        start = self.epoch * self.epoch_batches
+        for position in range(start + self.first_batch(), start + self.epoch_batches):
+            number, index = divmod(position, self.pass_batches)
+            yield number, self.batches(number)[index]
 
     def _by_count(self, order: np.ndarray) -> list[list[list[int]]]:
         step = self.batch_size * self.world_size
@@ -147,17 +171,15 @@ class CaseSampler(DistributedSampler[list[CaseKey]]):
         return order
 
     def __iter__(self) -> Iterator[list[CaseKey]]:
-        # An evaluation draws the same random numbers in every epoch.
-        epoch = self.epoch if self.shuffle else 0
-        for parts in self.batches(self.epoch)[self.first_batch() :]:
+        for number, parts in self._numbered_batches():
             count = sum(map(len, parts))
             weight = self.world_size / count if self.mean else 1.0
             mine = [(index, weight) for index in parts[self.rank]]
             if not mine:
                 mine = [(next(part for part in parts if part)[0], 0.0)]
             yield [
-                CaseKey(index, mix_seed(self.seed, epoch, index), share) for index, share in mine
+                CaseKey(index, mix_seed(self.seed, number, index), share) for index, share in mine
             ]
 
     def __len__(self) -> int:
-        return len(self.batches(self.epoch))
+        return self.pass_batches if self.epoch_batches is None else self.epoch_batches

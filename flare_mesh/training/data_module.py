@@ -3,16 +3,19 @@
 import os
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning import LightningDataModule
+from torch_geometric.transforms import Compose
 
 from flare_mesh.cases.recipe import CaseRecipe
 from flare_mesh.data.splits import split_names
+from flare_mesh.data.transforms import RandomNodes
 from flare_mesh.data.transforms.resolver import TransformSpec, build_transforms
 from flare_mesh.datasets import FieldDataset
 from flare_mesh.datasets.registry import build, check_options
@@ -21,6 +24,7 @@ from flare_mesh.training.case_loader import CaseLoader
 from flare_mesh.training.case_sampler import CaseSampler
 from flare_mesh.training.cases import Cases, case_names
 from flare_mesh.training.seeding import seeded
+from flare_mesh.training.sizes import choose_batch, choose_sample
 
 
 class FieldDataModule(LightningDataModule):
@@ -40,12 +44,19 @@ class FieldDataModule(LightningDataModule):
         test_split: Name of the split to test on, or none.
         features: Transforms that make the model's input from a mesh, in training and prediction.
         augment: Random transforms of training cases.
+        sample_nodes: Number of nodes that are drawn from each training case at each step, before
+            ``augment``, by quadrature weight where cases have one and else with equal
+            probabilities; ``"auto"`` for a number that fits the sizes of the cases; None for all.
         in_memory: Cache all cases in memory once they are read.
-        batch_size: Number of cases in a batch, per device.
+        batch_size: Number of cases in a batch, per device; ``"auto"`` for a number that fits the
+            number of cases and their sizes.
         max_nodes: Largest number of nodes in a batch, per device, instead of ``batch_size``, for
             meshes of unequal size. All training cases are read once for their sizes.
         num_workers: Number of processes that read cases, per device.
         drop_last: Leave out a last training batch that is not full.
+        epoch_batches: Number of training batches of an epoch, after which there is a validation and
+            a checkpoint; one pass over the cases by default. With a time budget, ``fit`` chooses
+            it. Epochs continue with the cases where the one before ended.
         seed: Seed of the order of the cases and of ``augment``; the run's by default.
 
     Attributes:
@@ -66,11 +77,13 @@ class FieldDataModule(LightningDataModule):
         test_split: str | None = "test",
         features: list[Any] | None = None,
         augment: list[Any] | None = None,
+        sample_nodes: int | Literal["auto"] | None = None,
         in_memory: bool = False,
-        batch_size: int = 1,
+        batch_size: int | Literal["auto"] = 1,
         max_nodes: int | None = None,
         num_workers: int = 0,
         drop_last: bool = False,
+        epoch_batches: int | None = None,
         seed: int | None = None,
     ) -> None:
         super().__init__()
@@ -87,8 +100,20 @@ class FieldDataModule(LightningDataModule):
                 )
         if num_workers < 0:
             raise ValueError(f"data.num_workers: expected at least 0 (got {num_workers})")
+        _check_sample(sample_nodes, augment or [])
+        if batch_size == "auto" and max_nodes is not None:
+            raise ValueError(
+                f"data.batch_size: expected a number or data.max_nodes (got 'auto' and max_nodes="
+                f"{max_nodes}); leave out one"
+            )
         try:
-            CaseSampler([], batch_size=batch_size, max_nodes=max_nodes, drop_last=drop_last)
+            CaseSampler(
+                [],
+                batch_size=1 if batch_size == "auto" else batch_size,
+                max_nodes=max_nodes,
+                drop_last=drop_last,
+                epoch_batches=epoch_batches,
+            )
         except ValueError as error:
             raise ValueError(f"data: {error}") from error
         self.set_name = name
@@ -103,11 +128,13 @@ class FieldDataModule(LightningDataModule):
         self.features: Sequence[TransformSpec] = features or []
         self._make_features = build_transforms(self.features)
         self._augment = build_transforms(augment or [])
+        self.sample_nodes: int | Literal["auto"] | None = sample_nodes
         self.in_memory = in_memory
-        self.batch_size = batch_size
+        self.batch_size: int | Literal["auto"] = batch_size
         self.max_nodes = max_nodes
         self.num_workers = num_workers
         self.drop_last = drop_last
+        self.epoch_batches = epoch_batches
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
         self.edges = False
         self.shards = 1
@@ -194,7 +221,6 @@ class FieldDataModule(LightningDataModule):
                 dataset,
                 indices,
                 features=self._make_features,
-                augment=self._augment if stage == "train" else None,
                 in_memory=self.in_memory,
             )
             self._check_fields(stage, dataset)
@@ -258,11 +284,54 @@ class FieldDataModule(LightningDataModule):
         """Names of the cases of every split that is open."""
         return {stage: cases.case_ids for stage, cases in self._cases.items()}
 
-    def _loader(self, stage: str) -> CaseLoader:
+    def case_sizes(self, count: int | None = None) -> list[int]:
+        """Number of nodes of each training case, or of the first ``count``; they are read."""
+        return [len(case.pos) for case in islice(self.cases("train"), count)]  # pyright: ignore[reportArgumentType]
+
+    def resolve(self) -> tuple[int, int | None]:
+        """Choose ``batch_size`` and ``sample_nodes`` where they are ``"auto"``.
+
+        Returns:
+            Both as numbers.
+        """
+        batch, sample = self.batch_size, self.sample_nodes
+        if batch == "auto" or sample == "auto":
+            sizes = self.case_sizes()
+            if sample == "auto":
+                # Drawn nodes have no edges.
+                sample = None if self.edges else choose_sample(sizes)
+            if batch == "auto":
+                batch = choose_batch(sizes, sample)
+            self.batch_size, self.sample_nodes = batch, sample
+        return batch, sample
+
+    def _training_transform(self, cases: Cases, sample: int | None) -> Callable[[Any], Any] | None:
+        if sample is None:
+            return self._augment
+        if self.edges:
+            raise ValueError(
+                f"data.sample_nodes: drawn nodes have no edges, which the model needs (got "
+                f"{sample}); leave it out"
+            )
+        draw = RandomNodes(sample, by="weight" if "weight" in cases[0] else "uniform")
+        return draw if self._augment is None else Compose([draw, self._augment])
+
+    def training_loader(self, epoch_batches: int | None) -> CaseLoader:
+        """Loader of training batches with another number of batches in an epoch."""
+        return self._loader("train", epoch_batches)
+
+    def _loader(self, stage: str, epoch_batches: int | None = None) -> CaseLoader:
         cases, training = self.cases(stage), stage == "train"
+        batch_size, sample = self.resolve()
+        if training:
+            cases.augment = self._training_transform(cases, sample)
+        elif sample is not None:
+            batch_size = 1  # of whole cases, which may be much larger than the drawn nodes
         sizes = [0] * len(cases)
         if self.max_nodes is not None and training:
-            sizes = [len(case.pos) for case in cases]  # pyright: ignore[reportArgumentType]
+            sizes = self.case_sizes()
+            if sample is not None:
+                sizes = [min(size, sample) for size in sizes]
             large = sum(size > self.max_nodes for size in sizes)
             if large:
                 warnings.warn(
@@ -279,7 +348,7 @@ class FieldDataModule(LightningDataModule):
         rank, world = (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
         sampler = CaseSampler(
             sizes,
-            batch_size=self.batch_size,
+            batch_size=batch_size,
             max_nodes=self.max_nodes if training else None,
             shuffle=training,
             mean=training,
@@ -287,10 +356,11 @@ class FieldDataModule(LightningDataModule):
             rank=rank // self.shards,
             world_size=world // self.shards,
             drop_last=self.drop_last and training,
+            epoch_batches=epoch_batches if training else None,
         )
-        if training and not len(sampler):
+        if training and not sampler.pass_batches:
             raise ValueError(
-                f"data.drop_last: {len(cases)} cases do not fill one batch of {self.batch_size} on "
+                f"data.drop_last: {len(cases)} cases do not fill one batch of {batch_size} on "
                 f"{world} processes; lower data.batch_size"
             )
         return CaseLoader(
@@ -302,10 +372,15 @@ class FieldDataModule(LightningDataModule):
         )
 
     def train_dataloader(self) -> CaseLoader:
-        self._train_loader = loader = self._loader("train")
+        self._train_loader = loader = self._loader("train", self.epoch_batches)
         if self._resumed:
             loader.load_state_dict(self._resumed)
         return loader
+
+    def passes(self, batches: int) -> float:
+        """Passes over the training cases in a number of batches of the last run."""
+        assert self._train_loader is not None
+        return batches / self._train_loader.case_sampler.pass_batches
 
     # Lightning restores a loader's own state too late if the schedule needs the number of steps.
     def state_dict(self) -> dict[str, int]:
@@ -327,3 +402,14 @@ class FieldDataModule(LightningDataModule):
 
     def test_dataloader(self) -> CaseLoader:
         return self._loader("test")
+
+
+def _check_sample(sample: int | str | None, augment: Sequence[Any]) -> None:
+    if isinstance(sample, int) and sample < 1:
+        raise ValueError(f"data.sample_nodes: expected at least 1 (got {sample})")
+    names = [spec if isinstance(spec, str) else next(iter(spec), None) for spec in augment]
+    if sample is not None and "random_nodes" in names:
+        raise ValueError(
+            f"data.sample_nodes: data.augment draws nodes too (got sample_nodes={sample} and "
+            f"random_nodes); leave out one"
+        )

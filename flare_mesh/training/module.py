@@ -25,10 +25,12 @@ from flare_mesh.training.fit_normalizers import fit_normalizers
 from flare_mesh.training.loss_monitor import LossMonitor
 from flare_mesh.training.losses import FieldLoss, LossConfig
 from flare_mesh.training.optimizers import OptimizerConfig, build_optimizer
+from flare_mesh.training.progress_schedule import ProgressSchedule
 from flare_mesh.training.run_plan import check_plan, run_plan
 from flare_mesh.training.schedules import ScheduleConfig, build_schedule
 from flare_mesh.training.seeding import mix_seed, seed_step
 from flare_mesh.training.sharding import Shards
+from flare_mesh.training.time_budget import find_budget
 from flare_mesh.training.unroll import RolloutConfig, unroll
 
 
@@ -186,6 +188,8 @@ class FieldModule(LightningModule):
         super().optimizer_step(*args, **kwargs)
         if self.ema is not None:
             self.ema.update_parameters(self.surrogate.model)
+        if (budget := find_budget(self.trainer)) is not None:
+            budget.advance(self.trainer)
 
     def on_train_epoch_end(self) -> None:
         self._monitor.check()
@@ -256,19 +260,26 @@ class FieldModule(LightningModule):
         self.log(name, value.float(), on_epoch=True, prog_bar=bar, sync_dist=several, batch_size=1)
 
     def configure_optimizers(self) -> Any:
-        """The optimiser, and the schedule over all steps of the run."""
-        steps = self.trainer.estimated_stepping_batches
-        if math.isinf(steps) and self.schedule.name != "constant":
+        """The optimiser, and the schedule over all steps or the time of the run."""
+        budget = find_budget(self.trainer)
+        steps = math.inf if budget is not None else self.trainer.estimated_stepping_batches
+        if budget is None and math.isinf(steps) and self.schedule.name != "constant":
             raise ValueError(
-                f"the schedule '{self.schedule.name}' needs the number of steps; set "
+                f"the schedule '{self.schedule.name}' needs the length of the run; set budget, "
                 f"trainer.max_epochs or trainer.max_steps, or model.schedule.name=constant"
             )
-        self._plan = run_plan(self.optimizer, self.schedule, steps)
+        seconds = None if budget is None else budget.time.seconds
+        self._plan = run_plan(self.optimizer, self.schedule, steps, seconds)
         if self._resumed_plan is not None:
             check_plan(self._plan, self._resumed_plan)
         optimizer = build_optimizer(self.surrogate, self.optimizer)
-        # A constant rate does not depend on the number of steps.
-        scheduler = build_schedule(optimizer, self.schedule, 1 if math.isinf(steps) else int(steps))
+        if budget is not None:
+            time = budget.time
+            scheduler = ProgressSchedule(optimizer, self.schedule, lambda: time.progress)
+        else:
+            # A constant rate does not depend on the number of steps.
+            steps = 1 if math.isinf(steps) else int(steps)
+            scheduler = build_schedule(optimizer, self.schedule, steps)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},

@@ -8,14 +8,28 @@ from flare_mesh.training.optimizers import OptimizerConfig
 from flare_mesh.training.schedules import ScheduleConfig
 
 
-def run_plan(optimizer: OptimizerConfig, schedule: ScheduleConfig, steps: float) -> dict[str, Any]:
-    """The options, and unless the learning rate is constant the run's steps, as plain values."""
+def run_plan(
+    optimizer: OptimizerConfig,
+    schedule: ScheduleConfig,
+    steps: float,
+    seconds: float | None = None,
+) -> dict[str, Any]:
+    """The options, and the run's length where the learning rate depends on it, as plain values.
+
+    Args:
+        optimizer: Options of the optimiser.
+        schedule: Options of the schedule.
+        steps: Steps of the run; infinity if they are not known.
+        seconds: Time budget of the run, instead of its steps.
+    """
     plan: dict[str, Any] = {
         f"model.{part}.{key}": list(value) if isinstance(value, tuple) else value
         for part, config in (("optimizer", optimizer), ("schedule", schedule))
         for key, value in asdict(config).items()
     }
-    if schedule.name != "constant":
+    if seconds is not None:
+        plan["budget, seconds"] = seconds
+    elif schedule.name != "constant":
         plan["the number of steps (epochs, batches)"] = int(steps)
     return plan
 

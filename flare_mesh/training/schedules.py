@@ -66,6 +66,30 @@ class ScheduleConfig:
             refuse_unused(self, "cycle_momentum=False", _MOMENTUM[1:])
 
 
+def schedule_at(config: ScheduleConfig, progress: float) -> tuple[float, float | None]:
+    """Learning rate over its peak, and momentum or None, at a progress from 0 to 1 of a run.
+
+    The warm-up is the first ``config.pct_start`` of the progress.
+    """
+    if config.name == "constant":
+        return 1.0, None
+    start = 1 / config.div_factor
+    end = start / config.final_div_factor
+    cycles = config.name == "one_cycle"
+    if progress < config.pct_start:
+        risen = progress / config.pct_start
+        if cycles:
+            risen = (1 - math.cos(math.pi * risen)) / 2
+        factor, peak = start + (1 - start) * risen, risen
+    else:
+        decayed = (progress - config.pct_start) / (1 - config.pct_start)
+        peak = (1 + math.cos(math.pi * decayed)) / 2
+        factor = end + (1 - end) * peak
+    if not (cycles and config.cycle_momentum):
+        return factor, None
+    return factor, config.max_momentum + (config.base_momentum - config.max_momentum) * peak
+
+
 def build_schedule(optimizer: Optimizer, config: ScheduleConfig, total_steps: int) -> LRScheduler:
     """Schedule of a run, to be stepped after each step of the optimiser.
 

@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
+from itertools import count
 
 import numpy as np
 import pytest
@@ -19,6 +21,12 @@ import yaml
 from flare_mesh.cli import main
 from flare_mesh.surrogate.load import load_surrogate
 from flare_mesh.training.run_lock import run_lock
+from flare_mesh.training.time_budget import TimeBudget
+
+
+def looks():
+    """A clock on which a look takes a fifth of a second."""
+    return count(step=0.2).__next__
 
 
 @pytest.fixture
@@ -193,7 +201,13 @@ def test_rows_have_the_values_of_their_epoch(config, tmp_path):
         ("trainer.accelerator=nonesuch", "nonesuch"),
         ("trainer.devices=abc", "trainer: `devices`"),
         ("trainer.max_epochs=-5", "You passed in -5"),
-        ("trainer.max_time=abc", "not a valid duration"),
+        ("trainer.max_time=00:00:05:00", "trainer.max_time: no schedule is laid over it"),
+        ("budget=5m", "budget: expected one length of the training (got budget=5m and"),
+        ("budget=5 minutes", "budget: expected a duration such as 90s, 5m, 1h30m"),
+        ("model.size=auto", "model.size: 'auto' is chosen for a time budget; set budget"),
+        ("model.size=tiny", "model.size"),
+        ("data.sample_nodes=9", "data.sample_nodes: data.augment draws nodes too"),
+        ("data.epoch_batches=0", "data: expected epoch_batches >= 1 (got 0)"),
         ("trainer.limit_train_batches=1.5", "invalid value 1.5"),
         ("trainer.max_epochs=0", "trainer.max_epochs: expected training of some length"),
         ("trainer.accumulate_grad_batches=0", "expected at least 1 (got 0)"),
@@ -213,6 +227,36 @@ def test_bad_values_give_one_line(config, capsys, option, message):
     assert message in output
     assert len(output.splitlines()) == 1
     assert not (config.parent / "run").exists()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_run_by_the_clock(config, tmp_path, capsys, monkeypatch):
+    """The step that is measured takes half a second."""
+    monkeypatch.setattr("flare_mesh.commands.train.TimeBudget", partial(TimeBudget, clock=looks()))
+    monkeypatch.setattr("flare_mesh.training.budget_plan.step_seconds", lambda *_, **__: 0.5)
+    values = yaml.safe_load(config.read_text())
+    del values["trainer"]["max_epochs"], values["model"]["options"]
+    values["data"] |= {"batch_size": "auto", "augment": None}
+    config.write_text(yaml.safe_dump(values))
+    run = tmp_path / "run"
+    options = ["--budget=11s", "--model.size=auto", "--data.sample_nodes=20"]
+    assert main(["fit", "--config", str(config), *options]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("plan: size small (C = ")
+    assert "20 of " in lines[0]
+    assert lines[1].startswith("plan: about 22 steps in 11s, 4.4 passes over 5 cases, ")
+    assert re.match(r"\d+s of 11s, step \d+: train loss .*val relative l2", lines[2])
+    resolved = yaml.safe_load((run / "config.yaml").read_text())
+    assert (resolved["budget"], resolved["model"]["size"]) == ("11s", "small")
+    assert resolved["data"]["batch_size"] == 1
+    assert resolved["data"]["epoch_batches"] == 1
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["passes"] == summary["steps"] / 5
+    with (run / "metrics.csv").open() as file:
+        assert float([*csv.DictReader(file)][-1]["lr"]) < 1e-8
+    # The time is used; the checkpoint says so.
+    assert main(["fit", "--resume", str(run)]) == 0
+    assert json.loads((run / "summary.json").read_text())["steps"] == summary["steps"]
 
 
 @pytest.mark.parametrize("name", ["batch_size", "root"])

@@ -127,3 +127,30 @@ def test_drop_last_leaves_full_batches(options, world_size, epoch):
 def test_wrong_options(options):
     with pytest.raises(ValueError, match="expected batch_size and max_nodes|leave out drop_last"):
         CaseSampler([1, 2], **options)
+
+
+@pytest.mark.parametrize("epoch_batches", [1, 2, 7])
+def test_epochs_of_a_given_length_go_on_where_the_one_before_ended(epoch_batches):
+    def keys(length, epochs):
+        sampler = CaseSampler([0] * 5, batch_size=2, shuffle=True, mean=True, epoch_batches=length)
+        found = []
+        for epoch in range(epochs):
+            sampler.set_epoch(epoch)
+            batches = list(sampler)
+            assert len(batches) == len(sampler) == (length or 3)
+            found += batches
+        return found
+
+    # Passes of three batches.
+    passes = keys(None, 14)
+    assert keys(epoch_batches, 42 // epoch_batches) == passes
+
+
+def test_a_resumed_epoch_of_a_given_length_skips_its_first_batches():
+    sampler = CaseSampler([0] * 5, batch_size=2, shuffle=True, epoch_batches=4)
+    sampler.set_epoch(1)
+    whole = list(sampler)
+    sampler.skip(1, 3)
+    assert list(sampler) == whole[3:]
+    with pytest.raises(ValueError, match=r"expected epoch_batches >= 1 \(got 0\)"):
+        CaseSampler([0], epoch_batches=0)

@@ -1,0 +1,148 @@
+"""What fits into a time budget: the size of the model, steps, epochs."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from flare_mesh.training.data_module import FieldDataModule
+from flare_mesh.training.duration import format_duration
+from flare_mesh.training.module import FieldModule
+from flare_mesh.training.sizes import EVALUATIONS, FEWEST_STEPS, SIZES, choose_size
+from flare_mesh.training.step_time import step_seconds
+
+_SHOWN = 32
+"""Cases that are read for the range of their sizes, unless all are in memory."""
+
+
+@dataclass(frozen=True)
+class BudgetPlan:
+    """Plan of a run that ends by the clock; the numbers of steps are estimates.
+
+    Attributes:
+        seconds: The budget.
+        step_seconds: Measured time of a step.
+        size: Size of the model by name; None if its options are given.
+        batch_size: Cases a step; None with ``data.max_nodes``.
+        sample_nodes: Nodes drawn from a case a step; None for all.
+        nodes: Nodes of the smallest and the largest of the training cases, or of the first of them.
+        cases: Number of training cases.
+        steps: Steps that fit.
+        passes: Passes over the training cases that fit.
+        epoch_batches: Batches between two validations and checkpoints.
+    """
+
+    seconds: float
+    step_seconds: float
+    size: str | None
+    batch_size: int | None
+    sample_nodes: int | None
+    nodes: tuple[int, int]
+    cases: int
+    steps: int
+    passes: float
+    epoch_batches: int
+
+    def lines(self, now: datetime | None = None) -> list[str]:
+        """The plan in plain text, with a warning if the cases do not fit once.
+
+        Args:
+            now: Time at the start; that of the system by default.
+        """
+        options = SIZES.get(self.size or "")
+        size = "the given model"
+        if options is not None:
+            size = (
+                f"size {self.size} (C = {options['hidden_channels']}, {options['num_layers']} "
+                f"layers, {options['num_latents']} latents)"
+            )
+        fewest, most = self.nodes
+        every = f"{most:,}" if fewest == most else f"{fewest:,} to {most:,}"
+        nodes = f"all of {every} nodes"
+        if self.sample_nodes is not None and self.sample_nodes < most:
+            nodes = f"{self.sample_nodes:,} of {every} nodes"
+        batch = "" if self.batch_size is None else f" in each of {self.batch_size} cases a step"
+        passes = f"{self.passes:,.0f}" if self.passes >= 10 else f"{self.passes:.2g}"
+        end = (now or datetime.now()) + timedelta(seconds=self.seconds)
+        found = [
+            f"plan: {size}, {nodes}{batch}, {1e3 * self.step_seconds:.3g} ms a step",
+            f"plan: about {self.steps:,} steps in {format_duration(self.seconds)}, "
+            f"{passes} passes over {self.cases:,} cases, a validation every "
+            f"{self.epoch_batches:,} batches, end at {end:%H:%M:%S}",
+        ]
+        if self.passes < 1:
+            found.append(
+                f"warning: the budget ends before every case was used once; give about "
+                f"{format_duration(1.1 * self.seconds / self.passes)}, or draw fewer nodes by "
+                f"data.sample_nodes"
+            )
+        return found
+
+
+def plan_budget(
+    data: FieldDataModule,
+    seconds: float,
+    build: Callable[[str | None], FieldModule],
+    *,
+    size: str | None = None,
+    trainer: Mapping[str, Any] | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> BudgetPlan:
+    """Measure the training step, and choose what the configuration leaves open.
+
+    The weights, the random states and the order of the cases of the run do not depend on it: a run
+    with the same choices written out is the same.
+
+    Args:
+        data: The cases; ``"auto"`` in its options is replaced, and ``epoch_batches`` is set unless
+            it is given.
+        seconds: The budget.
+        build: Builds a module of a size by name, or of no named size.
+        size: The size; ``"auto"`` to choose it.
+        trainer: Options of the trainer, such as ``precision``.
+        clock: Returns the time in seconds.
+
+    Raises:
+        ValueError: If only a few steps fit into the budget.
+    """
+    batch_size, sample = data.resolve()
+
+    def measure(name: str | None) -> float:
+        return step_seconds(lambda: build(name), data, trainer, clock=clock)
+
+    if size == "auto":
+        size, step = choose_size(seconds, measure)
+    else:
+        step = measure(size)
+    steps = int(seconds / step)
+    if steps < FEWEST_STEPS:
+        raise ValueError(
+            f"budget: {format_duration(seconds)} has time for {steps} steps of {step:.3g} s; "
+            f"expected at least {FEWEST_STEPS}: give {format_duration(step * FEWEST_STEPS + 1)} "
+            f"or more, or draw fewer nodes by data.sample_nodes"
+        )
+    batches = steps * int((trainer or {}).get("accumulate_grad_batches") or 1)
+    per_pass = data.training_loader(None).case_sampler.pass_batches
+    if data.epoch_batches is None:
+        data.epoch_batches = _epoch_batches(batches, per_pass)
+    cases = data.cases("train")
+    sizes = data.case_sizes(None if data.in_memory else _SHOWN)
+    return BudgetPlan(
+        seconds=seconds,
+        step_seconds=step,
+        size=size,
+        batch_size=None if data.max_nodes is not None else batch_size,
+        sample_nodes=sample,
+        nodes=(min(sizes), max(sizes)),
+        cases=len(cases),
+        steps=steps,
+        passes=batches / per_pass,
+        epoch_batches=data.epoch_batches,
+    )
+
+
+def _epoch_batches(batches: int, per_pass: int) -> int:
+    """Batches between validations: whole passes where several of them fit."""
+    part = max(1, batches // EVALUATIONS)
+    return part if part < per_pass else part - part % per_pass

@@ -1,0 +1,95 @@
+"""Sizes of a run that are chosen for the data and the time: model, batch, nodes a step.
+
+All numbers of the choice stand here.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from flare_mesh.choices import check_choice
+
+SizeName = Literal["auto", "small", "medium", "large"]
+
+SIZES: Mapping[str, Mapping[str, Any]] = {
+    "small": {"hidden_channels": 32, "num_layers": 2, "heads": 4, "num_latents": 32},
+    "medium": {"hidden_channels": 64, "num_layers": 3, "heads": 8, "num_latents": 64},
+    "large": {"hidden_channels": 128, "num_layers": 6, "heads": 8, "num_latents": 64},
+}
+"""Options of :class:`~flare_mesh.FLAREOperator` by the name of the size, in rising order."""
+
+MIN_STEPS = 2000
+"""Steps below which a larger model is not worth its time."""
+SAMPLED_NODES = 512
+"""Nodes drawn from a case a step."""
+WHOLE_NODES = 1200
+"""Largest case of a data set whose cases are not sampled."""
+BATCH_CASES = 8
+"""Cases a step."""
+BATCHES_A_PASS = 4
+"""Smallest number of batches of a pass over the cases, for which a batch has fewer cases."""
+MAX_NODES = 16384
+"""Largest number of nodes a step, for which a batch has fewer cases."""
+EVALUATIONS = 20
+"""Validations and checkpoints of a run with a time budget."""
+FEWEST_STEPS = 20
+"""Steps below which a time budget is refused."""
+
+
+def size_options(model: str, size: str | None) -> dict[str, Any]:
+    """Options of a model's size by name.
+
+    Args:
+        model: Name of the model.
+        size: One of :data:`SIZES`; None for no options.
+
+    Raises:
+        ValueError: If there is no such size, or the model has none.
+    """
+    if size is None:
+        return {}
+    check_choice("model.size: unknown size", size, SIZES)
+    if model != "flare":
+        raise ValueError(
+            f"model.size: the sizes are those of the model 'flare' (got '{model}'); give "
+            f"model.options instead"
+        )
+    return dict(SIZES[size])
+
+
+def choose_sample(sizes: Sequence[int]) -> int | None:
+    """Nodes to draw from each training case a step; None for whole cases.
+
+    Args:
+        sizes: Number of nodes of each training case.
+    """
+    return SAMPLED_NODES if max(sizes, default=0) > WHOLE_NODES else None
+
+
+def choose_batch(sizes: Sequence[int], sample: int | None) -> int:
+    """Cases a step.
+
+    Args:
+        sizes: Number of nodes of each training case.
+        sample: Nodes drawn from each case; None for whole cases.
+    """
+    mean = sum(sizes) / max(1, len(sizes))
+    nodes = mean if sample is None else min(mean, sample)
+    fitting = int(MAX_NODES / max(1.0, nodes))
+    return max(1, min(BATCH_CASES, len(sizes) // BATCHES_A_PASS, fitting))
+
+
+def choose_size(seconds: float, step_seconds: Callable[[str], float]) -> tuple[str, float]:
+    """The largest size of which enough steps fit into a time, and the seconds of its step.
+
+    Args:
+        seconds: The time.
+        step_seconds: Measures the step of a size.
+    """
+    chosen, fastest = "", 0.0
+    for name in SIZES:
+        step = step_seconds(name)
+        if not chosen or seconds / step >= MIN_STEPS:
+            chosen, fastest = name, step
+        else:
+            break
+    return chosen, fastest

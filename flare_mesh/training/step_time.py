@@ -1,0 +1,112 @@
+"""Time of a training step, measured before a run."""
+
+import os
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice, pairwise
+from typing import Any
+
+import torch
+from lightning import Trainer
+from lightning.pytorch.callbacks import Callback
+
+from flare_mesh.training.data_module import FieldDataModule
+from flare_mesh.training.module import FieldModule
+from flare_mesh.training.seeding import seeded
+
+_WARM_UP = 3
+_TIMED = 7
+_CASES = 32
+"""Training cases whose statistics are enough for a measurement."""
+_TRAINER = (
+    "accelerator",
+    "strategy",
+    "devices",
+    "num_nodes",
+    "precision",
+    "accumulate_grad_batches",
+    "gradient_clip_val",
+    "gradient_clip_algorithm",
+)
+
+
+class _Times(Callback):
+    """Times at the ends of the batches."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self.values: list[float] = []
+
+    def on_train_batch_end(self, trainer: Trainer, *args: Any, **kwargs: Any) -> None:
+        if trainer.strategy.root_device.type == "cuda":
+            torch.cuda.synchronize()
+        self.values.append(self.clock())
+
+
+def step_seconds(
+    build: Callable[[], FieldModule],
+    data: FieldDataModule,
+    options: Mapping[str, Any] | None = None,
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
+    """Median time of a training step on real batches, with their loading, after a warm-up.
+
+    The random states, the data module and its order of cases are the same afterwards.
+
+    Args:
+        build: Builds the module, which is used for the measurement alone.
+        data: The training cases.
+        options: Options of the trainer.
+        clock: Returns the time in seconds.
+
+    Raises:
+        ValueError: If the trainer would start several processes.
+    """
+    options = {name: value for name, value in (options or {}).items() if name in _TRAINER}
+    every = options.get("accumulate_grad_batches") or 1
+    times = _Times(clock)
+    with _unchanged(data), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trainer = Trainer(
+            **options,
+            max_epochs=1,
+            limit_val_batches=0,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            callbacks=[times],
+        )
+        if trainer.world_size > 1:
+            raise ValueError(
+                f"budget: a step is measured in one process (got {trainer.world_size}); set "
+                f"data.epoch_batches, and model.size to another value than 'auto'"
+            )
+        module = build()
+        data.edges = module.surrogate.model.uses_edges
+        loader = data.training_loader(every * (_WARM_UP + _TIMED))
+        if module.surrogate.training_range is None:
+            module.surrogate.fit_normalizers(list(islice(data.cases("train"), _CASES)))
+        # A run of its own: a module that is trained later starts from the given weights.
+        trainer.fit(module, loader)
+    ends = times.values[every * _WARM_UP - 1 :: every]
+    return max(1e-6, statistics.median(b - a for a, b in pairwise(ends)))
+
+
+@contextmanager
+def _unchanged(data: FieldDataModule) -> Iterator[None]:
+    """Restore the random states, of this process and its GPUs, and the settings of the data."""
+    edges, seed = data.edges, os.environ.get("PL_GLOBAL_SEED")
+    devices = list(range(torch.cuda.device_count()))
+    with seeded(0), torch.random.fork_rng(devices):
+        try:
+            yield
+        finally:
+            data.edges = edges
+            if seed is not None:
+                os.environ["PL_GLOBAL_SEED"] = seed
