@@ -71,7 +71,11 @@ class TrainingRange:
             found.append(f"{case.num_nodes[0]:,} nodes, trained on {low:,} to {high:,}")
         axes = ["xyz"[i] if i < 3 else str(i) for i in range(len(self.pos))]
         labels: dict[str, Sequence[Channel]] = {
-            "pos": [Channel(f"coordinate {axis}") for axis in axes],
+            # The size along an axis says the same of centred cases.
+            "pos": [
+                Channel(f"coordinate {axis}", compared=not (_is_centred(a) and _is_centred(b)))
+                for axis, a, b in zip(axes, self.pos, case.pos, strict=True)
+            ],
             "extent": [Channel(f"size along {axis}") for axis in axes],
             "x": [Channel(f"input channel {i}") for i in range(len(self.x))],
         }
@@ -101,6 +105,11 @@ class TrainingRange:
 
 def _bounds(low: Any, high: Any) -> list[Bounds]:
     return [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
+
+
+def _is_centred(bounds: Bounds) -> bool:
+    low, high = bounds
+    return abs(low + high) <= 1e-5 * (high - low)
 
 
 def _span(bounds: Bounds, log: bool) -> str:

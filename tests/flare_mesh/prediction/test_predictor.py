@@ -259,8 +259,7 @@ def test_another_size_is_named(plates, tmp_path):
     with pytest.warns(OutsideTrainingRangeWarning) as warned:
         predict(surrogate, tmp_path / "long_load2.0.vtu")
     assert str(warned[0].message).endswith(
-        "coordinate x -1.5 to 1.5, trained on -0.5 to 0.5; size along x 3, trained on 1; area 3, "
-        "trained on 1"
+        "training range: size along x 3, trained on 1; area 3, trained on 1"
     )
 
 
