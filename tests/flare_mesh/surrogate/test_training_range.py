@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch_geometric.data import Data
 
+from flare_mesh.data.normalizers import IdentityNormalizer
 from flare_mesh.data.transforms.channels import Channel
 from flare_mesh.surrogate.training_range import TrainingRange
 from flare_mesh.surrogate.training_statistics import gather_statistics, merge_statistics
@@ -19,7 +20,8 @@ def case(pos, x=None):
 
 def gather(*cases):
     channels = {"pos": 2, "x": 0 if cases[0].x is None else 1, "y": 0}
-    return gather_statistics(cases, channels)
+    normalizers = {key: IdentityNormalizer(size) for key, size in channels.items()}
+    return gather_statistics(cases, normalizers)
 
 
 UNIT = case([[0.0, 0.0], [2.0, 1.0], [1.0, 0.5]], [[10.0], [30.0], [20.0]])
