@@ -4,6 +4,8 @@ from .darcy import Darcy as Darcy
 from .drivaerml import DrivAerML as DrivAerML
 from .elasticity import Elasticity as Elasticity
 from .field_dataset import FieldDataset as FieldDataset
+from .folder_summary import FolderSummary as FolderSummary
+from .folder_summary import summarize_folder as summarize_folder
 from .lpbf import LPBF as LPBF
 from .mesh_folder import MeshFolder as MeshFolder
 from .mesh_graph_nets import AirfoilFlow as AirfoilFlow

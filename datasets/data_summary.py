@@ -32,6 +32,10 @@ class FieldSummary:
     in_all: bool
     varies: bool
 
+    def __str__(self) -> str:
+        channels = f"{self.channels} channel{'s' * (self.channels > 1)}"
+        return f"{self.name} ({', '.join(filter(None, (self.place, channels, self.unit)))})"
+
 
 @dataclass(frozen=True)
 class DataSummary:
@@ -92,6 +96,15 @@ class DataSummary:
         found = {f"extent {axis}": row for axis, row in zip("xyz", extents, strict=False)}
         found["measure"] = np.array([case.measure for case in self.sampled])
         return {name: values for name, values in found.items() if (values > 0).all()}
+
+    def describe_meshes(self) -> str:
+        """Nodes, cells and kind of the meshes, in words."""
+        few, median, many = self.num_nodes
+        nodes = f"{few:,} nodes" if few == many else f"{few:,} to {many:,} nodes, median {median:,}"
+        kinds = ", ".join(f"{count} {kind}" for kind, count in self.kinds.items())
+        kind = self.kind if len(self.kinds) == 1 else f"{self.kind}, since they differ ({kinds})"
+        same = "the same mesh in all cases" if self.fixed_mesh else "each case has its own mesh"
+        return f"meshes: {nodes}; {', '.join(self.cells) or 'no cells'}; kind: {kind}; {same}"
 
     def statistics(self, name: str) -> list[FieldStatistics]:
         """Statistics of a field in each case that was read and has it."""

@@ -36,6 +36,8 @@ _SPLITS = ("train", "val", "test")
 class FolderSummary(DataSummary):
     """What is in a folder of mesh files, as :class:`~flare_mesh.datasets.MeshFolder` reads them.
 
+    ``print`` shows it in a few lines.
+
     Attributes:
         root: The folder.
         formats: Number of cases of each suffix.
@@ -57,6 +59,30 @@ class FolderSummary(DataSummary):
     names: NameNumbers
     table: CaseTable | None
     bad: tuple[tuple[str, str], ...]
+
+    def describe_cases(self) -> str:
+        """Number and formats of the cases, in words."""
+        formats = ", ".join(f"{count} {suffix}" for suffix, count in self.formats.items())
+        looked_at = len(self.sampled) + len(self.bad)
+        some = f"; {looked_at} of them, evenly spaced, were read" * (looked_at < self.num_cases)
+        return f"{self.root}: {self.num_cases} cases ({formats}){some}"
+
+    def __str__(self) -> str:
+        numbers = [f"{name} (file names)" for name in self.names.values]
+        table = self.table
+        if table is not None:
+            numbers += [f"{name} ({table.path.name})" for name in table.columns]
+        low, high = self.steps
+        return "\n".join(
+            [
+                self.describe_cases(),
+                self.describe_meshes(),
+                f"fields: {', '.join(map(str, self.fields.values())) or 'none'}",
+                f"numbers: {', '.join(numbers) or 'none'}",
+                *[f"time steps: {low} to {high}"] * (high > 1),
+                *(f"cannot be used: {reason}" for _, reason in self.bad),
+            ]
+        )
 
 
 def summarize_folder(

@@ -13,6 +13,7 @@ def init(
     out: str = "fit.yaml",
     budget: str = "5m",
     data: str = "mesh_folder",
+    options: dict[str, Any] | None = None,
     table: str | None = None,
     series: int | None = None,
     skip_bad: bool = False,
@@ -33,6 +34,7 @@ def init(
         out: Configuration file to write.
         budget: Time for training, such as 90s, 5m or 2h.
         data: Name of a data set, for a folder in its layout instead of mesh files.
+        options: Options of that data set, such as '{"stride": 10}'.
         table: CSV file with numbers of each case, whose first column names the cases; by default
             the one in or beside the folder.
         series: Take the files as time series, and predict each step from this many steps before it.
@@ -47,19 +49,21 @@ def init(
         raise ValueError(
             f"{out}: exists already; choose another --out, or replace it by --overwrite"
         )
-    options: dict[str, Any] = {"targets": targets, "inputs": inputs, "budget": budget, "out": out}
+    given: dict[str, Any] = {"targets": targets, "inputs": inputs, "budget": budget, "out": out}
     if data == "mesh_folder":
         from flare_mesh.commands.init_folder import folder_config
 
-        options |= {"table": table, "series": series, "skip_bad": skip_bad}
-        text, report = folder_config(folder, **options)
+        if options is not None:
+            raise ValueError("options: only for a data set by --data; leave it out")
+        given |= {"table": table, "series": series, "skip_bad": skip_bad}
+        text, report = folder_config(folder, **given)
     else:
         from flare_mesh.commands.init_dataset import dataset_config
 
-        given = {"table": table, "series": series, "skip_bad": skip_bad or None}
-        wrong = [name for name, value in given.items() if value is not None]
+        own = {"table": table, "series": series, "skip_bad": skip_bad or None}
+        wrong = [name for name, value in own.items() if value is not None]
         if wrong:
             raise ValueError(f"{wrong[0]}: only for a folder of mesh files; leave it out")
-        text, report = dataset_config(folder, data, **options)
+        text, report = dataset_config(folder, data, options=options or {}, **given)
     write_text(target, text)
     print("\n".join([*report, f"wrote {out}; train by: flare-mesh fit --config {out}"]))

@@ -1,7 +1,7 @@
 """Configuration for a data set of the library."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from flare_mesh.cases.case_statistics import case_statistics
 from flare_mesh.cases.target_scales import propose_scale
 from flare_mesh.commands.init_fields import FieldChoice, target_hints
 from flare_mesh.commands.init_folder import describe_choice
-from flare_mesh.commands.init_settings import Settings, choose_settings
+from flare_mesh.commands.init_settings import choose_settings
 from flare_mesh.commands.init_text import config_text
 from flare_mesh.datasets.data_summary import DataSummary, FixedMesh
 from flare_mesh.datasets.field_dataset import FieldDataset
@@ -23,6 +23,7 @@ def dataset_config(
     folder: str,
     data: str,
     *,
+    options: Mapping[str, Any],
     targets: str | Sequence[str] | None,
     inputs: str | Sequence[str] | None,
     budget: str,
@@ -37,24 +38,28 @@ def dataset_config(
         FileNotFoundError: If its files are missing.
         ValueError: If the data set or a field is unknown, or a case cannot be used.
     """
-    options: dict[str, Any] = {}
-    known = inspect.signature(check_options(data, {})).parameters
+    given = dict(options)
+    known = inspect.signature(check_options(data, given)).parameters
     for option, value in (("inputs", inputs), ("targets", targets)):
         if value is None:
             continue
         if option not in known:
             raise ValueError(f"--{option}: fixed by the data set '{data}'; leave it out")
-        options[option] = value.split(",") if isinstance(value, str) else [*value]
-    train, test = (build(data, folder, split, **options) for split in ("train", "test"))
+        given[option] = value.split(",") if isinstance(value, str) else [*value]
+    train, test = (build(data, folder, split, **given) for split in ("train", "test"))
     summary = _summarize(train, len(test))
     channels = [*train.input_channels.values(), *train.target_channels.values()]
     settings = choose_settings(summary, sum(channels))
     fields = _choose(train, summary)
-    found = _describe(data, train, summary, settings)
-    given = f" --targets {','.join(options['targets'])}" if targets is not None else ""
+    grid = "" if train.grid_shape is None else f" on a grid of {train.grid_shape}"
+    found = [
+        f"{data} in {folder}: {summary.num_cases} cases{grid}; {len(summary.sampled)} were read",
+        summary.describe_meshes(),
+        settings.describe(),
+    ]
     text = config_text(
         [
-            f"Written by: flare-mesh init {folder} --data {data}{given}",
+            f"Written by: flare-mesh init {folder} --data {data}",
             *found,
             f"Train by: flare-mesh fit --config {out}",
         ],
@@ -63,7 +68,7 @@ def dataset_config(
         name=data,
         root=folder,
         kind=summary.kind,
-        options=options,
+        options=given,
         comments={},
         fields=fields,
         settings=settings,
@@ -109,20 +114,3 @@ def _choose(train: FieldDataset, summary: DataSummary) -> FieldChoice:
         }
     hints = [hint for name in train.targets for hint in target_hints(name, summary)]
     return FieldChoice(train.inputs, train.targets, scales, (), tuple(hints))
-
-
-def _describe(
-    data: str, train: FieldDataset, summary: DataSummary, settings: Settings
-) -> list[str]:
-    few, median, many = summary.num_nodes
-    nodes = f"{few:,} nodes" if few == many else f"{few:,} to {many:,} nodes, median {median:,}"
-    grid = "" if train.grid_shape is None else f" on a grid of {train.grid_shape}"
-    meshes = (
-        "the same mesh in all cases" if summary.fixed_mesh else "a mesh of its own in each case"
-    )
-    return [
-        f"{data} in {train.root}: {settings.num_train} cases to train and {settings.num_test} to "
-        f"test; {len(summary.sampled)} of them were read",
-        f"meshes: {nodes}{grid}; {', '.join(summary.cells) or 'no cells'}; kind: {summary.kind}; "
-        f"{meshes}",
-    ]

@@ -117,12 +117,7 @@ def choose_fields(
 
 def describe_fields(fields: Mapping[str, FieldSummary]) -> str:
     """The fields that could be targets, in words."""
-    found = [
-        f"{one.name} ({one.place}, {one.channels} channel{'s' * (one.channels > 1)}"
-        f"{', ' * bool(one.unit)}{one.unit})"
-        for one in fields.values()
-        if one.place != "case"
-    ]
+    found = [str(one) for one in fields.values() if one.place != "case"]
     return ", ".join(found) if found else "no node or cell fields"
 
 

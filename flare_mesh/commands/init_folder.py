@@ -47,7 +47,7 @@ def folder_config(
     channels += sum(known[one].channels for one in fields.targets)
     settings = choose_settings(summary, channels)
     options = _options(summary, fields, series, skip_bad=skip_bad)
-    found = _describe(summary, settings)
+    found = [summary.describe_cases(), summary.describe_meshes(), settings.describe()]
     left_out = [*fields.left_out, *_notes(summary)]
     comments = {
         "inputs": ["Left out:", *(f"- {one}" for one in left_out)] if left_out else [],
@@ -112,8 +112,8 @@ def describe_choice(fields: FieldChoice, left_out: Sequence[str], settings: Sett
         lines.append(f"left out: {len(left_out) - 4} more, see the comments of the file")
     if settings.val_split is None:
         lines.append(
-            f"{settings.num_train} cases to train on are too few to hold some out: no statement of "
-            f"how far to trust a prediction; better have 13 or more in all"
+            f"{settings.num_train} cases to train on are too few to hold some out, so predictions "
+            f"will have no bands; better have 10 or more"
         )
     return lines
 
@@ -161,31 +161,6 @@ def _options(
     options |= {"weights": True} if summary.kind != "points" else {}
     options |= {"origin": [*summary.origin]} if summary.origin is not None else {}
     return options | ({"skip_bad": True} if skip_bad else {})
-
-
-def _describe(summary: FolderSummary, settings: Settings) -> list[str]:
-    """What is in the folder, in a few lines."""
-    formats = ", ".join(f"{count} {suffix}" for suffix, count in summary.formats.items())
-    few, median, many = summary.num_nodes
-    nodes = f"{few:,} nodes" if few == many else f"{few:,} to {many:,} nodes, median {median:,}"
-    looked_at = len(summary.sampled)
-    some = (
-        "" if looked_at == summary.num_cases else f"; {looked_at} of them, evenly spaced, were read"
-    )
-    divided = "in folders" if summary.splits else "divided by their names"
-    meshes = (
-        "the same mesh in all cases" if summary.fixed_mesh else "a mesh of its own in each case"
-    )
-    kind = (
-        summary.kind
-        if len(summary.kinds) == 1
-        else f"{summary.kind}, since kinds differ ({summary.kinds})"
-    )
-    return [
-        f"{summary.root}: {summary.num_cases} cases ({formats}), {settings.num_train} to train and "
-        f"{settings.num_test} to test ({divided}){some}",
-        f"meshes: {nodes}; {', '.join(summary.cells) or 'no cells'}; kind: {kind}; {meshes}",
-    ]
 
 
 def _notes(summary: FolderSummary) -> list[str]:

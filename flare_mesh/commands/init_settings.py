@@ -23,12 +23,26 @@ class Settings:
         num_test: Test cases.
         val_split: Share of the training cases to hold out, name of a split, or None.
         in_memory: Whether all cases fit into 2 GiB of memory.
+        in_folders: Whether folders divide the cases.
     """
 
     num_train: int
     num_test: int
     val_split: float | str | None
     in_memory: bool
+    in_folders: bool
+
+    def describe(self) -> str:
+        """The use of the cases, in words."""
+        if self.val_split is None:
+            held_out = "none held out"
+        elif isinstance(self.val_split, str):
+            held_out = "those in 'val' held out to calibrate bands"
+        else:
+            count = round(self.num_train) - round((1 - self.val_split) * self.num_train)
+            held_out = f"{count} of these held out to calibrate bands"
+        how = "by their folders" if self.in_folders else "by their names"
+        return f"{self.num_train} to train on ({held_out}), {self.num_test} to test on; {how}"
 
 
 def choose_settings(summary: DataSummary, channels: int) -> Settings:
@@ -54,7 +68,7 @@ def choose_settings(summary: DataSummary, channels: int) -> Settings:
     nodes = sum(case.num_nodes for case in summary.sampled) / len(summary.sampled)
     size = 4 * nodes * (channels + _CHANNELS) * summary.num_cases
     split = "val" if summary.splits.get("val") else _share(num_train)
-    return Settings(num_train, num_test, split, size < _MEMORY)
+    return Settings(num_train, num_test, split, size < _MEMORY, bool(summary.splits))
 
 
 def _share(num_train: int) -> float | None:

@@ -98,19 +98,15 @@ def _scales(fields: FieldChoice) -> list[str]:
 
 
 def _split(settings: Settings) -> list[str]:
+    lines = [] if settings.num_test else ["  # There is no folder 'test'.", "  test_split: null"]
     if settings.val_split is None:
-        return _comment(
-            [
-                f"{settings.num_train} cases to train on are too few to hold some out, so there "
-                f"will be no statement of how far to trust a prediction; from 10 on, set val_split."
-            ],
-            2,
+        text = (
+            f"{settings.num_train} cases to train on are too few to hold some out, so predictions "
+            f"will have no bands. From 10 on, set val_split."
         )
-    lines = _comment(
-        ["Cases to train on that are held out, to calibrate how far a prediction can be trusted."],
-        2,
-    )
-    return [*lines, f"  val_split: {_flow(settings.val_split)}"]
+        return [*lines, *_comment([text], 2)]
+    text = "Cases to train on that are held out, to calibrate the bands of predictions."
+    return [*lines, *_comment([text], 2), f"  val_split: {_flow(settings.val_split)}"]
 
 
 def _comment(texts: Sequence[str], indent: int = 0) -> list[str]:

@@ -34,7 +34,14 @@ def test_folder(tmp_path):
     np.testing.assert_allclose(found.sizes["extent x"], [1, 3, 5, 7, 9, 11])
     np.testing.assert_allclose(found.sizes["measure"], [1, 9, 25, 49, 81, 121])
     assert (found.splits, found.steps, found.has_steps, found.origin) == ({}, (1, 1), False, None)
+    assert str(found).splitlines() == [
+        f"{tmp_path}: 6 cases (6 .vtu)",
+        "meshes: 4 nodes; quad; kind: plane; each case has its own mesh",
+        "fields: stress (cell, 1 channel), load (case, 1 channel), heat (node, 1 channel, W)",
+        "numbers: s (file names)",
+    ]
     few = summarize_folder(tmp_path, max_cases=3)
+    assert str(few).startswith(f"{tmp_path}: 6 cases (6 .vtu); 3 of them, evenly spaced, were read")
     assert [case.name for case in few.sampled] == ["p_0_s1", "p_2_s5", "p_5_s11"]
     assert few.num_cases == 6
 

@@ -33,8 +33,8 @@ def plates(tmp_path_factory):
     folder = tmp_path_factory.mktemp("plates")
     draw = np.random.default_rng(0)
     rows = [["case", "thickness", "modulus", "max_stress", "alloy", "run"]]
-    for number in range(20):
-        load, thickness = round(draw.uniform(1, 10), 2), [1.0, 1.5, 3.0][number % 3]
+    for number in range(12):
+        load, thickness = round(draw.uniform(1, 10), 2), [1.0, 1.5, 3.0][number * 5 % 3]
         data = plate(load, thickness, draw.uniform(10, 20))
         name = f"plate_{number:03d}_load{load}"
         write_mesh(folder / "results" / f"{name}.vtu", data)
@@ -59,8 +59,9 @@ def init(*args):
 def test_configuration_of_a_folder(folder, capsys):
     assert init("--targets", "stress,shift", "--inputs", "material") == 0
     printed = capsys.readouterr().out
-    assert "20 cases (20 .vtu), 16 to train and 4 to test" in printed
-    assert "30 nodes; quad; kind: plane; a mesh of its own in each case" in printed
+    assert "results: 12 cases (12 .vtu)\n" in printed
+    assert "meshes: 30 nodes; quad; kind: plane; each case has its own mesh" in printed
+    assert "10 to train on (3 of these held out to calibrate bands), 2 to test on" in printed
     assert "inputs: load, thickness, material" in printed
     assert "scales: stress / load / power_law, shift / load / power_law" in printed
     assert "train by: flare-mesh fit --config fit.yaml" in printed
@@ -84,7 +85,7 @@ def test_configuration_of_a_folder(folder, capsys):
     }
     data = values["data"]
     assert data["features"] == [{"geometry_features": {"kind": "plane"}}]
-    assert (data["val_split"], data["in_memory"]) == (0.31, True)  # 5 of 16 cases
+    assert (data["val_split"], data["in_memory"]) == (0.33, True)
     assert data["options"]["units"] == {"stress": "MPa"}
     # The data set can be read by it, with the numbers of the names and the table.
     case = MeshFolder(data["root"], **data["options"])[0]
@@ -113,15 +114,6 @@ def test_bad_input_is_one_line(folder, capsys, args, message):
     assert not (folder / "fit.yaml").exists()
 
 
-def test_a_file_is_not_replaced(folder, capsys):
-    (folder / "fit.yaml").write_text("mine")
-    assert init("--targets", "stress") == 2
-    assert "exists already" in capsys.readouterr().err
-    assert (folder / "fit.yaml").read_text() == "mine"
-    assert init("--targets", "stress", "--overwrite", "--budget", "90s") == 0
-    assert yaml.safe_load((folder / "fit.yaml").read_text())["budget"] == "90s"
-
-
 def test_few_cases_and_gaps_in_the_table(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for number in range(4):
@@ -141,7 +133,44 @@ def test_few_cases_and_gaps_in_the_table(tmp_path, monkeypatch, capsys):
     data = yaml.safe_load((tmp_path / "fit.yaml").read_text())["data"]
     assert "val_split" not in data
     assert data["options"]["table"] == "../runs.csv"
+    # The file may have been changed.
+    assert init("--targets", "stress", "--budget", "90s") == 2
+    assert "fit.yaml: exists already" in capsys.readouterr().err
+    assert init("--targets", "stress", "--budget", "90s", "--overwrite") == 0
+    assert yaml.safe_load((tmp_path / "fit.yaml").read_text())["budget"] == "90s"
     for number in (2, 3):
         (tmp_path / "results" / f"{number}.vtu").unlink()
     assert init("--targets", "stress", "--overwrite") == 2
     assert "expected at least 3 cases" in capsys.readouterr().err
+
+
+def test_time_steps(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for number in range(4):
+        entries = []
+        for step in range(3):
+            data = plate(1.0 + number + step, 1.0, 10.0)
+            data.load = torch.tensor([[number + 0.5]])
+            write_mesh(tmp_path / f"results/steps/r{number}s{step}.vtu", data)
+            entries.append(f'<DataSet timestep="{step}" file="steps/r{number}s{step}.vtu"/>')
+        text = f"<VTKFile><Collection>{''.join(entries)}</Collection></VTKFile>"
+        (tmp_path / f"results/run{number}.pvd").write_text(text)
+    assert init("--targets", "stress") == 0
+    assert "several time steps, of which this takes the last" in (tmp_path / "fit.yaml").read_text()
+    data = yaml.safe_load((tmp_path / "fit.yaml").read_text())["data"]
+    assert MeshFolder(data["root"], None, **data["options"]).cases == [
+        "run0",
+        "run1",
+        "run2",
+        "run3",
+    ]
+    assert init("--targets", "stress", "--series", "1", "--overwrite") == 0
+    values = yaml.safe_load((tmp_path / "fit.yaml").read_text())
+    assert values["model"]["rollout"]["feedback"] == "prediction"
+    assert "scale_by" not in values["model"]
+    series = MeshFolder("results", None, **values["data"]["options"])
+    assert len(series) == 8  # two windows of each series
+    assert series.input_channels == {"load_in": 1, "stress_in": 1}
+    assert series.target_channels == {"stress_out": 1}
+    assert init("--targets", "stress", "--series", "3", "--overwrite") == 2
+    assert "--series 3 needs 4 steps (got 3 in some series)" in capsys.readouterr().err
