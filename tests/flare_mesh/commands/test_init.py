@@ -9,6 +9,7 @@ import yaml
 
 from flare_mesh import MeshData
 from flare_mesh.cli import main
+from flare_mesh.commands.train import FieldCLI
 from flare_mesh.datasets import MeshFolder
 from flare_mesh.io import write_mesh
 
@@ -93,6 +94,16 @@ def test_configuration_of_a_folder(folder, capsys):
     assert case.x.shape == (30, 3)
     assert torch.equal(case.x[:, 0], torch.full((30,), load))
     assert case.weight.shape == (30,)
+
+
+def test_the_configuration_is_accepted_by_fit(folder, capsys):
+    assert init("--targets", "stress") == 0
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        FieldCLI(["fit", "--config", "fit.yaml", "--print_config"])
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert printed["model"]["scale_by"] == {"stress": ["load", "power_law"]}
+    assert printed["data"]["sample_nodes"] == "auto"
 
 
 @pytest.mark.parametrize(
