@@ -1,27 +1,21 @@
 """Scale of each field of a case, by which the predicted field is multiplied."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from flare_mesh.choices import check_choice
 from flare_mesh.data.transforms.channels import Channel
 from flare_mesh.surrogate.case_size import CaseSize, measure_cases, varies
 from flare_mesh.surrogate.power_law import PowerLaw
-
-POWER_LAW = "power_law"
-"""Scale that is fitted to the sizes of the training cases."""
-
-ScaleBy = Mapping[str, str | Sequence[str]]
+from flare_mesh.surrogate.scale_by import ScaleBy, find_dropped, read_scale_by
 
 
 class CaseScale(nn.Module):
     r"""Scale s of each field of a case; a model predicts y / s, which varies less than y.
 
-    s is a product of inputs that are constant over a case, a power law, or both:
+    s is a product of inputs that are constant over a case, a power law of all others, or both:
 
     .. math::
         s = \prod_i x_i \cdot \exp(a + b \cdot (z - z_0))
@@ -42,6 +36,8 @@ class CaseScale(nn.Module):
         inputs: Channels of each field in x, in order; the first channels of x.
         in_channels: Channels of x.
         channels: Names of all channels of x; none if they are unknown.
+        drop: Whether the inputs that are factors are hidden from the model, whose prediction is
+            then exactly proportional to them. Each field must have them or a power law as a scale.
 
     Attributes:
         channels: The channels of x.
@@ -53,7 +49,8 @@ class CaseScale(nn.Module):
         ([1, C] without x); it is 1 for a field without a scale.
 
     Raises:
-        ValueError: If a field or input is unknown or has several channels.
+        ValueError: If a field or input is unknown or has several channels, or ``drop`` does not
+            fit.
     """
 
     constant: Tensor
@@ -64,6 +61,7 @@ class CaseScale(nn.Module):
     high: Tensor
     is_log: Tensor
     _channel_field: Tensor
+    _dropped: Tensor
 
     def __init__(
         self,
@@ -72,6 +70,8 @@ class CaseScale(nn.Module):
         inputs: Mapping[str, int],
         in_channels: int,
         channels: Sequence[Channel] = (),
+        *,
+        drop: bool = False,
     ) -> None:
         super().__init__()
         if min([*inputs.values(), *fields.values()]) < 1 or sum(inputs.values()) > in_channels:
@@ -81,29 +81,7 @@ class CaseScale(nn.Module):
             )
         self.channels = [*channels] or [Channel(f"input channel {i}") for i in range(in_channels)]
         self._inputs = sum(inputs.values())
-        first = dict(zip(inputs, accumulate([0, *inputs.values()]), strict=False))
-        self.factors: dict[str, list[int]] = {}
-        self.laws: list[str] = []
-        for field, given in scale_by.items():
-            check_choice("scale_by: unknown field", field, fields)
-            names = [given] if isinstance(given, str) else list(given)
-            if not names or len({*names}) < len(names):
-                raise ValueError(
-                    f"scale_by.{field}: expected the name of an input, '{POWER_LAW}', or a list of "
-                    f"different ones (got {names})"
-                )
-            self.factors[field] = []
-            for name in names:
-                check_choice(f"scale_by.{field}: unknown input", name, [*inputs, POWER_LAW])
-                if name == POWER_LAW:
-                    self.laws.append(field)
-                elif inputs[name] != 1:
-                    raise ValueError(
-                        f"scale_by.{field}: expected an input of one channel ('{name}' has "
-                        f"{inputs[name]}); take '{POWER_LAW}'"
-                    )
-                else:
-                    self.factors[field].append(first[name])
+        self.factors, self.laws = read_scale_by(scale_by, fields, inputs)
         count, numbers = len(self.factors), [*self.factors]
         self.register_buffer("constant", torch.zeros(count))
         self.register_buffer("exponents", torch.zeros(count, in_channels))
@@ -116,6 +94,15 @@ class CaseScale(nn.Module):
         columns = torch.tensor([column for column, size in found for _ in range(size)])
         self.register_buffer("_channel_field", columns, persistent=False)
         self._fields = dict(fields)
+        dropped = torch.zeros(in_channels, dtype=torch.bool)
+        if drop:
+            names = [channel.name for channel in self.channels]
+            dropped[find_dropped(self.factors, self.laws, fields, names)] = True
+        self.register_buffer("_dropped", dropped, persistent=False)
+
+    def hide_dropped(self, features: Tensor) -> Tensor:
+        """Normalised features [N, in_channels], of which dropped inputs are zero."""
+        return features.masked_fill(self._dropped, 0.0)
 
     def forward(self, x: Tensor | None = None) -> Tensor:
         if x is None:
@@ -181,7 +168,9 @@ class CaseScale(nn.Module):
                     f"a power law; leave the case out, or take another scale_by.{field}"
                 )
             log_size = squares.log() / 2 - x[:, factors].abs().log().sum(1)
-            law = PowerLaw.fit(z, log_size)
+            others = z.clone()
+            others[:, factors] = 0  # a constant, without influence
+            law = PowerLaw.fit(others, log_size)
             self.constant[row] = law.constant
             self.exponents[row] = law.exponents
             self.explained[row] = law.explained

@@ -61,4 +61,5 @@ class PowerLaw:
         if not best[0] < by_mean:
             return constant
         exponents = inverse * (rotation.T @ (best[1] * parts))
-        return cls(mean, exponents, 1 - best[0] / by_mean)
+        # Without negative zeros.
+        return cls(mean, exponents + 0.0, 1 - best[0] / by_mean)

@@ -15,10 +15,11 @@ def describe_scale(scale: CaseScale) -> list[str]:
             lines.append(f"{field} is divided by {inputs}")
             continue
         terms, explained = _terms(scale, row), float(scale.explained[row])
-        what = f"{field} / ({inputs})" if inputs else field
+        what = f"{field} / {f'({inputs})' if ' ' in inputs else inputs}" if inputs else field
+        share = f"{100 * explained:.0f}" if explained < 0.99 else f"{100 * explained:.2f}"
         if terms:
             lines.append(
-                f"{what} scales as {' '.join(terms)} (explains {100 * explained:.0f} % of the "
+                f"{what} scales as {' '.join(terms)} (explains {share} % of the "
                 f"variation of its size)"
             )
         else:

@@ -25,8 +25,9 @@ from flare_mesh.io.hub import HubMixin
 from flare_mesh.models import FieldModel, build
 from flare_mesh.models.stored_weights import check_finite_weights, check_needed_weights
 from flare_mesh.surrogate.calibrate import calibrate
-from flare_mesh.surrogate.case_scale import CaseScale, ScaleBy
+from flare_mesh.surrogate.case_scale import CaseScale
 from flare_mesh.surrogate.rollout import Rollout
+from flare_mesh.surrogate.scale_by import ScaleBy
 from flare_mesh.surrogate.surrogate_file import (
     FILE,
     checksum,
@@ -65,6 +66,8 @@ class Surrogate(HubMixin, nn.Module):
         scale_by: Scale of each case by which fields are divided before they are normalised, such as
             ``{"displacement": "load", "von_mises": "power_law"}``; see
             :class:`~flare_mesh.surrogate.case_scale.CaseScale`. None for none.
+        drop_scales: Whether the inputs in ``scale_by`` are hidden from the model, so that its
+            prediction is exactly proportional to them.
         rollout: Time steps, if the model predicts one step after the other; None if it predicts
             all of y at once.
         info: Origin of the training data, in types of JSON; saved with the surrogate.
@@ -94,6 +97,7 @@ class Surrogate(HubMixin, nn.Module):
         features: Sequence[TransformSpec] = (),
         normalizers: Mapping[str, str | Mapping[str, Any]] | None = None,
         scale_by: ScaleBy | None = None,
+        drop_scales: bool = False,
         rollout: Rollout | None = None,
         info: Mapping[str, Any] | None = None,
     ) -> None:
@@ -107,6 +111,8 @@ class Surrogate(HubMixin, nn.Module):
         unknown = [key for key in normalizers or {} if key not in _NORMALIZED]
         if unknown:
             raise ValueError(f"Surrogate: no normaliser for {unknown}; choose from {_NORMALIZED}")
+        if drop_scales and not scale_by:
+            raise ValueError("drop_scales: there are no scales; set scale_by, or leave it out")
         if scale_by and rollout is not None:
             raise ValueError(
                 "scale_by: the steps of a rollout have no scale of their own; leave out scale_by, "
@@ -119,6 +125,7 @@ class Surrogate(HubMixin, nn.Module):
         self.features = list(features)
         self.normalizers = dict.fromkeys(_NORMALIZED, "unit_gaussian") | dict(normalizers or {})
         self.scale_by = dict(scale_by or {})
+        self.drop_scales = bool(drop_scales)
         self.rollout = rollout
         self.info = dict(info or {})
         self.training_range: TrainingRange | None = None
@@ -130,7 +137,14 @@ class Surrogate(HubMixin, nn.Module):
         self.scale: CaseScale | None = None
         if self.scale_by:
             channels = model.config["in_channels"]
-            self.scale = CaseScale(self.scale_by, self.fields, self.inputs, channels, self.channels)
+            self.scale = CaseScale(
+                self.scale_by,
+                self.fields,
+                self.inputs,
+                channels,
+                self.channels,
+                drop=self.drop_scales,
+            )
         self.register_buffer("y_mean", torch.zeros(model.config["out_channels"]))
         self.register_buffer("y_scale", torch.ones(model.config["out_channels"]))
 
@@ -236,7 +250,7 @@ class Surrogate(HubMixin, nn.Module):
         size = chunk_size if self.model.can_stream else None
         features = None
         if self.x_normalizer.channels and x is not None:
-            features = _map_chunks(self.x_normalizer, x, size, dtype)
+            features = _map_chunks(self._to_features, x, size, dtype)
         fields = self.model(
             features,
             _map_chunks(self.pos_normalizer, pos, size, dtype),
@@ -251,6 +265,10 @@ class Surrogate(HubMixin, nn.Module):
         # In the precision of pos, since mixed precision is too coarse for physical values.
         more_rows = () if self.scale is None or x is None else (x,)
         return _map_chunks(self._to_physical, fields, size, pos.dtype, *more_rows)
+
+    def _to_features(self, x: Tensor) -> Tensor:
+        x = self.x_normalizer(x)
+        return x if self.scale is None else self.scale.hide_dropped(x)
 
     def _to_physical(self, fields: Tensor, x: Tensor | None = None) -> Tensor:
         fields = self.y_normalizer.inverse(fields)
@@ -344,6 +362,7 @@ class Surrogate(HubMixin, nn.Module):
             "features": self.features,
             "normalizers": self.normalizers,
             "scale_by": self.scale_by or None,
+            "drop_scales": self.drop_scales or None,
             "rollout": self.rollout and asdict(self.rollout),
             "training_range": self.training_range and asdict(self.training_range),
             "info": self.info,

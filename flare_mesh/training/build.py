@@ -32,6 +32,7 @@ def build_module(
     options: dict[str, Any] | None = None,
     normalizers: dict[str, Any] | None = None,
     scale_by: dict[str, str | list[str]] | None = None,
+    drop_scales: bool = False,
     loss: LossConfig = LossConfig(),  # noqa: B008
     optimizer: OptimizerConfig = OptimizerConfig(),  # noqa: B008
     schedule: ScheduleConfig = ScheduleConfig(),  # noqa: B008
@@ -56,6 +57,8 @@ def build_module(
             ``unit_cube``, ``identity``, or a mapping of ``name`` and options.
         scale_by: Scale of each case by which a target is divided: name of an input that is constant
             over each case, ``power_law`` of such inputs, or a list of these; none by default.
+        drop_scales: Hide the inputs in ``scale_by`` from the model, so that its prediction is
+            exactly proportional to them.
         loss: Loss to minimise.
         optimizer: Optimiser and its options.
         schedule: Schedule of the learning rate.
@@ -103,6 +106,7 @@ def build_module(
         features=recipe.features,
         normalizers=normalizers,
         scale_by=scale_by,
+        drop_scales=drop_scales,
         rollout=series,
         info={**recipe.info, "recipe": recipe.to_dict()},
     )

@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-_COMPARED = ("model", "fields", "inputs", "features", "normalizers", "scale_by", "rollout")
+_COMPARED = (
+    *("model", "fields", "inputs", "features", "normalizers"),
+    *("scale_by", "drop_scales", "rollout"),
+)
 
 # Their order is the order of channels.
 _ORDERED = ("fields", "inputs")

@@ -63,8 +63,8 @@ def test_the_exponents_of_a_closed_form_are_recovered():
     assert [*made.scale.power_laws] == ["displacement"]
     law_line, input_line = describe_scale(made.scale)
     assert law_line == (
-        "displacement scales as thickness^-3.00 load^2.00 (explains 100 % of the variation of its "
-        "size)"
+        "displacement scales as thickness^-3.00 load^2.00 (explains 100.00 % of the variation of "
+        "its size)"
     )
     assert input_line == "stress is divided by load"
 
@@ -92,6 +92,24 @@ def test_a_prediction_is_proportional_to_its_scale():
     negative = made.predict(case(-2.0, 0.25))
     torch.testing.assert_close(negative["displacement"], -one["displacement"])
     assert not made.predict(case(0.0, 0.25))["displacement"].any()
+
+
+@torch.no_grad()
+def test_without_its_scales_a_model_is_proportional_to_them(tmp_path):
+    both = {"displacement": ["load", "power_law"], "stress": "load"}
+    one, ten = case(3.0, 0.2), case(30.0, 0.2)
+    kept, dropped = (surrogate(both, drop_scales=drop).eval() for drop in (False, True))
+    assert dropped.scale.power_laws["displacement"]["load"] == 0  # a law of all else
+    torch.testing.assert_close(dropped(ten), 10 * dropped(one), rtol=1e-4, atol=1e-6)
+    assert float((kept(ten) / kept(one) - 10).abs().max()) > 0.01
+    dropped.save(tmp_path)
+    assert torch.equal(Surrogate.load(tmp_path).eval()(ten), dropped(ten))
+    with pytest.raises(ValueError, match="drop_scales: 'stress' is not divided by 'load' and"):
+        surrogate({"displacement": "load"}, drop_scales=True)
+    with pytest.raises(ValueError, match="drop_scales: no target is divided by an input; set"):
+        surrogate({"displacement": "power_law"}, drop_scales=True)
+    with pytest.raises(ValueError, match="drop_scales: there are no scales; set scale_by"):
+        surrogate(None, drop_scales=True)
 
 
 def test_beyond_the_training_cases_a_power_law_is_limited():
