@@ -18,7 +18,7 @@ def mesh(**fields):
 def predicted(truth):
     data = mesh()
     u = torch.arange(1.0, len(data.pos) + 1)[:, None]
-    return Prediction("a", data, {"u": u}, {"u": u + 1} if truth else {})
+    return Prediction("a", data, {"u": u}, {"u": u + 1} if truth else {}, band={"u": u})
 
 
 @pytest.mark.parametrize("truth", [True, False])
