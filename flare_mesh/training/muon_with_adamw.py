@@ -6,9 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from flare_mesh.training.batched_muon import BatchedMuon
+
 
 class MuonWithAdamW(torch.optim.Optimizer):
-    r"""``torch.optim.Muon`` and ``torch.optim.AdamW`` with one state and one list of groups.
+    r""":class:`BatchedMuon` and ``torch.optim.AdamW`` with one state and one list of groups.
 
     A step of Muon (https://kellerjordan.github.io/posts/muon) is the orthogonalised momentum of a
     matrix; scaled by :math:`0.2 \sqrt{\max(n, m)}`, it needs the learning rate and weight decay of
@@ -52,12 +54,11 @@ class MuonWithAdamW(torch.optim.Optimizer):
                 "the optimizer 'muon' found no weight matrices between the first and the last "
                 "layer; take a deeper model that FSDP does not flatten, or choose 'adamw' or 'lion'"
             )
-        muon = torch.optim.Muon(
+        muon = BatchedMuon(
             matrices,
             lr=muon_lr,
             weight_decay=weight_decay,
             momentum=momentum,
-            adjust_lr_fn="match_rms_adamw",
         )
         adamw = torch.optim.AdamW(groups, lr=lr, betas=betas, eps=eps, fused=fused)
         for group in adamw.param_groups:
@@ -73,7 +74,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
         """Let both optimisers work on the groups and the state of this one."""
         muon = [group for group in self.param_groups if "betas" not in group]
         adamw = [group for group in self.param_groups if "betas" in group]
-        self._parts = (torch.optim.Muon(muon), torch.optim.AdamW(adamw))
+        self._parts = (BatchedMuon(muon), torch.optim.AdamW(adamw))
         for part in self._parts:
             part.state = self.state
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from flare_mesh.training.batched_muon import BatchedMuon
 from flare_mesh.training.muon_with_adamw import MuonWithAdamW
 
 OPTIONS = {"betas": (0.8, 0.95), "eps": 1e-6}
@@ -52,9 +53,7 @@ def test_equal_to_muon_and_adamw_by_themselves():
     one, two = network(), network()
     optimizer = optimizer_of(one)
     matrix, rest = split(two)
-    muon = torch.optim.Muon(
-        [matrix], lr=0.02, weight_decay=0.1, momentum=0.95, adjust_lr_fn="match_rms_adamw"
-    )
+    muon = BatchedMuon([matrix], lr=0.02, weight_decay=0.1, momentum=0.95)
     groups = [
         {"params": rest[:1], "weight_decay": 0.1},
         {"params": rest[1:], "weight_decay": 0.0},
