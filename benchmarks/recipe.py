@@ -20,7 +20,8 @@ import argparse
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,19 @@ def initial_config(name: str, folder: Path, out: Path, budget: str) -> dict[str,
     options = [*SETS[name].init, "--budget", budget, "--out", str(file), "--overwrite"]
     flare_mesh("init", str(folder), *options, log=out / "init.log")
     return yaml.safe_load(file.read_text())
+
+
+@contextmanager
+def measuring_alone() -> Iterator[None]:
+    """Context in which no other benchmark of this kind runs on the machine."""
+    lock = FileLock(Path(tempfile.gettempdir()) / "flare_mesh_recipe.lock")
+    try:
+        with lock.acquire(timeout=0):
+            yield
+    except Timeout:
+        raise SystemExit(
+            f"{lock.lock_file}: another measurement runs on this machine; wait for its end"
+        ) from None
 
 
 def write_tables(results: Mapping[str, Any], out: Path) -> None:
@@ -113,15 +127,9 @@ def main() -> None:
         "variants": variants,
         "sets": {},
     }
-    lock = FileLock(Path(tempfile.gettempdir()) / "flare_mesh_recipe.lock")
-    try:
-        with lock.acquire(timeout=0):
-            for name in names:
-                measure_set(name, results, given, variants)
-    except Timeout:
-        raise SystemExit(
-            f"{lock.lock_file}: another measurement runs on this machine; wait for its end"
-        ) from None
+    with measuring_alone():
+        for name in names:
+            measure_set(name, results, given, variants)
     print((given.out / "table.md").read_text())
 
 

@@ -47,13 +47,14 @@ def changed(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str
     return found
 
 
-def train(config: Mapping[str, Any], out: Path, seed: int) -> dict[str, Any]:
+def train(config: Mapping[str, Any], out: Path, seed: int, *options: str) -> dict[str, Any]:
     """Train by a configuration, or read the run if it was made by the same one.
 
     Args:
         config: Content of the YAML file.
         out: Folder of the run; beside it are its configuration, log and record.
         seed: Seed of the run.
+        options: More options of ``fit``.
 
     Returns:
         ``summary``, the content of ``summary.json``; ``wall_seconds`` of the command; ``failed``,
@@ -71,7 +72,7 @@ def train(config: Mapping[str, Any], out: Path, seed: int) -> dict[str, Any]:
     start, found = time.perf_counter(), {"failed": "", "summary": {}}
     arguments = ["--config", str(file), "--out", str(out), "--seed_everything", str(seed)]
     try:
-        flare_mesh("fit", *arguments, "--overwrite", log=out.with_suffix(".log"))
+        flare_mesh("fit", *arguments, *options, "--overwrite", log=out.with_suffix(".log"))
         found["summary"] = json.loads((out / "summary.json").read_text())
     except RuntimeError as error:
         found["failed"] = str(error)

@@ -80,7 +80,7 @@ def markdown(results: Mapping[str, Any]) -> str:
         f"{about['processor']}, {about['cores']} cores, torch {about['torch']}; budget "
         f"{results['budget']}, {results['seeds']} seeds. Relative L2 errors on test cases, mean "
         f"and standard deviation over the seeds.",
-        _table(
+        table(
             "set | field | error | best baseline | better by | with the same scales | better by "
             "| covered | band",
             [
@@ -90,7 +90,7 @@ def markdown(results: Mapping[str, Any]) -> str:
                 for row in _field_rows(name, found["variants"]["base"])
             ],
         ),
-        _table(
+        table(
             "set | parameters | steps | training, s | command, s | unlike",
             [
                 [
@@ -113,7 +113,7 @@ def markdown(results: Mapping[str, Any]) -> str:
         parts.append(
             "Error of each variant over that of the configuration as `init` writes it, in the mean "
             "over the fields (below 1: the variant is better).\n\n"
-            + _table(" | ".join(["variant", *sets]), rows)
+            + table(" | ".join(["variant", *sets]), rows)
         )
     failed = [
         f"- {name}, {variant}: {message}"
@@ -156,7 +156,7 @@ def _baseline_table(sets: Mapping[str, Any]) -> str:
                 label = name if kind == "plain" else f"{name}, over the scales"
                 means = [statistics.mean(e.values()) if e else None for e in errors]
                 rows.append([label, *(_number(mean, ".4f") for mean in means)])
-    return _table(" | ".join(["baselines, mean over the fields", *names]), rows)
+    return table(" | ".join(["baselines, mean over the fields", *names]), rows)
 
 
 def _variant_row(name: str, sets: Mapping[str, Any]) -> list[str]:
@@ -171,7 +171,13 @@ def _number(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
 
 
-def _table(header: str, rows: Sequence[Sequence[str]]) -> str:
+def table(header: str, rows: Sequence[Sequence[str]]) -> str:
+    """A table of markdown.
+
+    Args:
+        header: Names of the columns, with ``|`` between them.
+        rows: Entries of the rows.
+    """
     columns = header.count("|") + 1
     lines = [f"| {header} |", "|" + "---|" * columns]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
