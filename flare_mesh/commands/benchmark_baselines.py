@@ -1,6 +1,6 @@
 """Baselines in the table of a benchmark."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from flare_mesh.baselines import BASELINES, compare_baselines
@@ -26,7 +26,7 @@ def baseline_names(models: Any) -> tuple[list[str], Any]:
 
 def baseline_rows(
     data: Mapping[str, Any], names: Sequence[str], seeds: int
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     """Rows of the table of results; only the network of each node depends on the seed.
 
     Args:
@@ -34,11 +34,12 @@ def baseline_rows(
         names: Names of baselines.
         seeds: Number of runs of the network.
     """
+    if not names:
+        return
     module = FieldDataModule(**data)
     fields = module.cases("train").dataset.target_channels
     train: Any = module.cases("train")
     test: Any = module.cases("test")
-    rows = []
     for name in names:
         for seed in range(seeds if name == "node_mlp" else 1):
             result = compare_baselines(train, test, fields, [name], seed=seed)[name]
@@ -48,7 +49,6 @@ def baseline_rows(
                 if len(fields) > 1:
                     row |= {f"relative_l2_{key}": error for key, error in result.errors.items()}
                 row["train_seconds"] = round(result.seconds, 3)
-            rows.append(row)
             done = result.unsuitable or f"relative L2 {row['relative_l2']:.4f}"
             print(f"{name}, seed {seed}: {done}", flush=True)
-    return rows
+            yield row

@@ -1,6 +1,5 @@
 """Runs of a benchmark, each in a process of its own."""
 
-import csv
 import json
 import subprocess
 import sys
@@ -12,7 +11,12 @@ from flare_mesh.surrogate.checkpoint import LAST
 
 
 def finish_run(
-    folder: Path, config: dict[str, Any], overwrite: bool = False, trust_config: bool = False
+    folder: Path,
+    config: dict[str, Any],
+    overwrite: bool = False,
+    *,
+    trust_config: bool = False,
+    trust_code: bool = False,
 ) -> str:
     """Start or resume a run by ``flare-mesh fit``, unless it is finished.
 
@@ -24,6 +28,7 @@ def finish_run(
         config: Configuration of the run, without ``out``.
         overwrite: Replace a run with another configuration.
         trust_config: Accept any class that the configuration names.
+        trust_code: Accept models and data sets of classes outside this package.
 
     Returns:
         Reason why the run failed; empty if it did not.
@@ -45,7 +50,7 @@ def finish_run(
         )
     if same and (folder / "summary.json").is_file():
         return ""
-    trust = ["--trust-config"] if trust_config else []
+    trust = ["--trust-config"] * trust_config + ["--trust-code"] * trust_code
     if same and (folder / LAST).is_file() and (folder / "config.yaml").is_file():
         return _fit(folder, ["--resume", str(folder), *trust])
     (folder / "summary.json").unlink(missing_ok=True)
@@ -80,14 +85,6 @@ def _reason(log: Path, code: int) -> str:
     errors = [line for line in lines if line.startswith("error: ")]
     last = (errors or lines or [f"exit code {code}, nothing printed"])[-1]
     return last.removeprefix("error: ")
-
-
-def step_seconds(folder: Path) -> float:
-    """Seconds per training step in the last epoch of a run."""
-    with (folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    first = int(rows[-2]["step"]) if len(rows) > 1 else 0
-    return max(float(rows[-1]["seconds"]), 1e-3) / max(1, int(rows[-1]["step"]) - first)
 
 
 def result_of(folder: Path, failed: str) -> dict[str, Any]:

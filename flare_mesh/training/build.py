@@ -80,7 +80,10 @@ def build_module(
             f"model.size: 'auto' is chosen by 'flare-mesh fit' for a time budget; set budget, or "
             f"one of {', '.join(SIZES)}"
         )
-    options = size_options(name, size) | (options or {})
+    sized = size_options(name, size)
+    if (options or {}).get("mixer") not in (None, "flare"):  # which has heads of its own, if any
+        sized = {key: sized[key] for key in sized if key not in ("heads", "num_latents")}
+    options = sized | (options or {})
     recipe = data if isinstance(data, CaseRecipe) else data.recipe()
     series = _rollout(recipe) if rollout is not None else None
     step = recipe.targets if series is None else series.step_fields

@@ -2,6 +2,7 @@ import csv
 import json
 import signal
 import statistics
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from flare_mesh.cli import main
 from flare_mesh.commands import benchmark_runs
 from flare_mesh.commands.benchmark import benchmark
 from flare_mesh.commands.benchmark_results import draw_results, summarize, write_tables
-from flare_mesh.commands.benchmark_runs import finish_run, result_of, step_seconds
+from flare_mesh.commands.benchmark_runs import finish_run, result_of
+from flare_mesh.commands.benchmark_sizes import match_parameters
+from flare_mesh.models import build
 
 FLARE = {"name": "flare", "options": {"hidden_channels": 8, "num_layers": 1, "heads": 2,
                                       "num_latents": 4}}  # fmt: skip
@@ -64,7 +67,6 @@ def processes(monkeypatch):
             (folder / "summary.json").write_text(
                 json.dumps(SUMMARY | {"test_relative_l2": {"stress": error}})
             )
-            (folder / "metrics.csv").write_text("epoch,step,seconds\n0,4,9.0\n1,8,2.0\n")
 
         def wait(self):
             return self.code
@@ -107,7 +109,11 @@ def test_models_and_their_recipes(config, processes, tmp_path):
     models = {"flare": None, "small": FLARE, "configured": str(other)}
     benchmark(config, models, out=str(out), seeds=2, epochs=4)
     asked = {label: yaml.safe_load((out / label / "seed_1.yaml").read_text()) for label in models}
-    assert asked["flare"]["model"] == {"name": "flare", "optimizer": {"lr": 0.002}}
+    assert asked["flare"]["model"] == {
+        "name": "flare",
+        "optimizer": {"lr": 0.002},
+        "options": {"heads": 4},
+    }
     assert asked["small"]["model"] == {**FLARE, "optimizer": {"lr": 0.002}}
     assert asked["configured"]["model"] == {**FLARE, "loss": {"name": "mse"}}
     assert asked["configured"]["trainer"]["gradient_clip_val"] == 0.1
@@ -159,21 +165,75 @@ def test_an_unfinished_run_is_resumed(processes, tmp_path):
     assert processes[-1] == ["--resume", str(run)]
 
 
-def test_a_budget_of_seconds_becomes_steps(config, processes, tmp_path):
+def test_one_length_of_training(config, processes, tmp_path):
     out = tmp_path / "bench"
     with open(config, "a") as file:
-        file.write("keep: last\ncheckpoint_steps: 50\n")
-    benchmark(config, "flare", out=str(out), seeds=1, seconds=60.0)
-    # The trial's last epoch: four steps in two seconds.
-    assert step_seconds(out / "flare" / "trial") == 0.5
-    asked = yaml.safe_load((out / "flare" / "seed_0.yaml").read_text())
-    assert (asked["keep"], asked["checkpoint_steps"]) == ("last", 50)
-    trainer = asked["trainer"]
-    assert (trainer["max_steps"], trainer["max_epochs"]) == (120, -1)
-    trial = yaml.safe_load((out / "flare" / "trial.yaml").read_text())
-    assert trial["trainer"]["max_epochs"] == 2
-    assert trial["data"]["test_split"] is None
-    assert "keep" not in trial
+        file.write("keep: last\ncheckpoint_steps: 50\nbudget: 3m\n")
+    for options, budget, lengths in (
+        ({}, "3m", {"max_epochs": 1}),
+        ({"seconds": 60.0}, 60.0, {}),
+        ({"epochs": 7}, None, {"max_epochs": 7}),
+    ):
+        benchmark(config, "flare", out=str(out), seeds=1, overwrite=True, **options)
+        asked = yaml.safe_load((out / "flare" / "seed_0.yaml").read_text())
+        assert (asked["keep"], asked["checkpoint_steps"]) == ("last", 50)
+        assert asked["budget"] == budget
+        assert asked["trainer"] == {"accelerator": "cpu", **lengths}
+
+
+def test_models_by_name_have_the_sizes_of_the_data_file(config, processes, tmp_path, capsys):
+    values = yaml.safe_load(Path(config).read_text())
+    values["model"]["options"] = {"hidden_channels": 16, "num_layers": 2, "kv_layers": 1}
+    Path(config).write_text(yaml.safe_dump(values))
+    out = tmp_path / "bench"
+    models = {
+        "flare": None,
+        "transformer": None,
+        "narrow": {"name": "lno", "options": {"heads": 4}},
+    }
+    benchmark(config, models, out=str(out), seeds=1)
+    asked = {
+        label: yaml.safe_load((out / label / "seed_0.yaml").read_text())["model"]["options"]
+        for label in models
+    }
+    assert asked["flare"] == values["model"]["options"]
+    # With the width come the heads, which divide it: the transformer's own five would not.
+    assert asked["transformer"] == {"hidden_channels": 16, "num_layers": 2, "heads": 8}
+    assert asked["narrow"] == {"hidden_channels": 16, "num_layers": 2, "heads": 4}
+    printed = capsys.readouterr().out.splitlines()
+    model = build("flare", in_channels=0, out_channels=1, pos_dim=2, **asked["flare"])
+    count = sum(p.numel() for p in model.parameters())
+    assert printed[0].startswith(f"flare: {count:,} parameters, ")
+
+
+def test_matched_parameters(config, processes, tmp_path, capsys):
+    out = tmp_path / "bench"
+    small = {"hidden_channels": 32, "num_layers": 1, "heads": 2, "num_latents": 4}
+    one_layer = {"options": {"num_layers": 1}}
+    models = {"flare": {"options": small}, "transformer": one_layer, "lno": one_layer}
+    benchmark(config, models, out=str(out), seeds=1, match_parameters=True)
+    counts = {}
+    for label in models:
+        options = yaml.safe_load((out / label / "seed_0.yaml").read_text())["model"]["options"]
+        model = build(label, in_channels=0, out_channels=1, pos_dim=2, **options)
+        counts[label] = sum(p.numel() for p in model.parameters())
+    printed = capsys.readouterr().out.splitlines()
+    for line, (label, count) in zip(printed, counts.items(), strict=False):
+        assert line.startswith(f"{label}: {count:,} parameters, ")
+        assert count == pytest.approx(counts["flare"], rel=0.05)
+    trial = build("transformer", in_channels=0, out_channels=1, num_layers=1, heads=1)
+    with pytest.raises(ValueError, match=r"no width of 'transformer' has 3 parameters .*nearest"):
+        match_parameters(trial, {"name": "transformer"}, 3)
+
+
+def test_own_model(own_code, config, processes, tmp_path):
+    out = tmp_path / "bench"
+    with pytest.raises(ValueError, match="models, 'Net': 'own_code:Net' is code"):
+        benchmark(config, ["own_code:Net"], out=str(out))
+    benchmark(config, ["own_code:Net"], out=str(out), seeds=1, trust_code=True)
+    asked = yaml.safe_load((out / "Net" / "seed_0.yaml").read_text())
+    assert asked["model"]["name"] == "own_code:Net"
+    assert processes[-1][-1] == "--trust-code"
 
 
 @pytest.mark.parametrize(("code", "message"), [(-9, "signal 9 (out of memory?)"), (3, "exit code")])
@@ -282,5 +342,7 @@ def test_baselines_in_the_table(config, processes, tmp_path, capsys):
     table = (out / "table.md").read_text()
     assert table.count("\n| training_mean | 1 of 1 |") == 1
     assert (out / "results.png").stat().st_size > 1000
-    benchmark(config, "ridge", out=str(tmp_path / "one"), seeds=2)
+    assert (
+        main(["benchmark", "--data", config, "--models", "ridge", "--out", f"{tmp_path}/one"]) == 0
+    )
     assert [row["model"] for row in read(tmp_path / "one/table.csv")] == ["ridge"]

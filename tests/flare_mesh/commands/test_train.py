@@ -449,12 +449,8 @@ def test_own_model_and_data_set(own_code, tmp_path, capsys, monkeypatch):
     assert "--trust-code" in capsys.readouterr().err
     wrong = ["fit", "--config", "own.yaml", "--trust-code", "--overwrite"]
     for option, message in (
-        ("--model.name=own_code:Plates", "expected a subclass of flare_mesh.models.*FieldModel"),
-        ("--model.name=own_code:Ne", "did you mean 'Net'?"),
         ("--model.options={hidden: 3}", "did you mean 'hidden_channels'?"),
-        ("--data.name=own_code:Net", "expected a subclass of torch.utils.data"),
         ("--data.options={count: 5, targets: {s: 1}}", "3 in total as in 'y'"),
-        ("--data.options={targets: {s: 1}}", "'own_code:Plates' needs the option 'count'"),
     ):
         assert main([*wrong, option]) == 2
         assert re.search(message, capsys.readouterr().err)

@@ -28,6 +28,13 @@ def test_the_model_fits_the_data():
     assert module.surrogate.normalizers["y"] == "identity"
 
 
+def test_a_size_has_no_heads_for_another_mixer():
+    config = build_module(
+        recipe(), size="small", options={"mixer": "softmax"}
+    ).surrogate.model.config
+    assert (config["hidden_channels"], config["num_layers"], config["heads"]) == (32, 2, 8)
+
+
 def test_a_series_is_predicted_step_by_step():
     series = recipe(
         inputs={"u_in": 4, "wall": 1}, in_channels=5, targets={"u_out": 6}, window=(2, 3)
