@@ -4,9 +4,11 @@ import sys
 import time
 import warnings
 from contextlib import ExitStack
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from jsonargparse import Namespace
 from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.warnings import PossibleUserWarning
@@ -181,6 +183,7 @@ class FieldCLI(TrainingOptions):
         options = self.options.clone()
         options["ckpt_path"] = None
         options["overwrite"] = False
+        options["trainer"]["callbacks"] = _plain(options.trainer.callbacks)
         parser = self._parser(self.subcommand)
         return parser.dump(options, skip_none=False, skip_link_targets=True)
 
@@ -307,6 +310,17 @@ class FieldCLI(TrainingOptions):
                 errors["baselines"] = baseline_table(found)
                 print_baselines(found, errors["test_relative_l2"])
         return errors
+
+
+def _plain(value: Any) -> Any:
+    """Options with the values of enumerations, such as the interval of a Timer, for YAML."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Namespace):
+        return Namespace(**{key: _plain(entry) for key, entry in vars(value).items()})
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    return [_plain(entry) for entry in value] if isinstance(value, list) else value
 
 
 def _as_list(values: Any) -> list[Any]:

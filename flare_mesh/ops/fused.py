@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from flare_mesh.ops.fixed_signature import fixed_signature
 from flare_mesh.ops.layout import Layout
 from flare_mesh.ops.precision import sum_dtype
 from flare_mesh.ops.vmap import one_by_one
@@ -114,6 +115,7 @@ class _Gradients(torch.autograd.Function):
     """An operator that computes gradients, without second derivatives."""
 
     @staticmethod
+    @fixed_signature
     def forward(operator, *args):
         return operator(*args)
 
@@ -138,6 +140,7 @@ class _Encode(torch.autograd.Function):
     """Eager form of torch.ops.flare_mesh.encode: faster to call, and supports torch.func."""
 
     @staticmethod
+    @fixed_signature
     def forward(*inputs):
         return _kernels(inputs[-1]).encode(*inputs[:-1])
 
@@ -163,6 +166,7 @@ class _Decode(torch.autograd.Function):
     """Eager form of torch.ops.flare_mesh.decode."""
 
     @staticmethod
+    @fixed_signature
     def forward(*inputs):
         return _kernels(inputs[-1]).decode(*inputs[:-1])
 

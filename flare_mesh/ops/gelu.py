@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import gelu, linear
 
+from flare_mesh.ops.fixed_signature import fixed_signature
 from flare_mesh.ops.vmap import one_by_one
 
 _C, _A = math.sqrt(2 / math.pi), 0.044715
@@ -34,6 +35,7 @@ class _Gradient(torch.autograd.Function):
     """grad GELU'(z + bias)."""
 
     @staticmethod
+    @fixed_signature
     def forward(grad: Tensor, z: Tensor, bias: Tensor) -> Tensor:
         from flare_mesh.ops import numba_gelu
 
@@ -64,6 +66,7 @@ class _Residual(torch.autograd.Function):
     """x + GELU(z + bias), in the memory of z unless a gradient needs z."""
 
     @staticmethod
+    @fixed_signature
     def forward(z: Tensor, bias: Tensor, x: Tensor, keep: bool) -> Tensor:
         from flare_mesh.ops import numba_gelu
 

@@ -1,7 +1,8 @@
 """What fits into a time budget: the size of the model, steps, epochs."""
 
+import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,7 +10,13 @@ from typing import Any
 from flare_mesh.training.data_module import FieldDataModule
 from flare_mesh.training.duration import format_duration
 from flare_mesh.training.module import FieldModule
-from flare_mesh.training.sizes import EVALUATIONS, FEWEST_STEPS, SIZES, choose_size
+from flare_mesh.training.sizes import (
+    EVALUATIONS,
+    FEWEST_STEPS,
+    SIZES,
+    VALIDATION_SHARE,
+    choose_size,
+)
 from flare_mesh.training.step_time import step_seconds
 
 _SHOWN = 32
@@ -124,10 +131,11 @@ def plan_budget(
         )
     batches = steps * int((trainer or {}).get("accumulate_grad_batches") or 1)
     per_pass = data.training_loader(None).case_sampler.pass_batches
-    if data.epoch_batches is None:
-        data.epoch_batches = _epoch_batches(batches, per_pass)
     cases = data.cases("train")
     sizes = data.case_sizes(None if data.in_memory else _SHOWN)
+    if data.epoch_batches is None:
+        least = math.ceil(_validation_steps(data, sizes, batch_size, sample) / VALIDATION_SHARE)
+        data.epoch_batches = _epoch_batches(batches, per_pass, least)
     return BudgetPlan(
         seconds=seconds,
         step_seconds=step,
@@ -142,7 +150,18 @@ def plan_budget(
     )
 
 
-def _epoch_batches(batches: int, per_pass: int) -> int:
+def _validation_steps(
+    data: FieldDataModule, sizes: Sequence[int], batch_size: int, sample: int | None
+) -> float:
+    """Time of a validation in training steps, by its nodes; a step has two more passes."""
+    if not data.has("val"):
+        return 0.0
+    mean = sum(sizes) / len(sizes)
+    nodes = data.max_nodes or batch_size * min(mean, sample or mean)
+    return len(data.cases("val")) * mean / (3 * nodes)
+
+
+def _epoch_batches(batches: int, per_pass: int, least: int) -> int:
     """Batches between validations: whole passes where several of them fit."""
-    part = max(1, batches // EVALUATIONS)
+    part = min(batches, max(1, least, batches // EVALUATIONS))
     return part if part < per_pass else part - part % per_pass

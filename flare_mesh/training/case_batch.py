@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch_geometric.data import Batch, Data
 
-_NODE_FIELDS = ("pos", "x", "y", "weight")
+NODE_FIELDS = ("pos", "x", "y", "weight")
 
 
 def batch_cases(cases: Sequence[Data], weights: Sequence[float]) -> Data:
@@ -24,7 +24,7 @@ def batch_cases(cases: Sequence[Data], weights: Sequence[float]) -> Data:
     # PyG takes a batch apart by the offset of each case, and by the increment of its indices.
     slices, increments = {}, {}
     out: Any = Batch()
-    for key in (*_NODE_FIELDS, "edge_index", "case_id"):
+    for key in (*NODE_FIELDS, "edge_index", "case_id"):
         if key not in keys:
             continue
         values = [case[key] for case in cases]

@@ -7,8 +7,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torch_geometric.data import Data
 
+from flare_mesh.data.transforms import RandomNodes
 from flare_mesh.datasets import FieldDataset
-from flare_mesh.training.case_batch import batch_cases
+from flare_mesh.training.case_batch import NODE_FIELDS, batch_cases
 from flare_mesh.training.case_sampler import CaseKey
 from flare_mesh.training.seeding import seeded
 
@@ -24,7 +25,8 @@ class Cases(Dataset):
         dataset: The split.
         indices: Indices of the cases in the split.
         features: Transform that makes the model's input, applied before a case is cached.
-        augment: Random transform of a case of a batch, applied at each access.
+        draw: Random choice of the nodes of a case of a batch, made at each access.
+        augment: Random transform of a case of a batch, applied at each access after it.
         edges: Whether cases have ``edge_index``.
         in_memory: Whether cases are cached once they are read.
     """
@@ -35,6 +37,7 @@ class Cases(Dataset):
         indices: Sequence[int],
         *,
         features: Callable[[Any], Any] | None = None,
+        draw: RandomNodes | None = None,
         augment: Callable[[Any], Any] | None = None,
         edges: bool = False,
         in_memory: bool = False,
@@ -42,6 +45,7 @@ class Cases(Dataset):
         self.dataset = dataset
         self.indices = list(indices)
         self.features = features
+        self.draw = draw
         self.augment = augment
         self.edges = edges
         self.in_memory = in_memory
@@ -75,10 +79,11 @@ class Cases(Dataset):
 
     def _augmented(self, index: int, seed: int) -> Data:
         case = self._case(index, seed)
-        if self.augment is None:
+        if self.augment is None and self.draw is None:
             return case
         with seeded(seed):
-            return self.augment(case.clone())
+            case = case.clone() if self.draw is None else _draw_nodes(case, self.draw)
+            return case if self.augment is None else self.augment(case)
 
     def _read(self, index: int) -> Data:
         case: Any = self.dataset[self.indices[index]]
@@ -97,6 +102,18 @@ class Cases(Dataset):
                 )
             out.edge_index = case.edge_index
         return out
+
+
+def _draw_nodes(case: Data, draw: RandomNodes) -> Data:
+    """``draw(case)`` for the fields of :class:`Cases`, in a third of the time."""
+    size = len(case["pos"])
+    nodes, weight = draw.draw(size, case.get("weight"))
+    out = Data()
+    for key, value in case.to_dict().items():
+        out[key] = value[nodes] if key in NODE_FIELDS else value
+    if weight is not None:
+        out.weight = weight
+    return out
 
 
 def case_names(dataset: FieldDataset, indices: Sequence[int]) -> list[str]:

@@ -3,7 +3,7 @@
 import os
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import torch
 from lightning import LightningDataModule
-from torch_geometric.transforms import Compose
 
 from flare_mesh.cases.recipe import CaseRecipe
 from flare_mesh.data.splits import split_names
@@ -305,16 +304,16 @@ class FieldDataModule(LightningDataModule):
             self.batch_size, self.sample_nodes = batch, sample
         return batch, sample
 
-    def _training_transform(self, cases: Cases, sample: int | None) -> Callable[[Any], Any] | None:
+    def _draw(self, cases: Cases, sample: int | None) -> RandomNodes | None:
+        """Choice of the nodes of a training case at each step."""
         if sample is None:
-            return self._augment
+            return None
         if self.edges:
             raise ValueError(
                 f"data.sample_nodes: drawn nodes have no edges, which the model needs (got "
                 f"{sample}); leave it out"
             )
-        draw = RandomNodes(sample, by="weight" if "weight" in cases[0] else "uniform")
-        return draw if self._augment is None else Compose([draw, self._augment])
+        return RandomNodes(sample, by="weight" if "weight" in cases[0] else "uniform")
 
     def training_loader(self, epoch_batches: int | None) -> CaseLoader:
         """Loader of training batches with another number of batches in an epoch."""
@@ -324,7 +323,7 @@ class FieldDataModule(LightningDataModule):
         cases, training = self.cases(stage), stage == "train"
         batch_size, sample = self.resolve()
         if training:
-            cases.augment = self._training_transform(cases, sample)
+            cases.draw, cases.augment = self._draw(cases, sample), self._augment
         elif sample is not None:
             batch_size = 1  # of whole cases, which may be much larger than the drawn nodes
         sizes = [0] * len(cases)

@@ -31,6 +31,8 @@ MAX_NODES = 16384
 """Largest number of nodes a step, for which a batch has fewer cases."""
 EVALUATIONS = 20
 """Validations and checkpoints of a run with a time budget."""
+VALIDATION_SHARE = 0.1
+"""Largest share of the time for validations, above which there are fewer."""
 FEWEST_STEPS = 20
 """Steps below which a time budget is refused."""
 

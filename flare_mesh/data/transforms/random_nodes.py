@@ -62,6 +62,19 @@ class RandomNodes(BaseTransform):
         check_single(data, "RandomNodes")
         total = data.num_nodes or 0
         weight = optional_weight(data, "RandomNodes")
+        nodes, new = self.draw(total, weight)
+        out = _select_nodes(data, nodes)
+        if new is not None:
+            out.weight = new
+        return out
+
+    def draw(self, total: int, weight: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Indices of the sampled nodes and their weights.
+
+        Args:
+            total: Number N of nodes.
+            weight: Quadrature weights, [N].
+        """
         if self.by == "weight":
             if weight is None:
                 raise ValueError(
@@ -85,10 +98,7 @@ class RandomNodes(BaseTransform):
                         "use by='weight'"
                     )
                 new = (drawn * (weight.double().sum() / drawn.sum())).to(weight)
-        out = _select_nodes(data, nodes)
-        if new is not None:
-            out.weight = new
-        return out
+        return nodes, new
 
     def _rand(self, count: int) -> Tensor:
         return torch.rand(count, generator=self.generator, dtype=torch.float64)
@@ -108,17 +118,20 @@ class RandomNodes(BaseTransform):
             return order, shares
         # Nodes that are always sampled: in falling order, the first k nodes with
         # shares[k] * (n - k) >= sum of shares[k:].
-        falling = shares.sort(descending=True).values
-        rest = falling.flip(0).cumsum(0).flip(0)[: self.num_nodes]
-        places = self.num_nodes - torch.arange(self.num_nodes)
-        sure_count = int((falling[: self.num_nodes] * places >= rest).cumprod(0).sum())
-        sure = torch.zeros(len(order), dtype=torch.bool)
-        sure[shares.argsort(descending=True)[:sure_count]] = True
-        certain, certain_shares = order[sure], shares[sure]
-        count = self.num_nodes - sure_count
-        if not count:
-            return certain, certain_shares
-        order, shares = order[~sure], shares[~sure]
+        count = self.num_nodes
+        certain, certain_shares = order[:0], shares[:0]
+        if bool(shares.max() * count >= shares.sum()):
+            falling = shares.sort(descending=True).values
+            rest = falling.flip(0).cumsum(0).flip(0)[: self.num_nodes]
+            places = self.num_nodes - torch.arange(self.num_nodes)
+            sure_count = int((falling[: self.num_nodes] * places >= rest).cumprod(0).sum())
+            sure = torch.zeros(len(order), dtype=torch.bool)
+            sure[shares.argsort(descending=True)[:sure_count]] = True
+            certain, certain_shares = order[sure], shares[sure]
+            count = self.num_nodes - sure_count
+            if not count:
+                return certain, certain_shares
+            order, shares = order[~sure], shares[~sure]
         total = shares.cumsum(0)
         # Equally spaced ticks with a random start on the cumulative weights.
         ticks = (torch.arange(count) + self._rand(1)) / count * total[-1]

@@ -259,6 +259,19 @@ def test_a_run_by_the_clock(config, tmp_path, capsys, monkeypatch):
     assert json.loads((run / "summary.json").read_text())["steps"] == summary["steps"]
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_lightnings_timer_ends_a_run(config, tmp_path):
+    timer = "[{class_path: Timer, init_args: {duration: {seconds: 0}}}]"
+    quick = ["--data.test_split=null", "--data.val_split=null", "--trainer.logger=false"]
+    options = [f"--trainer.callbacks={timer}", "--trainer.min_steps=1", *quick]
+    assert main(["fit", "--config", str(config), *options]) == 0
+    found = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert found["trainer"]["callbacks"][0]["init_args"]["interval"] == "step"
+    assert (
+        json.loads((tmp_path / "run" / "summary.json").read_text())["steps"] == 3
+    )  # one epoch of nine steps in three
+
+
 @pytest.mark.parametrize("name", ["batch_size", "root"])
 def test_null_in_a_file_is_refused(config, capsys, name):
     values = yaml.safe_load(config.read_text())

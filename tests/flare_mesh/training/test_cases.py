@@ -2,8 +2,11 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
+from flare_mesh.data.transforms import RandomNodes
+from flare_mesh.testing import random_graph
 from flare_mesh.training.case_sampler import CaseKey
-from flare_mesh.training.cases import Cases
+from flare_mesh.training.cases import Cases, _draw_nodes
+from flare_mesh.training.seeding import seeded
 
 
 class Rods:
@@ -95,3 +98,17 @@ def test_cases_cached_without_edges_are_read_again_with_edges():
 def test_missing_edges():
     with pytest.raises(ValueError, match=r"case 'rod_1': .* add 'knn_edges', .* to data.features"):
         Cases(Rods(), range(2), edges=True)[1]
+
+
+@pytest.mark.parametrize("by", ["uniform", "weight"])
+def test_drawn_nodes_are_those_of_the_transform(by):
+    case = random_graph(9, 2)
+    case.weight, case.y, case.case_id = torch.rand(9) + 0.1, torch.rand(9, 1), "a"
+    draw = RandomNodes(4, by=by)
+    with seeded(5):
+        expected = draw(case)
+    with seeded(5):
+        found = _draw_nodes(case, draw)
+    assert found.case_id == "a"
+    for key in ("pos", "x", "y", "weight"):
+        assert torch.equal(found[key], expected[key])

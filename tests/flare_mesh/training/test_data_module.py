@@ -253,3 +253,21 @@ def test_weights_do_not_depend_on_what_a_data_set_draws_when_it_is_opened(points
     real = data_module.build
     monkeypatch.setattr(data_module, "build", lambda *a, **k: (torch.rand(3), real(*a, **k))[1])
     assert torch.equal(weights(), expected)
+
+
+def test_nodes_are_drawn_as_by_the_transform_before_the_others(points):
+    noise, draw = {"add_noise": {"std": {"x": 0.1}}}, {"random_nodes": {"num_nodes": 4}}
+    given = point_data(points, batch_size=3, augment=[draw, noise])
+    drawn = point_data(points, batch_size=3, augment=[noise], sample_nodes=4)
+    for expected, found in zip(given.train_dataloader(), drawn.train_dataloader(), strict=True):
+        for key in ("pos", "x", "y", "ptr"):
+            torch.testing.assert_close(found[key], expected[key], rtol=0, atol=0)
+    assert any(len(batch.pos) > 4 for batch in drawn.test_dataloader())
+
+
+def test_auto_fits_the_cases(points):
+    data = point_data(points, batch_size="auto", sample_nodes="auto")
+    assert data.resolve() == (2, None)  # eight small cases
+    assert (data.batch_size, data.sample_nodes) == (2, None)
+    with pytest.raises(ValueError, match=r"data.batch_size: .* 'auto' and max_nodes=9"):
+        point_data(points, batch_size="auto", max_nodes=9)
