@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flare_mesh._version import __version__
+from flare_mesh.data.transforms.resolver import appended_channels
 from flare_mesh.documents import load_json
 from flare_mesh.files import existing_file
 from flare_mesh.surrogate.exported_field import ExportedField
@@ -112,13 +113,10 @@ def describe_field(field: ExportedField) -> dict[str, Any]:
 
 
 def _inputs(field: ExportedField, dtype: str, recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
-    surrogate = field.surrogate
+    surrogate, scale = field.surrogate, field.surrogate.scale
     inputs: list[dict[str, Any]] = []
     channels = surrogate.x_normalizer.channels
     if channels:
-        named = surrogate.inputs
-        rest = channels - sum(named.values())
-        layout = named | {_FEATURES: rest} if rest else named
         meaning = (
             f"values at the nodes after the transforms of '{_FEATURES}', which the caller applies"
             if surrogate.features
@@ -130,7 +128,8 @@ def _inputs(field: ExportedField, dtype: str, recipe: Mapping[str, Any]) -> list
                 "shape": ["nodes", channels],
                 "dtype": dtype,
                 "meaning": meaning,
-                "fields": _layout(layout, surrogate.units),
+                "fields": _layout_of_x(surrogate),
+                "constant_channels": [] if scale is None else scale.case_channels,
             }
         )
     inputs.append(
@@ -165,6 +164,21 @@ def _layout(fields: Mapping[str, int], units: Mapping[str, str]) -> list[dict[st
     for name, size in fields.items():
         layout.append({"name": name, "first": first, "channels": size, "unit": units.get(name)})
         first += size
+    return layout
+
+
+def _layout_of_x(surrogate: Surrogate) -> list[dict[str, Any]]:
+    """Layout of the inputs, then of the channels that the features append or compute."""
+    layout = _layout(surrogate.inputs, surrogate.units)
+    known, total = sum(surrogate.inputs.values()), surrogate.x_normalizer.channels
+    appended = appended_channels(surrogate.features, surrogate.pos_normalizer.channels)
+    if known + len(appended) == total:
+        for first, channel in enumerate(appended, known):
+            one = {"name": channel.name, "first": first, "channels": 1, "unit": None}
+            layout.append({**one, "log": True} if channel.log else one)
+    elif known < total:
+        rest = {"first": known, "channels": total - known, "unit": None}
+        layout.append({"name": _FEATURES, **rest})
     return layout
 
 
