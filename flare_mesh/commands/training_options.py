@@ -51,6 +51,7 @@ class TrainingOptions(LightningCLI):
 
     def __init__(self, args: list[str] | None = None, *, trust_config: bool = False) -> None:
         self._trusted = trust_config
+        self._chosen = args[0] if args else ""
         for name in ("lightning.pytorch", "lightning.fabric"):
             logging.getLogger(name).setLevel(logging.WARNING)
         super().__init__(
@@ -77,14 +78,15 @@ class TrainingOptions(LightningCLI):
         """Build the module from the options of ``model``."""
         return build_module(data, *args, **given)
 
-    @staticmethod
-    def subcommands() -> dict[str, set[str]]:
+    # An instance's method, since the parser of each command takes a tenth of a second to build.
+    def subcommands(self) -> dict[str, set[str]]:  # pyright: ignore[reportIncompatibleMethodOverride]
         hidden = {"model", "dataloaders", "datamodule", "weights_only"}
-        return {
+        known = {
             "fit": hidden | {"train_dataloaders", "val_dataloaders"},
             "validate": hidden | {"verbose"},
             "test": hidden | {"verbose"},
         }
+        return {self._chosen: known[self._chosen]} if self._chosen in known else known
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument(
@@ -146,7 +148,9 @@ class TrainingOptions(LightningCLI):
             known = {name for name in actions if not name.endswith((".help", "==SUPPRESS=="))}
             # Groups such as 'model.optimizer' are known by their options.
             known -= {group for name in known for group in prefixes(name)}
-            check_arguments(args[1:], {*known, "help", "print_config", "no-overwrite"})
+            strings = (name for action in chosen._actions for name in action.option_strings)
+            off = {name.removeprefix("--") for name in strings if name.startswith("--no-")}
+            check_arguments(args[1:], {*known, *off, "help", "print_config"})
             check_argument_values(args[1:], trusted=self._trusted)
             groups = {group for name in known for group in prefixes(name)}
             for option, value in option_values(args[1:]):
