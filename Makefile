@@ -34,8 +34,7 @@ types: .venv/ready-dev dist/built
 
 wheel-check: dist/built
 	rm -rf build/wheel
-	$(PYTHON) -m venv build/wheel
-	build/wheel/bin/python -m pip install -q $(PIN) dist/*.whl
+	$(PY) .ci/wheel_environment.py build/wheel dist/*.whl
 	cd build && wheel/bin/python -I ../.ci/check_wheel.py
 
 check: test test-slow lint types wheel-check
@@ -48,9 +47,11 @@ clean:
 	$(PY) -m pip install -q $(PIN) -e ".[test]"
 	touch $@
 
-.venv/ready-dev: .venv/ready
+# Has all that .venv/ready has.
+.venv/ready-dev: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
 	$(PY) -m pip install -q $(PIN) -e ".[dev]"
-	touch $@
+	touch .venv/ready $@
 
 dist/built: .venv/ready-dev $(shell git ls-files '*.py' pyproject.toml 2>/dev/null)
 	rm -rf dist build/lib
