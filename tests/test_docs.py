@@ -21,13 +21,12 @@ from torch_geometric.data import Batch, Data
 
 import lpbf
 from flare_mesh import FLAREOperator, MeshData
-from flare_mesh.cli import _call, _expand
+from flare_mesh.cli import _call, _expand, main
 from flare_mesh.commands.parser import CommandParser
 from flare_mesh.commands.train import FieldCLI
 from flare_mesh.configs import find_config
 from flare_mesh.io import read_mesh, write_mesh
 from flare_mesh.io.mesh_formats import READABLE_SUFFIXES
-from flare_mesh.surrogate.export import export_onnx
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -146,7 +145,8 @@ def training(names, folder, trained):
     surrogate = names["module"].surrogate.float().eval()
     yield {}
     surrogate.save(folder / "runs/mesh_folder")
-    export_onnx(surrogate, folder / "field.onnx")
+    # The command of the page.
+    assert main(["export", "--model", "runs/mesh_folder", "--out", "field.onnx"]) == 0
     yield {}
     yield {}
     assert set(names["fields"]) == {"von_mises"}
@@ -197,7 +197,7 @@ def test_ten_lines_from_a_folder_to_a_trained_model():
 
 @pytest.fixture(scope="module")
 def cli():
-    return ParseOnly(["fit"])
+    return {name: ParseOnly([name]) for name in ("fit", "validate", "test")}
 
 
 class UnderstoodError(Exception):
@@ -216,11 +216,12 @@ def understand(cli, monkeypatch, program, arguments):
 
     if program == "make":
         assert re.search(rf"^{arguments[0]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    elif arguments[0] in ("fit", "validate", "test"):
+    elif arguments[0] in cli:
         taken_by_main = ("--trust-config", "--trust-code")
         arguments = [arg for arg in arguments if arg not in taken_by_main]
         arguments = [arguments[0], *_expand(arguments[0], arguments[1:])]
-        cli.parse_arguments(cli.parser, arguments)
+        parser = cli[arguments[0]]
+        parser.parse_arguments(parser.parser, arguments)
     else:
         for parser, name in ((argparse.ArgumentParser, "parse_args"), (CommandParser, "parse")):
             monkeypatch.setattr(parser, name, only(getattr(parser, name)))
@@ -291,7 +292,7 @@ def test_configurations_are_understood(cli, tmp_path):
         path = tmp_path / "part.yaml"
         path.write_text(text)
         base = _expand("fit", ["--config", "navier_stokes_cpu"])
-        cli.parse_arguments(cli.parser, ["fit", *base, "--config", str(path)])
+        cli["fit"].parse_arguments(cli["fit"].parser, ["fit", *base, "--config", str(path)])
 
 
 def test_options_of_the_table_exist(cli):
@@ -299,8 +300,8 @@ def test_options_of_the_table_exist(cli):
     table = page.split("| option |")[1].split("\n\n")[0]
     names = re.findall(r"`((?:trainer|model|data)\.[\w.]+)`", table)
     assert len(names) > 20
-    cli.parse_arguments(cli.parser, ["fit"])
-    known = {**cli.config.fit.as_flat().__dict__}
+    cli["fit"].parse_arguments(cli["fit"].parser, ["fit"])
+    known = {**cli["fit"].config.fit.as_flat().__dict__}
     for name in names:
         group = any(key.startswith(f"{name}.") for key in known)
         assert name in known or group or name.startswith("model.options."), name

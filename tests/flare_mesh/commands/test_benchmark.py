@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
+from flare_mesh.baselines import NodeMLP
 from flare_mesh.cli import main
 from flare_mesh.commands import benchmark_runs
 from flare_mesh.commands.benchmark import benchmark
@@ -326,7 +327,9 @@ def test_bad_input(config, processes, tmp_path):
         benchmark(config, "transolver", out=out)
 
 
-def test_baselines_in_the_table(config, processes, tmp_path, capsys):
+def test_baselines_in_the_table(config, processes, tmp_path, monkeypatch):
+    defaults = NodeMLP.__init__.__kwdefaults__
+    monkeypatch.setattr(NodeMLP.__init__, "__kwdefaults__", {**defaults, "steps": 20})
     out = tmp_path / "out"
     benchmark(config, ["baselines", "flare"], out=str(out), seeds=2)
     rows = {(row["model"], row["seed"]): row for row in read(out / "results.csv")}

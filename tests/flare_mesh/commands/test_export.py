@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from flare_mesh import FLAREOperator, Surrogate
+from flare_mesh.cli import main
 from flare_mesh.commands.export import export
 from flare_mesh.testing import random_graph
 
@@ -10,26 +11,34 @@ TINY = {"hidden_channels": 8, "num_layers": 1, "heads": 2, "num_latents": 4, "kv
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("kind", ["model", pytest.param("surrogate", marks=pytest.mark.slow)])
-def test_a_folder_becomes_a_program(tmp_path, capsys, kind):
+def test_the_folder_of_a_model_becomes_a_program(tmp_path, capsys):
+    """Those of surrogates are exported in tests/test_docs.py."""
     model = FLAREOperator(0, 1, **TINY)
-    saved = model if kind == "model" else Surrogate(model, {"u": 1})
-    saved.save(tmp_path / "run")
+    model.save(tmp_path / "run")
     export(str(tmp_path / "run"), str(tmp_path / "field.pt2"))
-    assert "field.pt2" in capsys.readouterr().out
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].endswith("field.pt2")
+    assert printed[1:] == ["input pos [nodes, 3]", "output field [nodes, 1]: field (1)"]
     pos = random_graph(40).pos
     got = torch.export.load(tmp_path / "field.pt2").module()(pos=pos)
     torch.testing.assert_close(got, model(None, pos))
 
 
-@pytest.mark.slow
-def test_a_folder_becomes_onnx(tmp_path):
-    onnx = pytest.importorskip("onnx")
-    pytest.importorskip("onnxruntime")
-    FLAREOperator(2, 1, **TINY).save(tmp_path / "run")
-    export(str(tmp_path / "run"), str(tmp_path / "field.onnx"), weight=True, opset=20)
-    inputs = onnx.load(tmp_path / "field.onnx").graph.input
-    assert [entry.name for entry in inputs] == ["x", "pos", "weight"]
+def test_options_of_onnx(tmp_path, monkeypatch):
+    """A file of ONNX is exported by the command in tests/test_docs.py."""
+    asked = []
+
+    def record(model, out, **options):
+        asked.append((type(model), out, options))
+        raise ValueError("no file today")
+
+    monkeypatch.setattr("flare_mesh.surrogate.export.export_onnx", record)
+    Surrogate(FLAREOperator(0, 1, **TINY), {"u": 1}).save(tmp_path / "run")
+    out = str(tmp_path / "field.onnx")
+    for switches, weight in (([], None), (["--weight"], True), (["--no-weight"], False)):
+        assert main(["export", f"--model={tmp_path / 'run'}", f"--out={out}", "--opset=20",
+                     *switches]) == 2  # fmt: skip
+        assert asked.pop() == (Surrogate, out, {"weight": weight, "opset": 20})
 
 
 def test_bad_input(tmp_path):

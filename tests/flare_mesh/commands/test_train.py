@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from functools import partial
 from itertools import count
 
@@ -31,9 +32,14 @@ def looks():
 
 @pytest.fixture
 def config(lpbf_root, tmp_path):
-    path = tmp_path / "config.yaml"
+    return write_config(tmp_path, lpbf_root)
+
+
+def write_config(folder, lpbf_root):
+    path = folder / "config.yaml"
     values = {
-        "out": str(tmp_path / "run"),
+        "out": str(folder / "run"),
+        "baselines": False,
         "trainer": {"max_epochs": 3, "accelerator": "cpu", "deterministic": True},
         "model": {
             "options": {"hidden_channels": 8, "num_layers": 1, "heads": 2, "num_latents": 2},
@@ -56,8 +62,8 @@ def config(lpbf_root, tmp_path):
 @pytest.mark.filterwarnings("ignore")
 def test_files_of_a_run(config, tmp_path, capsys):
     run = tmp_path / "run"
-    scale = "--model.scale_by={displacement: power_law}"
-    assert main(["fit", "--config", str(config), "--data.num_workers=0", scale]) == 0
+    more = ["--data.num_workers=0", "--baselines", "--model.scale_by={displacement: power_law}"]
+    assert main(["fit", "--config", str(config), *more]) == 0
     printed = capsys.readouterr().out
     modes = {path.stat().st_mode for path in run.rglob("*") if path.is_file()}
     assert modes == {config.stat().st_mode}  # of the umask
@@ -131,7 +137,7 @@ def test_a_finished_run_is_extended(config, tmp_path, capsys):
     constant = ["--model.schedule.name=constant", "--data.val_split=null"]
     assert main(["fit", "--config", str(config), *constant]) == 0
     assert "kept the last epoch" in capsys.readouterr().out
-    assert main(["fit", "--resume", str(run), "--trainer.max_epochs=4"]) == 0
+    assert main(["fit", "--resume", str(run), "--trainer.max_epochs=4", "--no-baselines"]) == 0
     rows = (run / "metrics.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in rows] == ["epoch", "0", "1", "2", "3"]
 
@@ -373,70 +379,83 @@ def weights(run):
     return torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
 
 
+def table(run):
+    """Rows of the metrics without their seconds, which are the last."""
+    with (run / "metrics.csv").open() as file:
+        return [row[:-1] for row in csv.reader(file)]
+
+
+STEPS = ["--checkpoint_steps=1", "--trainer.max_epochs=24"]
+PAIRS = ["--trainer.max_epochs=2", "--trainer.logger=false", "--data.val_split=0.5",
+         "--data.augment=[random_square_symmetry]"]  # fmt: skip
+
+
+def fit_here(folder, lpbf_root, *options):
+    """The run's folder of a training in this process."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert main(["fit", "--config", str(write_config(folder, lpbf_root)), *options]) == 0
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(lpbf_root, tmp_path_factory):
+    return fit_here(tmp_path_factory.mktemp("uninterrupted"), lpbf_root, *STEPS)
+
+
+@pytest.fixture(scope="module")
+def one_process(lpbf_root, tmp_path_factory):
+    return fit_here(tmp_path_factory.mktemp("one"), lpbf_root, *PAIRS, "--data.batch_size=2")
+
+
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(config, tmp_path, number):
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    steps = ["--checkpoint_steps=1", "--trainer.max_epochs=24"]
-    arguments = ["fit", "--config", config, *steps]
-    subprocess.run(command(*arguments, "--out", whole), check=True, capture_output=True)
+def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(
+    config, tmp_path, capsys, uninterrupted, number
+):
+    killed = tmp_path / "killed"
     process = subprocess.Popen(
-        command(*arguments, "--out", killed), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command("fit", "--config", config, *STEPS, "--out", killed),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
-    for _ in range(1200):
-        rows = killed / "metrics.csv"
-        if rows.exists() and len(rows.read_text().splitlines()) > 6:
-            break
+    rows, deadline = killed / "metrics.csv", time.monotonic() + 300
+    while not rows.exists() or len(rows.read_text().splitlines()) <= 6:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
         time.sleep(0.05)
     os.kill(process.pid, number)
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     codes = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL}
     assert process.returncode == codes[number]
     found = torch.load(killed / "checkpoints" / "last.ckpt", weights_only=True)
     assert found["global_step"] < 72
-    done = subprocess.run(
-        command("fit", "--resume", killed, *steps), check=True, capture_output=True, text=True
-    )
-    assert "kept the best epoch" in done.stdout
-    expected = weights(whole)
+    assert main(["fit", "--resume", str(killed), *STEPS]) == 0
+    assert "kept the best epoch" in capsys.readouterr().out
+    expected = weights(uninterrupted)
     for name, value in weights(killed).items():
         assert torch.equal(value, expected[name]), name
-
-    def table(run):
-        with (run / "metrics.csv").open() as file:
-            return [row[:-1] for row in csv.reader(file)]  # all but the seconds
-
-    assert table(killed) == table(whole)
+    assert table(killed) == table(uninterrupted)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shards", [1, 2])
-def test_two_processes_train_as_one(config, tmp_path, shards):
+def test_two_processes_train_as_one(config, tmp_path, one_process, shards):
     """Each takes half of the cases of a batch, or half of the nodes of each case."""
-    one, two = tmp_path / "one", tmp_path / "two"
-    quick = ["--trainer.max_epochs=2", "--trainer.logger=false", "--data.val_split=0.5"]
-    arguments = ["fit", "--config", config, *quick, "--data.augment=[random_square_symmetry]"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    two = tmp_path / "two"
     several = [
         *("--out", two, "--trainer.devices=2", "--trainer.strategy=ddp"),
         *(f"--data.batch_size={shards}", f"--model.shards={shards}"),
     ]
-    runs = [
-        subprocess.Popen(command(*arguments, *more), env=env, stderr=subprocess.PIPE, text=True)
-        for more in (["--out", one, "--data.batch_size=2"], several)
-    ]
-    for process in runs:
-        _, error = process.communicate(timeout=300)
-        assert process.returncode == 0, error
-
-    def table(run):
-        with (run / "metrics.csv").open() as file:
-            return [[float(v) for v in list(row.values())[:-1]] for row in csv.DictReader(file)]
-
-    np.testing.assert_allclose(table(two), table(one), rtol=1e-5, atol=1e-10)
-    for name, value in weights(one).items():
+    arguments = command("fit", "--config", config, *PAIRS, *several)
+    subprocess.run(arguments, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True, timeout=300)
+    assert table(two)[0] == table(one_process)[0]
+    numbers = (np.array(table(run)[1:], float) for run in (two, one_process))
+    np.testing.assert_allclose(*numbers, rtol=1e-5, atol=1e-10)
+    for name, value in weights(one_process).items():
         torch.testing.assert_close(weights(two)[name], value, rtol=1e-4, atol=1e-6)
-    errors = [json.loads((run / "summary.json").read_text()) for run in (one, two)]
+    errors = [json.loads((run / "summary.json").read_text()) for run in (one_process, two)]
     assert errors[1]["test_relative_l2"] == pytest.approx(errors[0]["test_relative_l2"], rel=1e-5)
 
 

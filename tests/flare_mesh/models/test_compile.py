@@ -16,7 +16,7 @@ def _fresh_compiler():
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"queries": "synthesized"}, {"decode": "encoded"}, {"encoder": "fourier"}],
+    [{"queries": "synthesized"}, {"decode": "encoded", "encoder": "fourier"}],
     ids=str,
 )
 def test_one_graph_for_meshes_of_all_sizes(options):
@@ -43,9 +43,9 @@ def test_one_graph_for_batches():
     assert counter.frame_count == 2  # one for each way to give the graphs
 
 
-@pytest.mark.parametrize("backend", ["auto", "sdpa"])
-def test_export_with_any_number_of_nodes(backend):
-    model = FLAREOperator(2, 3, **SMALL, backend=backend).eval()
+def test_export_with_any_number_of_nodes():
+    """With the CPU's own backend; tests/flare_mesh/surrogate/test_export.py has "sdpa"."""
+    model = FLAREOperator(2, 3, **SMALL, backend="numba").eval()
     nodes = torch.export.Dim("nodes", min=2)
     graph = random_graph(30, 2, seed=0)
     program = torch.export.export(

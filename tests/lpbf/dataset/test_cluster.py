@@ -86,11 +86,11 @@ def test_a_lost_worker_does_not_change_the_data_set(cluster, tmp_path):
 
     killer = threading.Thread(target=kill_one, daemon=True)
     killer.start()
-    assert generate(out, 24, settings=SMALL, scheduler=cluster.address) == 24
+    assert generate(out, 12, settings=SMALL, scheduler=cluster.address) == 12
     killer.join()
     assert first.wait() == -signal.SIGKILL
 
-    generate(tmp_path / "local", 24, settings=SMALL, workers=2)
+    generate(tmp_path / "local", 12, settings=SMALL, workers=2)
     assert files_of(out) == files_of(tmp_path / "local")
     files = [name for name in files_of(out) if name != "timing.json"]
     assert filecmp.cmpfiles(out, tmp_path / "local", files, shallow=False)[1:] == ([], [])
