@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from flare_mesh.surrogate.surrogate import Surrogate
 
 # Largest numbers of nodes to predict: training cases, and held-out cases.
-_MAX_TRAINING_NODES, MAX_NODES = 1_000_000, 20_000_000
-_MIN_KEPT = 32  # cases, however large
+_MAX_TRAINING_NODES, MAX_NODES = 1_000_000, 5_000_000
+_MIN_KEPT, _MAX_KEPT = 32, 2_000  # cases, however large or small
 _NODES_PER_BATCH, _CASES_PER_BATCH = 16_384, 8
 
 
@@ -138,11 +138,14 @@ def step_channels(surrogate: "Surrogate") -> dict[str, int]:
 
 
 def spaced(cases: Sequence[Data], max_nodes: int) -> Iterator[Data]:
-    """All cases, or evenly spaced ones if they have too many nodes, judged by the first."""
+    """All cases, or evenly spaced ones of very many, or of cases with too many nodes together.
+
+    The number of nodes of a case is that of the first.
+    """
     if not len(cases):
         return
     limit = max(_MIN_KEPT, max_nodes // max(1, len(cases[0]["pos"])))
-    count = min(len(cases), limit)
+    count = min(len(cases), limit, _MAX_KEPT)
     for i in np.linspace(0, len(cases) - 1, count).round().astype(int).tolist():
         yield cases[i]
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from flare_mesh.uncertainty.conformal_quantile import conformal_quantile
 from flare_mesh.uncertainty.field_band import FieldBand, step_norms
 
-_MAX_NODES = 20_000  # of a case, drawn if it has more
+_MAX_NODES = 4_000  # of a case, drawn if it has more
 # Factor of the squared prediction against that of a magnitude, in the scale of the error.
 _RATIOS = (0.0, 0.06, 0.25, 1.0, 4.0, 16.0)
 _LEAST = 1e-6  # of the field's magnitude over the training cases, so that no scale is zero

@@ -4,6 +4,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from flare_mesh import FLAREOperator, Surrogate
+from flare_mesh.surrogate.calibrate import spaced
 from flare_mesh.surrogate.coverage_report import coverage_report
 from flare_mesh.testing import random_graph
 
@@ -75,3 +76,12 @@ def test_bad_input(surrogate):
     broken.y[2, 1] = torch.inf
     with pytest.raises(ValueError, match="'u' in the case '' is not finite"):
         surrogate.calibrate([case(0), case(1), broken])
+
+
+def test_of_many_cases_evenly_spaced_ones_are_used():
+    cases = [{"pos": torch.zeros(10, 3), "number": i} for i in range(101)]
+    assert [one["number"] for one in spaced(cases, 1_000)] == list(range(101))[:50] + list(
+        range(51, 101)
+    )
+    assert len([*spaced(cases, 50)]) == 32
+    assert [*spaced([], 50)] == []
