@@ -143,7 +143,7 @@ class FieldDataModule(LightningDataModule):
         self._resumed: dict[str, int] = {}
 
     @classmethod
-    def from_datasets(
+    def from_cases(
         cls,
         train: Any,
         val: Any = None,

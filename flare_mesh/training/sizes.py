@@ -37,7 +37,7 @@ FEWEST_STEPS = 20
 """Steps below which a time budget is refused."""
 
 
-def size_options(model: str, size: str | None) -> dict[str, Any]:
+def size_options(model: str | type, size: str | None) -> dict[str, Any]:
     """Options of a model's size by name.
 
     Args:

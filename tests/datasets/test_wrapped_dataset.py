@@ -87,16 +87,16 @@ def test_cases_that_differ(second, message):
 
 def test_a_model_of_data_sets_given_as_objects():
     cases = [random_graph(5 + number).update({"y": torch.ones(5 + number)}) for number in range(4)]
-    data = FieldDataModule.from_datasets(cases[:3], 0.4, cases[3:], targets={"u": 1}, batch_size=2)
+    data = FieldDataModule.from_cases(cases[:3], 0.4, cases[3:], targets={"u": 1}, batch_size=2)
     sizes = {stage: len(data.cases(stage)) for stage in ("train", "val", "test")}
     assert sizes == {"train": 2, "val": 1, "test": 1}
     options = {"hidden_channels": 8, "num_layers": 1, "heads": 2, "num_latents": 2}
     module = build_module(data, options=options)
     assert module.surrogate.fields == {"u": 1}
     with pytest.raises(ValueError, match="test cases, case 0: expected 'y'"):
-        FieldDataModule.from_datasets(cases, test=[random_graph(3)])
+        FieldDataModule.from_cases(cases, test=[random_graph(3)])
     other = WrappedDataset(cases, targets={"w": 1})
-    data = FieldDataModule.from_datasets(WrappedDataset(cases), test=other)
+    data = FieldDataModule.from_cases(WrappedDataset(cases), test=other)
     assert len(data.cases("train")) == 4
     with pytest.raises(ValueError, match="targets are .*'w': 1.* in the test cases"):
         data.cases("test")
