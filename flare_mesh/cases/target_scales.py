@@ -13,7 +13,9 @@ from flare_mesh.surrogate.power_law import PowerLaw
 _FEWEST = 8  # cases that a fit needs
 _SPREAD = 0.1  # standard deviation of a logarithm, below which nothing is scaled
 _EXPONENT = 0.02  # deviation from 1 that is proportional in any case
-_UNCERTAINTY = 0.1  # largest standard error of an exponent that decides
+_UNCERTAINTY = 0.1  # largest standard error of an exponent, and deviation that it excuses
+_ERRORS = 2.5  # standard errors that an exponent may be off
+_WORSE = 1.1  # times the leave-one-out error, that a fixed exponent may lead to
 _EXPLAINED = 0.5  # smallest share of the variance that a power law must explain
 _EQUAL = 1e-4
 _RIDGE = 1e-3
@@ -45,10 +47,11 @@ def propose_scale(
     With s the root mean square of the target in a case, u an input and z the other inputs and
     sizes, the fit is ``log s = a + c log |u| + b . z``, with logarithms of all positive z, and with
     their squares if these reduce the leave-one-out error. The target is proportional to u if c is 1
-    within 0.02 or twice its standard error, and if fixing c at 1 does not increase the
-    leave-one-out error. An input of both signs must turn the sign of the target as well. A power
-    law, see :class:`~flare_mesh.surrogate.power_law.PowerLaw`, is proposed for what is left, if it
-    explains more than half of its variance in leave-one-out. What hardly varies is not scaled.
+    within 0.02 or 2.5 of its standard errors (at most 0.1), and if fixing c at 1 does not increase
+    the leave-one-out error by more than a tenth. An input of both signs must turn the sign of the
+    target as well. A power law, see :class:`~flare_mesh.surrogate.power_law.PowerLaw`, is proposed
+    for what is left, if it explains more than half of its variance in leave-one-out. What hardly
+    varies is not scaled.
 
     Args:
         size: Root mean square of the target in each case.
@@ -129,9 +132,8 @@ def _is_proportional(y: Array, u: Array, others: Sequence[Array], name: str) -> 
     exponent, uncertainty = _exponent(u, design, y)
     free = _loo_error(np.column_stack([u, design]), y)
     fixed = _loo_error(design, y - u)
-    if uncertainty > _UNCERTAINTY or abs(exponent - 1) > max(_EXPONENT, 2 * uncertainty):
-        return None
-    if fixed > 1.05 * free + 1e-3:
+    excused = max(_EXPONENT, min(_ERRORS * uncertainty, _UNCERTAINTY))
+    if uncertainty > _UNCERTAINTY or abs(exponent - 1) > excused or fixed > _WORSE * free + 1e-3:
         return None
     return (
         f"grows with {name}^{exponent:.2f} (standard error {uncertainty:.2f}, {len(y)} cases); "

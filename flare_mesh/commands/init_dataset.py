@@ -80,7 +80,7 @@ def _summarize(train: FieldDataset, num_test: int) -> DataSummary:
     chosen = np.unique(np.linspace(0, len(train) - 1, _MAX_CASES).round().astype(int))
     sampled, fixed = [], FixedMesh()
     for number in chosen.tolist():
-        mesh = train[number]
+        mesh = train.get(number)
         sampled.append(case_statistics(str(train.cases[number]), mesh))
         fixed.add(mesh)
     return DataSummary(

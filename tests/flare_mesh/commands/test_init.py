@@ -185,3 +185,37 @@ def test_time_steps(tmp_path, monkeypatch, capsys):
     assert series.target_channels == {"stress_out": 1}
     assert init("--targets", "stress", "--series", "3", "--overwrite") == 2
     assert "--series 3 needs 4 steps (got 3 in some series)" in capsys.readouterr().err
+
+
+def test_data_set_by_name(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    draw = np.random.default_rng(0)
+    pos = draw.random((7, 3))
+    for number in range(20):
+        case = tmp_path / "clouds" / f"c{number}"
+        case.mkdir(parents=True)
+        load = draw.uniform(1, 10)
+        for name, values in (("pos", pos), ("u", load * pos), ("load", np.array([load]))):
+            np.save(case / f"{name}.npy", values)
+    command = ["init", "clouds", "--data", "point_folder", "--targets", "u", "--inputs", "load"]
+    assert main([*command, "--options", '{"fractions": {"train": 0.7, "test": 0.3}}']) == 0
+    printed = capsys.readouterr().out
+    assert "point_folder in clouds: 20 cases; 14 were read" in printed
+    assert "kind: points; the same mesh in all cases" in printed
+    assert "scales: u / load\n" in printed
+    values = yaml.safe_load((tmp_path / "fit.yaml").read_text())
+    assert values["model"]["scale_by"] == {"u": "load"}
+    assert values["data"] == {
+        "name": "point_folder",
+        "root": "clouds",
+        "options": {
+            "fractions": {"train": 0.7, "test": 0.3},
+            "inputs": ["load"],
+            "targets": ["u"],
+        },
+        "features": [{"geometry_features": {"kind": "points"}}],
+        "sample_nodes": "auto",
+        "batch_size": "auto",
+        "in_memory": True,
+        "val_split": 0.33,  # a third of the 14 cases to train on
+    }
