@@ -124,7 +124,9 @@ def main() -> None:
     if not {*names} <= {*allowed}:
         raise SystemExit(f"--sets: expected sets of {', '.join(allowed)} (got {given.sets})")
     # The training processes import the authors' model.
-    os.environ["PYTHONPATH"] = str(Path(__file__).parent)
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")])
+    )
     given.out.mkdir(parents=True, exist_ok=True)
     shown = ("budget", "epochs", "size", "seeds")
     results: dict[str, Any] = {
