@@ -5,7 +5,6 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -285,7 +284,9 @@ class FieldDataModule(LightningDataModule):
 
     def case_sizes(self, count: int | None = None) -> list[int]:
         """Number of nodes of each training case, or of the first ``count``; they are read."""
-        return [len(case.pos) for case in islice(self.cases("train"), count)]  # pyright: ignore[reportArgumentType]
+        cases = self.cases("train")
+        read = range(len(cases) if count is None else min(count, len(cases)))
+        return [len(cases[i].pos) for i in read]  # pyright: ignore[reportArgumentType]
 
     def resolve(self) -> tuple[int, int | None]:
         """Choose ``batch_size`` and ``sample_nodes`` where they are ``"auto"``.

@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -91,7 +91,9 @@ def step_seconds(
         data.edges = module.surrogate.model.uses_edges
         loader = data.training_loader(every * (_WARM_UP + _TIMED))
         if module.surrogate.training_range is None:
-            module.surrogate.fit_normalizers(list(islice(data.cases("train"), _CASES)))
+            cases = data.cases("train")
+            first = [cases[i] for i in range(min(_CASES, len(cases)))]
+            module.surrogate.fit_normalizers(first)
         # A run of its own: a module that is trained later starts from the given weights.
         trainer.fit(module, loader)
     ends = times.values[every * _WARM_UP - 1 :: every]
