@@ -323,9 +323,9 @@ def test_bad_input(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "options",
     [
-        {"queries": "synthesized", "norm": "rms", "qk_norm": True, "num_layers": 2},
-        {"decode": "encoded", "act": "silu", "encoder": "fourier", "checkpointing": True,
-         "pos_dim": 2},
+        {"queries": "synthesized", "norm": "rms", "num_layers": 2},
+        {"decode": "encoded", "qk_norm": True, "act": "silu", "encoder": "fourier",
+         "checkpointing": True, "pos_dim": 2},
         {"encoder": "graph"},
     ],
     ids=str,
