@@ -86,12 +86,13 @@ def test_benchmark(config, tmp_path, capsys):
     out = tmp_path / "bench"
     models = {"small": FLARE, "odd": {"name": "flare", "options": {"heads": 7}}}
     arguments = ["--data", config, "--models", json.dumps(models), "--out", str(out),
-                 "--seeds", "1", "--seconds", "0.2"]  # fmt: skip
+                 "--seeds", "1", "--seconds", "8"]  # fmt: skip
     assert main(["benchmark", *arguments]) == 0
     printed = capsys.readouterr().out
     rows = {row["model"]: row for row in read(out / "table.csv")}
     assert 0 < float(rows["small"]["relative_l2"]) < 10
-    assert float(rows["small"]["steps"]) >= 1
+    assert float(rows["small"]["steps"]) >= 20
+    assert 4 < float(rows["small"]["train_seconds"]) < 12
     assert float(rows["small"]["peak_memory_mb"]) > 50
     assert rows["odd"]["runs"] == "0 of 1"
     assert "heads" in rows["odd"]["failed"]
