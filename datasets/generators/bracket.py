@@ -132,5 +132,5 @@ def lattice_mesh(points: NDArray[np.float64], cells: tuple[int, int, int], kind:
 def _lattice_nodes(cells: tuple[int, int, int], corners: NDArray[np.int64]) -> NDArray[np.int64]:
     """Node numbers [E, corners] of the corners [corners, 3] of each cell."""
     steps = np.array([(cells[1] + 1) * (cells[2] + 1), cells[2] + 1, 1])
-    first = np.stack(np.indices(cells), axis=-1).reshape(-1, 3)
+    first = np.indices(cells).reshape(3, -1).T
     return (first[:, None] + corners) @ steps

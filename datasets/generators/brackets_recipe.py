@@ -58,10 +58,10 @@ class BracketsRecipe(MeshRecipe):
         bracket = Bracket(length, height, width, thickness, fillet)
         nodes = math.exp(rng.uniform(math.log(self.min_nodes), math.log(self.max_nodes)))
         kind = "tetra" if sample.number % 2 else "hexahedron"
-        path, *section = bracket_cells(bracket, nodes)
-        step = math.prod(number + 1 for number in section)
+        path, through, across = bracket_cells(bracket, nodes)
+        step = (through + 1) * (across + 1)
         lowest, highest = math.ceil(self.min_nodes / step) - 1, self.max_nodes // step - 1
-        cells = (min(max(path, lowest), highest), *section)
+        cells = (min(max(path, lowest), highest), through, across)
         points = bracket.points(cells)
         displacement, stress = solve_bracket(bracket, load, cells, kind)
         return SolvedCase(

@@ -1,6 +1,6 @@
 """Linear elasticity by quadratic finite elements."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ class LinearSolid:
             skfem.MeshTri: (skfem.ElementTriP2(), skfem.ElementTriP1()),
         }
         self._element, self._linear = elements[type(mesh)]
-        self.basis = skfem.Basis(mesh, self._element, intorder=4)
+        self.basis: Any = skfem.Basis(mesh, self._element, intorder=4)
         self.dim = int(mesh.dim())
         plane = self.dim == 2
         self._mu = young / (2 * (1 + poisson))
@@ -48,16 +48,6 @@ class LinearSolid:
         surface = skfem.FacetBasis(self.basis.mesh, self._element, facets=facets, intorder=4)
         shares = skfem.LinearForm(lambda v, _: v).assemble(surface)
         return shares[:, None] / shares.sum() * np.asarray(force)
-
-    def surface_traction(self, facets: NDArray[np.integer], traction: NDArray) -> NDArray:
-        """Nodal forces [dofs, d] of tractions [d, facets, points] at the facets' Gauss points."""
-        import skfem
-
-        surface = skfem.FacetBasis(self.basis.mesh, self._element, facets=facets, intorder=4)
-        forms = [skfem.LinearForm(lambda v, w: v * w["t"]) for _ in range(self.dim)]
-        return np.stack(
-            [form.assemble(surface, t=part) for form, part in zip(forms, traction, strict=True)], 1
-        )
 
     def solve(
         self,
@@ -115,13 +105,14 @@ class LinearSolid:
         simplices it is linear.
         """
         import skfem
+        from skfem.quadrature import get_quadrature
 
         mesh = self.basis.mesh
         points = np.asarray(self._linear.doflocs).T
         if isinstance(mesh, skfem.MeshHex):
-            points = skfem.quadrature.get_quadrature(self._linear, 3)[0]
+            points = get_quadrature(self._linear, 3)[0]
         corners = np.stack([self._linear.lbasis(points, i)[0] for i in range(mesh.t.shape[0])], 1)
-        local = skfem.Basis(mesh, self._element, quadrature=(points, np.ones(points.shape[1])))
+        local: Any = skfem.Basis(mesh, self._element, quadrature=(points, np.ones(points.shape[1])))
         slopes = np.stack([field[0].grad for field in local.basis])  # [A, d, E, P]
         gradient = np.einsum("eai,ajep->epij", displacement[self._nodes], slopes, optimize=True)
         strain = (gradient + np.swapaxes(gradient, -1, -2)) / 2

@@ -135,12 +135,10 @@ def _relaxed(
     inside = _start(region, size, rng)
     count = len(fixed)
     points = np.concatenate([fixed, inside])
+    pairs = np.empty((0, 2), dtype=np.int64)
     for step in range(_STEPS):
         if step % 4 == 0:
-            triangles = _triangles(region, points)
-            pairs = np.unique(
-                np.sort(triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1), axis=0
-            )
+            pairs = _edges(_triangles(region, points))[0]
         bar = points[pairs[:, 0]] - points[pairs[:, 1]]
         length = np.hypot(*bar.T)
         rest = size(points[pairs].mean(axis=1))
@@ -197,8 +195,13 @@ def _triangles(region: PlaneRegion, points: NDArray[np.float64]) -> NDArray[np.i
     return triangles[within & (np.abs(area) > 1e-6 * longest)]
 
 
+def _edges(triangles: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Edges [K, 2] of triangles, each once, and the number of triangles of each."""
+    pairs = np.sort(triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
+    return np.unique(pairs, axis=0, return_counts=True)
+
+
 def _border_edges(triangles: NDArray[np.int64]) -> set[tuple[int, int]]:
     """Edges of one triangle only."""
-    pairs = np.sort(triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
-    edges, counts = np.unique(pairs, axis=0, return_counts=True)
+    edges, counts = _edges(triangles)
     return {(int(a), int(b)) for a, b in edges[counts == 1]}

@@ -34,8 +34,8 @@ def solve_stokes(
     from scipy.sparse.linalg import splu
 
     triangles = mesh.for_scikit_fem()
-    flow = skfem.Basis(triangles, skfem.ElementTriP2(), intorder=4)
-    pressure = skfem.Basis(triangles, skfem.ElementTriP1(), intorder=4)
+    flow: Any = skfem.Basis(triangles, skfem.ElementTriP2(), intorder=4)
+    pressure: Any = skfem.Basis(triangles, skfem.ElementTriP1(), intorder=4)
     diffusion: Any = skfem.BilinearForm(
         lambda u, v, _: viscosity * (u.grad[0] * v.grad[0] + u.grad[1] * v.grad[1])
     ).assemble(flow)
@@ -43,7 +43,7 @@ def solve_stokes(
         skfem.BilinearForm(lambda u, q, _, axis=axis: -u.grad[axis] * q).assemble(flow, pressure)
         for axis in range(2)
     ]
-    matrix = skfem.bmat(
+    matrix: Any = skfem.bmat(
         [
             [diffusion, None, divergence[0].T],
             [None, diffusion, divergence[1].T],
