@@ -287,7 +287,7 @@ def test_averaged_weights_with_fsdp_are_refused():
 
 def test_a_schedule_without_an_end():
     limits = {"max_epochs": -1, "max_time": {"seconds": 1}}
-    with pytest.raises(ValueError, match="needs the number of steps"):
+    with pytest.raises(ValueError, match="needs the length of the run; set budget"):
         fit(FieldModule(surrogate()), DataLoader(cases(1)), **limits)
     constant = FieldModule(surrogate(), schedule=ScheduleConfig("constant"))
     made = fit(constant, DataLoader(cases(1)), **limits)
