@@ -1,4 +1,4 @@
-"""Tree of bounding boxes of triangles, and distances from the nearest one."""
+"""Tree of bounding boxes of triangles, and offsets from the nearest one."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +8,11 @@ from flare_mesh.compiled.jit import jit
 _LEAF = 4  # triangles in a leaf
 # Cross products of smaller sines are rounding: the triangle is a line.
 _SMALLEST_SINE = 1e-10
+# Relative difference of squared distances below which points are equally near.
+_TIE = 2e-4
+# Equally near points that are closer together than this share of their distance are one.
+_SAME = 1e-3
+_MOST_TIES = 64
 
 
 def box_tree(
@@ -45,11 +50,17 @@ def box_tree(
 
 
 @jit
-def nearest_distances(points, triangles, low, high, distances):
-    """Write the distance of points [P, 3] from the nearest triangle of a tree to [P]."""
+def nearest_offsets(points, triangles, low, high, distances, offsets):
+    """Write distances [P] and offsets [P, 3] of points [P, 3] from the nearest triangle of a tree.
+
+    The offset points from the nearest point of the triangles. Where several are equally near, to
+    1e-4 of the distance, it is the mean over these points: between two parallel walls it is 0. It
+    does not depend on the order of the triangles, unless more than 64 are equally near.
+    """
     first_leaf = len(low) // 2
     leaf = len(triangles) // (len(low) - first_leaf)
     boxes, squares = np.empty(64, np.int64), np.empty(64)
+    near_points = np.empty((_MOST_TIES, 4))  # offsets and their squares
     for i in range(len(points)):
         x, y, z = points[i, 0], points[i, 1], points[i, 2]
         best = np.inf
@@ -57,16 +68,21 @@ def nearest_distances(points, triangles, low, high, distances):
             # The distance changes by no more than the step from the point before.
             dx, dy, dz = x - points[i - 1, 0], y - points[i - 1, 1], z - points[i - 1, 2]
             best = (distances[i - 1] + np.sqrt(dx * dx + dy * dy + dz * dz)) ** 2 * (1 + 1e-9)
+        ties = 0
         boxes[0], squares[0], count = 0, 0.0, 1
         while count:
             count -= 1
             box = boxes[count]
-            if squares[count] > best:
+            if squares[count] > best * (1 + _TIE):
                 continue
             if box >= first_leaf:
                 start = (box - first_leaf) * leaf
                 for t in range(start, start + leaf):
-                    best = min(best, _triangle_square(x, y, z, triangles, t))
+                    ox, oy, oz = _triangle_offset(x, y, z, triangles, t)
+                    square = ox * ox + oy * oy + oz * oz
+                    if square <= best * (1 + _TIE):
+                        best = min(best, square)
+                        ties = _add_near_point(near_points, ties, best, ox, oy, oz, square)
                 continue
             near, far = 2 * box + 1, 2 * box + 2
             near_square = _box_square(x, y, z, low, high, near)
@@ -74,13 +90,45 @@ def nearest_distances(points, triangles, low, high, distances):
             if near_square > far_square:
                 near, far = far, near
                 near_square, far_square = far_square, near_square
-            if far_square <= best:
+            if far_square <= best * (1 + _TIE):
                 boxes[count], squares[count] = far, far_square
                 count += 1
-            if near_square <= best:
+            if near_square <= best * (1 + _TIE):
                 boxes[count], squares[count] = near, near_square
                 count += 1
         distances[i] = np.sqrt(best)
+        ties = _drop_far_points(near_points, ties, best)
+        for axis in range(3):
+            total = 0.0
+            for tie in range(ties):
+                total += near_points[tie, axis]
+            offsets[i, axis] = total / ties
+
+
+@jit
+def _add_near_point(near_points, ties, best, ox, oy, oz, square):
+    """Add an offset to those of the nearest points, unless it is among them; their number."""
+    ties = _drop_far_points(near_points, ties, best)
+    for tie in range(ties):
+        dx, dy, dz = near_points[tie, 0] - ox, near_points[tie, 1] - oy, near_points[tie, 2] - oz
+        if dx * dx + dy * dy + dz * dz <= _SAME**2 * square:
+            return ties
+    if ties < _MOST_TIES:
+        near_points[ties, 0], near_points[ties, 1], near_points[ties, 2] = ox, oy, oz
+        near_points[ties, 3] = square
+        ties += 1
+    return ties
+
+
+@jit
+def _drop_far_points(near_points, ties, best):
+    """Keep the offsets that are as near as the best one; their number."""
+    kept = 0
+    for tie in range(ties):
+        if near_points[tie, 3] <= best * (1 + _TIE):
+            near_points[kept] = near_points[tie]
+            kept += 1
+    return kept
 
 
 @jit
@@ -93,8 +141,8 @@ def _box_square(x, y, z, low, high, box):
 
 
 @jit
-def _triangle_square(x, y, z, triangles, t):
-    """Squared distance of a point from a triangle, which may be a line or a point."""
+def _triangle_offset(x, y, z, triangles, t):
+    """Offset of a point from the closest one of a triangle, which may be a line or a point."""
     ax, ay, az = triangles[t, 0, 0], triangles[t, 0, 1], triangles[t, 0, 2]
     bx, by, bz = triangles[t, 1, 0] - ax, triangles[t, 1, 1] - ay, triangles[t, 1, 2] - az
     cx, cy, cz = triangles[t, 2, 0] - ax, triangles[t, 2, 1] - ay, triangles[t, 2, 2] - az
@@ -111,19 +159,25 @@ def _triangle_square(x, y, z, triangles, t):
             nx * (by * pz - bz * py) + ny * (bz * px - bx * pz) + nz * (bx * py - by * px)
         ) / normal
         if v >= 0.0 and w >= 0.0 and v + w <= 1.0:
-            height = px * nx + py * ny + pz * nz
-            return height * height / normal
-    square = min(_line_square(px, py, pz, bx, by, bz), _line_square(px, py, pz, cx, cy, cz))
-    qx, qy, qz = px - bx, py - by, pz - bz
-    return min(square, _line_square(qx, qy, qz, cx - bx, cy - by, cz - bz))
+            height = (px * nx + py * ny + pz * nz) / normal
+            return height * nx, height * ny, height * nz
+    ox, oy, oz = _line_offset(px, py, pz, bx, by, bz)
+    square = ox * ox + oy * oy + oz * oz
+    ux, uy, uz = _line_offset(px, py, pz, cx, cy, cz)
+    other = ux * ux + uy * uy + uz * uz
+    if other < square:
+        ox, oy, oz, square = ux, uy, uz, other
+    ux, uy, uz = _line_offset(px - bx, py - by, pz - bz, cx - bx, cy - by, cz - bz)
+    if ux * ux + uy * uy + uz * uz < square:
+        ox, oy, oz = ux, uy, uz
+    return ox, oy, oz
 
 
 @jit
-def _line_square(px, py, pz, ex, ey, ez):
-    """Squared distance of the point p from the line from 0 to e."""
+def _line_offset(px, py, pz, ex, ey, ez):
+    """Offset of the point p from the closest one of the line from 0 to e."""
     length = ex * ex + ey * ey + ez * ez
     share = 0.0
     if length > 0.0:
         share = min(max((px * ex + py * ey + pz * ez) / length, 0.0), 1.0)
-    px, py, pz = px - share * ex, py - share * ey, pz - share * ez
-    return px * px + py * py + pz * pz
+    return px - share * ex, py - share * ey, pz - share * ez

@@ -1,4 +1,4 @@
-"""Exact distances from the faces of a mesh."""
+"""Exact distances and offsets from the faces of a mesh."""
 
 from collections.abc import Mapping
 
@@ -7,17 +7,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flare_mesh.mesh.box_tree import box_tree, nearest_distances
+from flare_mesh.mesh.box_tree import box_tree, nearest_offsets
 from flare_mesh.mesh.cells import CELL_TYPES, FACE_SIMPLICES
 
 
 def face_distance(at: Tensor, pos: Tensor, faces: Mapping[str, Tensor]) -> Tensor:
     """Distance [P] of points from the nearest face, in float64.
 
-    Exact for triangles and lines; quads and second-order faces are approximated by triangles or
-    lines through their nodes (:data:`~flare_mesh.mesh.cells.FACE_SIMPLICES`). A tree of bounding
-    boxes finds the nearest face: 1,000,000 points take a few seconds on one core, and the memory
-    is linear in the numbers of points and faces.
+    Arguments and errors are those of :func:`face_offset`.
+    """
+    return face_offset(at, pos, faces)[0]
+
+
+def face_offset(at: Tensor, pos: Tensor, faces: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Distance [P] of points from the nearest face, and offset [P, d] from its nearest point.
+
+    In float64, and exact for triangles and lines; quads and second-order faces are approximated by
+    triangles or lines through their nodes (:data:`~flare_mesh.mesh.cells.FACE_SIMPLICES`). Where
+    several faces are equally near, to 1e-4 of the distance, the offset is the mean over their
+    nearest points. A tree of bounding boxes finds the nearest face: 1,000,000 points take a few
+    seconds on one core, and the memory is linear in the numbers of points and faces.
 
     Args:
         at: Points, [P, d]; d is 2 or 3.
@@ -37,9 +46,10 @@ def face_distance(at: Tensor, pos: Tensor, faces: Mapping[str, Tensor]) -> Tenso
     triangles = _in_space(pos)[np.concatenate(corners)]
     triangles, low, high = box_tree(triangles)
     points = _in_space(at)
-    distance = np.empty(len(points))
-    nearest_distances(points, triangles, low, high, distance)
-    return torch.from_numpy(distance).to(at.device)
+    distance, offset = np.empty(len(points)), np.empty_like(points)
+    nearest_offsets(points, triangles, low, high, distance, offset)
+    offset = np.ascontiguousarray(offset[:, : at.shape[1]])
+    return torch.from_numpy(distance).to(at.device), torch.from_numpy(offset).to(at.device)
 
 
 def _corners_of(kind: str) -> NDArray[np.int64]:

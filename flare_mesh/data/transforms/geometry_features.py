@@ -16,13 +16,13 @@ from flare_mesh.data.transforms.mesh_geometry import MeshGeometry
 from flare_mesh.data.transforms.mesh_kinds import KINDS
 
 _DEFAULTS = {
-    "volume": ("position", "size", "boundary_distance", "boundary"),
+    "volume": ("position", "size", "boundary_distance", "boundary_direction", "boundary"),
     "surface": ("position", "size", "boundary", "normals", "curvature"),
-    "plane": ("position", "size", "boundary_distance", "boundary"),
+    "plane": ("position", "size", "boundary_distance", "boundary_direction", "boundary"),
     "points": ("position", "size"),
 }
 _MEASURES = {"volume": "volume", "surface": "area", "plane": "area"}
-_NEEDS_CELLS = ("boundary_distance", "boundary", "normals", "curvature")
+_NEEDS_CELLS = ("boundary_distance", "boundary_direction", "boundary", "normals", "curvature")
 
 
 @functional_transform("geometry_features")
@@ -40,6 +40,8 @@ class GeometryFeatures(BaseTransform):
 ``points`` have no measure: d | all kinds |
     | ``boundary_distance`` | 1 | distance from the nearest boundary face over half the largest \
 extent | volume, plane |
+    | ``boundary_direction`` | d | unit vector from the nearest boundary point, at boundary nodes \
+the inward normal; 0 between equally near parallel walls | volume, plane |
     | ``boundary`` | 1 | 1 at boundary nodes, 0 elsewhere | volume, surface, plane |
     | ``normals`` | d | unit normals of a surface, or of the boundary with 0 inside | surface |
     | ``curvature`` | 1 | asinh of the mean curvature times half the largest extent | surface |
@@ -62,6 +64,7 @@ extent | volume, plane |
         position: Positions in the bounding box.
         size: Logarithms of the size.
         boundary_distance: Distance from the boundary.
+        boundary_direction: Direction from the boundary; not of ``surface``.
         boundary: Marks of boundary nodes.
         normals: Unit normals.
         curvature: Mean curvature; of ``surface`` only.
@@ -87,6 +90,7 @@ extent | volume, plane |
         position: bool | None = None,
         size: bool | None = None,
         boundary_distance: bool | None = None,
+        boundary_direction: bool | None = None,
         boundary: bool | None = None,
         normals: bool | None = None,
         curvature: bool | None = None,
@@ -97,6 +101,7 @@ extent | volume, plane |
             "position": position,
             "size": size,
             "boundary_distance": boundary_distance,
+            "boundary_direction": boundary_direction,
             "boundary": boundary,
             "normals": normals,
             "curvature": curvature,
@@ -108,6 +113,8 @@ extent | volume, plane |
                     f"GeometryFeatures: expected true or false for {option} (got {value!r})"
                 )
         impossible = [name for name in _NEEDS_CELLS if given[name] and kind == "points"]
+        if boundary_direction and kind == "surface":
+            impossible.append("boundary_direction")
         if curvature and kind != "surface":
             impossible = [*dict.fromkeys([*impossible, "curvature"])]
         if impossible:
@@ -153,9 +160,9 @@ extent | volume, plane |
     def columns(self, in_channels: int, pos_dim: int) -> dict[str, int]:
         """First column of each feature in x.
 
-        A random reflection must change the vectors ``position`` and ``normals``; a 90-degree
-        rotation also swaps the extents of ``size``. After a rotation by another angle only
-        ``normals`` are right, since the bounding box is another one.
+        A random reflection must change the vectors ``position``, ``boundary_direction`` and
+        ``normals``; a 90-degree rotation also swaps the extents of ``size``. After a rotation by
+        another angle ``position`` and ``size`` are wrong, since the bounding box is another one.
 
         Args:
             in_channels: Channels of x before this transform.
@@ -176,6 +183,7 @@ extent | volume, plane |
             "position": [Channel(f"position {axis} in the bounding box") for axis in axes],
             "size": size,
             "boundary_distance": [Channel("relative distance from the boundary")],
+            "boundary_direction": [Channel(f"direction {axis} from the boundary") for axis in axes],
             "boundary": [Channel("mark of the boundary")],
             "normals": [Channel(f"normal {axis}") for axis in axes],
             "curvature": [Channel("asinh of the relative curvature")],
@@ -187,6 +195,7 @@ _COMPUTE: dict[str, Callable[[MeshGeometry], Tensor]] = {
     "position": MeshGeometry.position,
     "size": MeshGeometry.size,
     "boundary_distance": MeshGeometry.boundary_distance,
+    "boundary_direction": MeshGeometry.boundary_direction,
     "boundary": MeshGeometry.boundary,
     "normals": MeshGeometry.normals,
     "curvature": MeshGeometry.curvature,

@@ -10,7 +10,7 @@ from flare_mesh.data.transforms.checks import optional_weight, positions
 from flare_mesh.data.transforms.mesh_kinds import axes_of_kind, cells_of_kind, oriented_lines
 from flare_mesh.mesh.boundary import BoundaryFaces, boundary_faces
 from flare_mesh.mesh.curvature import mean_curvature
-from flare_mesh.mesh.face_distance import face_distance
+from flare_mesh.mesh.face_distance import face_offset
 from flare_mesh.mesh.geometry import cell_measures, quadrature_weights
 from flare_mesh.mesh.normals import node_normals
 from flare_mesh.mesh.orientation import count_reversed_edges
@@ -69,15 +69,17 @@ class MeshGeometry:
 
     def boundary_distance(self) -> Tensor:
         """Distance from the nearest boundary face over half the largest extent."""
-        faces = self._boundary.faces
-        if not faces:
-            raise ValueError(
-                f"{self._name}: a closed surface has no boundary; leave out boundary_distance"
-            )
-        distance = 1 - self.boundary()
-        inside = distance[:, 0] > 0
-        distance[inside, 0] = face_distance(self._pos[inside], self._pos, faces) / self._length
-        return distance
+        return self._offset[0][:, None] / self._length
+
+    def boundary_direction(self) -> Tensor:
+        """Direction from the nearest boundary point, the inward normal at boundary nodes."""
+        distance, offset = self._offset
+        inside = distance > 0
+        return torch.where(
+            inside[:, None],
+            offset / distance.clamp(min=torch.finfo(distance.dtype).tiny)[:, None],
+            -self.normals(),
+        )
 
     def boundary(self) -> Tensor:
         """1 at the nodes of boundary faces, 0 at others."""
@@ -114,6 +116,20 @@ class MeshGeometry:
             weight = self._weights
         weight = weight.detach().double()
         return (weight / weight.mean()).clamp(min=_SMALLEST_WEIGHT).log()[:, None]
+
+    @cached_property
+    def _offset(self) -> tuple[Tensor, Tensor]:
+        """Distance from the nearest boundary face and offset from its nearest point; 0 there."""
+        faces = self._boundary.faces
+        if not faces:
+            raise ValueError(
+                f"{self._name}: a closed surface has no boundary; leave out boundary_distance and "
+                f"boundary_direction"
+            )
+        inside = self.boundary()[:, 0] == 0
+        distance, offset = self._pos.new_zeros(len(self._pos)), torch.zeros_like(self._pos)
+        distance[inside], offset[inside] = face_offset(self._pos[inside], self._pos, faces)
+        return distance, offset
 
     @cached_property
     def _boundary(self) -> BoundaryFaces:

@@ -4,17 +4,21 @@ import torch
 import trimesh
 
 from flare_mesh.mesh.boundary import boundary_faces
-from flare_mesh.mesh.face_distance import face_distance
+from flare_mesh.mesh.face_distance import face_distance, face_offset
 from flare_mesh.testing import mixed_mesh, unit_mesh
 
 
 def brute_force(points, triangles):
-    """Distance from the nearest triangle by trimesh, over all pairs."""
+    """Distance and offset from the nearest triangle by trimesh, and whether none is as near."""
     found = [
         trimesh.triangles.closest_point(np.broadcast_to(one, (len(points), 3, 3)), points)
         for one in triangles
     ]
-    return np.linalg.norm(np.stack(found) - points, axis=2).min(axis=0)
+    offsets = points - np.stack(found)
+    distances = np.linalg.norm(offsets, axis=2)
+    nearest = distances.min(axis=0)
+    single = (distances <= nearest * (1 + 2e-4)).sum(axis=0) == 1
+    return nearest, offsets[distances.argmin(axis=0), np.arange(len(points))], single
 
 
 @pytest.mark.parametrize("faces", [1, 4, 5, 33])
@@ -23,9 +27,22 @@ def test_random_triangles(faces):
     nodes = rng.normal(size=(3 * faces, 3))
     points = np.concatenate([rng.normal(size=(200, 3)), nodes])
     corners = torch.arange(3 * faces).reshape(-1, 3)
-    got = face_distance(torch.from_numpy(points), torch.from_numpy(nodes), {"triangle": corners})
-    expected = brute_force(points, nodes.reshape(-1, 3, 3))
-    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12)
+    got = face_offset(torch.from_numpy(points), torch.from_numpy(nodes), {"triangle": corners})
+    distance, offset, single = brute_force(points, nodes.reshape(-1, 3, 3))
+    np.testing.assert_allclose(got[0], distance, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(got[1][single], offset[single], rtol=0, atol=1e-12)
+
+
+def test_equally_near_faces():
+    """Between two parallel walls the offset vanishes, whatever their order."""
+    pos, cells = unit_mesh("quad")
+    lines = boundary_faces(cells).faces["line"]
+    at = torch.tensor([[0.5, 0.2], [0.3, 0.5], [0.2, 0.2], [0.5, 0.5]], dtype=torch.float64)
+    expected = [[0, 0.2], [0.3, 0], [0.1, 0.1], [0, 0]]
+    for faces in (lines, lines.flip(0)):
+        distance, offset = face_offset(at, pos, {"line": faces})
+        torch.testing.assert_close(distance, torch.tensor([0.2, 0.3, 0.2, 0.5]).double())
+        torch.testing.assert_close(offset, torch.tensor(expected, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("order", [1, 2])

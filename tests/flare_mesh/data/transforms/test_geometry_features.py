@@ -21,7 +21,11 @@ from lpbf import HexMesh
 VOLUMES = [kind for kind, cell in CELL_TYPES.items() if cell.dim == 3]
 FLAT = [kind for kind, cell in CELL_TYPES.items() if cell.dim == 2]
 ALL = dict.fromkeys(
-    ("position", "size", "boundary_distance", "boundary", "normals", "weight"), True
+    (
+        *("position", "size", "boundary_distance", "boundary_direction", "boundary"),
+        *("normals", "weight"),
+    ),
+    True,
 )
 
 
@@ -72,15 +76,20 @@ def test_a_block():
     torch.testing.assert_close(out.x[:, 4:8], expected.expand(len(centred), 4))
     distance = (half - centred.abs()).amin(1)
     torch.testing.assert_close(out.x[:, 8], distance / 3)
-    assert out.x[:, 9].tolist() == (distance == 0).double().tolist()
+    assert out.x[:, 12].tolist() == (distance == 0).double().tolist()
     outside = torch.where(centred.abs() == half, centred.sign(), 0.0)
-    torch.testing.assert_close(
-        out.x[:, 10:13], outside / outside.norm(dim=1, keepdim=True).clamp(min=1)
-    )
+    normals = outside / outside.norm(dim=1, keepdim=True).clamp(min=1)
+    torch.testing.assert_close(out.x[:, 13:16], normals)
+    # Inside, the mean over the faces that are equally near; opposite ones cancel.
+    ways = torch.cat([torch.eye(3), -torch.eye(3)]).double()
+    near = torch.cat([half + centred, half - centred], dim=1) == distance[:, None]
+    inward = near.double() @ ways / near.sum(1, keepdim=True)
+    direction = torch.where((distance == 0)[:, None], -normals, inward)
+    torch.testing.assert_close(out.x[:, 9:12], direction)
     # The lumped mass: a factor of 1/2 for each direction in which the node is at a face.
     share = 0.5 ** outside.abs().sum(1)
-    torch.testing.assert_close(out.x[:, 13], (share / share.mean()).log())
-    assert out.x.shape[1] == 14
+    torch.testing.assert_close(out.x[:, 16], (share / share.mean()).log())
+    assert out.x.shape[1] == 17
 
 
 def test_the_data_are_not_changed():
@@ -101,7 +110,7 @@ def test_every_solid_cell(kind):
         out.x[:, 3:7], torch.tensor([[3, 3, 3, 27.0]]).log().expand(len(pos), 4).double()
     )
     torch.testing.assert_close(out.x[:, 7], (0.5 - (pos - 0.5).abs()).amin(1) * 2)
-    assert torch.equal(out.x[:, 8] == 1, out.x[:, 7] == 0)
+    assert torch.equal(out.x[:, 11] == 1, out.x[:, 7] == 0)
 
 
 @pytest.mark.parametrize("kind", FLAT)
@@ -116,17 +125,17 @@ def test_flat_cells_in_the_plane_and_in_space(kind, axis):
     transform = GeometryFeatures("plane", **ALL)
     out = transform(MeshData(pos, **cells))
     assert out.pos.shape == pos.shape
-    assert (
-        out.x.shape == (len(pos), 2 + 3 + 1 + 1 + 2 + 1) == (len(pos), len(transform.channels(3)))
-    )
+    channels = 2 + 3 + 1 + 2 + 1 + 2 + 1
+    assert out.x.shape == (len(pos), channels) == (len(pos), len(transform.channels(3)))
     torch.testing.assert_close(out.x[:, :2], 2 * flat - 1)
     torch.testing.assert_close(out.x[0, 2:5].exp(), torch.tensor([2.0, 5.0, 10.0]).double())
     edge = torch.tensor([2.0, 5.0]) * (0.5 - (flat - 0.5).abs())
     torch.testing.assert_close(out.x[:, 5], edge.amin(1) / 2.5)
-    assert torch.equal(out.x[:, 6] == 1, edge.amin(1) == 0)
+    assert torch.equal(out.x[:, 8] == 1, edge.amin(1) == 0)
     # Outward, whatever the side of the plane from which the cells are anticlockwise.
     corner = (flat == 0).all(1)
-    assert bool((out.x[corner, 7:9] < 0).all())
+    assert bool((out.x[corner, 9:11] < 0).all())
+    torch.testing.assert_close(out.x[corner, 6:8], -out.x[corner, 9:11])
 
 
 def test_a_sphere():
@@ -214,7 +223,7 @@ def test_columns_that_augmentations_change():
     transform = GeometryFeatures(**ALL)
     columns = transform.columns(2, 3)
     features = transform(data)
-    vectors = {"x": (columns["position"], columns["normals"])}
+    vectors = {"x": [columns[n] for n in ("position", "boundary_direction", "normals")]}
     for seed in range(4):
         torch.manual_seed(seed)
         moved = RandomReflection(vectors=vectors)(features)
@@ -229,7 +238,8 @@ def test_columns_that_augmentations_change():
 
 
 def test_options():
-    off = GeometryFeatures(size=False, position=False, boundary_distance=False, boundary=False)
+    names = ("size", "position", "boundary_distance", "boundary_direction", "boundary")
+    off = GeometryFeatures(**dict.fromkeys(names, False))
     data = block(2, 1, 1)
     out = off(data)
     assert out.x is None
@@ -243,6 +253,9 @@ def test_options():
         "size along y",
         "size along z",
         "volume",
+        "direction x from the boundary",
+        "direction y from the boundary",
+        "direction z from the boundary",
         "mark of the boundary",
     ]
 
@@ -254,6 +267,7 @@ def test_options():
         ({"kind": "points", "boundary": True}, "kind 'points' has no boundary; leave it out"),
         ({"kind": "points", "normals": True, "curvature": True}, "has no normals, curvature;"),
         ({"curvature": True}, "kind 'volume' has no curvature"),
+        ({"kind": "surface", "boundary_direction": True}, "'surface' has no boundary_direction"),
         ({"size": "yes"}, "expected true or false for size .got 'yes'"),
         ({"center": None}, "expected true or false for center .got None"),
         (
