@@ -31,11 +31,11 @@ def test_an_unknown_size_is_refused():
 @pytest.mark.parametrize(
     ("sizes", "sample", "batch"),
     [
-        ([495, 1000, 3400] * 16, 512, 8),  # brackets
-        ([1089] * 100, None, 8),  # Darcy on 33 x 33 nodes
-        ([3000] * 12, 512, 3),
+        ([495, 1000, 3400] * 16, 256, 8),  # brackets
+        ([1089] * 100, 256, 8),  # Darcy on 33 x 33 nodes
+        ([3000] * 12, 256, 3),
         ([100, 200], None, 1),
-        ([1200] * 800, None, 8),
+        ([384] * 800, None, 8),
     ],
 )
 def test_nodes_and_cases_a_step(sizes, sample, batch):
