@@ -15,7 +15,7 @@ from flare_mesh.choices import check_choice
 from flare_mesh.training.metrics import relative_l2
 
 _MAX_VALUES = 100_000_000  # numbers of all training cases together, 0.8 GB in float64
-_MAX_TEST_NODES = 300_000
+_MAX_TEST_NODES = 100_000
 
 
 @dataclass
