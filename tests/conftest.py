@@ -114,6 +114,8 @@ def trained(lpbf_root, tmp_path_factory):
         "--data.root": lpbf_root,
         "--data.batch_size": 2,
         "--data.augment": "null",
+        "--budget": "null",
+        "--model.size": "null",
         "--trainer.max_epochs": 3,
         "--trainer.accelerator": "cpu",
         "--model.options": json.dumps(model),

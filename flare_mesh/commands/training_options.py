@@ -24,14 +24,15 @@ from flare_mesh.training.build import build_module
 from flare_mesh.training.data_module import FieldDataModule
 from flare_mesh.training.module import FieldModule
 
-_COMMAND: ContextVar["TrainingOptions"] = ContextVar("command")
-"""The command that builds its classes."""
+_COMMAND: ContextVar["TrainingOptions | None"] = ContextVar("command", default=None)
+"""The command that builds its classes; None where its parser is used alone."""
 
 
 # The parser takes the options of build_module from it, and allows one function of this name only.
 @wraps(build_module)
 def _build(*args: Any, **given: Any) -> FieldModule:
-    return _COMMAND.get().build_model(*args, **given)
+    command = _COMMAND.get()
+    return (build_module if command is None else command.build_model)(*args, **given)
 
 
 class _OptionsParser(LightningArgumentParser):

@@ -81,8 +81,9 @@ def build_module(
             f"one of {', '.join(SIZES)}"
         )
     sized = size_options(name, size)
-    if (options or {}).get("mixer") not in (None, "flare"):  # which has heads of its own, if any
-        sized = {key: sized[key] for key in sized if key not in ("heads", "num_latents")}
+    if (options or {}).get("mixer") not in (None, "flare"):  # which has options of its own, if any
+        ours = ("heads", "num_latents", "kv_layers", "queries")
+        sized = {key: value for key, value in sized.items() if key not in ours}
     options = sized | (options or {})
     recipe = data if isinstance(data, CaseRecipe) else data.recipe()
     series = _rollout(recipe) if rollout is not None else None

@@ -32,7 +32,7 @@ def test_a_size_has_no_heads_for_another_mixer():
     config = build_module(
         recipe(), size="small", options={"mixer": "softmax"}
     ).surrogate.model.config
-    assert (config["hidden_channels"], config["num_layers"], config["heads"]) == (32, 2, 8)
+    assert (config["hidden_channels"], config["num_layers"], config["heads"]) == (32, 3, 8)
 
 
 def test_a_series_is_predicted_step_by_step():

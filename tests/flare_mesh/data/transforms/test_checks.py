@@ -11,6 +11,7 @@ from flare_mesh.data import transforms
 CASES = {
     "AddNoise": lambda: transforms.AddNoise({"u": 0.1}),
     "FromReferenceFrame": lambda: transforms.FromReferenceFrame(vectors={"u": (0,)}),
+    "GeometryFeatures": lambda: transforms.GeometryFeatures("points"),
     "KNNEdges": lambda: transforms.KNNEdges(3),
     "MeshEdges": lambda: transforms.MeshEdges(),
     "QuadratureWeights": lambda: transforms.QuadratureWeights(),
@@ -28,6 +29,7 @@ CASES = {
     ),
 }
 SINGLE = (
+    "GeometryFeatures",
     "KNNEdges",
     "MeshEdges",
     "RadiusEdges",
