@@ -3,7 +3,7 @@
 Simulate procedural parts, train a FLARE surrogate on them, predict the nut that PyVista ships, and
 compare the prediction with a simulation. Each step is a command; `make demo` runs this file.
 
-    python examples/01_lpbf_distortion.py [NUM_PARTS] [EPOCHS]
+    python examples/01_lpbf_distortion.py [NUM_PARTS] [BUDGET]
 """
 
 import json
@@ -18,13 +18,16 @@ import flare_mesh.cli
 import lpbf.generate
 
 DATA, RUN = Path("data/demo"), Path("runs/demo")
-NUM_PARTS = sys.argv[1] if len(sys.argv) > 1 else "400"
-EPOCHS = f"--trainer.max_epochs {sys.argv[2]}" if len(sys.argv) > 2 else ""
+NUM_PARTS, BUDGET = [*sys.argv[1:], *("150", "100s")[len(sys.argv) - 1 :]]
 
 GENERATE = (
-    f"--out {DATA} --num-parts {NUM_PARTS} --pitch 2.5 --size 24 50 --workers 2 --seed 0 --resume"
+    f"--out {DATA} --num-parts {NUM_PARTS} --pitch 1.5 --layer-height 1.5 --size 24 50 "
+    f"--workers 2 --seed 0 --resume"
 )
-FIT = f"fit --config lpbf_cpu --data.root {DATA} --out {RUN} --overwrite {EPOCHS}"
+FIT = (
+    f"fit --config lpbf_cpu --data.root {DATA} --data.val_split 0.1 --budget {BUDGET} "
+    f"--out {RUN} --overwrite"
+)
 PREDICT = (
     f"predict --model {RUN} --input {shlex.quote(examples.nutfile)} --simulate "
     f"--out {RUN}/nut.vtu --picture {RUN}/nut.png"

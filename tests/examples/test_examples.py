@@ -13,11 +13,11 @@ pytestmark = pytest.mark.slow
 
 
 def test_lpbf_distortion(tmp_path):
-    """The demo as it is, on fewer parts and epochs: it learns, if not as much."""
-    command = [sys.executable, EXAMPLES / "01_lpbf_distortion.py", "40", "40"]
+    """The demo as it is, on fewer parts in less time: it learns, if not as much."""
+    command = [sys.executable, EXAMPLES / "01_lpbf_distortion.py", "40", "20s"]
     subprocess.run(command, cwd=tmp_path, check=True)
     summary = json.loads((tmp_path / "runs/demo/summary.json").read_text())
-    assert summary["test_relative_l2"]["displacement"] < 0.75
+    assert summary["test_relative_l2"]["displacement"] < 0.85
     assert summary["mean_relative_l2"]["displacement"] > 0.9
     assert (tmp_path / "runs/demo/nut.png").stat().st_size > 100_000
 
