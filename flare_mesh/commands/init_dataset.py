@@ -16,7 +16,7 @@ from flare_mesh.datasets.data_summary import DataSummary, FixedMesh
 from flare_mesh.datasets.field_dataset import FieldDataset
 from flare_mesh.datasets.registry import build, check_options
 
-_MAX_CASES = 16
+_MAX_CASES = 16  # that are read
 
 
 def dataset_config(

@@ -198,7 +198,7 @@ def _check_usable(option: str, name: str, summary: DataSummary, *, skip_bad: boo
 
 
 def is_reserved(name: str) -> bool:
-    """Whether a name has another meaning in a case, so that it is no input or target."""
+    """Whether a name has another meaning in a case, so that no input or target can have it."""
     return name in _RESERVED or f"{name}_".startswith(CELL_PREFIX)
 
 

@@ -179,9 +179,10 @@ def _step_text(summary: FolderSummary) -> str:
 
 def _window_text(summary: FolderSummary) -> str:
     low, high = summary.steps
+    steps = low if low == high else f"{low} to {high}"
     return (
-        f"Steps in and out, of {low if low == high else f'{low} to {high}'} steps of each series; "
-        f"predict --num-steps N predicts more."
+        f"Steps in and out, of the {steps} steps of each series; predict --num-steps N predicts "
+        f"more."
     )
 
 

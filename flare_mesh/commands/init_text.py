@@ -50,10 +50,10 @@ def config_text(
         ]
     )
     lines += [f"budget: {_flow(budget)}"]
-    lines += _comment(["The weights at the end, where the learning rate has fallen to zero."])
+    lines += _comment(["Save the weights at the end, where the learning rate has fallen to zero."])
     lines += ["keep: last", "model:", "  name: flare", "  # auto, small, medium or large"]
     lines += ["  size: auto", *_scales(fields)]
-    lines += _comment(["The optimizer that learned fastest on all sets of docs/accuracy.md."], 2)
+    lines += _comment(["The optimiser that learned fastest on all sets of docs/accuracy.md."], 2)
     lines += ["  optimizer: {name: muon, lr: 5.0e-3, weight_decay: 1.0e-2}"]
     lines += ["  schedule: {name: cosine, pct_start: 0.05}"]
     if rollout:
@@ -91,8 +91,8 @@ def _scales(fields: FieldChoice) -> list[str]:
     if scales:
         lines += _comment(
             [
-                "Each target is divided by this in every case, and multiplied again in "
-                "the prediction."
+                "Each target is divided by this in every case, and its prediction is "
+                "multiplied by it."
             ],
             2,
         )

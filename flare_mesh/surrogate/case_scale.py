@@ -101,7 +101,7 @@ class CaseScale(nn.Module):
         self.register_buffer("_dropped", dropped, persistent=False)
 
     def hide_dropped(self, features: Tensor) -> Tensor:
-        """Normalised features [N, in_channels], of which dropped inputs are zero."""
+        """Normalised features [N, in_channels], with zero for dropped inputs."""
         return features.masked_fill(self._dropped, 0.0)
 
     def forward(self, x: Tensor | None = None) -> Tensor:

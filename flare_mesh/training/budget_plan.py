@@ -153,7 +153,7 @@ def plan_budget(
 def _validation_steps(
     data: FieldDataModule, sizes: Sequence[int], batch_size: int, sample: int | None
 ) -> float:
-    """Time of a validation in training steps, by its nodes; a step has two more passes."""
+    """Time of a validation in training steps; training on a node costs three predictions of it."""
     if not data.has("val"):
         return 0.0
     mean = sum(sizes) / len(sizes)

@@ -1,6 +1,6 @@
 """Sizes of a run that are chosen for the data and the time: model, batch, nodes a step.
 
-All numbers of the choice stand here.
+All numbers of these choices are in this file.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,17 +23,17 @@ SIZES: Mapping[str, Mapping[str, Any]] = {
 MIN_STEPS = 2000
 """Steps below which a larger model is not worth its time."""
 SAMPLED_NODES = 256
-"""Nodes drawn from a case a step; more steps are worth more than more nodes."""
+"""Nodes drawn from a case at each step; more steps are worth more than more nodes."""
 WHOLE_NODES = 384
-"""Largest case of a data set whose cases are not sampled."""
+"""If no case has more nodes than this, no nodes are drawn."""
 BATCH_CASES = 8
-"""Cases a step."""
+"""Largest number of cases a step."""
 BATCHES_A_PASS = 4
-"""Smallest number of batches of a pass over the cases, for which a batch has fewer cases."""
+"""A batch has fewer cases if a pass over all cases would have fewer batches than this."""
 MAX_NODES = 16384
-"""Largest number of nodes a step, for which a batch has fewer cases."""
+"""A batch has fewer cases if a step would have more nodes than this."""
 EVALUATIONS = 20
-"""Validations and checkpoints of a run with a time budget."""
+"""Number of validations and checkpoints of a run with a time budget."""
 VALIDATION_SHARE = 0.1
 """Largest share of the time for validations, above which there are fewer."""
 FEWEST_STEPS = 20

@@ -31,8 +31,8 @@ class TimeBudget(Timer):
         time: Progress of the run.
 
     Raises:
-        ValueError: If the duration is none; when training starts, if the trainer has another limit,
-            or the module is no :class:`FieldModule`.
+        ValueError: If the duration is invalid; when training starts, if the trainer has another
+            limit, or the module is no :class:`FieldModule`.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class TimeBudget(Timer):
 
 
 def find_budget(trainer: Trainer) -> TimeBudget | None:
-    """Time budget of a trainer."""
+    """The time budget of a trainer; None without one."""
     found = (one for one in trainer.callbacks if isinstance(one, TimeBudget))  # pyright: ignore[reportAttributeAccessIssue]
     return next(found, None)
 

@@ -20,9 +20,9 @@ class TimeProgress:
 
         n = (remaining time - last pause) / step time,
 
-    with further pauses taken off where an epoch ends before. A pause is the time between two steps
-    with the end of an epoch in it: validation, checkpoints. The step time is the mean over the last
-    tenth of the budget, without the first step, which compiles.
+    less the pauses of the epochs that end before that. A pause is the time between two steps with
+    the end of an epoch between them: validation, checkpoints. The step time is the mean over the
+    last tenth of the budget, without the first step, which compiles.
 
     Args:
         seconds: The budget.

@@ -21,7 +21,7 @@ def describe_case(case: Data, latent: tuple[Tensor, Tensor] | None = None) -> di
     ``"features"`` mean and standard deviation of the model's last hidden features
     =============  ============================================================================
 
-    Means are over the nodes, weighted by the quadrature weights if there are.
+    Means are over the nodes, weighted by the quadrature weights if there are any.
 
     Args:
         case: The case, with ``pos`` [N, d] and possibly ``x`` [N, F] and ``weight`` [N].

@@ -17,17 +17,17 @@ _RESOLUTION = 0.01
 
 @dataclass(frozen=True)
 class Unlikeness:
-    r"""Mahalanobis distance of a descriptor to the training cases', in units of known cases.
+    r"""Mahalanobis distance of a case to the training cases, over the largest of a known case.
 
     .. math::
         d^2 = (z - \bar z)^T \Sigma^{-1} (z - \bar z), \qquad
         \Sigma = (1 - \gamma) S + \gamma \tfrac{\operatorname{tr} S}{p} I
 
-    with z the descriptor over its deviation in each of the p components, S the covariance over the
-    training cases, and the shrinkage :math:`\gamma` of Ledoit and Wolf (2004). The score is d over
-    the largest distance of a known case: of the held-out cases, and of each training case to the
-    other training cases. So a score of 1 is as unlike as the most unlike known case, and 3 is
-    three times as unlike.
+    with z the descriptor of the case over its deviation in each of the p components, S the
+    covariance over the training cases, and the shrinkage :math:`\gamma` of Ledoit and Wolf (2004).
+    The score is d over the largest distance of a known case: of a held-out case to the training
+    cases, or of a training case to the others. So a case with a score of 1 is as unlike as the most
+    unlike known case, and one with 3 is three times as unlike.
 
     Attributes:
         center: Mean over the training cases, [p].

@@ -15,7 +15,7 @@ from flare_mesh.mesh.geometry import cell_measures, quadrature_weights
 from flare_mesh.mesh.normals import node_normals
 from flare_mesh.mesh.orientation import count_reversed_edges
 
-# A smaller extent counts as this part of the largest one, and a smaller weight of the mean one.
+# Smaller extents count as this part of the largest one, smaller weights as this part of the mean.
 _SMALLEST_EXTENT, _SMALLEST_WEIGHT = 1e-4, 1e-6
 
 
@@ -119,7 +119,7 @@ class MeshGeometry:
 
     @cached_property
     def _offset(self) -> tuple[Tensor, Tensor]:
-        """Distance from the nearest boundary face and offset from its nearest point; 0 there."""
+        """Distance from the nearest boundary face and offset from its nearest point; 0 on it."""
         faces = self._boundary.faces
         if not faces:
             raise ValueError(
@@ -143,7 +143,7 @@ class MeshGeometry:
         found = count_reversed_edges(self._cells)
         if found:
             raise ValueError(
-                f"{self._name}: {feature} need faces with one orientation (got {found} edges "
-                f"whose two faces have opposite ones); reorient the faces, for example by "
+                f"{self._name}: expected faces with one orientation for {feature} (got {found} "
+                f"edges whose two faces have opposite ones); reorient the faces, for example by "
                 f"trimesh.repair.fix_normals, or set normals and curvature to false"
             )

@@ -1,4 +1,4 @@
-"""Kinds of meshes, and the part of a mesh that geometric features are computed of."""
+"""Kinds of meshes, and the part of a mesh that geometric features are computed from."""
 
 from typing import Any
 

@@ -303,7 +303,7 @@ def test_bad_meshes():
         ({"kind": "points"}, Data(pos=torch.ones(3, 2)), "finite coordinates that differ"),
         ({"kind": "points"}, Data(pos=torch.ones(0, 2)), "at least one node"),
         ({"kind": "points", "weight": True}, Data(pos=torch.eye(3)), "points without 'weight'"),
-        ({"kind": "surface"}, twisted, "need faces with one orientation .got 1 edges"),
+        ({"kind": "surface"}, twisted, "faces with one orientation for normals .got 1 edges"),
     ):
         with pytest.raises(ValueError, match=message):
             GeometryFeatures(**options)(data)
