@@ -54,7 +54,8 @@ def build_module(
             time budget, ``fit`` chooses one for ``auto``: the largest of which enough steps fit.
         options: Options of the model beside its channels, such as ``num_latents``.
         normalizers: Normalisers of ``pos``, ``x`` and ``y``: ``unit_gaussian`` (the default),
-            ``unit_cube``, ``identity``, or a mapping of ``name`` and options.
+            ``unit_cube``, ``identity``, ``log``, ``signed_root``, or a mapping of ``name`` and
+            options.
         scale_by: Scale of each case by which a target is divided: name of an input that is constant
             over each case, ``power_law`` of such inputs, or a list of these; none by default.
         drop_scales: Hide the inputs in ``scale_by`` from the model, so that its prediction is
