@@ -27,6 +27,11 @@ def class_path(found: type) -> str:
     return f"{found.__module__}:{found.__qualname__}"
 
 
+def is_code_trusted() -> bool:
+    """Whether this is within :func:`trusting_code`."""
+    return _trusted.get()
+
+
 @contextmanager
 def trusting_code(trusted: bool = True) -> Iterator[None]:
     """Within the block, configurations and files may name classes of any package.
@@ -57,7 +62,7 @@ def import_class(path: str, base: type[_T]) -> type[_T]:
     shown = clip(path, 100)
     if not re.fullmatch(f"{_NAME}:{_NAME}", path):
         raise ValueError(f"expected a class as package.module:Class (got '{shown}')")
-    if not _trusted.get():
+    if not is_code_trusted():
         raise ValueError(
             f"'{shown}' is code outside flare-mesh, which would be run; if you trust it, add "
             f"--trust-code (in Python: trust_code=True, or trusting_code())"

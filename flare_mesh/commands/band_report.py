@@ -28,15 +28,19 @@ def calibrate_run(surrogate: Surrogate, data: Any, coverage: float | None) -> st
         return "coverage is null"
     if not data.has("val"):
         return f"there are no validation cases; {_HOLD_OUT}"
-    if data.splits["val"] == data.splits["test"]:
-        return f"the validation cases are the test cases; {_HOLD_OUT}"
+    for other, what in (("test", "test"), ("train", "training")):
+        if data.splits["val"] == data.splits[other]:
+            return f"the validation cases are the {what} cases; {_HOLD_OUT}"
     cases, training = data.cases("val"), data.cases("train")
     if min(len(cases), len(training)) < MIN_CASES:
         return (
             f"expected at least {MIN_CASES} training and validation cases (got {len(training)} and "
             f"{len(cases)}); {_HOLD_OUT}, or more"
         )
-    surrogate.calibrate(cases, training, coverage=coverage)
+    try:
+        surrogate.calibrate(cases, training, coverage=coverage)
+    except ValueError as error:  # must not cost the trained run its summary
+        return str(error)
     return ""
 
 

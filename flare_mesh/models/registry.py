@@ -114,8 +114,8 @@ def model_class(name: str | type[FieldModel]) -> type[FieldModel]:
         ValueError: If there is no such model, its class is not trusted, or its constructor lacks
             the channels or the dimension.
     """
-    if isinstance(name, str) and not is_class_path(name):
-        if name not in MODELS:
+    if not isinstance(name, type) and not is_class_path(name):
+        if not isinstance(name, str) or name not in MODELS:
             raise ValueError(f"unknown model '{name}'; choose from {sorted(MODELS)}")
         return MODELS[name]
     model = import_class(name, FieldModel) if isinstance(name, str) else name

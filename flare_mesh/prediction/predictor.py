@@ -137,6 +137,7 @@ class Predictor:
                 f"{case.name}: expected {surrogate.x_normalizer.channels} features per node (got "
                 f"{channels}); the model's inputs are {surrogate.inputs or surrogate.features}"
             )
+        surrogate.check_input(case.data, case.name)
         if surrogate.training_range is not None:
             found = surrogate.training_range.differences(case.data, surrogate.channels)
             if found:

@@ -39,7 +39,7 @@ def coverage_report(surrogate: Surrogate, cases: Sequence[Data]) -> dict[str, An
             target = targets[name].cpu()
             error = step_norms(predicted[name] - target, band.channels)[:, : width.shape[1]]
             covered = (error <= width).double().mean()
-            square = step_norms(target, band.channels).double().square().mean()
+            square = step_norms(target, band.channels).square().mean()
             rows[name].append((float(covered), float(width.double().mean()), float(square)))
         scores.append(max(calibration.scores(descriptors).values()))
     means = {name: np.mean(found, axis=0).tolist() for name, found in rows.items()}

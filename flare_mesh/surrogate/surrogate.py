@@ -24,7 +24,7 @@ from flare_mesh.data.transforms.resolver import (
 from flare_mesh.io.hub import HubMixin
 from flare_mesh.models import FieldModel, build
 from flare_mesh.models.stored_weights import check_finite_weights, check_needed_weights
-from flare_mesh.surrogate.calibrate import calibrate
+from flare_mesh.surrogate.calibrate import calibrate, check_calibration
 from flare_mesh.surrogate.case_scale import CaseScale
 from flare_mesh.surrogate.rollout import Rollout
 from flare_mesh.surrogate.scale_by import ScaleBy
@@ -37,7 +37,7 @@ from flare_mesh.surrogate.surrogate_file import (
 )
 from flare_mesh.surrogate.training_range import TrainingRange
 from flare_mesh.surrogate.training_statistics import Statistics, gather_statistics
-from flare_mesh.trusted_classes import is_class_path, trusting_code
+from flare_mesh.trusted_classes import is_class_path, is_code_trusted, trusting_code
 from flare_mesh.uncertainty import Calibration
 
 # Nodes of a chunk in prediction: on a CPU their features stay in its cache, and meshes of millions
@@ -162,13 +162,17 @@ class Surrogate(HubMixin, nn.Module):
     @property
     def channels(self) -> list[Channel]:
         """Names of the channels of x in order, as far as they are known, else empty."""
+        appended = appended_channels(self.features, self.model.config["pos_dim"])
+        sizes = [*self.inputs.values()]
+        # Before the names are made: a damaged file may have any sizes.
+        if sum(sizes) + len(appended) != self.x_normalizer.channels or min([*sizes, 0]) < 0:
+            return []
         fields = [
             Channel(name if size == 1 else f"{name}, component {i}")
             for name, size in self.inputs.items()
             for i in range(size)
         ]
-        found = [*fields, *appended_channels(self.features, self.model.config["pos_dim"])]
-        return found if len(found) == self.x_normalizer.channels else []
+        return [*fields, *appended]
 
     def fit_normalizers(self, cases: Iterable[Data]) -> None:
         """Fit the scale, the normalisers and the range on cases with ``pos``, ``x`` and ``y``.
@@ -307,7 +311,7 @@ class Surrogate(HubMixin, nn.Module):
         if self.model.can_stream:
             size = _CHUNK_SIZE_CUDA if device.type == "cuda" else _CHUNK_SIZE
         for number, case in enumerate(cases):
-            self._check_input(case, str(case.get("case_id", number)))
+            self.check_input(case, str(case.get("case_id", number)))
         inputs = [self._input(case).to(str(device)) for case in cases]
         batch = inputs[0] if len(inputs) == 1 else Batch.from_data_list([*inputs])
         self.eval()
@@ -317,7 +321,16 @@ class Surrogate(HubMixin, nn.Module):
             self.train(training)
         return [self.split_fields(part) for part in y.split([len(one.pos) for one in inputs])]  # pyright: ignore[reportArgumentType]
 
-    def _check_input(self, case: Data, name: str) -> None:
+    def check_input(self, case: Data, name: str) -> None:
+        """Refuse inputs that cannot be normalised, or with which a scale would vary over a case.
+
+        Args:
+            case: The mesh, after :meth:`prepare`.
+            name: Its name, for the message.
+
+        Raises:
+            ValueError: If there are some.
+        """
         if isinstance(case.x, Tensor):
             self.x_normalizer.check(case.x, f"case '{name}', x")
             if self.scale is not None:
@@ -391,8 +404,8 @@ class Surrogate(HubMixin, nn.Module):
         Raises:
             KeyError, TypeError, ValueError: If the header is damaged, or needs other weights.
         """
-        if not any(map(is_class_path, header["model"].values())):
-            # Other packages' models, which are refused or trusted, may not be built without memory.
+        if not (is_code_trusted() and any(map(is_class_path, header["model"].values()))):
+            # Other packages' models, if they are trusted, may not be built without memory.
             check_needed_weights(weights, header["model"], lambda: cls.from_header(header))
         surrogate = cls.from_header(header)
         surrogate.load_state_dict(weights)
@@ -425,6 +438,8 @@ class Surrogate(HubMixin, nn.Module):
             state = load_file(file)
             weights, calibration = split_calibration(metadata, state)
             surrogate = cls.from_weights(header, weights)
+            if calibration is not None:
+                check_calibration(surrogate, calibration)
             surrogate.calibration = calibration
             if metadata["sha256"] != checksum(state):
                 raise ValueError("damaged: the weights do not match their checksum")

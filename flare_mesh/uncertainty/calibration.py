@@ -79,9 +79,15 @@ class Calibration:
                 if name.startswith(f"{kind}.")
             }
             unlikeness[kind] = Unlikeness.from_dict(numbers, own)
+        coverage, count = float(header["coverage"]), int(header["num_cases"])
+        if not (0 < coverage < 1 and count > 0 and unlikeness):
+            raise ValueError(
+                f"its calibration is damaged (coverage {coverage}, {count} cases, distances "
+                f"{[*unlikeness]})"
+            )
         return cls(
-            float(header["coverage"]),
-            int(header["num_cases"]),
+            coverage,
+            count,
             {name: FieldBand.from_dict(values) for name, values in header["bands"].items()},
             unlikeness,
         )

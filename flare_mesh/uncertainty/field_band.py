@@ -44,14 +44,13 @@ class FieldBand:
         quantiles = scale.new_full((scale.shape[1],), torch.nan)
         known = torch.tensor(self.quantiles[: len(quantiles)], dtype=scale.dtype)
         quantiles[: len(known)] = known.to(scale.device)
-        return scale * quantiles
+        return (scale * quantiles).to(predicted.dtype)
 
     def scale(self, predicted: Tensor) -> Tensor:
-        """The local scale s of the error, [N, steps]."""
-        size = step_norms(predicted, self.channels)
+        """The local scale s of the error, [N, steps] in float64."""
+        squares = step_norms(predicted, self.channels).square()
         a, b, c = self.shares
-        typical = size.double().square().mean(0).to(size.dtype)
-        return (a * size.square() + b * typical + c * self.magnitude**2).sqrt()
+        return (a * squares + b * squares.mean(0) + c * self.magnitude**2).sqrt()
 
     def to_dict(self) -> dict[str, Any]:
         """All attributes, in types of JSON."""
@@ -72,11 +71,15 @@ class FieldBand:
             tuple(map(float, values["quantiles"])),
         )
         numbers = [*found.shares, found.magnitude, *found.quantiles]
-        if found.channels < 1 or not all(0 <= number < torch.inf for number in numbers):
+        valid = all(0 <= number < torch.inf for number in numbers)
+        if found.channels < 1 or not found.quantiles or not valid:
             raise ValueError(f"its band is damaged: {dict(values)}")
         return found
 
 
 def step_norms(values: Tensor, channels: int) -> Tensor:
-    """Euclidean norm over the channels of each time step, [N, steps]."""
-    return values.unflatten(1, (-1, channels)).norm(dim=2)
+    """Euclidean norm over the channels of each time step, [N, steps].
+
+    In float64, into which the squares of values in any unit fit.
+    """
+    return values.double().unflatten(1, (-1, channels)).norm(dim=2)

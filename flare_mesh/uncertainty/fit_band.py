@@ -38,12 +38,12 @@ def case_errors(predicted: Tensor, target: Tensor, channels: int) -> CaseErrors:
         channels: Channels of the field in one time step.
     """
     errors, sizes = step_norms(predicted - target, channels), step_norms(predicted, channels)
-    typical = sizes.double().square().mean(0).sqrt()
+    typical = sizes.square().mean(0).sqrt()
     if len(errors) > _MAX_NODES:
         generator = torch.Generator().manual_seed(0)
         drawn = torch.randperm(len(errors), generator=generator)[:_MAX_NODES]
         errors, sizes = errors[drawn], sizes[drawn]
-    return CaseErrors(errors.double(), sizes.double(), typical)
+    return CaseErrors(errors, sizes, typical)
 
 
 def fit_band(

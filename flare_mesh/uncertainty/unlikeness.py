@@ -121,7 +121,9 @@ class Unlikeness:
         )
         rows, size = len(found.variances), len(found.center)
         if (
-            found.directions.shape != (rows, size)
+            found.center.dim() != 1
+            or found.variances.dim() != 1
+            or found.directions.shape != (rows, size)
             or found.scale.shape != (size,)
             or not (found.rest > 0 and found.largest > 0)
             or not bool((found.scale > 0).all() and (found.variances > 0).all())

@@ -58,9 +58,15 @@ def test_a_run_without_bands_says_why(surrogate):
         calibrate_run(surrogate, data(val=None), 0.9),
         calibrate_run(surrogate, data(val="test"), 0.9),
         calibrate_run(surrogate, data(count=2), 0.9),
+        calibrate_run(surrogate, data(val="train"), 0.9),
     ]
     assert reasons[0] == "coverage is null"
     assert "there are no validation cases; hold out a share" in reasons[1]
     assert "the validation cases are the test cases" in reasons[2]
     assert "(got 2 and 2)" in reasons[3]
+    assert "the validation cases are the training cases" in reasons[4]
+    # A case that cannot be predicted costs the bands, not the run.
+    broken = data()
+    broken.cases("val")[1].y[3] = torch.nan
+    assert "the truth of 'p' in the case '' is not finite" in calibrate_run(surrogate, broken, 0.9)
     assert surrogate.calibration is None

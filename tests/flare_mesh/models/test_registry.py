@@ -14,6 +14,8 @@ def test_models_are_built_by_name():
 def test_unknown_names_and_options_suggest_the_nearest():
     with pytest.raises(ValueError, match="unknown model 'fler'; choose from"):
         build("fler", in_channels=1, out_channels=1)
+    with pytest.raises(ValueError, match=r"unknown model '\['flare'\]'; choose from"):
+        build(["flare"], in_channels=1, out_channels=1)  # as a damaged file may have it
     with pytest.raises(ValueError, match="no option 'num_latent'; did you mean 'num_latents'"):
         build("flare", in_channels=1, out_channels=1, num_latent=3)
     with pytest.raises(ValueError, match="no option 'zzz'; choose from"):

@@ -312,6 +312,24 @@ def test_bad_meshes(plates, tmp_path):
 
 
 @ignore_range
+def test_inputs_without_a_logarithm_leave_out_their_mesh_alone(plates, tmp_path):
+    data = FieldDataModule(
+        "mesh_folder", str(plates), options={"inputs": ["thickness"], "targets": ["u"]}
+    )
+    surrogate = build_module(data, options=dict(TINY), normalizers={"x": "log"}).surrogate
+    surrogate.fit_normalizers(data.cases("train"))
+    write_plate(tmp_path / "bad.vtu", 4, 5, thickness=-np.ones(20))
+    predictor = Predictor(surrogate)
+    sources = find_prediction_files(
+        [tmp_path / "bad.vtu", plates / "train/p0_load1.5.vtu"], predictor.recipe
+    )
+    with pytest.warns(UserWarning, match="left out: .*bad.*expected positive values"):
+        found = list(predictor.run(sources, skip_bad=True))
+    assert len(found) == 1
+    assert "p0_load1.5" in found[0][1].name
+
+
+@ignore_range
 def test_one_step_of_a_file(plates, tmp_path):
     write_plate(plates / "train/p9_load2.0.xdmf", 4, 5)
     surrogate, _ = surrogate_of(plates, {"inputs": ["thickness"], "targets": ["u"], "step": 0})

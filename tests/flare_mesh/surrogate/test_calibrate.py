@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 from safetensors import safe_open
@@ -61,6 +63,17 @@ def test_a_damaged_calibration_is_refused(surrogate, tmp_path):
     with safe_open(file, framework="pt") as opened:
         metadata = opened.metadata()
         state = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    header = json.loads(metadata["calibration"])
+    other = {"u": header["bands"]["u"] | {"channels": 1}, "p": header["bands"]["p"]}
+    for damage, message in (
+        ({"bands": {"u": header["bands"]["u"]}}, "its bands are damaged: expected those of"),
+        ({"bands": other}, "its bands are damaged: expected those of"),
+        ({"coverage": 1.5}, r"calibration is damaged \(coverage 1.5"),
+        ({"unlikeness": {}}, r"calibration is damaged \(coverage 0.9, 4 cases, distances \[\]"),
+    ):
+        save_file(state, file, metadata | {"calibration": json.dumps(header | damage)})
+        with pytest.raises(ValueError, match=message):
+            Surrogate.load(tmp_path)
     state["calibration.shape.center"] = state["calibration.shape.center"][:3]
     save_file(state, file, metadata)
     with pytest.raises(ValueError, match="distance to the training cases is damaged"):

@@ -139,6 +139,14 @@ def test_a_model_of_own_code_needs_trust(module, own_code, tmp_path):
     assert load(tmp_path / "net", trust_code=True).config == net.config
 
 
+def test_a_class_in_a_file_does_not_spare_its_sizes_the_check(module, tmp_path):
+    header = module.surrogate.header()
+    header["model"] |= {"mixer": "own_code:Mixer", "hidden_channels": 2048}
+    write_surrogate_file(tmp_path / FILE, header, module.surrogate.state_dict())
+    with pytest.raises(ValueError, match="hidden_channels=2,048 needs more weights than the file"):
+        load_surrogate(tmp_path)
+
+
 def test_only_a_name_with_a_colon_is_a_class(module, tmp_path):
     header = json.loads(json.dumps(module.surrogate.header()))
     header["model"]["name"] = "os.system"

@@ -16,6 +16,21 @@ def test_half_width():
     assert FieldBand.from_dict(band.to_dict()) == band
 
 
+@pytest.mark.parametrize("unit", [1e-24, 1e24])
+def test_fields_in_any_unit(unit):
+    """Values whose squares do not fit into float32 have the same band, in their unit."""
+    generator = torch.Generator().manual_seed(0)
+    fields = [torch.rand(50, 2, generator=generator) for _ in range(4)]
+    errors = [0.1 * torch.randn(50, 2, generator=generator) for _ in fields]
+
+    def width(unit):
+        pairs = zip(fields, errors, strict=True)
+        cases = [case_errors(unit * field, unit * (field - error), 2) for field, error in pairs]
+        return fit_band(cases, 2, unit * 0.8, 0.9).half_width(unit * fields[0]) / unit
+
+    torch.testing.assert_close(width(unit), width(1.0))
+
+
 def test_the_scale_follows_the_errors():
     generator = torch.Generator().manual_seed(0)
     cases = []
@@ -34,7 +49,13 @@ def test_the_scale_follows_the_errors():
 
 @pytest.mark.parametrize(
     "damage",
-    [{"channels": 0}, {"shares": [1, 2]}, {"quantiles": [float("nan")]}, {"magnitude": -1}],
+    [
+        {"channels": 0},
+        {"shares": [1, 2]},
+        {"quantiles": [float("nan")]},
+        {"magnitude": -1},
+        {"quantiles": []},
+    ],
 )
 def test_damaged_values(damage):
     values = FieldBand(1, (1.0, 1.0, 1.0), 1.0, (1.0,)).to_dict()
