@@ -63,61 +63,72 @@ def nearest_offsets(points, triangles, low, high, distances, offsets):
     near_points = np.empty((_MOST_TIES, 4))  # offsets and their squares
     for i in range(len(points)):
         x, y, z = points[i, 0], points[i, 1], points[i, 2]
-        best = np.inf
+        best, ties = np.inf, 0
         if i > 0:
             # The distance changes by no more than the step from the point before.
             dx, dy, dz = x - points[i - 1, 0], y - points[i - 1, 1], z - points[i - 1, 2]
             best = (distances[i - 1] + np.sqrt(dx * dx + dy * dy + dz * dz)) ** 2 * (1 + 1e-9)
-        ties = 0
-        boxes[0], squares[0], count = 0, 0.0, 1
-        while count:
-            count -= 1
-            box = boxes[count]
-            if squares[count] > best * (1 + _TIE):
-                continue
-            if box >= first_leaf:
-                start = (box - first_leaf) * leaf
-                for t in range(start, start + leaf):
-                    ox, oy, oz = _triangle_offset(x, y, z, triangles, t)
-                    square = ox * ox + oy * oy + oz * oz
-                    if square <= best * (1 + _TIE):
-                        best = min(best, square)
-                        ties = _add_near_point(near_points, ties, best, ox, oy, oz, square)
-                continue
-            near, far = 2 * box + 1, 2 * box + 2
-            near_square = _box_square(x, y, z, low, high, near)
-            far_square = _box_square(x, y, z, low, high, far)
-            if near_square > far_square:
-                near, far = far, near
-                near_square, far_square = far_square, near_square
-            if far_square <= best * (1 + _TIE):
-                boxes[count], squares[count] = far, far_square
-                count += 1
-            if near_square <= best * (1 + _TIE):
-                boxes[count], squares[count] = near, near_square
-                count += 1
-        distances[i] = np.sqrt(best)
+        for _ in range(2):
+            boxes[0], squares[0], count = 0, 0.0, 1
+            while count:
+                count -= 1
+                box = boxes[count]
+                if squares[count] > best * (1 + _TIE):
+                    continue
+                if box >= first_leaf:
+                    start = (box - first_leaf) * leaf
+                    for t in range(start, start + leaf):
+                        ox, oy, oz = _triangle_offset(x, y, z, triangles, t)
+                        square = ox * ox + oy * oy + oz * oz
+                        if square <= best * (1 + _TIE):
+                            best = min(best, square)
+                            ties = _add_near_point(near_points, ties, best, ox, oy, oz, square)
+                    continue
+                near, far = 2 * box + 1, 2 * box + 2
+                near_square = _box_square(x, y, z, low, high, near)
+                far_square = _box_square(x, y, z, low, high, far)
+                if near_square > far_square:
+                    near, far = far, near
+                    near_square, far_square = far_square, near_square
+                if far_square <= best * (1 + _TIE):
+                    boxes[count], squares[count] = far, far_square
+                    count += 1
+                if near_square <= best * (1 + _TIE):
+                    boxes[count], squares[count] = near, near_square
+                    count += 1
+            if ties:
+                break
+            # On a face, rounding can be more than the distance and the step.
+            best = np.inf
         ties = _drop_far_points(near_points, ties, best)
+        distances[i] = np.sqrt(best) if ties else np.nan  # as of a point that is NaN
         for axis in range(3):
             total = 0.0
             for tie in range(ties):
                 total += near_points[tie, axis]
-            offsets[i, axis] = total / ties
+            offsets[i, axis] = total / ties if ties else np.nan
 
 
 @jit
 def _add_near_point(near_points, ties, best, ox, oy, oz, square):
-    """Add an offset to those of the nearest points, unless it is among them; their number."""
+    """Add an offset to those of the nearest points, of one point the nearest; their number."""
     ties = _drop_far_points(near_points, ties, best)
     for tie in range(ties):
         dx, dy, dz = near_points[tie, 0] - ox, near_points[tie, 1] - oy, near_points[tie, 2] - oz
         if dx * dx + dy * dy + dz * dz <= _SAME**2 * square:
+            if square < near_points[tie, 3]:
+                _set_near_point(near_points, tie, ox, oy, oz, square)
             return ties
     if ties < _MOST_TIES:
-        near_points[ties, 0], near_points[ties, 1], near_points[ties, 2] = ox, oy, oz
-        near_points[ties, 3] = square
+        _set_near_point(near_points, ties, ox, oy, oz, square)
         ties += 1
     return ties
+
+
+@jit
+def _set_near_point(near_points, tie, ox, oy, oz, square):
+    near_points[tie, 0], near_points[tie, 1], near_points[tie, 2] = ox, oy, oz
+    near_points[tie, 3] = square
 
 
 @jit

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from flare_mesh.data.transforms.checks import optional_weight, positions
-from flare_mesh.data.transforms.mesh_kinds import axes_of_kind, cells_of_kind, oriented_lines
+from flare_mesh.data.transforms.mesh_kinds import axes_of_kind, cells_of_kind, oriented_faces
 from flare_mesh.mesh.boundary import BoundaryFaces, boundary_faces
 from flare_mesh.mesh.curvature import mean_curvature
 from flare_mesh.mesh.face_distance import face_offset
@@ -94,10 +94,8 @@ class MeshGeometry:
             self._check_orientation("normals")
             return node_normals(self._pos, self._cells)
         faces, owners = self._boundary
-        if self._kind == "plane":
-            areas = cell_measures(self._pos, self._cells)
-            faces = oriented_lines(self._pos, faces, owners, areas)
-        return node_normals(self._pos, faces)
+        measures = cell_measures(self._pos, self._cells)
+        return node_normals(self._pos, oriented_faces(faces, owners, measures))
 
     def curvature(self) -> Tensor:
         """``asinh(H L)`` with the mean curvature H and half the largest extent L."""

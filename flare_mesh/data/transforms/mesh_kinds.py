@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from flare_mesh.mesh.cells import CELL_TYPES
+from flare_mesh.mesh.cells import CELL_TYPES, reflected_order
 from flare_mesh.mesh.geometry import top_dimensional_cells
 from flare_mesh.mesh.mesh_data import MeshData
 
@@ -74,27 +74,22 @@ def axes_of_kind(extent: Tensor, kind: str, name: str) -> list[int]:
     return [axis for axis in axes if axis != across]
 
 
-def oriented_lines(
-    pos: Tensor,
-    faces: dict[str, Tensor],
-    owners: dict[str, Tensor],
-    measures: dict[str, Tensor],
+def oriented_faces(
+    faces: dict[str, Tensor], owners: dict[str, Tensor], measures: dict[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Boundary lines of flat cells with the cell on their left, also where cells are inverted.
+    """Boundary faces whose normals point outward, also where cells are inverted.
 
     Args:
-        pos: Coordinates, [N, 2].
-        faces: Nodes of the lines, by type.
-        owners: Number of the cell behind each line, by type.
-        measures: Signed areas of the cells, by type, in order.
+        faces: Nodes of the faces, by type.
+        owners: Number of the cell behind each face, by type.
+        measures: Signed areas or volumes of the cells, by type, in order.
     """
-    area = torch.cat([pos.new_empty(0), *measures.values()])
+    if not faces:
+        return faces
+    measure = torch.cat([*measures.values()])
     return {
-        kind: torch.where((area[owners[kind]] < 0)[:, None], _reversed(nodes), nodes)
+        kind: torch.where(
+            (measure[owners[kind]] < 0)[:, None], nodes[:, list(reflected_order(kind))], nodes
+        )
         for kind, nodes in faces.items()
     }
-
-
-def _reversed(lines: Tensor) -> Tensor:
-    """The lines with their ends swapped; a middle node stays."""
-    return torch.cat([lines[:, [1, 0]], lines[:, 2:]], dim=1)

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -43,6 +45,32 @@ def test_equally_near_faces():
         distance, offset = face_offset(at, pos, {"line": faces})
         torch.testing.assert_close(distance, torch.tensor([0.2, 0.3, 0.2, 0.5]).double())
         torch.testing.assert_close(offset, torch.tensor(expected, dtype=torch.float64))
+
+
+def test_a_nearer_point_replaces_its_neighbour():
+    """The first two are one point to the tolerance, of which only the second is near enough."""
+    points = torch.tensor([[1.000075, 0.0], [1.0, 0.0], [0.0, 0.99996]], dtype=torch.float64)
+    for order in itertools.permutations(range(3)):
+        lines = torch.tensor([[i, i] for i in order])
+        _, offset = face_offset(torch.zeros(1, 2).double(), points, {"line": lines})
+        torch.testing.assert_close(offset, torch.tensor([[-0.5, -0.49998]]).double())
+
+
+def test_rounding_on_a_face():
+    """Points that are nearer to each other than the rounding of their distances."""
+    rng = np.random.default_rng(0)
+    nodes = rng.normal(size=(300, 3))
+    shares = rng.dirichlet(np.ones(3), size=(100, 20))
+    at = np.einsum("tps,tsd->tpd", shares, nodes.reshape(100, 3, 3)).reshape(-1, 3)
+    at = np.repeat(at, 3, axis=0)
+    at[1::3, 0] = np.nextafter(at[1::3, 0], 9)
+    at[-1] = np.nan  # is no reason to fail, either
+    got, offset = face_offset(
+        torch.from_numpy(at), torch.from_numpy(nodes), {"triangle": torch.arange(300).view(-1, 3)}
+    )
+    assert float(got[:-1].max()) < 1e-14
+    assert bool(got[-1].isnan())
+    assert bool(offset[-1].isnan().all())
 
 
 @pytest.mark.parametrize("order", [1, 2])

@@ -14,7 +14,7 @@ from flare_mesh.data.transforms import (
     RandomSquareSymmetry,
     ToReferenceFrame,
 )
-from flare_mesh.mesh.cells import CELL_TYPES
+from flare_mesh.mesh.cells import CELL_TYPES, reflected_order
 from flare_mesh.testing import unit_mesh
 from lpbf import HexMesh
 
@@ -165,6 +165,17 @@ def test_an_open_surface():
     assert torch.equal(feature(transform, data, "boundary_distance")[:, 0] == 0, rim)
     with pytest.raises(ValueError, match="closed surface has no boundary; leave out boundary_dist"):
         transform(sphere())
+
+
+@pytest.mark.parametrize("mirrored", [slice(None), slice(None, None, 3)])
+def test_inverted_cells_change_nothing(mirrored):
+    """As a mesh generator may leave a mirrored part."""
+    data = bent()
+    cells = data.hexahedron.clone()
+    cells[mirrored] = cells[mirrored][:, list(reflected_order("hexahedron"))]
+    transform = GeometryFeatures(normals=True)
+    got = transform(MeshData(data.pos, hexahedron=cells)).x
+    torch.testing.assert_close(got, transform(data).x)
 
 
 def test_points():
