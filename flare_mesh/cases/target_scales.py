@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ _ERRORS = 2.5  # standard errors that an exponent may be off
 _WORSE = 1.1  # times the leave-one-out error, that a fixed exponent may lead to
 _EXPLAINED = 0.5  # smallest share of the variance that a power law must explain
 _EQUAL = 1e-4
+_ROUNDED = 5e-3  # of a value with three digits, at most
 _RIDGE = 1e-3
 
 Array = NDArray[np.float64]
@@ -97,20 +99,43 @@ def propose_scale(
 def find_result(values: Sequence[float], statistics: Sequence[FieldStatistics]) -> str | None:
     """Which number of a target a scalar is equal to in all cases, to 1e-4; None if none.
 
-    Such a scalar, as ``max_stress`` in a table, is a result. It is known only after the simulation
-    that the surrogate replaces. A prescribed value, such as the temperature of a wall that is the
-    largest temperature, has the same property, so this needs a human's decision.
+    The scalar may be rounded to three digits or more, and in another unit by a power of ten, as
+    stresses in MPa and Pa. Such a scalar, as ``max_stress`` in a table, is a result. It is known
+    only after the simulation that the surrogate replaces. A prescribed value, such as the
+    temperature of a wall that is the largest temperature, has the same property, so this needs a
+    human's decision.
 
     Args:
         values: The scalar in each case.
         statistics: The target in each case.
     """
     given = np.asarray(values, dtype=np.float64)
+    rounding = _rounding(given)
     for label in statistics[0].extremes:
         numbers = np.array([one.extremes.get(label, np.nan) for one in statistics])
-        if (np.abs(given - numbers) <= _EQUAL * np.abs(numbers)).all():
-            return label
+        unit = _power_of_ten(given, numbers)
+        size = np.abs(unit * numbers)
+        allowed = np.maximum(_EQUAL * size, np.minimum(rounding, _ROUNDED * size))
+        if (np.abs(given - unit * numbers) <= allowed).all():
+            return label if unit == 1 else f"{label} times {unit:g}"
     return None
+
+
+def _rounding(values: Array) -> Array:
+    """Half of the last decimal place of each value; 0 if most are integers, as inputs are."""
+    whole = values == np.round(values)
+    if 2 * whole.sum() > len(values):
+        return np.zeros(len(values))
+    places = [Decimal(repr(value)).as_tuple().exponent for value in values.tolist()]
+    return np.where(whole, 0.5, 0.5 * 10.0 ** np.array(places))
+
+
+def _power_of_ten(given: Array, numbers: Array) -> float:
+    """The power of ten that is nearest to the ratio of the largest values; 1 if there is none."""
+    largest, other = float(np.abs(given).max()), float(np.abs(numbers).max())
+    if not (0 < largest < np.inf and 0 < other < np.inf):
+        return 1.0
+    return float(f"1e{round(np.log10(largest) - np.log10(other))}")
 
 
 def _turns_sign(u: Array, means: Sequence[Sequence[float]]) -> bool:

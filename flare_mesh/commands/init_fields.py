@@ -104,8 +104,11 @@ def choose_fields(
     for field in fields.values():
         if field.name in (*wanted, *kept, *others) or field.name in by_name:
             continue
-        if field.place == "case" and field.in_all and field.varies:
+        finite = all(one.finite for one in summary.statistics(field.name))
+        if field.place == "case" and field.in_all and field.varies and finite:
             kept.append(field.name)
+        elif not finite:
+            left_out.append(f"{field.name} ({field.place}): has NaN or infinite values")
         else:
             left_out.append(_describe_left(field, len(summary.sampled)))
     chosen = (*kept, *others)
@@ -222,8 +225,10 @@ def _reason_to_leave(
         if all(theirs.get(case) == value for case, value in scalar.values.items()):
             return f"the same as {other}"
     for target in targets:
-        cases = [case for case in summary.sampled if target in case.fields]
-        if scalar.source == "the file names" or any(one.name not in scalar.values for one in cases):
+        cases = [
+            case for case in summary.sampled if target in case.fields and case.name in scalar.values
+        ]
+        if scalar.source == "the file names" or len(cases) < 2:
             continue
         label = find_result(
             [scalar.values[one.name] for one in cases], [one.fields[target] for one in cases]

@@ -94,6 +94,7 @@ def case_scalars(summary: FolderSummary) -> list[CaseScalar]:
             and field.channels == 1
             and field.in_all
             and field.name not in taken
+            and all(one.finite for one in summary.statistics(field.name))
         ):
             values = {case.name: case.fields[field.name].values[0] for case in summary.sampled}
             found.append(CaseScalar(field.name, "field data", values))

@@ -116,8 +116,10 @@ def _comment(texts: Sequence[str], indent: int = 0) -> list[str]:
     lines = []
     for text in texts:
         prefix = " " * indent + "# "
+        # A name with a line break of Unicode would end the comment, and go on as an option.
+        printable = "".join(mark if mark.isprintable() else " " for mark in text)
         lines += textwrap.wrap(
-            text,
+            printable,
             _WIDTH,
             initial_indent=prefix,
             subsequent_indent=prefix + "  " * text.startswith("- "),

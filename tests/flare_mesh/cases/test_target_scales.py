@@ -73,3 +73,11 @@ def test_results_among_the_numbers():
     assert find_result([1.0, 7 / 3, 5 / 3], fields) == "mean value"
     assert find_result([3.01, 7.0, 5.0], fields) is None
     assert find_result([6.0, 14.0, 10.0], fields) is None
+    # In another unit, as Pa and MPa.
+    assert find_result([3e-6, 7e-6, 5e-6], fields) == "largest value times 1e-06"
+    assert find_result([3e-6, 7e-6, 6e-6], fields) is None
+    # Rounded, but not an input that is nearly a result.
+    rounded = [field(one) for one in (123.44, 0.67894, 5.3)]
+    assert find_result([123.4, 0.679, 5.3], rounded) == "largest value"
+    assert find_result([123.5, 0.679, 5.3], rounded) is None
+    assert find_result([300.0, 301.0, 302.0], [field(one) for one in (300.3, 301.2, 302.4)]) is None

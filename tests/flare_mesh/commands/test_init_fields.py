@@ -31,6 +31,7 @@ def fields(number):
         "wall": field("node", 1.0),
         "fixed": field("cell", 3.0, 3.0),
         "time": field("case", 7.0 * number + 1, 7.0 * number + 1, channels=2),
+        "gap": field("case", 1.0 + number, finite=number != 3),
     }
 
 
@@ -60,10 +61,16 @@ def test_numbers_are_inputs():
         "pos (the table): the name is reserved",
         "wall (node field): not asked for; add it by --inputs wall",
         "fixed (cell field): the same everywhere, in all cases",
+        "gap (case): has NaN or infinite values",
     ):
         assert any(one.startswith(text) for one in found.left_out), text
     asked = choose_fields(make(fields), scalars, ["u"], "peak, run,wall")
     assert asked.inputs == ("load", "run", "peak", "time", "wall")
+    # A case without a row in the table hides no result.
+    partial = CaseScalar("peak", "the table", {**scalars[4].values})
+    del partial.values["3"]
+    found = choose_fields(make(fields), [LOADS, partial], "u", None, skip_bad=True)
+    assert "peak" not in found.inputs
     # A number in a file name is known before the simulation.
     named = scalar("peak", scalars[4].values.values(), "the file names")
     assert "peak" in choose_fields(make(fields), [named], "u", None).inputs

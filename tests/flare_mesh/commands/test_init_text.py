@@ -1,0 +1,30 @@
+import pytest
+import yaml
+
+from flare_mesh.cases.target_scales import TargetScale
+from flare_mesh.commands.init_fields import FieldChoice
+from flare_mesh.commands.init_settings import Settings
+from flare_mesh.commands.init_text import config_text
+
+
+@pytest.mark.parametrize("mark", ["\n", "\r", "\x85", "\u2028", "\u2029", "\x1b"])
+def test_no_name_ends_a_comment(mark):
+    """The names of files and fields are those of strangers."""
+    name = f"stress{mark}checkpoint_steps: 1"
+    scales = {"u": TargetScale((), f"as {name}")}
+    text = config_text(
+        [f"Written by: {name}"],
+        run="runs/a",
+        budget="5m",
+        name="mesh_folder",
+        root="a",
+        kind="plane",
+        options={"targets": ["u"]},
+        comments={"targets": [f"- {name}"]},
+        fields=FieldChoice((), ("u",), scales, (), (f"{name} has peaks",)),
+        settings=Settings(8, 2, 0.2, True, False),
+    )
+    found = yaml.safe_load(text)
+    assert found.keys() == {"out", "budget", "keep", "model", "data"}
+    assert found["data"]["options"] == {"targets": ["u"]}
+    assert all(key.isidentifier() for part in ("model", "data") for key in found[part])
