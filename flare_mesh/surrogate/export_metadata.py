@@ -91,7 +91,7 @@ def describe_field(field: ExportedField) -> dict[str, Any]:
     recipe = surrogate.info.get("recipe", {})
     fields = surrogate.fields if surrogate.rollout is None else surrogate.rollout.step_fields
     dtype = str(field.dtype).removeprefix("torch.")
-    is_physical = any(spec != "identity" for spec in surrogate.normalizers.values())
+    is_normalized = any(spec != "identity" for spec in surrogate.normalizers.values())
     return {
         "version": __version__,
         "model": surrogate.model.stored_name(),
@@ -102,7 +102,7 @@ def describe_field(field: ExportedField) -> dict[str, Any]:
             "dtype": dtype,
             "fields": _layout(fields, surrogate.units),
         },
-        "normalization": "inside" if is_physical else "none",
+        "normalization": "inside" if is_normalized or surrogate.scale is not None else "none",
         "features": surrogate.features,
         "trained_with_weights": field.trained_with_weights,
         "time": _time(surrogate, recipe),

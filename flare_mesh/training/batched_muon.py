@@ -22,11 +22,26 @@ class BatchedMuon(torch.optim.Muon):
 
     Args:
         matrices: Parameters with two dimensions, or parameter groups of them.
-        options: Options of ``torch.optim.Muon``, except ``adjust_lr_fn``.
+        lr: As in ``torch.optim.Muon``, like the other options.
     """
 
-    def __init__(self, matrices: Any, **options: Any) -> None:
-        super().__init__(matrices, adjust_lr_fn="match_rms_adamw", **options)
+    def __init__(
+        self,
+        matrices: Any,
+        *,
+        lr: float = 1e-3,
+        weight_decay: float = 0.1,
+        momentum: float = 0.95,
+        nesterov: bool = True,
+    ) -> None:
+        super().__init__(
+            matrices,
+            lr,
+            weight_decay,
+            momentum,
+            nesterov,
+            adjust_lr_fn="match_rms_adamw",
+        )
 
     @torch.no_grad()
     def step(  # pyright: ignore[reportIncompatibleMethodOverride]
