@@ -68,13 +68,13 @@ class BatchedMuon(torch.optim.Muon):
             if "momentum_buffer" not in state:
                 state["momentum_buffer"] = torch.zeros_like(matrix)
             means.append(state["momentum_buffer"])
-        torch._foreach_lerp_(means, grads, 1 - group["momentum"])
+        torch._foreach_lerp_(means, grads, 1 - group["momentum"])  # pyright: ignore[reportPrivateImportUsage]
         # Nesterov's momentum looks one step ahead.
-        steps = torch._foreach_lerp(grads, means, group["momentum"]) if group["nesterov"] else means
+        steps = torch._foreach_lerp(grads, means, group["momentum"]) if group["nesterov"] else means  # pyright: ignore[reportPrivateImportUsage]
         directions = orthogonalize(torch.stack([*steps])).to(matrices[0].dtype)
         size = group["lr"] * 0.2 * math.sqrt(max(matrices[0].shape))
-        torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])
-        torch._foreach_add_(matrices, [*directions.unbind()], alpha=-size)
+        torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])  # pyright: ignore[reportPrivateImportUsage]
+        torch._foreach_add_(matrices, [*directions.unbind()], alpha=-size)  # pyright: ignore[reportPrivateImportUsage]
 
 
 def orthogonalize(matrices: Tensor) -> Tensor:
