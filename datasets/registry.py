@@ -79,6 +79,7 @@ def build(name: str, root: str | Path, split: str | None, **options: Any) -> Fie
         if required and option not in options:
             raise ValueError(f"the data set '{name}' needs the option '{option}'")
     try:
-        return found(root, split, **options)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        make: Any = found
+        return make(root, split, **options)
     except TypeError as error:
         raise ValueError(f"the data set '{name}' with {options}: {error}") from error

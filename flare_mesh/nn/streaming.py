@@ -54,7 +54,8 @@ def encode_in_chunks(
         x = block.norm1(h[nodes])
         key = attention.keys(x)
         if buffer is None:
-            buffer = key.new_empty(len(h), *key.shape[1:])
+            empty: Tensor = key.new_empty(len(h), *key.shape[1:])
+            buffer = empty
         buffer[nodes] = attention.decode_keys(x, key)
         return attention.encode_part(query, key, attention.values(x), graphs, attention.scale)
 
