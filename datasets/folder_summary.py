@@ -18,7 +18,7 @@ from flare_mesh.cases.case_tables import CaseTable, find_case_table, read_case_t
 from flare_mesh.cases.folder_search import find_case_files
 from flare_mesh.cases.name_numbers import NameNumbers, find_name_numbers
 from flare_mesh.cases.recipe import CaseRecipe
-from flare_mesh.data.splits import FRACTIONS
+from flare_mesh.data.splits import FRACTIONS, spaced_indices
 from flare_mesh.datasets.data_summary import DataSummary, FixedMesh
 from flare_mesh.datasets.folder_cases import find_split, warn_of_files
 from flare_mesh.io import MeshFileWarning, mesh_times, read_mesh
@@ -116,7 +116,7 @@ def summarize_folder(
     cases = [case for case in cases if case.error is None]
     has_steps = not series and any(_is_of_collection(root, case) for case in cases)
     names = [case.name for case in cases]
-    chosen = np.unique(np.linspace(0, len(cases) - 1, max_cases).round().astype(int))
+    chosen = spaced_indices(len(cases), max_cases)
     sampled: list[CaseStatistics] = []
     units: dict[str, str] = {}
     fixed, origins = FixedMesh(), list[NDArray[np.float64]]()

@@ -12,6 +12,7 @@ from torch_geometric.data import Data
 from flare_mesh.baselines.baseline import UnsuitableError
 from flare_mesh.baselines.registry import BASELINES, CHEAP
 from flare_mesh.choices import check_choice
+from flare_mesh.data.splits import spaced_indices
 from flare_mesh.training.metrics import relative_l2
 
 _MAX_VALUES = 100_000_000  # numbers of all training cases together, 0.8 GB in float64
@@ -102,5 +103,4 @@ def _fitting(cases: Sequence[Data]) -> list[Data]:
 
 
 def _spaced(cases: Sequence[Data], limit: int) -> list[Data]:
-    count = max(1, min(len(cases), limit))
-    return [cases[i] for i in np.linspace(0, len(cases) - 1, count).round().astype(int).tolist()]
+    return [cases[i] for i in spaced_indices(len(cases), limit)]

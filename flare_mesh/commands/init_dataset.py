@@ -4,14 +4,13 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from flare_mesh.cases.case_statistics import case_statistics
 from flare_mesh.cases.target_scales import propose_scale
 from flare_mesh.commands.init_fields import FieldChoice, target_hints
 from flare_mesh.commands.init_folder import describe_choice
 from flare_mesh.commands.init_settings import choose_settings
 from flare_mesh.commands.init_text import config_text
+from flare_mesh.data.splits import spaced_indices
 from flare_mesh.datasets.data_summary import DataSummary, FixedMesh
 from flare_mesh.datasets.field_dataset import FieldDataset
 from flare_mesh.datasets.registry import build, check_options
@@ -77,9 +76,8 @@ def dataset_config(
 
 
 def _summarize(train: FieldDataset, num_test: int) -> DataSummary:
-    chosen = np.unique(np.linspace(0, len(train) - 1, _MAX_CASES).round().astype(int))
     sampled, fixed = [], FixedMesh()
-    for number in chosen.tolist():
+    for number in spaced_indices(len(train), _MAX_CASES):
         mesh = train.get(number)
         sampled.append(case_statistics(str(train.cases[number]), mesh))
         fixed.add(mesh)

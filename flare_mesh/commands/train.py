@@ -235,7 +235,7 @@ class FieldCLI(TrainingOptions):
         for folder in [self.folder, *([self.folder / "ema"] if ema else [])]:
             # From the file, since a strategy may have spread the weights over the processes.
             surrogate = load_surrogate(trained, ema=folder != self.folder)
-            surrogate.save(folder)
+            surrogate.save(folder)  # kept if the calibration fails
             reason = calibrate_run(surrogate.to(device), data, self.options.coverage)
             surrogate.save(folder)
             if folder != self.folder:

@@ -4,6 +4,8 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from flare_mesh.choices import check_choice
 
 FRACTIONS = {"train": 0.8, "test": 0.2}
@@ -106,3 +108,15 @@ class PublishedSplit:
             return range(num_train)
         first = total - num_test if self.last else num_train
         return range(first, first + num_test)
+
+
+def spaced_indices(count: int, limit: int) -> list[int]:
+    """Indices of all of ``count`` cases, or of ``limit`` evenly spaced ones; at least one.
+
+    Args:
+        count: Number of cases.
+        limit: Largest number of indices; 1 if it is smaller.
+    """
+    if not count:
+        return []
+    return np.linspace(0, count - 1, max(1, min(count, limit))).round().astype(int).tolist()

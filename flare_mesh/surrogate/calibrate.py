@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 from torch import Tensor
 from torch_geometric.data import Data
 
+from flare_mesh.data.splits import spaced_indices
 from flare_mesh.uncertainty import Calibration, LatentMoments, Unlikeness
 from flare_mesh.uncertainty.case_descriptor import describe_case
 from flare_mesh.uncertainty.conformal_quantile import MIN_CASES
@@ -157,8 +157,7 @@ def spaced(cases: Sequence[Data], max_nodes: int) -> Iterator[Data]:
     if not len(cases):
         return
     limit = max(_MIN_KEPT, max_nodes // max(1, len(cases[0]["pos"])))
-    count = min(len(cases), limit, _MAX_KEPT)
-    for i in np.linspace(0, len(cases) - 1, count).round().astype(int).tolist():
+    for i in spaced_indices(len(cases), min(limit, _MAX_KEPT)):
         yield cases[i]
 
 

@@ -47,10 +47,7 @@ class BatchedMuon(torch.optim.Muon):
     def step(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, closure: Callable[[], Any] | None = None
     ) -> Any:
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = evaluate_closure(closure)
         for group in self.param_groups:
             alike: dict[Any, list[Tensor]] = {}
             for matrix in group["params"]:
@@ -75,6 +72,14 @@ class BatchedMuon(torch.optim.Muon):
         size = group["lr"] * 0.2 * math.sqrt(max(matrices[0].shape))
         torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])  # pyright: ignore[reportPrivateImportUsage]
         torch._foreach_add_(matrices, [*directions.unbind()], alpha=-size)  # pyright: ignore[reportPrivateImportUsage]
+
+
+def evaluate_closure(closure: Callable[[], Any] | None) -> Any:
+    """Loss of the closure that may be given to a step, which computes gradients; None without."""
+    if closure is None:
+        return None
+    with torch.enable_grad():
+        return closure()
 
 
 def orthogonalize(matrices: Tensor) -> Tensor:

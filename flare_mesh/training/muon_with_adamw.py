@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from flare_mesh.training.batched_muon import BatchedMuon
+from flare_mesh.training.batched_muon import BatchedMuon, evaluate_closure
 
 
 class MuonWithAdamW(torch.optim.Optimizer):
@@ -82,10 +82,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
     def step(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, closure: Callable[[], Any] | None = None
     ) -> Any:
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = evaluate_closure(closure)
         for group in self._parts[1].param_groups:
             group["betas"] = (group["momentum"], group["betas"][1])
         for part in self._parts:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flare_mesh.data.splits import PublishedSplit, split_names
+from flare_mesh.data.splits import PublishedSplit, spaced_indices, split_names
 
 
 @given(
@@ -90,3 +90,10 @@ def test_too_few_cases():
         split.cases("train", 60, num_train=59, num_test=2)
     with pytest.raises(ValueError, match=r"expected num_test of at least 1 \(got 0\)"):
         split.cases("train", 60, num_test=0)
+
+
+def test_spaced_indices():
+    assert spaced_indices(3, 5) == spaced_indices(3, 3) == [0, 1, 2]
+    assert spaced_indices(101, 3) == [0, 50, 100]
+    assert spaced_indices(7, 0) == [0]
+    assert spaced_indices(0, 4) == []
