@@ -53,7 +53,7 @@ def config_text(
     lines += _comment(["Save the weights at the end, where the learning rate has fallen to zero."])
     lines += ["keep: last", "model:", "  name: flare", "  # auto, small, medium or large"]
     lines += ["  size: auto", *_scales(fields)]
-    lines += _comment(["The optimiser that learned fastest on all sets of docs/accuracy.md."], 2)
+    lines += _comment(["docs/accuracy.md compares Muon with AdamW."], 2)
     lines += ["  optimizer: {name: muon, lr: 5.0e-3, weight_decay: 1.0e-2}"]
     lines += ["  schedule: {name: cosine, pct_start: 0.05}"]
     if rollout:
