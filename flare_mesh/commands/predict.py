@@ -110,14 +110,20 @@ def add_options(parser: CommandParser) -> None:
         parser.add_class_arguments(plugin, as_group=False, skip=known)
 
 
+def _speed(seconds: float, other: float) -> str:
+    """Compare a time with another one: "12 times faster", "1.8 times slower"."""
+    ratio, word = (other / seconds, "faster") if other >= seconds else (seconds / other, "slower")
+    return f"{ratio:.0f} times {word}" if ratio >= 10 else f"{ratio:.1f} times {word}"
+
+
 def _report(prediction: Any, target: Path) -> dict[str, float]:
     seconds = prediction.predict_seconds
     places = "cells" if prediction.on_cells else "nodes"
     print(f"predicted {prediction.num_points:,} {places} in {seconds:.3f} s: {target}")
     if prediction.simulate_seconds is not None:
         print(
-            f"simulated them in {prediction.simulate_seconds:.2f} s; the prediction is "
-            f"{prediction.simulate_seconds / seconds:.0f} times faster"
+            f"simulated them in {prediction.simulate_seconds:.3f} s; the prediction is "
+            f"{_speed(seconds, prediction.simulate_seconds)}"
         )
     if prediction.ood_score is not None:
         score = f"{prediction.ood_score:.2f}"
