@@ -46,8 +46,15 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_reset)  # a child process has no threads
 
 
-def run(bounds: Sequence[int], kernel: Callable[[int, int], object]) -> None:
-    """Call kernel(bounds[i], bounds[i + 1]) for every i, on as many threads as torch uses.
+def run(
+    bounds: Sequence[int], kernel: Callable[[int, int], object], threads: int | None = None
+) -> None:
+    """Call kernel(bounds[i], bounds[i + 1]) for every i, on several threads.
+
+    Args:
+        bounds: Bounds of the calls.
+        kernel: A function that releases the interpreter lock.
+        threads: Largest number of threads; None for as many as torch uses.
 
     Raises:
         BaseException: The first exception of a call.
@@ -62,7 +69,8 @@ def run(bounds: Sequence[int], kernel: Callable[[int, int], object]) -> None:
         except BaseException as failure:  # an exception must not reach the C code of OpenMP
             failures.append(failure)
 
-    threads = min(torch.get_num_threads(), len(bounds) - 1)
+    wanted = torch.get_num_threads() if threads is None else threads
+    threads = min(wanted, len(bounds) - 1)
     if threads <= 1:
         work()
     elif _openmp is not None:

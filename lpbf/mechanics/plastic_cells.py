@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lpbf.core.threads import one_thread
+from lpbf.core.threads import one_thread, over_chunks
 from lpbf.mechanics.plastic_element import PlasticElement, YieldedCells
 from lpbf.mechanics.return_mapping import von_mises_stress
 
@@ -70,9 +70,9 @@ class PlasticCells:
 
     def internal_force(self, nodes: Tensor, cells: slice, size: int) -> Tensor:
         """Nodal forces [size, 3] of the stress in ``cells``, with their ``nodes`` [n, 8]."""
-        force = self.stress.new_zeros(size, 3)
-        self._add_force(force, nodes, self.stress[:, cells], cells)
-        return force
+        nodal = self.stress.new_empty(len(nodes), 24)
+        self._nodal_force(self.stress[:, cells], cells, nodal)
+        return _sum_at_nodes(nodes, nodal, size)
 
     def force(self, increment: Increment, du: Tensor) -> tuple[Tensor, list[YieldedCells]]:
         """Nodal forces [size, 3] after the displacement increment du [size, 3], and the cells that
@@ -83,45 +83,63 @@ class PlasticCells:
         """Update the state to the one after the displacement increment du."""
         self._evaluate(increment, du, commit=True)
 
-    @one_thread()
     def _evaluate(
         self, increment: Increment, du: Tensor, commit: bool = False
     ) -> tuple[Tensor, list[YieldedCells]]:
-        hardening = self.element.hardening
         count = len(increment.nodes)
-        chunk = _CHUNK if du.device.type == "cpu" else _CHUNK_ON_DEVICE
-        force, all_yielded = torch.zeros_like(du), []
-        for start in range(0, count, chunk):
-            part = slice(start, min(start + chunk, count))
-            nodes, yield_stress = increment.nodes[part], increment.yield_stress[part]
-            known = torch.cat([du[nodes].flatten(1), increment.eigenstrain[part]], dim=1)
-            stress = torch.addmm(self.stress[:, part], self.element.trial, known.T)
-            limit = yield_stress + hardening.stress(self.equivalent[:, part])
-            yields = (von_mises_stress(stress.view(6, 8, -1)) > limit).any(0)
-            index = yields.nonzero().flatten()
-            if len(index):
-                cells = index + start
-                yielded = self.element.return_stress(
-                    stress[:, index],
-                    self.equivalent[:, cells],
-                    yield_stress[index],
-                    cells,
-                    increment.modes[:, cells],
-                )
-                returned = yielded.returned
-                stress[:, index] = returned.stress.flatten(0, 1)
-                increment.modes[:, cells] = yielded.modes
-                all_yielded.append(yielded)
-                if commit:
-                    self.plastic_strain[:, cells] += returned.plastic_strain.flatten(0, 1)
-                    self.equivalent[:, cells] += returned.plastic
+        nodal = du.new_empty(count, 24)
+        found: dict[int, YieldedCells] = {}
+
+        def evaluate(start: int, stop: int) -> None:
+            part = slice(start, stop)
+            stress, yielded = self._return(increment, du, part, commit)
             if commit:
                 self.stress[:, part] = stress
-            self._add_force(force, nodes, stress, part)
-        return force, all_yielded
+            if yielded is not None:
+                found[start] = yielded
+            self._nodal_force(stress, part, nodal[part])
 
-    def _add_force(self, force: Tensor, nodes: Tensor, stress: Tensor, cells: slice) -> None:
-        nodal = stress.T @ self.element.force
+        chunk = _CHUNK if du.device.type == "cpu" else _CHUNK_ON_DEVICE
+        over_chunks(count, chunk, evaluate)
+        force = _sum_at_nodes(increment.nodes, nodal, len(du))
+        return force, [found[start] for start in sorted(found)]
+
+    def _return(
+        self, increment: Increment, du: Tensor, part: slice, commit: bool
+    ) -> tuple[Tensor, YieldedCells | None]:
+        """Stress [48, n] of a range of cells after the displacement increment."""
+        nodes, yield_stress = increment.nodes[part], increment.yield_stress[part]
+        known = torch.cat([du[nodes].flatten(1), increment.eigenstrain[part]], dim=1)
+        stress = torch.addmm(self.stress[:, part], self.element.trial, known.T)
+        limit = yield_stress + self.element.hardening.stress(self.equivalent[:, part])
+        yields = (von_mises_stress(stress.view(6, 8, -1)) > limit).any(0)
+        index = yields.nonzero().flatten()
+        if not len(index):
+            return stress, None
+        cells = index + part.start
+        yielded = self.element.return_stress(
+            stress[:, index],
+            self.equivalent[:, cells],
+            yield_stress[index],
+            cells,
+            increment.modes[:, cells],
+        )
+        returned = yielded.returned
+        stress[:, index] = returned.stress.flatten(0, 1)
+        increment.modes[:, cells] = yielded.modes
+        if commit:
+            self.plastic_strain[:, cells] += returned.plastic_strain.flatten(0, 1)
+            self.equivalent[:, cells] += returned.plastic
+        return stress, yielded
+
+    def _nodal_force(self, stress: Tensor, cells: slice, out: Tensor) -> None:
+        """Write the nodal forces [n, 24] of a range of cells to ``out``."""
+        torch.mm(stress.T, self.element.force, out=out)
         if self.factor is not None:
-            nodal *= self.factor[cells, None]
-        force.index_add_(0, nodes.flatten(), nodal.view(-1, 3))
+            out *= self.factor[cells, None]
+
+
+def _sum_at_nodes(nodes: Tensor, nodal: Tensor, size: int) -> Tensor:
+    """Sum of the cells' nodal forces [n, 24] at each node, [size, 3]."""
+    with one_thread():  # a fixed order of the sums
+        return nodal.new_zeros(size, 3).index_add_(0, nodes.flatten(), nodal.view(-1, 3))

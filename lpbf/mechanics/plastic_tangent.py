@@ -3,8 +3,10 @@
 import torch
 from torch import Tensor
 
-from lpbf.core.threads import one_thread
+from lpbf.core.threads import one_thread, over_chunks
 from lpbf.mechanics.plastic_element import PlasticElement, YieldedCells
+
+_CHUNK = 1024  # cells per product
 
 
 class PlasticTangent:
@@ -20,22 +22,33 @@ class PlasticTangent:
             method.
     """
 
-    @one_thread()
     def __init__(
         self, element: PlasticElement, nodes: Tensor, yielded: list[YieldedCells], damping: float
     ):
         self.nodes = nodes[torch.cat([chunk.cells for chunk in yielded])]
         options = {"dtype": torch.float64, "device": nodes.device}
         self.changes = torch.empty(len(self.nodes), 24, 24, **options)
+        self._forces = torch.empty(len(self.nodes), 24, 1, **options)
         parts = self.changes.split([len(chunk.cells) for chunk in yielded])
-        for chunk, part in zip(yielded, parts, strict=True):
-            element.tangent_changes(chunk, part)
-        if damping:
-            self.changes *= 1 - damping
 
-    @one_thread()
+        def write(start: int, stop: int) -> None:
+            for chunk, part in zip(yielded[start:stop], parts[start:stop], strict=True):
+                element.tangent_changes(chunk, part)
+                if damping:
+                    part *= 1 - damping
+
+        over_chunks(len(yielded), 1, write)
+
     def __call__(self, u: Tensor) -> Tensor:
         """Nodal forces [size, 3] of displacements u [size, 3]."""
-        local = u.contiguous()[self.nodes].view(-1, 24, 1)
-        forces = torch.bmm(self.changes, local).view(-1, 3)
-        return u.new_zeros(u.shape).index_add_(0, self.nodes.flatten(), forces)
+        u = u.contiguous()
+
+        def multiply(start: int, stop: int) -> None:
+            local = u[self.nodes[start:stop]].view(-1, 24, 1)
+            torch.bmm(self.changes[start:stop], local, out=self._forces[start:stop])
+
+        count = len(self.nodes)
+        over_chunks(count, _CHUNK if u.device.type == "cpu" else count, multiply)
+        with one_thread():
+            forces = self._forces.view(-1, 3)
+            return u.new_zeros(u.shape).index_add_(0, self.nodes.flatten(), forces)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lpbf.core.threads import one_thread, threads_for
+from lpbf.core.threads import one_thread, over_chunks, threads_for
 
 
 def test_the_number_of_threads_is_restored():
@@ -25,3 +25,13 @@ def test_small_parts_take_one_thread():
     assert torch.get_num_threads() == before
     with threads_for(100_000):
         assert torch.get_num_threads() == before
+
+
+def test_chunks_cover_the_range_and_run_on_one_thread_each(threads):
+    threads(2)
+    seen = []
+    over_chunks(10, 4, lambda start, stop: seen.append((start, stop, torch.get_num_threads())))
+    assert sorted(seen) == [(0, 4, 1), (4, 8, 1), (8, 10, 1)]
+    assert torch.get_num_threads() == 2
+    over_chunks(0, 4, lambda start, stop: seen.append((start, stop, 0)))
+    assert len(seen) == 3
