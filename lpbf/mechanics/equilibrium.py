@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -10,7 +11,7 @@ from lpbf.mechanics.build import Build
 from lpbf.mechanics.rigid_body_modes import rigid_body_modes
 from lpbf.solve.conjugate_gradients import conjugate_gradients
 from lpbf.solve.linear_map import LinearMap
-from lpbf.solve.multigrid import Multigrid
+from lpbf.solve.preconditioner import make_preconditioner
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,9 @@ class Solution:
 class Equilibrium:
     """Elastic stiffness K of a part that grows layer by layer, and solutions with it.
 
-    Conjugate gradients are preconditioned by a multigrid cycle; memory and time grow with the
-    number of active cells.
+    Conjugate gradients are preconditioned by a multigrid cycle, whose memory and time grow with the
+    number of active cells; or by a direct solution if the planes have so few nodes that it is
+    faster, as in thin walls and lattices.
 
     Args:
         build: The mesh in layers.
@@ -63,24 +65,31 @@ class Equilibrium:
         mesh = build.mesh
         self._all_cells = torch.from_numpy(mesh.cells).to(self.device)
         stiffness, factor = build.brick.stiffness, build.cell_stiffness
-        self._multigrid = Multigrid(
-            mesh.cell_index, stiffness, factor, clamped=clamped, device=self.device
+        # Rows of voxels below the top of each layer.
+        tops = [build.layer_cells(n).stop for n in range(build.num_layers)]
+        self._preconditioner = make_preconditioner(
+            mesh.cell_index,
+            stiffness,
+            factor,
+            layers=mesh.cell_index[np.array(tops) - 1, 2] + 1,
+            clamped=clamped,
+            device=self.device,
         )
         self._rigid: Tensor | None = None
-        self._image = torch.zeros_like(self._multigrid.levels[0].u)
+        self._image = self._zeros()
         self.cells = self._all_cells[:0]
         self.free = torch.zeros(0, dtype=torch.bool, device=self.device)
 
     @property
     def size(self) -> int:
-        return self._multigrid.size
+        return self._preconditioner.size
 
     def activate_layer(self, layer: int) -> None:
         """Activate the cells of a layer; layers are activated from the bottom up."""
         newest = self.build.layer_cells(layer)
-        self._multigrid.activate(newest.start, newest.stop)
+        self._preconditioner.activate(newest.start, newest.stop)
         self.cells = self._all_cells[: newest.stop]
-        self.free = self._multigrid.levels[0].inverse[0, : self.size] > 0
+        self.free = self._preconditioner.free
         if not self.clamped:
             free = self.free.cpu().numpy()
             points = self.build.mesh.points[: self.size]
@@ -113,7 +122,7 @@ class Equilibrium:
         Raises:
             SolverError: If the solution does not converge.
         """
-        size, multigrid = self.size, self._multigrid
+        size, preconditioner = self.size, self._preconditioner
         tolerance = self.tolerance if tolerance is None else tolerance
 
         def operator(u: Tensor) -> Tensor:
@@ -123,12 +132,14 @@ class Equilibrium:
             return self._project(image)
 
         def precondition(residual: Tensor) -> Tensor:
-            z = multigrid.cycle(residual)
+            z = preconditioner.cycle(residual)
             return z if self._rigid is None else self._project(z)
 
         right = self._project(self._to_grid(force))
         scale = float(right.norm())
         target, guess = tolerance * scale, None
+        if preconditioner.is_exact and tangent is None:
+            start = None  # one iteration from zero reaches the solution
         if start is not None and scale > 0:
             starts = [self._project(self._to_grid(s)) for s in start.reshape(-1, size, 3)]
             guess = _best_combination(starts, operator, right)
@@ -144,15 +155,20 @@ class Equilibrium:
         solution = self._project(u)[:, :size]
         return Solution(solution.T.contiguous(), iterations, norm / scale if scale > 0 else 0.0)
 
+    def _zeros(self) -> Tensor:
+        """Node array [3, N + 1] of zeros; its last node stays zero."""
+        count = self._preconditioner.num_nodes + 1
+        return torch.zeros(3, count, dtype=torch.float64, device=self.device)
+
     def _to_grid(self, values: Tensor) -> Tensor:
-        """Node array [3, N + 1] of the multigrid from [size, 3]."""
-        out = torch.zeros_like(self._multigrid.levels[0].u)
+        """Node array [3, N + 1] from [size, 3]."""
+        out = self._zeros()
         out[:, : self.size] = values.T
         return out
 
     def _multiply(self, u: Tensor) -> Tensor:
         """Product K u, [3, N + 1]; the same tensor in every call."""
-        self._multigrid.stiffness.multiply(u, self._image, self.size)
+        self._preconditioner.stiffness.multiply(u, self._image, self.size)
         return self._image
 
     def _project(self, values: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from lpbf.solve.brick_modes import to_lexicographic
 from lpbf.solve.brick_stiffness import BrickStiffness
 from lpbf.solve.grid import Grid
 from lpbf.solve.node_stencil import NodeStencil
+from lpbf.solve.symmetric_inverse import symmetric_inverse
 
 _COARSEST = 150  # grids are coarsened to this number of nodes, and the coarsest is solved directly
 _DEGREE = 2  # of the smoothing polynomial, before and after the coarse correction
@@ -66,7 +67,12 @@ class Multigrid:
         factor: Factor on each cell's stiffness, [E]; None for 1.
         clamped: Whether the nodes of the lowest plane are fixed.
         device: Device of the tensors.
+
+    Attributes:
+        stiffness: Matrix-free stiffness of the active cells.
     """
+
+    is_exact = False
 
     def __init__(
         self,
@@ -120,6 +126,16 @@ class Multigrid:
     def size(self) -> int:
         """Number of nodes in the active planes, a leading range."""
         return self.levels[0].size
+
+    @property
+    def num_nodes(self) -> int:
+        """Number of nodes of the whole part."""
+        return len(self.levels[0].plane)
+
+    @property
+    def free(self) -> Tensor:
+        """Nodes of the active planes that can move, [size]."""
+        return self.levels[0].inverse[0, : self.size] > 0
 
     def activate(self, start: int, stop: int) -> None:
         """Activate the cells ``start`` to ``stop``: whole rows of voxels on the active ones."""
@@ -205,17 +221,8 @@ class Multigrid:
         matrix = matrix.view(level.size, 3, level.size, 3).permute(1, 0, 3, 2)
         matrix = matrix.reshape(3 * level.size, 3 * level.size)
         free = (level.inverse[0, : level.size] > 0).repeat(3)
-        inverse = torch.zeros_like(matrix)
-        index = torch.nonzero(free)[:, 0]
-        free_matrix = matrix[index[:, None], index]
-        factor, failed = torch.linalg.cholesky_ex(free_matrix)
         # An unclamped part's matrix is singular; that of a thin part may be, to rounding.
-        inverse[index[:, None], index] = (
-            torch.cholesky_inverse(factor)
-            if self.clamped and not failed
-            else torch.linalg.pinv(free_matrix, hermitian=True, rtol=1e-10)
-        )
-        self._coarsest_inverse = inverse
+        self._coarsest_inverse = symmetric_inverse(matrix, free, singular=not self.clamped)
 
     def _estimate_largest(self, level: _Level) -> None:
         """Estimate the largest eigenvalue by the power method, from the last layer's vector."""

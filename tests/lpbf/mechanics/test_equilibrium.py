@@ -10,6 +10,7 @@ from lpbf.core.base_plate import BasePlate
 from lpbf.mechanics.build import make_build
 from lpbf.mechanics.equilibrium import Equilibrium
 from lpbf.mechanics.rigid_body_modes import rigid_body_modes
+from lpbf.solve import preconditioner
 
 
 def build_of(mesh, steel, **process):
@@ -83,6 +84,14 @@ def test_any_supported_shape(steel, assembled, supported_masks, data):
 
 
 spacings = st.tuples(*[st.floats(0.2, 2.0)] * 3)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def multigrid():
+    """Multigrid also for the small parts of these tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(preconditioner, "prefers_elimination", lambda *_: False)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -201,3 +210,19 @@ def test_plate_and_powder_have_their_stiffness(steel, assembled):
     force[build.part_nodes] = np.random.default_rng(0).normal(size=(len(build.part_nodes), 3))
     expected = direct(matrix, equilibrium.free.numpy(), force)
     close(equilibrium.solve(torch.from_numpy(force)).u.numpy(), expected, 1e-6)
+
+
+def test_direct_solution_of_a_growing_part(steel, assembled, table, monkeypatch):
+    monkeypatch.setattr(preconditioner, "prefers_elimination", lambda *_: True)
+    build = build_of(table, steel)
+    equilibrium = Equilibrium(build, tolerance=1e-10)
+    for layer in range(build.num_layers):
+        equilibrium.activate_layer(layer)
+        cells = table.cells[: build.layer_cells(layer).stop]
+        size = equilibrium.size
+        matrix = assembled(cells, build.brick.stiffness, table.num_nodes)
+        matrix = matrix[: 3 * size, : 3 * size]
+        force = random_force(size, layer)
+        solution = equilibrium.solve(force, start=random_force(size, 5))
+        assert solution.iterations == 1
+        close(solution.u.numpy(), direct(matrix, equilibrium.free.numpy(), force.numpy()))
