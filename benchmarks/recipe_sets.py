@@ -42,9 +42,9 @@ class BenchmarkSet:
 
 
 def _darcy_meshes(root: Path, out: Path) -> None:
-    """Every 13th node of the 421 x 421, 33 x 33 in all, as quadrilaterals."""
+    """The 33 x 33 nodes as quadrilaterals."""
     for split in ("train", "test"):
-        cases = Darcy(root, split, stride=13)
+        cases = Darcy(root, split, stride=1)
         for number in range(len(cases)):
             case = cases[number]
             mesh = MeshData(case.pos, quad=case.quad, coeff=case.x, sol=case.y)
@@ -66,7 +66,10 @@ def _generated(name: str, *options: str) -> tuple[str, ...]:
 
 def _darcy(num_train: int, num_test: int) -> BenchmarkSet:
     return BenchmarkSet(
-        _generated("darcy", "--num-train", str(num_train), "--num-test", str(num_test)),
+        _generated(
+            "darcy",
+            *("--resolution", "33", "--num-train", str(num_train), "--num-test", str(num_test)),
+        ),
         "meshes",
         ("--targets", "sol", "--inputs", "coeff"),
         _darcy_meshes,

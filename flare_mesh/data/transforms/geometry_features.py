@@ -12,14 +12,18 @@ from torch_geometric.transforms import BaseTransform
 from flare_mesh.choices import check_choice
 from flare_mesh.data.transforms.channels import Channel
 from flare_mesh.data.transforms.checks import AXES, check_single, positions
-from flare_mesh.data.transforms.mesh_geometry import MeshGeometry
+from flare_mesh.data.transforms.mesh_geometry import CONTEXT_WIDTHS, MeshGeometry
 from flare_mesh.data.transforms.mesh_kinds import KINDS
 
 _DEFAULTS = {
-    "volume": ("position", "size", "boundary_distance", "boundary_direction", "boundary"),
-    "surface": ("position", "size", "boundary", "normals", "curvature"),
-    "plane": ("position", "size", "boundary_distance", "boundary_direction", "boundary"),
-    "points": ("position", "size"),
+    "volume": (
+        *("position", "size", "boundary_distance", "boundary_direction", "boundary", "context"),
+    ),
+    "surface": ("position", "size", "boundary", "normals", "curvature", "context"),
+    "plane": (
+        *("position", "size", "boundary_distance", "boundary_direction", "boundary", "context"),
+    ),
+    "points": ("position", "size", "context"),
 }
 _MEASURES = {"volume": "volume", "surface": "area", "plane": "area"}
 _NEEDS_CELLS = ("boundary_distance", "boundary_direction", "boundary", "normals", "curvature")
@@ -46,6 +50,10 @@ the inward normal; 0 between equally near parallel walls | volume, plane |
     | ``normals`` | d | unit normals of a surface, or of the boundary with 0 inside | surface |
     | ``curvature`` | 1 | asinh of the mean curvature times half the largest extent | surface |
     | ``weight`` | 1 | logarithm of the node's quadrature weight over the mean | none |
+    | ``context`` | 4 (1 + 2 d) | in Gaussian windows around the node with standard deviations of \
+1/24, 1/12, 1/6 and 1/3 of the largest extent: the share of the window that the shape fills, its \
+mean offset in the window and its variances along the axes, see \
+:func:`~flare_mesh.mesh.window_moments.window_moments` | all kinds |
 
     d is the dimension of the coordinates; 2 for ``plane``, whose axes are those that vary. The
     number of channels depends on the options and on d alone. Each extent counts with at least
@@ -69,6 +77,7 @@ the inward normal; 0 between equally near parallel walls | volume, plane |
         normals: Unit normals.
         curvature: Mean curvature; of ``surface`` only.
         weight: Quadrature weights of the nodes: ``weight`` of the data, otherwise from the cells.
+        context: Windows of several widths; points fill them with their ``weight``, or equally.
 
     Shapes:
         needs ``pos`` [N, d] and the cells of the kind; changes ``pos`` and ``x``
@@ -95,6 +104,7 @@ the inward normal; 0 between equally near parallel walls | volume, plane |
         normals: bool | None = None,
         curvature: bool | None = None,
         weight: bool | None = None,
+        context: bool | None = None,
     ) -> None:
         check_choice("GeometryFeatures: unknown kind", kind, KINDS)
         given = {
@@ -106,6 +116,7 @@ the inward normal; 0 between equally near parallel walls | volume, plane |
             "normals": normals,
             "curvature": curvature,
             "weight": weight,
+            "context": context,
         }
         for option, value in {"center": center, **given}.items():
             if not (isinstance(value, bool) or (value is None and option != "center")):
@@ -161,8 +172,9 @@ the inward normal; 0 between equally near parallel walls | volume, plane |
         """First column of each feature in x.
 
         A random reflection must change the vectors ``position``, ``boundary_direction`` and
-        ``normals``; a 90-degree rotation also swaps the extents of ``size``. After a rotation by
-        another angle ``position`` and ``size`` are wrong, since the bounding box is another one.
+        ``normals``, and the offsets of ``context``; a 90-degree rotation also swaps the extents of
+        ``size`` and the variances of ``context``. After a rotation by
+        another angle ``position``, ``size`` and ``context`` are wrong.
 
         Args:
             in_channels: Channels of x before this transform.
@@ -188,6 +200,15 @@ the inward normal; 0 between equally near parallel walls | volume, plane |
             "normals": [Channel(f"normal {axis}") for axis in axes],
             "curvature": [Channel("asinh of the relative curvature")],
             "weight": [Channel("relative weight of the nodes", log=True)],
+            "context": [
+                Channel(f"{name} in a window of 1/{round(1 / width)} of the size", compared=False)
+                for width in CONTEXT_WIDTHS
+                for name in (
+                    "share of solid",
+                    *(f"mean offset {axis}" for axis in axes),
+                    *(f"variance {axis}" for axis in axes),
+                )
+            ],
         }
 
 
@@ -200,4 +221,5 @@ _COMPUTE: dict[str, Callable[[MeshGeometry], Tensor]] = {
     "normals": MeshGeometry.normals,
     "curvature": MeshGeometry.curvature,
     "weight": MeshGeometry.weight,
+    "context": MeshGeometry.context,
 }

@@ -14,6 +14,10 @@ from flare_mesh.mesh.face_distance import face_offset
 from flare_mesh.mesh.geometry import cell_measures, quadrature_weights
 from flare_mesh.mesh.normals import node_normals
 from flare_mesh.mesh.orientation import count_reversed_edges
+from flare_mesh.mesh.window_moments import mass_points, window_moments
+
+CONTEXT_WIDTHS = (1 / 24, 1 / 12, 1 / 6, 1 / 3)
+"""Standard deviations of the windows of the context, relative to the largest extent."""
 
 # Smaller extents count as this part of the largest one, smaller weights as this part of the mean.
 _SMALLEST_EXTENT, _SMALLEST_WEIGHT = 1e-4, 1e-6
@@ -102,18 +106,42 @@ class MeshGeometry:
         self._check_orientation("curvature")
         return (mean_curvature(self._pos, self._cells) * self._length).asinh()[:, None]
 
+    def context(self) -> Tensor:
+        """Share of solid, mean offset and variances in Gaussian windows of several widths."""
+        width, dim = CONTEXT_WIDTHS[0] * 2 * self._length, self._pos.shape[1]
+        if self._kind == "points":
+            weight = self._node_weights()
+            mass = self._pos.new_ones(len(self._pos)) if weight is None else weight
+            points, mass, measured = self._pos, mass / mass.sum(), 0
+        else:
+            measured = 3 if self._kind == "volume" else 2
+            points, mass = mass_points(self._pos, self._cells, width)
+        found = []
+        for density, mean, variance in window_moments(
+            points, mass, self._pos, width, len(CONTEXT_WIDTHS)
+        ):
+            # 1 inside a full space or plane; of points, the share that is in the window.
+            full = (2 * torch.pi * width**2) ** ((dim - measured) / 2)
+            found += [density[:, None] * full, mean, variance]
+            width *= 2
+        return torch.cat(found, dim=1)
+
     def weight(self) -> Tensor:
         """Logarithm of the quadrature weights over their mean."""
-        weight = optional_weight(self._data, self._name)
+        weight = self._node_weights()
         if weight is None:
-            if self._kind == "points":
-                raise ValueError(
-                    f"{self._name}: points without 'weight' have no weights; read them with "
-                    f"weights=True, or leave out weight"
-                )
-            weight = self._weights
-        weight = weight.detach().double()
+            raise ValueError(
+                f"{self._name}: points without 'weight' have no weights; read them with "
+                f"weights=True, or leave out weight"
+            )
         return (weight / weight.mean()).clamp(min=_SMALLEST_WEIGHT).log()[:, None]
+
+    def _node_weights(self) -> Tensor | None:
+        """Weights of the data, otherwise from the cells; None for points without weights."""
+        weight = optional_weight(self._data, self._name)
+        if weight is None and self._kind != "points":
+            weight = self._weights
+        return None if weight is None else weight.detach().double()
 
     @cached_property
     def _offset(self) -> tuple[Tensor, Tensor]:

@@ -185,7 +185,7 @@ def test_channels_of_features_and_the_scale_are_described():
         FLAREOperator(6, 1, **TINY, pos_dim=2),
         {"u": 1},
         inputs={"angle": 1, "load": 1},
-        features=[{"geometry_features": {"kind": "points"}}],
+        features=[{"geometry_features": {"kind": "points", "context": False}}],
         scale_by={"u": "load"},
     )
     (x, pos) = describe_field(ExportedField(surrogate, None))["inputs"]

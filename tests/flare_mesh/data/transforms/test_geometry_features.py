@@ -23,7 +23,7 @@ FLAT = [kind for kind, cell in CELL_TYPES.items() if cell.dim == 2]
 ALL = dict.fromkeys(
     (
         *("position", "size", "boundary_distance", "boundary_direction", "boundary"),
-        *("normals", "weight"),
+        *("normals", "weight", "context"),
     ),
     True,
 )
@@ -89,7 +89,32 @@ def test_a_block():
     # The lumped mass: a factor of 1/2 for each direction in which the node is at a face.
     share = 0.5 ** outside.abs().sum(1)
     torch.testing.assert_close(out.x[:, 16], (share / share.mean()).log())
-    assert out.x.shape[1] == 17
+    assert out.x.shape[1] == 17 + 4 * 7
+
+
+def test_context_of_a_block():
+    """Against the integral over the block, a product of error functions."""
+    data = block(24, 12, 8)
+    got = feature(GeometryFeatures(), data, "context").view(-1, 4, 7)
+    pos, ends = data.pos - torch.tensor([12.0, 6.0, 4.0]), torch.tensor([12.0, 6.0, 4.0])
+    for window in range(4):
+        width = 2.0**window
+        low, high = (-ends - pos) / width, (ends - pos) / width
+        bell = torch.stack([torch.exp(-(z**2) / 2) / math.sqrt(2 * math.pi) for z in (low, high)])
+        share = torch.special.ndtr(high) - torch.special.ndtr(low)
+        mean = (bell[0] - bell[1]) / share
+        variance = 1 + (low * bell[0] - high * bell[1]) / share - mean**2
+        expected = share.prod(1)
+        torch.testing.assert_close(got[:, window, 0], expected, rtol=0, atol=0.02)
+        torch.testing.assert_close(got[:, window, 1:4], mean, rtol=0, atol=0.07)
+        torch.testing.assert_close(got[:, window, 4:], variance, rtol=0, atol=0.07)
+
+
+def test_context_does_not_depend_on_the_mesh():
+    data = [block(12, 6, 6), block(24, 12, 12, pitch=0.5)]
+    coarse, fine = (feature(GeometryFeatures(), mesh, "context") for mesh in data)
+    shared = torch.cdist(data[0].pos, data[1].pos).argmin(1)
+    torch.testing.assert_close(coarse, fine[shared], rtol=0, atol=0.03)
 
 
 def test_the_data_are_not_changed():
@@ -125,7 +150,7 @@ def test_flat_cells_in_the_plane_and_in_space(kind, axis):
     transform = GeometryFeatures("plane", **ALL)
     out = transform(MeshData(pos, **cells))
     assert out.pos.shape == pos.shape
-    channels = 2 + 3 + 1 + 2 + 1 + 2 + 1
+    channels = 2 + 3 + 1 + 2 + 1 + 2 + 1 + 4 * 5
     assert out.x.shape == (len(pos), channels) == (len(pos), len(transform.channels(3)))
     torch.testing.assert_close(out.x[:, :2], 2 * flat - 1)
     torch.testing.assert_close(out.x[0, 2:5].exp(), torch.tensor([2.0, 5.0, 10.0]).double())
@@ -142,8 +167,10 @@ def test_a_sphere():
     data = sphere()
     transform = GeometryFeatures("surface")
     out = transform(data)
-    assert [*transform.columns(2, 3)] == ["position", "size", "boundary", "normals", "curvature"]
-    assert out.x.shape[1] == 3 + 4 + 1 + 3 + 1
+    assert [*transform.columns(2, 3)] == [
+        *("position", "size", "boundary", "normals", "curvature", "context"),
+    ]
+    assert out.x.shape[1] == 3 + 4 + 1 + 3 + 1 + 4 * 7
     assert not bool(out.x[:, 7].any())
     assert float((out.x[:, 8:11] * data.pos / 2.5).sum(1).min()) > 0.9995
     # 1/R times half the largest extent.
@@ -180,7 +207,7 @@ def test_inverted_cells_change_nothing(mirrored):
 
 def test_points():
     pos = torch.rand(9, 2)
-    transform = GeometryFeatures("points")
+    transform = GeometryFeatures("points", context=False)
     out = transform(Data(pos=pos))
     assert out.x.shape == (9, 4)
     torch.testing.assert_close(out.x[:, :2].abs().amax(0), torch.ones(2))
@@ -234,22 +261,23 @@ def test_columns_that_augmentations_change():
     transform = GeometryFeatures(**ALL)
     columns = transform.columns(2, 3)
     features = transform(data)
+    windows = [columns["context"] + 7 * window for window in range(4)]
     vectors = {"x": [columns[n] for n in ("position", "boundary_direction", "normals")]}
+    vectors["x"] += [first + 1 for first in windows]
+    sizes = {"x": [columns["size"], *(first + 4 for first in windows)]}
     for seed in range(4):
         torch.manual_seed(seed)
         moved = RandomReflection(vectors=vectors)(features)
         again = transform(MeshData(moved.pos, x=data.x, **moved.cells))
         torch.testing.assert_close(again.x, moved.x)
-        square = RandomSquareSymmetry(
-            vectors={**vectors, "pos": (0,)}, sizes={"x": (columns["size"],)}
-        )
+        square = RandomSquareSymmetry(vectors={**vectors, "pos": (0,)}, sizes=sizes)
         moved = square(features)
         again = transform(MeshData(moved.pos, x=data.x, **moved.cells))
         torch.testing.assert_close(again.x, moved.x)
 
 
 def test_options():
-    names = ("size", "position", "boundary_distance", "boundary_direction", "boundary")
+    names = ("size", "position", "boundary_distance", "boundary_direction", "boundary", "context")
     off = GeometryFeatures(**dict.fromkeys(names, False))
     data = block(2, 1, 1)
     out = off(data)
@@ -259,7 +287,7 @@ def test_options():
     assert torch.equal(kept.pos, data.pos)
     assert torch.equal(kept.x, GeometryFeatures()(data).x)
     names = [channel.name for channel in GeometryFeatures(boundary_distance=False).channels(3)]
-    assert names[3:] == [
+    assert names[3:13] == [
         "size along x",
         "size along y",
         "size along z",
@@ -268,6 +296,8 @@ def test_options():
         "direction y from the boundary",
         "direction z from the boundary",
         "mark of the boundary",
+        "share of solid in a window of 1/24 of the size",
+        "mean offset x in a window of 1/24 of the size",
     ]
 
 
@@ -282,7 +312,8 @@ def test_options():
         ({"size": "yes"}, "expected true or false for size .got 'yes'"),
         ({"center": None}, "expected true or false for center .got None"),
         (
-            {"kind": "points", "center": False, "position": False, "size": False},
+            {"kind": "points", "center": False}
+            | dict.fromkeys(("position", "size", "context"), False),
             "expected at least one feature or center=True",
         ),
     ],
