@@ -93,7 +93,7 @@ def window_moments(
 def _moments(mass: np.ndarray, places: "_Places") -> tuple[Tensor, Tensor, Tensor]:
     density = gaussian_filter(mass, _FILTER, mode="constant", truncate=_TRUNCATE)
     value = places.interpolate(density)
-    # Of a window that is as good as empty, at a corner of a cell that is much larger, the offsets are about 0.
+    # At a corner of a much larger cell the window is as good as empty, and its offset about 0.
     inverse = 1 / np.maximum(value, _EMPTY * value.max())
     means, variances = [], []
     for axis in range(density.ndim):

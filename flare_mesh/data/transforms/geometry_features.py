@@ -50,8 +50,8 @@ the inward normal; 0 between equally near parallel walls | volume, plane |
     | ``normals`` | d | unit normals of a surface, or of the boundary with 0 inside | surface |
     | ``curvature`` | 1 | asinh of the mean curvature times half the largest extent | surface |
     | ``weight`` | 1 | logarithm of the node's quadrature weight over the mean | none |
-    | ``context`` | 4 (1 + 2 d) | in Gaussian windows around the node with standard deviations of \
-1/24, 1/12, 1/6 and 1/3 of the largest extent: the share of the window that the shape fills, its \
+    | ``context`` | 3 (1 + 2 d) | in Gaussian windows around the node with standard deviations of \
+1/24, 1/12 and 1/6 of the largest extent: the share of the window that the shape fills, its \
 mean offset in the window and its variances along the axes, see \
 :func:`~flare_mesh.mesh.window_moments.window_moments` | all kinds |
 

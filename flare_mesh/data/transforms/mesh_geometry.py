@@ -16,7 +16,7 @@ from flare_mesh.mesh.normals import node_normals
 from flare_mesh.mesh.orientation import count_reversed_edges
 from flare_mesh.mesh.window_moments import mass_points, window_moments
 
-CONTEXT_WIDTHS = (1 / 24, 1 / 12, 1 / 6, 1 / 3)
+CONTEXT_WIDTHS = (1 / 24, 1 / 12, 1 / 6)
 """Standard deviations of the windows of the context, relative to the largest extent."""
 
 # Smaller extents count as this part of the largest one, smaller weights as this part of the mean.

@@ -89,15 +89,15 @@ def test_a_block():
     # The lumped mass: a factor of 1/2 for each direction in which the node is at a face.
     share = 0.5 ** outside.abs().sum(1)
     torch.testing.assert_close(out.x[:, 16], (share / share.mean()).log())
-    assert out.x.shape[1] == 17 + 4 * 7
+    assert out.x.shape[1] == 17 + 3 * 7
 
 
 def test_context_of_a_block():
     """Against the integral over the block, a product of error functions."""
     data = block(24, 12, 8)
-    got = feature(GeometryFeatures(), data, "context").view(-1, 4, 7)
+    got = feature(GeometryFeatures(), data, "context").view(-1, 3, 7)
     pos, ends = data.pos - torch.tensor([12.0, 6.0, 4.0]), torch.tensor([12.0, 6.0, 4.0])
-    for window in range(4):
+    for window in range(3):
         width = 2.0**window
         low, high = (-ends - pos) / width, (ends - pos) / width
         bell = torch.stack([torch.exp(-(z**2) / 2) / math.sqrt(2 * math.pi) for z in (low, high)])
@@ -106,8 +106,8 @@ def test_context_of_a_block():
         variance = 1 + (low * bell[0] - high * bell[1]) / share - mean**2
         expected = share.prod(1)
         torch.testing.assert_close(got[:, window, 0], expected, rtol=0, atol=0.02)
-        torch.testing.assert_close(got[:, window, 1:4], mean, rtol=0, atol=0.07)
-        torch.testing.assert_close(got[:, window, 4:], variance, rtol=0, atol=0.07)
+        torch.testing.assert_close(got[:, window, 1:4], mean, rtol=0, atol=0.1)
+        torch.testing.assert_close(got[:, window, 4:], variance, rtol=0, atol=0.1)
 
 
 def test_context_does_not_depend_on_the_mesh():
@@ -150,7 +150,7 @@ def test_flat_cells_in_the_plane_and_in_space(kind, axis):
     transform = GeometryFeatures("plane", **ALL)
     out = transform(MeshData(pos, **cells))
     assert out.pos.shape == pos.shape
-    channels = 2 + 3 + 1 + 2 + 1 + 2 + 1 + 4 * 5
+    channels = 2 + 3 + 1 + 2 + 1 + 2 + 1 + 3 * 5
     assert out.x.shape == (len(pos), channels) == (len(pos), len(transform.channels(3)))
     torch.testing.assert_close(out.x[:, :2], 2 * flat - 1)
     torch.testing.assert_close(out.x[0, 2:5].exp(), torch.tensor([2.0, 5.0, 10.0]).double())
@@ -170,7 +170,7 @@ def test_a_sphere():
     assert [*transform.columns(2, 3)] == [
         *("position", "size", "boundary", "normals", "curvature", "context"),
     ]
-    assert out.x.shape[1] == 3 + 4 + 1 + 3 + 1 + 4 * 7
+    assert out.x.shape[1] == 3 + 4 + 1 + 3 + 1 + 3 * 7
     assert not bool(out.x[:, 7].any())
     assert float((out.x[:, 8:11] * data.pos / 2.5).sum(1).min()) > 0.9995
     # 1/R times half the largest extent.
@@ -261,7 +261,7 @@ def test_columns_that_augmentations_change():
     transform = GeometryFeatures(**ALL)
     columns = transform.columns(2, 3)
     features = transform(data)
-    windows = [columns["context"] + 7 * window for window in range(4)]
+    windows = [columns["context"] + 7 * window for window in range(3)]
     vectors = {"x": [columns[n] for n in ("position", "boundary_direction", "normals")]}
     vectors["x"] += [first + 1 for first in windows]
     sizes = {"x": [columns["size"], *(first + 4 for first in windows)]}
