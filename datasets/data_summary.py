@@ -1,15 +1,13 @@
 """What is in a data set: its cases, meshes and fields."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flare_mesh.cases.case_statistics import CaseStatistics, FieldStatistics
-from flare_mesh.mesh import MeshData
-
-_SAME = 1e-6  # distance of nodes at the same position, over the extent
 
 
 @dataclass(frozen=True)
@@ -23,6 +21,7 @@ class FieldSummary:
         unit: Its unit; empty if unknown.
         in_all: Whether all cases that were read have it, with that number of channels.
         varies: Whether its values differ, within a case or between them.
+        hint: Why it may be given rather than a result, such as few different values; else empty.
     """
 
     name: str
@@ -31,6 +30,7 @@ class FieldSummary:
     unit: str
     in_all: bool
     varies: bool
+    hint: str = ""
 
     def __str__(self) -> str:
         channels = f"{self.channels} channel{'s' * (self.channels > 1)}"
@@ -47,7 +47,11 @@ class DataSummary:
         splits: Number of cases of each split; empty if the cases are not divided yet.
         case_names: Names of all cases.
         sampled: The cases that were read.
-        fixed_mesh: Whether all of these have the same mesh, with nodes at the same positions.
+        training: Those of them that are training cases, on which scales and normalisers are based.
+        fixed_mesh: Whether all that were read have the same mesh, with nodes at the same positions.
+        fixed_fields: Names of the fields with the same values in all cases that were read.
+        static_fields: Names of the fields that are constant over time in all time series that were
+            read.
         units: Unit of each field, as far as the files have them.
     """
 
@@ -56,7 +60,10 @@ class DataSummary:
     splits: dict[str, int]
     case_names: tuple[str, ...]
     sampled: tuple[CaseStatistics, ...]
+    training: tuple[CaseStatistics, ...]
     fixed_mesh: bool
+    fixed_fields: frozenset[str]
+    static_fields: frozenset[str]
     units: dict[str, str]
 
     @property
@@ -91,10 +98,12 @@ class DataSummary:
 
     @property
     def sizes(self) -> dict[str, NDArray[np.float64]]:
-        """Extents and measure of the cases that were read, those that are positive in all."""
-        extents = np.stack([case.extents for case in self.sampled], axis=1)
+        """Extents and measure of the training cases that were read, if positive in all."""
+        if not self.training:
+            return {}
+        extents = np.stack([case.extents for case in self.training], axis=1)
         found = {f"extent {axis}": row for axis, row in zip("xyz", extents, strict=False)}
-        found["measure"] = np.array([case.measure for case in self.sampled])
+        found["measure"] = np.array([case.measure for case in self.training])
         return {name: values for name, values in found.items() if (values > 0).all()}
 
     def describe_meshes(self) -> str:
@@ -110,6 +119,10 @@ class DataSummary:
         """Statistics of a field in each case that was read and has it."""
         return [case.fields[name] for case in self.sampled if name in case.fields]
 
+    def training_statistics(self, name: str) -> list[FieldStatistics]:
+        """Statistics of a field in each training case that was read and has it."""
+        return [case.fields[name] for case in self.training if name in case.fields]
+
     def _field(self, name: str) -> FieldSummary:
         found = self.statistics(name)
         channels = Counter(one.channels for one in found).most_common(1)[0][0]
@@ -123,37 +136,17 @@ class DataSummary:
             self.units.get(name, ""),
             len(alike) == len(self.sampled),
             len({*values}) > len({label for label, _ in values}) or any(map(_varies, alike)),
+            self._hint(name, alike),
         )
 
-
-class FixedMesh:
-    """Comparison of meshes, one after the other, with the first.
-
-    Attributes:
-        same_mesh: Whether all have the same cells, and nodes at the same positions.
-    """
-
-    def __init__(self) -> None:
-        self.same_mesh = True
-        self._first: MeshData | None = None
-
-    def add(self, mesh: MeshData) -> None:
-        """Compare another mesh."""
-        if self._first is None:
-            self._first = MeshData(mesh.pos)
-            self._first.cell_index, self._first.cell_type = mesh.cell_index, mesh.cell_type
-        elif self.same_mesh:
-            self.same_mesh = _is_same(self._first, mesh)
-
-
-def _is_same(first: MeshData, other: MeshData) -> bool:
-    if first.pos.shape != other.pos.shape or len(first.cell_index) != len(other.cell_index):
-        return False
-    extent = float((first.pos.amax(0) - first.pos.amin(0)).max())
-    return (
-        bool((first.cell_index == other.cell_index).all())
-        and float((first.pos - other.pos).abs().max()) <= _SAME * extent
-    )
+    def _hint(self, name: str, found: Sequence[FieldStatistics]) -> str:
+        if name in self.static_fields:
+            return "constant over time"
+        levels = [one.levels for one in found]
+        if not min(levels, default=0):
+            return ""
+        most = max(levels)
+        return f"{most} different values" if most > 1 else "one value in each case"
 
 
 def _varies(one: FieldStatistics) -> bool:

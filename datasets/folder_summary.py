@@ -3,7 +3,7 @@
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +18,9 @@ from flare_mesh.cases.case_tables import CaseTable, find_case_table, read_case_t
 from flare_mesh.cases.folder_search import find_case_files
 from flare_mesh.cases.name_numbers import NameNumbers, find_name_numbers
 from flare_mesh.cases.recipe import CaseRecipe
-from flare_mesh.data.splits import FRACTIONS, spaced_indices
-from flare_mesh.datasets.data_summary import DataSummary, FixedMesh
+from flare_mesh.data.splits import FRACTIONS, spaced_indices, split_names
+from flare_mesh.datasets.data_summary import DataSummary
+from flare_mesh.datasets.fixed_mesh import FixedMesh, all_fields, equal_fields
 from flare_mesh.datasets.folder_cases import find_split, warn_of_files
 from flare_mesh.io import MeshFileWarning, mesh_times, read_mesh
 from flare_mesh.io.mesh_formats import mesh_format
@@ -112,6 +113,7 @@ def summarize_folder(
     """
     root = Path(root)
     cases, splits = _find_cases(root, series=series)
+    training = _training_names([case.name for case in cases], splits)
     wrong = [(case.name, case.error) for case in cases if case.error is not None]
     cases = [case for case in cases if case.error is None]
     has_steps = not series and any(_is_of_collection(root, case) for case in cases)
@@ -120,6 +122,7 @@ def summarize_folder(
     sampled: list[CaseStatistics] = []
     units: dict[str, str] = {}
     fixed, origins = FixedMesh(), list[NDArray[np.float64]]()
+    static: frozenset[str] | None = None
     found_steps = [1]
     warned: list[tuple[str, str]] = []
     progress = Console(stderr=True)
@@ -134,6 +137,9 @@ def summarize_folder(
                 found_steps.append(len(case.steps) if series else _count_steps(step))
                 mesh = _read(step)
                 statistics = case_statistics(case.name, mesh)
+                if len(case.steps) > 1:
+                    same = equal_fields(all_fields(_read(case.steps[0])), all_fields(mesh))
+                    static = same if static is None else static & same
             except Exception as error:  # readers raise errors of many types
                 reason = str(error) or type(error).__name__
                 wrong.append((case.name, reason))
@@ -158,7 +164,10 @@ def summarize_folder(
         splits=splits,
         case_names=tuple(names),
         sampled=tuple(sampled),
+        training=tuple(case for case in sampled if case.name in training),
         fixed_mesh=fixed.same_mesh,
+        fixed_fields=fixed.same_fields,
+        static_fields=static or frozenset(),
         units=units,
         root=root,
         formats=_count([_suffix(case.steps[-1].file) for case in cases]),
@@ -190,6 +199,13 @@ def _find_cases(root: Path, *, series: bool) -> tuple[list[CaseFiles], dict[str,
     found = {name: find_split(root, name, **search) for name in folders}
     counts = {name: sum(one.error is None for one in cases) for name, cases in found.items()}
     return [case for cases in found.values() for case in cases], counts
+
+
+def _training_names(names: Sequence[str], splits: Mapping[str, int]) -> set[str]:
+    """Names of the training cases, as :class:`~flare_mesh.datasets.MeshFolder` divides them."""
+    if splits:
+        return {name for name in names if name.startswith("train/")}
+    return {*split_names([*dict.fromkeys(names)], "train")}
 
 
 def _read(step: MeshStep) -> MeshData:

@@ -12,6 +12,8 @@ from flare_mesh.mesh import MeshData
 from flare_mesh.mesh.cells import CELL_TYPES
 from flare_mesh.mesh.geometry import top_dimensional_cells
 
+_LEVELS = 16  # different values, above which they are not counted
+_REPEATS = 8  # times that they must occur on average
 _FLAT = 1e-6  # extent of a plane along its normal, over the largest
 
 
@@ -30,6 +32,8 @@ class FieldStatistics:
         values: Values of a field of the whole case, else empty.
         extremes: Numbers that a result could be reported as: largest, smallest and mean value, mean
             by the quadrature weights and root mean square, of the magnitude and of each channel.
+        levels: Number of different values of a node or cell field of one channel, if they are at
+            most 16 that occur 8 times on average, else 0.
     """
 
     place: str
@@ -41,6 +45,7 @@ class FieldStatistics:
     positive: bool
     values: tuple[float, ...]
     extremes: Mapping[str, float]
+    levels: int = 0
 
     @property
     def means(self) -> list[float]:
@@ -156,7 +161,13 @@ def _field(place: str, values: Tensor, weights: Tensor | None) -> FieldStatistic
         bool((rows > 0).all()),
         tuple(rows[0].tolist()) if place == "case" else (),
         numbers,
+        0 if place == "case" or channels > 1 else _count_levels(rows),
     )
+
+
+def _count_levels(rows: Tensor) -> int:
+    count = len(rows.unique())
+    return count if count <= _LEVELS and _REPEATS * count <= len(rows) else 0
 
 
 def _extremes(label: str, values: Tensor, weights: Tensor | None) -> dict[str, float]:

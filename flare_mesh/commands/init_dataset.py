@@ -10,9 +10,11 @@ from flare_mesh.commands.init_fields import FieldChoice, target_hints
 from flare_mesh.commands.init_folder import describe_choice
 from flare_mesh.commands.init_settings import choose_settings
 from flare_mesh.commands.init_text import config_text
+from flare_mesh.commands.init_variation import check_variation
 from flare_mesh.data.splits import spaced_indices
-from flare_mesh.datasets.data_summary import DataSummary, FixedMesh
+from flare_mesh.datasets.data_summary import DataSummary
 from flare_mesh.datasets.field_dataset import FieldDataset
+from flare_mesh.datasets.fixed_mesh import FixedMesh
 from flare_mesh.datasets.registry import build, check_options
 
 _MAX_CASES = 16  # that are read
@@ -50,6 +52,7 @@ def dataset_config(
     channels = [*train.input_channels.values(), *train.target_channels.values()]
     settings = choose_settings(summary, sum(channels))
     fields = _choose(train, summary)
+    check_variation(summary, fields)
     grid = "" if train.grid_shape is None else f" on a grid of {train.grid_shape}"
     found = [
         f"{data} in {folder}: {summary.num_cases} cases{grid}; {len(summary.sampled)} were read",
@@ -87,7 +90,10 @@ def _summarize(train: FieldDataset, num_test: int) -> DataSummary:
         splits={"train": len(train), "test": num_test},
         case_names=tuple(map(str, train.cases)),
         sampled=tuple(sampled),
+        training=tuple(sampled),
         fixed_mesh=fixed.same_mesh,
+        fixed_fields=fixed.same_fields,
+        static_fields=frozenset(),
         units=dict(train.UNITS),
     )
 

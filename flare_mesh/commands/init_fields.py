@@ -40,6 +40,8 @@ class FieldChoice:
         scales: Scale of each target.
         left_out: Numbers and fields that are no inputs, with the reason.
         hints: Remarks about the targets.
+        left_fields: Node and cell fields that are no inputs, but could be; those that may be given
+            first.
     """
 
     inputs: tuple[str, ...]
@@ -47,6 +49,7 @@ class FieldChoice:
     scales: dict[str, TargetScale]
     left_out: tuple[str, ...]
     hints: tuple[str, ...]
+    left_fields: tuple[FieldSummary, ...] = ()
 
 
 def choose_fields(
@@ -62,7 +65,8 @@ def choose_fields(
 
     Inputs are all numbers of the case that vary, except those that count the cases and those that
     are equal to a number of a target, see
-    :func:`~flare_mesh.cases.target_scales.find_result`; and ``inputs``.
+    :func:`~flare_mesh.cases.target_scales.find_result`; and ``inputs``. A node or cell field is an
+    input only if it is asked for, since it may be a result.
 
     Args:
         summary: The data set.
@@ -101,6 +105,7 @@ def choose_fields(
         else:
             left_out.append(f"{scalar.name} ({scalar.source}): {reason}")
     others = [name for name in asked if name not in kept]
+    left_fields: list[FieldSummary] = []
     for field in fields.values():
         if field.name in (*wanted, *kept, *others) or field.name in by_name:
             continue
@@ -110,12 +115,17 @@ def choose_fields(
         elif not finite:
             left_out.append(f"{field.name} ({field.place}): has NaN or infinite values")
         else:
-            left_out.append(_describe_left(field, len(summary.sampled)))
+            left_out.append(_describe_left(field, summary))
+            if _could_be_input(field, summary):
+                left_fields.append(field)
     chosen = (*kept, *others)
     numbers = {name: by_name[name] for name in chosen if name in by_name}
     scales = {name: _scale(name, summary, numbers) for name in wanted} if scaled else {}
     hints = [hint for name in wanted for hint in target_hints(name, summary)]
-    return FieldChoice(chosen, tuple(wanted), scales, tuple(left_out), tuple(hints))
+    left_fields.sort(key=lambda field: not field.hint)
+    return FieldChoice(
+        chosen, tuple(wanted), scales, tuple(left_out), tuple(hints), tuple(left_fields)
+    )
 
 
 def describe_fields(fields: Mapping[str, FieldSummary]) -> str:
@@ -241,22 +251,41 @@ def _reason_to_leave(
     return None
 
 
-def _describe_left(field: FieldSummary, looked_at: int) -> str:
+def _could_be_input(field: FieldSummary, summary: DataSummary) -> bool:
+    return (
+        field.place != "case"
+        and field.in_all
+        and field.varies
+        and not is_reserved(field.name)
+        and not (summary.fixed_mesh and field.name in summary.fixed_fields)
+    )
+
+
+def _describe_left(field: FieldSummary, summary: DataSummary) -> str:
     place = "field data" if field.place == "case" else f"{field.place} field"
     if field.in_all and not field.varies:
         return f"{field.name} ({place}): the same everywhere, in all cases"
-    some = "" if field.in_all else f", not in all of the {looked_at} cases looked at"
-    remedy = "" if some or field.place == "case" else f"; add it by --inputs {field.name}"
-    return f"{field.name} ({place}{some}): not asked for{remedy}"
+    if summary.fixed_mesh and field.name in summary.fixed_fields:
+        return f"{field.name} ({place}): the same in all cases"
+    if not field.in_all:
+        looked_at = len(summary.sampled)
+        return f"{field.name} ({place}, not in all of the {looked_at} cases looked at)"
+    if is_reserved(field.name):
+        return f"{field.name} ({place}): the name is reserved; rename it to use it"
+    hint = f"; with {field.hint} it may be given" if field.hint else ""
+    return (
+        f"{field.name} ({place}): it could be a result{hint}; if it is known before the "
+        f"simulation, add it by --inputs {field.name}"
+    )
 
 
 def _scale(target: str, summary: DataSummary, scalars: Mapping[str, CaseScalar]) -> TargetScale:
     cases = [
         number
-        for number, case in enumerate(summary.sampled)
+        for number, case in enumerate(summary.training)
         if target in case.fields and all(case.name in one.values for one in scalars.values())
     ]
-    sampled = [summary.sampled[number] for number in cases]
+    sampled = [summary.training[number] for number in cases]
     return propose_scale(
         [case.fields[target].rms for case in sampled],
         {name: [one.values[case.name] for case in sampled] for name, one in scalars.items()},
@@ -267,7 +296,9 @@ def _scale(target: str, summary: DataSummary, scalars: Mapping[str, CaseScalar])
 
 def target_hints(target: str, summary: DataSummary) -> list[str]:
     """A remark about a target whose values span decades within a case; empty otherwise."""
-    found = summary.statistics(target)
+    found = summary.training_statistics(target)
+    if not found:
+        return []
     ratios = sorted(one.high / one.median if one.median else float("inf") for one in found)
     ratio = ratios[len(ratios) // 2]
     if ratio < _DECADES:

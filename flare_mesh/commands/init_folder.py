@@ -8,6 +8,7 @@ from typing import Any
 from flare_mesh.commands.init_fields import CaseScalar, FieldChoice, choose_fields
 from flare_mesh.commands.init_settings import FEWEST_CASES, Settings, choose_settings
 from flare_mesh.commands.init_text import config_text
+from flare_mesh.commands.init_variation import check_variation, describe_left_fields
 from flare_mesh.datasets.folder_summary import FolderSummary, summarize_folder
 
 
@@ -34,9 +35,10 @@ def folder_config(
         raise ValueError(f"--series: expected at least 1 step (got {series})")
     summary = summarize_folder(folder, table=table, series=series is not None, skip_bad=skip_bad)
     _check_cases(summary, series, skip_bad=skip_bad)
+    scalars = case_scalars(summary)
     fields = choose_fields(
         summary,
-        case_scalars(summary),
+        scalars,
         targets,
         inputs,
         skip_bad=skip_bad,
@@ -47,6 +49,8 @@ def folder_config(
     channels += sum(known[one].channels for one in fields.targets)
     settings = choose_settings(summary, channels)
     options = _options(summary, fields, series, skip_bad=skip_bad)
+    if series is None:  # whose first steps are inputs, and differ
+        check_variation(summary, fields, scalars)
     found = [summary.describe_cases(), summary.describe_meshes(), settings.describe()]
     left_out = [*fields.left_out, *_notes(summary)]
     comments = {
@@ -108,9 +112,12 @@ def describe_choice(fields: FieldChoice, left_out: Sequence[str], settings: Sett
     ]
     lines = [f"inputs: {', '.join(fields.inputs) or 'none but the geometry'}"]
     lines += [f"scales: {', '.join(scaled) or 'none'}"]
-    lines += [f"left out: {one}" for one in left_out[:4]]
-    if len(left_out) > 4:
-        lines.append(f"left out: {len(left_out) - 4} more, see the comments of the file")
+    lines += describe_left_fields(fields.left_fields)
+    names = {field.name for field in fields.left_fields}
+    others = [one for one in left_out if one.partition(" (")[0] not in names]
+    lines += [f"left out: {one}" for one in others[:4]]
+    if len(others) > 4:
+        lines.append(f"left out: {len(others) - 4} more, see the comments of the file")
     if settings.val_split is None:
         lines.append(
             f"{settings.num_train} cases to train on are too few to hold some out, so predictions "

@@ -31,8 +31,13 @@ def test_folder(tmp_path):
     heat = found.fields["heat"]
     assert (heat.place, heat.channels, heat.unit, heat.in_all) == ("node", 1, "W", True)
     assert (found.fields["stress"].place, found.fields["load"].place) == ("cell", "case")
-    np.testing.assert_allclose(found.sizes["extent x"], [1, 3, 5, 7, 9, 11])
-    np.testing.assert_allclose(found.sizes["measure"], [1, 9, 25, 49, 81, 121])
+    # The choices of init are based on the training cases alone.
+    training = MeshFolder(tmp_path, "train", targets=["heat"]).cases
+    assert [case.name for case in found.training] == training
+    assert len(training) == 5
+    sides = [2 * int(name[2]) + 1 for name in training]
+    np.testing.assert_allclose(found.sizes["extent x"], sides)
+    np.testing.assert_allclose(found.sizes["measure"], np.square(sides))
     assert (found.splits, found.steps, found.has_steps, found.origin) == ({}, (1, 1), False, None)
     assert str(found).splitlines() == [
         f"{tmp_path}: 6 cases (6 .vtu)",
@@ -53,6 +58,8 @@ def test_same_mesh_and_splits(tmp_path):
         write_mesh(tmp_path / split / f"{number}.vtu", data)
     found = summarize_folder(tmp_path)
     assert found.fixed_mesh
+    assert found.fixed_fields == {"load", "stress"}
+    assert [case.name for case in found.training] == ["train/0", "train/1"]
     assert found.splits == {"train": 2, "test": 1}
     (tmp_path / "train").rename(tmp_path / "training")
     with pytest.raises(FileNotFoundError, match="'test' but no folder 'train'"):
@@ -87,7 +94,9 @@ def test_time_series(tmp_path):
     for case in "ab":
         lines = []
         for step in range(3):
-            write_mesh(tmp_path / "steps" / f"{case}_{step}.vtu", plate(1.0 + step))
+            data = plate(1.0 + step)
+            data.given = torch.full((4, 1), float(ord(case)))
+            write_mesh(tmp_path / "steps" / f"{case}_{step}.vtu", data)
             lines.append(f'<DataSet timestep="{step}" file="steps/{case}_{step}.vtu"/>')
         text = f'<VTKFile type="Collection"><Collection>{"".join(lines)}</Collection></VTKFile>'
         (tmp_path / f"{case}.pvd").write_text(text)
@@ -96,3 +105,4 @@ def test_time_series(tmp_path):
     assert found.sampled[0].extents[0] == 3  # the last step
     found = summarize_folder(tmp_path, series=True)
     assert (found.case_names, found.steps) == (("a", "b"), (3, 3))
+    assert found.static_fields == {"given"}

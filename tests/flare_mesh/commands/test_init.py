@@ -157,6 +157,21 @@ def test_few_cases_and_gaps_in_the_table(tmp_path, monkeypatch, capsys):
     assert "expected at least 3 cases" in capsys.readouterr().err
 
 
+def test_a_fixed_mesh_needs_an_input_that_differs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for number in range(4):
+        data = plate(1.0 + number, 1.0, 10.0)
+        data.tag = torch.where(data.pos[:, :1] > number, 3.0, 12.0)
+        write_mesh(tmp_path / "results" / f"{number}.vtu", data)
+    assert init("--targets", "stress") == 2
+    assert "by --inputs, and no results: choose from tag (2 different values), shift\n" in (
+        capsys.readouterr().err
+    )
+    assert not (tmp_path / "fit.yaml").exists()
+    assert init("--targets", "stress", "--inputs", "tag") == 0
+    assert "results must not be inputs: shift; take" in capsys.readouterr().out
+
+
 def test_time_steps(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for number in range(4):

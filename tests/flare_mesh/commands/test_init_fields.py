@@ -4,14 +4,16 @@ import pytest
 from flare_mesh.cases.case_statistics import CaseStatistics, FieldStatistics
 from flare_mesh.commands.init_fields import CaseScalar, choose_fields
 from flare_mesh.commands.init_settings import choose_settings
+from flare_mesh.commands.init_variation import check_variation, describe_left_fields
 from flare_mesh.datasets.data_summary import DataSummary
 
 
-def field(place, largest, smallest=0.0, *, channels=1, finite=True, peaks=1.0):
+def field(place, largest, smallest=0.0, *, channels=1, finite=True, peaks=1.0, levels=0):
     numbers = {"largest value": largest, "smallest value": smallest}
     values = (largest,) if place == "case" else ()
     positive = smallest > 0
-    return FieldStatistics(place, channels, finite, largest, 1, peaks, positive, values, numbers)
+    size = largest, 1, peaks
+    return FieldStatistics(place, channels, finite, *size, positive, values, numbers, levels)
 
 
 def make(fields, count=12, **more):
@@ -21,7 +23,14 @@ def make(fields, count=12, **more):
         for n in range(count)
     )
     names = tuple(case.name for case in cases)
-    options = {"splits": {}, "fixed_mesh": True, "units": {"u": "mm"}} | more
+    options = {
+        "splits": {},
+        "fixed_mesh": True,
+        "units": {"u": "mm"},
+        "training": cases,
+        "fixed_fields": frozenset({"wall"}),
+        "static_fields": frozenset(),
+    } | more
     return DataSummary("results", count, case_names=names, sampled=cases, **options)
 
 
@@ -59,7 +68,7 @@ def test_numbers_are_inputs():
         "run (the table): only counts the cases",
         "peak (the table): equal to the largest value of u in each case, so it seems",
         "pos (the table): the name is reserved",
-        "wall (node field): not asked for; add it by --inputs wall",
+        "wall (node field): the same in all cases",
         "fixed (cell field): the same everywhere, in all cases",
         "gap (case): has NaN or infinite values",
     ):
@@ -141,3 +150,55 @@ def test_memory_and_too_few_cases():
     assert not choose_settings(make(fields), 10**8).in_memory
     with pytest.raises(ValueError, match=r"expected at least 3 cases.*\(got 2\)"):
         choose_settings(make(fields, 2), 4)
+
+
+def darcy(number):
+    return {
+        "u": field("node", 2.0 + number),
+        "flux": field("cell", 1.0 + number),
+        "coeff": field("node", 12.0 + number % 3, 3.0, levels=2),
+        "tag": field("node", 1.0, levels=2),
+    }
+
+
+def test_fields_are_proposed_and_never_taken():
+    summary = make(darcy, fixed_fields=frozenset({"tag"}))
+    found = choose_fields(summary, [LOADS], "u", None)
+    assert found.inputs == ("load",)
+    assert describe_left_fields(found.left_fields) == [
+        "fields left out, since results must not be inputs: coeff (2 different values), flux; take "
+        "one that is known before the simulation by --inputs coeff"
+    ]
+    assert (
+        "coeff (node field): it could be a result; with 2 different values it may be given; if it "
+        "is known before the simulation, add it by --inputs coeff" in found.left_out
+    )
+    own = make(darcy, fixed_mesh=False)
+    assert [one.name for one in choose_fields(own, [], "u", "coeff").left_fields] == ["tag", "flux"]
+    static = make(darcy, static_fields=frozenset({"flux"}))
+    assert static.fields["flux"].hint == "constant over time"
+
+
+@pytest.mark.parametrize("inputs", [None, "tag", "fixed"])
+def test_nothing_that_differs_is_refused(inputs):
+    summary = make(darcy, fixed_fields=frozenset({"tag"}))
+    numbers = [scalar("fixed", [4] * 12), scalar("run", range(12), texts=("0", "1"))]
+    found = choose_fields(summary, numbers, "u", inputs)
+    with pytest.raises(
+        ValueError, match=r"^results: all .* --inputs, .* choose from coeff \(2 .*\), flux, run$"
+    ):
+        check_variation(summary, found, numbers)
+    check_variation(summary, choose_fields(summary, numbers, "u", "coeff"), numbers)
+    check_variation(make(darcy, fixed_mesh=False), found, numbers)
+    alone = make(lambda n: {"u": field("node", 2.0 + n)})
+    with pytest.raises(ValueError, match="put the numbers that differ between the cases into"):
+        check_variation(alone, choose_fields(alone, [], "u", None))
+
+
+def test_only_training_cases_choose_scales():
+    cases = make(lambda n: {"u": field("node", 1.0 + n)}, 12).sampled
+    load = scalar("load", [2.0 + 2 * n for n in range(9)] + [7.0, 100.0, 0.1])
+    summary = make(lambda n: {"u": field("node", 1.0 + n)}, 12, training=cases[:9])
+    assert choose_fields(summary, [load], "u", None).scales["u"].scale == ("load",)
+    everything = make(lambda n: {"u": field("node", 1.0 + n)}, 12)
+    assert choose_fields(everything, [load], "u", None).scales["u"].scale != ("load",)
