@@ -128,10 +128,13 @@ class FieldCLI(TrainingOptions):
                 )
                 print("\n".join(plan.lines()), flush=True)
                 options.model.size = size = plan.size
-            given["size"] = size
+            module = super().build_model(data, *args, **given, size=size)
+            # Automatic choices of the data depend on it.
+            data.edges = module.surrogate.model.uses_edges
             # The run's configuration names what was chosen.
             options.data.batch_size, options.data.sample_nodes = data.resolve()
             options.data.epoch_batches = data.epoch_batches
+            return module
         return super().build_model(data, *args, **given)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:

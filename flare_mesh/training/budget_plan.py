@@ -17,7 +17,7 @@ from flare_mesh.training.sizes import (
     VALIDATION_SHARE,
     choose_size,
 )
-from flare_mesh.training.step_time import step_seconds
+from flare_mesh.training.step_time import step_seconds, uses_edges
 
 _SHOWN = 32
 """Cases that are read for the range of their sizes, unless all are in memory."""
@@ -35,9 +35,10 @@ class BudgetPlan:
         sample_nodes: Nodes drawn from a case a step; None for all.
         nodes: Nodes of the smallest and the largest of the training cases, or of the first of them.
         cases: Number of training cases.
-        steps: Steps that fit.
+        steps: Steps that fit beside the validations.
         passes: Passes over the training cases that fit.
         epoch_batches: Batches between two validations and checkpoints.
+        edges: Whether no nodes are drawn since the model needs edges.
     """
 
     seconds: float
@@ -50,6 +51,7 @@ class BudgetPlan:
     steps: int
     passes: float
     epoch_batches: int
+    edges: bool = False
 
     def lines(self, now: datetime | None = None) -> list[str]:
         """The plan in plain text, with a warning if the cases do not fit once.
@@ -69,6 +71,8 @@ class BudgetPlan:
         nodes = f"all of {every} nodes"
         if self.sample_nodes is not None and self.sample_nodes < most:
             nodes = f"{self.sample_nodes:,} of {every} nodes"
+        if self.edges:
+            nodes += " (drawn nodes would have no edges, which the model needs)"
         batch = "" if self.batch_size is None else f" in each of {self.batch_size} cases a step"
         passes = f"{self.passes:,.0f}" if self.passes >= 10 else f"{self.passes:.2g}"
         end = (now or datetime.now()) + timedelta(seconds=self.seconds)
@@ -113,6 +117,10 @@ def plan_budget(
     Raises:
         ValueError: If only a few steps fit into the budget.
     """
+    automatic = data.sample_nodes == "auto"
+    if automatic:
+        first = next(iter(SIZES)) if size == "auto" else size
+        data.edges = uses_edges(lambda: build(first), data)
     batch_size, sample = data.resolve()
 
     def measure(name: str | None) -> float:
@@ -133,9 +141,12 @@ def plan_budget(
     per_pass = data.training_loader(None).case_sampler.pass_batches
     cases = data.cases("train")
     sizes = data.case_sizes(None if data.in_memory else _SHOWN)
+    validation = _validation_steps(data, sizes, batch_size, sample)
     if data.epoch_batches is None:
-        least = math.ceil(_validation_steps(data, sizes, batch_size, sample) / VALIDATION_SHARE)
+        least = math.ceil(validation / VALIDATION_SHARE)
         data.epoch_batches = _epoch_batches(batches, per_pass, least)
+    share = data.epoch_batches / (data.epoch_batches + validation)
+    steps, batches = int(share * steps), share * batches
     return BudgetPlan(
         seconds=seconds,
         step_seconds=step,
@@ -147,6 +158,7 @@ def plan_budget(
         steps=steps,
         passes=batches / per_pass,
         epoch_batches=data.epoch_batches,
+        edges=automatic and data.edges,
     )
 
 

@@ -37,7 +37,9 @@ def parse_duration(value: str | float, name: str = "budget") -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """A duration in whole seconds, such as ``1h05m``, ``2m30s`` or ``8s``."""
+    """A duration in whole seconds, such as ``1h05m``, ``2m30s`` or ``8s``; below one ``0.25s``."""
+    if seconds < 1:
+        return f"{seconds:.2g}s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

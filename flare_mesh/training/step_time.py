@@ -1,5 +1,6 @@
 """Time of a training step, measured before a run."""
 
+import math
 import os
 import statistics
 import time
@@ -19,6 +20,11 @@ from flare_mesh.training.seeding import seeded
 
 _WARM_UP = 3
 _TIMED = 7
+"""Smallest number of timed steps."""
+_SHORT_PASS = 16
+"""Batches of a pass up to which whole passes are timed, since their last batch is smaller."""
+_OUTLIER = 2.0
+"""Times the median, to which longer steps are reduced: the machine did something else too."""
 _CASES = 32
 """Training cases whose statistics are enough for a measurement."""
 _TRAINER = (
@@ -53,7 +59,10 @@ def step_seconds(
     *,
     clock: Callable[[], float] = time.perf_counter,
 ) -> float:
-    """Median time of a training step on real batches, with their loading, after a warm-up.
+    """Mean time of a training step on real batches, with their loading, after a warm-up.
+
+    It is the mean over whole passes over the cases if these are short, else over seven steps.
+    Steps that take more than twice the median count as that.
 
     The random states, the data module and its order of cases are the same afterwards.
 
@@ -89,7 +98,8 @@ def step_seconds(
             )
         module = build()
         data.edges = module.surrogate.model.uses_edges
-        loader = data.training_loader(every * (_WARM_UP + _TIMED))
+        timed = _timed_steps(data.training_loader(None).case_sampler.pass_batches, every)
+        loader = data.training_loader(every * (_WARM_UP + timed))
         if module.surrogate.training_range is None:
             cases = data.cases("train")
             first = [cases[i] for i in range(min(_CASES, len(cases)))]
@@ -97,7 +107,30 @@ def step_seconds(
         # A run of its own: a module that is trained later starts from the given weights.
         trainer.fit(module, loader)
     ends = times.values[every * _WARM_UP - 1 :: every]
-    return max(1e-6, statistics.median(b - a for a, b in pairwise(ends)))
+    seconds = [b - a for a, b in pairwise(ends)]
+    longest = _OUTLIER * statistics.median(seconds)
+    return max(1e-6, statistics.mean(min(one, longest) for one in seconds))
+
+
+def _timed_steps(pass_batches: int, every: int) -> int:
+    """Steps of ``every`` batches: those of whole passes if a pass is short."""
+    if pass_batches > _SHORT_PASS:
+        return _TIMED
+    # All batches of these passes fill whole steps.
+    passes = math.lcm(pass_batches, every) // pass_batches
+    steps = passes * pass_batches // every
+    return steps * math.ceil(_TIMED / steps)
+
+
+def uses_edges(build: Callable[[], FieldModule], data: FieldDataModule) -> bool:
+    """Whether the model of a module needs edges; nothing else changes.
+
+    Args:
+        build: Builds the module.
+        data: The training cases.
+    """
+    with _unchanged(data):
+        return build().surrogate.model.uses_edges
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from lightning import Trainer, seed_everything
 from flare_mesh.training import FieldDataModule, build_module
 from flare_mesh.training import sizes as table
 from flare_mesh.training.budget_plan import BudgetPlan, plan_budget
+from flare_mesh.training.step_time import _timed_steps
 from flare_mesh.training.time_budget import TimeBudget
 
 SMALL = {
@@ -103,3 +104,20 @@ def test_lines(monkeypatch):
     assert lines[0] == "plan: the given model, all of 900 nodes, 45 ms a step"
     assert lines[2].startswith("warning: the budget ends before every case was used once; give ")
     assert "about 22m" in lines[2]
+
+
+def test_a_model_with_edges_has_all_nodes(lpbf_root):
+    cases = data(lpbf_root, sample_nodes="auto")
+    graph = {"encoder": "graph"}
+    plan = plan_budget(
+        cases, 100.0, lambda size: build_module(cases, size=size, options=graph), size="small",
+        clock=clock(2.0),
+    )  # fmt: skip
+    assert (plan.sample_nodes, plan.edges) == (None, True)
+    assert "nodes (drawn nodes would have no edges, which the model needs)" in plan.lines()[0]
+
+
+def test_steps_of_whole_passes_are_timed():
+    assert [_timed_steps(6, 1), _timed_steps(7, 1), _timed_steps(1, 1)] == [12, 7, 7]
+    # Three passes of six batches fill nine steps of two.
+    assert [_timed_steps(6, 4), _timed_steps(5, 2), _timed_steps(100, 8)] == [9, 10, 7]

@@ -36,3 +36,4 @@ def test_anything_else_is_refused(text):
 def test_format(seconds, text):
     assert format_duration(seconds) == text
     assert parse_duration(text) == round(seconds)
+    assert format_duration(0.012) == "0.012s"
