@@ -90,7 +90,9 @@ def propose_scale(
         if y.std() < _SPREAD:
             return TargetScale(factors, f"{best[2]}, which hardly varies")
     features = np.column_stack([*inputs.values(), *lengths, np.zeros(len(y))])
-    share = PowerLaw.fit(torch.from_numpy(features), torch.from_numpy(y)).explained
+    positive = [bool((np.asarray(values) > 0).all()) for values in scalars.values()]
+    is_log = torch.tensor([*positive, *[True] * (len(lengths) + 1)])
+    share = PowerLaw.fit(torch.from_numpy(features), torch.from_numpy(y), is_log=is_log).explained
     law = f"a power law of the inputs and sizes explains {100 * max(share, 0):.0f} %"
     factors += ("power_law",) * (share > _EXPLAINED)
     return TargetScale(factors, f"{before}{law}{after}")

@@ -149,6 +149,7 @@ class CaseScale(nn.Module):
         constant = ~varies(low, high).any(0)
         is_log = constant & (low > 0).all(0)
         is_log[self._inputs :] = False
+        appended = torch.tensor([channel.log for channel in self.channels], dtype=torch.bool)
         x = (low + high) / 2
         z = torch.where(is_log, x.clamp_min(torch.finfo(x.dtype).tiny).log(), x)
         z = torch.where(constant, z, 0.0)
@@ -170,7 +171,7 @@ class CaseScale(nn.Module):
             log_size = squares.log() / 2 - x[:, factors].abs().log().sum(1)
             others = z.clone()
             others[:, factors] = 0  # a constant, without influence
-            law = PowerLaw.fit(others, log_size)
+            law = PowerLaw.fit(others, log_size, is_log=is_log | appended)
             self.constant[row] = law.constant
             self.exponents[row] = law.exponents
             self.explained[row] = law.explained

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 _PENALTIES = 10.0 ** torch.arange(-8, 2.25, 0.25, dtype=torch.float64)  # times the cases
-# Relative to its largest value, a feature that varies less than this does so by rounding alone.
+# A feature that varies less than this, relative to its largest value, does so by rounding alone.
 _ROUNDING = 1e-6
 
 
@@ -27,7 +27,7 @@ class PowerLaw:
     explained: float
 
     @classmethod
-    def fit(cls, features: Tensor, log_size: Tensor) -> "PowerLaw":
+    def fit(cls, features: Tensor, log_size: Tensor, *, is_log: Tensor | None = None) -> "PowerLaw":
         """Ridge regression whose penalty has the smallest leave-one-out error.
 
         With H the matrix that maps the sizes to the predicted ones, the error of case i predicted
@@ -37,6 +37,8 @@ class PowerLaw:
         Args:
             features: z [n, P] of n cases; z_0 is its mean.
             log_size: log s [n].
+            is_log: Which features are logarithms [P], so that rounding of the numbers themselves
+                changes them by up to 1e-6 however small they are; all by default.
         """
         features, log_size = features.double(), log_size.double()
         count, mean = len(log_size), float(log_size.mean())
@@ -44,7 +46,9 @@ class PowerLaw:
         rest = log_size - mean
         centred = features - features.mean(0)
         scale = centred.square().mean(0).sqrt()
-        varies = scale > _ROUNDING * features.abs().amax(0).clamp_min(1)
+        is_log = torch.ones_like(features[0], dtype=torch.bool) if is_log is None else is_log
+        largest = features.abs().amax(0).clamp_min(is_log.double())
+        varies = scale > _ROUNDING * largest
         if count < 3 or not bool(varies.any()) or float(rest.abs().max()) <= _ROUNDING:
             return constant
         inverse = torch.where(varies, 1 / torch.where(varies, scale, 1.0), 0.0)

@@ -10,6 +10,7 @@ from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 from torch_geometric.utils import scatter
 
+from flare_mesh.data.transforms.channels import Channel
 from flare_mesh.data.transforms.checks import check_single
 
 
@@ -36,6 +37,7 @@ class BuildFeatures(BaseTransform):
         needs ``pos`` [N, 3], ``edge_index`` and ``hexahedron``; adds ``x`` [N, 14].
     """
 
+    APPENDS = True
     CHANNELS = 14
     VECTORS = (3, 7)
     """First of the (x, y) columns of each vector."""
@@ -72,6 +74,21 @@ class BuildFeatures(BaseTransform):
         solid = torch.bincount(data["hexahedron"].flatten(), minlength=len(pos))[:, None] / 8.0
         data.x = torch.cat([torch.cat(lengths, dim=1) / self.length, solid], dim=1)
         return data
+
+    def channels(self, pos_dim: int) -> tuple[Channel, ...]:
+        """The channels of x; lengths are relative to ``length``."""
+        plane = ("x", "y")
+        names = [
+            *(f"part extent along {axis}" for axis in "xyz"),
+            *(f"offset in the cross-section along {axis}" for axis in plane),
+            *(f"half-width of the cross-section along {axis}" for axis in plane),
+            *(f"offset in the row along {axis}" for axis in plane),
+            *(f"half-length of the row along {axis}" for axis in plane),
+            "offset in the row along z",
+            "half-length of the row along z",
+            "solid fraction",
+        ]
+        return tuple(map(Channel, names))
 
 
 def _components(source: Tensor, target: Tensor, num_nodes: int) -> Tensor:

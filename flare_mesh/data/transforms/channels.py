@@ -20,7 +20,7 @@ class Channel(NamedTuple):
 
 @runtime_checkable
 class AppendingTransform(Protocol):
-    """A transform that appends channels to x, behind the fields of the data."""
+    """A transform that appends channels to x, behind the fields of the data, if there are any."""
 
     APPENDS: bool
 

@@ -42,3 +42,15 @@ def test_a_law_that_is_not_better_than_the_mean_is_the_mean():
         assert not law.exponents.any()
     assert PowerLaw.fit(torch.zeros(5, 0), torch.arange(5)).constant == 2.0
     assert not PowerLaw.fit(z[:2], torch.tensor([0.0, 9.0])).exponents.any()
+
+
+def test_rounding_of_a_logarithm_is_absolute_and_of_a_number_relative():
+    z = 1e-7 * torch.linspace(-1, 2, 9, dtype=torch.float64)[:, None]
+    y = 2e7 * z[:, 0]
+    # Logarithms of numbers that are 1 but for rounding; and numbers such as metres.
+    assert not PowerLaw.fit(z, y).exponents.any()
+    law = PowerLaw.fit(z, y, is_log=torch.tensor([False]))
+    torch.testing.assert_close(law.exponents, torch.tensor([2e7]).double(), rtol=1e-5, atol=0)
+    constant = torch.full((9, 1), 3e-7, dtype=torch.float64)
+    constant[0] *= 1 + 1e-7
+    assert not PowerLaw.fit(constant, y, is_log=torch.tensor([False])).exponents.any()

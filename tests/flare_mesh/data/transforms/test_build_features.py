@@ -3,6 +3,7 @@ import torch
 from torch_geometric.data import Batch
 
 from flare_mesh.data.transforms import BuildFeatures
+from flare_mesh.data.transforms.resolver import appended_channels
 
 
 def test_features_of_single_nodes(tee, data_of):
@@ -20,6 +21,17 @@ def test_features_of_single_nodes(tee, data_of):
     )
     # In the middle of the plate's top: the whole plate is the section, one cell high.
     assert at(0.0, 0.0, 2.0) == pytest.approx([4, 2, 3, 0, 0, 2, 1, 0, 0, 2, 1, 0.5, 0.5, 4 / 8])
+
+
+def test_every_channel_has_a_name():
+    channels = appended_channels(["build_features", "geometry_features"], 3)
+    assert len({one.name for one in channels}) == len(channels)
+    names = [one.name for one in BuildFeatures().channels(3)]
+    assert len(names) == BuildFeatures.CHANNELS
+    for first in (*BuildFeatures.VECTORS, *BuildFeatures.SIZES):
+        pair = [name.rpartition(" along ") for name in names[first : first + 2]]
+        assert pair[0][0] == pair[1][0]
+        assert [axis for *_, axis in pair] == ["x", "y"]
 
 
 def test_batches_are_refused(tee, data_of):
