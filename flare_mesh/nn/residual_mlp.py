@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from flare_mesh.nn.init import init_linear
 from flare_mesh.nn.option_checks import check_at_least
 from flare_mesh.nn.resolver import build_activation
-from flare_mesh.ops.gelu import linear_gelu_residual
+from flare_mesh.ops.residual_layers import residual_layers
 
 
 def _is_plain_linear(layer: nn.Module) -> TypeGuard[nn.Linear]:
     hooked = layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks
-    return type(layer) is nn.Linear and not hooked
+    return type(layer) is nn.Linear and layer.bias is not None and not hooked
 
 
 class ResidualMLP(nn.Module):
@@ -70,16 +70,26 @@ class ResidualMLP(nn.Module):
         init_linear(self.layers)
 
     def forward(self, x: Tensor) -> Tensor:
+        parameters = self._plain_parameters()
+        if parameters is not None:
+            first, last = self.input_residual, self.output_residual
+            return residual_layers(x, parameters, first=first, last=last)
         for i, layer in enumerate(self.layers[:-1]):
-            residual = i or self.input_residual
-            # Hooks, and layers that replace a Linear, must be called.
-            if residual and isinstance(self.act, nn.GELU) and _is_plain_linear(layer):
-                x = linear_gelu_residual(x, layer.weight, layer.bias)
-            else:
-                h = self.act(layer(x))
-                x = x + h if residual else h
+            h = self.act(layer(x))
+            x = x + h if i or self.input_residual else h
         y = self.layers[-1](x)
         return x + y if self.output_residual else y
+
+    def _plain_parameters(self) -> list[Tensor] | None:
+        """Weights and biases, unless hooks or replaced layers must be called."""
+        if not isinstance(self.act, nn.GELU) or self.act.approximate != "tanh":
+            return None
+        parameters: list[Tensor] = []
+        for layer in self.layers:
+            if not _is_plain_linear(layer):
+                return None
+            parameters += [layer.weight, layer.bias]
+        return parameters
 
     def __repr__(self) -> str:
         first, last = self.layers[0], self.layers[-1]

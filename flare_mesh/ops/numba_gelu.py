@@ -1,4 +1,4 @@
-"""The compiled passes of :mod:`flare_mesh.ops.gelu`."""
+"""The compiled passes of :mod:`flare_mesh.ops.residual_layers`."""
 
 from collections.abc import Callable
 
@@ -20,15 +20,6 @@ _LONG = 1024  # smallest length of a loop that is worth its start
 
 
 @jit
-def _forward_row(bias, z, x, out):
-    for j in range(len(bias)):
-        v = z[j] + bias[j]
-        t = v * (_A + _B * v * v)
-        t = _TOP if t > _TOP else t
-        out[j] = x[j] + v / (_ONE + exp2(t))
-
-
-@jit
 def _replace_row(bias, z, x):
     for j in range(len(bias)):
         v = z[j] + bias[j]
@@ -38,7 +29,7 @@ def _replace_row(bias, z, x):
 
 
 @jit
-def _backward_row(bias, grad, z, out):
+def _slope_row(bias, z, x, out):
     for j in range(len(bias)):
         v = z[j] + bias[j]
         square = v * v
@@ -47,29 +38,27 @@ def _backward_row(bias, grad, z, out):
         e = exp2(t)
         share = _ONE / (_ONE + e)
         slope = _LN2 * (_A + _F32(3.0) * _B * square)  # of t, as an exponent of e
-        out[j] = grad[j] * (share - v * slope * (e * share) * share)
+        z[j] = share - v * slope * (e * share) * share
+        out[j] = x[j] + v * share
 
 
 # Two functions, as LLVM vectorises the inner loop better than in one function with both loops.
-@jit
-def _forward(bias, z, x, out):
-    for i in range(len(z)):
-        _forward_row(bias, z[i], x[i], out[i])
-
-
+# A single row x is added to all rows.
 @jit
 def _replace(bias, z, x):
     for i in range(len(z)):
-        _replace_row(bias, z[i], x[i])
+        _replace_row(bias, z[i], x[min(i, len(x) - 1)])
 
 
 @jit
-def _backward(bias, grad, z, out):
+def _slope(bias, z, x, out):
     for i in range(len(z)):
-        _backward_row(bias, grad[i], z[i], out[i])
+        _slope_row(bias, z[i], x[min(i, len(x) - 1)], out[i])
 
 
-def _over_rows(kernel: Callable[..., None], bias: Tensor, *tensors: Tensor) -> None:
+def _over_rows(
+    kernel: Callable[..., None], bias: Tensor, z: Tensor, x: Tensor | None, *out: Tensor
+) -> None:
     """Call the kernel with the bias on matrices [rows, C], on all threads.
 
     Short rows are joined into long ones with the bias repeated, as starting a loop costs time.
@@ -77,36 +66,34 @@ def _over_rows(kernel: Callable[..., None], bias: Tensor, *tensors: Tensor) -> N
     one = bias.detach().contiguous().numpy()
     width = len(one)
     together = -(-_LONG // width)
-    flat = [t.detach().contiguous().numpy().reshape(-1) for t in tensors]
+    flat = [t.detach().numpy().reshape(-1) for t in (z, *([] if x is None else [x]), *out)]
     whole = len(flat[0]) // (together * width)
     end = whole * together * width
     body = [a[:end].reshape(whole, together * width) for a in flat]
+    tail = [a[end:].reshape(-1, width) for a in flat]
     many = np.tile(one, together)
+    if x is None:
+        nothing = np.zeros((1, len(many)), _F32)
+        body.insert(1, nothing)
+        tail.insert(1, nothing)
     step = max(2**14 // _LONG, -(-whole // (2 * torch.get_num_threads())), 1)
-    run(
-        [*range(0, whole, step), whole],
-        lambda first, last: kernel(many, *(a[first:last] for a in body)),
-    )
+
+    def part(first: int, last: int) -> None:
+        kernel(many, *(a if len(a) == 1 else a[first:last] for a in body))
+
+    run([*range(0, whole, step), whole], part)
     if end < len(flat[0]):
-        kernel(one, *(a[end:].reshape(-1, width) for a in flat))
+        kernel(one, *tail)
 
 
-def forward(z: Tensor, bias: Tensor, x: Tensor, keep: bool = True) -> Tensor:
-    """x + GELU(z + bias) of float32 tensors, [..., C] and [C].
+def replace(z: Tensor, bias: Tensor, x: Tensor | None) -> Tensor:
+    """x + GELU(z + bias) of float32 tensors [N, C] and [C], in the memory of z."""
+    _over_rows(_replace, bias, z, x)
+    return z
 
-    Without ``keep`` the result overwrites a contiguous z, which saves an allocation.
-    """
-    z = z.contiguous()
-    if not keep:
-        _over_rows(_replace, bias, z, x)
-        return z.detach()
+
+def value_and_slope(z: Tensor, bias: Tensor, x: Tensor | None) -> Tensor:
+    """x + GELU(z + bias), and GELU'(z + bias) in the memory of z."""
     out = torch.empty_like(z)
-    _over_rows(_forward, bias, z, x, out)
-    return out
-
-
-def backward(grad: Tensor, z: Tensor, bias: Tensor) -> Tensor:
-    """grad GELU'(z + bias)."""
-    out = torch.empty_like(z, memory_format=torch.contiguous_format)
-    _over_rows(_backward, bias, grad, z, out)
+    _over_rows(_slope, bias, z, x, out)
     return out

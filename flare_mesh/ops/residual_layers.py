@@ -1,0 +1,158 @@
+"""All layers of a residual MLP as one function."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import gelu, linear
+
+_MIN_SIZE = 2**13  # numbers; for fewer, torch is as fast
+
+# Weight and bias of each layer, one after the other.
+Parameters = Sequence[Tensor]
+
+
+def _by_torch(x: Tensor, parameters: Parameters, first: bool, last: bool) -> Tensor:
+    """The layers by torch's operations, which have all derivatives and transforms."""
+    *hidden, (weight, bias) = zip(parameters[::2], parameters[1::2], strict=True)
+    for i, layer in enumerate(hidden):
+        h = gelu(linear(x, *layer), approximate="tanh")
+        x = x + h if i or first else h
+    y = linear(x, weight, bias)
+    return x + y if last else y
+
+
+def _compiled(
+    x: Tensor, parameters: Parameters, first: bool, last: bool, kept: list[Tensor] | None
+) -> Tensor:
+    """The layers of rows [N, C]; ``kept`` collects the inputs of layers and slopes of GELU."""
+    from flare_mesh.ops import numba_gelu
+
+    *hidden, (weight, bias) = zip(parameters[::2], parameters[1::2], strict=True)
+    for i, (w, b) in enumerate(hidden):
+        z = torch.mm(x, w.t())
+        shortcut = x if i or first else None
+        if kept is None:
+            x = numba_gelu.replace(z, b, shortcut)
+        else:
+            x = numba_gelu.value_and_slope(z, b, shortcut)
+            kept += [z, x]
+    if last:
+        return torch.add(x, bias).addmm_(x, weight.t())
+    return torch.addmm(bias, x, weight.t())
+
+
+class _Layers(torch.autograd.Function):
+    """The layers with a gradient that adds into the memory of its matrix products."""
+
+    @staticmethod
+    def forward(ctx, first: bool, last: bool, x: Tensor, *parameters: Tensor) -> Tensor:
+        kept: list[Tensor] = []
+        y = _compiled(x, parameters, first, last, kept)
+        ctx.first, ctx.last = first, last
+        ctx.save_for_backward(x, *parameters, *kept)
+        return y
+
+    @staticmethod
+    def backward(ctx, *grads: Tensor):
+        saved, needed = ctx.saved_tensors, ctx.needs_input_grad[2:]
+        inputs, kept = saved[: len(needed)], saved[len(needed) :]
+        if torch.is_grad_enabled():  # for second derivatives
+            every = _differentiable_gradients(grads[0], inputs, needed, ctx.first, ctx.last)
+        else:
+            every = _gradients(grads[0], inputs, kept, needed, ctx.first, ctx.last)
+        return None, None, *every
+
+
+def _differentiable_gradients(
+    grad: Tensor, inputs: Sequence[Tensor], needed: Sequence[bool], first: bool, last: bool
+) -> list[Tensor | None]:
+    # Views, as an input may have been computed from another one.
+    x, *parameters = views = [t.view_as(t) for t in inputs]
+    leaves = [t for t, use in zip(views, needed, strict=True) if use]
+    y = _by_torch(x, parameters, first, last)
+    found = iter(torch.autograd.grad(y, leaves, grad, create_graph=True))
+    return [next(found) if use else None for use in needed]
+
+
+def _gradients(
+    grad: Tensor,
+    inputs: Sequence[Tensor],
+    kept: Sequence[Tensor],
+    needed: Sequence[bool],
+    first: bool,
+    last: bool,
+) -> list[Tensor | None]:
+    weights = inputs[1::2]
+    before = [inputs[0], *kept[1::2]]  # input of each layer
+    slopes = kept[::2]
+    every: list[Tensor | None] = [None] * len(inputs)
+    above, step = grad.contiguous(), None
+    for i in range(len(weights) - 1, -1, -1):
+        # Here `step` is the gradient at the layer's product, `above` that at its residual sum.
+        is_last = i == len(slopes)
+        if is_last:
+            step = above
+        else:
+            step = torch.mul(above, slopes[i], out=step if i < len(slopes) - 1 else None)
+        if needed[1 + 2 * i]:
+            every[1 + 2 * i] = torch.mm(step.t(), before[i])
+        if needed[2 + 2 * i]:
+            every[2 + 2 * i] = step.sum(0)
+        if i == 0 and not needed[0]:
+            return every
+        if not (last if is_last else i or first):
+            above = torch.mm(step, weights[i])
+        elif is_last:  # the incoming gradient is not ours to overwrite
+            above = torch.addmm(above, step, weights[i])
+        else:
+            above.addmm_(step, weights[i])
+    every[0] = above
+    return every
+
+
+def _has_compiled_pass(x: Tensor, parameters: Parameters) -> bool:
+    return (
+        not torch.compiler.is_compiling()  # first, so that compiled code does not check the size
+        and x.device.type == "cpu"
+        and all(t.dtype == torch.float32 for t in (x, *parameters))
+        and not torch.is_autocast_enabled("cpu")
+        and x.numel() >= _MIN_SIZE
+        and x.is_contiguous()
+        and not torch._C._are_functorch_transforms_active()
+        and torch.autograd.forward_ad._current_level < 0
+    )
+
+
+def residual_layers(x: Tensor, parameters: Parameters, *, first: bool, last: bool) -> Tensor:
+    r"""Hidden layers with GELU and residuals, and a linear layer.
+
+    .. math::
+        h_1 = \mathrm{GELU}(W_1 x + b_1)\,[+\,x], \quad
+        h_{j+1} = h_j + \mathrm{GELU}(W_{j+1} h_j + b_{j+1}), \quad
+        y = W_n h_{n-1} + b_n\,[+\,h_{n-1}]
+
+        \mathrm{GELU}(z) = \frac{z}{2} \left(1 + \tanh\!\left(\sqrt{2 / \pi}\,
+        (z + 0.044715\, z^3)\right)\right)
+
+    For large float32 tensors on the CPU, everything after a matrix product is one compiled pass
+    over memory, and the gradient adds into the memory of its products. Other tensors take torch's
+    operations, and so do second derivatives, forward mode, ``torch.func`` and compiled code.
+
+    Args:
+        x: [..., C].
+        parameters: Weight and bias of each layer, one after the other.
+        first: Whether to add the bracketed x.
+        last: Whether to add the bracketed h.
+
+    Returns:
+        [..., out].
+    """
+    if not _has_compiled_pass(x, parameters):
+        return _by_torch(x, parameters, first, last)
+    rows = x.view(-1, x.shape[-1])
+    if torch.is_grad_enabled():
+        y = _Layers.apply(first, last, rows, *parameters)
+    else:
+        y = _compiled(rows, parameters, first, last, None)
+    return y.view(*x.shape[:-1], y.shape[-1])
