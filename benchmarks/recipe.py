@@ -1,7 +1,7 @@
 """Measure what `flare-mesh init` and `flare-mesh fit` reach on generated sets, and the baselines.
 
     python benchmarks/recipe.py [--sets brackets,plates] [--budget 5m] [--seeds 3]
-        [--variants FILE.yaml] [--data data/recipe] [--out runs/recipe]
+        [--variants FILE.yaml] [--no-baselines] [--data data/recipe] [--out runs/recipe]
 
 Each set is generated once below ``--data``. ``init`` writes its configuration, and ``fit`` trains
 with it and nothing else, as a user would, once for each seed. All baselines have the same cases and
@@ -10,6 +10,8 @@ same time:
 
     no_scale: {model.scale_by: null}
     fixed_queries: {model.options.queries: fixed}
+
+``benchmarks/recipe_variants.yaml`` has those of ``docs/accuracy.md``.
 
 ``table.json`` and ``table.md`` in ``--out`` are written after every run. Finished runs are used
 again if their configuration is the same; after a change of the code, choose another ``--out``. One
@@ -80,7 +82,8 @@ def measure_set(
         for variant, overrides in variants.items():
             run = out / variant / f"seed{seed}"
             runs[variant].append(train(changed(config, overrides), run, seed))
-            if variant == "base" and not runs[variant][-1]["failed"] and not found["baselines"]:
+            first = variant == "base" and not found["baselines"]
+            if given.baselines and first and not runs[variant][-1]["failed"]:
                 found["baselines"] = measure_baselines(run, given.seeds)
             found["variants"][variant] = summarize(runs[variant], found["baselines"])
             write_tables(results, given.out)
@@ -110,6 +113,7 @@ def main() -> None:
     parser.add_argument("--budget", default="5m", help="time of each training")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--variants", type=Path, help="YAML file of named changes")
+    parser.add_argument("--baselines", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--data", type=Path, default=Path("data/recipe"))
     parser.add_argument("--out", type=Path, default=Path("runs/recipe"))
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="of generation")
