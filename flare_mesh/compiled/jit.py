@@ -2,6 +2,10 @@
 
 from numba import njit
 
+from flare_mesh.compiled.processor import use_wide_vectors
+
+use_wide_vectors()
+
 # NaN must reach the results. Sums that are vectorised need "reassoc"; only the maxima that are
 # subtracted in a softmax may ignore NaN and infinity.
 FAST = {"nsz", "arcp", "contract"}

@@ -1,372 +1,335 @@
 """Compiled loops of the mixer's halves; ``numba_kernels`` explains the scheme.
 
-Names: j is a node of a tile, m a latent (contiguous, padded), d a channel. The segments from
-``first`` to ``last`` are one chunk. Arrays over latents are [.., D, M], so that the compiler
-vectorises over latents.
+Names: j is one of the four nodes of a tile, m a latent (contiguous, padded to whole blocks), d a
+channel. The pieces from ``first`` to ``last`` are one task. All arrays are flat; those over
+latents are [.., D, M].
 """
 
 import numpy as np
 
+from flare_mesh.compiled import blocks
+from flare_mesh.compiled.blocks import ROWS
 from flare_mesh.compiled.jit import FAST_MAX, FAST_SUM, jit
 from flare_mesh.ops.numba_exp2 import exp2
 
-TILE = 8  # nodes; the loops below are unrolled for this number
-BLOCK = 512  # nodes whose rows stay in the second-level cache during the loop over heads
+BLOCK = 256  # nodes whose rows stay in the second-level cache during the loop over heads
 SLACK = 30.0  # sums are rescaled if a score exceeds the reference by more than 30, in base 2
+_ABSENT = -3e38  # score of the rows beyond the last node
+_LARGEST = 2.0**60  # of a sum of powers that needs no shift
 
 
 @jit
-def _scores(rows, latents, bias, shift, tile):
-    """tile[j, m] = bias[j] - shift[m] + sum_d rows[j, d] latents[d, m]; an even number of d."""
-    m_count = latents.shape[1]
-    for j in range(0, TILE, 4):
-        for d in range(0, latents.shape[0], 2):
-            a0, a1, a2, a3 = rows[j, d], rows[j + 1, d], rows[j + 2, d], rows[j + 3, d]
-            b0, b1 = rows[j, d + 1], rows[j + 1, d + 1]
-            b2, b3 = rows[j + 2, d + 1], rows[j + 3, d + 1]
-            if d == 0:
-                c0, c1, c2, c3 = bias[j], bias[j + 1], bias[j + 2], bias[j + 3]
-                for m in range(m_count):
-                    x, y, z = latents[0, m], latents[1, m], shift[m]
-                    tile[j, m] = (c0 - z) + a0 * x + b0 * y
-                    tile[j + 1, m] = (c1 - z) + a1 * x + b1 * y
-                    tile[j + 2, m] = (c2 - z) + a2 * x + b2 * y
-                    tile[j + 3, m] = (c3 - z) + a3 * x + b3 * y
-            else:
-                for m in range(m_count):
-                    x, y = latents[d, m], latents[d + 1, m]
-                    tile[j, m] += a0 * x + b0 * y
-                    tile[j + 1, m] += a1 * x + b1 * y
-                    tile[j + 2, m] += a2 * x + b2 * y
-                    tile[j + 3, m] += a3 * x + b3 * y
+def _rows(n, stop, stride, head):
+    """Positions of a tile's rows; the last node again beyond the end."""
+    last = stop - 1
+    return (
+        min(n, last) * stride + head,
+        min(n + 1, last) * stride + head,
+        min(n + 2, last) * stride + head,
+        min(n + 3, last) * stride + head,
+    )
 
 
 @jit
-def _exponentials(tile):
-    for j in range(TILE):
-        for m in range(tile.shape[1]):
-            tile[j, m] = exp2(tile[j, m])
+def _load_bias(source, n, stop, rows):
+    for j in range(ROWS):
+        if n + j >= stop:
+            rows[j] = _ABSENT
+        elif len(source):
+            rows[j] = source[n + j]
+        else:
+            rows[j] = 0
 
 
 @jit
-def _shares(tile):
-    """2^tile, at most 1, as rounding may lift a score above its log-sum-exp."""
-    zero = tile.dtype.type(0)
-    for j in range(TILE):
-        for m in range(tile.shape[1]):
-            s = tile[j, m]
-            tile[j, m] = exp2(zero if s > zero else s)
-
-
-@jit
-def _gather(tile, rows, sums):
-    """sums[d, m] += sum_j rows[j, d] tile[j, m]."""
-    for d in range(sums.shape[0]):
-        r0, r1, r2, r3 = rows[0, d], rows[1, d], rows[2, d], rows[3, d]
-        r4, r5, r6, r7 = rows[4, d], rows[5, d], rows[6, d], rows[7, d]
-        for m in range(sums.shape[1]):
-            sums[d, m] += (
-                r0 * tile[0, m] + r1 * tile[1, m] + r2 * tile[2, m] + r3 * tile[3, m]
-            ) + (r4 * tile[4, m] + r5 * tile[5, m] + r6 * tile[6, m] + r7 * tile[7, m])
-
-
-@jit(fastmath=FAST_SUM)
-def _read(tile, latents, rows):
-    """rows[j, d] = sum_m tile[j, m] latents[d, m]."""
-    zero = latents.dtype.type(0)
-    for d in range(rows.shape[1]):
-        for j in range(0, TILE, 4):
-            s0 = s1 = s2 = s3 = zero
-            for m in range(latents.shape[1]):
-                x = latents[d, m]
-                s0 += x * tile[j, m]
-                s1 += x * tile[j + 1, m]
-                s2 += x * tile[j + 2, m]
-                s3 += x * tile[j + 3, m]
-            rows[j, d], rows[j + 1, d], rows[j + 2, d], rows[j + 3, d] = s0, s1, s2, s3
-
-
-@jit(fastmath=FAST_MAX)
-def _largest(tile):
-    top = tile[0, 0]
-    for m in range(tile.shape[1]):
-        high = max(max(tile[0, m], tile[1, m]), max(tile[2, m], tile[3, m]))
-        higher = max(max(tile[4, m], tile[5, m]), max(tile[6, m], tile[7, m]))
-        top = max(top, max(high, higher))
-    return top
-
-
-@jit(fastmath=FAST_MAX)
-def _subtract_row_maxima(tile, top):
-    for j in range(TILE):
-        highest = tile[j, 0]
-        for m in range(tile.shape[1]):
-            highest = max(highest, tile[j, m])
-        for m in range(tile.shape[1]):
-            tile[j, m] -= highest
-        top[j] = highest
-
-
-@jit(fastmath=FAST_SUM)
-def _longest(rows):
-    """Largest Euclidean norm among a tile's rows."""
-    most = zero = rows.dtype.type(0)
-    for j in range(TILE):
-        square = zero
-        for d in range(rows.shape[1]):
-            square += rows[j, d] * rows[j, d]
-        most = max(most, square)
-    return np.sqrt(most)
-
-
-@jit(fastmath=FAST_SUM)
-def _multiply(tile, factor, total):
-    """tile *= factor; total[j] = sum_m tile[j, m]."""
-    for j in range(TILE):
-        added = tile.dtype.type(0)
-        for m in range(tile.shape[1]):
-            e = tile[j, m] * factor[j, m]
-            tile[j, m] = e
-            added += e
-        total[j] = added
-
-
-@jit
-def _load(source, n, end, head, rows):
-    """Rows of a tile's nodes; zeros beyond the end, which do not contribute to sums."""
-    present = min(TILE, end - n)
-    for j in range(present):
-        for d in range(source.shape[2]):
-            rows[j, d] = source[n + j, head, d]
-    for j in range(present, TILE):
-        for d in range(source.shape[2]):
-            rows[j, d] = 0
-
-
-@jit
-def _load_bias(source, n, end, rows):
-    for j in range(TILE):
-        rows[j] = source[min(n + j, end - 1)]
-
-
-@jit
-def _repeat_first(tile, start):
-    """tile[start:] = tile[0]; an assignment of slices takes Numba seconds to compile."""
-    for j in range(start, TILE):
-        for m in range(tile.shape[1]):
-            tile[j, m] = tile[0, m]
-
-
-@jit
-def _raise_reference(tile, sums, shift, fresh):
-    """Set the references to the largest scores of an unshifted tile; return the lowest one."""
-    lowest = np.inf
-    for m in range(shift.shape[0]):
-        top = tile[0, m]
-        for j in range(1, TILE):
-            top = max(top, tile[j, m])
+def _raise_reference(scores, width, sums, at, stride, count, shift, shift_at, fresh):
+    """Raise the references of a block's latents to its largest scores, and rescale the sums."""
+    for m in range(width):
+        top = max(
+            max(scores[m], scores[width + m]), max(scores[2 * width + m], scores[3 * width + m])
+        )
         if not fresh:
-            top = max(shift[m], top)
-            factor = exp2(shift[m] - top)
-            for d in range(sums.shape[0]):
-                sums[d, m] *= factor
-        shift[m] = top
-        for j in range(TILE):
-            tile[j, m] -= top
-        lowest = min(lowest, shift[m])
-    return lowest
+            top = max(shift[shift_at + m], top)
+            factor = _power(shift[shift_at + m] - top)
+            for d in range(count):
+                sums[at + d * stride + m] *= factor
+        shift[shift_at + m] = top
+
+
+@jit(fastmath=FAST_MAX)
+def _subtract_row_maxima(scores, padded, rows):
+    """rows[j] = -max_m scores[j, m]."""
+    for j in range(ROWS):
+        highest = scores[j * padded]
+        for m in range(padded):
+            highest = max(highest, scores[j * padded + m])
+        rows[j] = -highest
 
 
 @jit
-def encode(query, longest, key, value, bias, graph, start, end, first, last, sums, shift):
+def _power(x):
+    return exp2(x)
+
+
+@jit(fastmath=FAST_SUM)
+def _dot(a, b, at, count):
+    total = a[at] * b[at]
+    for d in range(1, count):
+        total += a[at + d] * b[at + d]
+    return total
+
+
+@jit
+def encode(
+    query, key, value, bias, graph, start, end, first, last, sizes, sums, shift
+):  # fmt: skip
     """sums[s] [H, D + 1, M] of values and ones, with the weights 2^(score - shift[s])."""
-    heads, channels, m_count = query.shape[1:]
-    dtype, width = key.dtype, key.shape[2]
-    tile, k = np.empty((TILE, m_count), dtype), np.zeros((TILE, channels), dtype)
-    v, node_bias = np.zeros((TILE, width + 1), dtype), np.zeros(TILE, dtype)
-    lowest, zero = np.empty(heads), np.zeros(m_count, dtype)
+    shared, heads, channels, padded = sizes
+    columns, stride = blocks.columns(key), heads * channels
+    node_bias, zero = np.zeros(ROWS, key.dtype), np.zeros(padded, key.dtype)
+    scores, slack = np.empty(ROWS * columns, key.dtype), key.dtype.type(SLACK)
     for s in range(first, last):
-        row = graph[s] if query.shape[0] > 1 else 0
-        shift[s] = 0
+        row = 0 if shared else graph[s]
         for block in range(start[s], end[s], BLOCK):
             stop = min(block + BLOCK, end[s])
             for h in range(heads):
-                q, sum_h, shift_h = query[row, h], sums[s, h], shift[s, h]
-                for n in range(block, stop, TILE):
-                    _load(key, n, stop, h, k)
-                    _load(value, n, stop, h, v)
-                    for j in range(TILE):
-                        v[j, width] = n + j < stop
-                    if len(bias):
-                        _load_bias(bias, n, stop, node_bias)
-                    _scores(k, q, node_bias, shift_h, tile)
-                    if n + TILE > stop:  # only nodes may set the reference
-                        _repeat_first(tile, stop - n)
-                    if n == start[s]:
-                        lowest[h] = _raise_reference(tile, sum_h, shift_h, True)
-                    else:
-                        # As |score| <= |q| |k|, most tiles need no search for the largest score.
-                        bound = longest[row, h] * _longest(k) - lowest[h]
-                        if len(bias):
-                            bound += node_bias.max()
-                        if bound > SLACK and _largest(tile) > SLACK:
-                            # Minus a far lower reference, scores have lost digits: compute again.
-                            _scores(k, q, node_bias, zero, tile)
-                            if n + TILE > stop:
-                                _repeat_first(tile, stop - n)
-                            lowest[h] = _raise_reference(tile, sum_h, shift_h, False)
-                    _exponentials(tile)
-                    _gather(tile, v, sum_h)
+                q = (row * heads + h) * channels * padded
+                total, top = (s * heads + h) * (channels + 1) * padded, (s * heads + h) * padded
+                for n in range(block, stop, ROWS):
+                    rows = _rows(n, stop, stride, h * channels)
+                    blocks.prefetch(key, rows, BLOCK * stride)
+                    blocks.prefetch(value, rows, BLOCK * stride)
+                    _load_bias(bias, n, stop, node_bias)
+                    for m in range(0, padded, columns):
+                        x = blocks.differences(node_bias, 0, shift, top + m)
+                        x = blocks.add_products(x, key, rows, query, q + m, padded, channels)
+                        if n == start[s] or blocks.exceeds(x, slack):
+                            # Minus a far lower reference, scores have lost digits.
+                            x = blocks.differences(node_bias, 0, zero, 0)
+                            x = blocks.add_products(x, key, rows, query, q + m, padded, channels)
+                            blocks.store(x, scores, 0, columns)
+                            _raise_reference(
+                                scores, columns, sums, total + m, padded, channels + 1, shift,
+                                top + m, n == start[s],
+                            )  # fmt: skip
+                            x = blocks.differences(node_bias, 0, shift, top + m)
+                            x = blocks.add_products(x, key, rows, query, q + m, padded, channels)
+                        x = blocks.powers(x, 126)
+                        blocks.scatter_products(x, value, rows, sums, total + m, padded, channels)
+                        blocks.scatter_rows(x, sums, total + channels * padded + m)
 
 
 @jit
 def encode_backward(
-    query, key, value, bias, grad_latent, delta, lse, graph, start, end, first, last,
+    query, key, value, bias, grad_latent, delta, lse, graph, start, end, first, last, sizes,
     grad_query, grad_key, grad_value, grad_bias,
 ):  # fmt: skip
     """P = 2^(score - lse), G = P (V dZ - delta): dV = P dZ, dK = G Q, dQ = G K."""
-    heads, channels, m_count = query.shape[1:]
-    dtype, width = key.dtype, key.shape[2]
-    tile, factor = np.empty((TILE, m_count), dtype), np.empty((TILE, m_count), dtype)
-    k, v = np.zeros((TILE, channels), dtype), np.zeros((TILE, channels), dtype)
-    dk, dv = np.empty((TILE, channels), dtype), np.empty((TILE, channels), dtype)
-    node_bias, none, total = np.zeros(TILE, dtype), np.zeros(TILE, dtype), np.empty(TILE, dtype)
-    ln2 = dtype.type(np.log(2.0))
+    shared, heads, channels, padded = sizes
+    columns, stride = blocks.columns(key), heads * channels
+    node_bias, zero = np.zeros(ROWS, key.dtype), np.zeros(ROWS, key.dtype)
+    share, factor = np.empty(ROWS * padded, key.dtype), np.empty(ROWS * padded, key.dtype)
+    added, one = np.empty(ROWS, key.dtype), np.ones(ROWS, key.dtype)
+    ln2 = np.full(ROWS, np.log(2.0), key.dtype)
     for s in range(first, last):
-        g = graph[s]
-        row = g if query.shape[0] > 1 else 0
+        row = 0 if shared else graph[s]
         for block in range(start[s], end[s], BLOCK):
             stop = min(block + BLOCK, end[s])
             for h in range(heads):
-                q, dz, dq = query[row, h], grad_latent[g, h], grad_query[s, h]
-                lse_h, delta_h = lse[g, h], delta[g, h]
-                for n in range(block, stop, TILE):
-                    _load(key, n, stop, h, k)
-                    _load(value, n, stop, h, v)
-                    if len(bias):
-                        _load_bias(bias, n, stop, node_bias)
-                    _scores(k, q, node_bias, lse_h, tile)
-                    if n + TILE > stop:
-                        _repeat_first(tile, stop - n)
-                    _shares(tile)
-                    _read(tile, dz, dv)
-                    _scores(v, dz, none, delta_h, factor)
-                    _multiply(tile, factor, total)
-                    _read(tile, q, dk)
-                    _gather(tile, k, dq)
-                    for j in range(min(TILE, stop - n)):
-                        for d in range(width):
-                            grad_key[n + j, h, d] = dk[j, d] * ln2
-                            grad_value[n + j, h, d] = dv[j, d]
+                q = (row * heads + h) * channels * padded
+                dz, total = (
+                    (graph[s] * heads + h) * channels * padded,
+                    (graph[s] * heads + h) * padded,
+                )
+                dq = (s * heads + h) * channels * padded
+                for n in range(block, stop, ROWS):
+                    rows = _rows(n, stop, stride, h * channels)
+                    blocks.prefetch(key, rows, BLOCK * stride)
+                    blocks.prefetch(value, rows, BLOCK * stride)
+                    _load_bias(bias, n, stop, node_bias)
+                    sums = blocks.zeros(key)
+                    for m in range(0, padded, columns):
+                        x = blocks.differences(node_bias, 0, lse, total + m)
+                        x = blocks.add_products(x, key, rows, query, q + m, padded, channels)
+                        x = blocks.powers(x, 0)  # rounding may lift a score above its sum
+                        blocks.store(x, share, m, padded)
+                        y = blocks.differences(zero, 0, delta, total + m)
+                        y = blocks.add_products(
+                            y, value, rows, grad_latent, dz + m, padded, channels
+                        )
+                        y = blocks.multiply(x, y)
+                        blocks.store(y, factor, m, padded)
+                        blocks.scatter_products(y, key, rows, grad_query, dq + m, padded, channels)
                         if len(bias):
-                            grad_bias[n + j] += total[j]
+                            sums = blocks.add(sums, y)
+                    blocks.store_products(
+                        factor, padded, query, q, padded, channels, ln2, grad_key, rows
+                    )
+                    blocks.store_products(
+                        share, padded, grad_latent, dz, padded, channels, one, grad_value, rows
+                    )
+                    if len(bias):
+                        blocks.store_row_sums(sums, added, 0)
+                        for j in range(min(ROWS, stop - n)):
+                            grad_bias[n + j] += added[j]
 
 
 @jit
-def decode(query, longest, key, latent, shift, graph, start, end, first, last, out, lse):
-    """R = 2^(score - lse) over the latents of each node, out = R Z; latent has a row of ones."""
-    heads, channels, m_count = query.shape[1:]
-    dtype, width = key.dtype, key.shape[2]
-    tile, k = np.empty((TILE, m_count), dtype), np.zeros((TILE, channels), dtype)
-    y, none = np.empty((TILE, width + 1), dtype), np.zeros(TILE, dtype)
-    top, ln2 = np.empty(TILE, dtype), dtype.type(np.log(2.0))
+def decode(
+    query, key, latent, padding, graph, start, end, first, last, sizes, out, total, top
+):  # fmt: skip
+    """out = R Z for R = 2^(score - top) over the latents of each node, divided by its total."""
+    shared, heads, channels, padded = sizes
+    columns, stride = blocks.columns(key), heads * channels
+    node_bias, share = np.zeros(ROWS, key.dtype), np.empty(ROWS * padded, key.dtype)
+    added = np.empty(ROWS, key.dtype)
+    largest, smallest = key.dtype.type(_LARGEST), key.dtype.type(1 / _LARGEST)
+    one = key.dtype.type(1)
     for s in range(first, last):
-        g = graph[s]
-        row = g if query.shape[0] > 1 else 0
+        row = 0 if shared else graph[s]
         for block in range(start[s], end[s], BLOCK):
             stop = min(block + BLOCK, end[s])
             for h in range(heads):
-                q, z, shift_h = query[row, h], latent[g, h], shift[row, h]
-                for n in range(block, stop, TILE):
-                    _load(key, n, stop, h, k)
-                    _scores(k, q, none, shift_h, tile)
-                    if longest[row, h] * _longest(k) > SLACK:
-                        _subtract_row_maxima(tile, top)
-                    else:
-                        top[:] = 0
-                    _exponentials(tile)
-                    _read(tile, z, y)
-                    for j in range(min(TILE, stop - n)):
-                        for d in range(width):
-                            out[n + j, h, d] = y[j, d] / y[j, width]
-                        lse[n + j, h] = ln2 * top[j] + np.log(y[j, width])
+                q = (row * heads + h) * channels * padded
+                z = (graph[s] * heads + h) * channels * padded
+                for n in range(block, stop, ROWS):
+                    rows = _rows(n, stop, stride, h * channels)
+                    blocks.prefetch(key, rows, BLOCK * stride)
+                    for j in range(ROWS):
+                        node_bias[j] = 0
+                    for attempt in range(2):
+                        sums = blocks.zeros(key)
+                        for m in range(0, padded, columns):
+                            x = blocks.differences(node_bias, 0, padding, m)
+                            x = blocks.add_products(x, key, rows, query, q + m, padded, channels)
+                            x = blocks.powers(x, 126)
+                            blocks.store(x, share, m, padded)
+                            sums = blocks.add(sums, x)
+                        blocks.store_row_sums(sums, added, 0)
+                        fits = True
+                        for j in range(ROWS):
+                            fits &= smallest < added[j] < largest
+                        if fits or attempt:
+                            break
+                        for m in range(0, padded, columns):
+                            x = blocks.differences(node_bias, 0, padding, m)
+                            x = blocks.add_products(x, key, rows, query, q + m, padded, channels)
+                            blocks.store(x, share, m, padded)
+                        _subtract_row_maxima(share, padded, node_bias)
+                    for j in range(min(ROWS, stop - n)):
+                        i = (n + j) * heads + h
+                        total[i], top[i] = added[j], -node_bias[j]
+                    for j in range(ROWS):
+                        added[j] = one / added[j]
+                    blocks.store_products(
+                        share, padded, latent, z, padded, channels, added, out, rows
+                    )
 
 
 @jit
 def decode_backward(
-    query, key, latent, shift, grad_out, out, lse, graph, start, end, first, last,
+    query, key, latent, padding, grad_out, out, lse, graph, start, end, first, last, sizes,
     grad_query, grad_key, grad_latent,
 ):  # fmt: skip
     """R = 2^(score - lse), G = R (dY Z - <dY, Y>): dZ = R dY, dK = G Q, dQ = G K."""
-    heads, channels, m_count = query.shape[1:]
-    dtype, width = key.dtype, key.shape[2]
-    tile, factor = np.empty((TILE, m_count), dtype), np.empty((TILE, m_count), dtype)
-    k, dy = np.zeros((TILE, channels), dtype), np.zeros((TILE, channels), dtype)
-    dk, none = np.empty((TILE, channels), dtype), np.zeros(m_count, dtype)
-    node_bias, delta, total = np.empty(TILE, dtype), np.empty(TILE, dtype), np.empty(TILE, dtype)
-    ln2, log2e = dtype.type(np.log(2.0)), dtype.type(1 / np.log(2.0))
+    shared, heads, channels, padded = sizes
+    columns, stride = blocks.columns(key), heads * channels
+    node_bias, delta = np.zeros(ROWS, key.dtype), np.zeros(ROWS, key.dtype)
+    factor, zero = np.empty(ROWS * padded, key.dtype), np.zeros(padded, key.dtype)
+    ln2 = np.full(ROWS, np.log(2.0), key.dtype)
     for s in range(first, last):
-        g = graph[s]
-        row = g if query.shape[0] > 1 else 0
+        row = 0 if shared else graph[s]
         for block in range(start[s], end[s], BLOCK):
             stop = min(block + BLOCK, end[s])
             for h in range(heads):
-                q, z, shift_h = query[row, h], latent[g, h], shift[row, h]
-                dq, dz = grad_query[s, h], grad_latent[s, h]
-                for n in range(block, stop, TILE):
-                    _load(key, n, stop, h, k)
-                    _load(grad_out, n, stop, h, dy)
-                    for j in range(TILE):
+                q = (row * heads + h) * channels * padded
+                z = (graph[s] * heads + h) * channels * padded
+                piece = (s * heads + h) * channels * padded
+                for n in range(block, stop, ROWS):
+                    rows = _rows(n, stop, stride, h * channels)
+                    blocks.prefetch(key, rows, BLOCK * stride)
+                    blocks.prefetch(grad_out, rows, BLOCK * stride)
+                    blocks.prefetch(out, rows, BLOCK * stride)
+                    for j in range(ROWS):
                         i = min(n + j, stop - 1)
-                        node_bias[j] = -log2e * lse[i, h]
-                        delta[j] = 0
-                        for d in range(width):
-                            delta[j] -= dy[j, d] * out[i, h, d]
-                    _scores(k, q, node_bias, shift_h, tile)
-                    if n + TILE > stop:
-                        _repeat_first(tile, stop - n)
-                    _shares(tile)
-                    _gather(tile, dy, dz)
-                    _scores(dy, z, delta, none, factor)
-                    _multiply(tile, factor, total)
-                    _read(tile, q, dk)
-                    _gather(tile, k, dq)
-                    for j in range(min(TILE, stop - n)):
-                        for d in range(width):
-                            grad_key[n + j, h, d] = dk[j, d] * ln2
+                        node_bias[j] = -lse[i * heads + h] if n + j < stop else _ABSENT
+                        delta[j] = -_dot(grad_out, out, i * stride + h * channels, channels)
+                    for m in range(0, padded, columns):
+                        x = blocks.differences(node_bias, 0, padding, m)
+                        x = blocks.add_products(x, key, rows, query, q + m, padded, channels)
+                        x = blocks.powers(x, 0)  # rounding may lift a score above its sum
+                        blocks.scatter_products(
+                            x, grad_out, rows, grad_latent, piece + m, padded, channels
+                        )
+                        y = blocks.differences(delta, 0, zero, m)
+                        y = blocks.add_products(y, grad_out, rows, latent, z + m, padded, channels)
+                        y = blocks.multiply(x, y)
+                        blocks.store(y, factor, m, padded)
+                        blocks.scatter_products(
+                            y, key, rows, grad_query, piece + m, padded, channels
+                        )
+                    blocks.store_products(
+                        factor, padded, query, q, padded, channels, ln2, grad_key, rows
+                    )
 
 
 @jit
-def add_segments(partial, graph, total):
-    """total[graph[s]] += partial[s]."""
+def transpose(source, sizes, factor, out):
+    """out[g, d, m] = factor source[g, m, d]; padding latents are left as they are."""
+    latents, channels, padded = sizes
+    for g in range(len(source) // (latents * channels)):
+        for m in range(latents):
+            for d in range(channels):
+                value = source[(g * latents + m) * channels + d]
+                out[(g * channels + d) * padded + m] = factor * value
+
+
+@jit
+def merge_gradients(partial, graph, sizes, factor, out):
+    """out[graph[s], h, m, d] += factor partial[s, h, d, m]."""
+    heads, latents, width, channels, padded = sizes
     for s in range(len(graph)):
-        total[graph[s]] += partial[s]
+        for h in range(heads):
+            at = (s * heads + h) * channels * padded
+            to = (graph[s] * heads + h) * latents * width
+            for m in range(latents):
+                for d in range(width):
+                    out[to + m * width + d] += factor * partial[at + d * padded + m]
 
 
 @jit
-def merge_segments(sums, shift, graph, latent, lse):
-    """Log-sum-exp merge of the segments of each graph; the segments are sorted by graph."""
-    count = len(graph)
-    heads, m_count, channels = latent.shape[1:]
-    ln2 = shift.dtype.type(np.log(2.0))
+def merge_encodings(sums, shift, graph, latent, total, top):
+    """Log-sum-exp merge of the pieces of each graph into its first piece; sorted by graph.
+
+    latent [B, H, M, D]; the log-sum-exp is top + log2(total), both [B, H, M].
+    """
+    heads, latents, width = latent.shape[1:]
+    count, (rows, padded) = len(graph), sums.shape[2:]
     first = 0
     while first < count:
         g = graph[first]
-        last = first
+        last = first + 1
         while last < count and graph[last] == g:
             last += 1
         for h in range(heads):
-            for m in range(m_count):
-                top = shift[first, h, m]
+            if last > first + 1:
+                for m in range(padded):
+                    highest = shift[first, h, m]
+                    for s in range(first + 1, last):
+                        highest = max(highest, shift[s, h, m])
+                    factor = _power(shift[first, h, m] - highest)
+                    shift[first, h, m] = highest
+                    for d in range(rows):
+                        sums[first, h, d, m] *= factor
                 for s in range(first + 1, last):
-                    top = max(top, shift[s, h, m])
-                total = sums.dtype.type(0)
-                for s in range(first, last):
-                    factor = exp2(shift[s, h, m] - top)
-                    total += factor * sums[s, h, channels, m]
-                    for d in range(channels):
-                        latent[g, h, m, d] += factor * sums[s, h, d, m]
-                for d in range(channels):
-                    latent[g, h, m, d] /= total
-                lse[g, h, m] = ln2 * top + np.log(total)
+                    for m in range(padded):
+                        shift[s, h, m] = _power(shift[s, h, m] - shift[first, h, m])
+                    for d in range(rows):
+                        for m in range(padded):
+                            sums[first, h, d, m] += shift[s, h, m] * sums[s, h, d, m]
+            for m in range(latents):
+                weight = sums[first, h, rows - 1, m]
+                total[g, h, m], top[g, h, m] = weight, shift[first, h, m]
+                for d in range(width):
+                    latent[g, h, m, d] = sums[first, h, d, m] / weight
         first = last

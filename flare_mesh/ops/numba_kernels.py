@@ -1,95 +1,142 @@
 """The two halves of the mixer and their gradients on a CPU, compiled by Numba.
 
-Every kernel (``numba_halves``) takes tiles of eight nodes: their scores with all latents of a head,
-8 x M, stay in the first-level cache and are never written to memory. Exponentials are base 2, with
-log2(e) and the scale multiplied into the queries.
+The kernels (``numba_halves``) take tiles of four nodes with two vector registers of latents: the
+scores of a tile are computed, exponentiated and multiplied into the sums in registers
+(``compiled.blocks``). Exponentials are base 2, with log2(e) and the scale multiplied into the
+queries.
 
-The nodes are divided into chunks of similar size, whatever the sizes of the graphs. A segment is
-the part of a chunk in one graph. Each segment has its own sums over the nodes, which are then
-merged for each graph (log-sum-exp): results do not depend on the order of the threads.
+Each graph is divided into pieces of similar size, which depend on its own number of nodes only.
+Each piece has its own sums over the nodes, which are then merged for each graph (log-sum-exp): the
+results depend neither on the other graphs nor on the number or the order of the threads.
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from flare_mesh.compiled import blocks
 from flare_mesh.compiled.threads import run
 from flare_mesh.ops import numba_halves as halves
 from flare_mesh.ops.precision import sum_dtype
 
-_LOG2E = math.log2(math.e)
-_CHUNKS_PER_THREAD = 4  # balances the load if a thread is delayed
-_MIN_NODES = 256  # in a smaller chunk, the overhead of a thread exceeds the gain
-_LANES = 8  # latents are padded to whole vector registers
+_LOG2E, _LN2 = math.log2(math.e), math.log(2.0)
+_TASKS_PER_THREAD = 4  # balances the load if a thread is delayed
+_PIECES = 64  # of a large graph, at most: more would cost more sums than they balance load
 _PADDING_SHIFT = 1e30  # subtracted from the scores of padding latents
 
 
 class _Plan:
-    """Segments (graph, first node, end) and the chunks that they form.
+    """Pieces (graph, first node, end) of the graphs, and the tasks that they form.
 
-    ``chunks`` are bounds: the segments from one to the next are a chunk.
+    ``tasks`` are bounds: the pieces from one to the next are a task.
     """
 
-    def __init__(self, ptr: Tensor, nodes: int) -> None:
-        bounds = ptr.numpy()
-        size = max(_MIN_NODES, -(-nodes // (_CHUNKS_PER_THREAD * torch.get_num_threads())))
-        cuts = np.union1d(bounds, np.arange(0, nodes, size)).astype(np.int64)
-        self.start, self.end = cuts[:-1], cuts[1:]
-        self.graph = np.searchsorted(bounds, self.start, side="right") - 1
-        chunk = self.start // size
-        firsts = np.flatnonzero(np.diff(chunk, prepend=-1))
-        self.chunks = [*firsts.tolist(), len(chunk)]
-        self.num_graphs = len(bounds) - 1
-        self.num_segments = len(self.start)
+    def __init__(self, bounds: np.ndarray, threads: int) -> None:
+        sizes = np.diff(bounds)
+        length = halves.BLOCK * np.maximum(1, -(-sizes // (_PIECES * halves.BLOCK)))
+        counts = -(-sizes // length)
+        self.graph = np.repeat(np.arange(len(sizes)), counts)
+        place = np.arange(len(self.graph)) - np.repeat(np.cumsum(counts) - counts, counts)
+        self.start = bounds[self.graph] + place * length[self.graph]
+        self.end = np.minimum(self.start + length[self.graph], bounds[self.graph + 1])
+        self.num_pieces = len(self.graph)
+        self.tasks = [0, self.num_pieces]
+        if threads > 1:
+            task = self.start // max(1, -(-int(bounds[-1]) // (_TASKS_PER_THREAD * threads)))
+            self.tasks = [*np.flatnonzero(np.diff(task, prepend=-1)).tolist(), self.num_pieces]
 
-    def sum(self, partial: np.ndarray, latents: int, channels: int) -> Tensor:
-        """Sums of the segments [S, H, D, M] over each graph, [B, H, M, D] without padding."""
-        total = partial
-        if not np.array_equal(self.graph, np.arange(self.num_graphs)):
-            total = np.zeros((self.num_graphs, *partial.shape[1:]), partial.dtype)
-            halves.add_segments(partial, self.graph, total)
-        return torch.from_numpy(total)[:, :, :channels, :latents].transpose(-1, -2)
+
+@lru_cache(maxsize=32)
+def _cached_plan(bounds: bytes, threads: int) -> _Plan:
+    return _Plan(np.frombuffer(bounds, np.int64), threads)
+
+
+def _plan_of(ptr: Tensor) -> _Plan:
+    return _cached_plan(ptr.numpy().tobytes(), torch.get_num_threads())
 
 
 def _rows(tensor: Tensor, dtype: torch.dtype) -> np.ndarray:
-    return tensor.detach().to(dtype).contiguous().numpy()
+    """[.., D] to [.., D padded to a multiple of four], flat."""
+    tensor = tensor.detach().to(dtype)
+    if missing := -tensor.shape[-1] % 4:
+        tensor = torch.nn.functional.pad(tensor, (0, missing))
+    return tensor.contiguous().view(-1).numpy()
+
+
+def _empty_rows(key: Tensor, dtype: torch.dtype) -> Tensor:
+    """Memory for the padded rows of a result of the shape of ``key``."""
+    width = key.shape[-1]
+    return torch.empty((*key.shape[:-1], width + -width % 4), dtype=dtype)
+
+
+def _unpadded(rows: Tensor, key: Tensor) -> Tensor:
+    return rows if rows.shape == key.shape else rows[..., : key.shape[-1]].contiguous()
 
 
 def _bias(log_weight: Tensor | None, dtype: torch.dtype) -> np.ndarray:
     """Log weights in base 2; empty for equal weights."""
     if log_weight is None:
-        return torch.zeros(0, dtype=dtype).numpy()
-    rows = _rows(log_weight, dtype)
-    return rows * rows.dtype.type(_LOG2E)
+        return np.empty(0, np.float64 if dtype == torch.float64 else np.float32)
+    return (log_weight.detach().to(dtype) * _LOG2E).numpy()
+
+
+def _padded(count: int, dtype: torch.dtype) -> int:
+    """Latents in whole blocks."""
+    columns = blocks.width(torch.finfo(dtype).bits)
+    return -(-count // columns) * columns
 
 
 def _latents(tensor: Tensor, dtype: torch.dtype, factor: float = 1.0) -> np.ndarray:
-    """[B, H, M, D] to [B, H, even D, padded M], multiplied by ``factor``."""
+    """[B, H, M, D] to [B, H, padded D, padded M], flat, multiplied by ``factor``."""
     b, h, m, d = tensor.shape
-    padded = tensor.new_zeros((b, h, d + d % 2, -(-m // _LANES) * _LANES), dtype=dtype)
-    torch.mul(tensor.detach().to(dtype).transpose(-1, -2), factor, out=padded[:, :, :d, :m])
-    return padded.numpy()
+    source, padded = _rows(tensor, dtype), _padded(m, dtype)
+    channels = d + -d % 4
+    new = np.empty if padded == m else np.zeros
+    out = new(b * h * channels * padded, source.dtype)
+    halves.transpose(source, (m, channels, padded), source.dtype.type(factor), out)
+    return out
+
+
+def _merge(
+    partial: np.ndarray, plan: _Plan, query: Tensor, sizes: tuple[int, ...], factor: float
+) -> Tensor:
+    """Gradients of the pieces, [S, H, padded D, padded M], as those of the graphs, [B, H, M, D]."""
+    out = np.zeros(query.shape, partial.dtype)
+    h, m, d = query.shape[1:]
+    halves.merge_gradients(
+        partial, plan.graph, (h, m, d, *sizes[-2:]), out.dtype.type(factor), out.reshape(-1)
+    )
+    return torch.from_numpy(out)
+
+
+def _shared(query: Tensor) -> bool:
+    return query.shape[0] > 1 and query.stride(0) == 0
 
 
 def _queries(query: Tensor, dtype: torch.dtype, scale: float) -> np.ndarray:
-    """Queries for base-2 scores; [1, H, even D, padded M] if all graphs share them."""
-    shared = query.shape[0] > 1 and query.stride(0) == 0
-    return _latents(query[:1] if shared else query, dtype, scale * _LOG2E)
+    """Queries for base-2 scores, of one graph if all graphs share them."""
+    return _latents(query[:1] if _shared(query) else query, dtype, scale * _LOG2E)
 
 
-def _longest(queries: np.ndarray) -> np.ndarray:
-    """Largest norm of each head's queries, [B, H], for a bound of the scores."""
-    return np.sqrt(np.square(queries).sum(axis=2).max(axis=-1))
+def _sizes(query: Tensor, dtype: torch.dtype) -> tuple[int, int, int, int]:
+    """Whether graphs share the queries, heads, padded channels, padded latents."""
+    _, h, m, d = query.shape
+    return int(_shared(query)), h, d + -d % 4, _padded(m, dtype)
 
 
-def _shift(tensor: Tensor | None, like: np.ndarray, latents: int) -> np.ndarray:
-    """[B, H, M] (zeros if None), padded so that padding latents get zero weight."""
-    shape = like.shape[:2] if tensor is None else tensor.shape[:2]
-    padded = np.full((*shape, like.shape[-1]), _PADDING_SHIFT, like.dtype)
-    padded[..., :latents] = 0 if tensor is None else tensor.detach().numpy()
-    return padded
+def _pad(tensor: Tensor, padded: int, value: float) -> np.ndarray:
+    """[.., M] to [.., padded M], flat."""
+    missing = padded - tensor.shape[-1]
+    if missing:
+        tensor = torch.nn.functional.pad(tensor, (0, missing), value=value)
+    return tensor.contiguous().view(-1).numpy()
+
+
+def _padding(latents: int, padded: int, dtype: torch.dtype) -> np.ndarray:
+    return _pad(torch.zeros(latents, dtype=dtype), padded, _PADDING_SHIFT)
 
 
 def encode(
@@ -101,21 +148,22 @@ def encode(
     [N, H, D]; ptr [B + 1]; log_weight [N] or None. Results are in float32 (float64 for float64).
     """
     dtype = sum_dtype(key)
-    (b, h, m, d), plan = query.shape, _Plan(ptr, len(key))
+    (b, h, m, _), plan, sizes = query.shape, _plan_of(ptr), _sizes(query, dtype)
     q, k, v = _queries(query, dtype, scale), _rows(key, dtype), _rows(value, dtype)
     bias = _bias(log_weight, dtype)
-    longest = _longest(q)
-    sums = np.zeros((plan.num_segments, h, d + 1, q.shape[-1]), k.dtype)
-    shift = np.empty((plan.num_segments, h, q.shape[-1]), k.dtype)
+    sums = np.zeros((plan.num_pieces, h, sizes[-2] + 1, sizes[-1]), k.dtype)
+    shift = np.zeros((plan.num_pieces, h, sizes[-1]), k.dtype)
+    flat = sums.reshape(-1), shift.reshape(-1)
     run(
-        plan.chunks,
+        plan.tasks,
         lambda first, last: halves.encode(
-            q, longest, k, v, bias, plan.graph, plan.start, plan.end, first, last, sums, shift
+            q, k, v, bias, plan.graph, plan.start, plan.end, first, last, sizes, *flat
         ),
     )
-    latent, lse = np.zeros((b, h, m, d), k.dtype), np.full((b, h, m), -np.inf, k.dtype)
-    halves.merge_segments(sums, shift, plan.graph, latent, lse)
-    return torch.from_numpy(latent), torch.from_numpy(lse)
+    latent, total = torch.zeros(query.shape, dtype=dtype), torch.zeros((b, h, m), dtype=dtype)
+    top = torch.zeros((b, h, m), dtype=dtype)
+    halves.merge_encodings(sums, shift, plan.graph, latent.numpy(), total.numpy(), top.numpy())
+    return latent, total.log_().add_(top, alpha=_LN2)
 
 
 def encode_backward(
@@ -132,49 +180,49 @@ def encode_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Gradients for query, key, value and log_weight, from those for latents and log-sum-exps."""
     dtype = sum_dtype(key)
-    (m, d), plan = query.shape[2:], _Plan(ptr, len(key))
+    h, plan, sizes = query.shape[1], _plan_of(ptr), _sizes(query, dtype)
     q, k, v = _queries(query, dtype, scale), _rows(key, dtype), _rows(value, dtype)
-    bias = _bias(log_weight, dtype)
-    dz = _latents(grad_latent, dtype)
+    bias, dz = _bias(log_weight, dtype), _latents(grad_latent, dtype)
     # P = exp(S - lse); dS = P (dZ V^T - delta).
-    delta = _shift((grad_latent * latent).sum(-1) - grad_lse, dz, m)
-    delta[..., m:] = 0
-    total = _shift(lse * _LOG2E, dz, m)
-    dk, dv = np.empty_like(k), np.empty_like(v)
-    dq = np.zeros((plan.num_segments, *dz.shape[1:]), k.dtype)
-    dbias = np.zeros(len(bias), k.dtype)
+    delta = _pad((grad_latent * latent).sum(-1) - grad_lse, sizes[-1], 0.0)
+    total = _pad(lse * _LOG2E, sizes[-1], _PADDING_SHIFT)
+    dk, dv = _empty_rows(key, dtype), _empty_rows(key, dtype)
+    dq = np.zeros(plan.num_pieces * h * sizes[-2] * sizes[-1], k.dtype)
+    dbias = torch.zeros(len(bias), dtype=dtype)
+    outputs = [t.view(-1).numpy() for t in (dk, dv, dbias)]
     run(
-        plan.chunks,
+        plan.tasks,
         lambda first, last: halves.encode_backward(
-            q, k, v, bias, dz, delta, total, plan.graph, plan.start, plan.end, first, last,
-            dq, dk, dv, dbias,
+            q, k, v, bias, dz, delta, total, plan.graph, plan.start, plan.end, first, last, sizes,
+            dq, *outputs,
         ),
     )  # fmt: skip
-    grad_weight = None if log_weight is None else torch.from_numpy(dbias)
-    return plan.sum(dq, m, d) * scale, torch.from_numpy(dk), torch.from_numpy(dv), grad_weight
+    grad_weight = None if log_weight is None else dbias
+    dk, dv = _unpadded(dk, key), _unpadded(dv, key)
+    return _merge(dq, plan, query, sizes, scale), dk, dv, grad_weight
 
 
 def decode(
     query: Tensor, key: Tensor, latent: Tensor, ptr: Tensor, scale: float
 ) -> tuple[Tensor, Tensor]:
-    """Second half: values [N, H, D] in the dtype of ``key``, and log-sum-exps [N, H].
+    """Second half: values [N, H, D] in the dtype of ``key``, and log-sum-exps [N, H] in base 2.
 
     Shapes as :func:`encode`, and latent [B, H, M, D].
     """
     dtype = sum_dtype(key)
-    (m, d), plan = query.shape[2:], _Plan(ptr, len(key))
+    plan, sizes = _plan_of(ptr), _sizes(query, dtype)
     q, k, z = _queries(query, dtype, scale), _rows(key, dtype), _latents(latent, dtype)
-    z = np.concatenate([z[:, :, :d], np.zeros_like(z[:, :, :1])], axis=2)
-    z[:, :, -1, :m] = 1  # for the sum of the weights
-    shift, longest = _shift(None, q, m), _longest(q)
-    out, lse = np.empty_like(k), np.empty(k.shape[:2], k.dtype)
+    padding = _padding(query.shape[2], sizes[-1], dtype)
+    out = _empty_rows(key, dtype)
+    total, top = torch.empty(key.shape[:2], dtype=dtype), torch.empty(key.shape[:2], dtype=dtype)
+    outputs = [t.view(-1).numpy() for t in (out, total, top)]
     run(
-        plan.chunks,
+        plan.tasks,
         lambda first, last: halves.decode(
-            q, longest, k, z, shift, plan.graph, plan.start, plan.end, first, last, out, lse
+            q, k, z, padding, plan.graph, plan.start, plan.end, first, last, sizes, *outputs
         ),
     )
-    return torch.from_numpy(out).to(key.dtype), torch.from_numpy(lse)
+    return _unpadded(out, key).to(key.dtype), total.log2_().add_(top)
 
 
 def decode_backward(
@@ -189,18 +237,20 @@ def decode_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients for query, key and latent, from those for the values."""
     dtype = sum_dtype(key)
-    (m, d), plan = query.shape[2:], _Plan(ptr, len(key))
+    (h, m), plan, sizes = query.shape[1:3], _plan_of(ptr), _sizes(query, dtype)
     q, k, z = _queries(query, dtype, scale), _rows(key, dtype), _latents(latent, dtype)
-    shift = _shift(None, q, m)
-    dy, y, total = _rows(grad_out, dtype), _rows(out, dtype), _rows(lse, dtype)
-    dk = np.empty_like(k)
-    dq = np.zeros((plan.num_segments, *z.shape[1:]), k.dtype)
-    dz = np.zeros_like(dq)
+    padding = _padding(m, sizes[-1], dtype)
+    dy, y, total = _rows(grad_out, dtype), _rows(out, dtype), lse.contiguous().view(-1).numpy()
+    dk = _empty_rows(key, dtype)
+    count = plan.num_pieces * h * sizes[-2] * sizes[-1]
+    dq, dz = np.zeros(count, k.dtype), np.zeros(count, k.dtype)
+    dk_flat = dk.view(-1).numpy()
     run(
-        plan.chunks,
+        plan.tasks,
         lambda first, last: halves.decode_backward(
-            q, k, z, shift, dy, y, total, plan.graph, plan.start, plan.end, first, last,
-            dq, dk, dz,
+            q, k, z, padding, dy, y, total, plan.graph, plan.start, plan.end, first, last, sizes,
+            dq, dk_flat, dz,
         ),
     )  # fmt: skip
-    return plan.sum(dq, m, d) * scale, torch.from_numpy(dk), plan.sum(dz, m, d)
+    dq, dz = (_merge(t, plan, query, sizes, f) for t, f in ((dq, scale), (dz, 1.0)))
+    return dq, _unpadded(dk, key), dz

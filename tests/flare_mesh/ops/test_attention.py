@@ -309,3 +309,23 @@ def test_check_of_nan_ignores_padding():
     flare_attention(query, *dense, mask=mask, check_finite=True)
     with pytest.raises(ValueError, match="'scale' to be a number"):
         flare_attention(query, *dense, scale=torch.ones(()))
+
+
+def test_same_bits_alone_in_a_batch_and_with_other_threads():
+    sizes = [300, 7, 1000, 1]
+    leaves = [t.requires_grad_() for t in inputs(sizes, torch.float32)]
+    results, threads = [], torch.get_num_threads()
+    for number in (1, 2):
+        torch.set_num_threads(number)
+        query, key, value, weight = leaves
+        out = flare_attention(query, key, value, ptr=ptr_of(sizes), weight=weight, backend="numba")
+        results.append([out, *torch.autograd.grad(out.sum(), leaves[1:])])
+    torch.set_num_threads(threads)
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+    for graph, size in enumerate(sizes):
+        alone = [t.detach().split(sizes)[graph].requires_grad_() for t in leaves[1:]]
+        key, value, weight = alone
+        out = flare_attention(query, key, value, ptr=ptr_of([size]), weight=weight, backend="numba")
+        got = [out, *torch.autograd.grad(out.sum(), alone)]
+        for single, batch in zip(got, results[0], strict=True):
+            assert torch.equal(single, batch.split(sizes)[graph])

@@ -1,0 +1,34 @@
+"""Vector registers of the processor that loops are compiled for."""
+
+import os
+from functools import cache
+
+from numba.core import config
+from numba.core.codegen import get_host_cpu_features
+
+_VARIABLE = "NUMBA_CPU_FEATURES"
+
+
+def use_wide_vectors() -> None:
+    """Vectorise loops for 512-bit registers where the processor has them.
+
+    LLVM prefers 256-bit vectors on most AVX-512 processors. The choice is a part of Numba's cache
+    key, and is left to the user who sets NUMBA_CPU_FEATURES.
+    """
+    if _VARIABLE in os.environ or config.CPU_FEATURES is not None:  # pyright: ignore
+        return
+    host = get_host_cpu_features()
+    if "+avx512f" in host.split(","):
+        os.environ[_VARIABLE] = config.CPU_FEATURES = f"{host},-prefer-256-bit"  # pyright: ignore
+
+
+@cache
+def registers() -> tuple[int, int]:
+    """Bytes of a vector register, and the number of such registers."""
+    chosen = config.CPU_FEATURES  # pyright: ignore[reportAttributeAccessIssue]
+    found = (get_host_cpu_features() if chosen is None else chosen).split(",")
+    if "+avx512f" in found:
+        return 64, 32
+    if "+avx" in found:
+        return 32, 16
+    return (16, 32) if "+neon" in found else (16, 16)
