@@ -45,6 +45,27 @@ def fit_normalizers(
     surrogate.set_statistics(statistics)
 
 
+def check_scales(
+    surrogate: Surrogate, cases: Sequence[Data], *, rank: int = 0, world_size: int = 1
+) -> None:
+    """Refuse validation or test cases in which a scale would vary.
+
+    Args:
+        surrogate: The surrogate with fitted scales; without scales no case is read.
+        cases: The cases, of which each process reads a share.
+        rank: Number of this process.
+        world_size: Number of processes.
+
+    Raises:
+        ValueError: If there is such a case; it is named.
+    """
+    if surrogate.scale is None:
+        return
+    for i in range(rank, len(cases), world_size):
+        case = cases[i]
+        surrogate.check_input(case, str(case.get("case_id", i)))
+
+
 def _exchange(mine: Any, world_size: int) -> list[Any]:
     """The objects of all processes, in their order."""
     parts = [mine] * world_size

@@ -21,7 +21,7 @@ from flare_mesh.surrogate.training_range import TrainingRange
 from flare_mesh.training.checkpoint_check import describe_differences
 from flare_mesh.training.error_sums import ErrorSums, all_reduce_sum
 from flare_mesh.training.field_errors import error_weights, expand_steps, field_errors, scale_fields
-from flare_mesh.training.fit_normalizers import fit_normalizers
+from flare_mesh.training.fit_normalizers import check_scales, fit_normalizers
 from flare_mesh.training.loss_monitor import LossMonitor
 from flare_mesh.training.losses import FieldLoss, LossConfig
 from flare_mesh.training.optimizers import OptimizerConfig, build_optimizer
@@ -142,11 +142,22 @@ class FieldModule(LightningModule):
                     world_size=self.trainer.world_size,
                     nonzero=self.loss.is_relative,
                 )
+            if stage == "fit":
+                self._check_held_out(data)
         elif unfitted:
             warnings.warn(
                 "the normalisers are not fitted: call surrogate.fit_normalizers(cases) before "
                 "training, or train with a FieldDataModule",
                 stacklevel=2,
+            )
+
+    def _check_held_out(self, data: Any) -> None:
+        for kind in filter(data.has, ("val", "test")):
+            check_scales(
+                self.surrogate,
+                data.cases(kind),
+                rank=self.trainer.global_rank,
+                world_size=self.trainer.world_size,
             )
 
     def predict_batch(self, batch: Data, *, training: bool = False) -> Tensor:

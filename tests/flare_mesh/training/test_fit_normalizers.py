@@ -6,7 +6,7 @@ from torch_geometric.data import Data
 
 from flare_mesh import FLAREOperator
 from flare_mesh.surrogate.surrogate import Surrogate
-from flare_mesh.training.fit_normalizers import fit_normalizers
+from flare_mesh.training.fit_normalizers import check_scales, fit_normalizers
 
 
 def cases(count=5):
@@ -65,3 +65,14 @@ def test_a_target_of_one_value_is_refused():
     with pytest.raises(ValueError, match="target 'v': all nodes of all training cases have the "
                        "value 3.5, so that there is nothing to learn; leave it out"):  # fmt: skip
         fit_normalizers(surrogate(), some)
+
+
+def test_a_varying_scale_in_held_out_cases_is_refused():
+    made, held_out = surrogate(), cases(3)
+    fit_normalizers(made, cases())
+    check_scales(made, held_out)
+    held_out[1].x[0] = 7.0
+    with pytest.raises(ValueError, match=r"case 'c1': 'load' varies over the case, from 2 to 7"):
+        check_scales(made, held_out)
+    # Each process reads its share.
+    check_scales(made, held_out, rank=0, world_size=2)
