@@ -69,7 +69,11 @@ def print_bands(found: Mapping[str, Any]) -> None:
         f"{found['cases']} test cases:"
     )
     for name, covered in found["covered"].items():
-        width = found["width"][name]
+        width, error = found["width"][name], found["covered_error"][name]
         relative = "" if width is None else f", half-width {width:.4f} of its root mean square"
-        print(f"  {name:<16} {covered:.1%} of the nodes covered{relative}")
+        standard = "" if error is None else f" (standard error {error:.1%})"
+        print(f"  {name:<16} {covered:.1%} of the nodes covered{standard}{relative}")
+        if found["likely"][name] is not None:
+            low, high = found["likely"][name]
+            print(f"  {'':<16} {low:.0%} to {high:.0%} are likely, over very many new cases")
     print(f"  {found['unlike']:.0%} of the test cases are unlike the training cases", flush=True)

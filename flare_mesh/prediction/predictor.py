@@ -184,7 +184,7 @@ class Predictor:
         scores = calibration.scores(found.descriptors)
         kind = max(scores, key=lambda name: scores[name])
         end = "" if self.recipe.window is None else "_out"
-        widths = calibration.half_widths(found.predicted)
+        widths = calibration.half_widths(found.predicted, scores)
         prediction = replace(
             prediction,
             band={name.removesuffix(end): width for name, width in widths.items()},

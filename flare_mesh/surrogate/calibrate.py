@@ -1,16 +1,17 @@
 """Calibration of a surrogate on held-out cases."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor
 from torch_geometric.data import Data
 
 from flare_mesh.data.splits import spaced_indices
 from flare_mesh.uncertainty import Calibration, LatentMoments, Unlikeness
+from flare_mesh.uncertainty.calibration import DIFFICULTY, case_difficulty
 from flare_mesh.uncertainty.case_descriptor import describe_case
 from flare_mesh.uncertainty.conformal_quantile import MIN_CASES
-from flare_mesh.uncertainty.fit_band import case_errors, fit_band
+from flare_mesh.uncertainty.fit_band import CaseErrors, case_errors, fit_band
 from flare_mesh.uncertainty.unlikeness import node_resolution, stack_descriptors
 
 if TYPE_CHECKING:
@@ -47,32 +48,62 @@ def calibrate(
         )
     if not 0 < coverage < 1:
         raise ValueError(f"coverage: expected a share between 0 and 1 (got {coverage})")
+    held_out = _evaluate(surrogate, cases, MAX_NODES)
+    known = _evaluate(surrogate, training, _MAX_TRAINING_NODES)
+    unlikeness = _unlikeness(
+        [one.descriptors for one in known or held_out], [one.descriptors for one in held_out]
+    )
+    # Distances of held-out cases to themselves would be smaller than those of new cases.
+    kind = DIFFICULTY if known and DIFFICULTY in unlikeness else None
+    difficulties = [
+        1.0 if kind is None else case_difficulty(unlikeness[kind].score(one.descriptors[kind]))
+        for one in held_out
+    ]
     channels = step_channels(surrogate)
-    errors: dict[str, list[Any]] = {name: [] for name in channels}
-    held_out = []
-    for case, predicted, descriptors in describe_predictions(surrogate, spaced(cases, MAX_NODES)):
-        assert isinstance(case.y, Tensor)
-        for name, target in surrogate.split_fields(case.y).items():
-            found = case_errors(predicted[name], target.cpu(), channels[name])
-            if not bool(found.errors.isfinite().all()):
-                raise ValueError(
-                    f"calibrate: the prediction or the truth of '{name}' in the case "
-                    f"'{case.get('case_id', '')}' is not finite"
-                )
-            errors[name].append(found)
-        held_out.append(descriptors)
     scale = surrogate.y_scale.double().cpu()
     sizes = surrogate.fields if surrogate.rollout is None else surrogate.rollout.step_fields
     magnitudes = zip(sizes, scale.split([*sizes.values()]), strict=True)
     bands = {
-        name: fit_band(errors[name], channels[name], float(y[0]) * channels[name] ** 0.5, coverage)
+        name: fit_band(
+            [
+                one.errors[name]._replace(difficulty=difficulty)
+                for one, difficulty in zip(held_out, difficulties, strict=True)
+            ],
+            channels[name],
+            float(y[0]) * channels[name] ** 0.5,
+            coverage,
+            training=[one.errors[name] for one in known],
+        )
         for name, y in magnitudes
     }
-    known = [
-        one.descriptors
-        for one in describe_predictions(surrogate, spaced(training, _MAX_TRAINING_NODES))
-    ]
-    return Calibration(coverage, len(held_out), bands, _unlikeness(known or held_out, held_out))
+    return Calibration(coverage, len(held_out), bands, unlikeness, kind)
+
+
+class _EvaluatedCase(NamedTuple):
+    """Errors of each field on a case, and its descriptors."""
+
+    errors: dict[str, CaseErrors]
+    descriptors: dict[str, Tensor]
+
+
+def _evaluate(
+    surrogate: "Surrogate", cases: Sequence[Data], max_nodes: int
+) -> list[_EvaluatedCase]:
+    channels, count = step_channels(surrogate), len(_spaced_indices(cases, max_nodes))
+    found = []
+    for case, predicted, descriptors in describe_predictions(surrogate, spaced(cases, max_nodes)):
+        assert isinstance(case.y, Tensor)
+        errors = {}
+        for name, target in surrogate.split_fields(case.y).items():
+            one = case_errors(predicted[name], target.cpu(), channels[name], count=count)
+            if not bool(one.errors.isfinite().all()):
+                raise ValueError(
+                    f"calibrate: the prediction or the truth of '{name}' in the case "
+                    f"'{case.get('case_id', '')}' is not finite"
+                )
+            errors[name] = one
+        found.append(_EvaluatedCase(errors, descriptors))
+    return found
 
 
 def _unlikeness(
@@ -154,11 +185,15 @@ def spaced(cases: Sequence[Data], max_nodes: int) -> Iterator[Data]:
 
     The number of nodes of a case is that of the first.
     """
-    if not len(cases):
-        return
-    limit = max(_MIN_KEPT, max_nodes // max(1, len(cases[0]["pos"])))
-    for i in spaced_indices(len(cases), min(limit, _MAX_KEPT)):
+    for i in _spaced_indices(cases, max_nodes):
         yield cases[i]
+
+
+def _spaced_indices(cases: Sequence[Data], max_nodes: int) -> list[int]:
+    if not len(cases):
+        return []
+    limit = max(_MIN_KEPT, max_nodes // max(1, len(cases[0]["pos"])))
+    return spaced_indices(len(cases), min(limit, _MAX_KEPT))
 
 
 def _num_steps(surrogate: "Surrogate", case: Data) -> int | None:

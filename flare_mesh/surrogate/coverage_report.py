@@ -23,9 +23,11 @@ def coverage_report(surrogate: Surrogate, cases: Sequence[Data]) -> dict[str, An
 
     Returns:
         In types of JSON: ``coverage`` and ``calibration_cases`` of the calibration; ``covered``,
-        the share of the covered nodes of each field in the mean over the cases; ``width``, the
-        mean half-width over the root mean square of the field; ``unlike``, the share of the cases
-        that are unlike the training cases; ``cases``, their number.
+        the share of the covered nodes of each field in the mean over the cases;
+        ``covered_error``, its standard error, None for one case; ``likely``, the range of that
+        share over very many cases that is likely for so few calibration cases, None if unknown;
+        ``width``, the mean half-width over the root mean square of the field; ``unlike``, the
+        share of the cases that are unlike the training cases; ``cases``, their number.
     """
     calibration = surrogate.calibration
     assert calibration is not None
@@ -34,19 +36,26 @@ def coverage_report(surrogate: Surrogate, cases: Sequence[Data]) -> dict[str, An
     for case, predicted, descriptors in describe_predictions(surrogate, spaced(cases, MAX_NODES)):
         assert isinstance(case.y, Tensor)
         targets = surrogate.split_fields(case.y)
+        found = calibration.scores(descriptors)
+        widths = calibration.half_widths(predicted, found)
         for name, band in calibration.bands.items():
-            width = band.half_width(predicted[name])[:, : len(band.quantiles)]
+            width = widths[name][:, : len(band.quantiles)]
             target = targets[name].cpu()
             error = step_norms(predicted[name] - target, band.channels)[:, : width.shape[1]]
             covered = (error <= width).double().mean()
             square = step_norms(target, band.channels).square().mean()
             rows[name].append((float(covered), float(width.double().mean()), float(square)))
-        scores.append(max(calibration.scores(descriptors).values()))
+        scores.append(max(found.values()))
     means = {name: np.mean(found, axis=0).tolist() for name, found in rows.items()}
     return {
         "coverage": calibration.coverage,
         "calibration_cases": calibration.num_cases,
         "covered": {name: covered for name, (covered, _, _) in means.items()},
+        "covered_error": {name: _standard_error(found) for name, found in rows.items()},
+        "likely": {
+            name: None if band.likely is None else [*band.likely]
+            for name, band in calibration.bands.items()
+        },
         "width": {
             name: width / square**0.5 if square > 0 else None
             for name, (_, width, square) in means.items()
@@ -54,3 +63,10 @@ def coverage_report(surrogate: Surrogate, cases: Sequence[Data]) -> dict[str, An
         "unlike": float(np.mean([score > THRESHOLD for score in scores])),
         "cases": len(scores),
     }
+
+
+def _standard_error(rows: Sequence[tuple[float, float, float]]) -> float | None:
+    """Standard error of the mean of the first numbers."""
+    if len(rows) < 2:
+        return None
+    return float(np.std([row[0] for row in rows], ddof=1)) / len(rows) ** 0.5

@@ -352,7 +352,8 @@ class Surrogate(HubMixin, nn.Module):
         Args:
             cases: Cases with ``y`` that training has not seen, after :meth:`prepare`; at least
                 three.
-            training: The training cases, from which distances are measured; by default ``cases``.
+            training: The training cases with ``y``, from which distances are measured and the local
+                scale of errors is found; by default ``cases``.
             coverage: Share of the nodes of a new case that the bands are to cover.
 
         Returns:

@@ -19,6 +19,7 @@ from flare_mesh.surrogate.load import load_surrogate
 from flare_mesh.surrogate.surrogate import Surrogate
 from flare_mesh.surrogate.training_range import TrainingRange
 from flare_mesh.training.checkpoint_check import describe_differences
+from flare_mesh.training.data_module import FieldDataModule
 from flare_mesh.training.error_sums import ErrorSums, all_reduce_sum
 from flare_mesh.training.field_errors import error_weights, expand_steps, field_errors, scale_fields
 from flare_mesh.training.fit_normalizers import check_scales, fit_normalizers
@@ -142,7 +143,7 @@ class FieldModule(LightningModule):
                     world_size=self.trainer.world_size,
                     nonzero=self.loss.is_relative,
                 )
-            if stage == "fit":
+            if stage == "fit" and isinstance(data, FieldDataModule):
                 self._check_held_out(data)
         elif unfitted:
             warnings.warn(
@@ -151,7 +152,7 @@ class FieldModule(LightningModule):
                 stacklevel=2,
             )
 
-    def _check_held_out(self, data: Any) -> None:
+    def _check_held_out(self, data: FieldDataModule) -> None:
         for kind in filter(data.has, ("val", "test")):
             check_scales(
                 self.surrogate,

@@ -12,26 +12,48 @@ from flare_mesh.uncertainty.unlikeness import Unlikeness
 THRESHOLD = 1.5
 """Score above which a case is said to be unlike the training cases."""
 
+DIFFICULTY = "features"
+"""Kind of the distance to the training cases to which the errors of cases are proportional."""
+
+_LEAST_DIFFICULTY = 0.25
+
 
 @dataclass(frozen=True)
 class Calibration:
     """Bands of the predicted fields, and distances to the training cases.
+
+    The difficulty of a case, to which the half-widths of its bands are proportional, is its
+    unlikeness in the model's hidden features, at least 0.25: on all sets that were tried, the
+    errors of cases grow with this distance.
 
     Attributes:
         coverage: Share of the nodes that the bands are to cover.
         num_cases: Number of held-out cases.
         bands: Band of each field.
         unlikeness: Distance to the training cases in ``"shape"``, ``"inputs"`` and ``"features"``.
+        difficulty: Kind of the distance that is the difficulty; None for a difficulty of 1.
     """
 
     coverage: float
     num_cases: int
     bands: dict[str, FieldBand]
     unlikeness: dict[str, Unlikeness] = field(default_factory=dict)
+    difficulty: str | None = None
 
-    def half_widths(self, predicted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Half-width of the band of each field, [N, steps]."""
-        return {name: self.bands[name].half_width(values) for name, values in predicted.items()}
+    def half_widths(
+        self, predicted: Mapping[str, Tensor], scores: Mapping[str, float]
+    ) -> dict[str, Tensor]:
+        """Half-width of the band of each field, [N, steps].
+
+        Args:
+            predicted: Predicted fields of a case.
+            scores: Its :meth:`scores`.
+        """
+        kind = self.difficulty
+        factor = 1.0 if kind is None else case_difficulty(scores[kind])
+        return {
+            name: self.bands[name].half_width(values, factor) for name, values in predicted.items()
+        }
 
     def scores(self, descriptors: Mapping[str, Tensor]) -> dict[str, float]:
         """Unlikeness of a case to the training cases, by the kind of its descriptor.
@@ -62,6 +84,7 @@ class Calibration:
             "num_cases": self.num_cases,
             "bands": {name: band.to_dict() for name, band in self.bands.items()},
             "unlikeness": {kind: one.to_dict() for kind, one in self.unlikeness.items()},
+            "difficulty": self.difficulty,
         }
 
     @classmethod
@@ -80,14 +103,22 @@ class Calibration:
             }
             unlikeness[kind] = Unlikeness.from_dict(numbers, own)
         coverage, count = float(header["coverage"]), int(header["num_cases"])
-        if not (0 < coverage < 1 and count > 0 and unlikeness):
+        difficulty = header.get("difficulty")  # files of older versions have none
+        known = difficulty is None or difficulty in unlikeness
+        if not (0 < coverage < 1 and count > 0 and unlikeness and known):
             raise ValueError(
                 f"its calibration is damaged (coverage {coverage}, {count} cases, distances "
-                f"{[*unlikeness]})"
+                f"{[*unlikeness]}, difficulty {difficulty!r})"
             )
         return cls(
             coverage,
             count,
             {name: FieldBand.from_dict(values) for name, values in header["bands"].items()},
             unlikeness,
+            difficulty,
         )
+
+
+def case_difficulty(score: float) -> float:
+    """Factor of a case in the half-widths of its bands, from its unlikeness in some kind."""
+    return max(score, _LEAST_DIFFICULTY)

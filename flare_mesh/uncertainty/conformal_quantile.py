@@ -11,6 +11,7 @@ Array = NDArray[np.float64]
 MIN_CASES = 3
 """Smallest number of cases, since the spread over fewer is unknown."""
 
+_MODEL_CASES = 30
 _PROBABILITIES = (np.arange(101) + 0.5) / 101
 _BISECTIONS = 40
 
@@ -22,18 +23,22 @@ def conformal_quantile(scores: Sequence[Array], coverage: float) -> float:
     are exchangeable. With F_k the distribution of the scores within case k, q is
 
     .. math::
-        q = q_0\,c_K, \qquad q_0 = \inf\{t : \tfrac1K \textstyle\sum_k F_k(t) \ge \beta\}.
+        q = (q_0\,c_K)^w\,q_t^{1 - w}, \qquad w = \frac{K}{K + 30}, \qquad
+        q_0 = \inf\{t : \tfrac1K \textstyle\sum_k F_k(t) \ge \beta\}.
 
     :math:`q_0` is the conformal quantile in which each case has the same weight (Dunn, Wasserman,
     Ramdas 2022, "pooling"): it needs no assumption, and the expected coverage tends to
     :math:`\beta` as K grows. For few cases it covers too little. The strict correction (Lee,
     Barber, Willett 2023), level :math:`\beta (K + 1) / K`, guarantees at least :math:`\beta` for
-    any distribution, but it is infinite for :math:`\beta = 0.9` and K < 9. So
-    :math:`c_K > 1` comes from a model of the cases: their scores differ by a factor whose
-    logarithm is normal, with the standard deviation s of :math:`\log m_k` over the cases, where
-    :math:`m_k` is the case's own quantile. :math:`c_K` is the ratio of the quantiles of the
-    mixture :math:`m\,e^{T}` with :math:`T = s \sqrt{1 + 1/K}\,t_{K-1}` (prediction of a new case
-    by Student's t) and with :math:`T = s\,\mathcal N(0, 1)`; it tends to 1 as K grows.
+    any distribution, but it is infinite for :math:`\beta = 0.9` and K < 9.
+
+    So for few cases a model of them counts more: their scores differ by a factor whose logarithm is
+    normal, with mean :math:`\mu` and standard deviation s of :math:`\log m_k` over the cases, where
+    :math:`m_k` is the case's own quantile. :math:`q_t` is the quantile of the mixture
+    :math:`e^{\mu + T} m` of all scores :math:`m` over their case's :math:`m_k`, with
+    :math:`T = s \sqrt{1 + 1/K}\,t_{K-1}`, the prediction of a new case by Student's t. From few
+    cases it varies less than :math:`q_0`. :math:`c_K > 1` is the ratio of the quantiles of this
+    mixture and of that with :math:`T = s\,\mathcal N(0, 1)`; it tends to 1 as K grows.
 
     Args:
         scores: Scores of the nodes of each case, at least zero.
@@ -47,51 +52,99 @@ def conformal_quantile(scores: Sequence[Array], coverage: float) -> float:
     count = len(scores)
     if count < MIN_CASES:
         raise ValueError(f"expected at least {MIN_CASES} held-out cases for bands (got {count})")
-    pooled = _pooled_quantile(scores, coverage)
-    own = np.array([np.quantile(case, coverage, method="inverted_cdf") for case in scores])
-    if not np.isfinite(pooled) or not (own > 0).all():
+    pooled = pooled_quantile(scores, coverage)
+    model = _CaseModel.fit(scores, coverage)
+    if not np.isfinite(pooled) or model is None:
         return pooled
-    spread = float(np.log(own).std(ddof=1))
-    relative = [case / size for case, size in zip(scores, own, strict=True)]
-    values = np.sort(np.concatenate(relative))
-    below = np.concatenate([[0.0], np.cumsum(_weights(relative)[_order(relative)])])
-    new = spread * np.sqrt(1 + 1 / count) * stdtrit(count - 1, _PROBABILITIES)
-    known = spread * ndtri(_PROBABILITIES)
-    factor = _mixture_quantile(values, below, new, coverage) - _mixture_quantile(
-        values, below, known, coverage
-    )
-    return pooled * float(np.exp(factor))
+    new = model.spread * np.sqrt(1 + 1 / count) * stdtrit(count - 1, _PROBABILITIES)
+    known = model.spread * ndtri(_PROBABILITIES)
+    student = model.quantile(new, coverage)
+    factor = student - model.quantile(known, coverage)
+    weight = count / (count + _MODEL_CASES)
+    log = weight * (np.log(pooled) + factor) + (1 - weight) * (model.center + student)
+    return float(np.exp(log))
 
 
-def _order(scores: Sequence[Array]) -> NDArray[np.intp]:
-    return np.argsort(np.concatenate(scores), kind="stable")
+def coverage_range(
+    scores: Sequence[Array], quantile: float, coverage: float, probability: float = 0.8
+) -> tuple[float, float]:
+    r"""Range in which the share of covered nodes, over very many new cases, is likely to be.
+
+    By the model of :func:`conformal_quantile`, the logarithm of a quantile from K cases has the
+    standard deviation :math:`s \sqrt{1/K + z^2 / (2 (K - 1))}`, with z the distance of its
+    logarithm from :math:`\mu` over s.
+
+    Args:
+        scores: As in :func:`conformal_quantile`.
+        quantile: The quantile of these scores.
+        coverage: As in :func:`conformal_quantile`.
+        probability: Share of the draws of K cases whose coverage is in the range.
+
+    Returns:
+        The lower and the upper end; twice the share of the given scores that are covered if they
+        follow no such model, as for exact predictions.
+    """
+    count = len(scores)
+    model = _CaseModel.fit(scores, coverage)
+    if model is None or model.spread == 0 or quantile == 0:
+        covered = float(np.mean([(case <= quantile).mean() for case in scores]))
+        return covered, covered
+    distance = np.log(quantile) - model.center
+    z = distance / model.spread
+    deviation = model.spread * np.sqrt(1 / count + z**2 / (2 * (count - 1)))
+    half = float(ndtri((1 + probability) / 2)) * deviation
+    factors = model.spread * ndtri(_PROBABILITIES)
+    return model.covered(factors, distance - half), model.covered(factors, distance + half)
+
+
+def pooled_quantile(scores: Sequence[Array], coverage: float) -> float:
+    """Quantile of all scores, in which each case has the same weight."""
+    values = np.concatenate(scores)
+    order = np.argsort(values, kind="stable")
+    below = np.cumsum(_weights(scores)[order])
+    first = int(np.searchsorted(below, coverage * (1 - 1e-12)))
+    return float(values[order[min(first, len(order) - 1)]])
+
+
+class _CaseModel:
+    """Cases whose scores differ by a factor with a log-normal distribution.
+
+    Attributes:
+        center: Mean of the logarithms of the cases' own quantiles.
+        spread: Their standard deviation.
+        values: All scores over their case's own quantile, sorted.
+        below: Share of the values below the i-th, with equal weights of the cases, [n + 1].
+    """
+
+    def __init__(self, scores: Sequence[Array], own: Array) -> None:
+        logs = np.log(own)
+        self.center, self.spread = float(logs.mean()), float(logs.std(ddof=1))
+        relative = np.concatenate([case / size for case, size in zip(scores, own, strict=True)])
+        order = np.argsort(relative, kind="stable")
+        self.values = relative[order]
+        self.below = np.concatenate([[0.0], np.cumsum(_weights(scores)[order])])
+
+    @classmethod
+    def fit(cls, scores: Sequence[Array], coverage: float) -> "_CaseModel | None":
+        """The model of some cases; None if the own quantile of one is zero or infinite."""
+        own = np.array([np.quantile(case, coverage, method="inverted_cdf") for case in scores])
+        return cls(scores, own) if (own > 0).all() and np.isfinite(own).all() else None
+
+    def covered(self, logs: Array, log_quantile: float) -> float:
+        """Share of the values times exp(logs), all logs with the same weight, up to a quantile."""
+        index = np.searchsorted(self.values, np.exp(log_quantile - logs), side="right")
+        return float(self.below[index].mean())
+
+    def quantile(self, logs: Array, coverage: float) -> float:
+        """Logarithm of the quantile of the values times exp(logs)."""
+        low = float(np.log(self.values[self.values > 0][0]) + logs[0])
+        high = float(np.log(self.values[-1]) + logs[-1])
+        for _ in range(_BISECTIONS):
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.covered(logs, middle) < coverage else (low, middle)
+        return high
 
 
 def _weights(scores: Sequence[Array]) -> Array:
     """Weight of each node, equal for all cases together."""
     return np.concatenate([np.full(len(case), 1 / (len(case) * len(scores))) for case in scores])
-
-
-def _pooled_quantile(scores: Sequence[Array], coverage: float) -> float:
-    order = _order(scores)
-    below = np.cumsum(_weights(scores)[order])
-    first = int(np.searchsorted(below, coverage * (1 - 1e-12)))
-    return float(np.concatenate(scores)[order[min(first, len(order) - 1)]])
-
-
-def _mixture_quantile(values: Array, below: Array, logs: Array, coverage: float) -> float:
-    """Logarithm of the quantile of values times exp(logs), all logs with the same weight.
-
-    Args:
-        values: Sorted values.
-        below: Share of the values below the i-th, [n + 1].
-        logs: Logarithms of the factors.
-        coverage: Share of the quantile.
-    """
-    low = float(np.log(values[values > 0][0]) + logs[0])
-    high = float(np.log(values[-1]) + logs[-1])
-    for _ in range(_BISECTIONS):
-        middle = (low + high) / 2
-        covered = below[np.searchsorted(values, np.exp(middle - logs), side="right")].mean()
-        low, high = (middle, high) if covered < coverage else (low, middle)
-    return high

@@ -3,85 +3,141 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from flare_mesh.uncertainty.conformal_quantile import conformal_quantile
+from flare_mesh.data.splits import spaced_indices
+from flare_mesh.uncertainty.conformal_quantile import (
+    conformal_quantile,
+    coverage_range,
+    pooled_quantile,
+)
 from flare_mesh.uncertainty.field_band import FieldBand, step_norms
 
-_MAX_NODES = 4_000  # of a case, drawn if it has more
+_MAX_NODES, _MIN_NODES = 4_000, 50  # of a case, drawn if it has more
+_TOTAL_NODES = 200_000  # of all cases
+_SHARE_NODES, _SHARE_STEPS = 100_000, 8  # for the choice of the local scale
 # Factor of the squared prediction against that of a magnitude, in the scale of the error.
 _RATIOS = (0.0, 0.06, 0.25, 1.0, 4.0, 16.0)
 _LEAST = 1e-6  # of the field's magnitude over the training cases, so that no scale is zero
+_RELATIVE = [(ratio, 1.0, _LEAST**2) for ratio in _RATIOS]  # to the prediction's root mean square
+_ABSOLUTE = [(ratio, 0.0, 1.0) for ratio in _RATIOS]  # the same magnitude in all cases
+
+_Shares = tuple[float, float, float]
 
 
 class CaseErrors(NamedTuple):
-    """Errors of a field on a held-out case.
+    """Errors of a field on a case.
 
     Attributes:
         errors: Norm of the error at drawn nodes, [n, steps].
         sizes: Norm of the prediction there, [n, steps].
         typical: Root mean square of the prediction over all nodes, [steps].
+        difficulty: Factor of the case in the half-width of its band.
     """
 
     errors: Tensor
     sizes: Tensor
     typical: Tensor
+    difficulty: float = 1.0
+
+    def scale(self, shares: _Shares, magnitude: float) -> Tensor:
+        """The local scale of :class:`FieldBand` times the difficulty, [n, steps]."""
+        a, b, c = shares
+        squares = a * self.sizes.square() + b * self.typical.square() + c * magnitude**2
+        return self.difficulty * squares.sqrt()
+
+    def first(self, count: int) -> "CaseErrors":
+        """The same with the first nodes only, which are drawn at random."""
+        return self._replace(errors=self.errors[:count], sizes=self.sizes[:count])
 
 
-def case_errors(predicted: Tensor, target: Tensor, channels: int) -> CaseErrors:
+def case_errors(
+    predicted: Tensor, target: Tensor, channels: int, *, difficulty: float = 1.0, count: int = 1
+) -> CaseErrors:
     """Errors of a predicted field [N, steps * channels].
 
     Args:
         predicted: The prediction.
         target: The truth.
         channels: Channels of the field in one time step.
+        difficulty: Factor of the case in the half-width of its band.
+        count: Number of cases; of many, fewer nodes of each are drawn.
     """
     errors, sizes = step_norms(predicted - target, channels), step_norms(predicted, channels)
     typical = sizes.square().mean(0).sqrt()
-    if len(errors) > _MAX_NODES:
-        generator = torch.Generator().manual_seed(0)
-        drawn = torch.randperm(len(errors), generator=generator)[:_MAX_NODES]
-        errors, sizes = errors[drawn], sizes[drawn]
-    return CaseErrors(errors, sizes, typical)
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.randperm(len(errors), generator=generator)[: _nodes(_TOTAL_NODES, count)]
+    return CaseErrors(errors[drawn], sizes[drawn], typical, difficulty)
 
 
 def fit_band(
-    cases: Sequence[CaseErrors], channels: int, magnitude: float, coverage: float
+    cases: Sequence[CaseErrors],
+    channels: int,
+    magnitude: float,
+    coverage: float,
+    *,
+    training: Sequence[CaseErrors] = (),
 ) -> FieldBand:
-    """The band with the smallest geometric mean, over the cases, of the mean half-width.
+    """A band whose width fits the held-out cases.
+
+    Its local scale is the one with the smallest geometric mean, over the cases, of the mean
+    half-width. Whether errors are relative to each case's magnitude or absolute is decided on the
+    training cases: of few held-out cases, one or the other has errors of equal size by chance,
+    which makes the band too narrow. How they depend on the prediction at a node is decided on the
+    held-out cases, whose many nodes show it; errors of a training case depend on it less.
 
     Args:
         cases: Errors of the held-out cases.
         channels: Channels of the field in one time step.
         magnitude: Root mean square of the field's norm over the training cases.
         coverage: Share of the nodes that the band is to cover.
+        training: Errors of the training cases; the held-out cases if there are none.
 
     Raises:
         ValueError: If there are too few cases.
     """
-    steps = min(len(case.typical) for case in cases)
-    least = _LEAST**2
-    choices = [(ratio, 1.0, least) for ratio in _RATIOS] + [(ratio, 0.0, 1.0) for ratio in _RATIOS]
-    best: tuple[float, FieldBand] | None = None
-    for a, b, c in choices:
-        scales = [
-            (a * case.sizes.square() + b * case.typical.square() + c * magnitude**2).sqrt()
-            for case in cases
-        ]
-        quantiles = tuple(
-            conformal_quantile(
-                [
-                    (case.errors[:, step] / scale[:, step]).numpy()
-                    for case, scale in zip(cases, scales, strict=True)
-                ],
-                coverage,
-            )
-            for step in range(steps)
+    every = _narrowest(_RELATIVE + _ABSOLUTE, training or cases, magnitude, coverage)
+    choices = _RELATIVE if every in _RELATIVE else _ABSOLUTE
+    shares = _narrowest(choices, cases, magnitude, coverage)
+    scales = [case.scale(shares, magnitude) for case in cases]
+    quantiles, ranges = [], []
+    for step in range(min(len(case.typical) for case in cases)):
+        scores = _scores(cases, scales, step)
+        quantiles.append(conformal_quantile(scores, coverage))
+        ranges.append(coverage_range(scores, quantiles[-1], coverage))
+    low, high = np.mean(ranges, axis=0).tolist()
+    return FieldBand(channels, shares, magnitude, tuple(quantiles), (low, high))
+
+
+def _narrowest(
+    choices: Sequence[_Shares], cases: Sequence[CaseErrors], magnitude: float, coverage: float
+) -> _Shares:
+    cases = [case.first(_nodes(_SHARE_NODES, len(cases))) for case in cases]
+    count = min(len(case.typical) for case in cases)
+    steps = spaced_indices(count, _SHARE_STEPS)
+    widths = []
+    for shares in choices:
+        scales = [case.scale(shares, magnitude) for case in cases]
+        quantiles = [pooled_quantile(_scores(cases, scales, step), coverage) for step in steps]
+        means = torch.stack([scale[:, steps].mean(0) for scale in scales])
+        widths.append(
+            float((means * torch.tensor(quantiles)).mean(1).clamp_min(1e-300).log().mean())
         )
-        means = torch.stack([scale[:, :steps].mean(0) for scale in scales])
-        width = float((means * torch.tensor(quantiles)).mean(1).clamp_min(1e-300).log().mean())
-        if best is None or width < best[0]:
-            best = width, FieldBand(channels, (a, b, c), magnitude, quantiles)
-    assert best is not None
-    return best[1]
+    return choices[int(np.argmin(widths))]
+
+
+def _scores(
+    cases: Sequence[CaseErrors], scales: Sequence[Tensor], step: int
+) -> list[NDArray[np.float64]]:
+    return [
+        (case.errors[:, step] / scale[:, step]).numpy()
+        for case, scale in zip(cases, scales, strict=True)
+    ]
+
+
+def _nodes(total: int, count: int) -> int:
+    """Largest number of nodes to draw from each of ``count`` cases."""
+    return max(_MIN_NODES, min(_MAX_NODES, total // count))

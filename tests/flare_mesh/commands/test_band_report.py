@@ -36,7 +36,9 @@ def test_bands_are_reported_and_found_again(surrogate, tmp_path, capsys):
     report = report_bands(surrogate, data())
     printed = capsys.readouterr().out
     assert "90% bands, from 4 validation cases, on 4 test cases:" in printed
-    assert f"{report['covered']['p']:.1%} of the nodes covered" in printed
+    assert f"{report['covered']['p']:.1%} of the nodes covered (standard error " in printed
+    low, high = report["likely"]["p"]
+    assert f"{low:.0%} to {high:.0%} are likely, over very many new cases" in printed
     assert "0% of the test cases are unlike the training cases" in printed
 
     # Bands of other weights are not those of a checkpoint.

@@ -6,7 +6,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from flare_mesh import FLAREOperator, Surrogate
-from flare_mesh.surrogate.calibrate import spaced
+from flare_mesh.surrogate.calibrate import predict_described, spaced
 from flare_mesh.surrogate.coverage_report import coverage_report
 from flare_mesh.testing import random_graph
 
@@ -40,9 +40,15 @@ def test_bands_cover_new_cases_and_are_saved(surrogate, tmp_path):
     shares = []
     for one in new:
         error = (surrogate.predict(one)["u"] - one.y[:, :3]).norm(dim=1)
+        score = calibration.scores(predict_described(surrogate, [one])[0].descriptors)["features"]
         band = calibration.bands["u"].half_width(surrogate.predict(one)["u"])[:, 0]
+        band = max(score, 0.25) * band
         shares.append(float((error <= band).float().mean()))
     assert report["covered"]["u"] == pytest.approx(sum(shares) / 20)
+    error = torch.tensor(shares).std() / 20**0.5
+    assert report["covered_error"]["u"] == pytest.approx(float(error), rel=1e-4)
+    low, high = report["likely"]["u"]
+    assert 0.7 < low < 0.8 < high < 0.9
     assert all(0.72 < covered < 0.88 for covered in report["covered"].values())
 
     surrogate.save(tmp_path)
@@ -69,6 +75,7 @@ def test_a_damaged_calibration_is_refused(surrogate, tmp_path):
         ({"bands": {"u": header["bands"]["u"]}}, "its bands are damaged: expected those of"),
         ({"bands": other}, "its bands are damaged: expected those of"),
         ({"coverage": 1.5}, r"calibration is damaged \(coverage 1.5"),
+        ({"difficulty": "p"}, "calibration is damaged .*, difficulty 'p'"),
         ({"unlikeness": {}}, r"calibration is damaged \(coverage 0.9, 4 cases, distances \[\]"),
     ):
         save_file(state, file, metadata | {"calibration": json.dumps(header | damage)})

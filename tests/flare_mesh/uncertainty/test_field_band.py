@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -13,6 +15,9 @@ def test_half_width():
     second = [4 * (0.25 * size**2 + 2 + 4.5) ** 0.5 for size in (0, 2)]
     expected = torch.tensor([first, second, [torch.nan] * 2]).T
     torch.testing.assert_close(band.half_width(field), expected, equal_nan=True)
+    torch.testing.assert_close(band.half_width(field, 3.0), 3 * expected, equal_nan=True)
+    assert FieldBand.from_dict(band.to_dict()) == band
+    band = replace(band, likely=(0.8, 0.95))
     assert FieldBand.from_dict(band.to_dict()) == band
 
 
@@ -47,6 +52,27 @@ def test_the_scale_follows_the_errors():
     assert float(width) == pytest.approx(1.645 * 0.05 * 8, rel=0.1)
 
 
+def test_training_cases_decide_whether_errors_are_relative():
+    generator = torch.Generator().manual_seed(0)
+
+    def errors(size, share, difficulty=1.0):
+        field = size * torch.rand(200, 1, generator=generator)
+        error = share * torch.randn(200, 1, generator=generator)
+        return case_errors(field, field - error, 1, difficulty=difficulty)
+
+    training = [errors(size, 0.02 * size) for size in (0.1, 1.0, 10.0, 3.0)]
+    # By chance the held-out cases have errors of the same size.
+    held_out = [errors(size, 0.1) for size in (1.0, 2.0, 4.0)]
+    assert fit_band(held_out, 1, 5.0, 0.9).shares[1:] == (0.0, 1.0)
+    band = fit_band(held_out, 1, 5.0, 0.9, training=training)
+    assert band.shares[1:] == (1.0, 1e-12)
+    # Errors that grow with the difficulty have the same band, per difficulty.
+    many = [errors(1.0, 0.01 * (1 + k), difficulty=1 + k) for k in range(10)]
+    alike = [errors(1.0, 0.01) for _ in range(10)]
+    quantile, expected = (fit_band(part, 1, 5.0, 0.9).quantiles[0] for part in (many, alike))
+    assert quantile == pytest.approx(expected, rel=0.1)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -55,6 +81,7 @@ def test_the_scale_follows_the_errors():
         {"quantiles": [float("nan")]},
         {"magnitude": -1},
         {"quantiles": []},
+        {"likely": [0.8]},
     ],
 )
 def test_damaged_values(damage):
