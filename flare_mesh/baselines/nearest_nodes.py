@@ -31,8 +31,7 @@ class NearestNodes:
         self.max_nodes = max_nodes
 
     def fit(self, cases: Sequence[Data]) -> None:
-        self._features = NodeFeatures(cases)
-        features = np.concatenate([self._features(case) for case in cases])
+        self._features, features = NodeFeatures.fit(cases)
         values = np.concatenate([targets(case) for case in cases])
         if len(features) > self.max_nodes:
             drawn = np.random.default_rng(0).choice(len(features), self.max_nodes, replace=False)

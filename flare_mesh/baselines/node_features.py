@@ -20,17 +20,29 @@ class NodeFeatures:
     Each is standardised over the nodes of the training cases.
 
     Args:
-        cases: The training cases.
+        standardize: Makes features standard; :meth:`fit` fits it.
     """
 
-    def __init__(self, cases: Sequence[Data]) -> None:
-        self._standardize = Standardizer(np.concatenate([self._raw(case) for case in cases]))
+    def __init__(self, standardize: Standardizer) -> None:
+        self._standardize = standardize
+
+    @classmethod
+    def fit(cls, cases: Sequence[Data]) -> "tuple[NodeFeatures, Array]":
+        """Fit to training cases; returns the features of all their nodes too, [N, F].
+
+        Args:
+            cases: The training cases.
+        """
+        raw = np.concatenate([_raw(case) for case in cases])
+        standardize = Standardizer(raw)
+        return cls(standardize), standardize(raw)
 
     def __call__(self, case: Data) -> Array:
         """Features [N, F]."""
-        return self._standardize(self._raw(case))
+        return self._standardize(_raw(case))
 
-    def _raw(self, case: Data) -> Array:
-        relative, extents = relative_positions(case)
-        box = np.broadcast_to(extents, relative.shape)
-        return np.concatenate([inputs(case), positions(case), relative, box], axis=1)
+
+def _raw(case: Data) -> Array:
+    relative, extents = relative_positions(case)
+    box = np.broadcast_to(extents, relative.shape)
+    return np.concatenate([inputs(case), positions(case), relative, box], axis=1)

@@ -46,8 +46,8 @@ class NodeMLP:
         self.seed = seed
 
     def fit(self, cases: Sequence[Data]) -> None:
-        self._features = NodeFeatures(cases)
-        x = _float32(np.concatenate([self._features(case) for case in cases]))
+        self._features, features = NodeFeatures.fit(cases)
+        x = _float32(features)
         y = np.concatenate([targets(case) for case in cases])
         deviation = y.std(0)
         self._mean, self._scale = y.mean(0), np.where(deviation > 0, deviation, 1)
