@@ -46,6 +46,8 @@ class FieldDataset(Dataset, ABC):
     grid_shape: tuple[int, ...] | None = None
     """Nodes along each axis of the structured grid of all cases, with nodes numbered row by row;
     None without such a grid."""
+    feature_folder: Path | None = None
+    """Folder of files with the features that training computes from the cases; None for none."""
 
     def __init__(
         self,

@@ -152,6 +152,7 @@ class MeshFolder(FieldDataset):
         )
         in_files = tuple(name for name in self._fields if name not in in_names)
         self.cache = MeshCache(folder, root, recipe, in_files, max_bytes=max_bytes)
+        self.feature_folder = folder / "features"
         cases, channels = self._fill_cache(cases, workers)
         channels |= {name: 1 for name in self._fields if name in in_names}
         windows: dict[str, TimeWindow] = {}

@@ -3,7 +3,7 @@
 import os
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +21,7 @@ from flare_mesh.datasets.wrapped_dataset import wrap_dataset
 from flare_mesh.training.case_loader import CaseLoader
 from flare_mesh.training.case_sampler import CaseSampler
 from flare_mesh.training.cases import Cases, case_names
+from flare_mesh.training.feature_cache import FeatureCache, is_random
 from flare_mesh.training.seeding import seeded
 from flare_mesh.training.sizes import choose_batch, choose_sample
 
@@ -218,12 +219,19 @@ class FieldDataModule(LightningDataModule):
             self._cases[stage] = Cases(
                 dataset,
                 indices,
-                features=self._make_features,
+                features=self._cached_features(dataset),
                 in_memory=self.in_memory,
             )
             self._check_fields(stage, dataset)
         self._cases[stage].edges = self.edges
         return self._cases[stage]
+
+    def _cached_features(self, dataset: FieldDataset) -> Callable[[Any], Any] | None:
+        """The features, from files where the data set has a folder for them."""
+        folder, transform = dataset.feature_folder, self._make_features
+        if folder is None or transform is None or is_random(self.features):
+            return transform
+        return FeatureCache(transform, self.features, folder)
 
     def _check_fields(self, stage: str, dataset: FieldDataset) -> None:
         """Refuse cases whose fields differ from the training cases', if those are open."""
@@ -257,7 +265,7 @@ class FieldDataModule(LightningDataModule):
         if not found:
             raise ValueError(
                 f"data.val_split: a share of {share} of {len(names)} cases leaves no {stage} "
-                f"cases; choose another share"
+                f"cases; choose another share, or add cases"
             )
         return dataset, found
 
