@@ -58,7 +58,11 @@ def find_split(
     chosen = set(split_names(names, split, fractions, seed=seed))
     cases = [case for case in cases if case.name in chosen]
     if not cases:
-        raise ValueError(f"{root}: the split '{split}' has no case; change 'fractions'")
+        share = (fractions or FRACTIONS)[split]
+        raise ValueError(
+            f"{root}: a share of {share:g} of its {len(names)} case{'s' * (len(names) > 1)} leaves "
+            f"none for the split '{split}'; add cases, or change 'fractions'"
+        )
     return cases
 
 
