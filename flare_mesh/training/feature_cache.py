@@ -15,7 +15,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 import flare_mesh
-from flare_mesh import mesh
+from flare_mesh import mesh, ops
 from flare_mesh.data import transforms
 from flare_mesh.data.transforms.resolver import TransformSpec
 from flare_mesh.files import atomic_path
@@ -82,8 +82,8 @@ def is_random(specs: Sequence[TransformSpec]) -> bool:
 def _code() -> str:
     """Checksum of the sources from which features are computed."""
     checksum = hashlib.sha256(flare_mesh.__version__.encode())
-    for package in (transforms, mesh):
-        for path in sorted(Path(str(package.__file__)).parent.glob("*.py")):
+    for package in (transforms, mesh, ops):
+        for path in sorted(Path(str(package.__file__)).parent.rglob("*.py")):
             checksum.update(path.read_bytes())
     return checksum.hexdigest()
 
