@@ -1,7 +1,6 @@
 """Lightning data module: the splits of a data set in batches."""
 
 import os
-import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -12,18 +11,16 @@ import torch
 from lightning import LightningDataModule
 
 from flare_mesh.cases.recipe import CaseRecipe
-from flare_mesh.data.splits import split_names
 from flare_mesh.data.transforms import RandomNodes
 from flare_mesh.data.transforms.resolver import TransformSpec, build_transforms
 from flare_mesh.datasets import FieldDataset
-from flare_mesh.datasets.registry import build, check_options
 from flare_mesh.datasets.wrapped_dataset import wrap_dataset
 from flare_mesh.training.case_loader import CaseLoader
 from flare_mesh.training.case_sampler import CaseSampler
-from flare_mesh.training.cases import Cases, case_names
+from flare_mesh.training.cases import Cases
 from flare_mesh.training.feature_cache import FeatureCache, is_random
-from flare_mesh.training.seeding import seeded
 from flare_mesh.training.sizes import choose_batch, choose_sample
+from flare_mesh.training.split_datasets import SplitDatasets
 
 
 class FieldDataModule(LightningDataModule):
@@ -115,14 +112,11 @@ class FieldDataModule(LightningDataModule):
             )
         except ValueError as error:
             raise ValueError(f"data: {error}") from error
-        self.set_name = name
         self.root = Path(root)
         self.options = {
             "train": {**(options or {}), **(train_options or {})},
             "test": {**(options or {}), **(test_options or {})},
         }
-        for given in self.options.values():
-            check_options(name, given)
         self.splits = {"train": train_split, "val": val_split, "test": test_split}
         self.features: Sequence[TransformSpec] = features or []
         self._make_features = build_transforms(self.features)
@@ -137,7 +131,7 @@ class FieldDataModule(LightningDataModule):
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
         self.edges = False
         self.shards = 1
-        self._datasets: dict[tuple[str, str], FieldDataset] = {}
+        self._datasets = SplitDatasets(name, self.root, self.options, self.splits, self.seed)
         self._cases: dict[str, Cases] = {}
         self._train_loader: CaseLoader | None = None
         self._resumed: dict[str, int] = {}
@@ -179,26 +173,9 @@ class FieldDataModule(LightningDataModule):
         fields: dict[str, Any] = {"targets": targets, "inputs": inputs, "units": units}
         for split, dataset in (("train", train), ("val", val), ("test", test)):
             if dataset is not None and dataset is not share:
-                role = "train" if split == "train" else "test"
                 opened = wrap_dataset(dataset, name=f"{split} cases", **fields)
-                module._datasets[split, role] = opened
+                module._datasets.put(split, opened)
         return module
-
-    def _dataset(self, split: str, role: str) -> FieldDataset:
-        if (split, role) not in self._datasets:
-            try:
-                # A data set may draw numbers when it fills a cache; the model's weights, which are
-                # drawn afterwards, must not depend on that.
-                with seeded(self.seed):
-                    opened = build(self.set_name, self.root, split, **self.options[role])
-            except FileNotFoundError as error:
-                if self.root.is_absolute():
-                    raise
-                raise FileNotFoundError(
-                    f"{error} (data.root is {self.root}, relative to {Path.cwd()})"
-                ) from error
-            self._datasets[split, role] = opened
-        return self._datasets[split, role]
 
     def has(self, stage: str) -> bool:
         """Whether there are cases for ``"train"``, ``"val"`` or ``"test"``."""
@@ -212,10 +189,7 @@ class FieldDataModule(LightningDataModule):
             ValueError: If there is no such split, or its fields differ from the training cases'.
         """
         if stage not in self._cases:
-            split = self.splits[stage]
-            if split is None:
-                raise ValueError(f"data.{stage}_split is not set; set it to the name of a split")
-            dataset, indices = self._split_cases(stage, split)
+            dataset, indices = self._datasets.stage(stage)
             self._cases[stage] = Cases(
                 dataset,
                 indices,
@@ -247,27 +221,6 @@ class FieldDataModule(LightningDataModule):
                     f"data: the {role} are {dict(b)} in the {stage} cases and {dict(a)} in the "
                     f"training cases; set the same for both by data.options"
                 )
-
-    def _split_cases(self, stage: str, split: str | float) -> tuple[FieldDataset, list[int]]:
-        train_split, share = self.splits["train"], self.splits["val"]
-        assert isinstance(train_split, str)
-        if isinstance(split, str) and (stage != "train" or not isinstance(share, float)):
-            dataset = self._dataset(split, "train" if stage == "train" else "test")
-            return dataset, list(range(len(dataset)))
-        assert isinstance(share, float)
-        dataset = self._dataset(train_split, "train")
-        names = case_names(dataset, range(len(dataset)))
-        if getattr(dataset, "window", None) is not None:
-            # The windows of one time series must not be divided.
-            names = [re.sub(r"_t\d+$", "", name) for name in names]
-        chosen = set(split_names([*{*names}], stage, {"train": 1 - share, "val": share}))
-        found = [i for i, case in enumerate(names) if case in chosen]
-        if not found:
-            raise ValueError(
-                f"data.val_split: a share of {share} of {len(names)} cases leaves no {stage} "
-                f"cases; choose another share, or add cases"
-            )
-        return dataset, found
 
     def recipe(self) -> CaseRecipe:
         """How the training cases were read; dimensions and channels are those of the first case.

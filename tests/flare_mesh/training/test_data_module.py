@@ -6,7 +6,7 @@ import torch
 from lightning import Trainer
 
 from flare_mesh.datasets import LPBF
-from flare_mesh.training import FieldDataModule, ScheduleConfig, build_module, data_module
+from flare_mesh.training import FieldDataModule, ScheduleConfig, build_module, split_datasets
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_a_share_is_held_out(points, share):
 
 def test_a_time_series_is_held_out_as_a_whole(points, tmp_path):
     data = point_data(points, val_split=0.5)
-    dataset = data._dataset("train", "train")
+    dataset = data._datasets.open("train", "train")
     names = [f"flow_{i // 5}_t{i % 5}" for i in range(20)]
     dataset.cases, dataset._indices, dataset.window = names, None, (1, 1)
     train, val = ({name[:6] for name in data.cases(stage).case_ids} for stage in ("train", "val"))
@@ -250,8 +250,8 @@ def test_weights_do_not_depend_on_what_a_data_set_draws_when_it_is_opened(points
         return torch.cat([p.detach().reshape(-1) for p in module.parameters()])
 
     expected = weights()
-    real = data_module.build
-    monkeypatch.setattr(data_module, "build", lambda *a, **k: (torch.rand(3), real(*a, **k))[1])
+    real = split_datasets.build
+    monkeypatch.setattr(split_datasets, "build", lambda *a, **k: (torch.rand(3), real(*a, **k))[1])
     assert torch.equal(weights(), expected)
 
 
