@@ -4,11 +4,12 @@ The folder holds plates with a hole under tension (Kirsch 1898), as a solver wou
 `.vtu` file per plate, with the load in its name, triangles or quads of any size, and stresses at
 the nodes. Training uses the folder alone.
 
-The same training on the command line is
+On the command line,
 
     flare-mesh fit --config mesh_folder_cpu
 
-with the folder and its fields in configs/mesh_folder_cpu.yaml.
+trains on the same folder with the recipe of flare-mesh init; the folder and its fields are in
+configs/mesh_folder_cpu.yaml.
 """
 
 import sys
