@@ -30,6 +30,11 @@ def find_config(name: str, others: Iterable[str] = ()) -> Path:
         return _FOLDER / f"{name}.yaml"
     if Path(name).is_file():
         return Path(name)
+    if Path(name).is_dir():
+        raise FileNotFoundError(
+            f"{name}: a folder, and no configuration; write one for its files by: flare-mesh init "
+            f"{name} --targets FIELDS"
+        )
     raise FileNotFoundError(
         f"{name}: no such configuration; give a file or a name, {nearest(name, [*known, *others])}"
     )

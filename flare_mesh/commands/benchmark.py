@@ -69,7 +69,7 @@ def benchmark(
         folder = Path(out)
         check_folder(folder / "table.csv")
         if configs:
-            configs = _sized(base["data"], configs, match_parameters)
+            configs = _sized(base["data"], configs, match_parameters, epochs)
         rows: list[dict[str, Any]] = []
         for row in baseline_rows(base["data"], baselines, seeds):
             rows.append(row)
@@ -115,7 +115,7 @@ def _read_data(data: str) -> dict[str, Any]:
 
 
 def _sized(
-    data: dict[str, Any], configs: dict[str, dict[str, Any]], match: bool
+    data: dict[str, Any], configs: dict[str, dict[str, Any]], match: bool, epochs: int | None
 ) -> dict[str, dict[str, Any]]:
     """The configurations, with matched widths if asked for; prints the numbers of parameters."""
     recipe = FieldDataModule(**data).recipe()
@@ -123,6 +123,11 @@ def _sized(
     for label, config in configs.items():
         model = config["model"]
         if model.get("size") == "auto":
+            if epochs is not None:
+                raise ValueError(
+                    f"epochs: the size of '{label}' is chosen for a time (model.size: auto); give "
+                    f"the budget by --seconds, or name a size"
+                )
             if match:
                 raise ValueError(
                     f"match_parameters: the size of '{label}' is chosen in its runs (model.size: "

@@ -319,6 +319,18 @@ def test_bad_input(config, processes, tmp_path):
         (config, {}, {}, "expected at least one"),
         (config, "flair", {}, "did you mean 'flare'"),
         ("elasticty_cpu", "flare", {}, "did you mean 'elasticity_cpu'"),
+        (
+            str(tmp_path),
+            "flare",
+            {},
+            "a folder, and no configuration; write one .* flare-mesh init",
+        ),
+        (
+            config,
+            {"a": {"name": "flare", "size": "auto"}},
+            {"epochs": 1},
+            "epochs: the size of 'a'",
+        ),
     ]
     for data, models, options, message in cases:
         with pytest.raises((ValueError, FileNotFoundError), match=message):
