@@ -195,7 +195,7 @@ class Predictor:
         if prediction.is_unlike:
             warnings.warn(
                 f"{prediction.name}: unlike the training cases in {_UNLIKE[kind]}: "
-                f"{scores[kind]:.1f} times the distance of the most unlike known case; do not "
+                f"{scores[kind]:.1f} times the usual distance of known cases; do not "
                 f"trust the prediction and its bands without a check",
                 UnlikeTrainingCasesWarning,
                 stacklevel=3,

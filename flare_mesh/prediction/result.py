@@ -41,7 +41,7 @@ class Prediction:
             without a calibration. The norm of the error over the channels of the field is smaller
             at the share ``coverage`` of the nodes, in the mean over cases like the training cases.
         coverage: The share; None without a calibration.
-        ood_score: How unlike the training cases the case is, over the most unlike known case; None
+        ood_score: How unlike the training cases the case is, over the usual unlikeness; None
             without a calibration.
         ood_kind: What is the most unlike: ``"shape"``, ``"inputs"`` or the model's ``"features"``.
     """

@@ -13,11 +13,12 @@ MIN_CASES = 3
 _TENSORS = ("center", "scale", "directions", "variances")
 # Resolution of a shape descriptor; of others, relative to the deviation over all nodes.
 _RESOLUTION = 0.01
+_USUAL = 0.9
 
 
 @dataclass(frozen=True)
 class Unlikeness:
-    r"""Mahalanobis distance of a case to the training cases, over the largest of a known case.
+    r"""Mahalanobis distance of a case to the training cases, over the usual one of known cases.
 
     .. math::
         d^2 = (z - \bar z)^T \Sigma^{-1} (z - \bar z), \qquad
@@ -25,9 +26,10 @@ class Unlikeness:
 
     with z the descriptor of the case over its deviation in each of the p components, S the
     covariance over the training cases, and the shrinkage :math:`\gamma` of Ledoit and Wolf (2004).
-    The score is d over the largest distance of a known case: of a held-out case to the training
-    cases, or of a training case to the others. So a case with a score of 1 is as unlike as the most
-    unlike known case, and one with 3 is three times as unlike.
+    The score is d over the usual distance, which nine of ten known cases do not exceed: held-out
+    cases to the training cases, and training cases to the others. The largest distance of a known
+    case is no measure: of a hundred cases it is often four times the median, so that it hides
+    foreign shapes.
 
     Attributes:
         center: Mean over the training cases, [p].
@@ -35,7 +37,7 @@ class Unlikeness:
         directions: Principal directions of S, orthonormal rows [r, p].
         variances: Variance of :math:`\Sigma` along each, [r].
         rest: Variance of :math:`\Sigma` in all other directions.
-        largest: Largest distance of a known case.
+        usual: Distance that nine of ten known cases do not exceed.
     """
 
     center: Tensor
@@ -43,7 +45,7 @@ class Unlikeness:
     directions: Tensor
     variances: Tensor
     rest: float
-    largest: float
+    usual: float
 
     @classmethod
     def fit(
@@ -74,8 +76,8 @@ class Unlikeness:
         found = cls(center, scale, directions[keep], variances[keep], rest, 1.0)
         known = torch.cat([_leave_one_out(found, rows, shrinkage), found.distance(held_out)])
         # All known cases may be the same, as fixed meshes are.
-        largest = max(float(known.max()), 1.0)
-        return cls(center, scale, directions[keep], variances[keep], rest, largest)
+        usual = max(float(known.quantile(_USUAL)), 1.0)
+        return cls(center, scale, directions[keep], variances[keep], rest, usual)
 
     def distance(self, descriptors: Tensor) -> Tensor:
         """Distances [m] of descriptors [m, p]."""
@@ -97,7 +99,7 @@ class Unlikeness:
                 f"expected a descriptor of {len(self.center)} numbers (got {len(descriptor)}); "
                 f"calibrate the surrogate again"
             )
-        return float(self.distance(descriptor[None])[0]) / self.largest
+        return float(self.distance(descriptor[None])[0]) / self.usual
 
     def tensors(self) -> dict[str, Tensor]:
         """The tensors among the attributes."""
@@ -105,7 +107,7 @@ class Unlikeness:
 
     def to_dict(self) -> dict[str, float]:
         """The numbers among the attributes."""
-        return {"rest": self.rest, "largest": self.largest}
+        return {"rest": self.rest, "usual": self.usual}
 
     @classmethod
     def from_dict(cls, numbers: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Self:
@@ -117,7 +119,7 @@ class Unlikeness:
         found = cls(
             **{name: tensors[name].double() for name in _TENSORS},
             rest=float(numbers["rest"]),
-            largest=float(numbers["largest"]),
+            usual=float(numbers["usual"]),
         )
         rows, size = len(found.variances), len(found.center)
         if (
@@ -125,7 +127,7 @@ class Unlikeness:
             or found.variances.dim() != 1
             or found.directions.shape != (rows, size)
             or found.scale.shape != (size,)
-            or not (found.rest > 0 and found.largest > 0)
+            or not (found.rest > 0 and found.usual > 0)
             or not bool((found.scale > 0).all() and (found.variances > 0).all())
         ):
             raise ValueError("its distance to the training cases is damaged")
