@@ -12,15 +12,19 @@ class TensorTable:
     Args:
         table: The property over temperature.
         device: Device of the tensors.
+
+    Attributes:
+        points: Temperatures, degrees Celsius.
+        values: The property at them.
     """
 
     def __init__(self, table: Table, device: str | torch.device = "cpu"):
-        self._points = torch.tensor(table.temperature, dtype=torch.float64, device=device)
-        self._values = torch.tensor(table.value, dtype=torch.float64, device=device)
+        self.points = torch.tensor(table.temperature, dtype=torch.float64, device=device)
+        self.values = torch.tensor(table.value, dtype=torch.float64, device=device)
 
     def __call__(self, temperature: Tensor) -> Tensor:
         """Interpolate the property at temperatures in degrees Celsius, in the same shape."""
-        points, values = self._points, self._values
+        points, values = self.points, self.values
         if len(points) == 1:
             return values.expand(temperature.shape)
         upper = torch.bucketize(temperature, points).clamp(1, len(points) - 1)

@@ -12,11 +12,34 @@ from lpbf.core.material import Material
 from lpbf.core.mesh import HexMesh
 from lpbf.core.table import as_table
 from lpbf.core.tensor_table import TensorTable
+from lpbf.heat import heat_kernels
 from lpbf.solve.cell_stencil import CellStencil
 
 TO_PLATE, TO_POWDER, TO_GAS = 0, 1, 2
 _OFFSETS = ((-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1))
 _BELOW, _ABOVE = 4, 5
+
+
+@dataclass(frozen=True)
+class HeatBalance:
+    """Heat of a time step, J.
+
+    Attributes:
+        gain: Heat that the cells store.
+        lost: Heat lost to plate, powder and gas.
+        absolute_gain: Sum of the absolute heat that each cell stores.
+        error: Sum of the absolute residuals of the cells.
+    """
+
+    gain: float
+    lost: tuple[float, float, float]
+    absolute_gain: float
+    error: float
+
+    @property
+    def exchanged(self) -> float:
+        """Sum of the absolute heat changes of all cells and surroundings."""
+        return self.absolute_gain + sum(abs(value) for value in self.lost)
 
 
 @dataclass(frozen=True)
@@ -33,16 +56,30 @@ class HeatFlow:
     conductance: Tensor
     surroundings: Tensor
 
-    def outflow(self, temperature: Tensor) -> Tensor:
-        """Heat flow out of each cell, A T - b, [n], W."""
-        return self._losses(temperature).sum(0).add_(self.matrix.exchange(temperature))
+    def balance(
+        self, temperature: Tensor, gain: Tensor, time_step: float
+    ) -> tuple[Tensor, HeatBalance]:
+        """Residual -gain - time_step (A T - b) of each cell, [n] in J, and the sums over the cells.
 
-    def lost(self, temperature: Tensor) -> Tensor:
-        """Heat flow from the part to plate, powder and gas, [3], W."""
-        return self._losses(temperature).sum(1)
-
-    def _losses(self, temperature: Tensor) -> Tensor:
-        return self.conductance * (temperature - self.surroundings[:, None])
+        Args:
+            temperature: [n], degrees Celsius.
+            gain: Heat that each cell stores in the time step, [n], J.
+            time_step: s.
+        """
+        if heat_kernels.can_run(temperature):
+            residual = torch.empty_like(temperature)
+            arrays = (temperature, gain, self.matrix.links, self.matrix.neighbours)
+            arrays += (self.conductance, self.surroundings)
+            total, plate, powder, gas, size, error = heat_kernels.balance(
+                *(t.numpy() for t in arrays), time_step, residual.numpy()
+            )
+            return residual, HeatBalance(total, (plate, powder, gas), size, error)
+        losses = time_step * self.conductance * (temperature - self.surroundings[:, None])
+        residual = -gain - losses.sum(0) - time_step * self.matrix.exchange(temperature)
+        plate, powder, gas = losses.sum(1).tolist()
+        sums = torch.stack([gain.sum(), gain.abs().sum(), residual.abs().sum()])
+        total, size, error = sums.tolist()
+        return residual, HeatBalance(total, (plate, powder, gas), size, error)
 
 
 class Conduction:
@@ -85,7 +122,11 @@ class Conduction:
         self._shape = torch.from_numpy((area / size)[axis]).to(device)  # A / h of each face, m
         self._area = torch.from_numpy(area[axis]).to(device)
         plate = torch.inf if heat.plate_coefficient is None else heat.plate_coefficient
-        self._coefficients = (plate, heat.powder_coefficient, heat.gas_coefficient)
+        self._coefficients = torch.tensor(
+            [plate, heat.powder_coefficient, heat.gas_coefficient],
+            dtype=torch.float64,
+            device=device,
+        )
         powder = heat.preheat if heat.powder_temperature is None else heat.powder_temperature
         self._surroundings = torch.tensor(
             [heat.preheat, powder, heat.gas_temperature], dtype=torch.float64, device=device
@@ -104,24 +145,32 @@ class Conduction:
         neighbours = self._neighbours[:, :num_cells]
         self._linked = (neighbours >= 0) & (neighbours < num_cells)
         self._cells = torch.where(self._linked, neighbours, 0).contiguous()
-        surroundings = torch.full_like(neighbours, TO_POWDER)
-        surroundings[_BELOW, self._at_bottom[:num_cells]] = TO_PLATE
+        medium = torch.full_like(neighbours, TO_POWDER)
+        medium[_BELOW, self._at_bottom[:num_cells]] = TO_PLATE
         newest = self._layer[:num_cells] == self._layer[num_cells - 1]
-        surroundings[_ABOVE, newest & self._at_top[:num_cells]] = TO_GAS
-        self._open_faces = [
-            (surroundings == medium) & ~self._linked for medium in (TO_PLATE, TO_POWDER, TO_GAS)
-        ]
+        medium[_ABOVE, newest & self._at_top[:num_cells]] = TO_GAS
+        self._medium = torch.where(self._linked, -1, medium).to(torch.int8)
 
     def at(self, temperature: Tensor) -> HeatFlow:
         """Heat flows of the active cells, with the conductivity at ``temperature`` [n]."""
+        if heat_kernels.can_run(temperature):
+            links = torch.empty(self._cells.shape, dtype=temperature.dtype)
+            conductance = torch.empty(3, len(temperature), dtype=temperature.dtype)
+            arrays = (temperature, self.conductivity.points, self.conductivity.values)
+            arrays += (self._shape, self._area, self._coefficients, self._medium, self._cells)
+            arrays += (links, conductance)
+            diagonal = torch.from_numpy(heat_kernels.conduct(*(t.numpy() for t in arrays)))
+            matrix = CellStencil(diagonal, links, self._cells)
+            return HeatFlow(matrix, conductance, self._surroundings)
         half = 0.5 / self.conductivity(temperature)
         shape, area = self._shape[:, None], self._area[:, None]
         links = torch.stack([half.index_select(0, cells) for cells in self._cells])
         links = torch.where(self._linked, shape / links.add_(half), 0)
         half_resistance = half / shape
         conductances = []
-        for faces, coefficient in zip(self._open_faces, self._coefficients, strict=True):
+        for medium, coefficient in enumerate(self._coefficients):
             film = 1 / (coefficient * area)  # infinite without heat transfer
+            faces = self._medium == medium
             conductances.append(torch.where(faces, 1 / (half_resistance + film), 0).sum(0))
         conductance = torch.stack(conductances)
         matrix = CellStencil(links.sum(0) + conductance.sum(0), links, self._cells)

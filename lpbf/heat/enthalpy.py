@@ -6,6 +6,7 @@ from torch import Tensor
 
 from lpbf.core.material import Material
 from lpbf.core.table import as_table
+from lpbf.heat import heat_kernels
 
 MIN_MELTING_RANGE = 1.0
 """Smallest distance in K from solidus to liquidus of a material with latent heat."""
@@ -64,15 +65,21 @@ class Enthalpy:
         table = material.density * np.stack([value, capacity, slope])
         self._points = torch.from_numpy(points).to(device)
         self._starts = torch.from_numpy(starts).to(device)
-        self._value, self._capacity, self._slope = torch.from_numpy(table).to(device)
+        self._tables = torch.from_numpy(table).to(device)
 
     def __call__(self, temperature: Tensor) -> tuple[Tensor, Tensor]:
         """H in J/m^3 and dH/dT in J/(m^3 K), from above where it jumps, at temperatures in C."""
+        if heat_kernels.can_run(temperature):
+            value, capacity = torch.empty_like(temperature), torch.empty_like(temperature)
+            known = (temperature, self._points, self._starts, self._tables, value, capacity)
+            heat_kernels.enthalpy(*(t.numpy() for t in known))
+            return value, capacity
+        values, capacities, slopes = self._tables
         segment = torch.bucketize(temperature, self._points, right=True)
         above = temperature - self._starts[segment]
-        slope = self._slope[segment]
-        capacity = self._capacity[segment] + slope * above
-        return self._value[segment] + (capacity - slope * above / 2) * above, capacity
+        slope = slopes[segment]
+        capacity = capacities[segment] + slope * above
+        return values[segment] + (capacity - slope * above / 2) * above, capacity
 
     def stop_at_melting(self, start: Tensor, end: Tensor) -> Tensor:
         """``end``, or the middle of the melting range where a step from ``start`` crosses it.

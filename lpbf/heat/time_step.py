@@ -9,7 +9,6 @@ from torch import Tensor
 from lpbf.core.errors import SolverError
 from lpbf.heat.conduction import HeatFlow
 from lpbf.heat.enthalpy import Enthalpy
-from lpbf.solve.conjugate_gradients import conjugate_gradients
 
 # Reduction of the residual by the linear solution of a Newton iteration.
 _REDUCTION = 1e-3
@@ -79,10 +78,8 @@ class TimeStepper:
         temperature, value, newton_iterations, iterations = old, stored, 0, 0
         while True:
             gain = self.volume * (value - stored)
-            lost = time_step * flow.lost(temperature)
-            residual = -gain - time_step * flow.outflow(temperature)
-            exchanged = float(gain.abs().sum() + lost.abs().sum())
-            error = float(residual.abs().sum())
+            residual, balance = flow.balance(temperature, gain, time_step)
+            exchanged, error = balance.exchanged, balance.error
             goal = max(self.tolerance * exchanged, floor)
             if error <= goal:
                 break
@@ -96,13 +93,10 @@ class TimeStepper:
             target = max(_REDUCTION * error, 0.3 * goal)
             capacity = slope * (self.volume / time_step)
             matrix = dataclasses.replace(flow.matrix, diagonal=capacity + flow.matrix.diagonal)
-            change, count, rest = conjugate_gradients(
-                matrix.operator(),
-                matrix.preconditioner(),
+            change, count, rest = matrix.solve(
                 residual / time_step,
                 target=target / time_step,
                 max_iterations=self.max_iterations,
-                order=1,
             )
             if not rest <= target / time_step:
                 raise SolverError(
@@ -113,14 +107,13 @@ class TimeStepper:
             temperature = self.enthalpy.stop_at_melting(temperature, temperature + change)
             value, slope = self.enthalpy(temperature)
             newton_iterations, iterations = newton_iterations + 1, iterations + count
-        change, (plate, powder, gas) = float(gain.sum()), lost.tolist()
-        imbalance = abs(change + plate + powder + gas)
+        imbalance = abs(balance.gain + sum(balance.lost))
         return temperature, HeatStep(
             layer=layer,
             time=time,
             time_step=time_step,
-            enthalpy_change=change,
-            heat_lost=(plate, powder, gas),
+            enthalpy_change=balance.gain,
+            heat_lost=balance.lost,
             exchanged=exchanged,
             balance_error=imbalance / exchanged if exchanged > 0 else 0.0,
             newton_iterations=newton_iterations,

@@ -6,6 +6,7 @@ They run on one thread, so that the result does not depend on the number of thre
 import numpy as np
 
 from flare_mesh.compiled.jit import jit
+from lpbf.solve.cg_kernels import update_direction, update_solution
 
 # Share of the dropped fill-in that is added to the diagonal. With 0 the iterations grow faster with
 # the mesh; with 1 a pivot may be zero to rounding.
@@ -66,3 +67,29 @@ def substitute(residual, z, inverse, links, neighbours):
         e = n - 1 - i
         total = links[5, e] * z[neighbours[5, e]] + links[3, e] * z[neighbours[3, e]]
         z[e] += (total + links[1, e] * z[neighbours[1, e]]) * inverse[e]
+
+
+@jit
+def solve_cells(diagonal, links, neighbours, force, target, max_iterations):
+    """Conjugate gradients with the preconditioner of :func:`substitute`, from zero.
+
+    The steps of :func:`lpbf.solve.conjugate_gradients.conjugate_gradients`, with the sum of the
+    absolute values as norm, in one call.
+
+    Returns:
+        The solution [n], the number of iterations, and the norm of the residual.
+    """
+    inverse = factorize(diagonal, links, neighbours)
+    u, direction, image = np.zeros_like(force), np.zeros_like(force), np.zeros_like(force)
+    z, residual = np.zeros_like(force), force.copy()
+    norm, energy, step, iteration = np.abs(force).sum(), 1.0, 0.0, 0
+    while norm > target and iteration < max_iterations:
+        substitute(residual, z, inverse, links, neighbours)
+        energy = update_direction(direction, z, residual, image, -step / energy)
+        multiply_cells(direction, image, diagonal, links, neighbours)
+        step, reached = update_solution(u, residual, direction, image, 1)
+        if step == 0:
+            break
+        norm = reached
+        iteration += 1
+    return u, iteration, norm

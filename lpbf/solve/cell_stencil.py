@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from lpbf.solve import kernels_numba, kernels_torch
+from lpbf.solve.conjugate_gradients import conjugate_gradients
 from lpbf.solve.linear_map import LinearMap
 
 
@@ -39,6 +40,31 @@ class CellStencil:
         triangular solutions are sequential; other devices use Jacobi's inverse diagonal.
         """
         return self._kernels.cell_preconditioner(self.diagonal, self.links, self.neighbours)
+
+    def solve(
+        self, force: Tensor, *, target: float, max_iterations: int
+    ) -> tuple[Tensor, int, float]:
+        """Solve A x = force by preconditioned conjugate gradients, from zero.
+
+        Args:
+            force: [n].
+            target: Sum of the absolute residuals to reach.
+            max_iterations: Maximum number of iterations. Reaching it is not an error.
+
+        Returns:
+            The solution, the number of iterations, and the sum of the absolute residuals.
+        """
+        if self._kernels.COMPILED:
+            arrays = self.diagonal, self.links, self.neighbours
+            return kernels_numba.solve_cells(*arrays, force, target, max_iterations)
+        return conjugate_gradients(
+            self.operator(),
+            self.preconditioner(),
+            force,
+            target=target,
+            max_iterations=max_iterations,
+            order=1,
+        )
 
     @property
     def _kernels(self):

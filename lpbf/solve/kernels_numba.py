@@ -13,6 +13,8 @@ from lpbf.solve.linear_map import LinearMap
 Kernel = Callable[..., None]
 _BRICKS: Kernel = brick_kernels.multiply_bricks
 
+COMPILED = True
+
 # Below these sizes a second thread costs more than it saves, above all on a busy machine.
 _FEW_CELLS = 8192
 _FEW_NODES = 16384
@@ -90,6 +92,20 @@ def exchange_cells(x: Tensor, links: Tensor, neighbours: Tensor) -> Tensor:
     out = torch.empty_like(x)
     cell_kernels.exchange_cells(*_arrays(x, out, links, neighbours))
     return out
+
+
+def solve_cells(
+    diagonal: Tensor,
+    links: Tensor,
+    neighbours: Tensor,
+    force: Tensor,
+    target: float,
+    max_iterations: int,
+) -> tuple[Tensor, int, float]:
+    """Conjugate gradients; see :func:`lpbf.solve.cell_kernels.solve_cells`."""
+    arrays = _arrays(diagonal, links, neighbours, force)
+    u, iterations, norm = cell_kernels.solve_cells(*arrays, target, max_iterations)
+    return torch.from_numpy(u), iterations, norm
 
 
 def cell_preconditioner(diagonal: Tensor, links: Tensor, neighbours: Tensor) -> LinearMap:

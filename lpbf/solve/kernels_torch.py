@@ -12,6 +12,8 @@ from torch import Tensor
 from lpbf.solve.brick_modes import walsh_matrix
 from lpbf.solve.linear_map import LinearMap
 
+COMPILED = False
+
 
 def multiply_bricks(
     u: Tensor, out: Tensor, corners: Tensor, blocks: Tensor, factor: Tensor, bounds: list[int]

@@ -10,7 +10,8 @@ from lpbf.core.threads import one_thread
 from lpbf.solve.brick_modes import to_lexicographic
 from lpbf.solve.brick_stiffness import BrickStiffness
 from lpbf.solve.grid import Grid
-from lpbf.solve.symmetric_inverse import symmetric_inverse
+from lpbf.solve.linear_map import LinearMap
+from lpbf.solve.symmetric_inverse import symmetric_inverse, symmetric_solver
 
 
 class PlaneElimination:
@@ -59,7 +60,8 @@ class PlaneElimination:
         # S^-1 of the planes from 1 to the one below the topmost active one, and C to the next.
         self._inverses: list[Tensor] = []
         self._couplings: list[sparse.csr_array] = []
-        self._top, self._top_inverse = torch.empty(0), torch.empty(0)  # S and S^-1 of the topmost
+        self._top = torch.empty(0)  # S of the topmost plane
+        self._solve_top: LinearMap = torch.zeros_like
         self._u = torch.zeros(3, grid.num_nodes + 1, dtype=torch.float64)
 
     @property
@@ -75,7 +77,7 @@ class PlaneElimination:
         for row in range(first, last + 1):
             self._add_row(row)
         self.size = int(self._nodes[last + 2])
-        self._top_inverse = self._inverse(self._top, last + 1)
+        self._solve_top = symmetric_solver(self._top, self._free_unknowns(last + 1))
 
     @one_thread()
     def cycle(self, force: Tensor) -> Tensor:
@@ -87,7 +89,7 @@ class PlaneElimination:
             if planes[p].any():  # the load of a new layer leaves the planes below it at zero
                 planes[p] = inverse.numpy() @ planes[p]
                 planes[p + 1] = planes[p + 1] - coupling.T @ planes[p]
-        planes[-1] = self._top_inverse.numpy() @ planes[-1]
+        planes[-1] = self._solve_top(torch.from_numpy(planes[-1])).numpy()
         for p, (inverse, coupling) in reversed(list(enumerate(lower))):
             planes[p] = planes[p] - inverse.numpy() @ (coupling @ planes[p + 1])
         for nodes, values in zip(ranges, planes, strict=True):
@@ -102,14 +104,14 @@ class PlaneElimination:
             self._free[: self._nodes[1]] = False
             self._top = upper
             return
-        inverse = self._inverse(self._top + lower, row)
+        inverse = symmetric_inverse(self._top + lower, self._free_unknowns(row))
         self._inverses.append(inverse)
         self._couplings.append(coupling)
         self._top = upper - torch.from_numpy(coupling.T @ (coupling.T @ inverse.numpy()).T)
 
-    def _inverse(self, matrix: Tensor, plane: int) -> Tensor:
+    def _free_unknowns(self, plane: int) -> Tensor:
         free = self._free[self._nodes[plane] : self._nodes[plane + 1]]
-        return symmetric_inverse(matrix, torch.from_numpy(np.tile(free, 3)))
+        return torch.from_numpy(np.tile(free, 3))
 
     def _assemble(self, row: int) -> tuple[Tensor, sparse.csr_array, Tensor]:
         """Stiffness of a row of cells within its lower plane, to its upper plane, and within it.

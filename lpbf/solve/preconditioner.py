@@ -76,8 +76,8 @@ def prefers_elimination(cell_index: NDArray[np.int64], layers: NDArray[np.int64]
     if 8 * (unknowns**2).sum() > _MOST_MEMORY:
         return False
     numbers = np.cumsum(unknowns**2)[layers - 1]
-    # The topmost plane of each layer is inverted twice: now, and below the next layer.
-    inverted = (unknowns**3).sum() + (unknowns[layers - 1] ** 3).sum()
+    # The topmost plane of a layer is factorised, and inverted once it is below the next layer.
+    inverted = (unknowns**3).sum() + (unknowns[layers - 1] ** 3).sum() / 3
     direct = _PER_PRODUCT * inverted + _PER_NUMBER * numbers.sum()
     active = np.cumsum(nodes[1:])[layers - 1]
     iterations = _SOLID + _SLENDER * np.maximum(active / np.cumsum(rows)[layers - 1] - 1, 0)

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from lpbf.solve.linear_map import LinearMap
+
 
 def symmetric_inverse(matrix: Tensor, free: Tensor, *, singular: bool = False) -> Tensor:
     """Inverse of a symmetric matrix between its free rows, zero in the others.
@@ -26,3 +28,19 @@ def symmetric_inverse(matrix: Tensor, free: Tensor, *, singular: bool = False) -
     out = torch.zeros_like(matrix)
     out[index[:, None], index] = inverse
     return out
+
+
+def symmetric_solver(matrix: Tensor, free: Tensor) -> LinearMap:
+    """Product with :func:`symmetric_inverse`, for a few vectors [n] at a third of its time."""
+    index = torch.nonzero(free)[:, 0]
+    factor, failed = torch.linalg.cholesky_ex(matrix[index[:, None], index])
+    if failed:
+        inverse = symmetric_inverse(matrix, free)
+        return lambda vector: inverse @ vector
+
+    def solve(vector: Tensor) -> Tensor:
+        out = torch.zeros_like(vector)
+        out[index] = torch.cholesky_solve(vector[index, None], factor)[:, 0]
+        return out
+
+    return solve

@@ -7,6 +7,7 @@ from scipy.optimize import brentq
 
 from lpbf import HexMesh, SolverError
 from lpbf.core.heat import Heat
+from lpbf.heat import heat_kernels
 from lpbf.heat.conduction import Conduction
 from lpbf.heat.enthalpy import Enthalpy
 from lpbf.heat.time_step import TimeStepper
@@ -89,3 +90,22 @@ def test_conductivity_between_and_outside_of_the_table(alloy):
     temperature = torch.tensor([-100.0, 20.0, 260.0, 500.0, 1600.0, 3000.0], dtype=torch.float64)
     expected = [6.0, 6.0, 9.0, 12.0, 28.0, 28.0]
     np.testing.assert_allclose(conduction.conductivity(temperature), expected, rtol=1e-14)
+
+
+def test_compiled_loops_agree_with_torch(alloy, table, monkeypatch):
+    heat = Heat(plate_coefficient=500.0, powder_coefficient=0.0, gas_coefficient=30.0)
+    conduction = Conduction(table, table.cell_index[:, 2], alloy, heat)
+    conduction.activate(table.num_cells)
+    temperature = torch.linspace(-50, 1900, table.num_cells, dtype=torch.float64)
+    found = []
+    for compiled in (True, False):
+        monkeypatch.setattr(heat_kernels, "can_run", lambda tensor, c=compiled: c)
+        flow = conduction.at(temperature)
+        value, capacity = Enthalpy(alloy)(temperature)
+        residual, balance = flow.balance(temperature, 1e-12 * value, 0.3)
+        sums = [balance.gain, *balance.lost, balance.absolute_gain, balance.error]
+        matrix = flow.matrix
+        fields = [matrix.diagonal, matrix.links, flow.conductance, value, capacity, residual]
+        found.append([*fields, torch.tensor(sums, dtype=torch.float64)])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lpbf import BasePlate, Heat, HexMesh, Process, simulate
+from lpbf.heat import heat_kernels
 from lpbf.solve import (
     brick_stiffness,
     cell_stencil,
@@ -13,6 +14,7 @@ from lpbf.solve import (
     kernels_torch,
     multigrid,
     node_stencil,
+    preconditioner,
 )
 
 EVERYTHING = Process(
@@ -45,6 +47,8 @@ def test_torchs_kernels(process, monkeypatch):
     compiled = simulate(bridge(), process)
     for module in (brick_stiffness, cell_stencil, conjugate_gradients, multigrid, node_stencil):
         monkeypatch.setattr(module, "kernels_numba", kernels_torch)
+    monkeypatch.setattr(heat_kernels, "can_run", lambda tensor: False)
+    monkeypatch.setattr(preconditioner, "prefers_elimination", lambda *_: False)
     assert_same(compiled, simulate(bridge(), process))
 
 
