@@ -11,7 +11,7 @@ from lpbf.heat.conduction import HeatFlow
 from lpbf.heat.enthalpy import Enthalpy
 
 # Reduction of the residual by the linear solution of a Newton iteration.
-_REDUCTION = 1e-3
+_REDUCTION = 1e-4
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ _BRICKS: Kernel = brick_kernels.multiply_bricks
 COMPILED = True
 
 # Below these sizes a second thread costs more than it saves, above all on a busy machine.
-_FEW_CELLS = 8192
+FEW_CELLS = 8192
 _FEW_NODES = 16384
-_FEW_STENCILS = 2048
+FEW_STENCILS = 2048
 _CHUNKS = 8
 
 
@@ -32,7 +32,7 @@ def multiply_bricks(
             summed before the odd ones; the order of the sums does not depend on the threads.
     """
     arrays = _arrays(u, out, corners, blocks, factor)
-    few = bounds[-1] < _FEW_CELLS
+    few = bounds[-1] < FEW_CELLS
     for first in (0, 1):
         chunks = list(range(first, len(bounds) - 1, 2))
 
@@ -48,7 +48,7 @@ def multiply_node_stencil(
 ) -> None:
     """Write A u to ``out``; see :func:`lpbf.solve.grid_kernels.multiply_node_stencil`."""
     kernel = grid_kernels.multiply_node_stencil
-    _over_nodes(kernel, size, u, out, stencil, neighbours, few=_FEW_STENCILS)
+    _over_nodes(kernel, size, u, out, stencil, neighbours, few=FEW_STENCILS)
 
 
 def smooth(

@@ -10,44 +10,13 @@ from lpbf.solve import kernels_numba, kernels_torch
 from lpbf.solve.brick_modes import to_lexicographic
 from lpbf.solve.brick_stiffness import BrickStiffness
 from lpbf.solve.grid import Grid
+from lpbf.solve.multigrid_level import Level
 from lpbf.solve.node_stencil import NodeStencil
 from lpbf.solve.symmetric_inverse import symmetric_inverse
 
 _COARSEST = 150  # grids are coarsened to this number of nodes, and the coarsest is solved directly
-_DEGREE = 2  # of the smoothing polynomial, before and after the coarse correction
-_RANGE = 6.0  # the smoother damps the eigenvalues above the largest one over this number
 _POWER_STEPS = 6  # of the power method on a coarse grid, after each layer
 _MARGIN = 1.1  # on the power method's estimate, which is a lower bound
-
-
-class _Level:
-    """Arrays of a level: its operator, its smoother, and the transfer to the next coarser level."""
-
-    def __init__(self, operator: BrickStiffness | NodeStencil, grid: Grid, device: torch.device):
-        self.operator = operator
-        self.plane = grid.node_index[:, 2]
-        self.size = 0  # of the active planes of nodes
-        self.largest = 0.0  # eigenvalue of D^-1 A
-
-        def zeros(rows: int) -> Tensor:
-            return torch.zeros(rows, grid.num_nodes + 1, dtype=torch.float64, device=device)
-
-        self.inverse = zeros(6)  # D^-1: xx, yy, zz, xy, yz, xz
-        self.force, self.image, self.direction, self.u = (zeros(3) for _ in range(4))
-        self.vector = zeros(3)  # eigenvector of the largest eigenvalue
-        self.parents = self.children = torch.empty(0)
-
-    def set_inverse(self, first: int, blocks: Tensor, clamped: bool) -> None:
-        """Set D^-1 from the blocks [n, 3, 3] of the nodes from ``first`` on; 0 at fixed nodes."""
-        fixed = torch.diagonal(blocks, dim1=1, dim2=2).sum(1) <= 0
-        if clamped:
-            bottom = self.plane[first : first + len(blocks)] == 0
-            fixed |= torch.from_numpy(bottom).to(fixed.device)
-        eye = torch.eye(3, dtype=blocks.dtype, device=blocks.device)
-        inverse = torch.linalg.inv(torch.where(fixed[:, None, None], eye, blocks))
-        inverse[fixed] = 0
-        row, column = [0, 1, 2, 0, 1, 0], [0, 1, 2, 1, 2, 2]
-        self.inverse[:, first : first + len(blocks)] = inverse[:, row, column].T
 
 
 class Multigrid:
@@ -100,7 +69,7 @@ class Multigrid:
         self._corners = self._tensor(grid.corners)
         self.stiffness = BrickStiffness(grid, stiffness, factor, self.device)
         self._diagonal = self._tensor(np.zeros((grid.num_nodes, 3, 3)))
-        self.levels = [_Level(self.stiffness, grid, self.device)]
+        self.levels = [Level(self.stiffness, grid, self.device)]
         # The largest eigenvalue of D^-1 K of one cell bounds that of every sum of cells.
         eigenvalues = eigh(matrix, block_diag(*corner_blocks), eigvals_only=True)
         self.levels[0].largest = float(eigenvalues[-1])
@@ -114,7 +83,7 @@ class Multigrid:
             fine.children = self._tensor(grid.children(coarse))
             self._parents.append((self._tensor(parent), self._tensor(octant)))
             self._stencils.append(NodeStencil(coarse, self.device))
-            self.levels.append(_Level(self._stencils[-1], coarse, self.device))
+            self.levels.append(Level(self._stencils[-1], coarse, self.device))
             coarsens = coarse.num_nodes > _COARSEST and len(coarse.cell_index) > 1
             grid = coarse
         self._coarsest_inverse: Tensor | None = None
@@ -190,6 +159,11 @@ class Multigrid:
             level.u[:, : level.size] = (self._coarsest_inverse @ force).view(3, -1)
             return
         coarse, size = self.levels[n + 1], level.size
+        if level.is_fused:
+            level.descend(coarse)
+            self._descend(n + 1)
+            level.ascend(coarse)
+            return
         level.u[:, :size] = 0
         level.image[:, :size] = 0
         self._smooth(level, at_zero=True)
@@ -199,22 +173,20 @@ class Multigrid:
         self.kernels.prolong(coarse.u, level.parents, level.u, size)
         self._smooth(level, at_zero=False)
 
-    def _smooth(self, level: _Level, *, at_zero: bool) -> None:
-        middle, half = _chebyshev_interval(level.largest)
-        momentum, step, rho = 0.0, 1 / middle, half / middle
-        for n in range(_DEGREE):
+    def _smooth(self, level: Level, *, at_zero: bool) -> None:
+        for n, (momentum, step) in enumerate(level.coefficients.tolist()):
             if n or not at_zero:
                 level.operator.multiply(level.u, level.image, level.size)
             self.kernels.smooth(
                 level.force, level.image, level.inverse, level.direction, level.u,
                 momentum, step, level.size,
             )  # fmt: skip
-            following = 1 / (2 * middle / half - rho)
-            momentum, step, rho = following * rho, 2 * following / half, following
 
     def _prepare(self) -> None:
         for level in self.levels[1:-1]:
             self._estimate_largest(level)
+        for level in self.levels[:-1]:
+            level.prepare()
         level = self.levels[-1]
         matrix = self._stencils[-1].dense(level.size)
         # From node by node to component by component.
@@ -224,7 +196,7 @@ class Multigrid:
         # An unclamped part's matrix is singular; that of a thin part may be, to rounding.
         self._coarsest_inverse = symmetric_inverse(matrix, free, singular=not self.clamped)
 
-    def _estimate_largest(self, level: _Level) -> None:
+    def _estimate_largest(self, level: Level) -> None:
         """Estimate the largest eigenvalue by the power method, from the last layer's vector."""
         vector, size = level.vector, level.size
         pattern = torch.arange(3 * size, dtype=vector.dtype, device=vector.device)
@@ -238,11 +210,6 @@ class Multigrid:
                 level.force, level.image, level.inverse, vector, level.u, 0.0, -1.0, size
             )
         level.largest = _MARGIN * float(vector[:, :size].norm())
-
-
-def _chebyshev_interval(largest: float) -> tuple[float, float]:
-    """Middle and half width of the interval of eigenvalues to damp."""
-    return largest * (1 + 1 / _RANGE) / 2, largest * (1 - 1 / _RANGE) / 2
 
 
 def _interpolation() -> NDArray[np.float64]:

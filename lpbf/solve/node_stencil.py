@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lpbf.solve import kernels_numba, kernels_torch
@@ -20,6 +21,9 @@ class NodeStencil:
         self.values = torch.zeros(grid.num_nodes, 3, 81, dtype=torch.float64, device=device)
         self._neighbours = torch.from_numpy(grid.neighbours()).to(device)
         self._corners = torch.from_numpy(grid.corners).to(device)
+        self.arrays: tuple[NDArray, ...] = ()  # of the compiled loops
+        if self.kernels.COMPILED:
+            self.arrays = (self.values.numpy(), self._neighbours.numpy())
         neighbour = (CORNERS - CORNERS[:, None] + 1) @ [1, 3, 9]  # corner b relative to corner a
         # Position of the entry (a, r, b, c) of a cell's matrix, counted from node a's first value.
         r, c = np.arange(3)[:, None, None], np.arange(3)
