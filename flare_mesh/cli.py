@@ -20,6 +20,11 @@ _COMMANDS = {
     "export": "write a trained model as ONNX or as a program of torch.export",
 }
 
+_WITHOUT_TRAINING = ("init", "predict")
+"""Commands that never need torch's compiler."""
+_FUNCTIONS = {"predict": "predict_files"}
+"""Functions with another name than their command. The parser looks in all packages above a function
+for one of the same name: it would import ``flare_mesh.predict``."""
 _FIRST = {"init": "--folder"}
 """Option of a command that its first argument can be without a name."""
 _MAX_MESSAGE = 1500
@@ -134,14 +139,19 @@ def _call(command: str, args: list[str]) -> None:
     """Run a command that is a plain function."""
     from importlib import import_module
 
+    from flare_mesh.commands.light_imports import import_graphs_only
     from flare_mesh.commands.parser import CommandParser
 
     module = import_module(f"flare_mesh.commands.{command}")
-    function = getattr(module, command)
+    function = getattr(module, _FUNCTIONS.get(command, command))
     parser = CommandParser(command, function)
-    if hasattr(module, "add_options"):
+    args = _lists(_named_first(command, args))
+    if hasattr(module, "add_options") and not parser.knows(args):
         module.add_options(parser)
-    function(**parser.parse(_lists(_named_first(command, args))))
+    options = parser.parse(args)
+    if command in _WITHOUT_TRAINING:
+        import_graphs_only()
+    function(**options)
 
 
 def _named_first(command: str, args: list[str]) -> list[str]:

@@ -37,9 +37,36 @@ def imported_by(statement):
     return {name for name in done.stdout.split() if name.count(".") < 2}
 
 
-def test_import_is_light():
-    loaded = imported_by("import flare_mesh; flare_mesh.FLAREOperator")
-    assert not loaded & {"lightning", "vtk", "vtkmodules", "pyvista", "torch_geometric", "meshio"}
+def test_imports_are_light(tmp_path):
+    """What a start costs: of a model, of an option that does not exist, and of a prediction."""
+    from flare_mesh import FLAREOperator, Surrogate
+
+    Surrogate(FLAREOperator(3, 1, hidden_channels=8, heads=2), {"u": 1}).save(tmp_path)
+    code = """
+import sys
+from pathlib import Path
+from flare_mesh.cli import main
+def loaded(*names):
+    return [name for name in names if name in sys.modules]
+import flare_mesh
+flare_mesh.FLAREOperator
+assert not loaded("lightning", "vtk", "vtkmodules", "pyvista", "torch_geometric", "meshio")
+assert main(["predict", "--modle", "x"]) == 2
+assert not loaded("lightning", "torch_geometric", "trimesh"), "unknown option"
+Path("empty").mkdir()
+assert main(["predict", "--model", ".", "--input", "empty", "--out", "p.vtu"]) == 2
+assert loaded("torch_geometric")
+compiler = "torch._dynamo.convert_frame"
+assert not loaded(compiler, "torch_geometric.datasets.planetoid", "lightning", "trimesh")
+import torch
+assert torch._dynamo.is_compiling() is False and loaded(compiler)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert "unknown option '--modle'" in done.stderr
+    assert "empty" in done.stderr
 
 
 def test_the_simulator_knows_no_network():

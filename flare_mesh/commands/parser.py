@@ -51,6 +51,16 @@ class CommandParser(ArgumentParser):
             options = {**options, "action": SWITCH}
         return super().add_argument(*names, **options)
 
+    def knows(self, args: Sequence[str]) -> bool:
+        """Whether all options of a command line are known, and none can stand for others.
+
+        Help lists all options, and a configuration file may have any.
+        """
+        names = {name for action in self._actions for name in action.option_strings}
+        known = names - {"-h", "--help", "--config", "--print-config"}
+        given = (_with_dashes(arg).partition("=")[0] for arg in args if arg.startswith("-"))
+        return all(name in known for name in given)
+
     def parse(self, args: Sequence[str]) -> dict[str, Any]:
         """Values of the options that differ from their defaults, by parameter name.
 

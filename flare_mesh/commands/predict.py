@@ -1,14 +1,19 @@
 """``flare-mesh predict``: write the predicted fields of mesh files or CAD parts."""
 
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flare_mesh.cases.source_plugins import source_plugins
 from flare_mesh.commands.parser import CommandParser
 
+if TYPE_CHECKING:
+    from flare_mesh.prediction import Predictor
+    from flare_mesh.surrogate import Surrogate
 
-def predict(
+
+def predict_files(
     model: str,
     input: list[str] | str,
     out: str,
@@ -54,27 +59,20 @@ def predict(
     """
     from flare_mesh.cases.prediction_files import find_prediction_files
     from flare_mesh.devices import find_device
-    from flare_mesh.prediction import Predictor
     from flare_mesh.prediction.outputs import output_paths
     from flare_mesh.surrogate.load import load_surrogate
 
-    defaults = {
-        option.name: option.default
-        for plugin in source_plugins().values()
-        for option in fields(plugin)  # pyright: ignore[reportArgumentType]
-    }
-    options = {key: value for key, value in options.items() if value != defaults.get(key)}
     find_device(device)
     surrogate = load_surrogate(model, ema=ema, trust_code=trust_code)
-    predictor = Predictor(
+    predictor = _build_predictor(
         surrogate,
+        options,
         device=device,
         batch_size=batch_size,
         num_steps=num_steps,
         step=step,
         values=values,
         table=table,
-        **options,
     )
     paths = [input] if isinstance(input, str) else input
     cases = find_prediction_files(
@@ -101,6 +99,25 @@ def predict(
         for name, found in errors.items():
             mean = sum(found) / len(found)
             print(f"mean relative L2 error of {name} over {len(found)} meshes: {mean:.4f}")
+
+
+def _build_predictor(
+    surrogate: "Surrogate", options: Mapping[str, Any], **arguments: Any
+) -> "Predictor":
+    """Build the predictor; ``predict_files`` has no call with ``**options``.
+
+    The command line's parser would look for parameters in the called class, and import it.
+    """
+    from flare_mesh.prediction import Predictor
+
+    if options:
+        defaults = {
+            option.name: option.default
+            for plugin in source_plugins().values()
+            for option in fields(plugin)  # pyright: ignore[reportArgumentType]
+        }
+        options = {key: value for key, value in options.items() if value != defaults.get(key)}
+    return Predictor(surrogate, **arguments, **options)
 
 
 def add_options(parser: CommandParser) -> None:

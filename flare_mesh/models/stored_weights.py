@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 
 def check_finite_weights(weights: Mapping[str, Tensor]) -> None:
@@ -37,13 +38,22 @@ def check_needed_weights(
     """
     stored = sum(values.numel() for values in weights.values())
     _check_sizes(options, stored, len(weights))
-    with torch.device("meta"):
+    with torch.device("meta"), _WithoutRandomNumbers():
         try:
             needed = sum(values.numel() for values in make().state_dict().values())
         except OverflowError as error:
             raise ValueError(f"a number in its options is too large ({error})") from error
     if needed > stored:
         raise ValueError(f"its options need {needed:,} weights, and the file has {stored:,}")
+
+
+class _WithoutRandomNumbers(TorchFunctionMode):
+    """Draws no initial weights: on the device ``meta``, that would import torch's compiler."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func.__name__ in ("normal_", "uniform_", "kaiming_uniform_"):
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def _check_sizes(options: Mapping[str, Any], stored: int, tensors: int) -> None:

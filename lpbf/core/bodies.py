@@ -1,20 +1,24 @@
 """Bodies of a surface that face the wrong way."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import trimesh
 from numpy.typing import NDArray
 
 from lpbf.core.fill import Filled, winding_along_z
+
+if TYPE_CHECKING:
+    import trimesh
 
 # Bodies are looked at one by one on the whole grid, as long as these are not too many voxels.
 _MAX_VOXELS = 200_000_000
 
 
-def body_labels(surface: trimesh.Trimesh) -> NDArray[np.int64]:
+def body_labels(surface: "trimesh.Trimesh") -> NDArray[np.int64]:
     """Number of the body of each triangle, from 0; bodies share no edge."""
-    return trimesh.graph.connected_component_labels(
-        surface.face_adjacency, node_count=len(surface.faces)
-    )
+    from trimesh.graph import connected_component_labels
+
+    return connected_component_labels(surface.face_adjacency, node_count=len(surface.faces))
 
 
 def orient_bodies(

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from flare_mesh.choices import check_choice
 from lpbf.core.errors import IslandError, PartWarning
@@ -46,6 +45,8 @@ def find_unsupported(mesh: HexMesh) -> tuple[NDArray[np.bool_], list[Island]]:
     Returns:
         The unsupported voxels, bool [nx, ny, nz], and their patches from the plate upwards.
     """
+    from scipy import ndimage
+
     supported = mesh.mask.copy()
     islands = []
     for k in range(1, supported.shape[2]):

@@ -4,15 +4,18 @@ import json
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import trimesh
 
 from flare_mesh.choices import clip
 from flare_mesh.io.reader_process import read_in_child
 from flare_mesh.io.surfaces.read_surface import STEP_SUFFIXES, SURFACE_SUFFIXES, read_surface
 from flare_mesh.io.surfaces.surface import Surface
 from lpbf.core.errors import PartError, PartWarning
+
+if TYPE_CHECKING:
+    import trimesh
 
 CAD_SUFFIXES = STEP_SUFFIXES
 PART_SUFFIXES = SURFACE_SUFFIXES
@@ -26,7 +29,7 @@ class MissingReaderError(PartError, ImportError):
     """The reader of a part file is not installed."""
 
 
-def part_name(part: trimesh.Trimesh) -> str:
+def part_name(part: "trimesh.Trimesh") -> str:
     """Name of a part in messages: its file, its family, or 'part'."""
     return str(part.metadata.get("file_path") or part.metadata.get("family") or "part")
 
@@ -36,7 +39,7 @@ def box_text(sizes: Iterable[float]) -> str:
     return " x ".join(f"{size:.4g}" for size in sizes)
 
 
-def load_part(part: trimesh.Trimesh | str | Path) -> trimesh.Trimesh:
+def load_part(part: "trimesh.Trimesh | str | Path") -> "trimesh.Trimesh":
     """Read and check a surface; a surface in memory is only checked.
 
     A surface that is not watertight, has several bodies, or is smaller than 1 mm (in a file without
@@ -47,6 +50,8 @@ def load_part(part: trimesh.Trimesh | str | Path) -> trimesh.Trimesh:
         PartError: If the file is of an unknown type or unreadable, its reader is not installed, or
             the surface is empty, flat, or has NaN coordinates.
     """
+    import trimesh
+
     surface = part if isinstance(part, trimesh.Trimesh) else read_part(Path(part))
     name = part_name(surface)
     if len(surface.faces) == 0:
@@ -81,13 +86,13 @@ def load_part(part: trimesh.Trimesh | str | Path) -> trimesh.Trimesh:
     return surface
 
 
-def _volume(surface: trimesh.Trimesh) -> float:
+def _volume(surface: "trimesh.Trimesh") -> float:
     """Enclosed volume, mm^3; trimesh's own divides by it, which warns if it is zero."""
     a, b, c = np.moveaxis(np.asarray(surface.triangles) - surface.bounds[0], 1, 0)
     return float(np.einsum("ni,ni->", a, np.cross(b, c)) / 6)
 
 
-def read_part(path: Path, *, in_child: bool = False) -> trimesh.Trimesh:
+def read_part(path: Path, *, in_child: bool = False) -> "trimesh.Trimesh":
     """Read a surface in mm without checking it.
 
     STEP files are triangulated by Open CASCADE with a tolerance of 0.01 mm. STEP and 3MF files are
@@ -104,6 +109,8 @@ def read_part(path: Path, *, in_child: bool = False) -> trimesh.Trimesh:
         MissingReaderError: If it is a STEP file and the extra ``cad`` is not installed.
         PartError: If it is of an unknown type or unreadable.
     """
+    import trimesh
+
     if path.suffix.lower() not in PART_SUFFIXES:
         raise PartError(
             f"{path}: expected a surface file of type {', '.join(PART_SUFFIXES)} "

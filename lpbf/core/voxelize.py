@@ -3,9 +3,9 @@
 import math
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import trimesh
 
 from flare_mesh.choices import check_choice
 from lpbf.core.bodies import body_labels, orient_bodies
@@ -17,12 +17,15 @@ from lpbf.core.islands import ISLANDS, treat_islands
 from lpbf.core.mesh import HexMesh
 from lpbf.core.part import box_text, load_part, part_name
 
+if TYPE_CHECKING:
+    import trimesh
+
 MAX_VOXELS = 4_000_000
 BUILD_VOLUME = (250.0, 250.0, 300.0)
 
 
 def voxelize(
-    part: trimesh.Trimesh | str | Path,
+    part: "trimesh.Trimesh | str | Path",
     pitch: float | tuple[float, float, float],
     *,
     islands: str = "drop",
@@ -76,8 +79,10 @@ def voxelize(
         )
 
     if not surface.is_winding_consistent:
+        from trimesh.repair import fix_normals
+
         surface = surface.copy()
-        trimesh.repair.fix_normals(surface, multibody=True)
+        fix_normals(surface, multibody=True)
     center = surface.bounds.mean(axis=0)
     base = [center[0], center[1], surface.bounds[0, 2]]
     triangles = surface.triangles.view(np.ndarray) - base

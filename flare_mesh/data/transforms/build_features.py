@@ -2,8 +2,6 @@
 
 import numpy as np
 import torch
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.data.datapipes import functional_transform
@@ -94,6 +92,9 @@ class BuildFeatures(BaseTransform):
 def _components(source: Tensor, target: Tensor, num_nodes: int) -> Tensor:
     """Number of the connected component of each node, [N]."""
     ends = (source.numpy(), target.numpy())
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
     graph = coo_matrix((np.ones(len(source)), ends), shape=(num_nodes, num_nodes))
     labels = connected_components(graph, directed=False)[1]
     return torch.from_numpy(labels.astype(np.int64))

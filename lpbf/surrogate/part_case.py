@@ -1,0 +1,90 @@
+"""Cases of CAD parts and hexahedral meshes on the base plate."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+import lpbf
+from flare_mesh.cases.case_reader import CaseReader, PredictionCase
+from flare_mesh.cases.source_plugins import SourceError
+from flare_mesh.mesh import MeshData
+from lpbf.core.islands import choose_islands
+from lpbf.core.part import PART_SUFFIXES
+
+
+def part_case(
+    file: Path,
+    reader: CaseReader,
+    *,
+    pitch: float | None,
+    simulate: bool,
+    islands: str | None,
+    build_volume: tuple[float, float, float],
+) -> PredictionCase:
+    """Voxelise a part, and simulate it if asked; see :class:`lpbf.surrogate.PartSource`.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+        SourceError: If the simulation does not converge.
+        ValueError: If the file cannot be used, or the pitch is unknown.
+    """
+    info = reader.recipe.info
+    missing = reader.inputs.keys() - reader.values.keys()
+    if missing:
+        raise ValueError(
+            f"{file}: the model needs the fields {sorted(missing)}, but a part has no fields; "
+            f"give a mesh file with them"
+        )
+    pitch = info.get("pitch") if pitch is None else pitch
+    if pitch is None:
+        raise ValueError(f"{file}: the pitch of the training data is unknown; give a pitch")
+    if simulate and "process" not in info:
+        raise ValueError(
+            f"{file}: the process of the training data is unknown, so the part cannot be "
+            f"simulated as they were; leave out simulate"
+        )
+    process = lpbf.Process.from_dict(info.get("process", {}))
+    islands = choose_islands(islands, process.islands)
+    hexes = lpbf.voxelize(file, pitch, islands=islands, build_volume=build_volume)
+    mesh = MeshData(
+        pos=torch.from_numpy(hexes.points).float(), hexahedron=torch.from_numpy(hexes.cells)
+    )
+    if not simulate:
+        return _on_plate(reader.from_mesh(str(file), mesh))
+    process = replace(process, islands=islands)
+    # A run on two cells compiles the loops, so that the time of the part does not include it.
+    lpbf.simulate(lpbf.HexMesh.from_mask([[[True, True]]], pitch), process)
+    try:
+        result = lpbf.simulate(hexes, process)
+    except lpbf.SolverError as error:
+        raise SourceError(f"{file}: {error}") from error
+    mesh.displacement = torch.from_numpy(result.displacement).float()
+    mesh.displacement_z = mesh.displacement[:, 2:]
+    mesh.von_mises = torch.from_numpy(result.von_mises).float()
+    mesh.temperature = torch.from_numpy(result.temperature).float()
+    case = _on_plate(reader.from_mesh(str(file), mesh))
+    return replace(case, simulate_seconds=result.seconds)
+
+
+def hexahedral_case(case: PredictionCase) -> PredictionCase:
+    """The case of a mesh file, checked and moved to the middle of the base plate.
+
+    Raises:
+        ValueError: If the mesh has other cells than hexahedra.
+    """
+    mesh = case.mesh
+    if list(mesh.cells) != ["hexahedron"]:
+        raise ValueError(
+            f"{case.name}: expected a mesh of hexahedra (got {list(mesh.cells)}) or a part "
+            f"({', '.join(PART_SUFFIXES)})"
+        )
+    return _on_plate(case)
+
+
+def _on_plate(case: PredictionCase) -> PredictionCase:
+    """Move the points to the middle of the base plate, as in the training data."""
+    pos = case.data.pos
+    low, high = pos.amin(0), pos.amax(0)
+    case.data.pos = pos - torch.stack([*((low + high) / 2)[:2], low[2]])
+    return case
