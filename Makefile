@@ -8,7 +8,7 @@ JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 PYTEST := $(PY) -m pytest -n $(JOBS)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test test-slow test-all lint types wheel-check check clean
+.PHONY: demo test test-slow test-all gpu-check bench lint types wheel-check check clean
 
 demo: .venv/ready
 	$(PY) examples/01_lpbf_distortion.py
@@ -21,6 +21,14 @@ test-slow: .venv/ready
 
 test-all: .venv/ready
 	$(PYTEST)
+
+# On a machine with a CUDA device, in ten minutes.
+gpu-check: .venv/ready
+	$(PY) benchmarks/gpu_check.py
+
+# In ten minutes; with the authors' model: make bench AUTHORS=DIR
+bench: .venv/ready
+	$(PY) benchmarks/bench.py $(if $(AUTHORS),--authors "$(AUTHORS)")
 
 lint: .venv/ready-dev
 	.venv/bin/ruff check .

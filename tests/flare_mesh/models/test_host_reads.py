@@ -7,6 +7,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch_geometric.data import Batch
 
 from flare_mesh.models import MODELS, build, model_options
+from flare_mesh.ops import backends
+from flare_mesh.ops.layout import Layout
 from flare_mesh.testing import random_graph
 
 aten = torch.ops.aten
@@ -127,3 +129,34 @@ def test_chunks_of_nodes_are_found_without_further_reads(options):
     with torch.no_grad(), HostReads() as host:
         model(BATCH.x, BATCH.pos, ptr=BATCH.ptr, chunk_size=20)
     assert len(host.reads) <= 1, host.reads
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_nothing_is_read_in_a_backward_pass(name):
+    model = small(name, num_layers=2)
+    loss = model(BATCH.x, BATCH.pos, ptr=BATCH.ptr).square().sum()
+    with HostReads() as host:
+        loss.backward()
+    assert host.reads == []
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_triton_backend_never_waits_for_the_gpu():
+    def draw(*shape):
+        return torch.randn(*shape, device="cuda", requires_grad=True)
+
+    query, key, value = draw(len(SIZES), 4, 6, 8), draw(sum(SIZES), 4, 8), draw(sum(SIZES), 4, 8)
+    layout = Layout(BATCH.ptr.cuda())
+
+    def step():
+        latent, _ = backends.encode(query, key, value, layout, backend="triton")
+        backends.decode(query, key, latent, layout, backend="triton").sum().backward()
+
+    step()  # compiles the kernels
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
