@@ -177,6 +177,10 @@ class FieldDataModule(LightningDataModule):
                 module._datasets.put(split, opened)
         return module
 
+    # Lightning's text opens all loaders, and the parser asks for it before the model is known.
+    def __str__(self) -> str:
+        return f"{type(self).__name__}({self._datasets.name}, {self.root})"
+
     def has(self, stage: str) -> bool:
         """Whether there are cases for ``"train"``, ``"val"`` or ``"test"``."""
         return self.splits[stage] is not None

@@ -59,6 +59,12 @@ def test_named_splits(points):
         point_data(points, train_split="trian").cases("train")
 
 
+def test_its_text_opens_no_files_and_chooses_nothing(points):
+    data = point_data(points, sample_nodes="auto", batch_size="auto")
+    assert str(data) == f"FieldDataModule(point_folder, {points})"
+    assert (data.sample_nodes, data.batch_size, data.case_ids()) == ("auto", "auto", {})
+
+
 @pytest.mark.parametrize("share", [0.25, 0.5, 0.9])
 def test_a_share_is_held_out(points, share):
     data = point_data(points, val_split=share)
