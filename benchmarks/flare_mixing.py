@@ -30,6 +30,10 @@ from flare_mesh import FLAREOperator, flare_attention
 
 C, H, M = 64, 8, 64
 D = C // H
+MESHES = (  # graphs, nodes of each; the first is a training batch of small meshes
+    (8, 256), (1, 1_000), (32, 1_000), (1, 10_000), (1, 50_000), (1, 100_000), (1, 200_000),
+    (1, 1_000_000),
+)  # fmt: skip
 BATCH = (1_000, 2_000, 4_000, 8_000, 12_000, 20_000, 30_000, 50_000)
 CHUNK = 16_384
 
@@ -86,34 +90,37 @@ def backward(output: Tensor, leaves: tuple[Tensor, ...], upstream: Tensor) -> tu
     return torch.autograd.grad(output, leaves, upstream)
 
 
-def mixer(sizes: tuple[int, ...]) -> dict[str, Any]:
-    """One mesh: flare_attention and two SDPA calls."""
+def mixer(sizes: tuple[tuple[int, int], ...]) -> dict[str, Any]:
+    """Graphs of equal numbers of nodes: flare_attention and two SDPA calls."""
     rows = {}
-    for nodes in sizes:
-        query, key, value, upstream = tensors(nodes)
-        leaves, ptr = (query, key, value), torch.tensor([0, nodes])
+    for graphs, nodes in sizes:
+        total = graphs * nodes
+        query, key, value, upstream = tensors(total)
+        leaves, ptr = (query, key, value), torch.arange(graphs + 1) * nodes
 
         def ours(leaves=leaves, ptr=ptr):
             return flare_attention(*leaves, ptr=ptr)
 
-        def theirs(leaves=leaves):
-            return two_sdpa_calls(leaves[0], leaves[1][None], leaves[2][None])[0]
+        def theirs(leaves=leaves, graphs=graphs):
+            dense = (t.unflatten(0, (graphs, -1)) for t in leaves[1:])
+            return two_sdpa_calls(leaves[0], *dense).flatten(0, 1)
 
         check(ours(), theirs())
         for a, b in zip(*(backward(f(), leaves, upstream) for f in (ours, theirs)), strict=True):
             check(a, b, 1e-3)
         with torch.no_grad():
-            forward = medians({"ours": ours, "sdpa": theirs}, repeats(nodes))
+            forward = medians({"ours": ours, "sdpa": theirs}, repeats(total))
         both = medians(
             {
                 "ours": lambda f=ours, x=leaves, g=upstream: backward(f(), x, g),
                 "sdpa": lambda f=theirs, x=leaves, g=upstream: backward(f(), x, g),
             },
-            repeats(nodes),
+            repeats(total),
         )
-        rows[str(nodes)] = {
-            "forward": show(f"mixer forward, {nodes:,} nodes", ratios(forward)),
-            "forward_backward": show(f"mixer forward+backward, {nodes:,}", ratios(both)),
+        name = f"{graphs}x{nodes}" if graphs > 1 else str(nodes)
+        rows[name] = {
+            "forward": show(f"mixer forward, {name} nodes", ratios(forward)),
+            "forward_backward": show(f"mixer forward+backward, {name}", ratios(both)),
         }
     return rows
 
@@ -290,7 +297,7 @@ def main() -> None:
     print(machine)
     results: dict[str, Any] = {"machine": machine}
     if "mixer" in given.only:
-        results["mixer"] = mixer((1_000, 10_000, 50_000, 100_000, 200_000, 1_000_000))
+        results["mixer"] = mixer(MESHES)
     if "batch" in given.only:
         results["batch"] = batch()
     if "operator" in given.only and given.authors:

@@ -26,7 +26,7 @@ LABELS = {
 
 
 def draw_mixer(axis, rows: dict) -> None:
-    sizes = sorted(map(int, rows))
+    sizes = sorted(int(name) for name in rows if name.isdigit())  # single meshes
     for part, style in (("forward", "--"), ("forward_backward", "-")):
         for name in ("sdpa", "ours"):
             seconds = [rows[str(n)][part][f"{name}_s"] for n in sizes]

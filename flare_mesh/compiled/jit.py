@@ -1,5 +1,8 @@
 """Compilation of loops for the CPU by Numba."""
 
+import logging
+from typing import Any
+
 from numba import njit
 
 from flare_mesh.compiled.processor import use_wide_vectors
@@ -12,6 +15,38 @@ FAST = {"nsz", "arcp", "contract"}
 FAST_SUM = FAST | {"reassoc"}
 FAST_MAX = FAST | {"nnan", "ninf"}
 
+_log = logging.getLogger(__name__)
+
+
+class _TolerantCache:
+    """A function's cache on disk whose failures cost the time of a compilation, not the result."""
+
+    def __init__(self, cache: Any) -> None:
+        self._cache = cache
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cache, name)
+
+    def load_overload(self, *arguments: Any) -> Any:
+        try:
+            return self._cache.load_overload(*arguments)
+        except Exception as error:  # a damaged file raises errors of any kind
+            self._report("read", error)
+            return None
+
+    def save_overload(self, *arguments: Any) -> None:
+        try:
+            self._cache.save_overload(*arguments)
+        except Exception as error:
+            self._report("write", error)
+
+    def _report(self, action: str, error: Exception) -> None:
+        _log.warning(
+            "cannot %s compiled code in %s (%s: %s); it is compiled in each process: delete the "
+            "folder, or set NUMBA_CACHE_DIR to a writable one",
+            action, self._cache.cache_path, type(error).__name__, error,
+        )  # fmt: skip
+
 
 def jit(function=None, *, fastmath=FAST):
     """njit without the interpreter lock, cached on disk if the folder is writable."""
@@ -20,6 +55,8 @@ def jit(function=None, *, fastmath=FAST):
     # Division as in NumPy: a check for zero would prevent vectorisation.
     options = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
     try:
-        return njit(cache=True, **options)(function)
+        compiled: Any = njit(cache=True, **options)(function)
     except RuntimeError:  # Numba found no writable folder
         return njit(**options)(function)
+    compiled._cache = _TolerantCache(compiled._cache)
+    return compiled

@@ -1,7 +1,9 @@
 """The backends of the mixer by name, and the choice of ``"auto"``."""
 
+import logging
 import os
-from functools import partial
+from functools import cache, partial
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -16,6 +18,24 @@ _TRITON_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 _HAS_TRITON = find_spec("triton") is not None
 
 
+@cache
+def _test_numba() -> bool:
+    try:
+        import_module("flare_mesh.ops.numba_kernels").test_compilation()
+    except Exception as error:  # LLVM, Numba and the loader raise errors of any kind
+        logging.getLogger(__name__).warning(
+            "loops cannot be compiled on this processor (%s: %s); 'auto' takes backend 'sdpa'",
+            type(error).__name__, error,
+        )  # fmt: skip
+        return False
+    return True
+
+
+@torch.compiler.assume_constant_result
+def _numba_works() -> bool:
+    return _test_numba()
+
+
 def choose(backend: str, key: Tensor) -> str:
     """Name of the backend for ``key``, with ``"auto"`` resolved.
 
@@ -23,7 +43,7 @@ def choose(backend: str, key: Tensor) -> str:
         ValueError: If the backend is unknown or does not support these tensors.
     """
     if backend == "auto":
-        return "numba" if key.device.type == "cpu" else "sdpa"
+        return "numba" if key.device.type == "cpu" and _numba_works() else "sdpa"
     if backend not in NAMES:
         raise ValueError(f"unknown backend '{backend}'; choose from {['auto', *NAMES]}")
     if backend == "numba" and key.device.type != "cpu":

@@ -139,6 +139,16 @@ def _padding(latents: int, padded: int, dtype: torch.dtype) -> np.ndarray:
     return _pad(torch.zeros(latents, dtype=dtype), padded, _PADDING_SHIFT)
 
 
+def test_compilation() -> None:
+    """Compile a small loop and run it.
+
+    Raises:
+        Exception: If that fails on this processor.
+    """
+    if not np.array_equal(_latents(torch.ones(1, 1, 1, 4), torch.float32)[:1], [1]):
+        raise RuntimeError("a compiled loop gave a wrong result")
+
+
 def encode(
     query: Tensor, key: Tensor, value: Tensor, ptr: Tensor, log_weight: Tensor | None, scale: float
 ) -> tuple[Tensor, Tensor]:
