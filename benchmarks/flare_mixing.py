@@ -102,8 +102,8 @@ def mixer(sizes: tuple[tuple[int, int], ...]) -> dict[str, Any]:
             return flare_attention(*leaves, ptr=ptr)
 
         def theirs(leaves=leaves, graphs=graphs):
-            dense = (t.unflatten(0, (graphs, -1)) for t in leaves[1:])
-            return two_sdpa_calls(leaves[0], *dense).flatten(0, 1)
+            key, value = (t.unflatten(0, (graphs, -1)) for t in leaves[1:])
+            return two_sdpa_calls(leaves[0], key, value).flatten(0, 1)
 
         check(ours(), theirs())
         for a, b in zip(*(backward(f(), leaves, upstream) for f in (ours, theirs)), strict=True):
