@@ -13,7 +13,7 @@ THRESHOLD = 1.5
 """Score above which a case is said to be unlike the training cases."""
 
 DIFFICULTY = "features"
-"""Kind of the distance to the training cases to which the errors of cases are proportional."""
+"""Kind of the distance to the training cases with which the errors of cases grow."""
 
 _LEAST_DIFFICULTY = 0.25
 
@@ -22,9 +22,9 @@ _LEAST_DIFFICULTY = 0.25
 class Calibration:
     """Bands of the predicted fields, and distances to the training cases.
 
-    The difficulty of a case, to which the half-widths of its bands are proportional, is its
-    unlikeness in the model's hidden features, at least 0.25: on all sets that were tried, the
-    errors of cases grow with this distance.
+    The difficulty of a case, with which the half-widths of its bands grow, is its unlikeness in the
+    model's hidden features, at least 0.25: on all sets that were tried, the errors of cases grow
+    with this distance.
 
     Attributes:
         coverage: Share of the nodes that the bands are to cover.

@@ -13,7 +13,7 @@ class FieldBand:
     r"""Band around a predicted field: a half-width at each node and time step.
 
     .. math::
-        h_i = q\,D\,s_i, \qquad s_i^2 = a\,|p_i|^2 + b\,R^2 + c\,Y^2
+        h_i = q\,D^g\,s_i, \qquad s_i^2 = a\,|p_i|^2 + b\,R^2 + c\,Y^2
 
     with the prediction p, its root mean square R over the nodes of the case, and the root mean
     square Y of the field over the training cases; :math:`|p|` is the Euclidean norm over the
@@ -28,6 +28,7 @@ class FieldBand:
         quantiles: q of each time step.
         likely: Range of the share of covered nodes over very many new cases that is likely (in 8
             of 10 draws of the held-out cases), in the mean over the steps; None if unknown.
+        exponent: g.
     """
 
     channels: int
@@ -35,6 +36,7 @@ class FieldBand:
     magnitude: float
     quantiles: tuple[float, ...]
     likely: tuple[float, float] | None = None
+    exponent: float = 1.0
 
     def half_width(self, predicted: Tensor, difficulty: float = 1.0) -> Tensor:
         """Half-width at each node and time step, [N, steps].
@@ -49,7 +51,7 @@ class FieldBand:
         quantiles = scale.new_full((scale.shape[1],), torch.nan)
         known = torch.tensor(self.quantiles[: len(quantiles)], dtype=scale.dtype)
         quantiles[: len(known)] = known.to(scale.device)
-        return (difficulty * scale * quantiles).to(predicted.dtype)
+        return (difficulty**self.exponent * scale * quantiles).to(predicted.dtype)
 
     def scale(self, predicted: Tensor) -> Tensor:
         """The local scale s of the error, [N, steps] in float64."""
@@ -75,8 +77,10 @@ class FieldBand:
             float(values["magnitude"]),
             tuple(map(float, values["quantiles"])),
             _read_range(values.get("likely")),
+            float(values.get("exponent", 1.0)),
         )
-        numbers = [*found.shares, found.magnitude, *found.quantiles, *(found.likely or ())]
+        numbers = [*found.shares, found.magnitude, *found.quantiles, found.exponent]
+        numbers += found.likely or ()
         valid = all(0 <= number < torch.inf for number in numbers)
         if found.channels < 1 or not found.quantiles or not valid:
             raise ValueError(f"its band is damaged: {dict(values)}")

@@ -25,6 +25,8 @@ _LEAST = 1e-6  # of the field's magnitude over the training cases, so that no sc
 _RELATIVE = [(ratio, 1.0, _LEAST**2) for ratio in _RATIOS]  # to the prediction's root mean square
 _ABSOLUTE = [(ratio, 0.0, 1.0) for ratio in _RATIOS]  # the same magnitude in all cases
 
+_RIDGE = 0.5  # sum of squares of the logarithms of difficulties that counts towards 1
+
 _Shares = tuple[float, float, float]
 
 
@@ -102,6 +104,8 @@ def fit_band(
     every = _narrowest(_RELATIVE + _ABSOLUTE, training or cases, magnitude, coverage)
     choices = _RELATIVE if every in _RELATIVE else _ABSOLUTE
     shares = _narrowest(choices, cases, magnitude, coverage)
+    exponent = _difficulty_exponent(cases, shares, magnitude, coverage)
+    cases = [case._replace(difficulty=case.difficulty**exponent) for case in cases]
     scales = [case.scale(shares, magnitude) for case in cases]
     quantiles, ranges = [], []
     for step in range(min(len(case.typical) for case in cases)):
@@ -109,7 +113,29 @@ def fit_band(
         quantiles.append(conformal_quantile(scores, coverage))
         ranges.append(coverage_range(scores, quantiles[-1], coverage))
     low, high = np.mean(ranges, axis=0).tolist()
-    return FieldBand(channels, shares, magnitude, tuple(quantiles), (low, high))
+    return FieldBand(channels, shares, magnitude, tuple(quantiles), (low, high), exponent)
+
+
+def _difficulty_exponent(
+    cases: Sequence[CaseErrors], shares: _Shares, magnitude: float, coverage: float
+) -> float:
+    """Slope of the logarithm of the cases' own quantiles by that of their difficulty.
+
+    Ridge regression towards 1, with which errors of most fields grow: few cases say little.
+    """
+    x = np.log([case.difficulty for case in cases])
+    own = [
+        float(
+            np.quantile(
+                case.errors / case._replace(difficulty=1.0).scale(shares, magnitude), coverage
+            )
+        )
+        for case in cases
+    ]
+    if min(own) <= 0:
+        return 1.0
+    x, y = x - x.mean(), np.log(own) - np.log(own).mean()
+    return float(np.clip((x @ y + _RIDGE) / (x @ x + _RIDGE), 0, 2))
 
 
 def _narrowest(

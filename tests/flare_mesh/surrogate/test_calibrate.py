@@ -42,7 +42,7 @@ def test_bands_cover_new_cases_and_are_saved(surrogate, tmp_path):
         error = (surrogate.predict(one)["u"] - one.y[:, :3]).norm(dim=1)
         score = calibration.scores(predict_described(surrogate, [one])[0].descriptors)["features"]
         band = calibration.bands["u"].half_width(surrogate.predict(one)["u"])[:, 0]
-        band = max(score, 0.25) * band
+        band = max(score, 0.25) ** calibration.bands["u"].exponent * band
         shares.append(float((error <= band).float().mean()))
     assert report["covered"]["u"] == pytest.approx(sum(shares) / 20)
     error = torch.tensor(shares).std() / 20**0.5

@@ -17,7 +17,8 @@ def test_half_width():
     torch.testing.assert_close(band.half_width(field), expected, equal_nan=True)
     torch.testing.assert_close(band.half_width(field, 3.0), 3 * expected, equal_nan=True)
     assert FieldBand.from_dict(band.to_dict()) == band
-    band = replace(band, likely=(0.8, 0.95))
+    band = replace(band, likely=(0.8, 0.95), exponent=2.0)
+    torch.testing.assert_close(band.half_width(field, 3.0), 9 * expected, equal_nan=True)
     assert FieldBand.from_dict(band.to_dict()) == band
 
 
@@ -69,8 +70,14 @@ def test_training_cases_decide_whether_errors_are_relative():
     # Errors that grow with the difficulty have the same band, per difficulty.
     many = [errors(1.0, 0.01 * (1 + k), difficulty=1 + k) for k in range(10)]
     alike = [errors(1.0, 0.01) for _ in range(10)]
-    quantile, expected = (fit_band(part, 1, 5.0, 0.9).quantiles[0] for part in (many, alike))
-    assert quantile == pytest.approx(expected, rel=0.1)
+    grown, expected = (fit_band(part, 1, 5.0, 0.9) for part in (many, alike))
+    assert grown.exponent == pytest.approx(1, abs=0.05)
+    assert grown.quantiles[0] == pytest.approx(expected.quantiles[0], rel=0.15)
+    # Errors that do not grow with it; 0.5 counts towards an exponent of 1.
+    equal = [errors(1.0, 0.01, difficulty=1 + k) for k in range(10)]
+    logs = torch.arange(1.0, 11.0).log()
+    pull = 0.5 / (float(logs.var() * 9) + 0.5)
+    assert fit_band(equal, 1, 5.0, 0.9).exponent == pytest.approx(pull, abs=0.05)
 
 
 @pytest.mark.parametrize(
