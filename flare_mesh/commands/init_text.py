@@ -54,7 +54,7 @@ def config_text(
     lines += ["keep: last", "model:", "  name: flare", "  # auto, small, medium or large"]
     lines += ["  size: auto", *_scales(fields)]
     lines += _comment(["docs/accuracy.md compares Muon with AdamW."], 2)
-    lines += ["  optimizer: {name: muon, lr: 5.0e-3, weight_decay: 1.0e-2}"]
+    lines += ["  optimizer: {name: muon, lr: 1.0e-2, weight_decay: 1.0e-1}"]
     lines += ["  schedule: {name: cosine, pct_start: 0.05}"]
     if rollout:
         lines += _comment(["Each step is predicted from the steps before it."], 2)

@@ -84,11 +84,11 @@ def test_the_command_line_knows_all_options(cli, name):
         model, data = options.model, options.data
         assert options.budget is not None
         assert (options.keep, model.size, model.options) == ("last", "medium", None)
-        assert (model.optimizer.name, model.optimizer.lr) == ("muon", 5e-3)
-        assert model.optimizer.weight_decay == 1e-2
+        assert (model.optimizer.name, model.optimizer.lr) == ("muon", 1e-2)
+        assert model.optimizer.weight_decay == 1e-1
         assert (model.schedule.name, model.schedule.pct_start) == ("cosine", 0.05)
         assert any("geometry_features" in one for one in data.features)
-        assert data.sample_nodes in ("auto", 256)
+        assert data.sample_nodes in ("auto", 128)
     else:
         # The first lines name the paper.
         assert "arXiv" in " ".join(find_config(name).read_text().splitlines()[:2])

@@ -83,7 +83,7 @@ def test_configuration_of_a_folder(folder, capsys):
         "name": "flare",
         "size": "auto",
         "scale_by": {"stress": ["load", "power_law"], "shift": ["load", "power_law"]},
-        "optimizer": {"name": "muon", "lr": 5e-3, "weight_decay": 1e-2},
+        "optimizer": {"name": "muon", "lr": 1e-2, "weight_decay": 1e-1},
         "schedule": {"name": "cosine", "pct_start": 0.05},
     }
     data = values["data"]
