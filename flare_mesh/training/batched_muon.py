@@ -99,5 +99,6 @@ def orthogonalize(matrices: Tensor) -> Tensor:
     a, b, c = _COEFFICIENTS
     for _ in range(_STEPS):
         gram = wide @ wide.mT
-        wide = a * wide + (b * gram + c * gram @ gram) @ wide
+        factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        wide = torch.baddbmm(wide, factor, wide, beta=a)
     return wide.mT if tall else wide
