@@ -152,7 +152,7 @@ class FieldModule(LightningModule):
                 stacklevel=2,
             )
 
-    def _check_held_out(self, data: FieldDataModule) -> None:
+    def _check_held_out(self, data: Any) -> None:
         for kind in filter(data.has, ("val", "test")):
             check_scales(
                 self.surrogate,

@@ -72,7 +72,8 @@ def coverage_range(
 
     By the model of :func:`conformal_quantile`, the logarithm of a quantile from K cases has the
     standard deviation :math:`s \sqrt{1/K + z^2 / (2 (K - 1))}`, with z the distance of its
-    logarithm from :math:`\mu` over s.
+    logarithm from :math:`\mu` over s. Its deviation is taken from Student's t, since s is known
+    from K cases only.
 
     Args:
         scores: As in :func:`conformal_quantile`.
@@ -92,7 +93,7 @@ def coverage_range(
     distance = np.log(quantile) - model.center
     z = distance / model.spread
     deviation = model.spread * np.sqrt(1 / count + z**2 / (2 * (count - 1)))
-    half = float(ndtri((1 + probability) / 2)) * deviation
+    half = float(stdtrit(count - 1, (1 + probability) / 2)) * deviation
     factors = model.spread * ndtri(_PROBABILITIES)
     return model.covered(factors, distance - half), model.covered(factors, distance + half)
 
