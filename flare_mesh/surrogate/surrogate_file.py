@@ -71,7 +71,7 @@ def loading(path: Path) -> Iterator[dict[str, Any]]:
         # torch lists every weight that differs.
         reason = textwrap.shorten(str(error), 300) or type(error).__name__
         if isinstance(error, KeyError):
-            reason = f"no {reason} in its header"
+            reason = f"no {reason} in its header, as in files of older versions; train it again"
         version = header.get("version", __version__)
         if version != __version__:
             reason += f" (written by flare-mesh {version}, this is {__version__})"
