@@ -64,9 +64,10 @@ def build(mesh: HexMesh, repeat: int, multigrid: bool) -> tuple[Result, float]:
     with mock.patch.object(
         preconditioner, "prefers_elimination", lambda *shape: not multigrid and chosen(*shape)
     ):
+        result = simulate(mesh, Process(METAL))
         for _ in range(repeat):
             start = time.process_time()
-            result = simulate(mesh, Process(METAL))
+            simulate(mesh, Process(METAL))
             seconds.append(time.process_time() - start)
     return result, min(seconds)
 

@@ -68,10 +68,15 @@ class HeatFlow:
         """
         if heat_kernels.can_run(temperature):
             residual = torch.empty_like(temperature)
-            arrays = (temperature, gain, self.matrix.links, self.matrix.neighbours)
-            arrays += (self.conductance, self.surroundings)
             total, plate, powder, gas, size, error = heat_kernels.balance(
-                *(t.numpy() for t in arrays), time_step, residual.numpy()
+                temperature.numpy(),
+                gain.numpy(),
+                self.matrix.links.numpy(),
+                self.matrix.neighbours.numpy(),
+                self.conductance.numpy(),
+                self.surroundings.numpy(),
+                time_step,
+                residual.numpy(),
             )
             return residual, HeatBalance(total, (plate, powder, gas), size, error)
         losses = time_step * self.conductance * (temperature - self.surroundings[:, None])

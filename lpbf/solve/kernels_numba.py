@@ -103,8 +103,8 @@ def solve_cells(
     max_iterations: int,
 ) -> tuple[Tensor, int, float]:
     """Conjugate gradients; see :func:`lpbf.solve.cell_kernels.solve_cells`."""
-    arrays = _arrays(diagonal, links, neighbours, force)
-    u, iterations, norm = cell_kernels.solve_cells(*arrays, target, max_iterations)
+    a, b, c, d = _arrays(diagonal, links, neighbours, force)
+    u, iterations, norm = cell_kernels.solve_cells(a, b, c, d, target, max_iterations)
     return torch.from_numpy(u), iterations, norm
 
 

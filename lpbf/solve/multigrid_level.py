@@ -7,6 +7,7 @@ from torch import Tensor
 from lpbf.solve import cycle_kernels, kernels_numba
 from lpbf.solve.brick_stiffness import BrickStiffness
 from lpbf.solve.grid import Grid
+from lpbf.solve.kernels_numba import Kernel
 from lpbf.solve.node_stencil import NodeStencil
 
 _DEGREE = 2  # of the smoothing polynomial, before and after the coarse correction
@@ -47,7 +48,7 @@ class Level:
     def descend(self, coarse: "Level") -> None:
         """Smooth from u = 0, and restrict the residual; one call."""
         bricks = isinstance(self.operator, BrickStiffness)
-        kernel = cycle_kernels.descend_bricks if bricks else cycle_kernels.descend_stencil
+        kernel: Kernel = cycle_kernels.descend_bricks if bricks else cycle_kernels.descend_stencil
         kernel(
             self.force.numpy(), *self.arrays, self.operator.arrays, self.coefficients,
             self.children.numpy(), coarse.force.numpy(), self.size, coarse.size,
@@ -56,7 +57,7 @@ class Level:
     def ascend(self, coarse: "Level") -> None:
         """Add the coarse correction, and smooth; one call."""
         bricks = isinstance(self.operator, BrickStiffness)
-        kernel = cycle_kernels.ascend_bricks if bricks else cycle_kernels.ascend_stencil
+        kernel: Kernel = cycle_kernels.ascend_bricks if bricks else cycle_kernels.ascend_stencil
         kernel(
             self.force.numpy(), *self.arrays, self.operator.arrays, self.coefficients,
             self.parents.numpy(), coarse.u.numpy(), self.size,
