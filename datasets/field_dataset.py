@@ -41,6 +41,10 @@ class FieldDataset(Dataset, ABC):
     """Channels of each field that can be an input or a target."""
     UNITS: Mapping[str, str] = {}
     """Unit of each field; "1" if it is dimensionless."""
+    FEATURES: ClassVar[tuple[str, ...]] = ()
+    """Transforms of its own that ``flare-mesh init`` puts before ``geometry_features``."""
+    ADVICE: ClassVar[str] = ""
+    """What else ``flare-mesh init`` says in the configuration, such as symmetries of its cases."""
     ADDRESS: ClassVar[str] = ""
     """Web page of the files."""
     grid_shape: tuple[int, ...] | None = None

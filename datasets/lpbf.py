@@ -59,6 +59,11 @@ class LPBF(FieldDataset):
 
     FIELDS = {"displacement": 3, "displacement_z": 1, "von_mises": 1, "temperature": 1}
     UNITS = {"displacement": "mm", "displacement_z": "mm", "von_mises": "MPa", "temperature": "C"}
+    FEATURES = ("build_features",)
+    ADVICE = (
+        "If the inherent strain is equal in x and y, add 'augment' of the configuration lpbf_cpu: "
+        "rotations by 90 degrees and reflections give valid cases then, and few parts suffice."
+    )
     ADDRESS = "https://huggingface.co/datasets/vedantpuri/LPBF_FLARE"
     STATS: ClassVar = {
         "cases": {"train": 1100, "test": 290},

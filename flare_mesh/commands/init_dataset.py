@@ -74,6 +74,8 @@ def dataset_config(
         comments={},
         fields=fields,
         settings=settings,
+        features=train.FEATURES,
+        advice=train.ADVICE,
     )
     return text, [*found, *describe_choice(fields, (), settings)]
 

@@ -25,6 +25,8 @@ def config_text(
     fields: FieldChoice,
     settings: Settings,
     rollout: bool = False,
+    features: Sequence[str] = (),
+    advice: str = "",
 ) -> str:
     """The text of a configuration, with the reasons as comments.
 
@@ -40,6 +42,8 @@ def config_text(
         fields: Inputs, targets and scales.
         settings: Settings that follow from the number of cases.
         rollout: Whether a time series is predicted step by step.
+        features: Transforms of the data set before those that every mesh has.
+        advice: A comment of the data set on its features.
     """
     lines = [*_comment(head)]
     lines += [f"out: {_flow(run)}"]
@@ -71,7 +75,11 @@ def config_text(
         ],
         2,
     )
-    lines += ["  features:", f"    - geometry_features: {{kind: {kind}}}"]
+    lines += ["  features:", *(f"    - {own}" for own in features)]
+    lines += [
+        f"    - geometry_features: {{kind: {kind}}}",
+        *_comment([advice] if advice else [], 2),
+    ]
     lines += ["  sample_nodes: auto", "  batch_size: auto"]
     lines += [f"  in_memory: {_flow(settings.in_memory)}", *_split(settings)]
     return "\n".join([*lines, ""])

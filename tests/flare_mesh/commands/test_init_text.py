@@ -23,8 +23,11 @@ def test_no_name_ends_a_comment(mark):
         comments={"targets": [f"- {name}"]},
         fields=FieldChoice((), ("u",), scales, (), (f"{name} has peaks",)),
         settings=Settings(8, 2, 0.2, True, False),
+        features=("build_features",),
+        advice=f"As {name}",
     )
     found = yaml.safe_load(text)
+    assert found["data"]["features"] == ["build_features", {"geometry_features": {"kind": "plane"}}]
     assert found.keys() == {"out", "budget", "keep", "model", "data"}
     assert found["data"]["options"] == {"targets": ["u"]}
     assert all(key.isidentifier() for part in ("model", "data") for key in found[part])

@@ -157,7 +157,11 @@ def test_another_version_is_named(tmp_path):
     del header["rollout"]
     header["version"] = "0.0.1"
     save_file(surrogate().state_dict(), file, metadata={"surrogate": json.dumps(header)})
-    with pytest.raises(ValueError, match=r"no 'rollout' in its header, as in files of older versions; train it again \(written by flare-mesh 0.0"):
+    with pytest.raises(
+        ValueError,
+        match=r"no 'rollout' in its header, as in files of older versions; train it again \(written "
+        "by flare-mesh 0.0",
+    ):
         Surrogate.load(tmp_path)
 
 
