@@ -159,8 +159,8 @@ def test_another_version_is_named(tmp_path):
     save_file(surrogate().state_dict(), file, metadata={"surrogate": json.dumps(header)})
     with pytest.raises(
         ValueError,
-        match=r"no 'rollout' in its header, as in files of older versions; train it again \(written "
-        "by flare-mesh 0.0",
+        match=r"no 'rollout' in its header, as in files of older versions; train it again "
+        r"\(written by flare-mesh 0.0",
     ):
         Surrogate.load(tmp_path)
 
