@@ -9,9 +9,9 @@ from lpbf.core.threads import one_thread, over_chunks
 from lpbf.mechanics.plastic_element import PlasticElement, YieldedCells
 from lpbf.mechanics.return_mapping import von_mises_stress
 
-# Cells per chunk: on the CPU their stresses stay in the cache, on other devices the memory is
-# bounded.
-_CHUNK = 2048
+# Cells per chunk: on the CPU so many that the calls of operations cost little, but enough chunks of
+# a large part for the cores; on other devices the memory is bounded.
+_CHUNK = 8192
 _CHUNK_ON_DEVICE = 65_536
 
 
