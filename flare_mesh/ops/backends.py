@@ -31,9 +31,12 @@ def _test_numba() -> bool:
     return True
 
 
-@torch.compiler.assume_constant_result
 def _numba_works() -> bool:
     return _test_numba()
+
+
+# As torch.compiler.assume_constant_result does, which imports all of the compiler, for a second.
+_numba_works._dynamo_marked_constant = True  # pyright: ignore[reportFunctionMemberAccess]
 
 
 def choose(backend: str, key: Tensor) -> str:
