@@ -37,7 +37,7 @@ class SplitDatasets:
         seed: int,
     ) -> None:
         for given in options.values():
-            check_options(name, given)
+            check_options(name, dict(given))
         self.name = name
         self.root = root
         self.options = options
