@@ -89,6 +89,8 @@ def generate(
                     for (case, *_), reason in zip(error.tasks, error.reasons, strict=True):
                         catalog.add(Outcome(case.name, [Rejection.by_crash(reason)]))
                     raise
+                finally:
+                    _remove_partial_files(out)  # of workers that were lost while they wrote
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise OSError(
@@ -135,12 +137,16 @@ def _open_folder(out: Path, settings: Settings, resume: bool) -> None:
                 f"{out}: was begun with other settings ({changes}); use the same ones or choose "
                 f"another --out"
             )
-        for partial in (*out.glob("t*/.*.partial.npz"), *out.glob(".*.partial.json*")):
-            partial.unlink(missing_ok=True)
+        _remove_partial_files(out)
         return
     if out.exists() and (not out.is_dir() or any(".partial" not in p.name for p in out.iterdir())):
         raise ValueError(f"{out}: exists and is not an empty folder; choose another --out")
     write_text(out / "settings.json", json.dumps(wanted, indent=1))
+
+
+def _remove_partial_files(out: Path) -> None:
+    for partial in (*out.glob("t*/.*.partial.npz"), *out.glob(".*.partial.json*")):
+        partial.unlink(missing_ok=True)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -381,6 +381,7 @@ def test_cases_that_kill_their_worker_are_named(tmp_path, monkeypatch, capsys):
     def run(function, tasks, workers):
         tasks = list(tasks)
         yield from (function(*task) for task in tasks if task[0].part != 1)
+        (tmp_path / "set/train/.part_000001.99.partial.npz").touch()
         raise WorkerLostError([task for task in tasks if task[0].part == 1], ["SIGSEGV"])
 
     monkeypatch.setattr("lpbf.dataset.generate.run_tasks", run)
@@ -388,6 +389,7 @@ def test_cases_that_kill_their_worker_are_named(tmp_path, monkeypatch, capsys):
     error = capsys.readouterr().err
     assert "a worker died at each try of 1 tasks (SIGSEGV): part_000001; continue" in error
     assert len(list((tmp_path / "set").glob("t*/*.npz"))) == 2
+    assert not list((tmp_path / "set").rglob("*.partial*"))
     index = json.loads((tmp_path / "set/index.json").read_text())
     assert [entry["case_id"] for entry in index] == ["part_000000", "part_000002"]
     (log,) = rejections(tmp_path / "set")
