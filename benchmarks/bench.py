@@ -49,10 +49,15 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def file_name(name: str, cores: int) -> str:
+def cores() -> int | None:
+    """Number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def file_name(name: str, count: int) -> str:
     """File name of a processor's results, such as ``amd_epyc_7b13_2_cores.json``."""
     words = re.sub(r"\((r|tm)\)|\bcpu\b|processor|@.*", " ", name.lower())
-    return f"{re.sub(r'[^a-z0-9]+', '_', words).strip('_')}_{cores}_cores.json"
+    return f"{re.sub(r'[^a-z0-9]+', '_', words).strip('_')}_{count}_cores.json"
 
 
 def _run(command: Sequence[str], seconds: float) -> int:
@@ -127,17 +132,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         for name in parts.keys() & {*_WITH_AUTHORS}:
             parts[name] += ["--authors", str(given.authors.resolve())]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     machine = {
         "processor": processor(),
-        "cores": cores,
+        "cores": cores(),
         "system": platform.system(),
         "python": platform.python_version(),
         **{package: version(package) for package in ("torch", "numba", "numpy")},
     }
     print(machine, flush=True)
     figures, no_time, failed = measure(parts, 60 * given.minutes)
-    path = given.json or HERE / "results" / file_name(machine["processor"], cores or 1)
+    path = given.json or HERE / "results" / file_name(machine["processor"], cores() or 1)
     path.parent.mkdir(parents=True, exist_ok=True)
     result = {"machine": machine, "left_out": left_out | no_time, "failed": failed, **figures}
     path.write_text(json.dumps(result, indent=2) + "\n")

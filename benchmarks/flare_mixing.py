@@ -13,7 +13,6 @@ import argparse
 import importlib.util
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from bench import processor
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention as sdpa
 
@@ -40,14 +40,22 @@ CHUNK = 16_384
 
 def medians(runs: dict[str, Callable[[], Any]], repeat: int) -> dict[str, float]:
     """Median seconds of each, in alternating runs after an untimed one."""
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for turn in range(repeat + 1):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            if turn:
-                seconds[name].append(time.perf_counter() - start)
+    seconds = alternate(runs, repeat, time.perf_counter)
     return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+def alternate(
+    runs: dict[str, Callable[[], Any]], repeat: int, clock: Callable[[], float], untimed: int = 1
+) -> dict[str, list[float]]:
+    """Seconds of each in alternating runs, after untimed ones."""
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(repeat + untimed):
+        for name, run in runs.items():
+            start = clock()
+            run()
+            if turn >= untimed:
+                seconds[name].append(clock() - start)
+    return seconds
 
 
 def repeats(nodes: int) -> int:
@@ -288,7 +296,7 @@ def main() -> None:
         worker(given.worker, given.authors, given.nodes)
         return
     machine = {
-        "processor": platform.processor() or platform.machine(),
+        "processor": processor(),
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
         "torch": torch.__version__,

@@ -25,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -250,14 +250,32 @@ MEASUREMENTS: dict[str, Callable[[int], Row]] = {
 }
 
 
-def main() -> None:
+def read_options(description: str | None, names: Iterable[str]) -> argparse.Namespace:
+    """``--only`` some names, ``--repeat`` and ``--json``."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--only", nargs="+", choices=MEASUREMENTS, default=list(MEASUREMENTS))
+    parser.add_argument("--only", nargs="+", choices=[*names], default=[*names])
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def measure_all(
+    measure: Callable[[str, int], Row], options: argparse.Namespace, results: dict[str, Any]
+) -> None:
+    """Measure the chosen names, print each row, and write the file."""
+    for name in options.only:
+        results[name] = row = measure(name, options.repeat)
+        cells = (f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items())
+        print(f"{name}: {', '.join(cells)}", flush=True)
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(results, indent=2) + "\n")
+
+
+def main() -> None:
+    options = read_options(__doc__, MEASUREMENTS)
     results: dict[str, Any] = {
         "machine": {
             "cores": os.cpu_count(),
@@ -268,13 +286,7 @@ def main() -> None:
     }
     print(results["machine"])
     check_stored_builds()
-    for name in options.only:
-        results[name] = row = MEASUREMENTS[name](options.repeat)
-        cells = (f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items())
-        print(f"{name}: {', '.join(cells)}", flush=True)
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(results, indent=2) + "\n")
+    measure_all(lambda name, repeat: MEASUREMENTS[name](repeat), options, results)
 
 
 if __name__ == "__main__":

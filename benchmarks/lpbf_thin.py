@@ -7,16 +7,13 @@ Their displacements have to agree before they are timed. Times are the least of 
 s of one core (time of the process, so that other programs matter little).
 """
 
-import argparse
-import json
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 from unittest import mock
 
 import numpy as np
 import torch
+from lpbf_simulate import Row, measure_all, read_options
 from numpy.typing import NDArray
 
 from lpbf import HexMesh, Material, Process, Result, simulate
@@ -72,7 +69,7 @@ def build(mesh: HexMesh, repeat: int, multigrid: bool) -> tuple[Result, float]:
     return result, min(seconds)
 
 
-def measure(name: str, repeat: int) -> dict[str, float | int | str]:
+def measure(name: str, repeat: int) -> Row:
     mesh = HexMesh.from_mask(PARTS[name](), 1.0)
     multigrid, multigrid_seconds = build(mesh, repeat, True)
     found, seconds = build(mesh, repeat, False)
@@ -98,23 +95,10 @@ def most_iterations(result: Result) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
+    options = read_options(__doc__, PARTS)
     torch.set_num_threads(1)
     simulate(HexMesh.from_mask(np.ones((6, 6, 6)), 1.0), Process(METAL))  # compiles the loops
-    results: dict[str, Any] = {}
-    for name in options.only:
-        results[name] = row = measure(name, options.repeat)
-        cells = (f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items())
-        print(f"{name}: {', '.join(cells)}", flush=True)
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(results, indent=2) + "\n")
+    measure_all(measure, options, {})
 
 
 if __name__ == "__main__":

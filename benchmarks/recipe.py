@@ -11,7 +11,7 @@ same time:
     no_scale: {model.scale_by: null}
     fixed_queries: {model.options.queries: fixed}
 
-``benchmarks/recipe_variants.yaml`` has those of ``docs/accuracy.md``.
+``benchmarks/recipe_variants.yaml`` has the variants of ``docs/accuracy.md``.
 
 ``table.json`` and ``table.md`` in ``--out`` are written after every run. Finished runs are used
 again if their configuration is the same; after a change of the code, choose another ``--out``. One

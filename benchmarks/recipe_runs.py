@@ -1,8 +1,6 @@
 """One training by ``flare-mesh init`` and ``flare-mesh fit``, and the baselines beside it."""
 
 import json
-import os
-import platform
 import subprocess
 import sys
 import time
@@ -13,6 +11,7 @@ from typing import Any
 
 import torch
 import yaml
+from bench import cores, processor
 
 from flare_mesh.baselines import BASELINES, compare_baselines
 from flare_mesh.surrogate import Surrogate
@@ -131,14 +130,9 @@ def _errors(train: Any, test: Any, fields: Mapping[str, int], seeds: int) -> dic
 
 def machine() -> dict[str, Any]:
     """Processor and versions."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return {
-        "processor": names[0] if names else platform.processor() or platform.machine(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "processor": processor(),
+        "cores": cores(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
     }

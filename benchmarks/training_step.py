@@ -16,7 +16,6 @@ in the backward. On a busy machine, ``--busy`` measures the processor time of a 
 import argparse
 import json
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -24,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from flare_mixing import C, H, M, check, load_authors, show
+from bench import processor
+from flare_mixing import C, H, M, alternate, check, load_authors, show
 from torch import Tensor
 
 from flare_mesh import FLAREOperator
@@ -40,20 +40,6 @@ RECOMMENDED = {
     "ffn_layers": 1,
     "head_layers": 1,
 }
-
-
-def alternate(
-    steps: dict[str, Callable[[], Any]], repeat: int, clock: Callable[[], float]
-) -> dict[str, list[float]]:
-    """Seconds of each step in alternating runs, after two untimed ones."""
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for turn in range(repeat + 2):
-        for name, step in steps.items():
-            start = clock()
-            step()
-            if turn >= 2:
-                seconds[name].append(clock() - start)
-    return seconds
 
 
 def training_step(
@@ -109,7 +95,7 @@ def published(folder: Path, size: str, compiled: bool, clock: Callable[[], float
     if compiled:
         fast = torch.compile(theirs)
         steps["compiled"] = training_step(lambda: evaluate(fast), target, other)
-    seconds = alternate(steps, 9 if nodes * meshes < 20_000 else 5, clock)
+    seconds = alternate(steps, 9 if nodes * meshes < 20_000 else 5, clock, untimed=2)
     row = {f"{name}_s": statistics.median(times) for name, times in seconds.items()}
     for name in list(steps)[1:]:
         pairs = zip(seconds[name], seconds["ours"], strict=True)
@@ -129,7 +115,7 @@ def recommended(clock: Callable[[], float]) -> dict[str, float]:
     optimizer = build_optimizer(model, OptimizerConfig("muon", lr=1e-4))
     step = training_step(lambda: model(x, pos, **options), target, optimizer)
     # The optimiser's part is timed once more by itself.
-    seconds = alternate({"ours": step, "optimizer": optimizer.step}, 15, clock)
+    seconds = alternate({"ours": step, "optimizer": optimizer.step}, 15, clock, untimed=2)
     row = {f"{name}_s": statistics.median(times) for name, times in seconds.items()}
     row["limit_s"] = limit(model, rows, clock, 3)
     row["ours_over_limit"] = row["ours_s"] / row["limit_s"]
@@ -151,7 +137,7 @@ def main() -> None:
     clock = time.process_time if given.busy else time.perf_counter
     results: dict[str, Any] = {
         "machine": {
-            "processor": platform.processor() or platform.machine(),
+            "processor": processor(),
             "threads": torch.get_num_threads(),
             "cores": os.cpu_count(),
             "torch": torch.__version__,

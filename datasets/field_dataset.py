@@ -42,7 +42,7 @@ class FieldDataset(Dataset, ABC):
     UNITS: Mapping[str, str] = {}
     """Unit of each field; "1" if it is dimensionless."""
     FEATURES: ClassVar[tuple[str, ...]] = ()
-    """Transforms of its own that ``flare-mesh init`` puts before ``geometry_features``."""
+    """Transforms for this data set, which ``flare-mesh init`` puts before ``geometry_features``."""
     ADVICE: ClassVar[str] = ""
     """What else ``flare-mesh init`` says in the configuration, such as symmetries of its cases."""
     ADDRESS: ClassVar[str] = ""

@@ -21,16 +21,13 @@ def check_variation(
     Raises:
         ValueError: If nothing differs; names the fields that could be inputs.
     """
-    varying = {one.name for one in scalars if len({*one.values.values()}) > 1}
-    known = {one.name for one in scalars}
     if len(summary.sampled) < 2 or not summary.fixed_mesh:
         return
-    if any(
-        name in varying if name in known else name not in summary.fixed_fields
-        for name in fields.inputs
-    ):
+    varies = {one.name: len({*one.values.values()}) > 1 for one in scalars}
+    if any(varies.get(name, name not in summary.fixed_fields) for name in fields.inputs):
         return
-    more = sorted(varying - {*fields.inputs, *fields.targets})
+    taken = {*fields.inputs, *fields.targets}
+    more = sorted(name for name, yes in varies.items() if yes and name not in taken)
     found = [*map(_describe, fields.left_fields), *more]
     start = (
         f"{summary.place}: all cases have the same mesh, and no input differs between them, so all "

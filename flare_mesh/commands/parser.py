@@ -52,9 +52,9 @@ class CommandParser(ArgumentParser):
         return super().add_argument(*names, **options)
 
     def knows(self, args: Sequence[str]) -> bool:
-        """Whether all options of a command line are known, and none can stand for others.
+        """Whether each option of a command line is one of the command's own.
 
-        Help lists all options, and a configuration file may have any.
+        Not so for help, which lists all options, and for a configuration file, which may have any.
         """
         names = {name for action in self._actions for name in action.option_strings}
         known = names - {"-h", "--help", "--config", "--print-config"}

@@ -337,30 +337,23 @@ def store(context, block, tile, at, stride):
     return types.void(block, tile, _Int, _Int), generate
 
 
-@intrinsic
-def multiply(context, first, second):
-    """Product of two blocks, element by element."""
-    kind = first
+def _elementwise(operation: Callable[[_Code, Any, Any], Any], what: str) -> Any:
+    def step(context, first, second):
+        kind = first
 
-    def generate(context, builder, signature, arguments):
-        code = _Code(context, builder, kind)
-        pairs = zip(*(code.unpack(block) for block in arguments), strict=True)
-        return code.pack([code.multiply(a, b) for a, b in pairs])
+        def generate(context, builder, signature, arguments):
+            code = _Code(context, builder, kind)
+            pairs = zip(*(code.unpack(block) for block in arguments), strict=True)
+            return code.pack([operation(code, a, b) for a, b in pairs])
 
-    return kind(first, second), generate
+        return kind(first, second), generate
+
+    step.__doc__ = f"{what} of two blocks, element by element."
+    return intrinsic(step)
 
 
-@intrinsic
-def add(context, first, second):
-    """Sum of two blocks, element by element."""
-    kind = first
-
-    def generate(context, builder, signature, arguments):
-        code = _Code(context, builder, kind)
-        pairs = zip(*(code.unpack(block) for block in arguments), strict=True)
-        return code.pack([code.add(a, b) for a, b in pairs])
-
-    return kind(first, second), generate
+multiply = _elementwise(_Code.multiply, "Product")
+add = _elementwise(_Code.add, "Sum")
 
 
 @intrinsic

@@ -9,11 +9,12 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from flare_mesh.mesh.cells import CELL_TYPES
-from flare_mesh.mesh.isoparametric import jacobians, tangents
+from flare_mesh.mesh.isoparametric import integrate
 from flare_mesh.mesh.shape_functions import quadrature, shape_functions
 
 _CELLS = 2  # cells of the grid in a standard deviation of the window
-# Of the filter: spreading and interpolation each widen the window by 1/6 of a squared cell.
+# Standard deviation of the filter, in cells: spreading the mass and interpolating the result
+# each add 1/6 to the variance.
 _FILTER = (_CELLS**2 - 1 / 3) ** 0.5
 _TRUNCATE = 4.0  # standard deviations at which the filter ends
 _EMPTY = 1e-6  # density of an empty window, relative to the largest one
@@ -22,7 +23,7 @@ _DEGREES = (3, 7)  # of the quadrature in cells smaller than the smallest window
 
 
 def mass_points(pos: Tensor, cells: Mapping[str, Tensor], width: float) -> tuple[Tensor, Tensor]:
-    """Quadrature points of all cells, with the length, area or volume that each stands for.
+    """Quadrature points of all cells, and the length, area or volume of each.
 
     Args:
         pos: Coordinates, [N, d].
@@ -34,22 +35,19 @@ def mass_points(pos: Tensor, cells: Mapping[str, Tensor], width: float) -> tuple
     """
     found, masses = [], []
     for kind, nodes in cells.items():
-        points, mass = _masses(pos, nodes, kind, _DEGREES[0])
-        if float(mass.sum() / max(len(nodes), 1)) > width ** CELL_TYPES[kind].dim:
-            points, mass = _masses(pos, nodes, kind, _DEGREES[1])
-        values = torch.from_numpy(shape_functions(kind, points))
+        for degree in _DEGREES:
+            # The integral over each cell of 1 at one point of the quadrature, 0 at the others.
+            mass = integrate(pos, nodes, kind, _each_point, degree=degree, absolute=True)
+            if float(mass.sum() / max(len(nodes), 1)) <= width ** CELL_TYPES[kind].dim:
+                break
+        values = torch.from_numpy(shape_functions(kind, quadrature(kind, degree)[0]))
         found.append(torch.einsum("qn,end->eqd", values, pos.double()[nodes]).flatten(0, 1))
         masses.append(mass.flatten())
     return torch.cat(found), torch.cat(masses)
 
 
-def _masses(pos: Tensor, nodes: Tensor, kind: str, degree: int) -> tuple[np.ndarray, Tensor]:
-    """Points in the reference cell, and the measure of each in each cell [E, Q]."""
-    points, weights = quadrature(kind, degree)
-    shares = torch.from_numpy(weights)
-    return points, torch.cat(
-        [jacobians(slopes).abs() * shares for slopes in tangents(pos, nodes, kind, points)]
-    )
+def _each_point(values: np.ndarray) -> np.ndarray:
+    return np.eye(len(values))
 
 
 def window_moments(

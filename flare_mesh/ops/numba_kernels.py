@@ -103,7 +103,7 @@ def _latents(tensor: Tensor, dtype: torch.dtype, factor: float = 1.0) -> np.ndar
 def _merge(
     partial: np.ndarray, plan: _Plan, query: Tensor, sizes: tuple[int, ...], factor: float
 ) -> Tensor:
-    """Gradients of the pieces, [S, H, padded D, padded M], as those of the graphs, [B, H, M, D]."""
+    """Sum the gradients of the pieces [S, H, padded D, padded M] to the graphs' [B, H, M, D]."""
     out = np.zeros(query.shape, partial.dtype)
     h, m, d = query.shape[1:]
     halves.merge_gradients(

@@ -19,7 +19,7 @@ class SplitDatasets:
         name: Name of the data set, or an import path.
         root: Folder of the data set.
         options: Options of the data set by role, ``"train"`` and ``"test"``; validation cases that
-            are a split of their own have those of the test.
+            are a split of their own are read with the options of the test.
         splits: Name of the split of the stages ``"train"``, ``"val"`` and ``"test"``, None for
             none; or for ``"val"`` the share of the training cases to hold out.
         seed: Seed of random numbers that a data set draws when it fills a cache.

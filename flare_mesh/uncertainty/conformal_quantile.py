@@ -82,8 +82,8 @@ def coverage_range(
         probability: Share of the draws of K cases whose coverage is in the range.
 
     Returns:
-        The lower and the upper end; twice the share of the given scores that are covered if they
-        follow no such model, as for exact predictions.
+        The lower and the upper end. If the scores follow no such model, as those of exact
+        predictions, both are the share of these scores that is covered.
     """
     count = len(scores)
     model = _CaseModel.fit(scores, coverage)

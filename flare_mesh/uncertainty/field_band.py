@@ -56,8 +56,7 @@ class FieldBand:
     def scale(self, predicted: Tensor) -> Tensor:
         """The local scale s of the error, [N, steps] in float64."""
         squares = step_norms(predicted, self.channels).square()
-        a, b, c = self.shares
-        return (a * squares + b * squares.mean(0) + c * self.magnitude**2).sqrt()
+        return local_scale(self.shares, squares, squares.mean(0), self.magnitude)
 
     def to_dict(self) -> dict[str, Any]:
         """All attributes, in types of JSON."""
@@ -92,6 +91,14 @@ def _read_range(values: Any) -> tuple[float, float] | None:
         return None
     low, high = map(float, values)
     return low, high
+
+
+def local_scale(
+    shares: tuple[float, float, float], squares: Tensor, mean_square: Tensor, magnitude: float
+) -> Tensor:
+    """The local scale s of :class:`FieldBand`, from |p|^2, R^2 and Y."""
+    a, b, c = shares
+    return (a * squares + b * mean_square + c * magnitude**2).sqrt()
 
 
 def step_norms(values: Tensor, channels: int) -> Tensor:

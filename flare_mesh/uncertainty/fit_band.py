@@ -14,7 +14,7 @@ from flare_mesh.uncertainty.conformal_quantile import (
     coverage_range,
     pooled_quantile,
 )
-from flare_mesh.uncertainty.field_band import FieldBand, step_norms
+from flare_mesh.uncertainty.field_band import FieldBand, local_scale, step_norms
 
 _MAX_NODES, _MIN_NODES = 4_000, 50  # of a case, drawn if it has more
 _TOTAL_NODES = 200_000  # of all cases
@@ -47,9 +47,8 @@ class CaseErrors(NamedTuple):
 
     def scale(self, shares: _Shares, magnitude: float) -> Tensor:
         """The local scale of :class:`FieldBand` times the difficulty, [n, steps]."""
-        a, b, c = shares
-        squares = a * self.sizes.square() + b * self.typical.square() + c * magnitude**2
-        return self.difficulty * squares.sqrt()
+        squares, mean_square = self.sizes.square(), self.typical.square()
+        return self.difficulty * local_scale(shares, squares, mean_square, magnitude)
 
     def first(self, count: int) -> "CaseErrors":
         """The same with the first nodes only, which are drawn at random."""

@@ -47,18 +47,16 @@ class Level:
 
     def descend(self, coarse: "Level") -> None:
         """Smooth from u = 0, and restrict the residual; one call."""
-        bricks = isinstance(self.operator, BrickStiffness)
-        kernel: Kernel = cycle_kernels.descend_bricks if bricks else cycle_kernels.descend_stencil
-        kernel(
+        descend: Kernel = cycle_kernels.descend
+        descend(
             self.force.numpy(), *self.arrays, self.operator.arrays, self.coefficients,
             self.children.numpy(), coarse.force.numpy(), self.size, coarse.size,
         )  # fmt: skip
 
     def ascend(self, coarse: "Level") -> None:
         """Add the coarse correction, and smooth; one call."""
-        bricks = isinstance(self.operator, BrickStiffness)
-        kernel: Kernel = cycle_kernels.ascend_bricks if bricks else cycle_kernels.ascend_stencil
-        kernel(
+        ascend: Kernel = cycle_kernels.ascend
+        ascend(
             self.force.numpy(), *self.arrays, self.operator.arrays, self.coefficients,
             self.parents.numpy(), coarse.u.numpy(), self.size,
         )  # fmt: skip

@@ -91,10 +91,10 @@ class BuildFeatures(BaseTransform):
 
 def _components(source: Tensor, target: Tensor, num_nodes: int) -> Tensor:
     """Number of the connected component of each node, [N]."""
-    ends = (source.numpy(), target.numpy())
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
+    ends = (source.numpy(), target.numpy())
     graph = coo_matrix((np.ones(len(source)), ends), shape=(num_nodes, num_nodes))
     labels = connected_components(graph, directed=False)[1]
     return torch.from_numpy(labels.astype(np.int64))

@@ -15,14 +15,11 @@ from flare_mesh.data.transforms.checks import AXES, check_single, positions
 from flare_mesh.data.transforms.mesh_geometry import CONTEXT_WIDTHS, MeshGeometry
 from flare_mesh.data.transforms.mesh_kinds import KINDS
 
+_INSIDE = ("position", "size", "boundary_distance", "boundary_direction", "boundary", "context")
 _DEFAULTS = {
-    "volume": (
-        *("position", "size", "boundary_distance", "boundary_direction", "boundary", "context"),
-    ),
+    "volume": _INSIDE,
     "surface": ("position", "size", "boundary", "normals", "curvature", "context"),
-    "plane": (
-        *("position", "size", "boundary_distance", "boundary_direction", "boundary", "context"),
-    ),
+    "plane": _INSIDE,
     "points": ("position", "size", "context"),
 }
 _MEASURES = {"volume": "volume", "surface": "area", "plane": "area"}

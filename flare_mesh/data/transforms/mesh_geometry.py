@@ -17,7 +17,7 @@ from flare_mesh.mesh.orientation import count_reversed_edges
 from flare_mesh.mesh.window_moments import mass_points, window_moments
 
 CONTEXT_WIDTHS = (1 / 24, 1 / 12, 1 / 6)
-"""Standard deviations of the windows of the context, relative to the largest extent."""
+"""Standard deviations of the context's windows over the largest extent, each twice the last."""
 
 # Smaller extents count as this part of the largest one, smaller weights as this part of the mean.
 _SMALLEST_EXTENT, _SMALLEST_WEIGHT = 1e-4, 1e-6
@@ -108,22 +108,20 @@ class MeshGeometry:
 
     def context(self) -> Tensor:
         """Share of solid, mean offset and variances in Gaussian windows of several widths."""
-        width, dim = CONTEXT_WIDTHS[0] * 2 * self._length, self._pos.shape[1]
+        dim, widths = self._pos.shape[1], [2 * self._length * width for width in CONTEXT_WIDTHS]
         if self._kind == "points":
             weight = self._node_weights()
             mass = self._pos.new_ones(len(self._pos)) if weight is None else weight
             points, mass, measured = self._pos, mass / mass.sum(), 0
         else:
             measured = 3 if self._kind == "volume" else 2
-            points, mass = mass_points(self._pos, self._cells, width)
+            points, mass = mass_points(self._pos, self._cells, widths[0])
         found = []
-        for density, mean, variance in window_moments(
-            points, mass, self._pos, width, len(CONTEXT_WIDTHS)
-        ):
+        moments = window_moments(points, mass, self._pos, widths[0], len(widths))
+        for width, (density, mean, variance) in zip(widths, moments, strict=True):
             # 1 inside a full space or plane; of points, the share that is in the window.
             full = (2 * torch.pi * width**2) ** ((dim - measured) / 2)
             found += [density[:, None] * full, mean, variance]
-            width *= 2
         return torch.cat(found, dim=1)
 
     def weight(self) -> Tensor:
