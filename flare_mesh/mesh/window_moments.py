@@ -19,7 +19,7 @@ _FILTER = (_CELLS**2 - 1 / 3) ** 0.5
 _TRUNCATE = 4.0  # standard deviations at which the filter ends
 _EMPTY = 1e-6  # density of an empty window, relative to the largest one
 _CHUNK = 2**18  # points that are spread at a time
-_DEGREES = (3, 7)  # of the quadrature in cells smaller than the smallest window, and in others
+_LOW, _HIGH = 3, 7  # degree of quadrature in cells smaller than the smallest window, and in others
 
 
 def mass_points(pos: Tensor, cells: Mapping[str, Tensor], width: float) -> tuple[Tensor, Tensor]:
@@ -35,19 +35,20 @@ def mass_points(pos: Tensor, cells: Mapping[str, Tensor], width: float) -> tuple
     """
     found, masses = [], []
     for kind, nodes in cells.items():
-        for degree in _DEGREES:
-            # The integral over each cell of 1 at one point of the quadrature, 0 at the others.
-            mass = integrate(pos, nodes, kind, _each_point, degree=degree, absolute=True)
-            if float(mass.sum() / max(len(nodes), 1)) <= width ** CELL_TYPES[kind].dim:
-                break
+        degree = _LOW
+        mass = _masses(pos, nodes, kind, degree)
+        if float(mass.sum() / max(len(nodes), 1)) > width ** CELL_TYPES[kind].dim:
+            degree = _HIGH
+            mass = _masses(pos, nodes, kind, degree)
         values = torch.from_numpy(shape_functions(kind, quadrature(kind, degree)[0]))
         found.append(torch.einsum("qn,end->eqd", values, pos.double()[nodes]).flatten(0, 1))
         masses.append(mass.flatten())
     return torch.cat(found), torch.cat(masses)
 
 
-def _each_point(values: np.ndarray) -> np.ndarray:
-    return np.eye(len(values))
+def _masses(pos: Tensor, nodes: Tensor, kind: str, degree: int) -> Tensor:
+    """Mass of each cell at each quadrature point: its integral of 1 there and 0 at the others."""
+    return integrate(pos, nodes, kind, lambda v: np.eye(len(v)), degree=degree, absolute=True)
 
 
 def window_moments(
