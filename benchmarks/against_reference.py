@@ -28,6 +28,7 @@ from recipe_table import table
 
 from flare_mesh.training.sizes import SIZES
 
+_SHARED = ("hidden_channels", "num_layers", "heads", "num_latents")
 _LABELS = {"ours": "flare-mesh", "theirs": "authors' FLARE"}
 
 
@@ -44,7 +45,7 @@ def configurations(config: dict[str, Any], given: argparse.Namespace) -> dict[st
     theirs = {
         "model.name": "reference_model:ReferenceFLARE",
         "model.size": None,
-        "model.options": {**SIZES[given.size], "folder": folder},
+        "model.options": {**{key: SIZES[given.size][key] for key in _SHARED}, "folder": folder},
         "model.scale_by": None,
         "model.normalizers": {"pos": "identity"},
         "model.optimizer": {"name": "adamw", "lr": 1e-3, "weight_decay": 1e-5},
