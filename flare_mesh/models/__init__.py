@@ -3,6 +3,7 @@
 from flare_mesh.models.field_model import FieldModel
 from flare_mesh.models.flare_operator import FLAREOperator
 from flare_mesh.models.gnot import GNOT
+from flare_mesh.models.lamo import LaMO
 from flare_mesh.models.lno import LNO
 from flare_mesh.models.perceiver_io import PerceiverIO
 from flare_mesh.models.registry import MODELS, build, load, model_options
@@ -16,6 +17,7 @@ __all__ = [
     "MODELS",
     "FLAREOperator",
     "FieldModel",
+    "LaMO",
     "PerceiverIO",
     "Transformer",
     "Transolver",

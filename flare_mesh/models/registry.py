@@ -12,6 +12,7 @@ from flare_mesh.files import existing_file, read_json_object
 from flare_mesh.models.field_model import FieldModel
 from flare_mesh.models.flare_operator import FLAREOperator
 from flare_mesh.models.gnot import GNOT
+from flare_mesh.models.lamo import LaMO
 from flare_mesh.models.lno import LNO
 from flare_mesh.models.perceiver_io import PerceiverIO
 from flare_mesh.models.transformer import Transformer
@@ -20,7 +21,7 @@ from flare_mesh.models.transolver_plus import TransolverPlus
 from flare_mesh.nn import FLAREAttention
 from flare_mesh.trusted_classes import import_class, is_class_path, trusting_code
 
-_CLASSES = (FLAREOperator, GNOT, LNO, PerceiverIO, Transformer, Transolver, TransolverPlus)
+_CLASSES = (FLAREOperator, GNOT, LaMO, LNO, PerceiverIO, Transformer, Transolver, TransolverPlus)
 MODELS: Mapping[str, type[FieldModel]] = {model.NAME: model for model in _CLASSES}
 """The models by name."""
 _CHANNELS = ("in_channels", "out_channels")

@@ -1,4 +1,4 @@
-"""Base class of Transolver and Transolver++, which differ in the mixing layer."""
+"""Base class of Transolver, Transolver++ and LaMO, which differ in the mixing layer."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from flare_mesh.models.field_model import FieldModel
 from flare_mesh.models.nodes import Nodes
 from flare_mesh.nn.mixing_block import MixingBlock
-from flare_mesh.nn.slice_attention import SliceAttention
 
 
 class SliceModel(FieldModel):
@@ -18,9 +17,16 @@ class SliceModel(FieldModel):
     Args:
         attention: Builds the mixing layer of a block.
         options: As in :class:`FieldModel`.
+        shared: Builds a module that the mixing layers of all blocks are called with. It keeps the
+            initial weights of its own ``reset_parameters``.
     """
 
-    def __init__(self, attention: Callable[[], SliceAttention], options: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        attention: Callable[[], nn.Module],
+        options: Mapping[str, Any],
+        shared: Callable[[], nn.Module] | None = None,
+    ) -> None:
         super().__init__(options)
         c = self.config["hidden_channels"]
         self.embed = nn.Sequential(
@@ -35,6 +41,7 @@ class SliceModel(FieldModel):
         )
         self.norm = nn.LayerNorm(c)
         self.head = nn.Linear(c, self.config["out_channels"])
+        self.shared = None if shared is None else shared()
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -44,12 +51,15 @@ class SliceModel(FieldModel):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-            elif isinstance(module, nn.LayerNorm | SliceAttention):
-                module.reset_parameters()
+            elif module is not self and hasattr(module, "reset_parameters"):
+                module.reset_parameters()  # pyright: ignore[reportCallIssue]
+        if self.shared is not None:
+            self.shared.reset_parameters()  # pyright: ignore[reportCallIssue]
         nn.init.uniform_(self.placeholder, 0.0, 1 / len(self.placeholder))
 
     def evaluate(self, nodes: Nodes) -> Tensor:
         h = self.embed(nodes.features()) + self.placeholder
+        shared = () if self.shared is None else (self.shared,)
         for block in self.blocks:
-            h = self.run_block(block, h, nodes.graphs)
+            h = self.run_block(block, h, nodes.graphs, *shared)
         return self.head(self.norm(h))

@@ -1,5 +1,8 @@
 """Initial weights."""
 
+import math
+
+import torch
 from torch import nn
 
 
@@ -15,3 +18,10 @@ def init_linear(module: nn.Module) -> None:
                 nn.init.zeros_(layer.bias)
         elif isinstance(layer, nn.LayerNorm | nn.RMSNorm):
             layer.reset_parameters()
+
+
+def init_step_bias(bias: nn.Parameter) -> None:
+    """Biases whose softplus, a time step, is log-uniform from 1e-3 to 1e-1, as in Mamba-2."""
+    with torch.no_grad():
+        step = nn.init.uniform_(bias, math.log(1e-3), math.log(1e-1)).exp()
+        bias.copy_(step + (-(-step).expm1()).log())

@@ -11,7 +11,7 @@ class MixingBlock(nn.Module):
     """x + Attention(Norm(x)), then x + MLP(Norm(x)) with one hidden layer and exact GELU.
 
     The hidden layer is ``mlp_ratio`` times as wide as C = ``channels``; ``attention`` takes nodes
-    [N, C] and their :class:`~flare_mesh.nn.graphs.Graphs`.
+    [N, C], their :class:`~flare_mesh.nn.graphs.Graphs`, and modules that it shares with others.
 
     Shapes:
         x [N, C], output [N, C].
@@ -32,6 +32,6 @@ class MixingBlock(nn.Module):
             nn.Linear(channels, hidden), nn.GELU(), nn.Linear(hidden, channels)
         )
 
-    def forward(self, x: Tensor, graphs: Graphs) -> Tensor:
-        x = x + self.attention(self.norm1(x), graphs)
+    def forward(self, x: Tensor, graphs: Graphs, *shared: nn.Module) -> Tensor:
+        x = x + self.attention(self.norm1(x), graphs, *shared)
         return x + self.mlp(self.norm2(x))

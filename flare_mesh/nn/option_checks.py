@@ -45,5 +45,32 @@ def hidden_width(owner: object, channels: int, ratio: float) -> int:
     return width
 
 
+def head_width(
+    owner: object, channels: int, given: int | None, *, most: int, groups: int = 1
+) -> int:
+    """Channels of a head, such that ``groups`` divides the number of heads.
+
+    Args:
+        owner: The object that is being built.
+        channels: Channels of all heads.
+        given: Channels of a head; None for the largest possible number up to ``most``.
+        most: Limit of the default.
+        groups: Groups of heads.
+
+    Raises:
+        ValueError: If there is no such number of heads.
+    """
+    if given is not None:
+        check_at_least(owner, 1, head_channels=given)
+    for width in range(most, 0, -1) if given is None else (given,):
+        if channels % (width * groups) == 0:
+            return width
+    heads = "" if given is None else f" with {given} channels each"
+    raise ValueError(
+        f"{_name(owner)}: expected 'expand' times 'channels' to be a multiple of "
+        f"{groups * (given or 1)}, for {groups} groups of heads{heads} (got {channels})"
+    )
+
+
 def _name(owner: object) -> str:
     return type(owner).__name__

@@ -4,14 +4,12 @@ from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, scaled_dot_product_attention
+from torch.nn.functional import scaled_dot_product_attention
 
 from flare_mesh.nn.graphs import Graphs
 from flare_mesh.nn.option_checks import check_at_least, check_heads
-from flare_mesh.ops.packing import MASKED
+from flare_mesh.nn.slices import slice_means, slice_scores
 from flare_mesh.ops.precision import wide
-
-_EPSILON = 1e-5  # as in the authors' code: a slice without nodes stays finite
 
 
 class SliceAttention(nn.Module, ABC):
@@ -84,27 +82,15 @@ class SliceAttention(nn.Module, ABC):
         with torch.autocast(values.device.type, enabled=False):
             projected, values = wide(projected), wide(values)
             shares = self._shares(projected, temperatures)
-            # A last channel of ones: the sums of the shares come from the same product.
-            summands = torch.cat([values, torch.ones_like(values[..., :1])], dim=-1)
-            if bias is not None:
-                summands = summands * _weights(bias)[:, None, :, None].to(summands.dtype)
-            sums = shares.transpose(-1, -2) @ summands
-            slices = (sums[..., :-1] / (sums[..., -1:] + _EPSILON)).to(self.query.weight.dtype)
+            slices = slice_means(shares, values, bias).to(self.query.weight.dtype)
             query, key, value = self.query(slices), self.key(slices), self.value(slices)
             mixed = scaled_dot_product_attention(query, key, value)
             return (shares @ wide(mixed)).transpose(1, 2).to(dtype)
 
     def _shares(self, projected: Tensor, temperatures: Tensor) -> Tensor:
-        """Shares S [B, H, L, G]; the temperature divides the inputs, which have fewer channels."""
-        inputs = torch.cat([projected, torch.ones_like(projected[..., :1])], dim=-1)
-        weight = torch.cat([self.slices.weight, self.slices.bias[:, None]], dim=1)
-        scores = linear(inputs / temperatures, weight.to(inputs.dtype))
+        """Shares S [B, H, L, G]."""
+        scores = slice_scores(projected, self.slices, temperatures)
         noise = self.noise(scores)
         if noise is not None:
             scores = torch.addcdiv(scores, noise, temperatures)
         return torch.softmax(scores, dim=-1)
-
-
-def _weights(bias: Tensor) -> Tensor:
-    """Weights [B, L] of mean 1 in each graph, 0 at padding, from their logarithms."""
-    return torch.softmax(bias, dim=-1) * (bias > MASKED).sum(-1, keepdim=True)

@@ -17,6 +17,7 @@ SMALL = {
     "heads": 4,
     "num_latents": 6,
     "num_slices": 6,
+    "state_size": 4,
 }
 GRAPHS = [random_graph(n, 2, seed=n, dtype=torch.float64) for n in (30, 1, 34, 7, 8, 8)]
 BATCH = Batch.from_data_list(GRAPHS)

@@ -38,6 +38,7 @@ SIZES = {
     "transolver++": 591_305 - 4 * 128,
     "lno": 1_831_745,
     "gnot": 4_870_553,
+    "lamo": 1_953_577,
     "perceiver_io": 1_864_833,
 }
 
@@ -46,6 +47,11 @@ SIZES = {
 def test_the_default_size_is_the_published_one(name):
     model = build(name, in_channels=0, out_channels=1, pos_dim=2)
     assert sum(p.numel() for p in model.parameters()) == SIZES[name]
+
+
+def test_the_size_of_lamo_without_shared_slices():
+    model = build("lamo", in_channels=0, out_channels=1, pos_dim=2, shared_slices=False, expand=1)
+    assert sum(p.numel() for p in model.parameters()) == 1_718_257
 
 
 def test_gnot_has_the_same_size_with_either_stream():
