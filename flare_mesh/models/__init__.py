@@ -5,6 +5,7 @@ from flare_mesh.models.flare_operator import FLAREOperator
 from flare_mesh.models.gnot import GNOT
 from flare_mesh.models.lamo import LaMO
 from flare_mesh.models.lno import LNO
+from flare_mesh.models.meshgraphnet import MeshGraphNet
 from flare_mesh.models.perceiver_io import PerceiverIO
 from flare_mesh.models.registry import MODELS, build, load, model_options
 from flare_mesh.models.transformer import Transformer
@@ -18,6 +19,7 @@ __all__ = [
     "FLAREOperator",
     "FieldModel",
     "LaMO",
+    "MeshGraphNet",
     "PerceiverIO",
     "Transformer",
     "Transolver",

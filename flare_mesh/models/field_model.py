@@ -5,7 +5,7 @@ import textwrap
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -21,6 +21,7 @@ from flare_mesh.models.stored_weights import check_finite_weights, check_needed_
 from flare_mesh.nn.option_checks import check_at_least, check_heads
 from flare_mesh.trusted_classes import class_path
 
+_T = TypeVar("_T")
 _LEAST = {
     "in_channels": 0,
     "out_channels": 1,
@@ -115,7 +116,7 @@ class FieldModel(HubMixin, nn.Module):
     def evaluate(self, nodes: Nodes) -> Tensor:
         """The field [N, out_channels] at checked nodes."""
 
-    def run_block(self, block: Callable[..., Tensor], *inputs: Any) -> Tensor:
+    def run_block(self, block: Callable[..., _T], *inputs: Any) -> _T:
         """Output of a block, whose activations are not stored under ``checkpointing``."""
         if self.config["checkpointing"] and torch.is_grad_enabled():
             return checkpoint(block, *inputs, use_reentrant=False)

@@ -14,6 +14,7 @@ from flare_mesh.models.flare_operator import FLAREOperator
 from flare_mesh.models.gnot import GNOT
 from flare_mesh.models.lamo import LaMO
 from flare_mesh.models.lno import LNO
+from flare_mesh.models.meshgraphnet import MeshGraphNet
 from flare_mesh.models.perceiver_io import PerceiverIO
 from flare_mesh.models.transformer import Transformer
 from flare_mesh.models.transolver import Transolver
@@ -21,7 +22,17 @@ from flare_mesh.models.transolver_plus import TransolverPlus
 from flare_mesh.nn import FLAREAttention
 from flare_mesh.trusted_classes import import_class, is_class_path, trusting_code
 
-_CLASSES = (FLAREOperator, GNOT, LaMO, LNO, PerceiverIO, Transformer, Transolver, TransolverPlus)
+_CLASSES = (
+    FLAREOperator,
+    GNOT,
+    LaMO,
+    LNO,
+    MeshGraphNet,
+    PerceiverIO,
+    Transformer,
+    Transolver,
+    TransolverPlus,
+)
 MODELS: Mapping[str, type[FieldModel]] = {model.NAME: model for model in _CLASSES}
 """The models by name."""
 _CHANNELS = ("in_channels", "out_channels")

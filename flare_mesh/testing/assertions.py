@@ -22,10 +22,12 @@ def assert_graphs_independent(
 def assert_permutation_equivariant(
     model: Callable[[Any], Tensor], graph: Data, *, atol: float = 1e-5, seed: int = 0
 ) -> None:
-    """Assert that a permutation of the nodes permutes the result."""
+    """Assert that a permutation of the nodes permutes the result; edges get the new numbers."""
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(graph.num_nodes or 0, generator=generator)
-    shuffled = Data(
-        **{key: value[order] for key, value in graph.to_dict().items() if value is not None}
-    )
+    found = {key: value for key, value in graph.to_dict().items() if value is not None}
+    edges = found.pop("edge_index", None)
+    shuffled = Data(**{key: value[order] for key, value in found.items()})
+    if edges is not None:
+        shuffled.edge_index = order.argsort()[edges]
     torch.testing.assert_close(model(shuffled), model(graph)[order], atol=atol, rtol=atol)

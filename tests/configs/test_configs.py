@@ -27,6 +27,7 @@ PUBLISHED = {
     "elasticity_lamo": 1_953_577,
     "elasticity_lno": 1_831_745,
     "elasticity_gnot": 4_870_553,
+    "elasticity_meshgraphnet": 2_331_649,
     "elasticity_perceiver_io": 1_864_833,
 }
 # Dimension, inputs and targets of each set.

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from flare_mesh.nn.edge_checks import check_edges
 from flare_mesh.nn.encoders.point_encoder import PointEncoder
 from flare_mesh.nn.option_checks import check_at_least, check_positive
 from flare_mesh.nn.residual_mlp import ResidualMLP
-from flare_mesh.ops.checks import check_offsets, check_ptr
 from flare_mesh.ops.radius_graph import radius_graph
 
 
@@ -99,42 +99,9 @@ class GraphEncoder(PointEncoder):
                 )
             edges = radius_graph(pos, self.radius, ptr, max_neighbors=self.max_neighbors)
         elif not torch.compiler.is_compiling():
-            _check_edges(edges, len(pos), ptr)
+            check_edges(self, edges, len(pos), ptr)
         h = self.embedding(nodes)
         scaled = pos if self.radius is None else pos / self.radius
         for layer in self.layers:
             h = h + layer(h, scaled, edges)
         return h
-
-
-def _check_edges(edge_index: Tensor, num_nodes: int, ptr: Tensor | None) -> None:
-    if edge_index.dim() != 2 or len(edge_index) != 2 or edge_index.dtype != torch.int64:
-        raise ValueError(
-            "GraphEncoder: expected 'edge_index' to be int64 of shape [2, E] "
-            f"(got {edge_index.dtype} {list(edge_index.shape)})"
-        )
-    if not edge_index.numel():
-        return
-    crosses = torch.zeros(edge_index.shape[1], dtype=torch.bool, device=edge_index.device)
-    if ptr is not None:
-        check_ptr(ptr)
-        source, target = torch.searchsorted(
-            ptr.to(edge_index.dtype), edge_index.contiguous(), right=True
-        )
-        crosses = source != target
-    # All values are read at once, as each read is a wait for the device.
-    values = [torch.stack(edge_index.aminmax()), crosses.any()[None]]
-    least, most, crossing, *offsets = torch.cat(values if ptr is None else [*values, ptr]).tolist()
-    if least < 0 or most >= num_nodes:
-        raise ValueError(
-            f"GraphEncoder: expected node numbers from 0 to {num_nodes - 1} in 'edge_index' "
-            f"(got {least} to {most})"
-        )
-    if ptr is not None:
-        check_offsets(offsets, num_nodes)
-    if crossing:
-        source, target = edge_index[:, crosses.nonzero()[0, 0]].tolist()
-        raise ValueError(
-            "GraphEncoder: expected the edges of each graph to stay within it (got an edge "
-            f"from node {source} to node {target} of another graph)"
-        )

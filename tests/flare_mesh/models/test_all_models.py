@@ -19,8 +19,10 @@ SMALL = {
     "num_slices": 6,
     "state_size": 4,
 }
-GRAPHS = [random_graph(n, 2, seed=n, dtype=torch.float64) for n in (30, 1, 34, 7, 8, 8)]
+GRAPHS = [random_graph(n, 2, seed=n, dtype=torch.float64, edges=True) for n in (30, 1, 34, 7, 8, 8)]
 BATCH = Batch.from_data_list(GRAPHS)
+EDGES = {"edge_index": BATCH.edge_index}  # for models with message passing
+NO_EDGES = {"edge_index": BATCH.edge_index[:, :0]}
 NODES = len(BATCH.pos)
 TIGHT = {"rtol": 1e-9, "atol": 1e-9}
 
@@ -54,7 +56,7 @@ def takes_weights(model):
 def test_graphs_are_independent(name):
     model = small(name)
     assert_graphs_independent(model, GRAPHS, atol=1e-9)
-    equal = [random_graph(9, 2, seed=n, dtype=torch.float64) for n in range(3)]
+    equal = [random_graph(9, 2, seed=n, dtype=torch.float64, edges=True) for n in range(3)]
     assert_graphs_independent(model, equal, atol=1e-9)
 
 
@@ -79,7 +81,7 @@ def test_nodes_depend_on_all_nodes_of_their_graph_only(name):
     model = small(name)
     x = BATCH.x.clone().requires_grad_()
     first = int(BATCH.ptr[1])
-    out = model(x, BATCH.pos, BATCH.batch)
+    out = model(x, BATCH.pos, BATCH.batch, **EDGES)
     (grad,) = torch.autograd.grad(out[0].sum(), x)
     assert bool((grad[:first].abs().sum(-1) > 0).all())
     assert not bool(grad[first:].any())
@@ -88,14 +90,15 @@ def test_nodes_depend_on_all_nodes_of_their_graph_only(name):
 def test_graphs_without_nodes(name):
     model = small(name)
     ptr = torch.tensor([0, 0, 30, 31, 31, 65, 72, 80, 88, 88])
-    out = model(BATCH.x, BATCH.pos, ptr=ptr)
+    out = model(BATCH.x, BATCH.pos, ptr=ptr, **EDGES)
     torch.testing.assert_close(out, model(BATCH), **TIGHT)
-    none = model(BATCH.x[:0], BATCH.pos[:0], ptr=torch.tensor([0, 0]))
+    none = model(BATCH.x[:0], BATCH.pos[:0], ptr=torch.tensor([0, 0]), **NO_EDGES)
     assert none.shape == (0, 3)
     none.sum().backward()
     assert all(p.grad is None or bool(p.grad.isfinite().all()) for p in model.parameters())
     for ptr in ([0], [0, 0, 0]):
-        assert model(BATCH.x[:0], BATCH.pos[:0], ptr=torch.tensor(ptr)).shape == (0, 3)
+        found = model(BATCH.x[:0], BATCH.pos[:0], ptr=torch.tensor(ptr), **NO_EDGES)
+        assert found.shape == (0, 3)
 
 
 @pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
@@ -113,11 +116,11 @@ def test_single_precision_agrees_with_double(name):
     double = model(BATCH)
     model.float()
     x, pos = BATCH.x.float(), BATCH.pos.float()
-    single = model(x, pos, BATCH.batch)
+    single = model(x, pos, BATCH.batch, **EDGES)
     assert single.dtype == torch.float32
     torch.testing.assert_close(single.double(), double, rtol=1e-3, atol=1e-4)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        half = model(x, pos, BATCH.batch)
+        half = model(x, pos, BATCH.batch, **EDGES)
     assert float((half - double).detach().norm() / double.detach().norm()) < 0.1
     half.float().square().sum().backward()
     assert all(bool(p.grad.isfinite().all()) for p in model.parameters() if p.grad is not None)
@@ -126,17 +129,19 @@ def test_single_precision_agrees_with_double(name):
 def test_data_and_tensors_are_the_same_call(name):
     model = small(name)
     out = model(BATCH)
-    torch.testing.assert_close(model(BATCH.x, BATCH.pos, BATCH.batch), out, **TIGHT)
-    torch.testing.assert_close(model(BATCH.x, BATCH.pos, ptr=BATCH.ptr), out, **TIGHT)
+    torch.testing.assert_close(model(BATCH.x, BATCH.pos, BATCH.batch, **EDGES), out, **TIGHT)
+    torch.testing.assert_close(model(BATCH.x, BATCH.pos, ptr=BATCH.ptr, **EDGES), out, **TIGHT)
     graph = GRAPHS[0]
-    torch.testing.assert_close(model(graph), model(graph.x, graph.pos), **TIGHT)
+    alone = model(graph.x, graph.pos, edge_index=graph.edge_index)
+    torch.testing.assert_close(model(graph), alone, **TIGHT)
 
 
 def test_without_features_and_in_the_plane(name):
     known = model_options(name)
     sizes = {key: size for key, size in SMALL.items() if key in known}
     model = build(name, in_channels=0, out_channels=1, pos_dim=2, **sizes)
-    assert model(None, torch.rand(5, 2)).shape == (5, 1)
+    out = model(None, torch.rand(5, 2), edge_index=torch.tensor([[0, 2], [1, 0]]))
+    assert out.shape == (5, 1)
 
 
 def test_weights_matter_or_are_refused(name):
@@ -162,7 +167,7 @@ def test_weights_matter_or_are_refused(name):
 
 def test_a_weight_of_two_counts_as_two_nodes(name):
     model = small(name)
-    if not takes_weights(model):
+    if not takes_weights(model) or model.uses_edges:  # a sum over neighbours counts the edges
         return
     graph = GRAPHS[0]
     weight = torch.ones(30, dtype=torch.float64)
@@ -180,7 +185,7 @@ def test_save_and_load(name, tmp_path):
     again = type(model).load(tmp_path).eval()
     assert again.config == model.config
     assert repr(again) == repr(model)
-    assert torch.equal(again(x, pos, BATCH.batch), model(x, pos, BATCH.batch))
+    assert torch.equal(again(x, pos, BATCH.batch, **EDGES), model(x, pos, BATCH.batch, **EDGES))
 
 
 def test_the_configuration_holds_every_option(name):
@@ -263,11 +268,10 @@ def test_a_permuted_batch_is_refused_and_a_sorted_one_is_computed_right(name):
 def test_offsets_that_contradict_the_batch_vector_are_refused(name):
     model = small(name)
     arguments = (BATCH.x, BATCH.pos, BATCH.batch)
-    edges = {"edge_index": BATCH.edge_index} if model.uses_edges else {}
-    torch.testing.assert_close(model(*arguments, ptr=BATCH.ptr, **edges), model(BATCH), **TIGHT)
+    torch.testing.assert_close(model(*arguments, ptr=BATCH.ptr, **EDGES), model(BATCH), **TIGHT)
     for wrong in ([0, 29, 31, 65, 72, 80, 88], [0, 30, 31, 65, 72, 88]):
         with pytest.raises(ValueError, match="'ptr' to be the offsets|graph numbers from 0 to 4"):
-            model(*arguments, ptr=torch.tensor(wrong), **edges)
+            model(*arguments, ptr=torch.tensor(wrong), **EDGES)
 
 
 def test_impossible_sizes_are_refused(name):

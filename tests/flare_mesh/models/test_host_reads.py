@@ -16,7 +16,7 @@ SMALL = {"hidden_channels": 16, "heads": 4, "num_latents": 6, "num_slices": 6, "
          "backend": "sdpa"}  # fmt: skip
 # Alone, similar, equal and empty: graphs of every kind of group.
 SIZES = (30, 1, 34, 0, 7, 8, 8)
-BATCH = Batch.from_data_list([random_graph(n, 2, seed=n) for n in SIZES])
+BATCH = Batch.from_data_list([random_graph(n, 2, seed=n, edges=True) for n in SIZES])
 
 
 def _selects_by_mask(args):
@@ -110,7 +110,8 @@ def test_offsets_are_read_once_in_a_forward_pass(name):
         (0, (x, pos), {}),
     ):
         with HostReads() as host:
-            model(*arguments, **options)
+            model(*arguments, edge_index=BATCH.edge_index, **options)
+        reads += model.uses_edges  # whether the edges are within the graphs
         assert len(host.reads) <= reads, (host.reads, options.keys())
 
 
@@ -135,7 +136,7 @@ def test_chunks_of_nodes_are_found_without_further_reads(options):
 @pytest.mark.parametrize("name", list(MODELS))
 def test_nothing_is_read_in_a_backward_pass(name):
     model = small(name, num_layers=2)
-    loss = model(BATCH.x, BATCH.pos, ptr=BATCH.ptr).square().sum()
+    loss = model(BATCH).square().sum()
     with HostReads() as host:
         loss.backward()
     assert host.reads == []

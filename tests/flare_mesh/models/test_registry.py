@@ -37,6 +37,8 @@ SIZES = {
     "transolver": 713_665,
     "transolver++": 591_305 - 4 * 128,
     "lno": 1_831_745,
+    # With one constant in place of two features of each node.
+    "meshgraphnet": 2_331_649 - 128,
     "gnot": 4_870_553,
     "lamo": 1_953_577,
     "perceiver_io": 1_864_833,
