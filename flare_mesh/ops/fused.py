@@ -1,8 +1,8 @@
 """Differentiable halves of the mixer around backends with hand-written gradients.
 
 A backend is a module with ``encode``, ``encode_backward``, ``decode`` and ``decode_backward`` on
-flat tensors. In compiled and exported code each is one operator; eager code calls the kernels
-from autograd functions, whose gradients are the same operators.
+flat tensors. In compiled, exported and otherwise recorded code each is one operator; eager code
+calls the kernels from autograd functions, whose gradients are the same operators.
 """
 
 from functools import cache, partial
@@ -15,6 +15,7 @@ from torch import Tensor
 from flare_mesh.ops.fixed_signature import fixed_signature
 from flare_mesh.ops.layout import Layout
 from flare_mesh.ops.precision import sum_dtype
+from flare_mesh.ops.recording import is_recorded
 from flare_mesh.ops.vmap import one_by_one
 
 _MODULES = {"numba": "flare_mesh.ops.numba_kernels", "triton": "flare_mesh.ops.triton_kernels"}
@@ -204,7 +205,7 @@ def encode(
     backend: str,
 ) -> tuple[Tensor, Tensor]:
     """As the reference, with the kernels of ``backend``."""
-    half = torch.ops.flare_mesh.encode if torch.compiler.is_compiling() else _Encode.apply
+    half = torch.ops.flare_mesh.encode if is_recorded() else _Encode.apply
     return half(query, key, value, layout.ptr, log_weight, scale, backend)
 
 
@@ -212,5 +213,5 @@ def decode(
     query: Tensor, key: Tensor, latent: Tensor, layout: Layout, scale: float, *, backend: str
 ) -> Tensor:
     """As the reference, with the kernels of ``backend``."""
-    half = torch.ops.flare_mesh.decode if torch.compiler.is_compiling() else _Decode.apply
+    half = torch.ops.flare_mesh.decode if is_recorded() else _Decode.apply
     return half(query, key, latent, layout.ptr, scale, backend)[0]

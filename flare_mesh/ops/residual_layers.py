@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import gelu, linear
 
+from flare_mesh.ops.recording import is_recorded
+
 _MIN_SIZE = 2**13  # numbers; for fewer, torch is as fast
 
 # Weight and bias of each layer, one after the other.
@@ -57,21 +59,28 @@ class _Layers(torch.autograd.Function):
     def backward(ctx, *grads: Tensor):
         saved, needed = ctx.saved_tensors, ctx.needs_input_grad[2:]
         inputs, kept = saved[: len(needed)], saved[len(needed) :]
-        if torch.is_grad_enabled():  # for second derivatives
-            every = _differentiable_gradients(grads[0], inputs, needed, ctx.first, ctx.last)
+        if torch.is_grad_enabled() or _is_batched(grads[0]):  # the former for second derivatives
+            every = _by_torchs_gradients(grads[0], inputs, needed, ctx.first, ctx.last)
         else:
             every = _gradients(grads[0], inputs, kept, needed, ctx.first, ctx.last)
         return None, None, *every
 
 
-def _differentiable_gradients(
+def _is_batched(grad: Tensor) -> bool:
+    """Whether it stands for many gradients, by ``is_grads_batched`` of torch.autograd.grad."""
+    return torch._C._functorch.is_legacy_batchedtensor(grad)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _by_torchs_gradients(
     grad: Tensor, inputs: Sequence[Tensor], needed: Sequence[bool], first: bool, last: bool
 ) -> list[Tensor | None]:
-    # Views, as an input may have been computed from another one.
-    x, *parameters = views = [t.view_as(t) for t in inputs]
-    leaves = [t for t, use in zip(views, needed, strict=True) if use]
-    y = _by_torch(x, parameters, first, last)
-    found = iter(torch.autograd.grad(y, leaves, grad, create_graph=True))
+    twice = torch.is_grad_enabled()
+    with torch.enable_grad():
+        # Views, as an input may have been computed from another one.
+        x, *parameters = views = [t.view_as(t) for t in inputs]
+        leaves = [t for t, use in zip(views, needed, strict=True) if use]
+        y = _by_torch(x, parameters, first, last)
+    found = iter(torch.autograd.grad(y, leaves, grad, create_graph=twice))
     return [next(found) if use else None for use in needed]
 
 
@@ -113,7 +122,7 @@ def _gradients(
 
 def _has_compiled_pass(x: Tensor, parameters: Parameters) -> bool:
     return (
-        not torch.compiler.is_compiling()  # first, so that compiled code does not check the size
+        not is_recorded()  # first, so that compiled code does not check the size
         and x.device.type == "cpu"
         and all(t.dtype == torch.float32 for t in (x, *parameters))
         and not torch.is_autocast_enabled("cpu")
@@ -137,7 +146,8 @@ def residual_layers(x: Tensor, parameters: Parameters, *, first: bool, last: boo
 
     For large float32 tensors on the CPU, everything after a matrix product is one compiled pass
     over memory, and the gradient adds into the memory of its products. Other tensors take torch's
-    operations, and so do second derivatives, forward mode, ``torch.func`` and compiled code.
+    operations, and so do second derivatives, forward mode, ``torch.func``, and code that is
+    compiled, traced or checkpointed selectively.
 
     Args:
         x: [..., C].

@@ -1,6 +1,8 @@
 import pytest
 import torch
 from torch._dynamo.testing import CompileCounter
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from flare_mesh import flare_attention
 
@@ -85,6 +87,18 @@ def test_compiles_into_one_graph_for_all_sizes():
         got = compiled(query, key, value, ptr=ptr)
         torch.testing.assert_close(got, flare_attention(query, key, value, ptr=ptr))
     assert counter.frame_count == 1
+
+
+def test_a_trace_has_the_operators():
+    def mix(query, key):
+        return flare_attention(query, key, key, backend="numba")
+
+    query, key, *_ = (t.detach() for t in tensors())
+    key = key[None].transpose(1, 2)
+    graph = make_fx(mix)(query, key)
+    torch.testing.assert_close(graph(query, 2 * key), mix(query, 2 * key))
+    with FakeTensorMode() as fake:
+        assert mix(fake.from_tensor(query), fake.from_tensor(key)).shape == key.shape
 
 
 def test_second_derivatives_are_refused_and_not_zero():

@@ -1,6 +1,14 @@
+from functools import partial
+
 import pytest
 import torch
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.functional import gelu, linear
+from torch.utils.checkpoint import (
+    CheckpointPolicy,
+    checkpoint,
+    create_selective_checkpoint_contexts,
+)
 
 from flare_mesh.ops.residual_layers import _MIN_SIZE, residual_layers
 
@@ -116,6 +124,33 @@ def test_torch_func():
 
     for got, want in zip(run(evaluate), run(plain), strict=True):
         torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5)
+
+
+def test_many_gradients_at_once():
+    leaves, upstream = given(ROWS)
+    many = torch.stack([upstream, -2 * upstream])
+    got = torch.autograd.grad(evaluate(*leaves), leaves, many, is_grads_batched=True)
+    want = torch.autograd.grad(plain(*leaves), leaves, upstream)
+    assert_near(got, [torch.stack([t, -2 * t]) for t in want])
+
+
+def test_selective_checkpointing():
+    def policy(context, operator, *args, **kwargs):
+        products = torch.ops.aten.mm.default, torch.ops.aten.addmm.default
+        kinds = CheckpointPolicy
+        return kinds.MUST_SAVE if operator in products else kinds.PREFER_RECOMPUTE
+
+    leaves, upstream = given(ROWS)
+    contexts = partial(create_selective_checkpoint_contexts, policy)
+    out = checkpoint(evaluate, *leaves, use_reentrant=False, context_fn=contexts)
+    want = torch.autograd.grad(plain(*leaves), leaves, upstream)
+    assert_near(torch.autograd.grad(out, leaves, upstream), want)
+
+
+def test_a_trace_has_all_operations():
+    (x, *parameters), _ = ([t.detach() for t in leaves] for leaves in given(ROWS))
+    graph = make_fx(evaluate)(x, *parameters)
+    torch.testing.assert_close(graph(x / 2, *parameters), plain(x / 2, *parameters))
 
 
 def test_forward_mode():
