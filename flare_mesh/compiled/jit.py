@@ -6,6 +6,7 @@ from typing import Any
 from numba import njit
 
 from flare_mesh.compiled.processor import use_wide_vectors
+from flare_mesh.compiled.sources import source_checksum
 
 use_wide_vectors()
 
@@ -19,10 +20,16 @@ _log = logging.getLogger(__name__)
 
 
 class _TolerantCache:
-    """A function's cache on disk whose failures cost the time of a compilation, not the result."""
+    """A function's cache on disk, which costs the time of a compilation where it is no use.
 
-    def __init__(self, cache: Any) -> None:
+    That is where it fails, and where the function's file or one that it imports has changed. Numba
+    looks at the date of the function's own file alone, although the functions that it calls are
+    compiled into it.
+    """
+
+    def __init__(self, cache: Any, checksum: str) -> None:
         self._cache = cache
+        cache._cache_file._source_stamp = checksum
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cache, name)
@@ -49,7 +56,11 @@ class _TolerantCache:
 
 
 def jit(function=None, *, fastmath=FAST):
-    """njit without the interpreter lock, cached on disk if the folder is writable."""
+    """njit without the interpreter lock, cached on disk if the folder is writable.
+
+    Modules with such functions import others of the package at their beginning, since the cache
+    depends on these imports.
+    """
     if function is None:
         return lambda f: jit(f, fastmath=fastmath)
     # Division as in NumPy: a check for zero would prevent vectorisation.
@@ -58,5 +69,7 @@ def jit(function=None, *, fastmath=FAST):
         compiled: Any = njit(cache=True, **options)(function)
     except RuntimeError:  # Numba found no writable folder
         return njit(**options)(function)
-    compiled._cache = _TolerantCache(compiled._cache)
+    packages = {"flare_mesh", function.__module__.partition(".")[0]}
+    checksum = source_checksum(function.__code__.co_filename, packages)
+    compiled._cache = _TolerantCache(compiled._cache, checksum)
     return compiled
