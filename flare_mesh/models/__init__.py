@@ -1,5 +1,6 @@
 """Models: (x, pos, batch) in, a field at each node out; one a file, one interface."""
 
+from flare_mesh.models.backbone import Backbone
 from flare_mesh.models.field_model import FieldModel
 from flare_mesh.models.flare_operator import FLAREOperator
 from flare_mesh.models.gnot import GNOT
@@ -16,6 +17,7 @@ __all__ = [
     "GNOT",
     "LNO",
     "MODELS",
+    "Backbone",
     "FLAREOperator",
     "FieldModel",
     "LaMO",

@@ -14,7 +14,7 @@ from flare_mesh.models.reference_weights import read_reference
 from flare_mesh.models.streaming import decode_in_chunks, forward_in_chunks, latents_in_chunks
 from flare_mesh.nn import FLAREBlock, Latents, ResidualMLP
 from flare_mesh.nn.encoders import build_encoder
-from flare_mesh.nn.mixer import mixer_name
+from flare_mesh.nn.mixer import is_ordered, mixer_name
 from flare_mesh.nn.resolver import build_norm
 
 
@@ -87,6 +87,12 @@ class FLAREOperator(FieldModel):
         options["mixer"] = mixer_name(mixer)
         del options["attention"]
         super().__init__(options)
+        if is_ordered(mixer):
+            raise ValueError(
+                f"FLAREOperator: the mixer '{options['mixer']}' depends on the order of the nodes, "
+                f"which a mesh does not have; use the model 'backbone', which orders them along a "
+                f"space-filling curve"
+            )
         c = hidden_channels
         self.encoder = build_encoder(
             encoder, in_channels, c, pos_dim, **self.config["encoder_options"]

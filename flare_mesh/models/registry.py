@@ -9,6 +9,7 @@ from torch import nn
 
 from flare_mesh.choices import check_options
 from flare_mesh.files import existing_file, read_json_object
+from flare_mesh.models.backbone import Backbone
 from flare_mesh.models.field_model import FieldModel
 from flare_mesh.models.flare_operator import FLAREOperator
 from flare_mesh.models.gnot import GNOT
@@ -23,6 +24,7 @@ from flare_mesh.nn import FLAREAttention
 from flare_mesh.trusted_classes import import_class, is_class_path, trusting_code
 
 _CLASSES = (
+    Backbone,
     FLAREOperator,
     GNOT,
     LaMO,

@@ -1,4 +1,4 @@
-"""Other mixing layers in the place of FLAREAttention."""
+"""Mixing layers by name, or of one's own."""
 
 import inspect
 from collections.abc import Mapping
@@ -7,14 +7,19 @@ from typing import Any
 from torch import Tensor, nn
 
 from flare_mesh.choices import check_options, nearest
+from flare_mesh.nn.flare_attention import FLAREAttention
 from flare_mesh.nn.graphs import Graphs, graphs_of
 from flare_mesh.nn.init import init_linear
+from flare_mesh.nn.mixing_layer import MixingLayer
 from flare_mesh.nn.physics_attention import PhysicsAttention
 from flare_mesh.nn.self_attention import SelfAttention
 from flare_mesh.trusted_classes import class_path, import_class, is_class_path
 
-MIXERS: Mapping[str, type[nn.Module]] = {"softmax": SelfAttention, "physics": PhysicsAttention}
-"""Mixing layers of other models by name: of the Transformer, and of Transolver."""
+MIXERS: Mapping[str, type[MixingLayer]] = {
+    "physics": PhysicsAttention,
+    "softmax": SelfAttention,
+}
+"""Mixing layers besides FLARE's by name."""
 _SIZES = {"heads": "heads", "num_latents": "num_latents", "num_slices": "num_latents"}
 _DEFAULTS = {"heads": 8, "num_latents": 64}
 
@@ -34,12 +39,12 @@ class Mixer(nn.Module):
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
         self.layer = layer
-        if isinstance(layer, tuple(MIXERS.values())):
+        if isinstance(layer, MixingLayer):
             self.reset_parameters()  # a model draws their linear layers otherwise
 
     def reset_parameters(self) -> None:
         """Draw the parameters again, by the layer's own method if it has one."""
-        if isinstance(self.layer, tuple(MIXERS.values())):
+        if isinstance(self.layer, MixingLayer):
             init_linear(self.layer)
         if hasattr(self.layer, "reset_parameters"):
             self.layer.reset_parameters()  # pyright: ignore[reportCallIssue]
@@ -66,7 +71,7 @@ class Mixer(nn.Module):
 
     def mix(self, x: Tensor, graphs: Graphs) -> Tensor:
         """The output at flat nodes [N, C] of checked graphs."""
-        if isinstance(self.layer, tuple(MIXERS.values())):
+        if isinstance(self.layer, MixingLayer):
             return self.layer(x, graphs)
         weight = None if graphs.log_weight is None else graphs.log_weight.exp().to(x.dtype)
         out = self.layer(x, ptr=graphs.layout.ptr, weight=weight)
@@ -86,11 +91,20 @@ def mixer_name(mixer: str | type[nn.Module] | None) -> str | None:
     return None if mixer == "flare" else mixer
 
 
+def is_ordered(mixer: str | type[nn.Module] | None) -> bool:
+    """Whether a mixing layer depends on the order of the nodes; False for FLARE's.
+
+    Raises:
+        ValueError: As :func:`check_mixer`.
+    """
+    return mixer is not None and bool(getattr(check_mixer(mixer), "ORDERED", False))
+
+
 def check_mixer(mixer: str | type[nn.Module]) -> type[nn.Module]:
     """The class of a mixing layer.
 
     Args:
-        mixer: One of :data:`MIXERS`, a class, or its import path.
+        mixer: ``"flare"``, one of :data:`MIXERS`, a class, or its import path.
 
     Raises:
         ValueError: If there is no such layer, or its class is not trusted.
@@ -99,6 +113,8 @@ def check_mixer(mixer: str | type[nn.Module]) -> type[nn.Module]:
         return mixer
     if is_class_path(mixer):
         return import_class(mixer, nn.Module)
+    if mixer == "flare":
+        return FLAREAttention
     if not isinstance(mixer, str) or mixer not in MIXERS:
         raise ValueError(f"unknown mixer '{mixer}'; {nearest(mixer, ['flare', *MIXERS])}")
     return MIXERS[mixer]
@@ -109,8 +125,8 @@ def build_mixer(
     channels: int,
     options: Mapping[str, Any] | None = None,
     **flare: Any,
-) -> Mixer:
-    """Build a mixing layer.
+) -> Mixer | FLAREAttention:
+    """Build a mixing layer, which has a method ``mix(x, graphs)``.
 
     Args:
         mixer: As in :func:`check_mixer`.
@@ -124,7 +140,7 @@ def build_mixer(
         ValueError: If an option does not apply, or the layer cannot be built.
     """
     found, options = check_mixer(mixer), dict(options or {})
-    name = mixer_name(mixer)
+    name = mixer_name(mixer) or "flare"
     parameters = inspect.signature(found).parameters
     if not any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
         known = [key for key in parameters if key != next(iter(parameters), None)]
@@ -140,6 +156,7 @@ def build_mixer(
             f"leave it out, or give mixer_options"
         )
     try:
-        return Mixer(found(channels, **{**sizes, **options}))
+        layer = found(channels, **{**sizes, **options})
     except (TypeError, ValueError) as error:
         raise ValueError(f"mixer '{name}' with {options}: {error}") from error
+    return layer if isinstance(layer, FLAREAttention) else Mixer(layer)

@@ -33,5 +33,9 @@ class MixingBlock(nn.Module):
         )
 
     def forward(self, x: Tensor, graphs: Graphs, *shared: nn.Module) -> Tensor:
-        x = x + self.attention(self.norm1(x), graphs, *shared)
+        x = x + self.attend(self.norm1(x), graphs, *shared)
         return x + self.mlp(self.norm2(x))
+
+    def attend(self, x: Tensor, graphs: Graphs, *shared: nn.Module) -> Tensor:
+        """Output of the mixing layer."""
+        return self.attention(x, graphs, *shared)

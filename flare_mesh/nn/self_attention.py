@@ -4,11 +4,12 @@ import torch
 from torch import Tensor, nn
 
 from flare_mesh.nn.graphs import Graphs
+from flare_mesh.nn.mixing_layer import MixingLayer
 from flare_mesh.nn.option_checks import check_heads
 from flare_mesh.ops.sdpa import biased_attention
 
 
-class SelfAttention(nn.Module):
+class SelfAttention(MixingLayer):
     r"""Attention of each node to all nodes of its graph, at cost O(N^2 C) (arXiv 1706.03762).
 
     .. math::

@@ -1,18 +1,19 @@
 """Attention among slices: soft clusters of the nodes of a graph."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from flare_mesh.nn.graphs import Graphs
+from flare_mesh.nn.mixing_layer import MixingLayer
 from flare_mesh.nn.option_checks import check_at_least, check_heads
 from flare_mesh.nn.slices import slice_means, slice_scores
 from flare_mesh.ops.precision import wide
 
 
-class SliceAttention(nn.Module, ABC):
+class SliceAttention(MixingLayer):
     r"""Average the nodes into G slices, mix the slices by attention, and spread them to the nodes.
 
     In each head, with :math:`p_n` the projected input of a node and :math:`v_n` its value,

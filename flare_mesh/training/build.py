@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from flare_mesh.cases.recipe import CaseRecipe
-from flare_mesh.models import FieldModel, FLAREOperator, build
+from flare_mesh.models import Backbone, FieldModel, FLAREOperator, build
 from flare_mesh.models.registry import check_model_options, model_class
 from flare_mesh.nn.mixer import check_mixer
 from flare_mesh.surrogate.load import load_surrogate
@@ -151,7 +151,7 @@ def check_model(name: ModelName, options: Mapping[str, Any], size: str | None = 
     try:
         check_model_options(found, {*options} - {"in_channels", "out_channels"})
         mixer = options.get("mixer")
-        if issubclass(found, FLAREOperator) and mixer not in (None, "flare"):
+        if issubclass(found, Backbone | FLAREOperator) and mixer is not None:
             check_mixer(mixer)
     except ValueError as error:
         raise ValueError(f"model.options: {error}") from error

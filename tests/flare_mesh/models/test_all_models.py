@@ -1,10 +1,14 @@
-"""Tests of every registered model."""
+"""Tests of every registered model, and of the backbone with every mixing layer."""
+
+import inspect
 
 import pytest
 import torch
 from torch_geometric.data import Batch
 
-from flare_mesh.models import MODELS, build, model_options
+from flare_mesh import models
+from flare_mesh.models import MODELS
+from flare_mesh.nn.mixer import MIXERS, check_mixer
 from flare_mesh.testing import (
     assert_graphs_independent,
     assert_permutation_equivariant,
@@ -26,7 +30,36 @@ NO_EDGES = {"edge_index": BATCH.edge_index[:, :0]}
 NODES = len(BATCH.pos)
 TIGHT = {"rtol": 1e-9, "atol": 1e-9}
 
-pytestmark = pytest.mark.parametrize("name", list(MODELS))
+NAMES = [*MODELS, *(f"backbone:{mixer}" for mixer in MIXERS)]
+
+pytestmark = pytest.mark.parametrize("name", NAMES)
+
+
+def build(name, **options):
+    """A model by name, or ``"backbone:mixer"``, whose options are those of both."""
+    model, _, mixer = name.partition(":")
+    if not mixer:
+        return models.build(model, **options)
+    own = {key: options.pop(key) for key in mixer_options(mixer) if key in options}
+    return models.build(model, **{**options, "mixer": mixer, "mixer_options": own or None})
+
+
+def model_options(name):
+    model, _, mixer = name.partition(":")
+    options = models.model_options(model)
+    if mixer:
+        options = {**options, "mixer": mixer, **mixer_options(mixer)}
+    return options
+
+
+def mixer_options(mixer):
+    """Options of a mixing layer without those that the backbone gives it."""
+    parameters = list(inspect.signature(check_mixer(mixer)).parameters.values())[1:]
+    return {
+        p.name: SMALL.get(p.name, 3) if p.default is p.empty else p.default
+        for p in parameters
+        if p.name != "heads"
+    }
 
 
 def small(name, **options):
@@ -189,10 +222,10 @@ def test_save_and_load(name, tmp_path):
 
 
 def test_the_configuration_holds_every_option(name):
-    options = model_options(name)
-    model = build(name, in_channels=2, out_channels=3, **options)
+    options = models.model_options(name.partition(":")[0])
+    model = build(name, in_channels=2, out_channels=3, **model_options(name))
     assert model.config.keys() == {"in_channels", "out_channels", *options}
-    assert repr(build(name, **model.config)) == repr(model)
+    assert repr(type(model)(**model.config)) == repr(model)
 
 
 def test_parameters_are_drawn_again(name):

@@ -1,0 +1,1 @@
+"""Layers that mix the nodes of each graph, one a file."""
