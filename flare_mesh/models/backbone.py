@@ -25,8 +25,8 @@ class Backbone(BlockModel):
     Sizes and options without an entry are as in :class:`~flare_mesh.FLAREOperator`.
 
     Args:
-        mixer: ``"flare"``, one of :data:`~flare_mesh.nn.mixer.MIXERS`, or a class of your own or its
-            import path, see :class:`~flare_mesh.nn.mixer.Mixer`.
+        mixer: ``"flare"``, one of :data:`~flare_mesh.nn.mixer.MIXERS`, or a class of your own or
+            its import path, see :class:`~flare_mesh.nn.mixer.Mixer`.
         mixer_options: Options of the mixing layer, as a dictionary.
         mlp_ratio: Width of the blocks' hidden layers over C.
 

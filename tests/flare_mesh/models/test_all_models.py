@@ -314,4 +314,4 @@ def test_impossible_sizes_are_refused(name):
     known = {"in_channels": 2, "out_channels": 3, **model_options(name)}
     for option in sizes.keys() & known.keys():
         with pytest.raises(ValueError, match="expected '"):
-            build(name, **{**known, "num_layers": 0, option: sizes[option]})
+            build(name, **{**known, "num_layers": 1, option: sizes[option]})
