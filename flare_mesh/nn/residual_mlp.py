@@ -11,9 +11,15 @@ from flare_mesh.nn.resolver import build_activation
 from flare_mesh.ops.residual_layers import residual_layers
 
 
+def _is_called(module: nn.Module) -> bool:
+    """Whether a module must be called, for its hooks or a ``forward`` of its own."""
+    hooked = module._forward_hooks or module._forward_pre_hooks
+    hooked = hooked or module._backward_hooks or module._backward_pre_hooks
+    return bool(hooked) or "forward" in module.__dict__
+
+
 def _is_plain_linear(layer: nn.Module) -> TypeGuard[nn.Linear]:
-    hooked = layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks
-    return type(layer) is nn.Linear and layer.bias is not None and not hooked
+    return type(layer) is nn.Linear and layer.bias is not None and not _is_called(layer)
 
 
 class ResidualMLP(nn.Module):
@@ -81,8 +87,8 @@ class ResidualMLP(nn.Module):
         return x + y if self.output_residual else y
 
     def _plain_parameters(self) -> list[Tensor] | None:
-        """Weights and biases, unless hooks or replaced layers must be called."""
-        if not isinstance(self.act, nn.GELU) or self.act.approximate != "tanh":
+        """Weights and biases, unless hooks or replaced modules must be called."""
+        if type(self.act) is not nn.GELU or self.act.approximate != "tanh" or _is_called(self.act):
             return None
         parameters: list[Tensor] = []
         for layer in self.layers:

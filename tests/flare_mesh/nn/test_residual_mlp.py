@@ -52,8 +52,20 @@ def test_hooks_and_replaced_layers_are_called():
     seen = []
     for layer in mlp.layers:
         layer.register_forward_hook(lambda *_: seen.append(1))
+    mlp.act.register_forward_hook(lambda *_: seen.append(1))
     mlp(x)
-    assert len(seen) == 4
+    assert len(seen) == 7
+
+    mlp = ResidualMLP(8, 8, 8, 2, input_residual=True)
+    for module in (*mlp.layers, mlp.act):
+        handle = module.register_full_backward_pre_hook(lambda *_: seen.append(1))
+        mlp(x.requires_grad_()).sum().backward()
+        handle.remove()
+    assert len(seen) == 7 + 4 + 3
+
+    mlp = ResidualMLP(8, 8, 8, 2, input_residual=True)
+    mlp.act.forward = torch.zeros_like  # as packages do that move weights between devices
+    torch.testing.assert_close(mlp(x), mlp.layers[-1](x))
 
     class Doubled(torch.nn.Linear):
         def forward(self, x):
