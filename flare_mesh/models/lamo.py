@@ -1,12 +1,13 @@
 """LaMO, a baseline of FLARE."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from torch import nn
 
 from flare_mesh.models.slice_model import SliceModel
 from flare_mesh.nn.bimamba2 import BiMamba2
+from flare_mesh.nn.grid import check_grid_shape
 from flare_mesh.nn.hydra import Hydra
 from flare_mesh.nn.lamo_attention import LaMOAttention
 from flare_mesh.nn.option_checks import check_choice
@@ -18,7 +19,7 @@ _MIXERS: Mapping[str, Callable[..., nn.Module]] = {"hydra": Hydra, "bimamba2": B
 class LaMO(SliceModel):
     r"""Latent state-space model: slices mixed as a sequence (arXiv 2505.19105).
 
-    The form for irregular meshes. The nodes are averaged into G slices as in
+    The nodes are averaged into G slices as in
     :class:`~flare_mesh.models.Transolver`, and the sequence of slices is mixed by a bidirectional
     state-space layer; see :class:`~flare_mesh.nn.lamo_attention.LaMOAttention` for the equations.
     It costs O(N C (C + G)). The default is the published model for Elasticity: one set of
@@ -43,13 +44,17 @@ class LaMO(SliceModel):
         expand: Width of the mixer over C.
         state_size: Numbers of the mixer's state for each of its channels.
         mlp_ratio: Width of the blocks' hidden layers over C.
+        grid_shape: Nodes along each axis of a regular grid, such as ``[85, 85]``; all graphs must
+            have its nodes in row-major order. None for any mesh or point cloud.
+            With it, convolutions project the nodes, and the result depends on their order.
 
     Shapes:
         As :meth:`FieldModel.forward`. ``weight`` weighs the nodes in the averages of the slices;
         only its ratios within a graph matter.
 
     Raises:
-        ValueError: If an option is unknown or a size does not fit.
+        ValueError: If an option is unknown, a size does not fit, or a graph is no grid of
+            ``grid_shape``.
     """
 
     NAME = "lamo"
@@ -68,12 +73,14 @@ class LaMO(SliceModel):
         expand: int = 2,
         state_size: int = 64,
         mlp_ratio: float = 1.0,
+        grid_shape: Sequence[int] | None = None,
         pos_dim: int = 3,
         checkpointing: bool = False,
     ) -> None:
+        grid_shape = check_grid_shape(self, grid_shape)
         options = locals()
         check_choice(self, list(_MIXERS), sequence_mixer=sequence_mixer)
-        slicing = partial(Slicing, hidden_channels, heads, num_slices)
+        slicing = partial(Slicing, hidden_channels, heads, num_slices, grid_shape)
 
         def attention() -> LaMOAttention:
             mixer = _MIXERS[sequence_mixer](hidden_channels, expand=expand, state_size=state_size)

@@ -8,7 +8,9 @@ from torch import Tensor, nn
 
 from flare_mesh.models.field_model import FieldModel
 from flare_mesh.models.nodes import Nodes
+from flare_mesh.nn.grid import check_grids, reference_distances
 from flare_mesh.nn.mixing_block import MixingBlock
+from flare_mesh.nn.option_checks import check_at_least
 
 
 class SliceModel(FieldModel):
@@ -16,7 +18,8 @@ class SliceModel(FieldModel):
 
     Args:
         attention: Builds the mixing layer of a block.
-        options: As in :class:`FieldModel`.
+        options: As in :class:`FieldModel`. With ``grid_shape``, graphs must be such grids; with
+            ``reference_points``, their distances take the place of the coordinates.
         shared: Builds a module that the mixing layers of all blocks are called with. It keeps the
             initial weights of its own ``reset_parameters``.
     """
@@ -29,8 +32,19 @@ class SliceModel(FieldModel):
     ) -> None:
         super().__init__(options)
         c = self.config["hidden_channels"]
+        self.grid_shape: list[int] | None = self.config.get("grid_shape")
+        self.reference_points: int | None = self.config.get("reference_points")
+        positions = self.config["pos_dim"]
+        if self.reference_points is not None:
+            if self.grid_shape is None:
+                raise ValueError(
+                    f"{type(self).__name__}: 'reference_points' are for regular grids; give "
+                    f"'grid_shape', or leave it out"
+                )
+            check_at_least(self, 1, reference_points=self.reference_points)
+            positions = self.reference_points ** len(self.grid_shape)
         self.embed = nn.Sequential(
-            nn.Linear(self.config["pos_dim"] + self.config["in_channels"], 2 * c),
+            nn.Linear(positions + self.config["in_channels"], 2 * c),
             nn.GELU(),
             nn.Linear(2 * c, c),
         )
@@ -58,8 +72,18 @@ class SliceModel(FieldModel):
         nn.init.uniform_(self.placeholder, 0.0, 1 / len(self.placeholder))
 
     def evaluate(self, nodes: Nodes) -> Tensor:
+        if self.grid_shape is not None:
+            check_grids(self, nodes.graphs.layout, self.grid_shape)
+            nodes = self._with_reference_distances(nodes, self.grid_shape)
         h = self.embed(nodes.features()) + self.placeholder
         shared = () if self.shared is None else (self.shared,)
         for block in self.blocks:
             h = self.run_block(block, h, nodes.graphs, *shared)
         return self.head(self.norm(h))
+
+    def _with_reference_distances(self, nodes: Nodes, shape: list[int]) -> Nodes:
+        """Nodes with distances to reference points as coordinates, where the options say so."""
+        if self.reference_points is None:
+            return nodes
+        distances = reference_distances(shape, self.reference_points, nodes.pos)
+        return nodes._replace(pos=distances.repeat(len(nodes.pos) // len(distances), 1))

@@ -15,7 +15,7 @@ class PhysicsAttention(SliceAttention):
 
     def __init__(self, channels: int, heads: int, num_slices: int) -> None:
         super().__init__(channels, heads, num_slices)
-        self.project_value = nn.Linear(channels, channels)
+        self.project_value: nn.Module = nn.Linear(channels, channels)
         self.temperature = nn.Parameter(torch.empty(heads, 1, 1))
         self.reset_parameters()
 

@@ -46,7 +46,7 @@ class SliceAttention(MixingLayer):
         check_at_least(self, 1, num_slices=num_slices)
         width = channels // heads
         self.heads = heads
-        self.project = nn.Linear(channels, channels)
+        self.project: nn.Module = nn.Linear(channels, channels)
         self.slices = nn.Linear(width, num_slices)
         self.query, self.key, self.value = (nn.Linear(width, width, bias=False) for _ in range(3))
         self.out = nn.Linear(channels, channels)

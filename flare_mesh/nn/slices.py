@@ -6,6 +6,8 @@ from torch.nn.functional import linear
 
 from flare_mesh.ops.packing import MASKED
 
+TEMPERATURES = (0.1, 5.0)
+"""Limits of a temperature in the authors' code for grids."""
 _EPSILON = 1e-5  # as in the authors' code: a slice without nodes stays finite
 
 

@@ -1,13 +1,14 @@
 """Projections of nodes to slices, which several layers can share."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
+from flare_mesh.nn.grid_convolution import GridConvolution
 from flare_mesh.nn.option_checks import check_at_least, check_heads
-from flare_mesh.nn.slices import slice_scores
+from flare_mesh.nn.slices import TEMPERATURES, slice_scores
 from flare_mesh.ops.precision import wide
-
-_TEMPERATURES = (0.1, 5.0)
 
 
 class Slicing(nn.Module):
@@ -25,27 +26,36 @@ class Slicing(nn.Module):
         channels: Channels C.
         heads: Heads H; divides C.
         num_slices: Slices G of each head.
+        grid_shape: Nodes along each axis of a regular grid, for p and v by convolution; None for
+            other meshes.
 
     Shapes:
-        x [N, C]; output p and v, both [N, H, C / H].
+        x [N, C], with ``grid_shape`` grid after grid in row-major order; output p and v, both
+        [N, H, C / H].
 
     Raises:
         ValueError: If the sizes do not fit together.
     """
 
-    def __init__(self, channels: int, heads: int, num_slices: int) -> None:
+    def __init__(
+        self, channels: int, heads: int, num_slices: int, grid_shape: Sequence[int] | None = None
+    ) -> None:
         super().__init__()
         check_heads(self, channels, heads)
         check_at_least(self, 1, num_slices=num_slices)
         self.heads = heads
-        self.project = nn.Linear(channels, channels)
-        self.project_value = nn.Linear(channels, channels)
+        if grid_shape is None:
+            self.project, self.project_value = (nn.Linear(channels, channels) for _ in range(2))
+        else:
+            self.project, self.project_value = (
+                GridConvolution(channels, grid_shape) for _ in range(2)
+            )
         self.slices = nn.Linear(channels // heads, num_slices)
         self.temperature = nn.Parameter(torch.empty(heads, 1, 1))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Weights of slices orthogonal, other linear layers as torch draws them."""
+        """Weights of slices orthogonal, other layers as torch draws them."""
         for layer in (self.project, self.project_value, self.slices):
             layer.reset_parameters()
         nn.init.orthogonal_(self.slices.weight)
@@ -57,5 +67,5 @@ class Slicing(nn.Module):
 
     def shares(self, projected: Tensor) -> Tensor:
         """Shares S [B, H, L, G] of the slices at projected nodes [B, H, L, C / H]."""
-        temperatures = wide(self.temperature).clamp(*_TEMPERATURES)
+        temperatures = wide(self.temperature).clamp(*TEMPERATURES)
         return torch.softmax(slice_scores(projected, self.slices, temperatures), dim=-1)

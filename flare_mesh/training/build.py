@@ -103,6 +103,12 @@ def build_module(
         model = build(name, **found, **options)
     except TypeError as error:
         raise ValueError(f"model.options {options}: {error}") from error
+    grid = model.config.get("grid_shape")
+    if grid is not None and recipe.grid_shape not in (None, tuple(grid)):
+        raise ValueError(
+            f"model.options.grid_shape: the data set '{recipe.dataset}' has grids of "
+            f"{list(recipe.grid_shape or ())} nodes (got {grid})"
+        )
     surrogate = Surrogate(
         model,
         recipe.targets,

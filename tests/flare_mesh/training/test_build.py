@@ -35,6 +35,15 @@ def test_a_size_has_no_heads_for_another_mixer():
     assert (config["hidden_channels"], config["num_layers"], config["heads"]) == (32, 3, 8)
 
 
+def test_a_grid_of_another_shape_is_refused():
+    grids, options = recipe(grid_shape=(3, 4)), {**SMALL, "grid_shape": [3, 4]}
+    del options["num_latents"]
+    assert build_module(grids, "transolver", options=options).surrogate.model.grid_shape == [3, 4]
+    message = r"grid_shape: the data set 'plates' has grids of \[3, 4\] nodes \(got \[4, 3\]\)"
+    with pytest.raises(ValueError, match=message):
+        build_module(grids, "transolver", options={**options, "grid_shape": [4, 3]})
+
+
 def test_a_series_is_predicted_step_by_step():
     series = recipe(
         inputs={"u_in": 4, "wall": 1}, in_channels=5, targets={"u_out": 6}, window=(2, 3)
