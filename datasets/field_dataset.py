@@ -4,7 +4,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from torch_geometric.data import Dataset
@@ -14,6 +14,18 @@ from flare_mesh.data.time_window import TimeWindow
 from flare_mesh.mesh import MeshData
 
 _log = logging.getLogger(__name__)
+
+
+class SquareSymmetry(NamedTuple):
+    """Whether all cases of a data set have the symmetries of the square about z.
+
+    Attributes:
+        holds: Whether each 90-degree rotation and reflection of a case is a valid case.
+        reason: Why, or what to check, as whole sentences; empty if nothing is known.
+    """
+
+    holds: bool
+    reason: str
 
 
 class FieldDataset(Dataset, ABC):
@@ -43,8 +55,8 @@ class FieldDataset(Dataset, ABC):
     """Unit of each field; "1" if it is dimensionless."""
     FEATURES: ClassVar[tuple[str, ...]] = ()
     """Transforms for this data set, which ``flare-mesh init`` puts before ``geometry_features``."""
-    ADVICE: ClassVar[str] = ""
-    """What else ``flare-mesh init`` says in the configuration, such as symmetries of its cases."""
+    VECTORS: ClassVar[frozenset[str]] = frozenset()
+    """Fields that are vectors along x, y and z."""
     ADDRESS: ClassVar[str] = ""
     """Web page of the files."""
     grid_shape: tuple[int, ...] | None = None
@@ -87,6 +99,14 @@ class FieldDataset(Dataset, ABC):
     def info(self) -> dict[str, Any]:
         """Origin of the data in types of JSON, which is saved with surrogates trained on them."""
         return {}
+
+    def square_symmetry(self) -> SquareSymmetry:
+        """Whether 90-degree rotations and reflections of a case about z give valid cases.
+
+        By default nothing is known. ``flare-mesh init`` trains with them where they do; the fields
+        are then rotated as :attr:`VECTORS` or as scalars.
+        """
+        return SquareSymmetry(False, "")
 
     def recipe(self) -> CaseRecipe:
         """The recipe by which prediction reads mesh files for a model trained on these cases.

@@ -10,8 +10,10 @@ import numpy as np
 import torch
 
 from flare_mesh.cases.recipe import CaseRecipe
+from flare_mesh.choices import clip
 from flare_mesh.datasets.array_dataset import check_shape, float32_tensor
-from flare_mesh.datasets.field_dataset import FieldDataset
+from flare_mesh.datasets.field_dataset import FieldDataset, SquareSymmetry
+from flare_mesh.documents import load_json
 from flare_mesh.files import read_json_object
 from flare_mesh.io.arrays import MAX_BYTES, read_npz
 from flare_mesh.mesh import MeshData, check_node_numbers
@@ -60,10 +62,7 @@ class LPBF(FieldDataset):
     FIELDS = {"displacement": 3, "displacement_z": 1, "von_mises": 1, "temperature": 1}
     UNITS = {"displacement": "mm", "displacement_z": "mm", "von_mises": "MPa", "temperature": "C"}
     FEATURES = ("build_features",)
-    ADVICE = (
-        "If the inherent strain is equal in x and y, add 'augment' of the configuration lpbf_cpu: "
-        "rotations by 90 degrees and reflections give valid cases then, and few parts suffice."
-    )
+    VECTORS = frozenset({"displacement"})
     ADDRESS = "https://huggingface.co/datasets/vedantpuri/LPBF_FLARE"
     STATS: ClassVar = {
         "cases": {"train": 1100, "test": 290},
@@ -118,6 +117,62 @@ class LPBF(FieldDataset):
             ValueError: If ``settings.json`` is damaged.
         """
         return read_json_object(Path(self.root) / "settings.json")
+
+    def square_symmetry(self) -> SquareSymmetry:
+        """Whether the inherent strain of each case, by ``index.json``, is equal in x and y.
+
+        All else of the process is isotropic about z, and a scan rotation does not change such a
+        strain. Nothing is decided without an entry of each case, as in the published data set.
+
+        Raises:
+            ValueError: If ``index.json`` is damaged.
+        """
+        strains = self._inherent_strains()
+        if strains is None:
+            return SquareSymmetry(
+                False,
+                "There is no index.json with the inherent strain of each case. If it is equal in x "
+                "and y, add 'augment' and 'average_symmetries' of the configuration lpbf_cpu: "
+                "rotations by 90 degrees and reflections give valid cases then, and few parts "
+                "suffice.",
+            )
+        for case, (along, across, _) in zip(self.cases, strains, strict=True):
+            if along != across:
+                return SquareSymmetry(
+                    False,
+                    f"The inherent strain differs in x and y, {along:g} and {across:g} in the case "
+                    f"'{case}', so rotations by 90 degrees and reflections do not give valid "
+                    f"cases.",
+                )
+        return SquareSymmetry(
+            True,
+            f"The inherent strain is equal in x and y in all {len(strains)} training cases, by "
+            f"index.json, so random rotations by 90 degrees and reflections give valid cases.",
+        )
+
+    def _inherent_strains(self) -> list[tuple[float, float, float]] | None:
+        """Inherent strain of each case by ``index.json``; None if it lacks one."""
+        path = Path(self.root) / "index.json"
+        if not path.is_file():
+            return None
+        try:
+            entries = load_json(path.read_text())
+            known = {entry["file"]: entry.get("metadata", {}) for entry in entries}
+            found = []
+            for case in self.cases:
+                process = known.get(f"{self.split}/{case}.npz", {}).get("process")
+                if process is None:
+                    return None
+                along, across, build = map(float, process["inherent_strain"])
+                found.append((along, across, build))
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"{path}: expected a list of cases with 'file' and "
+                f"'metadata.process.inherent_strain' of three numbers (got "
+                f"{type(error).__name__}: {clip(error, 100)}); generate the data set again, or "
+                f"remove the file"
+            ) from error
+        return found
 
     def recipe(self) -> CaseRecipe:
         """The recipe of mesh files and CAD parts, which the source plug-in ``lpbf`` reads."""

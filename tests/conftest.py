@@ -114,6 +114,7 @@ def trained(lpbf_root, tmp_path_factory):
         "--data.root": lpbf_root,
         "--data.batch_size": 2,
         "--data.augment": "null",
+        "--model.average_symmetries": "false",
         "--budget": "null",
         "--model.size": "null",
         "--trainer.max_epochs": 3,

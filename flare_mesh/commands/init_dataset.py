@@ -12,6 +12,10 @@ from flare_mesh.commands.init_settings import choose_settings
 from flare_mesh.commands.init_text import config_text
 from flare_mesh.commands.init_variation import check_variation
 from flare_mesh.data.splits import spaced_indices
+from flare_mesh.data.transforms.channels import Channel, components
+from flare_mesh.data.transforms.checks import AXES
+from flare_mesh.data.transforms.resolver import appended_channels
+from flare_mesh.data.transforms.square_columns import square_columns
 from flare_mesh.datasets.data_summary import DataSummary
 from flare_mesh.datasets.field_dataset import FieldDataset
 from flare_mesh.datasets.fixed_mesh import FixedMesh
@@ -53,6 +57,7 @@ def dataset_config(
     settings = choose_settings(summary, sum(channels))
     fields = _choose(train, summary)
     check_variation(summary, fields)
+    symmetry = train.square_symmetry()
     grid = "" if train.grid_shape is None else f" on a grid of {train.grid_shape}"
     found = [
         f"{data} in {folder}: {summary.num_cases} cases{grid}; {len(summary.sampled)} were read",
@@ -75,9 +80,35 @@ def dataset_config(
         fields=fields,
         settings=settings,
         features=train.FEATURES,
-        advice=train.ADVICE,
+        symmetry=symmetry,
+        columns=_symmetry_columns(train, summary.kind) if symmetry.holds else None,
     )
     return text, [*found, *describe_choice(fields, (), settings)]
+
+
+def _symmetry_columns(train: FieldDataset, kind: str) -> dict[str, dict[str, list[int]]]:
+    """Options of ``random_square_symmetry`` for the cases with their features."""
+
+    def channels(fields: Mapping[str, int]) -> list[Channel]:
+        found: list[Channel] = []
+        for name, size in fields.items():
+            if name in train.VECTORS:
+                found += components(name, AXES[:size], kind="vector")
+            else:
+                found += [Channel(name)] * size
+        return found
+
+    specs = [*train.FEATURES, {"geometry_features": {"kind": kind}}]
+    fields = {
+        "pos": components("pos", AXES, kind="vector"),
+        "x": [*channels(train.input_channels), *appended_channels(specs, len(AXES))],
+        "y": channels(train.target_channels),
+    }
+    columns = {key: square_columns(own) for key, own in fields.items()}
+    return {
+        option: {key: pair[number] for key, pair in columns.items() if pair[number]}
+        for number, option in enumerate(("vectors", "sizes"))
+    }
 
 
 def _summarize(train: FieldDataset, num_test: int) -> DataSummary:

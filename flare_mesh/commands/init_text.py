@@ -8,6 +8,7 @@ import yaml
 
 from flare_mesh.commands.init_fields import FieldChoice
 from flare_mesh.commands.init_settings import Settings
+from flare_mesh.datasets.field_dataset import SquareSymmetry
 
 _WIDTH = 100
 
@@ -26,7 +27,8 @@ def config_text(
     settings: Settings,
     rollout: bool = False,
     features: Sequence[str] = (),
-    advice: str = "",
+    symmetry: SquareSymmetry = SquareSymmetry(False, ""),  # noqa: B008
+    columns: Mapping[str, Any] | None = None,
 ) -> str:
     """The text of a configuration, with the reasons as comments.
 
@@ -43,7 +45,9 @@ def config_text(
         settings: Settings that follow from the number of cases.
         rollout: Whether a time series is predicted step by step.
         features: Transforms of the data set before those that every mesh has.
-        advice: A comment of the data set on its features.
+        symmetry: Whether random symmetries of the square give valid cases, and why.
+        columns: Options of ``random_square_symmetry`` for these inputs, features and targets, if
+            they do.
     """
     lines = [*_comment(head)]
     lines += [f"out: {_flow(run)}"]
@@ -63,6 +67,16 @@ def config_text(
     if rollout:
         lines += _comment(["Each step is predicted from the steps before it."], 2)
         lines += ["  rollout: {feedback: prediction, pushforward: true, noise: 0.01}"]
+    if symmetry.holds:
+        lines += _comment(
+            [
+                "Each prediction is the average over the eight symmetries of data.augment, and so "
+                "has them exactly. It takes eight times the time of one evaluation; training takes "
+                "the same."
+            ],
+            2,
+        )
+        lines += ["  average_symmetries: true"]
     lines += ["data:", f"  name: {name}", f"  root: {_flow(root)}"]
     if options:
         lines.append("  options:")
@@ -78,8 +92,11 @@ def config_text(
     lines += ["  features:", *(f"    - {own}" for own in features)]
     lines += [
         f"    - geometry_features: {{kind: {kind}}}",
-        *_comment([advice] if advice else [], 2),
+        *_comment([symmetry.reason] if symmetry.reason else [], 2),
     ]
+    if symmetry.holds:
+        lines += ["  augment:", "    - random_square_symmetry:"]
+        lines += [f"        {key}: {_flow(value)}" for key, value in (columns or {}).items()]
     lines += ["  sample_nodes: auto", "  batch_size: auto"]
     lines += [f"  in_memory: {_flow(settings.in_memory)}", *_split(settings)]
     return "\n".join([*lines, ""])

@@ -34,6 +34,7 @@ from flare_mesh.devices import peak_memory
 from flare_mesh.files import check_folder
 from flare_mesh.surrogate.checkpoint import BEST, LAST, read_checkpoint
 from flare_mesh.surrogate.load import load_surrogate
+from flare_mesh.surrogate.square_average import EVALUATIONS
 from flare_mesh.training.best_checkpoint import BestCheckpoint
 from flare_mesh.training.budget_plan import plan_budget
 from flare_mesh.training.budget_progress_bar import BudgetProgressBar
@@ -125,6 +126,7 @@ class FieldCLI(TrainingOptions):
                     lambda name: super(FieldCLI, self).build_model(data, *args, **given, size=name),
                     size=size,
                     trainer=options.trainer,
+                    evaluations=EVALUATIONS if options.model.average_symmetries else 1,
                 )
                 print("\n".join(plan.lines()), flush=True)
                 options.model.size = size = plan.size

@@ -1,7 +1,8 @@
 """A trained model with everything that maps a mesh to named fields in physical units."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from flare_mesh.surrogate.calibrate import calibrate, check_calibration
 from flare_mesh.surrogate.case_scale import CaseScale
 from flare_mesh.surrogate.rollout import Rollout
 from flare_mesh.surrogate.scale_by import ScaleBy
+from flare_mesh.surrogate.square_average import SquareAverage
 from flare_mesh.surrogate.surrogate_file import (
     FILE,
     checksum,
@@ -43,7 +45,9 @@ from flare_mesh.uncertainty import Calibration
 # Nodes of a chunk in prediction: on a CPU their features stay in its cache, and meshes of millions
 # of nodes fit into the memory of a laptop.
 _CHUNK_SIZE, _CHUNK_SIZE_CUDA = 16_384, 262_144
-_NORMALIZED = ("pos", "x", "y")
+_CHANNELS = {"pos": "pos_dim", "x": "in_channels", "y": "out_channels"}
+NORMALIZED = tuple(_CHANNELS)
+"""Tensors of a case that the model maps, each with its normaliser."""
 
 
 class Surrogate(HubMixin, nn.Module):
@@ -70,10 +74,15 @@ class Surrogate(HubMixin, nn.Module):
             prediction is exactly proportional to them.
         rollout: Time steps, if the model predicts one step after the other; None if it predicts
             all of y at once.
+        square_symmetry: Mapping of ``vectors`` and ``sizes``, the columns that a symmetry of the
+            square changes, to average each prediction over all eight symmetries; see
+            :class:`~flare_mesh.surrogate.square_average.SquareAverage`. It holds in evaluation mode
+            alone, since training draws one of them. None for no average.
         info: Origin of the training data, in types of JSON; saved with the surrogate.
 
     Attributes:
         scale: The scales of ``scale_by``, or None.
+        square_average: The average of ``square_symmetry``, or None.
         training_range: Range of the training cases; None before :meth:`fit_normalizers`.
         calibration: Bands of the fields, and distances to the training cases; None before
             :meth:`calibrate`.
@@ -99,6 +108,7 @@ class Surrogate(HubMixin, nn.Module):
         scale_by: ScaleBy | None = None,
         drop_scales: bool = False,
         rollout: Rollout | None = None,
+        square_symmetry: Mapping[str, Any] | None = None,
         info: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -108,9 +118,9 @@ class Surrogate(HubMixin, nn.Module):
                 f"Surrogate: expected fields with {model.config['out_channels']} channels in "
                 f"total, as in the model's output (got {dict(step)})"
             )
-        unknown = [key for key in normalizers or {} if key not in _NORMALIZED]
+        unknown = [key for key in normalizers or {} if key not in NORMALIZED]
         if unknown:
-            raise ValueError(f"Surrogate: no normaliser for {unknown}; choose from {_NORMALIZED}")
+            raise ValueError(f"Surrogate: no normaliser for {unknown}; choose from {NORMALIZED}")
         if drop_scales and not scale_by:
             raise ValueError("drop_scales: there are no scales; set scale_by, or leave it out")
         if scale_by and rollout is not None:
@@ -118,12 +128,17 @@ class Surrogate(HubMixin, nn.Module):
                 "scale_by: the steps of a rollout have no scale of their own; leave out scale_by, "
                 "or rollout"
             )
+        if square_symmetry is not None and rollout is not None:
+            raise ValueError(
+                "square_symmetry: the columns of y differ in the steps of a rollout; leave out "
+                "square_symmetry, or rollout"
+            )
         self.model = model
         self.fields = dict(fields)
         self.inputs = dict(inputs or {})
         self.units = dict(units or {})
         self.features = list(features)
-        self.normalizers = dict.fromkeys(_NORMALIZED, "unit_gaussian") | dict(normalizers or {})
+        self.normalizers = dict.fromkeys(NORMALIZED, "unit_gaussian") | dict(normalizers or {})
         self.scale_by = dict(scale_by or {})
         self.drop_scales = bool(drop_scales)
         self.rollout = rollout
@@ -131,9 +146,10 @@ class Surrogate(HubMixin, nn.Module):
         self.training_range: TrainingRange | None = None
         self.calibration: Calibration | None = None
         self._make_features = build_transforms(features)
-        self.pos_normalizer = self._build_normalizer("pos", model.config["pos_dim"])
-        self.x_normalizer = self._build_normalizer("x", model.config["in_channels"])
-        self.y_normalizer = self._build_normalizer("y", model.config["out_channels"])
+        sizes = {key: model.config[option] for key, option in _CHANNELS.items()}
+        self.pos_normalizer, self.x_normalizer, self.y_normalizer = (
+            self._build_normalizer(key, size) for key, size in sizes.items()
+        )
         self.scale: CaseScale | None = None
         if self.scale_by:
             channels = model.config["in_channels"]
@@ -145,6 +161,10 @@ class Surrogate(HubMixin, nn.Module):
                 self.channels,
                 drop=self.drop_scales,
             )
+        self.square_symmetry = None if square_symmetry is None else dict(square_symmetry)
+        self.square_average: SquareAverage | None = None
+        if self.square_symmetry is not None:
+            self.square_average = SquareAverage.from_options(self.square_symmetry, sizes)
         self.register_buffer("y_mean", torch.zeros(model.config["out_channels"]))
         self.register_buffer("y_scale", torch.ones(model.config["out_channels"]))
 
@@ -235,7 +255,7 @@ class Surrogate(HubMixin, nn.Module):
     def step(
         self, data: Data, x: Tensor | None, *, chunk_size: int | None = None, group: Any = None
     ) -> Tensor:
-        """Evaluate the model once, [N, out_channels] in physical units.
+        """Predict all of y, or the next step of a time series, [N, out_channels] in physical units.
 
         Args:
             data: The meshes.
@@ -245,6 +265,18 @@ class Surrogate(HubMixin, nn.Module):
         """
         pos = data.pos
         assert isinstance(pos, Tensor)
+
+        def evaluate(pos: Tensor, x: Tensor | None) -> Tensor:
+            return self._evaluate(data, pos, x, chunk_size=chunk_size, group=group)
+
+        if self.square_average is None or self.training:
+            return evaluate(pos, x)
+        return self.square_average(evaluate, pos, x)
+
+    def _evaluate(
+        self, data: Data, pos: Tensor, x: Tensor | None, *, chunk_size: int | None, group: Any
+    ) -> Tensor:
+        """Evaluate the model once, [N, out_channels] in physical units."""
         dtype = next(self.model.parameters()).dtype
         more: dict[str, Any] = {}
         if self.model.can_stream:
@@ -321,6 +353,15 @@ class Surrogate(HubMixin, nn.Module):
             self.train(training)
         return [self.split_fields(part) for part in y.split([len(one.pos) for one in inputs])]  # pyright: ignore[reportArgumentType]
 
+    @contextmanager
+    def without_average(self) -> Iterator[None]:
+        """Context in which the model is evaluated once for a prediction, without an average."""
+        average, self.square_average = self.square_average, None
+        try:
+            yield
+        finally:
+            self.square_average = average
+
     def check_input(self, case: Data, name: str) -> None:
         """Refuse inputs that cannot be normalised, or with which a scale would vary over a case.
 
@@ -378,6 +419,7 @@ class Surrogate(HubMixin, nn.Module):
             "scale_by": self.scale_by or None,
             "drop_scales": self.drop_scales or None,
             "rollout": self.rollout and asdict(self.rollout),
+            "square_symmetry": self.square_symmetry,
             "training_range": self.training_range and asdict(self.training_range),
             "info": self.info,
         }

@@ -98,6 +98,7 @@ def plan_budget(
     *,
     size: str | None = None,
     trainer: Mapping[str, Any] | None = None,
+    evaluations: int = 1,
     clock: Callable[[], float] = time.perf_counter,
 ) -> BudgetPlan:
     """Measure the training step, and choose what the configuration leaves open.
@@ -112,6 +113,7 @@ def plan_budget(
         build: Builds a module of a size by name, or of no named size.
         size: The size; ``"auto"`` to choose it.
         trainer: Options of the trainer, such as ``precision``.
+        evaluations: Evaluations of the model for a prediction.
         clock: Returns the time in seconds.
 
     Raises:
@@ -141,7 +143,7 @@ def plan_budget(
     per_pass = data.training_loader(None).case_sampler.pass_batches
     cases = data.cases("train")
     sizes = data.case_sizes(None if data.in_memory else _SHOWN)
-    validation = _validation_steps(data, sizes, batch_size, sample)
+    validation = evaluations * _validation_steps(data, sizes, batch_size, sample)
     if data.epoch_batches is None:
         least = math.ceil(validation / VALIDATION_SHARE)
         data.epoch_batches = _epoch_batches(batches, per_pass, least)

@@ -1,15 +1,17 @@
 """Training module from a configuration."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flare_mesh.cases.recipe import CaseRecipe
+from flare_mesh.data.transforms import RandomSquareSymmetry
+from flare_mesh.data.transforms.resolver import TransformSpec, build_transform
 from flare_mesh.models import Backbone, FieldModel, FLAREOperator, build
 from flare_mesh.models.registry import check_model_options, model_class
 from flare_mesh.nn.mixer import check_mixer
 from flare_mesh.surrogate.load import load_surrogate
 from flare_mesh.surrogate.rollout import Rollout
-from flare_mesh.surrogate.surrogate import Surrogate
+from flare_mesh.surrogate.surrogate import NORMALIZED, Surrogate
 from flare_mesh.training.checkpoint_check import describe_differences
 from flare_mesh.training.losses import LossConfig
 from flare_mesh.training.module import FieldModule
@@ -38,6 +40,7 @@ def build_module(
     schedule: ScheduleConfig = ScheduleConfig(),  # noqa: B008
     ema: float | None = None,
     rollout: RolloutConfig | None = None,
+    average_symmetries: bool = False,
     weights: str | None = None,
     compile: bool = False,
     shards: int = 1,
@@ -109,6 +112,9 @@ def build_module(
             f"model.options.grid_shape: the data set '{recipe.dataset}' has grids of "
             f"{list(recipe.grid_shape or ())} nodes (got {grid})"
         )
+    symmetry = None
+    if average_symmetries:
+        symmetry = _square_symmetry([] if isinstance(data, CaseRecipe) else data.augment)
     surrogate = Surrogate(
         model,
         recipe.targets,
@@ -119,6 +125,7 @@ def build_module(
         scale_by=scale_by,
         drop_scales=drop_scales,
         rollout=series,
+        square_symmetry=symmetry,
         info={**recipe.info, "recipe": recipe.to_dict()},
     )
     if weights is not None:
@@ -134,6 +141,22 @@ def build_module(
         compile=compile,
         shards=shards,
         seed=seed,
+    )
+
+
+def _square_symmetry(augment: Sequence[TransformSpec]) -> dict[str, Any]:
+    """The columns that the augmentation changes, as ``square_symmetry`` of a surrogate."""
+    for transform in map(build_transform, augment):
+        if isinstance(transform, RandomSquareSymmetry):
+            columns = {"vectors": transform.vectors, "sizes": transform.sizes}
+            return {
+                option: {key: [*firsts] for key, firsts in given.items() if key in NORMALIZED}
+                for option, given in columns.items()
+            }
+    raise ValueError(
+        f"model.average_symmetries: expected random_square_symmetry in data.augment, whose "
+        f"symmetries are averaged (got {[*augment]}); add it if rotations by 90 degrees and "
+        f"reflections give valid cases, or leave out average_symmetries"
     )
 
 

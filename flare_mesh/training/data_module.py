@@ -39,7 +39,7 @@ class FieldDataModule(LightningDataModule):
             as a whole); none by default.
         test_split: Name of the split to test on, or none.
         features: Transforms that make the model's input from a mesh, in training and prediction.
-        augment: Random transforms of training cases.
+        augment: Random transforms of training cases, after ``features``.
         sample_nodes: Number of nodes that are drawn from each training case at each step, before
             ``augment``, by quadrature weight where cases have one and else with equal
             probabilities; ``"auto"`` for a number that fits the sizes of the cases; None for all.
@@ -120,7 +120,8 @@ class FieldDataModule(LightningDataModule):
         self.splits = {"train": train_split, "val": val_split, "test": test_split}
         self.features: Sequence[TransformSpec] = features or []
         self._make_features = build_transforms(self.features)
-        self._augment = build_transforms(augment or [])
+        self.augment: Sequence[TransformSpec] = augment or []
+        self._augment = build_transforms(self.augment)
         self.sample_nodes: int | Literal["auto"] | None = sample_nodes
         self.in_memory = in_memory
         self.batch_size: int | Literal["auto"] = batch_size

@@ -14,7 +14,8 @@ class LatentMoments:
 
     The features are the input of the last linear layer with ``out_channels`` outputs. They are
     added up chunk by chunk in the model's own pass, so that a mesh of millions of nodes needs no
-    more memory. In a time series predicted step by step, they are those of the first step.
+    more memory. Where a prediction has several evaluations, of time steps or of symmetries over
+    which it is averaged, they are those of the first.
 
     Args:
         model: The model.

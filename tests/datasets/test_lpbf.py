@@ -1,3 +1,4 @@
+import json
 import pickle
 import shutil
 
@@ -137,3 +138,31 @@ def test_inputs_and_sizes(tmp_path):
     assert torch.equal(case.y, case.displacement)
     with pytest.raises(ValueError, match=r"'pos': declares .* more than the limit of 100"):
         LPBF(tmp_path, max_bytes=100)[0]
+
+
+def test_symmetries_by_the_inherent_strains(lpbf_root, tmp_path):
+    found = LPBF(lpbf_root).square_symmetry()
+    assert found.holds
+    assert "equal in x and y in all 6 training cases" in found.reason
+    folder = tmp_path / "set"
+    shutil.copytree(lpbf_root, folder)
+    index = folder / "index.json"
+    entries = json.loads(index.read_text())
+    strain = [entry for entry in entries if entry["file"].startswith("train")][-1]
+    strain["metadata"]["process"]["inherent_strain"] = [-0.004, -0.002, -0.004]
+    index.write_text(json.dumps(entries))
+    found = LPBF(folder).square_symmetry()
+    assert not found.holds
+    assert "differs in x and y, -0.004 and -0.002 in the case 'part_" in found.reason
+    assert LPBF(folder, "test").square_symmetry().holds  # whose strains are as they were
+    # A case without an entry, as of another program.
+    index.write_text(json.dumps(entries[1:]))
+    found = LPBF(folder).square_symmetry()
+    assert not found.holds
+    assert "add 'augment' and 'average_symmetries'" in found.reason
+    for text in ("{", "[1]", '[{"file": "train/part_000000.npz", "metadata": {"process": {}}}]'):
+        index.write_text(text)
+        with pytest.raises(ValueError, match=r"index.json: expected a list of cases with 'file'"):
+            LPBF(folder).square_symmetry()
+    index.unlink()
+    assert not LPBF(folder).square_symmetry().holds

@@ -8,7 +8,7 @@ from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 from torch_geometric.utils import scatter
 
-from flare_mesh.data.transforms.channels import Channel
+from flare_mesh.data.transforms.channels import Channel, components
 from flare_mesh.data.transforms.checks import check_single
 
 
@@ -75,18 +75,16 @@ class BuildFeatures(BaseTransform):
 
     def channels(self, pos_dim: int) -> tuple[Channel, ...]:
         """The channels of x; lengths are relative to ``length``."""
-        plane = ("x", "y")
-        names = [
-            *(f"part extent along {axis}" for axis in "xyz"),
-            *(f"offset in the cross-section along {axis}" for axis in plane),
-            *(f"half-width of the cross-section along {axis}" for axis in plane),
-            *(f"offset in the row along {axis}" for axis in plane),
-            *(f"half-length of the row along {axis}" for axis in plane),
-            "offset in the row along z",
-            "half-length of the row along z",
-            "solid fraction",
-        ]
-        return tuple(map(Channel, names))
+        return (
+            *components("part extent along", "xyz", kind="size"),
+            *components("offset in the cross-section along", "xy", kind="vector"),
+            *components("half-width of the cross-section along", "xy", kind="size"),
+            *components("offset in the row along", "xy", kind="vector"),
+            *components("half-length of the row along", "xy", kind="size"),
+            Channel("offset in the row along z"),
+            Channel("half-length of the row along z"),
+            Channel("solid fraction"),
+        )
 
 
 def _components(source: Tensor, target: Tensor, num_nodes: int) -> Tensor:

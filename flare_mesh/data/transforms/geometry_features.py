@@ -10,7 +10,7 @@ from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from flare_mesh.choices import check_choice
-from flare_mesh.data.transforms.channels import Channel
+from flare_mesh.data.transforms.channels import Channel, components
 from flare_mesh.data.transforms.checks import AXES, check_single, positions
 from flare_mesh.data.transforms.mesh_geometry import CONTEXT_WIDTHS, MeshGeometry
 from flare_mesh.data.transforms.mesh_kinds import KINDS
@@ -185,25 +185,27 @@ mean offset in the window and its variances along the axes, see \
     def _channels(self, pos_dim: int) -> dict[str, list[Channel]]:
         axes = AXES[: 2 if self.kind == "plane" else pos_dim]
         # The range of the training cases has the extents, too.
-        size = [Channel(f"size along {axis}", log=True, compared=False) for axis in axes]
+        size = components("size along", axes, kind="size", log=True, compared=False)
         if self.kind in _MEASURES:
             size.append(Channel(_MEASURES[self.kind], log=True))
+        windows = [f" in a window of 1/{round(1 / width)} of the size" for width in CONTEXT_WIDTHS]
+        direction = components("direction", axes, " from the boundary", kind="vector")
         return {
-            "position": [Channel(f"position {axis} in the bounding box") for axis in axes],
+            "position": components("position", axes, " in the bounding box", kind="vector"),
             "size": size,
             "boundary_distance": [Channel("relative distance from the boundary")],
-            "boundary_direction": [Channel(f"direction {axis} from the boundary") for axis in axes],
+            "boundary_direction": direction,
             "boundary": [Channel("mark of the boundary")],
-            "normals": [Channel(f"normal {axis}") for axis in axes],
+            "normals": components("normal", axes, kind="vector"),
             "curvature": [Channel("asinh of the relative curvature")],
             "weight": [Channel("relative weight of the nodes", log=True)],
             "context": [
-                Channel(f"{name} in a window of 1/{round(1 / width)} of the size", compared=False)
-                for width in CONTEXT_WIDTHS
-                for name in (
-                    "share of solid",
-                    *(f"mean offset {axis}" for axis in axes),
-                    *(f"variance {axis}" for axis in axes),
+                channel
+                for window in windows
+                for channel in (
+                    Channel(f"share of solid{window}", compared=False),
+                    *components("mean offset", axes, window, kind="vector", compared=False),
+                    *components("variance", axes, window, kind="size", compared=False),
                 )
             ],
         }

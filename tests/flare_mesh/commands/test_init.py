@@ -1,6 +1,7 @@
 """``flare-mesh init`` as a user types it."""
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -235,4 +236,20 @@ def test_data_set_by_name(tmp_path, monkeypatch, capsys):
         "batch_size": "auto",
         "in_memory": True,
         "val_split": 0.33,  # a third of the 14 cases to train on
+    }
+
+
+def test_symmetries_of_a_data_set(lpbf_root, tmp_path, monkeypatch, capsys):
+    """Its cases are trained with them, and predictions averaged, with the columns of its fields."""
+    monkeypatch.chdir(tmp_path)
+    args = ["init", str(lpbf_root), "--data", "lpbf", "--targets", "von_mises,displacement"]
+    assert main([*args, "--inputs", "displacement", "--out", "fit.yaml"]) == 0
+    text = Path("fit.yaml").read_text()
+    assert "The inherent strain is equal in x and y in all 6 training cases" in text
+    values = yaml.safe_load(text)
+    assert values["model"]["average_symmetries"] is True
+    (augment,) = values["data"]["augment"]
+    assert augment["random_square_symmetry"] == {
+        "vectors": {"pos": [0], "x": [0, 6, 10, 17, 25, 30, 37, 44], "y": [1]},
+        "sizes": {"x": [3, 8, 12, 20, 33, 40, 47]},
     }

@@ -5,6 +5,7 @@ from flare_mesh.cases.target_scales import TargetScale
 from flare_mesh.commands.init_fields import FieldChoice
 from flare_mesh.commands.init_settings import Settings
 from flare_mesh.commands.init_text import config_text
+from flare_mesh.datasets.field_dataset import SquareSymmetry
 
 
 @pytest.mark.parametrize("mark", ["\n", "\r", "\x85", "\u2028", "\u2029", "\x1b"])
@@ -24,10 +25,13 @@ def test_no_name_ends_a_comment(mark):
         fields=FieldChoice((), ("u",), scales, (), (f"{name} has peaks",)),
         settings=Settings(8, 2, 0.2, True, False),
         features=("build_features",),
-        advice=f"As {name}",
+        symmetry=SquareSymmetry(True, f"As {name}"),
+        columns={"vectors": {"pos": [0]}},
     )
     found = yaml.safe_load(text)
     assert found["data"]["features"] == ["build_features", {"geometry_features": {"kind": "plane"}}]
     assert found.keys() == {"out", "budget", "keep", "model", "data"}
     assert found["data"]["options"] == {"targets": ["u"]}
     assert all(key.isidentifier() for part in ("model", "data") for key in found[part])
+    assert found["data"]["augment"] == [{"random_square_symmetry": {"vectors": {"pos": [0]}}}]
+    assert found["model"]["average_symmetries"] is True

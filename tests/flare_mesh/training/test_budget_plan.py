@@ -87,6 +87,21 @@ def test_a_few_steps_are_refused(lpbf_root):
                     clock=clock(2.0))  # fmt: skip
 
 
+def test_validations_of_averaged_predictions_are_rarer(lpbf_root, monkeypatch):
+    """Two of six cases, for two of whose nodes a validation takes a third of a step of one case."""
+    monkeypatch.setattr("flare_mesh.training.budget_plan.step_seconds", lambda *args, **_: 0.01)
+    cases = data(lpbf_root, val_split=0.34)
+    monkeypatch.setattr(cases, "case_sizes", lambda count=None: [50] * 4)
+    batches = []
+    for evaluations in (1, 8):
+        cases.epoch_batches = None
+        plan = plan_budget(cases, 1.0, lambda size: build_module(cases, size=size), size="small",
+                           evaluations=evaluations)  # fmt: skip
+        batches.append(plan.epoch_batches)
+    # At most a tenth of the time: 2/3 of a step, or 8 times as much; in whole passes of 4 batches.
+    assert batches == [4, 52]
+
+
 PLAN = BudgetPlan(300.0, 0.045, "medium", 8, 512, (495, 3400), 48, 6666, 1111.0, 330)
 
 

@@ -1,8 +1,10 @@
 import pytest
+import torch
 
 from flare_mesh.cases import CaseRecipe
 from flare_mesh.surrogate.training_range import TrainingRange
-from flare_mesh.training import RolloutConfig, build_module
+from flare_mesh.testing import random_graph
+from flare_mesh.training import FieldDataModule, RolloutConfig, build_module
 
 SMALL = {"hidden_channels": 8, "heads": 2, "num_layers": 1, "num_latents": 2}
 
@@ -65,6 +67,7 @@ def test_a_series_is_predicted_step_by_step():
         ({"options": {"heads": 3}}, "divisible by 'heads'"),
         ({"options": {"heads": "many"}}, r"model.options \{'heads': 'many'\}"),
         ({"rollout": RolloutConfig()}, "no time series; leave it out"),
+        ({"average_symmetries": True}, r"expected random_square_symmetry in .* \(got \[\]\); add"),
         ({"normalizers": {"z": "identity"}}, "no normaliser for"),
         ({"normalizers": {"y": "gauss"}}, "normaliser of 'y'.*unknown normaliser 'gauss'"),
     ],
@@ -72,6 +75,18 @@ def test_a_series_is_predicted_step_by_step():
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
         build_module(recipe(), **options)
+
+
+def test_predictions_are_averaged_over_the_symmetries_of_the_augmentation():
+    case = random_graph(5, 2, pos_dim=2)
+    case.y = torch.ones(5, 1)
+    columns = {"vectors": {"pos": [0], "x": [0], "other": [0]}, "sizes": {}}
+    data = FieldDataModule.from_cases(
+        [case], augment=[{"random_nodes": {"num_nodes": 3}}, {"random_square_symmetry": columns}]
+    )
+    module = build_module(data, options=SMALL, average_symmetries=True)
+    assert module.surrogate.square_symmetry == {"vectors": {"pos": [0], "x": [0]}, "sizes": {}}
+    assert build_module(data, options=SMALL).surrogate.square_symmetry is None
 
 
 def test_a_rollout_needs_the_past_as_an_input():

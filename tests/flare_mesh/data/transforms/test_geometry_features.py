@@ -14,6 +14,8 @@ from flare_mesh.data.transforms import (
     RandomSquareSymmetry,
     ToReferenceFrame,
 )
+from flare_mesh.data.transforms.channels import Channel
+from flare_mesh.data.transforms.square_columns import square_columns
 from flare_mesh.mesh.cells import CELL_TYPES, reflected_order
 from flare_mesh.testing import unit_mesh
 from lpbf import HexMesh
@@ -265,6 +267,8 @@ def test_columns_that_augmentations_change():
     vectors = {"x": [columns[n] for n in ("position", "boundary_direction", "normals")]}
     vectors["x"] += [first + 1 for first in windows]
     sizes = {"x": [columns["size"], *(first + 4 for first in windows)]}
+    known = [Channel("load"), Channel("thickness"), *transform.channels(3)]
+    assert square_columns(known) == (sorted(vectors["x"]), sorted(sizes["x"]))
     for seed in range(4):
         torch.manual_seed(seed)
         moved = RandomReflection(vectors=vectors)(features)
