@@ -1,214 +1,23 @@
-"""Blocks of vector registers for compiled loops.
+"""Steps on blocks of vector registers, for compiled loops.
 
 LLVM vectorises plain loops one at a time, with every intermediate result in memory. A
-:class:`Block` is a matrix of :data:`ROWS` x V vector registers of L lanes that stays in registers
-from one step of a loop to the next, for example the scores of four nodes with V L latents. Each
-function below is one such step. Arrays are flat, and positions are counted in elements.
+:class:`~flare_mesh.compiled.block_code.Block` is a matrix of :data:`ROWS` x V vector registers of L
+lanes that stays in registers from one step of a loop to the next, for example the scores of four
+nodes with V L latents. Each function below is one such step. Arrays are flat, and positions are
+counted in elements.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils, extending
-from numba.core.extending import models, register_model
 
-from flare_mesh.compiled.processor import registers
+from flare_mesh.compiled.block_code import INT, ROWS, BlockCode, block_of, width
 
 intrinsic: Any = extending.intrinsic  # calls omit the first parameter, the context
-
-ROWS = 4  # with two vectors: enough independent sums to hide the latency of multiply-add
-_FLAGS = ("contract", "nsz", "arcp")  # as compiled.jit.FAST
-
-# 2^f for |f| <= 1/2, highest power first; relative errors 7.5e-8 and 3e-18.
-_POLYNOMIALS = {
-    32: (
-        0.0013276472631950876055, 0.0096755413431213273895, 0.055507132718556442019,
-        0.24022119723710719626, 0.69314696706503521429, 1.0000000716547141446,
-    ),
-    64: (
-        4.4352827069772571511e-10, 7.0741056135081427963e-9, 1.0178198021671930844e-7,
-        1.321543308967639918e-6, 0.000015252733489988525649, 0.00015403530462514432062,
-        0.0013333558146789921722, 0.0096181291075883352443, 0.055504108664819921605,
-        0.24022650695910156204, 0.69314718055994533046, 0.9999999999999999971,
-    ),
-}  # fmt: skip
-_FORMATS = {32: (23, 127), 64: (52, 1023)}  # bits of the mantissa, bias of the exponent
-
-
-def shape(bits: int) -> tuple[int, int]:
-    """Vectors V and lanes L of a block of numbers with so many bits."""
-    size, count = registers()
-    lanes = max(4, 8 * size // bits)
-    return (4 if size == 16 and count == 32 else 2), lanes
-
-
-def width(bits: int) -> int:
-    """Columns V L of a block."""
-    vectors, lanes = shape(bits)
-    return vectors * lanes
-
-
-class Block(types.Type):
-    """Type of a block in compiled code."""
-
-    def __init__(self, dtype: Any, vectors: int, lanes: int) -> None:
-        self.dtype, self.vectors, self.lanes = dtype, vectors, lanes
-        super().__init__(f"Block({dtype}, {vectors}, {lanes})")
-
-
-@register_model(Block)
-class _BlockModel(models.PrimitiveModel):
-    def __init__(self, manager: Any, kind: Block) -> None:
-        scalar = manager.lookup(kind.dtype).get_value_type()
-        vector = ir.VectorType(scalar, kind.lanes)
-        super().__init__(manager, kind, ir.ArrayType(vector, ROWS * kind.vectors))
-
-
-_Rows = types.UniTuple(types.intp, ROWS)
-_Int = types.intp
-
-
-def _block_of(array: Any) -> Block:
-    return Block(array.dtype, *shape(array.dtype.bitwidth))
-
-
-class _Code:
-    """LLVM code of a step on blocks of one type."""
-
-    def __init__(self, context: Any, builder: Any, kind: Block) -> None:
-        self.context, self.builder, self.kind = context, builder, kind
-        self.bits = kind.dtype.bitwidth
-        self.scalar = context.get_value_type(kind.dtype)
-        self.vector = ir.VectorType(self.scalar, kind.lanes)
-        self.integers = ir.VectorType(ir.IntType(self.bits), kind.lanes)
-
-    def data(self, array_type: Any, array: Any) -> Any:
-        """Pointer to the first element."""
-        return self.context.make_array(array_type)(self.context, self.builder, value=array).data
-
-    def load(self, data: Any, at: Any, kind: Any = None) -> Any:
-        kind = kind or self.vector
-        pointer = self.builder.gep(data, [at])
-        pointer = self.builder.bitcast(pointer, kind.as_pointer())
-        return self.builder.load(pointer, align=self.bits // 8)
-
-    def store(self, value: Any, data: Any, at: Any) -> None:
-        pointer = self.builder.gep(data, [at])
-        pointer = self.builder.bitcast(pointer, value.type.as_pointer())
-        self.builder.store(value, pointer, align=self.bits // 8)
-
-    def integer(self, number: int) -> Any:
-        return ir.Constant(self.context.get_value_type(_Int), number)
-
-    def constant(self, number: float) -> Any:
-        return ir.Constant(self.vector, [number] * self.kind.lanes)
-
-    def step(self, at: Any, number: int) -> Any:
-        return self.builder.add(at, self.integer(number)) if number else at
-
-    def columns(self, at: Any) -> list[Any]:
-        """Positions of the vectors of a row that begins at ``at``."""
-        return [self.step(at, v * self.kind.lanes) for v in range(self.kind.vectors)]
-
-    def multiply(self, a: Any, b: Any) -> Any:
-        return self.builder.fmul(a, b, flags=_FLAGS)
-
-    def add(self, a: Any, b: Any) -> Any:
-        return self.builder.fadd(a, b, flags=_FLAGS)
-
-    def subtract(self, a: Any, b: Any) -> Any:
-        return self.builder.fsub(a, b, flags=_FLAGS)
-
-    def splat(self, scalar: Any, lanes: int = 0) -> Any:
-        one = self.builder.insert_element(
-            ir.Constant(self.vector, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0)
-        )
-        return self.shuffle(one, one, [0] * (lanes or self.kind.lanes))
-
-    def shuffle(self, a: Any, b: Any, lanes: Sequence[int]) -> Any:
-        mask = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), list(lanes))
-        return self.builder.shuffle_vector(a, b, mask)
-
-    def unpack(self, block: Any) -> list[Any]:
-        count = ROWS * self.kind.vectors
-        return [self.builder.extract_value(block, i) for i in range(count)]
-
-    def pack(self, vectors: Sequence[Any]) -> Any:
-        block = ir.Constant(ir.ArrayType(self.vector, len(vectors)), ir.Undefined)
-        for i, vector in enumerate(vectors):
-            block = self.builder.insert_value(block, vector, i)
-        return block
-
-    def matrix(self, block: Any) -> list[list[Any]]:
-        """The vectors of each row."""
-        flat, count = self.unpack(block), self.kind.vectors
-        return [flat[i : i + count] for i in range(0, len(flat), count)]
-
-    def repeat(
-        self, count: Any, state: Sequence[Any], body: Callable[..., Sequence[Any]], step: int = 1
-    ) -> list[Any]:
-        """State after ``body(index, state)`` for each index, 0 to ``count``, at least one."""
-        builder = self.builder
-        before, loop = builder.block, builder.append_basic_block("step")
-        after = builder.append_basic_block("done")
-        builder.branch(loop)
-        builder.position_at_end(loop)
-        index = builder.phi(count.type)
-        index.add_incoming(self.integer(0), before)
-        values = [builder.phi(value.type) for value in state]
-        for phi, value in zip(values, state, strict=True):
-            phi.add_incoming(value, before)
-        results = list(body(index, values))
-        following = self.step(index, step)
-        index.add_incoming(following, builder.block)
-        for phi, value in zip(values, results, strict=True):
-            phi.add_incoming(value, builder.block)
-        builder.cbranch(builder.icmp_signed("<", following, count), loop, after)
-        builder.position_at_end(after)
-        return results
-
-    def sum_lanes(self, four: Sequence[Any]) -> Any:
-        """Sums over the lanes of four vectors, as one vector of four."""
-        groups = range(0, self.kind.lanes, 4)
-
-        def pairs(a: Any, b: Any) -> Any:
-            even = [g + i for g in groups for i in (0, 2, self.kind.lanes, self.kind.lanes + 2)]
-            odd = [lane + 1 for lane in even]
-            return self.add(self.shuffle(a, b, even), self.shuffle(a, b, odd))
-
-        a, b, c, d = four
-        total = pairs(pairs(a, b), pairs(c, d))
-        lanes = self.kind.lanes
-        while lanes > 4:
-            lanes //= 2
-            low = self.shuffle(total, total, range(lanes))
-            high = self.shuffle(total, total, range(lanes, 2 * lanes))
-            total = self.add(low, high)
-        return total
-
-
-def _clamp_exponents(code: _Code, x: Any, top: float) -> Any:
-    """x between the lowest exponent and ``top``; passes NaN."""
-    low, high = code.constant(1.0 - _FORMATS[code.bits][1]), code.constant(top)
-    x = code.builder.select(code.builder.fcmp_ordered("<", x, low), low, x)
-    return code.builder.select(code.builder.fcmp_ordered(">", x, high), high, x)
-
-
-def _exp2(code: _Code, x: Any) -> Any:
-    """2^n 2^f; n is rounded by a sum whose last bits are the biased exponent."""
-    mantissa, bias = _FORMATS[code.bits]
-    magic = code.constant(1.5 * 2.0**mantissa + bias)
-    shifted = code.builder.fadd(x, magic)
-    f = code.builder.fsub(x, code.builder.fsub(shifted, magic))
-    first, *others = _POLYNOMIALS[code.bits]
-    p = code.constant(first)
-    for coefficient in others:
-        p = code.add(code.multiply(p, f), code.constant(coefficient))
-    shift = ir.Constant(code.integers, [mantissa] * code.kind.lanes)
-    power = code.builder.shl(code.builder.bitcast(shifted, code.integers), shift)
-    return code.multiply(p, code.builder.bitcast(power, code.vector))
+_Rows = types.UniTuple(INT, ROWS)
 
 
 @intrinsic
@@ -217,18 +26,18 @@ def columns(context, array):
     count = width(array.dtype.bitwidth)
 
     def generate(context, builder, signature, arguments):
-        return context.get_constant(_Int, count)
+        return context.get_constant(INT, count)
 
-    return _Int(array), generate
+    return INT(array), generate
 
 
 @intrinsic
 def differences(context, rows, row_at, values, at):
     """Block rows[row_at + j] - values[at + column]."""
-    kind = _block_of(rows)
+    kind = block_of(rows)
 
     def generate(context, builder, signature, arguments):
-        code = _Code(context, builder, kind)
+        code = BlockCode(context, builder, kind)
         rows, row_at, values, at = arguments
         rows = code.data(signature.args[0], rows)
         values = code.data(signature.args[2], values)
@@ -241,7 +50,7 @@ def differences(context, rows, row_at, values, at):
             ]
         )
 
-    return kind(rows, _Int, values, _Int), generate
+    return kind(rows, INT, values, INT), generate
 
 
 @intrinsic
@@ -250,7 +59,7 @@ def add_products(context, block, rows, row_at, matrix, at, stride, count):
     kind = block
 
     def generate(context, builder, signature, arguments):
-        code = _Code(context, builder, kind)
+        code = BlockCode(context, builder, kind)
         block, rows, row_at, matrix, at, stride, count = arguments
         rows = code.data(signature.args[1], rows)
         matrix = code.data(signature.args[3], matrix)
@@ -269,7 +78,7 @@ def add_products(context, block, rows, row_at, matrix, at, stride, count):
 
         return code.pack(code.repeat(count, code.unpack(block), body))
 
-    return kind(block, rows, _Rows, matrix, _Int, _Int, _Int), generate
+    return kind(block, rows, _Rows, matrix, INT, INT, INT), generate
 
 
 @intrinsic
@@ -278,7 +87,7 @@ def scatter_products(context, block, rows, row_at, matrix, at, stride, count):
     kind = block
 
     def generate(context, builder, signature, arguments):
-        code = _Code(context, builder, kind)
+        code = BlockCode(context, builder, kind)
         block, rows, row_at, matrix, at, stride, count = arguments
         rows = code.data(signature.args[1], rows)
         matrix = code.data(signature.args[3], matrix)
@@ -298,7 +107,7 @@ def scatter_products(context, block, rows, row_at, matrix, at, stride, count):
         code.repeat(count, [], body)
         return context.get_dummy_value()
 
-    return types.void(block, rows, _Rows, matrix, _Int, _Int, _Int), generate
+    return types.void(block, rows, _Rows, matrix, INT, INT, INT), generate
 
 
 @intrinsic
@@ -307,7 +116,7 @@ def scatter_rows(context, block, sums, at):
     kind = block
 
     def generate(context, builder, signature, arguments):
-        code = _Code(context, builder, kind)
+        code = BlockCode(context, builder, kind)
         block, sums, at = arguments
         sums = code.data(signature.args[1], sums)
         (a, b, c, d), places = code.matrix(block), code.columns(at)
@@ -316,7 +125,7 @@ def scatter_rows(context, block, sums, at):
             code.store(code.add(code.load(sums, place), added), sums, place)
         return context.get_dummy_value()
 
-    return types.void(block, sums, _Int), generate
+    return types.void(block, sums, INT), generate
 
 
 @intrinsic
@@ -325,7 +134,7 @@ def store(context, block, tile, at, stride):
     kind = block
 
     def generate(context, builder, signature, arguments):
-        code = _Code(context, builder, kind)
+        code = BlockCode(context, builder, kind)
         block, tile, at, stride = arguments
         tile = code.data(signature.args[1], tile)
         for vectors in code.matrix(block):
@@ -334,15 +143,15 @@ def store(context, block, tile, at, stride):
             at = builder.add(at, stride)
         return context.get_dummy_value()
 
-    return types.void(block, tile, _Int, _Int), generate
+    return types.void(block, tile, INT, INT), generate
 
 
-def _elementwise(operation: Callable[[_Code, Any, Any], Any], what: str) -> Any:
+def _elementwise(operation: Callable[[BlockCode, Any, Any], Any], what: str) -> Any:
     def step(context, first, second):
         kind = first
 
         def generate(context, builder, signature, arguments):
-            code = _Code(context, builder, kind)
+            code = BlockCode(context, builder, kind)
             pairs = zip(*(code.unpack(block) for block in arguments), strict=True)
             return code.pack([operation(code, a, b) for a, b in pairs])
 
@@ -352,8 +161,8 @@ def _elementwise(operation: Callable[[_Code, Any, Any], Any], what: str) -> Any:
     return intrinsic(step)
 
 
-multiply = _elementwise(_Code.multiply, "Product")
-add = _elementwise(_Code.add, "Sum")
+multiply = _elementwise(BlockCode.multiply, "Product")
+add = _elementwise(BlockCode.add, "Sum")
 
 
 @intrinsic
@@ -364,9 +173,9 @@ def powers(context, block, top):
     kind, limit = block, float(top.literal_value)
 
     def generate(context, builder, signature, arguments):
-        code = _Code(context, builder, kind)
+        code = BlockCode(context, builder, kind)
         vectors = code.unpack(arguments[0])
-        return code.pack([_exp2(code, _clamp_exponents(code, x, limit)) for x in vectors])
+        return code.pack([code.power_of_two(x, limit) for x in vectors])
 
     return kind(block, top), generate
 
@@ -377,7 +186,7 @@ def exceeds(context, block, limit):
     kind = block
 
     def generate(context, builder, signature, arguments):
-        code = _Code(context, builder, kind)
+        code = BlockCode(context, builder, kind)
         rows, limit = code.matrix(arguments[0]), code.splat(arguments[1])
         above = None
         for highest, *others in zip(*rows, strict=True):
@@ -396,10 +205,10 @@ def exceeds(context, block, limit):
 @intrinsic
 def zeros(context, array):
     """Block of zeros, of the array's dtype."""
-    kind = _block_of(array)
+    kind = block_of(array)
 
     def generate(context, builder, signature, arguments):
-        code = _Code(context, builder, kind)
+        code = BlockCode(context, builder, kind)
         return code.pack([code.constant(0.0)] * (ROWS * kind.vectors))
 
     return kind(array), generate
@@ -410,7 +219,7 @@ def prefetch(context, array, row_at, distance):
     """Load array[row_at[j] + distance] into the cache; it may lie beyond the array's end."""
 
     def generate(context, builder, signature, arguments):
-        code = _Code(context, builder, _block_of(signature.args[0]))
+        code = BlockCode(context, builder, block_of(signature.args[0]))
         array, row_at, distance = arguments
         data = code.data(signature.args[0], array)
         byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
@@ -423,7 +232,7 @@ def prefetch(context, array, row_at, distance):
             builder.call(function, [pointer, *options])
         return context.get_dummy_value()
 
-    return types.void(array, _Rows, _Int), generate
+    return types.void(array, _Rows, INT), generate
 
 
 @intrinsic
@@ -432,7 +241,7 @@ def store_row_sums(context, block, out, at):
     kind = block
 
     def generate(context, builder, signature, arguments):
-        code = _Code(context, builder, kind)
+        code = BlockCode(context, builder, kind)
         block, out, at = arguments
         rows = []
         for first, *others in code.matrix(block):
@@ -442,7 +251,7 @@ def store_row_sums(context, block, out, at):
         code.store(code.sum_lanes(rows), code.data(signature.args[1], out), at)
         return context.get_dummy_value()
 
-    return types.void(block, out, _Int), generate
+    return types.void(block, out, INT), generate
 
 
 @intrinsic
@@ -452,10 +261,10 @@ def store_products(context, tile, length, matrix, at, stride, count, factors, ou
     For ``count`` rows d of the matrix, a multiple of four. Of rows with equal positions, the
     result of the first is stored.
     """
-    kind = _block_of(tile)
+    kind = block_of(tile)
 
     def generate(context, builder, signature, arguments):
-        code = _Code(context, builder, kind)
+        code = BlockCode(context, builder, kind)
         tile, length, matrix, at, stride, count, factors, out, row_at = arguments
         tile, matrix = code.data(signature.args[0], tile), code.data(signature.args[2], matrix)
         factors, out = code.data(signature.args[6], factors), code.data(signature.args[7], out)
@@ -485,4 +294,4 @@ def store_products(context, tile, length, matrix, at, stride, count, factors, ou
         code.repeat(count, [], four_channels, 4)
         return context.get_dummy_value()
 
-    return types.void(tile, _Int, matrix, _Int, _Int, _Int, factors, out, _Rows), generate
+    return types.void(tile, INT, matrix, INT, INT, INT, factors, out, _Rows), generate

@@ -1,9 +1,9 @@
 """The two halves of the mixer and their gradients on a CPU, compiled by Numba.
 
-The kernels (``numba_halves``) take tiles of four nodes with two vector registers of latents: the
-scores of a tile are computed, exponentiated and multiplied into the sums in registers
-(``compiled.blocks``). Exponentials are base 2, with log2(e) and the scale multiplied into the
-queries.
+The kernels (``numba_encode``, ``numba_decode``) take tiles of four nodes with two vector registers
+of latents: the scores of a tile are computed, exponentiated and multiplied into the sums in
+registers (``compiled.blocks``). Exponentials are base 2, with log2(e) and the scale multiplied into
+the queries.
 
 Each graph is divided into pieces of similar size, which depend on its own number of nodes only.
 Each piece has its own sums over the nodes, which are then merged for each graph (log-sum-exp): the
@@ -17,9 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flare_mesh.compiled import blocks
+from flare_mesh.compiled.block_code import width
 from flare_mesh.compiled.threads import run
-from flare_mesh.ops import numba_halves as halves
+from flare_mesh.ops import numba_decode, numba_encode
+from flare_mesh.ops.numba_tiles import BLOCK, merge_gradients, transpose
 from flare_mesh.ops.precision import sum_dtype
 
 _LOG2E, _LN2 = math.log2(math.e), math.log(2.0)
@@ -36,7 +37,7 @@ class _Plan:
 
     def __init__(self, bounds: np.ndarray, threads: int) -> None:
         sizes = np.diff(bounds)
-        length = halves.BLOCK * np.maximum(1, -(-sizes // (_PIECES * halves.BLOCK)))
+        length = BLOCK * np.maximum(1, -(-sizes // (_PIECES * BLOCK)))
         counts = -(-sizes // length)
         self.graph = np.repeat(np.arange(len(sizes)), counts)
         place = np.arange(len(self.graph)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -68,8 +69,8 @@ def _rows(tensor: Tensor, dtype: torch.dtype) -> np.ndarray:
 
 def _empty_rows(key: Tensor, dtype: torch.dtype) -> Tensor:
     """Memory for the padded rows of a result of the shape of ``key``."""
-    width = key.shape[-1]
-    return torch.empty((*key.shape[:-1], width + -width % 4), dtype=dtype)
+    *rows, channels = key.shape
+    return torch.empty((*rows, channels + -channels % 4), dtype=dtype)
 
 
 def _unpadded(rows: Tensor, key: Tensor) -> Tensor:
@@ -85,7 +86,7 @@ def _bias(log_weight: Tensor | None, dtype: torch.dtype) -> np.ndarray:
 
 def _padded(count: int, dtype: torch.dtype) -> int:
     """Latents in whole blocks."""
-    columns = blocks.width(torch.finfo(dtype).bits)
+    columns = width(torch.finfo(dtype).bits)
     return -(-count // columns) * columns
 
 
@@ -96,7 +97,7 @@ def _latents(tensor: Tensor, dtype: torch.dtype, factor: float = 1.0) -> np.ndar
     channels = d + -d % 4
     new = np.empty if padded == m else np.zeros
     out = new(b * h * channels * padded, source.dtype)
-    halves.transpose(source, (m, channels, padded), source.dtype.type(factor), out)
+    transpose(source, (m, channels, padded), source.dtype.type(factor), out)
     return out
 
 
@@ -106,7 +107,7 @@ def _merge(
     """Sum the gradients of the pieces [S, H, padded D, padded M] to the graphs' [B, H, M, D]."""
     out = np.zeros(query.shape, partial.dtype)
     h, m, d = query.shape[1:]
-    halves.merge_gradients(
+    merge_gradients(
         partial, plan.graph, (h, m, d, *sizes[-2:]), out.dtype.type(factor), out.reshape(-1)
     )
     return torch.from_numpy(out)
@@ -166,13 +167,15 @@ def encode(
     flat = sums.reshape(-1), shift.reshape(-1)
     run(
         plan.tasks,
-        lambda first, last: halves.encode(
+        lambda first, last: numba_encode.encode(
             q, k, v, bias, plan.graph, plan.start, plan.end, first, last, sizes, *flat
         ),
     )
     latent, total = torch.zeros(query.shape, dtype=dtype), torch.zeros((b, h, m), dtype=dtype)
     top = torch.zeros((b, h, m), dtype=dtype)
-    halves.merge_encodings(sums, shift, plan.graph, latent.numpy(), total.numpy(), top.numpy())
+    numba_encode.merge_encodings(
+        sums, shift, plan.graph, latent.numpy(), total.numpy(), top.numpy()
+    )
     return latent, total.log_().add_(top, alpha=_LN2)
 
 
@@ -202,7 +205,7 @@ def encode_backward(
     outputs = [t.view(-1).numpy() for t in (dk, dv, dbias)]
     run(
         plan.tasks,
-        lambda first, last: halves.encode_backward(
+        lambda first, last: numba_encode.encode_backward(
             q, k, v, bias, dz, delta, total, plan.graph, plan.start, plan.end, first, last, sizes,
             dq, *outputs,
         ),
@@ -228,7 +231,7 @@ def decode(
     outputs = [t.view(-1).numpy() for t in (out, total, top)]
     run(
         plan.tasks,
-        lambda first, last: halves.decode(
+        lambda first, last: numba_decode.decode(
             q, k, z, padding, plan.graph, plan.start, plan.end, first, last, sizes, *outputs
         ),
     )
@@ -257,7 +260,7 @@ def decode_backward(
     dk_flat = dk.view(-1).numpy()
     run(
         plan.tasks,
-        lambda first, last: halves.decode_backward(
+        lambda first, last: numba_decode.decode_backward(
             q, k, z, padding, dy, y, total, plan.graph, plan.start, plan.end, first, last, sizes,
             dq, dk_flat, dz,
         ),

@@ -4,18 +4,20 @@ import numpy as np
 import pytest
 from numba import njit
 
-from flare_mesh.compiled.blocks import ROWS
+from flare_mesh.compiled import block_code
+from flare_mesh.compiled.block_code import ROWS, width
 from flare_mesh.compiled.blocks import __file__ as source
 
 CHANNELS = 4
 
 
-def blocks_for(registers):
+@pytest.fixture
+def blocks(request, monkeypatch):
     """A copy of the module for a processor with these registers; Numba keeps the first choice."""
-    spec = spec_from_file_location(f"blocks_{registers}", source)
+    monkeypatch.setattr(block_code, "registers", lambda: request.param)
+    spec = spec_from_file_location(f"blocks_{request.param}", source)
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.registers = lambda: registers
     return module
 
 
@@ -38,11 +40,10 @@ def compiled(blocks):
     return njit(steps)
 
 
-@pytest.mark.parametrize("registers", [(16, 32), (32, 16), (64, 32)], ids=str)
-def test_steps_for_all_registers(registers):
+@pytest.mark.parametrize("blocks", [(16, 32), (32, 16), (64, 32)], ids=str, indirect=True)
+def test_steps_for_all_registers(blocks):
     """NEON, AVX2 and AVX-512; LLVM splits registers that this processor does not have."""
-    blocks = blocks_for(registers)
-    columns = blocks.width(32)
+    columns = width(32)
     draw = np.random.default_rng(0)
     rows, bias = draw.normal(size=(ROWS, CHANNELS)), draw.normal(size=ROWS)
     matrix, shift = draw.normal(size=(CHANNELS, columns)), draw.normal(size=columns)
