@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 _CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
@@ -29,4 +30,8 @@ class GridConvolution(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         grids = x.unflatten(0, (-1, *self.shape)) if len(x) else x.view(0, *self.shape, x.shape[1])
-        return self.convolution(grids.movedim(-1, 1)).movedim(1, -1).flatten(0, -2)
+        grids = grids.movedim(-1, 1)
+        if torch.is_grad_enabled() and not x.is_cuda:
+            # Channels in the last place are faster forward, but slower in forward and backward.
+            grids = grids.contiguous()
+        return self.convolution(grids).movedim(1, -1).flatten(0, -2)
