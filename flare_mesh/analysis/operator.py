@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,12 +32,12 @@ def operator_spectra(
     pass: the spectra of the attention without its output projection and the residual. The cost is
     a forward pass and the spectra.
 
-    Takes the model, an operator with ``decode="shared"``, and the arguments of
-    :meth:`FLAREOperator.forward`.
+    Takes the model, an operator with ``decode="shared"`` and without ``latent_blocks``, and the
+    arguments of :meth:`FLAREOperator.forward`.
 
     Returns:
-        [num_layers, B, H, M] in float64, descending; :func:`~flare_mesh.analysis.effective_rank`
-        gives the ranks [num_layers, B, H].
+        [num_layers * passes, B, H, M] in float64, descending;
+        :func:`~flare_mesh.analysis.effective_rank` gives the ranks [num_layers * passes, B, H].
 
     Raises:
         ValueError: If the input does not fit, the model is not such an operator, or its keys are
@@ -93,7 +93,12 @@ def _blocks(model: FLAREOperator, name: str) -> list[FLAREBlock]:
     if not isinstance(model, FLAREOperator):
         raise ValueError(f"{name}: expected a FLAREOperator (got {type(model).__name__})")
     model.check_latents(name)
-    blocks = cast("list[FLAREBlock]", list(model.blocks))
+    blocks = model.block_sequence
+    if any(len(block.attention.latent_blocks) for block in blocks):
+        raise ValueError(
+            f"{name}: expected an operator without latent_blocks (got "
+            f"{model.config['latent_blocks']}), which mix the latents nonlinearly"
+        )
     if any(block.attention.decode != "shared" for block in blocks):
         raise ValueError(
             f"{name}: expected an operator with decode='shared' (got 'encoded', where the mixing "

@@ -27,6 +27,7 @@ _LEAST = {
     "out_channels": 1,
     "hidden_channels": 1,
     "num_layers": 0,
+    "passes": 1,
     "pos_dim": 1,
     "num_latents": 1,
     "num_slices": 1,

@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from flare_mesh.files import read_json_object
 from flare_mesh.models.field_model import FieldModel
+from flare_mesh.models.latent_field import decode_nodes, encode_nodes, read_points
 from flare_mesh.models.nodes import Nodes, read_nodes
 from flare_mesh.models.reference_weights import read_reference
+from flare_mesh.models.shared_layers import share_layer, store_shared_weights_once
 from flare_mesh.models.streaming import decode_in_chunks, forward_in_chunks, latents_in_chunks
 from flare_mesh.nn import FLAREBlock, Latents, ResidualMLP
 from flare_mesh.nn.encoders import build_encoder
@@ -30,6 +32,10 @@ class FLAREOperator(FieldModel):
         out_channels: Field components to predict at each node.
         hidden_channels: Channels C of the layers.
         num_layers: Number of blocks.
+        passes: How many times all blocks are applied one after another, with the same weights in
+            each pass (the authors' "loopy").
+        shared_attention: Whether all blocks use one mixing layer, each with its own norms.
+        shared_ffn: Whether all blocks use one pointwise MLP (both, the authors' "unloopy").
         heads: Attention heads; divides ``hidden_channels``.
         num_latents: Latents of each head.
         pos_dim: Dimension of the coordinates.
@@ -48,7 +54,8 @@ class FLAREOperator(FieldModel):
             no latents, and so neither :meth:`encode` nor ``chunk_size`` nor ``group``.
         mixer_options: Options of another mixer than FLARE's, as a dictionary.
         attention: Other options of :class:`~flare_mesh.FLAREAttention`: ``kv_layers``,
-            ``kv_ratio``, ``scale``, ``qk_norm``, ``queries``, ``decode``, ``backend``.
+            ``kv_ratio``, ``scale``, ``qk_norm``, ``queries``, ``decode``, ``shared_latents``,
+            ``latent_blocks``, ``gate_layers``, ``backend``.
 
     Shapes:
         As :meth:`forward`.
@@ -67,6 +74,9 @@ class FLAREOperator(FieldModel):
         *,
         hidden_channels: int = 64,
         num_layers: int = 8,
+        passes: int = 1,
+        shared_attention: bool = False,
+        shared_ffn: bool = False,
         heads: int = 8,
         num_latents: int = 64,
         pos_dim: int = 3,
@@ -103,8 +113,18 @@ class FLAREOperator(FieldModel):
             FLAREBlock(c, ffn_layers=ffn_layers, ffn_ratio=ffn_ratio, **attention)
             for _ in range(num_layers)
         )
+        for name, shared in (("attention", shared_attention), ("mlp", shared_ffn)):
+            if shared:
+                share_layer(self.blocks, name)
+        if shared_attention or shared_ffn:
+            store_shared_weights_once(self)
         self.norm = build_norm(norm, c)
         self.head = ResidualMLP(c, c, out_channels, head_layers, input_residual=True, act=act)
+
+    @property
+    def block_sequence(self) -> list[FLAREBlock]:
+        """The blocks in the order in which they are applied, in each pass."""
+        return [*self.blocks] * self.config["passes"]
 
     @property
     def uses_edges(self) -> bool:
@@ -176,7 +196,7 @@ class FLAREOperator(FieldModel):
 
     def evaluate(self, nodes: Nodes) -> Tensor:
         h = self.embed_nodes(nodes)
-        for block in self.blocks:
+        for block in self.block_sequence:
             h = self.run_block(block.mix, h, nodes.graphs)
         return self.head(self.norm(h))
 
@@ -195,21 +215,14 @@ class FLAREOperator(FieldModel):
     ) -> list[Latents]:
         """The latents of all blocks, with which :meth:`decode` evaluates the field anywhere.
 
-        Takes the arguments of :meth:`forward`. The result, ``num_layers`` times two tensors
-        [B, H, M, D], does not grow with the number of nodes.
+        Takes the arguments of :meth:`forward`. The result, ``num_layers * passes`` times two
+        tensors [B, H, M, D], does not grow with the number of nodes.
         """
         self.check_latents("FLAREOperator.encode")
         nodes = read_nodes(self, x, pos, batch, ptr, weight, edge_index, batch_size, group)
         if chunk_size is not None:
             return latents_in_chunks(self, nodes, chunk_size)
-        h, every = self.embed_nodes(nodes), []
-        for block in self.blocks:
-            attention, n = block.attention, block.norm1(h)
-            key, latents = attention.encode(n, nodes.graphs)
-            every.append(latents)
-            if block is not self.blocks[-1]:
-                h = block.update(h, attention.decode_keys(n, key), latents, nodes.graphs)
-        return every
+        return encode_nodes(self, nodes)
 
     def decode(
         self,
@@ -240,37 +253,10 @@ class FLAREOperator(FieldModel):
             ValueError: If shapes or numbers of graphs do not fit, or the encoder is not pointwise.
         """
         self.check_latents("FLAREOperator.decode")
-        if not self.can_stream:
-            raise ValueError(
-                "FLAREOperator.decode: expected a pointwise encoder, as points have no neighbours "
-                f"(got {type(self.encoder).__name__})"
-            )
-        if len(latents) != len(self.blocks):
-            raise ValueError(
-                f"FLAREOperator.decode: expected the latents of {len(self.blocks)} blocks "
-                f"(got {len(latents)})"
-            )
-        if batch_size is None and latents:
-            batch_size = latents[0].value.shape[0]
-        nodes = read_nodes(self, x, pos, batch, ptr, batch_size=batch_size)
-        graphs = nodes.graphs.layout.num_graphs
-        if latents and graphs != latents[0].value.shape[0]:
-            raise ValueError(
-                f"FLAREOperator.decode: expected points of the {latents[0].value.shape[0]} encoded "
-                f"graphs (got {graphs} graphs)"
-            )
+        nodes = read_points(self, latents, x, pos, batch, ptr, batch_size)
         if chunk_size is not None:
             return decode_in_chunks(self, latents, nodes, chunk_size)
-        return self.decode_nodes(latents, nodes)
-
-    def decode_nodes(self, latents: list[Latents], nodes: Nodes) -> Tensor:
-        """:meth:`decode` at checked points."""
-        h = self.embed_nodes(nodes)
-        for block, latent in zip(self.blocks, latents, strict=True):
-            attention, n = block.attention, block.norm1(h)
-            keys = attention.decode_keys(n, attention.keys(n))
-            h = block.update(h, keys, latent, nodes.graphs)
-        return self.head(self.norm(h))
+        return decode_nodes(self, latents, nodes)
 
     def embed_nodes(self, nodes: Nodes) -> Tensor:
         """Embeddings [N, hidden_channels] of checked nodes."""
@@ -295,7 +281,13 @@ class FLAREOperator(FieldModel):
 
     @classmethod
     def from_reference_state_dict(
-        cls, state_dict: Mapping[str, Tensor], *, heads: int, pos_dim: int, scale: float = 1.0
+        cls,
+        state_dict: Mapping[str, Tensor],
+        *,
+        heads: int,
+        pos_dim: int,
+        scale: float = 1.0,
+        passes: int = 1,
     ) -> "FLAREOperator":
         """Build an operator with weights that were trained with the authors' repository.
 
@@ -303,16 +295,19 @@ class FLAREOperator(FieldModel):
         [coordinates, features] in that order.
 
         Args:
-            state_dict: State dict of their ``FLAREModel`` with the default ``act``, GELU.
+            state_dict: State dict of their ``FLAREModel``, ``FLAREExperimentalModel``,
+                ``BigFLAREModel``, ``LoopyWrapper`` or ``UnloopyWrapper`` with the default ``act``,
+                GELU.
             heads: Their ``num_heads``.
             pos_dim: Number of coordinates, the leading channels of their input.
             scale: Their ``attn_scale``.
+            passes: Their ``num_passes`` of a ``LoopyWrapper``.
 
         Raises:
             ValueError: If the state dict is not from such a model.
         """
         options, weights = read_reference(state_dict, heads=heads, pos_dim=pos_dim, scale=scale)
-        model = cls(**options)
+        model = cls(**options, passes=passes)
         try:
             model.load_state_dict(weights)
         except RuntimeError as error:

@@ -9,9 +9,16 @@ from torch import Tensor
 _RENAMED = (
     (r"^module\.|^_orig_mod\.", ""),
     (r"^in_proj\.", "encoder.mlp."),
-    (r"^out_proj\.0\.", "norm."),
-    (r"^out_proj\.1\.", "head."),
+    (r"^out_proj\.(0|ln)\.", "norm."),
+    (r"^out_proj\.(1|mlp)\.", "head."),
+    (r"^att\.", "blocks.0.attention."),  # shared by all blocks
+    (r"^ffn\.", "blocks.0.mlp."),
+    (r"\.ffn\.", ".mlp."),
+    (r"\.ln([12])\.", r".norm\1."),
+    (r"(\.latent_blocks\.\d+)\.att\.qkv_proj\.", r"\1.query_key_value."),
+    (r"(\.latent_blocks\.\d+)\.att\.", r"\1."),
     (r"\.att\.", ".attention."),
+    (r"\.g_proj\.", ".output_gate."),
     (r"\.latent_q$", ".latent_query"),
     (r"\.k_proj\.", ".key."),
     (r"\.v_proj\.", ".value."),
@@ -38,6 +45,10 @@ def _depth(state: Mapping[str, Tensor], prefix: str) -> int:
     return max(numbers, default=0) if f"{prefix}fc2.weight" in state else -1
 
 
+def _one_or_pair(key: Any, value: Any) -> Any:
+    return key if key == value else [key, value]
+
+
 def read_reference(
     state_dict: Mapping[str, Tensor], *, heads: int, pos_dim: int, scale: float
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -50,43 +61,53 @@ def read_reference(
     try:
         latents = state["blocks.0.attention.latent_query"]
         first, last = state["encoder.mlp.layers.0.weight"], state["head.fc2.weight"]
+        channels = len(state["blocks.0.norm1.weight"])
     except KeyError as error:
         raise ValueError(
             f"from_reference_state_dict: expected a state dict of the authors' FLAREModel, with "
             f"'in_proj', 'blocks' and 'out_proj' (got no weight for {error})"
         ) from error
-    channels, num_latents = latents.shape
+    query_channels, num_latents = latents.shape
     if channels % heads:
         raise ValueError(
             f"from_reference_state_dict: expected 'heads' to divide the {channels} channels "
             f"(got {heads})"
         )
-    num_blocks = 1 + max(int(m[1]) for n in state if (m := re.match(r"blocks\.(\d+)\.", n)))
-    key, mlp = "blocks.0.attention.key.", "blocks.0.mlp."
-    key_layers, value_layers = _depth(state, key), _depth(state, "blocks.0.attention.value.")
-    if key_layers != value_layers:
+    if query_channels not in (channels, channels // heads):
         raise ValueError(
-            "from_reference_state_dict: expected keys and values of the same depth "
-            f"(got {key_layers} and {value_layers} layers)"
+            f"from_reference_state_dict: expected 'latent_q' of {channels} channels, or of "
+            f"{channels // heads} if the heads share it (got {query_channels})"
         )
+    num_blocks = 1 + max(int(m[1]) for n in state if (m := re.match(r"blocks\.(\d+)\.", n)))
+    attention, mlp = "blocks.0.attention.", "blocks.0.mlp."
+    key, value, gate = (f"{attention}{part}." for part in ("key", "value", "output_gate"))
 
     def ratio(prefix: str) -> float:
         if _depth(state, prefix) < 0:
             return 1.0
         return state[f"{prefix}layers.0.weight"].shape[0] / channels
 
+    def has_shared(part: str) -> bool:
+        return any(re.match(rf"((module|_orig_mod)\.)?{part}\.", name) for name in state_dict)
+
+    latent_blocks = [n for n in state if n.startswith(attention) and n.endswith("key_value.weight")]
     options: dict[str, Any] = {
         "in_channels": first.shape[1] - pos_dim,
         "out_channels": last.shape[0],
         "hidden_channels": channels,
         "num_layers": num_blocks,
+        "shared_attention": has_shared("att"),
+        "shared_ffn": has_shared("ffn"),
         "heads": heads,
         "num_latents": num_latents,
         "pos_dim": pos_dim,
         "encoder_options": {"num_layers": _depth(state, "encoder.mlp.")},
         "head_layers": _depth(state, "head."),
-        "kv_layers": key_layers,
-        "kv_ratio": ratio(key),
+        "kv_layers": _one_or_pair(_depth(state, key), _depth(state, value)),
+        "kv_ratio": _one_or_pair(ratio(key), ratio(value)),
+        "shared_latents": query_channels < channels,
+        "latent_blocks": len(latent_blocks),
+        "gate_layers": _depth(state, gate) if any(n.startswith(gate) for n in state) else None,
         "ffn_layers": _depth(state, mlp),
         "ffn_ratio": ratio(mlp),
         "scale": scale,
@@ -96,7 +117,7 @@ def read_reference(
     ours = {}
     for name, tensor in state.items():
         if name.endswith("latent_query"):
-            tensor = tensor.reshape(heads, num_latents, channels // heads)
+            tensor = tensor.reshape(-1, num_latents, channels // heads)
         elif match := re.match(r"(.*\.)fc2\.(weight|bias)$", name):
             name = f"{match[1]}layers.{_depth(state, match[1]) + 1}.{match[2]}"
         ours[name] = tensor

@@ -60,7 +60,10 @@ def _check_sizes(options: Mapping[str, Any], stored: int, tensors: int) -> None:
     for name, value in options.items():
         if isinstance(value, Mapping):
             _check_sizes(value, stored, tensors)
+        if isinstance(value, list):
+            for one in value:
+                _check_sizes({name: one}, stored, tensors)
         # Each layer has a tensor of its own.
-        most = tensors if name.endswith("layers") else stored
+        most = tensors if name.endswith(("layers", "blocks")) else stored
         if isinstance(value, int) and value > max(most, 64):
             raise ValueError(f"its option {name}={value:,} needs more weights than the file has")

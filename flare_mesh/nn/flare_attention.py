@@ -1,19 +1,21 @@
 """The FLARE mixing layer."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import rms_norm
 
+from flare_mesh.nn.dense_graphs import dense_graphs
 from flare_mesh.nn.graphs import Graphs, graphs_of
 from flare_mesh.nn.init import init_linear
+from flare_mesh.nn.latent_mixing import LatentMixing
 from flare_mesh.nn.merge import merge_over_group
-from flare_mesh.nn.option_checks import check_at_least, check_choice, check_heads
+from flare_mesh.nn.option_checks import check_at_least, check_choice, check_heads, key_and_value
 from flare_mesh.nn.residual_mlp import ResidualMLP
 from flare_mesh.nn.resolver import build_norm
-from flare_mesh.ops import backends, checks
-from flare_mesh.ops.layout import equal_layout, log_weights
+from flare_mesh.ops import backends
 
 _QUERIES = ("fixed", "synthesized")
 _DECODES = ("shared", "encoded")
@@ -36,14 +38,16 @@ class FLAREAttention(nn.Module):
 
     Keys and values are :class:`ResidualMLP` of the input; each head has its own learned latent
     queries, and the latents do not attend to each other. See :func:`flare_mesh.flare_attention`
-    for the equations.
+    for the equations. The options ``shared_latents``, ``latent_blocks``, ``gate_layers`` and
+    unequal keys and values are variants in the authors' code.
 
     Args:
         channels: Channels C of input and output.
         heads: Heads H; divides ``channels``.
         num_latents: Latents M of each head.
-        kv_layers: Residual hidden layers of the key and value projections; -1 for one Linear.
-        kv_ratio: Width of those hidden layers over C.
+        kv_layers: Residual hidden layers of the key and value projections; -1 for one Linear. One
+            number, or a pair [keys, values].
+        kv_ratio: Width of those hidden layers over C. One number, or a pair [keys, values].
         scale: Factor on the scores of both passes; None for 1 / sqrt(D).
         qk_norm: Whether to normalise the queries and keys of each head.
         queries: ``"fixed"``, learned and independent of the input; or ``"synthesized"`` from the
@@ -51,7 +55,14 @@ class FLAREAttention(nn.Module):
             top of deep key and value projections (the paper's are linear: ``kv_layers=-1``).
         decode: ``"shared"``: decode with the keys of the encode. ``"encoded"``: nodes have a
             separate decode query, and the latents are both keys and values,
-            :math:`Y = \mathrm{softmax}_M(s\, Q_d Z^T) Z`.
+            :math:`Y = \mathrm{softmax}_M(s\, Q_d Z^T) Z`. The projection to it has the sizes of
+            the one to the keys.
+        shared_latents: Whether all heads have the same learned latent queries, [M, D] in all.
+        latent_blocks: Number of transformer layers in which the latents attend to each other
+            between encode and decode, see :class:`~flare_mesh.nn.latent_mixing.LatentMixing`.
+        gate_layers: Residual hidden layers of a :class:`ResidualMLP` g, by which the mixed values Y
+            are multiplied before the output projection, :math:`Y \odot \mathrm{sigmoid}(g(x))`
+            (gated attention, arXiv 2505.06708); None for no gate.
         norm: Normalisation for ``qk_norm``, ``"layer"`` or ``"rms"``.
         act: Activation of the projections, see :class:`ResidualMLP`.
         backend: Backend of :func:`flare_mesh.flare_attention`.
@@ -71,12 +82,15 @@ class FLAREAttention(nn.Module):
         heads: int = 8,
         num_latents: int = 64,
         *,
-        kv_layers: int = 3,
-        kv_ratio: float = 1.0,
+        kv_layers: int | Sequence[int] = 3,
+        kv_ratio: float | Sequence[float] = 1.0,
         scale: float | None = 1.0,
         qk_norm: bool = False,
         queries: str = "fixed",
         decode: str = "shared",
+        shared_latents: bool = False,
+        latent_blocks: int = 0,
+        gate_layers: int | None = None,
         norm: str = "layer",
         act: str = "gelu",
         backend: str = "auto",
@@ -84,6 +98,7 @@ class FLAREAttention(nn.Module):
         super().__init__()
         check_heads(self, channels, heads)
         check_at_least(self, 1, num_latents=num_latents)
+        check_at_least(self, 0, latent_blocks=latent_blocks)
         check_choice(self, _QUERIES, queries=queries)
         check_choice(self, _DECODES, decode=decode)
         check_choice(self, ("auto", *backends.NAMES), backend=backend)
@@ -98,21 +113,27 @@ class FLAREAttention(nn.Module):
         self.scale = d**-0.5 if scale is None else scale
         self.queries, self.decode, self.backend = queries, decode, backend
 
-        def projection() -> ResidualMLP:
+        def projection(layers: int, ratio: float) -> ResidualMLP:
             options = {"input_residual": True, "output_residual": True, "act": act}
-            return ResidualMLP(c, int(c * kv_ratio), c, kv_layers, **options)
+            return ResidualMLP(c, int(c * ratio), c, layers, **options)
 
-        self.latent_query = nn.Parameter(torch.empty(heads, num_latents, d))
-        self.key, self.value = projection(), projection()
+        key_layers, value_layers = key_and_value(self, kv_layers=kv_layers)
+        key_ratio, value_ratio = key_and_value(self, kv_ratio=kv_ratio)
+        sets = 1 if shared_latents else heads
+        self.latent_query = nn.Parameter(torch.empty(sets, num_latents, d))
+        self.key = projection(key_layers, key_ratio)
+        self.value = projection(value_layers, value_ratio)
         self.query_norm = build_norm(norm, d) if qk_norm else nn.Identity()
         self.key_norm = build_norm(norm, d) if qk_norm else nn.Identity()
         if queries == "synthesized":
             self.key_norm = build_norm("rms", d)
-            self.seed_query = nn.Parameter(torch.empty(heads, num_latents, d))
+            self.seed_query = nn.Parameter(torch.empty(sets, num_latents, d))
             self.seed_key = nn.Linear(c, c, bias=False)
             self.gate = nn.Parameter(torch.empty(heads))
         if decode == "encoded":
-            self.read_query = projection()
+            self.read_query = projection(key_layers, key_ratio)
+        self.latent_blocks = LatentMixing(c, heads, latent_blocks, act=act)
+        self.output_gate = None if gate_layers is None else projection(gate_layers, 1.0)
         self.out = nn.Linear(c, c)
         self.reset_parameters()
 
@@ -172,20 +193,14 @@ class FLAREAttention(nn.Module):
                 "FLAREAttention: expected flat input with 'ptr' from each process of a 'group' "
                 "(got a 'mask'); pass the process's own nodes without padding"
             )
-        if not torch.compiler.is_compiling():
-            checks.check_mask_and_weight(mask, weight, tuple(x.shape[:2]), x.device)
-        shape = x.shape
-        if mask is not None:
-            x = x.masked_fill(~mask[..., None], 0.0)  # padding may hold NaN
-        layout = equal_layout(shape[0], shape[1], x.device)
-        graphs = Graphs(layout, log_weights(weight, mask), group)
-        out = self.mix(x.flatten(0, 1), graphs).unflatten(0, shape[:2])
+        nodes, graphs = dense_graphs(x, mask, weight, group)
+        out = self.mix(nodes, graphs).unflatten(0, x.shape[:2])
         return out if mask is None else out.masked_fill(~mask[..., None], 0.0)
 
     def mix(self, x: Tensor, graphs: Graphs) -> Tensor:
         """The output at flat nodes [N, C] of checked graphs."""
         key, latents = self.encode(x, graphs)
-        return self.decode_nodes(self.decode_keys(x, key), latents, graphs)
+        return self.decode_nodes(self.decode_keys(x, key), latents, graphs, self.gates(x))
 
     def encode(self, x: Tensor, graphs: Graphs) -> tuple[Tensor, Latents]:
         """Keys [N, H, D] and latents of flat nodes [N, C]."""
@@ -237,15 +252,22 @@ class FLAREAttention(nn.Module):
 
     def latents(self, query: Tensor, value: Tensor) -> Latents:
         """Latents for the decode, from the queries and values of the encode."""
+        value = self.latent_blocks(value)
         return Latents(query if self.decode == "shared" else value, value)
 
-    def decode_nodes(self, key: Tensor, latents: Latents, graphs: Graphs) -> Tensor:
-        """Output [N, C] at nodes with these decode keys [N, H, D]."""
+    def gates(self, x: Tensor) -> Tensor | None:
+        """Factors [N, C] of the mixed values at nodes [N, C]; None without a gate."""
+        return None if self.output_gate is None else self.output_gate(x).sigmoid()
+
+    def decode_nodes(
+        self, key: Tensor, latents: Latents, graphs: Graphs, gates: Tensor | None
+    ) -> Tensor:
+        """Output [N, C] at nodes with these decode keys [N, H, D] and :meth:`gates`."""
         query, value = latents.query.to(key.dtype), latents.value
         mixed = backends.decode(
             query, key, value, graphs.layout, scale=self.scale, backend=self.backend
-        )
-        return self.out(mixed.flatten(-2))
+        ).flatten(-2)
+        return self.out(mixed if gates is None else mixed * gates)
 
     def _seeds(self, x: Tensor, graphs: Graphs) -> tuple[Tensor, Tensor, Tensor, Graphs, float]:
         seed = self._split(self.seed_key(x))
@@ -268,7 +290,7 @@ class FLAREAttention(nn.Module):
         return x.unflatten(-1, (self.heads, -1))
 
     def _shared(self, query: Tensor, graphs: Graphs) -> Tensor:
-        return query.expand(graphs.layout.num_graphs, *query.shape)
+        return query.expand(graphs.layout.num_graphs, self.heads, -1, -1)
 
     def __repr__(self) -> str:
         sizes = f"{self.channels}, heads={self.heads}, num_latents={self.num_latents}"

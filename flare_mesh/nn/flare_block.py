@@ -76,7 +76,9 @@ class FLAREBlock(nn.Module):
 
     def update(self, x: Tensor, decode_keys: Tensor, latents: Latents, graphs: Graphs) -> Tensor:
         """The output at nodes [N, C] with given latents and decode keys [N, H, D]."""
-        return self.feed_forward(x + self.attention.decode_nodes(decode_keys, latents, graphs))
+        attention = self.attention
+        gates = None if attention.output_gate is None else attention.gates(self.norm1(x))
+        return self.feed_forward(x + attention.decode_nodes(decode_keys, latents, graphs, gates))
 
     def feed_forward(self, x: Tensor) -> Tensor:
         """x + MLP(Norm(x))."""

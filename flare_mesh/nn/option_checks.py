@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 
 def check_at_least(owner: object, least: int, **sizes: int) -> None:
@@ -34,6 +35,22 @@ def check_heads(owner: object, channels: int, heads: int, name: str = "channels"
             f"{_name(owner)}: expected '{name}' divisible by 'heads' "
             f"(got {channels} channels, {heads} heads)"
         )
+
+
+def key_and_value(owner: object, **options: Any) -> tuple[Any, Any]:
+    """The two values of an option that is one number for keys and values, or a pair.
+
+    Raises:
+        ValueError: If it has another length.
+    """
+    ((name, given),) = options.items()
+    pair = tuple(given) if isinstance(given, Sequence) else (given, given)
+    if len(pair) != 2:
+        raise ValueError(
+            f"{_name(owner)}: expected '{name}' to be one number, or two for keys and values "
+            f"(got {given})"
+        )
+    return pair
 
 
 def hidden_width(owner: object, channels: int, ratio: float) -> int:

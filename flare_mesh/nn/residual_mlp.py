@@ -38,7 +38,8 @@ class ResidualMLP(nn.Module):
         num_layers: Number n of residual hidden layers, or -1.
         input_residual: Whether to add the bracketed x, if ``in_channels == hidden_channels``.
         output_residual: Whether to add the bracketed h, if ``hidden_channels == out_channels``.
-        act: ``"gelu"`` (tanh form, the paper's), ``"silu"``, ``"relu"`` or ``"tanh"``.
+        act: ``"gelu"`` (tanh form, the paper's), ``"exact_gelu"``, ``"silu"``, ``"relu"`` or
+            ``"tanh"``.
 
     Shapes:
         input [..., in_channels], output [..., out_channels].

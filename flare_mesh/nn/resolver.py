@@ -14,6 +14,7 @@ class RMSNorm(nn.RMSNorm):
 
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "gelu": lambda: nn.GELU(approximate="tanh"),  # as in FLARE's code
+    "exact_gelu": nn.GELU,
     "silu": nn.SiLU,
     "relu": nn.ReLU,
     "tanh": nn.Tanh,
@@ -28,7 +29,10 @@ def _choose(kind: str, name: str, choices: dict):
 
 
 def build_activation(name: str) -> nn.Module:
-    """Activation by name: ``"gelu"`` (tanh form), ``"silu"``, ``"relu"`` or ``"tanh"``."""
+    """Activation by name.
+
+    ``"gelu"`` (tanh form), ``"exact_gelu"``, ``"silu"``, ``"relu"`` or ``"tanh"``.
+    """
     return _choose("activation", name, _ACTIVATIONS)()
 
 

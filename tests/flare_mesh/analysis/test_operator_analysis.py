@@ -132,6 +132,16 @@ def test_the_model_is_left_alone():
     assert operator_spectra(operator(num_layers=0), data).shape == (0, len(SIZES), H, M)
 
 
+def test_blocks_of_each_pass():
+    data, model, looped = weighted_batch(), operator(num_layers=4), operator(num_layers=2, passes=2)
+    for i, block in enumerate(model.blocks):
+        block.load_state_dict(looped.blocks[i % 2].state_dict())
+    model.encoder.load_state_dict(looped.encoder.state_dict())
+    torch.testing.assert_close(operator_spectra(looped, data), operator_spectra(model, data))
+    maps = operator_maps(looped, data, block=3)
+    torch.testing.assert_close(maps, operator_maps(model, data, block=3))
+
+
 def test_half_precision():
     model, data = operator().float(), weighted_batch()
     data.pos, data.x, data.weight = data.pos.float(), data.x.float(), data.weight.float()
@@ -149,6 +159,8 @@ def test_bad_input(function):
     data = weighted_batch()
     with pytest.raises(ValueError, match="with decode='shared' .got 'encoded'"):
         function(operator(decode="encoded"), data)
+    with pytest.raises(ValueError, match=r"without latent_blocks \(got 2\)"):
+        function(operator(latent_blocks=2), data)
     with pytest.raises(ValueError, match="expected a FLAREOperator .got Linear"):
         function(torch.nn.Linear(2, 2), data)
     with pytest.raises(ValueError, match=r"'pos' of shape \[N, 3\]"):

@@ -16,7 +16,10 @@ def _fresh_compiler():
 
 @pytest.mark.parametrize(
     "options",
-    [{"queries": "synthesized"}, {"decode": "encoded", "encoder": "fourier"}],
+    [
+        {"queries": "synthesized", "shared_latents": True, "gate_layers": 0},
+        {"decode": "encoded", "encoder": "fourier", "latent_blocks": 1, "passes": 2},
+    ],
     ids=str,
 )
 def test_one_graph_for_meshes_of_all_sizes(options):

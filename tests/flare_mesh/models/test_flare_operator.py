@@ -68,6 +68,14 @@ VARIANTS = [
     {"kv_layers": 1, "kv_ratio": 0.5, "ffn_layers": 0, "ffn_ratio": 2.0, "head_layers": 0},
     {"kv_layers": -1, "backend": "sdpa"},
     {"checkpointing": True},
+    {
+        "latent_blocks": 1,
+        "gate_layers": 1,
+        "kv_layers": [0, -1],
+        "passes": 2,
+        "checkpointing": True,
+    },
+    {"shared_latents": True, "shared_attention": True, "shared_ffn": True, "latent_blocks": 2},
 ]
 
 
@@ -130,7 +138,13 @@ def test_arguments_take_precedence_over_data():
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"qk_norm": True}, {"qk_norm": True, "norm": "rms"}, {"queries": "synthesized"}],
+    [
+        {},
+        {"qk_norm": True},
+        {"qk_norm": True, "norm": "rms"},
+        {"queries": "synthesized"},
+        {"latent_blocks": 1, "gate_layers": 0, "shared_latents": True},
+    ],
     ids=str,
 )
 def test_autocast(options):

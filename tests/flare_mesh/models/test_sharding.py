@@ -38,6 +38,17 @@ CASES = {
         "weight": True,
         "model": {"decode": "encoded"},
     },
+    "latent blocks": {
+        "sizes": [9, 6],
+        "absent": [(-1, None)],
+        "weight": True,
+        "model": {"latent_blocks": 1, "gate_layers": 0, "shared_latents": True},
+    },
+    "passes": {
+        "sizes": [9, 6],
+        "absent": [(0, 1)],
+        "model": {"passes": 2, "shared_attention": True, "shared_ffn": True, "latent_blocks": 1},
+    },
     "normed": {"sizes": [9, 6], "absent": [(1, 1)], "model": {"qk_norm": True}},
     "checkpointing": {"sizes": [9, 6], "absent": [(0, None)], "model": {"checkpointing": True}},
     "reference": {"sizes": [9, 6], "absent": [(0, None)], "model": {"backend": "reference"}},
@@ -231,6 +242,7 @@ def check_all(rank, world_size):
     check_data_parallel(mesh)
     check_data_parallel(mesh, queries="synthesized")
     check_data_parallel(mesh, decode="encoded", backend="sdpa")
+    check_data_parallel(mesh, passes=2, shared_attention=True, latent_blocks=1, gate_layers=0)
 
 
 @pytest.mark.slow

@@ -65,6 +65,9 @@ def test_a_model_whose_training_diverged(tmp_path):
 
 def test_nested_options():
     weights = {"a": torch.zeros(100)}
+    for options in ({"kv_layers": [1, 10**9]}, {"latent_blocks": 10**9}):
+        with pytest.raises(ValueError, match="=1,000,000,000 needs more weights"):
+            check_needed_weights(weights, options, torch.nn.ReLU)
     with pytest.raises(ValueError, match="num_frequencies=1,000 needs more"):
         check_needed_weights(weights, {"encoder_options": {"num_frequencies": 1000}}, torch.nn.ReLU)
     check_needed_weights(weights, {"encoder_options": {"num_frequencies": 32}}, torch.nn.ReLU)

@@ -8,7 +8,7 @@ from flare_mesh.testing import random_graph
 VARIANTS = [
     {},
     {"queries": "synthesized"},
-    {"decode": "encoded"},
+    {"decode": "encoded", "latent_blocks": 1, "gate_layers": 0, "num_layers": 1, "passes": 2},
     {"encoder": "graph", "encoder_options": {"radius": 0.8}},
     {"num_layers": 0},
 ]
@@ -96,6 +96,8 @@ def test_bad_input():
         model.decode(latents[:2], graph)
     with pytest.raises(ValueError, match=r"points of the 1 encoded graphs \(got 2 graphs\)"):
         model.decode(latents, graph.x, graph.pos, ptr=torch.tensor([0, 4, 9]))
+    with pytest.raises(ValueError, match=r"the latents of 6 blocks \(got 3\)"):
+        operator(passes=2).decode(latents, graph)
     neighbours = operator(encoder="graph", encoder_options={"radius": 1.0})
     with pytest.raises(
         ValueError, match=r"expected a pointwise encoder, as .*\(got GraphEncoder\)"

@@ -327,6 +327,8 @@ def test_bad_input(tmp_path, monkeypatch):
         {"decode": "encoded", "qk_norm": True, "act": "silu", "encoder": "fourier",
          "checkpointing": True, "pos_dim": 2},
         {"encoder": "graph"},
+        {"latent_blocks": 1, "gate_layers": 0, "shared_latents": True, "shared_attention": True,
+         "shared_ffn": True, "num_layers": 2, "passes": 2},
     ],
     ids=str,
 )  # fmt: skip
