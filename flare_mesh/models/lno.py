@@ -93,25 +93,12 @@ class LNO(FieldModel):
         products = GraphProducts(nodes.graphs.layout, features.shape[0])
         score = self.score(self.trunk(nodes.pos if self.config["trunk"] == "pos" else features))
         value = self.branch(features)
-        latents = self._encode(score, value, products, nodes.graphs.log_weight).to(value.dtype)
+        with torch.autocast(features.device.type, enabled=False):
+            score, branch = wide(score)[:, None], wide(value)[:, None]
+            latents = products.averages(score, branch, nodes.graphs.log_weight)
+        latents = latents[:, 0].to(value.dtype)
         for block in self.blocks:
             latents = block(latents)
         with torch.autocast(features.device.type, enabled=False):
-            share = wide(score).softmax(-1)[:, None]
-            decoded = products.multiply(share, wide(latents)[:, None])[:, 0]
+            decoded = products.multiply(score.softmax(-1), wide(latents)[:, None])[:, 0]
         return self.head(decoded.to(value.dtype))
-
-    @staticmethod
-    def _encode(
-        score: Tensor, value: Tensor, products: GraphProducts, log_weight: Tensor | None
-    ) -> Tensor:
-        """Latents [B, M, C]: weighted averages of the values, 0 for a graph without nodes."""
-        with torch.autocast(score.device.type, enabled=False):
-            score, value = wide(score), wide(value)
-            if log_weight is not None:
-                score = score + log_weight.to(score.dtype)[:, None]
-            share = (score - products.maxima(score)).exp()
-            value = torch.cat([value, torch.ones_like(value[:, :1])], dim=-1)
-            sums = products.sums(share[:, None], value[:, None])[:, 0]
-            total = sums[..., -1:]
-            return sums[..., :-1] / total.masked_fill(total == 0, 1.0)

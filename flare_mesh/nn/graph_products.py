@@ -63,6 +63,31 @@ class GraphProducts:
             blocks = maxima.scatter_reduce(0, index, blocks, "amax")[self.graph]
         return self._rows(blocks[:, None].expand(-1, self.length, -1))
 
+    def averages(self, scores: Tensor, values: Tensor, log_weight: Tensor | None) -> Tensor:
+        r"""Averages of the values over each graph; 0 for a graph without nodes.
+
+        .. math:: z_{gm} = \mathrm{softmax}_{n \in g}(s_{nm} + \log w_n)\, v_n
+
+        Shapes: scores [N, H, M], values [N, H, D], log_weight [N] or None, output [B, H, M, D].
+        """
+        if log_weight is not None:
+            scores = scores + log_weight.to(scores.dtype)[:, None, None]
+        largest = self.maxima(scores.flatten(1)).view_as(scores)
+        ones = torch.ones_like(values[..., :1])
+        sums = self.sums((scores - largest).exp(), torch.cat([values, ones], dim=-1))
+        total = sums[..., -1:]
+        return sums[..., :-1] / total.masked_fill(total == 0, 1.0)
+
+    def shares(self, log_weight: Tensor | None, like: Tensor) -> Tensor:
+        """Weight of each node over that of its graph [N], in the dtype of ``like`` [N, ...]."""
+        weight = like.new_ones(like.shape[0], 1)
+        if log_weight is not None:
+            log_weight = log_weight.to(like.dtype)[:, None]
+            weight = (log_weight - self.maxima(log_weight)).exp()
+        ones = torch.ones_like(weight)[..., None]
+        total = self.multiply(ones, self.sums(ones, weight[..., None]))
+        return weight[:, 0] / total[:, 0, 0]
+
     def _blocks(self, rows: Tensor, fill: float = 0.0) -> Tensor:
         """[N, H, D] to [K, H, L, D]."""
         if self.slot is not None:

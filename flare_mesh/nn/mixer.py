@@ -10,14 +10,28 @@ from flare_mesh.choices import check_options, nearest
 from flare_mesh.nn.flare_attention import FLAREAttention
 from flare_mesh.nn.graphs import Graphs, graphs_of
 from flare_mesh.nn.init import init_linear
+from flare_mesh.nn.mixers.linear_no import LinearNOAttention
+from flare_mesh.nn.mixers.multilinear import MultilinearAttention
+from flare_mesh.nn.mixers.quad import QuadAttention
+from flare_mesh.nn.mixers.shared_flare import SharedFLAREAttention
+from flare_mesh.nn.mixers.strassen import StrassenAttention
+from flare_mesh.nn.mixers.third_order import ThirdOrderAttention
+from flare_mesh.nn.mixers.triple import TripleAttention
 from flare_mesh.nn.mixing_layer import MixingLayer
 from flare_mesh.nn.physics_attention import PhysicsAttention
 from flare_mesh.nn.self_attention import SelfAttention
 from flare_mesh.trusted_classes import class_path, import_class, is_class_path
 
 MIXERS: Mapping[str, type[MixingLayer]] = {
+    "flare_shared": SharedFLAREAttention,
+    "linear_no": LinearNOAttention,
+    "multilinear": MultilinearAttention,
     "physics": PhysicsAttention,
+    "quad": QuadAttention,
     "softmax": SelfAttention,
+    "strassen": StrassenAttention,
+    "third_order": ThirdOrderAttention,
+    "triple": TripleAttention,
 }
 """Mixing layers besides FLARE's by name."""
 _SIZES = {"heads": "heads", "num_latents": "num_latents", "num_slices": "num_latents"}

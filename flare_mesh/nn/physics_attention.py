@@ -13,7 +13,7 @@ class PhysicsAttention(SliceAttention):
     unbounded, as in the authors' code for irregular meshes (for grids they clamp it).
     """
 
-    def __init__(self, channels: int, heads: int, num_slices: int) -> None:
+    def __init__(self, channels: int, heads: int = 8, num_slices: int = 64) -> None:
         super().__init__(channels, heads, num_slices)
         self.project_value: nn.Module = nn.Linear(channels, channels)
         self.temperature = nn.Parameter(torch.empty(heads, 1, 1))

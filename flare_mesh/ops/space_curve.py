@@ -22,7 +22,7 @@ def curve_order(pos: Tensor, layout: Layout) -> Tensor:
     Returns:
         Numbers of the nodes in the new order, graph after graph, [N].
     """
-    node = torch.arange(len(pos), device=pos.device)
+    node = torch.arange(pos.shape[0], device=pos.device)
     graph = torch.searchsorted(layout.ptr, node, right=True) - 1
     index = hilbert_index(_cells(pos.detach(), graph, layout.num_graphs))
     order = index.argsort(stable=True)

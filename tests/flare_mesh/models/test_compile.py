@@ -4,6 +4,8 @@ from torch._dynamo.testing import CompileCounter
 from torch_geometric.data import Batch
 
 from flare_mesh import FLAREOperator
+from flare_mesh.models import build
+from flare_mesh.nn.mixer import MIXERS
 from flare_mesh.testing import random_graph
 
 SMALL = {"hidden_channels": 16, "num_layers": 1, "heads": 4, "num_latents": 6}
@@ -57,6 +59,29 @@ def test_export_with_any_number_of_nodes():
     for n in (2, 30, 500):
         other = random_graph(n, 2, seed=n)
         torch.testing.assert_close(program.module()(other.x, other.pos), model(other))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mixer", MIXERS)
+def test_every_mixer_is_compiled_and_exported_for_any_number_of_nodes(mixer):
+    channels = {"in_channels": 2, "out_channels": 3, "hidden_channels": 16, "heads": 8}
+    model = build("backbone", **channels, num_layers=1, mixer=mixer).eval()
+    graphs = [random_graph(n, 2, seed=n) for n in (30, 50, 100)]
+    counter = CompileCounter()
+    compiled = torch.compile(model, backend=counter, fullgraph=True, dynamic=True)
+    nodes = torch.export.Dim("nodes", min=2)
+    program = torch.export.export(
+        model,
+        (graphs[0].x, graphs[0].pos),
+        dynamic_shapes={"x": {0: nodes}, "pos": {0: nodes}},
+    ).module()
+    for graph in graphs:
+        expected = model(graph)
+        torch.testing.assert_close(program(graph.x, graph.pos), expected)
+        found = compiled(graph.x, graph.pos)
+        torch.testing.assert_close(found, expected)
+        found.sum().backward()
+    assert counter.frame_count == 1
 
 
 def test_torch_func():

@@ -1,0 +1,53 @@
+"""Fourth-order linear attention."""
+
+from torch import Tensor
+
+from flare_mesh.nn.graph_products import GraphProducts
+from flare_mesh.nn.mixers.state_attention import StateAttention
+from flare_mesh.ops.trilinear import contract, third_moments
+
+
+class QuadAttention(StateAttention):
+    r"""Linear attention of three queries to three keys, in O(N C D^3).
+
+    .. math::
+        S_{ijkl} = \sum_n w_n\, k^1_{ni} v_{nj} k^2_{nk} k^3_{nl} \Big/ \sum_n w_n, \quad
+        y_{nj} = \sum_{ikl} q^1_{ni} S_{ijkl} q^2_{nk} q^3_{nl}
+
+    in each head, then LayerNorm over the heads and a Linear (vpuri3/FLARE.py, ``quad``). The state
+    has D^4 numbers a head: use heads of few channels.
+
+    Args:
+        channels: Channels C.
+        heads: Heads H; divides C.
+        proj_layers: Residual hidden layers of each projection; -1 for a Linear plus its input.
+        normalize: Whether queries and keys are divided by their norm in each head.
+
+    Shapes:
+        x [N, C], output [N, C].
+
+    Raises:
+        ValueError: If a size does not fit.
+    """
+
+    def __init__(
+        self, channels: int, heads: int = 8, *, proj_layers: int = -1, normalize: bool = False
+    ) -> None:
+        sizes = {"proj_layers": proj_layers, "normalize": normalize}
+        super().__init__(channels, heads, queries=3, keys=3, **sizes)
+
+    def mix(
+        self,
+        queries: list[Tensor],
+        keys: list[Tensor],
+        values: list[Tensor],
+        share: Tensor,
+        products: GraphProducts,
+    ) -> Tensor:
+        state = third_moments(share * values[0], keys[0], _pairs(keys), products)
+        return contract(state, queries[0], _pairs(queries), products)
+
+
+def _pairs(factors: list[Tensor]) -> Tensor:
+    """Products of the second and the third, [N, H, D^2]."""
+    return (factors[1][..., None] * factors[2][..., None, :]).flatten(-2)

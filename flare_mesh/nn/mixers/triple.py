@@ -1,0 +1,48 @@
+"""Third-order linear attention."""
+
+from torch import Tensor
+
+from flare_mesh.nn.graph_products import GraphProducts
+from flare_mesh.nn.mixers.state_attention import StateAttention
+from flare_mesh.ops.trilinear import contract, third_moments
+
+
+class TripleAttention(StateAttention):
+    r"""Linear attention of pairs of queries to pairs of keys, in O(N C D^2).
+
+    .. math::
+        S_{ijk} = \sum_n w_n\, k^1_{ni} v_{nj} k^2_{nk} \Big/ \sum_n w_n, \quad
+        y_{nj} = \sum_{ik} q^1_{ni} S_{ijk} q^2_{nk}
+
+    in each head, then LayerNorm over the heads and a Linear (vpuri3/FLARE.py, ``triple``). The
+    state has D^3 numbers a head.
+
+    Args:
+        channels: Channels C.
+        heads: Heads H; divides C.
+        proj_layers: Residual hidden layers of each projection; -1 for a Linear plus its input.
+        normalize: Whether queries and keys are divided by their norm in each head.
+
+    Shapes:
+        x [N, C], output [N, C].
+
+    Raises:
+        ValueError: If a size does not fit.
+    """
+
+    def __init__(
+        self, channels: int, heads: int = 8, *, proj_layers: int = -1, normalize: bool = False
+    ) -> None:
+        sizes = {"proj_layers": proj_layers, "normalize": normalize}
+        super().__init__(channels, heads, queries=2, keys=2, **sizes)
+
+    def mix(
+        self,
+        queries: list[Tensor],
+        keys: list[Tensor],
+        values: list[Tensor],
+        share: Tensor,
+        products: GraphProducts,
+    ) -> Tensor:
+        state = third_moments(share * values[0], keys[0], keys[1], products)  # [B, H, j, i, k]
+        return contract(state, queries[0], queries[1], products)
