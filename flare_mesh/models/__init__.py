@@ -3,6 +3,7 @@
 from flare_mesh.models.backbone import Backbone
 from flare_mesh.models.field_model import FieldModel
 from flare_mesh.models.flare_operator import FLAREOperator
+from flare_mesh.models.geotransolver import GeoTransolver
 from flare_mesh.models.gnot import GNOT
 from flare_mesh.models.lamo import LaMO
 from flare_mesh.models.lno import LNO
@@ -20,6 +21,7 @@ __all__ = [
     "Backbone",
     "FLAREOperator",
     "FieldModel",
+    "GeoTransolver",
     "LaMO",
     "MeshGraphNet",
     "PerceiverIO",

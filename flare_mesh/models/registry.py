@@ -12,6 +12,7 @@ from flare_mesh.files import existing_file, read_json_object
 from flare_mesh.models.backbone import Backbone
 from flare_mesh.models.field_model import FieldModel
 from flare_mesh.models.flare_operator import FLAREOperator
+from flare_mesh.models.geotransolver import GeoTransolver
 from flare_mesh.models.gnot import GNOT
 from flare_mesh.models.lamo import LaMO
 from flare_mesh.models.lno import LNO
@@ -26,6 +27,7 @@ from flare_mesh.trusted_classes import import_class, is_class_path, trusting_cod
 _CLASSES = (
     Backbone,
     FLAREOperator,
+    GeoTransolver,
     GNOT,
     LaMO,
     LNO,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from flare_mesh.models.field_model import FieldModel
 from flare_mesh.models.nodes import Nodes
 from flare_mesh.nn.grid import check_grids, reference_distances
+from flare_mesh.nn.init import init_truncated
 from flare_mesh.nn.mixing_block import MixingBlock
 from flare_mesh.nn.option_checks import check_at_least
 
@@ -60,13 +61,7 @@ class SliceModel(FieldModel):
 
     def reset_parameters(self) -> None:
         """Linear weights from a truncated N(0, 0.02), biases 0, the placeholder from U(0, 1/C)."""
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=0.02)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-            elif module is not self and hasattr(module, "reset_parameters"):
-                module.reset_parameters()  # pyright: ignore[reportCallIssue]
+        init_truncated(self)
         if self.shared is not None:
             self.shared.reset_parameters()  # pyright: ignore[reportCallIssue]
         nn.init.uniform_(self.placeholder, 0.0, 1 / len(self.placeholder))

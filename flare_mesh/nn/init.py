@@ -20,6 +20,20 @@ def init_linear(module: nn.Module) -> None:
             layer.reset_parameters()
 
 
+def init_truncated(module: nn.Module) -> None:
+    """Draw weights of linear layers from a truncated N(0, 0.02), with biases zero.
+
+    The other modules within get the values of their own ``reset_parameters``.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.trunc_normal_(layer.weight, std=0.02)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        elif layer is not module and hasattr(layer, "reset_parameters"):
+            layer.reset_parameters()  # pyright: ignore[reportCallIssue]
+
+
 def init_step_bias(bias: nn.Parameter) -> None:
     """Biases whose softplus, a time step, is log-uniform from 1e-3 to 1e-1, as in Mamba-2."""
     with torch.no_grad():

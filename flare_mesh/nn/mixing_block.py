@@ -1,5 +1,7 @@
 """A pre-norm transformer layer around any mixing of the nodes."""
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from flare_mesh.nn.graphs import Graphs
@@ -11,7 +13,7 @@ class MixingBlock(nn.Module):
     """x + Attention(Norm(x)), then x + MLP(Norm(x)) with one hidden layer and exact GELU.
 
     The hidden layer is ``mlp_ratio`` times as wide as C = ``channels``; ``attention`` takes nodes
-    [N, C], their :class:`~flare_mesh.nn.graphs.Graphs`, and modules that it shares with others.
+    [N, C], their :class:`~flare_mesh.nn.graphs.Graphs`, and what all blocks have in common.
 
     Shapes:
         x [N, C], output [N, C].
@@ -32,10 +34,10 @@ class MixingBlock(nn.Module):
             nn.Linear(channels, hidden), nn.GELU(), nn.Linear(hidden, channels)
         )
 
-    def forward(self, x: Tensor, graphs: Graphs, *shared: nn.Module) -> Tensor:
+    def forward(self, x: Tensor, graphs: Graphs, *shared: Any) -> Tensor:
         x = x + self.attend(self.norm1(x), graphs, *shared)
         return x + self.mlp(self.norm2(x))
 
-    def attend(self, x: Tensor, graphs: Graphs, *shared: nn.Module) -> Tensor:
+    def attend(self, x: Tensor, graphs: Graphs, *shared: Any) -> Tensor:
         """Output of the mixing layer."""
         return self.attention(x, graphs, *shared)

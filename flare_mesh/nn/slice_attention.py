@@ -26,7 +26,7 @@ class SliceAttention(MixingLayer):
     where Q, K, V are linear in z. The heads share :math:`W_s, b_s` and the linear maps to Q, K and
     V. The node weights w are scaled to the mean 1 in each graph: only their ratios matter, and
     equal ones give the paper's average. A subclass defines v, the temperature :math:`\tau` and the
-    noise :math:`\gamma`.
+    noise :math:`\gamma`, and may mix the slices otherwise.
 
     Args:
         channels: Channels C.
@@ -34,7 +34,7 @@ class SliceAttention(MixingLayer):
         num_slices: Slices G of each head.
 
     Shapes:
-        x [N, C], output [N, C].
+        x [N, C], contexts [B, ...], output [N, C].
 
     Raises:
         ValueError: If the sizes do not fit together.
@@ -67,14 +67,22 @@ class SliceAttention(MixingLayer):
         """Noise to add to the scores, or None."""
         return None
 
-    def forward(self, x: Tensor, graphs: Graphs) -> Tensor:
+    def mix_slices(self, slices: Tensor, *contexts: Tensor) -> Tensor:
+        """Mixed slices, from slices z [B, H, G, D] and the graphs' rows of ``contexts``."""
+        query, key, value = self.query(slices), self.key(slices), self.value(slices)
+        return scaled_dot_product_attention(query, key, value)
+
+    def forward(self, x: Tensor, graphs: Graphs, *contexts: Tensor) -> Tensor:
         projected = self.project(x)
         values = self.node_values(x, projected)
         nodes = (t.unflatten(-1, (self.heads, -1)) for t in (projected, values))
         packing, log_weight = graphs.layout.packing, graphs.log_weight
-        return self.out(packing.map(self._mix, *nodes, log_weight=log_weight).flatten(-2))
+        mixed = packing.map(self._mix, *nodes, log_weight=log_weight, graphs=contexts)
+        return self.out(mixed.flatten(-2))
 
-    def _mix(self, projected: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
+    def _mix(
+        self, projected: Tensor, values: Tensor, bias: Tensor | None, *contexts: Tensor
+    ) -> Tensor:
         """Attention within each graph, [B, L, H, D] in and out."""
         dtype = values.dtype
         projected, values = projected.transpose(1, 2), values.transpose(1, 2)
@@ -84,8 +92,7 @@ class SliceAttention(MixingLayer):
             projected, values = wide(projected), wide(values)
             shares = self._shares(projected, temperatures)
             slices = slice_means(shares, values, bias).to(self.query.weight.dtype)
-            query, key, value = self.query(slices), self.key(slices), self.value(slices)
-            mixed = scaled_dot_product_attention(query, key, value)
+            mixed = self.mix_slices(slices, *contexts)
             return (shares @ wide(mixed)).transpose(1, 2).to(dtype)
 
     def _shares(self, projected: Tensor, temperatures: Tensor) -> Tensor:

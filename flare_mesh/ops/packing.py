@@ -77,20 +77,51 @@ class Packing:
         return torch.cat([*packed, empty]).index_select(0, self._graph_rows)
 
     def map(
-        self, function: Callable[..., Tensor], *nodes: Tensor, log_weight: Tensor | None = None
+        self,
+        function: Callable[..., Tensor],
+        *nodes: Tensor,
+        log_weight: Tensor | None = None,
+        graphs: Sequence[Tensor] = (),
     ) -> Tensor:
         """Apply a function of whole graphs to flat tensors [N, ...], with the result [N, ...].
 
-        The function takes the packed tensors [G, L, ...] and :meth:`GraphGroup.bias`, and returns
-        [G, L, ...], of which values at padding are dropped.
+        The function takes the packed tensors [G, L, ...], :meth:`GraphGroup.bias`, and the rows
+        [G, ...] of the tensors ``graphs`` [B, ...]. It returns [G, L, ...], of which values at
+        padding are dropped.
         """
+        found = self._apply(function, nodes, log_weight, graphs)
+        return self.unpack_nodes(found) if self.groups else found[0][0]
+
+    def reduce(
+        self, function: Callable[..., Tensor], *nodes: Tensor, log_weight: Tensor | None = None
+    ) -> Tensor:
+        """Apply a function of whole graphs to flat tensors [N, ...], with the result [B, ...].
+
+        The function takes the packed tensors [G, L, ...] and :meth:`GraphGroup.bias`, and returns
+        [G, ...]. The result is 0 for a graph without nodes; without any nodes it is a single row,
+        the function's value for such a graph.
+        """
+        found = self._apply(function, nodes, log_weight, ())
+        return self.unpack_graphs(found) if self.groups else found[0]
+
+    def _apply(
+        self,
+        function: Callable[..., Tensor],
+        nodes: Sequence[Tensor],
+        log_weight: Tensor | None,
+        graphs: Sequence[Tensor],
+    ) -> list[Tensor]:
         if not self.groups:  # no nodes, but the function's parameters need a gradient
-            return function(*(t[None] for t in nodes), None)[0]
-        packed = [
-            function(*(group.pack(t) for t in nodes), group.bias(log_weight))
+            sums = (one.sum(0, keepdim=True) for one in graphs)
+            return [function(*(t[None] for t in nodes), None, *sums)]
+        return [
+            function(
+                *(group.pack(t) for t in nodes),
+                group.bias(log_weight),
+                *(one[group.graphs] for one in graphs),
+            )
             for group in self.groups
         ]
-        return self.unpack_nodes(packed)
 
 
 def pack_graphs(ptr: Tensor, offsets: list[int]) -> Packing:

@@ -35,6 +35,8 @@ PUBLISHED = {
     "elasticity_lno": 1_831_745,
     "elasticity_gnot": 4_870_553,
     "elasticity_meshgraphnet": 2_331_649,
+    "elasticity_geotransolver": 4_760_157,
+    "drivaerml_40k_geotransolver": 21_592_669,
     "elasticity_perceiver_io": 1_864_833,
 }
 # Dimension, inputs and targets of each set.

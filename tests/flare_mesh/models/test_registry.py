@@ -33,6 +33,7 @@ def test_options_have_defaults(name):
 # Parameters at the published sizes, the defaults. The authors of Transolver++ also have a layer
 # of 4 C parameters that they never call.
 SIZES = {
+    "geotransolver": 4_760_157,  # by the formula in test_geotransolver
     "transformer": 662_081,
     "transolver": 713_665,
     "transolver++": 591_305 - 4 * 128,

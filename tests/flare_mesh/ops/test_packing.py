@@ -41,6 +41,22 @@ def test_values_of_graphs_return_to_their_places(sizes):
     assert torch.equal(packing.unpack_graphs(packed), numbers * (torch.tensor(sizes) > 0))
 
 
+@pytest.mark.parametrize("sizes", [[0, 0], [4], [3, 0, 9], [7, 7, 20]])
+def test_values_of_graphs_come_from_nodes_and_go_to_them(sizes):
+    x = torch.arange(1.0, sum(sizes) + 1)[:, None]
+    packing, parts = packing_of(sizes), x.split(sizes)
+
+    def total(x, bias):
+        valid = torch.ones(x.shape[:2]) if bias is None else (bias > -1).float()
+        return (x * valid[..., None]).sum(1)
+
+    sums = packing.reduce(total, x)
+    assert sums.expand(len(sizes), 1).tolist() == [[float(part.sum())] for part in parts]
+    spread = packing.map(lambda x, bias, sums: x + sums[:, None], x, graphs=(sums,))
+    expected = [part + part.sum() for part in parts]
+    assert spread.equal(torch.cat(expected))
+
+
 @pytest.mark.parametrize("sizes", [[5], [0, 5], [40, 3, 100], [7, 7, 0, 20, 20, 20]])
 def test_graphs_are_copied_only_into_padded_tensors(sizes):
     def look(x, bias):

@@ -1,0 +1,160 @@
+"""GeoTransolver, a baseline of FLARE."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from flare_mesh.models.field_model import FieldModel
+from flare_mesh.models.nodes import Nodes
+from flare_mesh.nn.edge_checks import check_edges
+from flare_mesh.nn.gale_attention import GALEAttention
+from flare_mesh.nn.gale_flare_attention import GALEFlareAttention
+from flare_mesh.nn.init import init_truncated
+from flare_mesh.nn.local_geometry import LocalGeometry
+from flare_mesh.nn.mixing_block import MixingBlock
+from flare_mesh.nn.option_checks import check_choice
+from flare_mesh.nn.slice_context import SliceContext
+from flare_mesh.ops.neighbor_table import neighbor_table
+
+_MIXERS = {"slices": GALEAttention, "flare": GALEFlareAttention}
+
+
+class GeoTransolver(FieldModel):
+    r"""Transolver whose slices attend to the geometry in every layer (arXiv 2512.20399).
+
+    .. math::
+        f^r_i = \mathrm{LocalGeometry}_r(p)_i, \quad
+        h_i = [\mathrm{MLP}([p_i, x_i]),\ f^1_i, f^2_i, \dots], \quad
+        c = [\mathrm{Context}_1(f^1), \mathrm{Context}_2(f^2), \dots, \mathrm{Context}_0(p)]
+
+    Features f of the neighbours within each radius
+    (:class:`~flare_mesh.nn.local_geometry.LocalGeometry`) are appended to the embedding of a node.
+    They and the coordinates are averaged into slices
+    (:class:`~flare_mesh.nn.slice_context.SliceContext`), the context c of all layers
+    (:class:`~flare_mesh.nn.gale_attention.GALEAttention`). A norm and a Linear follow the blocks.
+    It costs O(N C (C + G)), and a sort of the edges.
+
+    Departures from the code in NVIDIA's PhysicsNeMo: the neighbours come from ``edge_index`` (there
+    each pass searches them), in two dimensions as well, and those at equal distances are ranked by
+    coordinates; the averages of slices are those of Transolver, with node weights; the initial
+    weights are Transolver's too; quantities that are constant over a case are features of its nodes
+    (there they are a further part of the context); one field, not one for surface and volume each.
+
+    Sizes and options without an entry are as in :class:`~flare_mesh.FLAREOperator`.
+
+    Args:
+        num_slices: Slices G of each head, of the context and of the layers, or latents.
+        mixer: ``"slices"``, or ``"flare"`` for FLARE in place of slices
+            (:class:`~flare_mesh.nn.gale_flare_attention.GALEFlareAttention`), with the same
+            context.
+        mlp_ratio: Width of the blocks' hidden layers over their C.
+        radii: Radii of the neighbourhoods, in units of ``pos`` as the model gets it (after its
+            normaliser); empty for none.
+        neighbors: Points of each neighbourhood, the node itself included and the nearest first.
+        local_channels: Features of each neighbourhood.
+
+    Shapes:
+        As :meth:`FieldModel.forward`. ``edge_index`` is needed where there are radii: edges from
+        ``edge_index[0]`` to ``edge_index[1]``, from all neighbours within the largest radius, or
+        from the nearest ``max(neighbors) - 1`` of them, as
+        :class:`~flare_mesh.data.transforms.RadiusEdges` adds. ``weight`` weighs the nodes in the
+        averages of the slices; only its ratios within a graph matter.
+
+    Raises:
+        ValueError: If an option is unknown, a size does not fit, or the edges are missing.
+    """
+
+    NAME = "geotransolver"
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        hidden_channels: int = 256,
+        num_layers: int = 4,
+        heads: int = 8,
+        num_slices: int = 32,
+        mixer: str = "slices",
+        mlp_ratio: float = 4.0,
+        radii: Sequence[float] = (0.05, 0.25),
+        neighbors: Sequence[int] = (8, 32),
+        local_channels: int = 32,
+        pos_dim: int = 3,
+        checkpointing: bool = False,
+    ) -> None:
+        super().__init__({**locals(), "radii": [*radii], "neighbors": [*neighbors]})
+        check_choice(self, [*_MIXERS], mixer=mixer)
+        if len(radii) != len(neighbors):
+            raise ValueError(
+                f"GeoTransolver: expected as many 'neighbors' as 'radii' (got {len(neighbors)} and "
+                f"{len(radii)})"
+            )
+        c = hidden_channels
+        width = c + local_channels * len(radii)
+        if width % heads:
+            raise ValueError(
+                f"GeoTransolver: expected 'hidden_channels' plus 'local_channels' for each radius "
+                f"to be divisible by 'heads' (got {width} channels, {heads} heads)"
+            )
+        self.embed = nn.Sequential(
+            nn.Linear(pos_dim + in_channels, 2 * c), nn.GELU(), nn.Linear(2 * c, c)
+        )
+        self.local = nn.ModuleList(
+            LocalGeometry(pos_dim, radius, number, local_channels)
+            for radius, number in zip(radii, neighbors, strict=True)
+        )
+        sources = [*[local_channels] * len(radii), pos_dim]
+        self.contexts = nn.ModuleList(SliceContext(f, c, heads, num_slices) for f in sources)
+        context_channels = len(sources) * (c // heads)
+        self.blocks = nn.ModuleList(
+            MixingBlock(
+                width,
+                _MIXERS[mixer](width, heads, num_slices, context_channels=context_channels),
+                mlp_ratio=mlp_ratio,
+            )
+            for _ in range(num_layers)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, out_channels)
+        self.reset_parameters()
+
+    @property
+    def uses_edges(self) -> bool:
+        """Whether there are neighbourhoods."""
+        return len(self.local) > 0
+
+    def reset_parameters(self) -> None:
+        """Linear weights from a truncated N(0, 0.02), biases 0, gates 0, latents from N(0, 1)."""
+        init_truncated(self)
+
+    def evaluate(self, nodes: Nodes) -> Tensor:
+        pos, graphs = nodes.pos, nodes.graphs
+        local = self._local_features(nodes)
+        sources = [*local, pos]
+        slices = [one(x, graphs) for one, x in zip(self.contexts, sources, strict=True)]
+        context = torch.cat(slices, dim=-1)
+        # The residual stream is in the precision of pos under autocast too.
+        h = torch.cat([self.embed(nodes.features()), *local], dim=-1).to(pos.dtype)
+        for block in self.blocks:
+            h = self.run_block(block, h, graphs, context)
+        return self.head(self.norm(h))
+
+    def _local_features(self, nodes: Nodes) -> list[Tensor]:
+        if not self.uses_edges:
+            return []
+        radii, size = self.config["radii"], max(self.config["neighbors"]) - 1
+        if nodes.edge_index is None:
+            raise ValueError(
+                f"GeoTransolver: expected 'edge_index' [2, E], the neighbours of each node (got "
+                f"None); add them by the transform 'radius_edges' with radius={max(radii)} and "
+                f"max_neighbors={max(1, size)} (in a configuration under data.features), pass "
+                f"edge_index, or leave out neighbourhoods by radii=[] and neighbors=[]"
+            )
+        if not torch.compiler.is_compiling():
+            layout = nodes.graphs.layout
+            ptr = None if layout.num_graphs == 1 else layout.ptr
+            check_edges(self, nodes.edge_index, nodes.pos.shape[0], ptr)
+        table = neighbor_table(nodes.pos, nodes.edge_index, size)
+        return [local(nodes.pos, *table) for local in self.local]
