@@ -1,4 +1,4 @@
-"""Distance of a case to the training cases, relative to that of the known cases."""
+"""Distance of a case to the nearest training case, relative to that of the known cases."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,32 +10,44 @@ from torch import Tensor
 MIN_CASES = 3
 """Smallest number of training cases, since the spread over fewer is unknown."""
 
-_TENSORS = ("center", "scale", "directions", "variances")
+_TENSORS = ("center", "scale", "directions", "variances", "known")
 # Resolution of a shape descriptor; of others, relative to the deviation over all nodes.
 _RESOLUTION = 0.01
 _USUAL = 0.9
+_LEAST_USUAL = 0.5  # deviations over the training cases, which may be all the same
+# The faster way by products would lose half of the digits of small distances.
+_PLAIN = {"compute_mode": "donot_use_mm_for_euclid_dist"}
+_OLD = (
+    "its bands are of an older version, which compared a case with the mean of the training cases "
+    "only; train it again"
+)
 
 
 @dataclass(frozen=True)
 class Unlikeness:
-    r"""Mahalanobis distance of a case to the training cases, over the usual one of known cases.
+    r"""Distance of a case to the nearest training case, over the usual one of known cases.
 
     .. math::
-        d^2 = (z - \bar z)^T \Sigma^{-1} (z - \bar z), \qquad
+        d(z)^2 = \min_i\,(z - z_i)^T \Sigma^{-1} (z - z_i), \qquad
         \Sigma = (1 - \gamma) S + \gamma \tfrac{\operatorname{tr} S}{p} I
 
-    with z the descriptor of the case over its deviation in each of the p components, S the
-    covariance over the training cases, and the shrinkage :math:`\gamma` of Ledoit and Wolf (2004).
+    with z the descriptor of the case over its deviation in each of the p components, :math:`z_i`
+    those of the training cases, S their covariance, and the shrinkage :math:`\gamma` of Ledoit and
+    Wolf (2004). The distance to the mean of the training cases would call a case known that lies
+    between two families of them.
+
     The score is d over the usual distance, which nine of ten known cases do not exceed: held-out
-    cases to the training cases, and training cases to the others. The largest distance of a known
-    case is no measure: of a hundred cases it is often four times the median, so that it hides
-    foreign shapes.
+    cases to the training cases, and training cases to the others, with the mean and S of the
+    others. The largest distance of a known case is no measure: of a hundred cases it is often four
+    times the median, so that it hides foreign shapes. The usual distance is at least 0.5, since the
+    training cases may be all the same, or lie densely along the only number that varies.
 
     Attributes:
         center: Mean over the training cases, [p].
         scale: Deviation of each component, [p].
         directions: Principal directions of S, orthonormal rows [r, p].
         variances: Variance of :math:`\Sigma` along each, [r].
+        known: Training cases along each direction, over its deviation, [n, r].
         rest: Variance of :math:`\Sigma` in all other directions.
         usual: Distance that nine of ten known cases do not exceed.
     """
@@ -44,6 +56,7 @@ class Unlikeness:
     scale: Tensor
     directions: Tensor
     variances: Tensor
+    known: Tensor
     rest: float
     usual: float
 
@@ -73,20 +86,21 @@ class Unlikeness:
         _, values, directions = torch.linalg.svd(rows, full_matrices=False)
         variances = (1 - shrinkage) * values.square() / count + rest
         keep = values > 1e-9 * values.max().clamp_min(1e-300)
-        found = cls(center, scale, directions[keep], variances[keep], rest, 1.0)
-        known = torch.cat([_leave_one_out(found, rows, shrinkage), found.distance(held_out)])
-        # All known cases may be the same, as fixed meshes are.
-        usual = max(float(known.quantile(_USUAL)), 1.0)
-        return cls(center, scale, directions[keep], variances[keep], rest, usual)
+        directions, variances = directions[keep], variances[keep]
+        known = rows @ directions.T / variances.sqrt()
+        found = cls(center, scale, directions, variances, known, rest, 1.0)
+        distances = torch.cat([_leave_one_out(found, shrinkage), found.distance(held_out)])
+        usual = max(float(distances.quantile(_USUAL)), _LEAST_USUAL)
+        return cls(center, scale, directions, variances, known, rest, usual)
 
     def distance(self, descriptors: Tensor) -> Tensor:
         """Distances [m] of descriptors [m, p]."""
-        return self._distance((descriptors - self.center) / self.scale)
-
-    def _distance(self, rows: Tensor) -> Tensor:
+        rows = (descriptors - self.center) / self.scale
         along = rows @ self.directions.T
-        inside = along.square() * (1 / self.variances - 1 / self.rest)
-        return (rows.square().sum(1) / self.rest + inside.sum(1)).clamp_min(0).sqrt()
+        # The training cases have no part outside the directions.
+        outside = (rows.square().sum(1) - along.square().sum(1)).clamp_min(0) / self.rest
+        squares = torch.cdist(along / self.variances.sqrt(), self.known, **_PLAIN).square()
+        return (squares.amin(1) + outside).sqrt()
 
     def score(self, descriptor: Tensor) -> float:
         """Score of one descriptor [p].
@@ -114,8 +128,11 @@ class Unlikeness:
         """Restore from :meth:`to_dict` and :meth:`tensors`.
 
         Raises:
-            KeyError, TypeError, ValueError: If they are damaged.
+            KeyError, TypeError, ValueError: If they are damaged, or of an older version, which
+                compared a case with the mean of the training cases.
         """
+        if "known" not in tensors and {*tensors} >= {*_TENSORS} - {"known"}:
+            raise ValueError(_OLD)
         found = cls(
             **{name: tensors[name].double() for name in _TENSORS},
             rest=float(numbers["rest"]),
@@ -127,8 +144,12 @@ class Unlikeness:
             or found.variances.dim() != 1
             or found.directions.shape != (rows, size)
             or found.scale.shape != (size,)
+            or found.known.dim() != 2
+            or found.known.shape[1] != rows
+            or len(found.known) < MIN_CASES
             or not (found.rest > 0 and found.usual > 0)
             or not bool((found.scale > 0).all() and (found.variances > 0).all())
+            or not bool(found.known.isfinite().all())
         ):
             raise ValueError("its distance to the training cases is damaged")
         return found
@@ -163,14 +184,17 @@ def _shrinkage(rows: Tensor) -> tuple[float, float]:
     return (min(1.0, noise / distance) if distance > 1e-12 else 1.0), mean
 
 
-def _leave_one_out(found: Unlikeness, rows: Tensor, shrinkage: float) -> Tensor:
-    """Distance of each training case to the others, by the rule of Sherman and Morrison."""
-    count = len(rows)
-    if count < MIN_CASES:
-        return rows.new_zeros(count)
-    # Without case i, S changes to n / (n - 1) S - n / (n - 1)^2 v v^T, with v its centred row.
+def _leave_one_out(found: Unlikeness, shrinkage: float) -> Tensor:
+    """Distance of each training case to the others, by the rule of Sherman and Morrison.
+
+    Without case i, S changes to n / (n - 1) S - n / (n - 1)^2 v v^T, with v its centred row.
+    """
+    count = len(found.known)
     grown = (found.variances - found.rest) * count / (count - 1) + found.rest
-    along = (rows @ found.directions.T).square()
-    h = (along / grown).sum(1) + (rows.square().sum(1) - along.sum(1)).clamp_min(0) / found.rest
+    rows = found.known * (found.variances / grown).sqrt()
+    squares = torch.cdist(rows, rows, **_PLAIN).square()
+    gram = rows @ rows.T
+    own = gram.diagonal()[:, None]
     factor = (1 - shrinkage) * count / (count - 1) ** 2
-    return (count / (count - 1)) * (h / (1 - factor * h).clamp_min(1e-9)).sqrt()
+    squares = squares + factor * (own - gram).square() / (1 - factor * own).clamp_min(1e-9)
+    return squares.fill_diagonal_(torch.inf).amin(1).sqrt()

@@ -472,8 +472,8 @@ def test_bands_and_a_warning_of_a_foreign_shape(plates, tmp_path):
     assert float(mesh.ood_score) == pytest.approx(prediction.ood_score)
     assert mesh.units["u_band"] == "mm"
 
-    shape = replace(surrogate.calibration.unlikeness["shape"], usual=0.1)
-    surrogate.calibration.unlikeness["shape"] = shape
+    shape = surrogate.calibration.unlikeness["shape"]
+    surrogate.calibration.unlikeness["shape"] = replace(shape, center=shape.center + 1)
     with pytest.warns(UnlikeTrainingCasesWarning, match="in shape: .* times the usual distance"):
         prediction = predict(surrogate, file)
     assert prediction.is_unlike

@@ -36,40 +36,49 @@ def test_a_foreign_shape_within_all_ranges_is_found():
     assert min(foreign) > 2 * THRESHOLD
 
 
+def test_a_case_between_two_families_is_unlike_both():
+    """It is at their common mean, but far from every case."""
+    generator = torch.Generator().manual_seed(0)
+    training = 0.1 * torch.randn(60, 1, generator=generator, dtype=torch.float64)
+    training[::2] += 1
+    training[1::2] -= 1
+    found = Unlikeness.fit(training, training[:0])
+    assert found.score(torch.zeros(1).double()) > THRESHOLD
+    assert found.score(torch.tensor([1.05]).double()) < 0.1
+
+
 def test_distance_and_score():
     generator = torch.Generator().manual_seed(0)
-    training = torch.randn(9, 4, generator=generator, dtype=torch.float64)
-    others = 3 * torch.randn(5, 4, generator=generator, dtype=torch.float64)
+    # More components than cases: a new case has a part outside their directions.
+    training = torch.randn(7, 9, generator=generator, dtype=torch.float64)
+    others = 3 * torch.randn(5, 9, generator=generator, dtype=torch.float64)
     found = Unlikeness.fit(training, others)
 
     rows = (training - training.mean(0)) / training.std(0, correction=0)
-    covariance = rows.T @ rows / 9
-    mean = covariance.trace() / 4
-    identity = torch.eye(4, dtype=torch.float64)
-    noise = sum((torch.outer(x, x) - covariance).square().sum() for x in rows) / 81
+    covariance = rows.T @ rows / 7
+    mean = covariance.trace() / 9
+    identity = torch.eye(9, dtype=torch.float64)
+    noise = sum((torch.outer(x, x) - covariance).square().sum() for x in rows) / 49
     shrinkage = min(1.0, float(noise / (covariance - mean * identity).square().sum()))
 
-    def distances(known, new, penalty):
-        """Mahalanobis distance, by the plain formula."""
+    def distance(known, new):
+        """Mahalanobis distance to the nearest, by the plain formula."""
         centre = known.mean(0)
         spread = (known - centre).T @ (known - centre) / len(known)
-        sigma = (1 - shrinkage) * spread + penalty * identity
-        away = new - centre
-        return (away @ torch.linalg.inv(sigma) * away).sum(1).sqrt()
+        inverse = torch.linalg.inv((1 - shrinkage) * spread + shrinkage * mean * identity)
+        return min(float((new - one) @ inverse @ (new - one)) ** 0.5 for one in known)
 
-    penalty = shrinkage * mean
     new = (others - training.mean(0)) / training.std(0, correction=0)
-    expected = distances(rows, new, penalty)
-    torch.testing.assert_close(found.distance(others), expected)
-    # Each training case against the others; a case of the mean distance 0 is known too.
-    alone = [
-        distances(torch.cat([rows[:i], rows[i + 1 :]]), rows[i : i + 1], penalty) for i in range(9)
-    ]
-    known = torch.cat([expected, *alone])
-    assert found.usual == pytest.approx(np.quantile(known.numpy(), 0.9))
+    expected = [distance(rows, one) for one in new]
+    torch.testing.assert_close(found.distance(others), torch.tensor(expected).double())
+    # Each training case against the others.
+    alone = [distance(torch.cat([rows[:i], rows[i + 1 :]]), rows[i]) for i in range(7)]
+    assert found.usual == pytest.approx(np.quantile(expected + alone, 0.9))
     only = Unlikeness.fit(training, others[:0])
-    assert only.usual == pytest.approx(np.quantile(torch.cat(alone).numpy(), 0.9))
-    assert found.score(others[0]) == pytest.approx(float(expected[0]) / found.usual)
+    assert only.usual == pytest.approx(np.quantile(alone, 0.9))
+    assert found.score(others[0]) == pytest.approx(expected[0] / found.usual)
+    again = Unlikeness.from_dict(found.to_dict(), found.tensors())
+    torch.testing.assert_close(again.distance(others), found.distance(others))
 
 
 def test_equal_training_cases():
@@ -85,6 +94,9 @@ def test_bad_input():
     found = Unlikeness.fit(torch.ones(4, 3).double(), torch.ones(0, 3).double())
     with pytest.raises(ValueError, match="of 3 numbers"):
         found.score(torch.ones(2).double())
-    tensors = found.tensors() | {"scale": torch.zeros(3)}
-    with pytest.raises(ValueError, match="is damaged"):
-        Unlikeness.from_dict(found.to_dict(), tensors)
+    for damage in ({"scale": torch.zeros(3)}, {"known": torch.zeros(4, 2)}):
+        with pytest.raises(ValueError, match="is damaged"):
+            Unlikeness.from_dict(found.to_dict(), found.tensors() | damage)
+    old = {name: values for name, values in found.tensors().items() if name != "known"}
+    with pytest.raises(ValueError, match=r"of an older version, .*; train it again"):
+        Unlikeness.from_dict(found.to_dict(), old)
