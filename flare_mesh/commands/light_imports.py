@@ -2,8 +2,10 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
+from threading import RLock
 from types import ModuleType
 from typing import Any
 
@@ -49,17 +51,31 @@ class _DeferredLoader(Loader):
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        path = module.__path__
+        path, lock, executing = module.__path__, RLock(), False
         del module.__path__  # an import of a submodule asks for it
 
         def load(name: str) -> Any:
-            # Tools that go through all modules ask for such names: __wrapped__, for instance.
-            if name.startswith("__") and name != "__path__":
-                raise AttributeError(f"module '{module.__name__}' has no attribute '{name}'")
-            del module.__getattr__
-            module.__path__ = path
-            self._loader.exec_module(module)
-            return getattr(module, name)
+            nonlocal executing
+            with lock:  # other threads wait until the package is executed
+                if name in vars(module):
+                    return vars(module)[name]
+                # Tools that go through all modules ask for such names: __wrapped__, for instance.
+                special = name.startswith("__") and name != "__path__"
+                executed = vars(module).get("__getattr__") is not load
+                if special or executed or executing:
+                    raise AttributeError(f"module '{module.__name__}' has no attribute '{name}'")
+                executing = True
+                module.__path__ = path
+                try:
+                    self._loader.exec_module(module)
+                except BaseException:
+                    del module.__path__  # the next access tries again
+                    raise
+                finally:
+                    executing = False
+                if vars(module).get("__getattr__") is load:
+                    del module.__getattr__
+                return getattr(module, name)
 
         module.__getattr__ = load
 
@@ -74,4 +90,5 @@ class _LoadedBefore(Loader):
         return self._module
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = self._spec
+        with suppress(AttributeError):  # torch's configurations have had their own all along
+            module.__spec__ = self._spec
