@@ -37,31 +37,25 @@ class GraphProducts:
 
         Shapes: left [N, H, D], right [N, H, E], output [B, H, D, E].
         """
-        products = self._blocks(left).transpose(-1, -2) @ self._blocks(right)
-        if self.slot is None:
-            return products
-        sums = products.new_zeros(self.num_graphs, *products.shape[1:])
-        return sums.index_add(0, self.graph, products)
+        return self.sum_blocks(self.blocks(left).transpose(-1, -2) @ self.blocks(right))
 
     def multiply(self, left: Tensor, matrices: Tensor) -> Tensor:
         r"""The rows :math:`l_n^T A_{g(n)}`, each with the matrix of the node's graph.
 
         Shapes: left [N, H, D], matrices A [B, H, D, E], output [N, H, E].
         """
-        if self.slot is not None:
-            matrices = matrices.index_select(0, self.graph)
-        return self._rows((self._blocks(left) @ matrices).transpose(1, 2))
+        return self.rows(self.blocks(left) @ self.of_blocks(matrices))
 
     def maxima(self, values: Tensor) -> Tensor:
         """Maxima of the values [N, H] over each graph, at each of its nodes; without gradient."""
         if values.shape[0] == 0:
             return values.detach()
-        blocks = self._blocks(values.detach()[..., None], -torch.inf).amax(2)[..., 0]  # [K, H]
+        blocks = self.blocks(values.detach()[..., None], -torch.inf).amax(2)[..., 0]  # [K, H]
         if self.slot is not None:
             index = self.graph[:, None].expand_as(blocks)
             maxima = blocks.new_full((self.num_graphs, blocks.shape[1]), -torch.inf)
             blocks = maxima.scatter_reduce(0, index, blocks, "amax")[self.graph]
-        return self._rows(blocks[:, None].expand(-1, self.length, -1))
+        return self.rows(blocks[:, :, None].expand(-1, -1, self.length))
 
     def averages(self, scores: Tensor, values: Tensor, log_weight: Tensor | None) -> Tensor:
         r"""Averages of the values over each graph; 0 for a graph without nodes.
@@ -88,14 +82,25 @@ class GraphProducts:
         total = self.multiply(ones, self.sums(ones, weight[..., None]))
         return weight[:, 0] / total[:, 0, 0]
 
-    def _blocks(self, rows: Tensor, fill: float = 0.0) -> Tensor:
-        """[N, H, D] to [K, H, L, D]."""
+    def blocks(self, rows: Tensor, fill: float = 0.0) -> Tensor:
+        """Rows [N, H, D] in blocks of one graph each, filled up, [K, H, L, D]."""
         if self.slot is not None:
             blank = rows.new_full((self.num_blocks * self.length, *rows.shape[1:]), fill)
             rows = blank.index_copy(0, self.slot, rows)
         return rows.unflatten(0, (self.num_blocks, self.length)).transpose(1, 2)
 
-    def _rows(self, blocks: Tensor) -> Tensor:
-        """[K, L, ...] to [N, ...]."""
-        rows = blocks.flatten(0, 1)
+    def rows(self, blocks: Tensor) -> Tensor:
+        """The rows [N, H, ...] of blocks [K, H, L, ...]."""
+        rows = blocks.transpose(1, 2).flatten(0, 1)
         return rows if self.slot is None else rows.index_select(0, self.slot)
+
+    def sum_blocks(self, blocks: Tensor) -> Tensor:
+        """Sums [B, ...] over the blocks [K, ...] of each graph; 0 without nodes."""
+        if self.slot is None:
+            return blocks
+        sums = blocks.new_zeros(self.num_graphs, *blocks.shape[1:])
+        return sums.index_add(0, self.graph, blocks)
+
+    def of_blocks(self, graphs: Tensor) -> Tensor:
+        """Tensors [B, ...] of the graphs, at each of their blocks [K, ...]."""
+        return graphs if self.slot is None else graphs.index_select(0, self.graph)

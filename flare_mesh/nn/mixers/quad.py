@@ -44,10 +44,12 @@ class QuadAttention(StateAttention):
         share: Tensor,
         products: GraphProducts,
     ) -> Tensor:
-        state = third_moments(share * values[0], keys[0], _pairs(keys), products)
-        return contract(state, queries[0], _pairs(queries), products)
+        value, *keys = (products.blocks(t) for t in (share * values[0], *keys))
+        state = products.sum_blocks(third_moments(value, keys[0], _pairs(keys)))
+        queries = [products.blocks(query) for query in queries]
+        return products.rows(contract(products.of_blocks(state), queries[0], _pairs(queries)))
 
 
 def _pairs(factors: list[Tensor]) -> Tensor:
-    """Products of the second and the third, [N, H, D^2]."""
+    """Products of the second and the third, [..., D^2]."""
     return (factors[1][..., None] * factors[2][..., None, :]).flatten(-2)

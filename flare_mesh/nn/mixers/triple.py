@@ -44,5 +44,7 @@ class TripleAttention(StateAttention):
         share: Tensor,
         products: GraphProducts,
     ) -> Tensor:
-        state = third_moments(share * values[0], keys[0], keys[1], products)  # [B, H, j, i, k]
-        return contract(state, queries[0], queries[1], products)
+        value, *keys = (products.blocks(t) for t in (share * values[0], *keys))
+        state = products.sum_blocks(third_moments(value, keys[0], keys[1]))  # [B, H, j, i, k]
+        queries = [products.blocks(query) for query in queries]
+        return products.rows(contract(products.of_blocks(state), queries[0], queries[1]))
