@@ -65,7 +65,8 @@ def window_moments(
     spacing w / 2 and filtered, and the moments come from differences of the result,
     :math:`\mu = w^2 \nabla D / D` and :math:`v_k = w^2 + w^4 D_{kk} / D - \mu_k^2`. The cost is
     that of the points, the nodes and the grid. Against the sums, D is right to 3 %, the
-    offsets to 0.05 w and the variances to 0.1 w^2.
+    offsets to 0.05 w and the variances to 0.1 w^2. Each direction in which the shape is much
+    thinner than the window adds up to 5 % to the error of D.
 
     Args:
         points: Coordinates y of the masses, centred in their bounding box, [P, d].
