@@ -19,7 +19,7 @@ from torch import Tensor
 
 from flare_mesh.compiled.block_code import width
 from flare_mesh.compiled.threads import run
-from flare_mesh.ops import numba_decode, numba_encode
+from flare_mesh.ops import checks, numba_decode, numba_encode
 from flare_mesh.ops.numba_tiles import BLOCK, merge_gradients, transpose
 from flare_mesh.ops.precision import sum_dtype
 
@@ -51,12 +51,24 @@ class _Plan:
 
 
 @lru_cache(maxsize=32)
-def _cached_plan(bounds: bytes, threads: int) -> _Plan:
-    return _Plan(np.frombuffer(bounds, np.int64), threads)
+def _cached_plan(bounds: bytes, nodes: int, threads: int) -> _Plan:
+    offsets = np.frombuffer(bounds, np.int64)
+    # Compiled code has no other check, and loops beyond the arrays would write into other memory.
+    checks.check_offsets(offsets.tolist(), nodes)
+    return _Plan(offsets, threads)
 
 
-def _plan_of(ptr: Tensor) -> _Plan:
-    return _cached_plan(ptr.numpy().tobytes(), torch.get_num_threads())
+def _plan_of(ptr: Tensor, query: Tensor, key: Tensor) -> _Plan:
+    """Plan for the graphs of ``query``, of the nodes of ``key``.
+
+    Raises:
+        ValueError: If ``ptr`` does not rise from 0 to the number of nodes, or has other graphs.
+    """
+    checks.check_ptr(ptr)
+    if len(query) != len(ptr) - 1:
+        checks.fail("'query'", f"of the {len(ptr) - 1} graphs of 'ptr'", list(query.shape))
+    bounds = ptr.numpy().astype(np.int64, copy=False).tobytes()
+    return _cached_plan(bounds, len(key), torch.get_num_threads())
 
 
 def _rows(tensor: Tensor, dtype: torch.dtype) -> np.ndarray:
@@ -159,7 +171,7 @@ def encode(
     [N, H, D]; ptr [B + 1]; log_weight [N] or None. Results are in float32 (float64 for float64).
     """
     dtype = sum_dtype(key)
-    (b, h, m, _), plan, sizes = query.shape, _plan_of(ptr), _sizes(query, dtype)
+    (b, h, m, _), plan, sizes = query.shape, _plan_of(ptr, query, key), _sizes(query, dtype)
     q, k, v = _queries(query, dtype, scale), _rows(key, dtype), _rows(value, dtype)
     bias = _bias(log_weight, dtype)
     sums = np.zeros((plan.num_pieces, h, sizes[-2] + 1, sizes[-1]), k.dtype)
@@ -193,7 +205,7 @@ def encode_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Gradients for query, key, value and log_weight, from those for latents and log-sum-exps."""
     dtype = sum_dtype(key)
-    h, plan, sizes = query.shape[1], _plan_of(ptr), _sizes(query, dtype)
+    h, plan, sizes = query.shape[1], _plan_of(ptr, query, key), _sizes(query, dtype)
     q, k, v = _queries(query, dtype, scale), _rows(key, dtype), _rows(value, dtype)
     bias, dz = _bias(log_weight, dtype), _latents(grad_latent, dtype)
     # P = exp(S - lse); dS = P (dZ V^T - delta).
@@ -223,7 +235,7 @@ def decode(
     Shapes as :func:`encode`, and latent [B, H, M, D].
     """
     dtype = sum_dtype(key)
-    plan, sizes = _plan_of(ptr), _sizes(query, dtype)
+    plan, sizes = _plan_of(ptr, query, key), _sizes(query, dtype)
     q, k, z = _queries(query, dtype, scale), _rows(key, dtype), _latents(latent, dtype)
     padding = _padding(query.shape[2], sizes[-1], dtype)
     out = _empty_rows(key, dtype)
@@ -250,7 +262,7 @@ def decode_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients for query, key and latent, from those for the values."""
     dtype = sum_dtype(key)
-    (h, m), plan, sizes = query.shape[1:3], _plan_of(ptr), _sizes(query, dtype)
+    (h, m), plan, sizes = query.shape[1:3], _plan_of(ptr, query, key), _sizes(query, dtype)
     q, k, z = _queries(query, dtype, scale), _rows(key, dtype), _latents(latent, dtype)
     padding = _padding(m, sizes[-1], dtype)
     dy, y, total = _rows(grad_out, dtype), _rows(out, dtype), lse.contiguous().view(-1).numpy()

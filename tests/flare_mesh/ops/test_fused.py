@@ -101,6 +101,22 @@ def test_a_trace_has_the_operators():
         assert mix(fake.from_tensor(query), fake.from_tensor(key)).shape == key.shape
 
 
+@pytest.mark.parametrize("offsets", [[0, 15], [0, 5], [1, 14], [0, 20, 14]])
+def test_operators_refuse_wrong_offsets(offsets):
+    """They are all that compiled code checks."""
+    query, key, value, _ = (t.detach() for t in tensors())
+    ptr = torch.tensor(offsets)
+    query = query.expand(len(ptr) - 1, H, M, D)
+    latent = torch.zeros_like(query)
+    with pytest.raises(ValueError, match="'ptr' to rise from 0 to N = 14"):
+        torch.ops.flare_mesh.encode(query, key, value, ptr, None, 0.7, "numba")
+    with pytest.raises(ValueError, match="'ptr' to rise from 0 to N = 14"):
+        torch.ops.flare_mesh.decode(query, key, latent, ptr, 0.7, "numba")
+    query, ptr = query[:1].expand(3, H, M, D), torch.tensor([0, 5, 14])
+    with pytest.raises(ValueError, match=r"'query' of the 2 graphs of 'ptr' \(got \[3,"):
+        torch.ops.flare_mesh.encode(query, key, value, ptr, None, 0.7, "numba")
+
+
 def test_second_derivatives_are_refused_and_not_zero():
     query, key, value, ptr = tensors()
     out = flare_attention(query, key, value, ptr=ptr, backend="numba")
