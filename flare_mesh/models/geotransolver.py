@@ -48,6 +48,8 @@ class GeoTransolver(FieldModel):
         mixer: ``"slices"``, or ``"flare"`` for FLARE in place of slices
             (:class:`~flare_mesh.nn.gale_flare_attention.GALEFlareAttention`), with the same
             context.
+        mixing: How layers mix the attention to the context with the other one, ``"gate"`` or
+            ``"concat"``, see :class:`~flare_mesh.nn.context_mix.ContextMix`.
         mlp_ratio: Width of the blocks' hidden layers over their C.
         radii: Radii of the neighbourhoods, in units of ``pos`` as the model gets it (after its
             normaliser); empty for none.
@@ -77,6 +79,7 @@ class GeoTransolver(FieldModel):
         heads: int = 8,
         num_slices: int = 32,
         mixer: str = "slices",
+        mixing: str = "gate",
         mlp_ratio: float = 4.0,
         radii: Sequence[float] = (0.05, 0.25),
         neighbors: Sequence[int] = (8, 32),
@@ -107,13 +110,9 @@ class GeoTransolver(FieldModel):
         )
         sources = [*[local_channels] * len(radii), pos_dim]
         self.contexts = nn.ModuleList(SliceContext(f, c, heads, num_slices) for f in sources)
-        context_channels = len(sources) * (c // heads)
+        how = {"context_channels": len(sources) * (c // heads), "mixing": mixing}
         self.blocks = nn.ModuleList(
-            MixingBlock(
-                width,
-                _MIXERS[mixer](width, heads, num_slices, context_channels=context_channels),
-                mlp_ratio=mlp_ratio,
-            )
+            MixingBlock(width, _MIXERS[mixer](width, heads, num_slices, **how), mlp_ratio=mlp_ratio)
             for _ in range(num_layers)
         )
         self.norm = nn.LayerNorm(width)

@@ -22,16 +22,23 @@ class GALEAttention(PhysicsAttention):
         heads: Heads H; divides C.
         num_slices: Slices G of each head.
         context_channels: Channels of the context.
+        mixing: As in :class:`~flare_mesh.nn.context_mix.ContextMix`.
 
     Shapes:
         x [N, C], context [B, H, S, context_channels], output [N, C].
     """
 
     def __init__(
-        self, channels: int, heads: int, num_slices: int, *, context_channels: int
+        self,
+        channels: int,
+        heads: int,
+        num_slices: int,
+        *,
+        context_channels: int,
+        mixing: str = "gate",
     ) -> None:
         super().__init__(channels, heads, num_slices)
-        self.context = ContextMix(channels // heads, context_channels)
+        self.context = ContextMix(channels // heads, context_channels, mixing)
 
     def temperatures(self, projected: Tensor) -> Tensor:
         return self.temperature.clamp(*TEMPERATURES)

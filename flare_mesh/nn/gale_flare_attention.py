@@ -28,6 +28,7 @@ class GALEFlareAttention(nn.Module):
         heads: Heads H; divides C.
         num_latents: Latents M of each head.
         context_channels: Channels of the context.
+        mixing: As in :class:`~flare_mesh.nn.context_mix.ContextMix`.
 
     Shapes:
         x [N, C], context [B, H, S, context_channels], output [N, C].
@@ -39,7 +40,13 @@ class GALEFlareAttention(nn.Module):
     backend: str = "auto"
 
     def __init__(
-        self, channels: int, heads: int, num_latents: int, *, context_channels: int
+        self,
+        channels: int,
+        heads: int,
+        num_latents: int,
+        *,
+        context_channels: int,
+        mixing: str = "gate",
     ) -> None:
         super().__init__()
         check_heads(self, channels, heads)
@@ -49,7 +56,7 @@ class GALEFlareAttention(nn.Module):
         self.project = nn.Linear(channels, channels)
         self.latent_query = nn.Parameter(torch.empty(heads, num_latents, width))
         self.key, self.value = nn.Linear(width, width), nn.Linear(width, width)
-        self.context = ContextMix(width, context_channels)
+        self.context = ContextMix(width, context_channels, mixing)
         self.out = nn.Linear(channels, channels)
         self.reset_parameters()
 

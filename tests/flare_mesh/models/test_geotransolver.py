@@ -73,7 +73,13 @@ def reference(model, x, pos, weight):
     for i in range(config["num_layers"]):
         a, n, mixed = f"blocks.{i}.attention", norm(h, f"blocks.{i}.norm1"), []
         width = n.shape[1] // config["heads"]
-        share = p[f"{a}.context.gate"].sigmoid()
+        gate = p.get(f"{a}.context.gate")
+
+        def mix(own, cross, gate=gate, a=a):
+            if gate is None:
+                return gelu(affine(torch.cat([own, cross], dim=1), f"{a}.context.join"))
+            return gate.sigmoid() * own + (1 - gate.sigmoid()) * cross
+
         for head in range(config["heads"]):
             c = context[head]
             ck, cv = affine(c, f"{a}.context.key"), affine(c, f"{a}.context.value")
@@ -82,7 +88,7 @@ def reference(model, x, pos, weight):
                 q, k, v = (affine(z, f"{a}.{name}") for name in ("query", "key", "value"))
                 own = attend(q, k, v, width**-0.5)
                 cross = attend(affine(z, f"{a}.context.query"), ck, cv, width**-0.5)
-                mixed.append(shares @ (share * own + (1 - share) * cross))
+                mixed.append(shares @ mix(own, cross))
             else:
                 t = affine(n, f"{a}.project")[:, head * width : (head + 1) * width]
                 q, k, v = (
@@ -92,7 +98,7 @@ def reference(model, x, pos, weight):
                 )
                 own = attend(k, q, attend(q, k, v, 1.0, weight), 1.0)
                 cross = attend(affine(t, f"{a}.context.query"), ck, cv, 1.0)
-                mixed.append(share * own + (1 - share) * cross)
+                mixed.append(mix(own, cross))
         h = h + affine(torch.cat(mixed, dim=1), f"{a}.out")
         n = norm(h, f"blocks.{i}.norm2")
         h = h + affine(gelu(affine(n, f"blocks.{i}.mlp.0")), f"blocks.{i}.mlp.2")
@@ -100,10 +106,12 @@ def reference(model, x, pos, weight):
 
 
 @pytest.mark.parametrize(
-    ("mixer", "weighted"), [("slices", False), ("slices", True), ("flare", True)]
+    ("options", "weighted"),
+    [({}, False), ({"mixing": "concat"}, True), ({"mixer": "flare"}, True)],
+    ids=["gate", "concat", "flare"],
 )
-def test_equations(mixer, weighted):
-    model, data = scattered(GeoTransolver(2, 3, **SIZES, **LOCAL, mixer=mixer)), graph()
+def test_equations(options, weighted):
+    model, data = scattered(GeoTransolver(2, 3, **SIZES, **LOCAL, **options)), graph()
     with torch.no_grad():
         model.contexts[0].temperature[0] = 0.1  # below the limit
     weight = torch.rand(11, dtype=torch.float64) + 0.5 if weighted else None
@@ -185,6 +193,7 @@ def test_missing_edges_and_wrong_options_are_refused():
     for options, match in (
         ({"radii": [0.1]}, "as many 'neighbors' as 'radii'"),
         ({"mixer": "softmax"}, "unknown mixer 'softmax'"),
+        ({"mixing": "sum"}, "unknown mixing 'sum'"),
         ({"local_channels": 3, "heads": 8}, "divisible by 'heads'"),
         ({"radii": [0.1, -1.0]}, "'radius' to be positive"),
     ):
