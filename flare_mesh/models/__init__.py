@@ -1,5 +1,6 @@
 """Models: (x, pos, batch) in, a field at each node out; one a file, one interface."""
 
+from flare_mesh.models.ab_upt import ABUPT
 from flare_mesh.models.backbone import Backbone
 from flare_mesh.models.field_model import FieldModel
 from flare_mesh.models.flare_operator import FLAREOperator
@@ -13,11 +14,14 @@ from flare_mesh.models.registry import MODELS, build, load, model_options
 from flare_mesh.models.transformer import Transformer
 from flare_mesh.models.transolver import Transolver
 from flare_mesh.models.transolver_plus import TransolverPlus
+from flare_mesh.models.upt import UPT
 
 __all__ = [
+    "ABUPT",
     "GNOT",
     "LNO",
     "MODELS",
+    "UPT",
     "Backbone",
     "FLAREOperator",
     "FieldModel",

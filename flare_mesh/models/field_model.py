@@ -78,7 +78,12 @@ class FieldModel(HubMixin, nn.Module):
 
     @property
     def can_stream(self) -> bool:
-        """Whether :meth:`forward` takes ``chunk_size`` and ``group``."""
+        """Whether :meth:`forward` takes ``chunk_size``."""
+        return False
+
+    @property
+    def can_spread(self) -> bool:
+        """Whether :meth:`forward` takes ``group``: processes that share the nodes of a graph."""
         return False
 
     def forward(

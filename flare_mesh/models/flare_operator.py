@@ -137,6 +137,11 @@ class FLAREOperator(FieldModel):
         return self._is_pointwise and self.config["mixer"] is None
 
     @property
+    def can_spread(self) -> bool:
+        """As :attr:`can_stream`."""
+        return self.can_stream
+
+    @property
     def _is_pointwise(self) -> bool:
         return bool(getattr(self.encoder, "pointwise", False))
 

@@ -85,7 +85,7 @@ def read_nodes(
             f"{name}: expected 'x' of shape {list(expected)} "
             f"(got {None if x is None else list(x.shape)})"
         )
-    if group is not None and not model.can_stream:
+    if group is not None and not model.can_spread:
         raise ValueError(
             f"{name}: expected a pointwise encoder with a 'group', as a process does not have the "
             f"neighbours on other processes (got {type(model.encoder).__name__})"

@@ -9,6 +9,7 @@ from torch import nn
 
 from flare_mesh.choices import check_options
 from flare_mesh.files import existing_file, read_json_object
+from flare_mesh.models.ab_upt import ABUPT
 from flare_mesh.models.backbone import Backbone
 from flare_mesh.models.field_model import FieldModel
 from flare_mesh.models.flare_operator import FLAREOperator
@@ -21,12 +22,14 @@ from flare_mesh.models.perceiver_io import PerceiverIO
 from flare_mesh.models.transformer import Transformer
 from flare_mesh.models.transolver import Transolver
 from flare_mesh.models.transolver_plus import TransolverPlus
+from flare_mesh.models.upt import UPT
 from flare_mesh.nn import FLAREAttention
 from flare_mesh.trusted_classes import import_class, is_class_path, trusting_code
 
 _CLASSES = (
-    Backbone,
     FLAREOperator,
+    ABUPT,
+    Backbone,
     GeoTransolver,
     GNOT,
     LaMO,
@@ -36,6 +39,7 @@ _CLASSES = (
     Transformer,
     Transolver,
     TransolverPlus,
+    UPT,
 )
 MODELS: Mapping[str, type[FieldModel]] = {model.NAME: model for model in _CLASSES}
 """The models by name."""

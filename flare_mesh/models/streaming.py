@@ -9,20 +9,24 @@ from flare_mesh.nn import Latents
 from flare_mesh.nn.streaming import Chunk, chunk_ranges, encode_in_chunks, update_in_chunks
 
 
-def check_chunk_size(size: int) -> None:
+def check_chunk_size(model: object, size: int) -> None:
     """Raise a ValueError for a size below one, or if gradients are enabled."""
+    name = type(model).__name__
     if size < 1:
-        raise ValueError(f"FLAREOperator: expected 'chunk_size' >= 1 (got {size})")
+        raise ValueError(f"{name}: expected 'chunk_size' >= 1 (got {size})")
     if torch.is_grad_enabled():
+        hint = ""
+        if "checkpointing" in getattr(model, "config", {}):
+            hint = ", or train with checkpointing=True to save memory"
         raise ValueError(
-            "FLAREOperator: 'chunk_size' evaluates without gradients (got gradients enabled); call "
-            "it under torch.no_grad(), or train with checkpointing=True to save memory"
+            f"{name}: 'chunk_size' evaluates without gradients (got gradients enabled); call "
+            f"it under torch.no_grad(){hint}"
         )
 
 
 def _start(model: LatentModel, nodes: Nodes, size: int) -> tuple[Tensor, list[Chunk]]:
     """Embeddings of the nodes [N, C], and the chunks of all blocks."""
-    check_chunk_size(size)
+    check_chunk_size(model, size)
     # Until a block of this size has been freed once, glibc returns the memory of each chunk to
     # the system, which costs a quarter of the time.
     torch.empty(31 * 2**20, dtype=torch.uint8)
@@ -62,6 +66,6 @@ def latents_in_chunks(model: LatentModel, nodes: Nodes, size: int) -> list[Laten
 
 def decode_in_chunks(model: LatentModel, latents: list[Latents], nodes: Nodes, size: int) -> Tensor:
     """The field at nodes, decoded from given latents."""
-    check_chunk_size(size)
+    check_chunk_size(model, size)
     chunks = (nodes.chunk(part) for part in chunk_ranges(len(nodes.pos), size))
     return torch.cat([decode_nodes(model, latents, chunk) for chunk in chunks])

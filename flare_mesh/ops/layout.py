@@ -56,6 +56,14 @@ def equal_layout(graphs: int, nodes: int, device: torch.device) -> Layout:
     return Layout(torch.arange(graphs + 1, device=device) * nodes, equal=nodes)
 
 
+def graph_of_nodes(layout: Layout, nodes: int) -> Tensor:
+    """Number of each node's graph, [N]."""
+    node = torch.arange(nodes, device=layout.ptr.device)
+    if layout.num_graphs == 1:
+        return torch.zeros_like(node)
+    return torch.searchsorted(layout.ptr, node, right=True) - 1
+
+
 def log_weights(weight: Tensor | None, mask: Tensor | None) -> Tensor | None:
     """log(weight) [N] in float32 or float64, :data:`MASKED` at masked nodes; None without both."""
     if mask is None:

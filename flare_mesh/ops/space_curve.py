@@ -1,9 +1,11 @@
 """An order of points in which neighbours in the sequence are neighbours in space."""
 
+import math
+
 import torch
 from torch import Tensor
 
-from flare_mesh.ops.layout import Layout
+from flare_mesh.ops.layout import Layout, graph_of_nodes
 
 _BITS = 20  # of each coordinate
 
@@ -22,8 +24,7 @@ def curve_order(pos: Tensor, layout: Layout) -> Tensor:
     Returns:
         Numbers of the nodes in the new order, graph after graph, [N].
     """
-    node = torch.arange(pos.shape[0], device=pos.device)
-    graph = torch.searchsorted(layout.ptr, node, right=True) - 1
+    graph = graph_of_nodes(layout, pos.shape[0])
     index = hilbert_index(_cells(pos.detach(), graph, layout.num_graphs))
     order = index.argsort(stable=True)
     return order[graph[order].argsort(stable=True)]
@@ -33,13 +34,10 @@ def _cells(pos: Tensor, graph: Tensor, num_graphs: int) -> Tensor:
     """Cell of each node in the grid of its graph's box, a cube: integers [N, d]."""
     d = pos.shape[1]
     index = graph[:, None].expand(-1, d)
-    blank = pos.new_zeros(num_graphs, d)
-    low, high = (
-        blank.scatter_reduce(0, index, pos, reduce, include_self=False)
-        for reduce in ("amin", "amax")
-    )
+    low = pos.new_full((num_graphs, d), math.inf).scatter_reduce(0, index, pos, "amin")
+    high = pos.new_full((num_graphs, d), -math.inf).scatter_reduce(0, index, pos, "amax")
     side = (high - low).amax(dim=1, keepdim=True)
-    scale = 2 ** bits_of(d) / side.masked_fill(side == 0, 1.0)
+    scale = 2 ** bits_of(d) / torch.where(side > 0, side, 1.0)
     cells = ((pos - low[graph]) * scale[graph]).long()
     return cells.clamp(0, 2 ** bits_of(d) - 1)
 

@@ -127,6 +127,7 @@ def export_onnx(
                 output_names=["field"],
                 opset_version=opset,
                 verbose=False,
+                custom_translation_table={torch.ops.aten.sort.stable: _stable_sort},
             )
         assert written is not None
         written.model.metadata_props[METADATA_KEY] = metadata_text(field)
@@ -142,6 +143,13 @@ def export_onnx(
 
         _compare(field, predicted, run)
     _warn_of_weights(field, predicted, target)
+
+
+def _stable_sort(values, stable=None, dim=-1, descending=False):
+    """ONNX's TopK, which keeps the order of equal values; torch translates other sorts only."""
+    from onnxscript.function_libs.torch_lib.ops.core import aten_sort
+
+    return aten_sort(values, dim=dim, descending=descending)
 
 
 def _target(path: str | Path, suffix: str) -> Path:

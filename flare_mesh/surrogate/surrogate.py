@@ -280,7 +280,9 @@ class Surrogate(HubMixin, nn.Module):
         dtype = next(self.model.parameters()).dtype
         more: dict[str, Any] = {}
         if self.model.can_stream:
-            more = {"chunk_size": chunk_size, "group": group}
+            more["chunk_size"] = chunk_size
+        if self.model.can_spread:
+            more["group"] = group
         elif group is not None:
             raise ValueError(f"{type(self.model).__name__}: cannot spread its nodes over processes")
         size = chunk_size if self.model.can_stream else None

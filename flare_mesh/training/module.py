@@ -81,7 +81,7 @@ class FieldModule(LightningModule):
         super().__init__()
         if ema is not None and not 0 < ema < 1:
             raise ValueError(f"ema: expected a decay between 0 and 1 (got {ema})")
-        if shards < 1 or (shards > 1 and not surrogate.model.can_stream):
+        if shards < 1 or (shards > 1 and not surrogate.model.can_spread):
             raise ValueError(
                 f"shards: expected 1, or more for a model whose nodes can be spread over processes "
                 f"(got {shards} for {type(surrogate.model).__name__})"

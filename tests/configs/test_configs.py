@@ -38,6 +38,8 @@ PUBLISHED = {
     "elasticity_geotransolver": 4_760_157,
     "drivaerml_40k_geotransolver": 21_592_669,
     "elasticity_perceiver_io": 1_864_833,
+    "elasticity_upt": 6_439_105,
+    "drivaerml_40k_ab_upt": 6_005_953,
 }
 # Dimension, inputs and targets of each set.
 SHAPES = {
@@ -145,7 +147,7 @@ def test_the_model_has_the_published_size(cli, monkeypatch, name):
         )
     assert module.optimizer.decay_latents
     # The program of the comparison averages weights; those of the models' authors do not.
-    assert (module.ema is None) == name.endswith(("_lamo", "_transolver_grid"))
+    assert (module.ema is None) == name.endswith(("_lamo", "_transolver_grid", "_upt"))
 
 
 def fit(name, root, out, *options):

@@ -18,9 +18,11 @@ from flare_mesh.testing import (
 SMALL = {
     "hidden_channels": 16,
     "num_layers": 2,
-    "heads": 4,
+    "heads": 2,
     "num_latents": 6,
     "num_slices": 6,
+    "num_supernodes": 6,
+    "num_anchors": 6,
     "state_size": 4,
 }
 GRAPHS = [random_graph(n, 2, seed=n, dtype=torch.float64, edges=True) for n in (30, 1, 34, 7, 8, 8)]

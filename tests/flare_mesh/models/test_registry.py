@@ -43,6 +43,9 @@ SIZES = {
     "gnot": 4_870_553,
     "lamo": 1_953_577,
     "perceiver_io": 1_864_833,
+    # By formula: a block has 12 C^2 + 13 C, a Perceiver block 12 C^2 + 15 C.
+    "upt": 173 * 192**2 + 321 * 192 + 1,
+    "ab_upt": 162 * 192**2 + 177 * 192 + 1,
 }
 
 

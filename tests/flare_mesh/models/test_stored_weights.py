@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 from flare_mesh.models import MODELS, build, load, model_options
 from flare_mesh.models.stored_weights import check_finite_weights, check_needed_weights
 
-TINY = {"hidden_channels": 8, "num_layers": 1, "heads": 2, "num_latents": 3, "num_slices": 3}
+TINY = {"hidden_channels": 8, "num_layers": 1, "heads": 1, "num_latents": 3, "num_slices": 3}
 
 
 def test_finite_weights():

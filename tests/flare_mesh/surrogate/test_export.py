@@ -372,7 +372,7 @@ def test_double_precision(tmp_path):
 @pytest.mark.parametrize("name", [name for name in MODELS if name != "flare"])  # in test_variants
 def test_every_model(tmp_path, name, suffix):
     torch.manual_seed(0)
-    small = {"hidden_channels": 8, "num_layers": 1, "heads": 2, "num_latents": 4, "num_slices": 4}
+    small = {"hidden_channels": 8, "num_layers": 1, "heads": 1, "num_latents": 4, "num_slices": 4}
     options = {key: value for key, value in small.items() if key in model_options(name)}
     model = build(name, in_channels=2, out_channels=3, **options)
     path = tmp_path / f"field{suffix}"
