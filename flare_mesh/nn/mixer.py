@@ -10,8 +10,10 @@ from flare_mesh.choices import check_options, nearest
 from flare_mesh.nn.flare_attention import FLAREAttention
 from flare_mesh.nn.graphs import Graphs, graphs_of
 from flare_mesh.nn.init import init_linear
+from flare_mesh.nn.mixers.linear import LinearAttention
 from flare_mesh.nn.mixers.linear_no import LinearNOAttention
 from flare_mesh.nn.mixers.multilinear import MultilinearAttention
+from flare_mesh.nn.mixers.performer import PerformerAttention
 from flare_mesh.nn.mixers.quad import QuadAttention
 from flare_mesh.nn.mixers.shared_flare import SharedFLAREAttention
 from flare_mesh.nn.mixers.strassen import StrassenAttention
@@ -24,8 +26,10 @@ from flare_mesh.trusted_classes import class_path, import_class, is_class_path
 
 MIXERS: Mapping[str, type[MixingLayer]] = {
     "flare_shared": SharedFLAREAttention,
+    "linear": LinearAttention,
     "linear_no": LinearNOAttention,
     "multilinear": MultilinearAttention,
+    "performer": PerformerAttention,
     "physics": PhysicsAttention,
     "quad": QuadAttention,
     "softmax": SelfAttention,

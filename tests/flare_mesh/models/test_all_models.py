@@ -24,6 +24,7 @@ SMALL = {
     "num_supernodes": 6,
     "num_anchors": 6,
     "state_size": 4,
+    "num_features": 8,
 }
 GRAPHS = [random_graph(n, 2, seed=n, dtype=torch.float64, edges=True) for n in (30, 1, 34, 7, 8, 8)]
 BATCH = Batch.from_data_list(GRAPHS)
