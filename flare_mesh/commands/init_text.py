@@ -1,5 +1,6 @@
 """Text of the configuration that ``flare-mesh init`` writes."""
 
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -154,9 +155,23 @@ def _comment(texts: Sequence[str], indent: int = 0) -> list[str]:
     return lines
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writer of YAML that quotes names like ``1e3``, which configurations read as numbers."""
+
+
+_Dumper.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9.]+[eE][-+]?[0-9]+$"), list("-+.0123456789")
+)
+
+
 def _flow(value: Any) -> str:
     """A value as YAML in one line."""
-    text = yaml.safe_dump(
-        value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=float("inf")
+    text = yaml.dump(
+        value,
+        Dumper=_Dumper,
+        default_flow_style=True,
+        sort_keys=False,
+        allow_unicode=True,
+        width=float("inf"),
     )
     return text.removesuffix("\n").removesuffix("\n...")

@@ -1,10 +1,13 @@
+from typing import Any
+
 import pytest
 import yaml
+from jsonargparse import ArgumentParser
 
 from flare_mesh.cases.target_scales import TargetScale
 from flare_mesh.commands.init_fields import FieldChoice
 from flare_mesh.commands.init_settings import Settings
-from flare_mesh.commands.init_text import config_text
+from flare_mesh.commands.init_text import _flow, config_text
 from flare_mesh.datasets.field_dataset import SquareSymmetry
 
 
@@ -35,3 +38,12 @@ def test_no_name_ends_a_comment(mark):
     assert all(key.isidentifier() for part in ("model", "data") for key in found[part])
     assert found["data"]["augment"] == [{"random_square_symmetry": {"vectors": {"pos": [0]}}}]
     assert found["model"]["average_symmetries"] is True
+
+
+@pytest.mark.parametrize("value", ["1e3", "1e-3", "+.5E7", "yes", "1_000", "a: b", "", 1e-3, 2.0])
+def test_values_are_read_as_they_are(value):
+    """Names that look like numbers stay names."""
+    parser = ArgumentParser()
+    parser.add_argument("--targets", type=Any)
+    (found,) = parser.parse_string(f"targets: {_flow([value])}").targets
+    assert (type(found), found) == (type(value), value)
