@@ -206,7 +206,7 @@ class FLAREAttention(nn.Module):
         """Keys [N, H, D] and latents of flat nodes [N, C]."""
         key, value = self.keys(x), self.values(x)
         query = self.latent_queries(x, graphs).to(key.dtype)
-        return key, self.latents(query, self._encode(query, key, value, graphs, self.scale))
+        return key, self.latents(query, self._encode(query, key, value, graphs, self._scale()))
 
     def keys(self, x: Tensor) -> Tensor:
         """Keys [N, H, D] of nodes [N, C]."""
@@ -265,7 +265,7 @@ class FLAREAttention(nn.Module):
         """Output [N, C] at nodes with these decode keys [N, H, D] and :meth:`gates`."""
         query, value = latents.query.to(key.dtype), latents.value
         mixed = backends.decode(
-            query, key, value, graphs.layout, scale=self.scale, backend=self.backend
+            query, key, value, graphs.layout, scale=self._scale(), backend=self.backend
         ).flatten(-2)
         return self.out(mixed if gates is None else mixed * gates)
 
@@ -291,6 +291,13 @@ class FLAREAttention(nn.Module):
 
     def _shared(self, query: Tensor, graphs: Graphs) -> Tensor:
         return query.expand(graphs.layout.num_graphs, self.heads, -1, -1)
+
+    def _scale(self) -> float:
+        return self.scale
+
+    # As torch.compiler.assume_constant_result does. As a variable of compiled code, the scale could
+    # not be read in several checkpointed calls of one layer.
+    _scale._dynamo_marked_constant = True  # pyright: ignore[reportFunctionMemberAccess]
 
     def __repr__(self) -> str:
         sizes = f"{self.channels}, heads={self.heads}, num_latents={self.num_latents}"

@@ -6,6 +6,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from flare_mesh.nn.init import init_linear
 from flare_mesh.nn.option_checks import check_heads, hidden_width
 from flare_mesh.nn.residual_mlp import ResidualMLP
+from flare_mesh.nn.resolver import build_norm
 
 
 class LatentBlock(nn.Module):
@@ -38,10 +39,10 @@ class LatentBlock(nn.Module):
         c = channels
         check_heads(self, c, heads)
         self.heads = heads
-        self.norm1 = nn.LayerNorm(c)
+        self.norm1 = build_norm("layer", c)
         self.query_key_value = nn.Linear(c, 3 * c, bias=bias)
         self.out = nn.Linear(c, c)
-        self.norm2 = nn.LayerNorm(c)
+        self.norm2 = build_norm("layer", c)
         self.mlp = ResidualMLP(c, hidden_width(self, c, mlp_ratio), c, 0, act=act)
         self.reset_parameters()
 

@@ -3,6 +3,17 @@
 from collections.abc import Callable
 
 from torch import Tensor, nn
+from torch.nn.functional import layer_norm
+
+
+class LayerNorm(nn.LayerNorm):
+    """torch's LayerNorm with its default eps as a constant.
+
+    As a variable of compiled code, eps could not be read in several checkpointed calls of one norm.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return layer_norm(x, self.normalized_shape, self.weight, self.bias, 1e-5)
 
 
 class RMSNorm(nn.RMSNorm):
@@ -19,7 +30,7 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "tanh": nn.Tanh,
 }
-_NORMS: dict[str, type[nn.Module]] = {"layer": nn.LayerNorm, "rms": RMSNorm}
+_NORMS: dict[str, type[nn.Module]] = {"layer": LayerNorm, "rms": RMSNorm}
 
 
 def _choose(kind: str, name: str, choices: dict):

@@ -20,7 +20,13 @@ def _fresh_compiler():
     "options",
     [
         {"queries": "synthesized", "shared_latents": True, "gate_layers": 0},
-        {"decode": "encoded", "encoder": "fourier", "latent_blocks": 1, "passes": 2},
+        {
+            "decode": "encoded",
+            "encoder": "fourier",
+            "latent_blocks": 1,
+            "passes": 2,
+            "checkpointing": True,
+        },
     ],
     ids=str,
 )
