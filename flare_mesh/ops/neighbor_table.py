@@ -24,8 +24,9 @@ def neighbor_table(pos: Tensor, edge_index: Tensor, size: int) -> tuple[Tensor, 
     start = pos.index_select(0, source)
     distance = (start - pos.index_select(0, target)).norm(dim=-1)
     apart = distance.detach().masked_fill(source == target, torch.inf)
-    place = _ranks(*pos.detach().unbind(1)).index_select(0, source)
-    order = (target * target.shape[0] + _ranks(apart, place)).argsort()
+    place = _place(pos.detach()).index_select(0, source)
+    nearness = _rank(_rank(apart) * nodes + place)
+    order = (target * target.shape[0] + nearness).argsort()
     source, target, apart = (t.index_select(0, order) for t in (source, target, apart))
     degree = target.new_zeros(nodes).scatter_add(0, target, torch.ones_like(target))
     first = degree.cumsum(0) - degree
@@ -39,19 +40,20 @@ def neighbor_table(pos: Tensor, edge_index: Tensor, size: int) -> tuple[Tensor, 
     return positions[:-1].unflatten(0, (nodes, size)), distances[:-1].unflatten(0, (nodes, size))
 
 
-def _ranks(first: Tensor, *others: Tensor) -> Tensor:
-    """Ranks by the first key, among equals by the next ones; equal rows have equal ranks.
-
-    Made of sorts that need not be stable, as exporters know no others.
-    """
-    ranks = _rank(first)
-    for key in others:
-        ranks = _rank(ranks * key.shape[0] + _rank(key))
-    return ranks
+def _place(pos: Tensor) -> Tensor:
+    """Rank of each node in the lexicographic order of the coordinates, [N]."""
+    first, *others = pos.unbind(1)
+    place = _rank(first)
+    for coordinate in others:
+        place = _rank(place * pos.shape[0] + _rank(coordinate))
+    return place
 
 
 def _rank(values: Tensor) -> Tensor:
-    """Rank of each value [N], from 0 to at most N - 1; equal values have equal ranks."""
+    """Rank of each value [N], from 0 to at most N - 1; equal values have equal ranks.
+
+    Made of a sort that need not be stable, as exporters know no other.
+    """
     ordered, order = values.sort()
     before = (torch.arange(values.shape[0], device=values.device) - 1).clamp(min=0)
     rises = ordered != ordered.index_select(0, before)
