@@ -10,6 +10,7 @@ from torch import Tensor
 
 from flare_mesh.data.splits import spaced_indices
 from flare_mesh.uncertainty.conformal_quantile import (
+    case_spread,
     conformal_quantile,
     coverage_range,
     pooled_quantile,
@@ -24,6 +25,10 @@ _RATIOS = (0.0, 0.06, 0.25, 1.0, 4.0, 16.0)
 _LEAST = 1e-6  # of the field's magnitude over the training cases, so that no scale is zero
 _RELATIVE = [(ratio, 1.0, _LEAST**2) for ratio in _RATIOS]  # to the prediction's root mean square
 _ABSOLUTE = [(ratio, 0.0, 1.0) for ratio in _RATIOS]  # the same magnitude in all cases
+
+# Spread of the errors of held-out cases, over that of the training cases: measured on six sets, for
+# nine fields it is between 0.9 and 1.6, in the median 1.2.
+_SPREAD_RATIO = 1.2
 
 _RIDGE = 0.5  # sum of squares of the logarithms of difficulties that counts towards 1
 
@@ -90,6 +95,14 @@ def fit_band(
     which makes the band too narrow. How they depend on the prediction at a node is decided on the
     held-out cases, whose many nodes show it; errors of a training case depend on it less.
 
+    The training cases also tell how much the errors of cases differ, which few held-out cases
+    hardly show: 1.2 times the spread of their errors, without difficulties, is expected of the
+    held-out cases with difficulties, see
+    :func:`~flare_mesh.uncertainty.conformal_quantile.conformal_quantile`. How large the errors are,
+    only held-out cases tell: those of training cases are smaller, on six sets by factors of 1.2
+    to 3.3, and leaving each case out of the fit of the last layer (in closed form, as a ridge
+    regression) recovers less than a tenth of that, in logarithms.
+
     Args:
         cases: Errors of the held-out cases.
         channels: Channels of the field in one time step.
@@ -106,11 +119,18 @@ def fit_band(
     exponent = _difficulty_exponent(cases, shares, magnitude, coverage)
     cases = [case._replace(difficulty=case.difficulty**exponent) for case in cases]
     scales = [case.scale(shares, magnitude) for case in cases]
+    known_scales = [case.scale(shares, magnitude) for case in training]
+    known_steps = min((len(case.typical) for case in training), default=0)
     quantiles, ranges = [], []
     for step in range(min(len(case.typical) for case in cases)):
         scores = _scores(cases, scales, step)
-        quantiles.append(conformal_quantile(scores, coverage))
-        ranges.append(coverage_range(scores, quantiles[-1], coverage))
+        expected = None
+        if known_steps:
+            known = _scores(training, known_scales, min(step, known_steps - 1))
+            spread = case_spread(known, coverage)
+            expected = None if spread is None else _SPREAD_RATIO * spread
+        quantiles.append(conformal_quantile(scores, coverage, expected))
+        ranges.append(coverage_range(scores, quantiles[-1], coverage, expected))
     low, high = np.mean(ranges, axis=0).tolist()
     return FieldBand(channels, shares, magnitude, tuple(quantiles), (low, high), exponent)
 

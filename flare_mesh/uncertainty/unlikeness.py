@@ -15,8 +15,6 @@ _TENSORS = ("center", "scale", "directions", "variances", "known")
 _RESOLUTION = 0.01
 _USUAL = 0.9
 _LEAST_USUAL = 0.5  # deviations over the training cases, which may be all the same
-# The faster way by products would lose half of the digits of small distances.
-_PLAIN = {"compute_mode": "donot_use_mm_for_euclid_dist"}
 _OLD = (
     "its bands are of an older version, which compared a case with the mean of the training cases "
     "only; train it again"
@@ -99,7 +97,7 @@ class Unlikeness:
         along = rows @ self.directions.T
         # The training cases have no part outside the directions.
         outside = (rows.square().sum(1) - along.square().sum(1)).clamp_min(0) / self.rest
-        squares = torch.cdist(along / self.variances.sqrt(), self.known, **_PLAIN).square()
+        squares = _squared_distances(along / self.variances.sqrt(), self.known)
         return (squares.amin(1) + outside).sqrt()
 
     def score(self, descriptor: Tensor) -> float:
@@ -192,9 +190,14 @@ def _leave_one_out(found: Unlikeness, shrinkage: float) -> Tensor:
     count = len(found.known)
     grown = (found.variances - found.rest) * count / (count - 1) + found.rest
     rows = found.known * (found.variances / grown).sqrt()
-    squares = torch.cdist(rows, rows, **_PLAIN).square()
+    squares = _squared_distances(rows, rows)
     gram = rows @ rows.T
     own = gram.diagonal()[:, None]
     factor = (1 - shrinkage) * count / (count - 1) ** 2
     squares = squares + factor * (own - gram).square() / (1 - factor * own).clamp_min(1e-9)
     return squares.fill_diagonal_(torch.inf).amin(1).sqrt()
+
+
+def _squared_distances(rows: Tensor, others: Tensor) -> Tensor:
+    # By products, as it is faster, half of the digits of small distances would be lost.
+    return torch.cdist(rows, others, compute_mode="donot_use_mm_for_euclid_dist").square()

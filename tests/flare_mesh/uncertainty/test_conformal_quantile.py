@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from flare_mesh.uncertainty import conformal_quantile
-from flare_mesh.uncertainty.conformal_quantile import coverage_range
+from flare_mesh.uncertainty.conformal_quantile import case_spread, coverage_range
 
 
 def cases(rng, count, spread, nodes=40):
@@ -40,6 +40,20 @@ def test_cases_that_differ_by_a_factor_have_the_quantile_of_student_t():
     found = conformal_quantile([np.full(50, np.exp(value)) for value in logs], 0.9)
     # t and normal are represented by 101 values each.
     assert np.log(found) == pytest.approx((4 * pooled + 30 * model) / 34, abs=0.02)
+
+
+def test_an_expected_spread_counts_as_ten_cases():
+    logs = np.array([-0.3, 0.1, 0.2, 0.4])
+    scores = [np.full(50, np.exp(value)) for value in logs]
+    assert case_spread(scores, 0.9) == pytest.approx(logs.std(ddof=1))
+    deviation = np.sqrt((((logs - 0.1) ** 2).sum() + 10 * 0.7**2) / 13)
+    student, normal = np.sqrt(1.25) * 1.350171, 1.281552  # 13 degrees of freedom
+    pooled = 0.4 + deviation * (student - normal)
+    found = conformal_quantile(scores, 0.9, 0.7)
+    expected = (4 * pooled + 30 * (0.1 + deviation * student)) / 34
+    assert np.log(found) == pytest.approx(expected, abs=0.02)
+    assert case_spread([*scores, np.zeros(4)], 0.9) is None
+    assert case_spread(scores[:1], 0.9) is None
 
 
 def test_many_cases_of_any_distribution_have_the_pooled_quantile():

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from flare_mesh.uncertainty import FieldBand
+from flare_mesh.uncertainty import FieldBand, conformal_quantile
 from flare_mesh.uncertainty.fit_band import case_errors, fit_band
 
 
@@ -78,6 +78,21 @@ def test_training_cases_decide_whether_errors_are_relative():
     logs = torch.arange(1.0, 11.0).log()
     pull = 0.5 / (float(logs.var() * 9) + 0.5)
     assert fit_band(equal, 1, 5.0, 0.9).exponent == pytest.approx(pull, abs=0.05)
+
+
+def test_training_cases_tell_how_much_cases_differ():
+    field = torch.ones(60, 1, dtype=torch.float64)
+
+    def errors(*logs):
+        """Cases with one error at all nodes, so that every local scale is the same."""
+        return [case_errors(field, field - torch.tensor(log).exp(), 1) for log in logs]
+
+    held_out, training = errors(-3.0, -2.9, -3.1, -3.0), errors(-5.0, -4.0, -6.0)
+    scores = [case.errors[:, 0].numpy() for case in held_out]
+    for known, spread in ((training, 1.2), ([], None), (errors(-5.0), None)):
+        band = fit_band(held_out, 1, 1.0, 0.9, training=known)
+        expected = conformal_quantile(scores, 0.9, spread)
+        assert float(band.half_width(field)[0, 0]) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(
