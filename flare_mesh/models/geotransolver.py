@@ -37,9 +37,10 @@ class GeoTransolver(FieldModel):
 
     Departures from the code in NVIDIA's PhysicsNeMo: the neighbours come from ``edge_index`` (there
     each pass searches them), in two dimensions as well, and those at equal distances are ranked by
-    coordinates; the averages of slices are those of Transolver, with node weights; the initial
-    weights are Transolver's too; quantities that are constant over a case are features of its nodes
-    (there they are a further part of the context); one field, not one for surface and volume each.
+    coordinates; the averages of slices are those of Transolver, with node weights; the temperatures
+    have a gradient beyond their limits; the initial weights are Transolver's too. Quantities that
+    are constant over a case are features of its nodes (there they are a further part of the
+    context), and there is one field (there one for the surface and one for the volume).
 
     Sizes and options without an entry are as in :class:`~flare_mesh.FLAREOperator`.
 

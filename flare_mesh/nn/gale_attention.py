@@ -5,7 +5,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from flare_mesh.nn.context_mix import ContextMix
 from flare_mesh.nn.physics_attention import PhysicsAttention
-from flare_mesh.nn.slice_context import TEMPERATURES
+from flare_mesh.nn.slice_context import limited
 
 
 class GALEAttention(PhysicsAttention):
@@ -13,7 +13,8 @@ class GALEAttention(PhysicsAttention):
 
     The slices of :class:`~flare_mesh.nn.physics_attention.PhysicsAttention` attend to each other
     and, by :class:`~flare_mesh.nn.context_mix.ContextMix` with the scale 1 / sqrt(D), to the
-    context; the mixture of both is spread to the nodes. The temperature stays within 0.5 and 5.
+    context; the mixture of both is spread to the nodes. The temperature stays within 0.5 and 5
+    (:func:`~flare_mesh.nn.slice_context.limited`).
     Departure: the authors' code adds 0.01 to the denominator of the slices' averages, here 1e-5 as
     in Transolver.
 
@@ -41,7 +42,7 @@ class GALEAttention(PhysicsAttention):
         self.context = ContextMix(channels // heads, context_channels, mixing)
 
     def temperatures(self, projected: Tensor) -> Tensor:
-        return self.temperature.clamp(*TEMPERATURES)
+        return limited(self.temperature)
 
     def mix_slices(self, slices: Tensor, *contexts: Tensor) -> Tensor:
         (context,) = contexts

@@ -8,8 +8,17 @@ from flare_mesh.nn.option_checks import check_at_least, check_heads
 from flare_mesh.nn.slices import slice_means, slice_scores
 from flare_mesh.ops.precision import wide
 
-TEMPERATURES = (0.5, 5.0)
-"""Limits of the temperatures of GeoTransolver's slices."""
+_TEMPERATURES = (0.5, 5.0)
+
+
+def limited(temperature: Tensor) -> Tensor:
+    """Temperatures within 0.5 and 5, with the gradient of the unlimited ones.
+
+    They start at the limit 0.5. Departure: in the authors' code they have no gradient below it, so
+    that one step beyond the limit would fix them.
+    """
+    temperature = wide(temperature)
+    return temperature + (temperature.clamp(*_TEMPERATURES) - temperature).detach()
 
 
 class SliceContext(nn.Module):
@@ -22,8 +31,9 @@ class SliceContext(nn.Module):
         z_g = \frac{\sum_n w_n S_{ng} v_n}{\sum_n w_n S_{ng} + 10^{-5}}
 
     with node weights w scaled to the mean 1 in each graph. :math:`W_s` is common to the heads; each
-    has its own temperature :math:`\tau`, initially 0.5. Departure: the authors' code adds 0.01 to
-    the denominator, so that small meshes have other slices than large ones.
+    has its own temperature :math:`\tau`, initially 0.5 (see :func:`limited`). Departure: the
+    authors' code adds 0.01 to the denominator, so that small meshes have other slices than large
+    ones.
 
     Args:
         in_channels: Channels F of the features.
@@ -65,6 +75,6 @@ class SliceContext(nn.Module):
         projected, values = wide(projected.transpose(1, 2)), wide(values.transpose(1, 2))
         # Sums over all nodes would overflow in half precision.
         with torch.autocast(values.device.type, enabled=False):
-            temperatures = wide(self.temperature).clamp(*TEMPERATURES)
-            shares = slice_scores(projected, self.slices, temperatures).softmax(dim=-1)
+            scores = slice_scores(projected, self.slices, limited(self.temperature))
+            shares = scores.softmax(dim=-1)
             return slice_means(shares, values, bias)

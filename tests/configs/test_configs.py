@@ -36,7 +36,6 @@ PUBLISHED = {
     "elasticity_gnot": 4_870_553,
     "elasticity_meshgraphnet": 2_331_649,
     "elasticity_geotransolver": 4_760_157,
-    "drivaerml_40k_geotransolver": 21_592_669,
     "elasticity_perceiver_io": 1_864_833,
     "elasticity_upt": 6_439_105,
     "drivaerml_40k_ab_upt": 6_005_953,

@@ -21,6 +21,7 @@ SMALL = {
     "heads": 2,
     "num_latents": 6,
     "num_slices": 6,
+    "local_channels": 4,
     "num_supernodes": 6,
     "num_anchors": 6,
     "state_size": 4,

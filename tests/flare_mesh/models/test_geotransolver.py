@@ -3,6 +3,7 @@ import torch
 from torch.nn.functional import gelu, layer_norm
 
 from flare_mesh.models import GeoTransolver, Transolver
+from flare_mesh.nn.slice_context import limited
 from flare_mesh.ops.radius_graph import radius_graph
 from flare_mesh.testing import random_graph
 
@@ -45,7 +46,7 @@ def reference(model, x, pos, weight):
         """Shares [N, G] and slices [G, D] of one head."""
         width = values.shape[1] // config["heads"]
         part = slice(head * width, (head + 1) * width)
-        temperature = p[f"{a}.temperature"][head, 0, 0].clamp(0.5, 5.0)
+        temperature = p[f"{a}.temperature"][head, 0, 0]
         scores = affine(affine(n, f"{a}.project")[:, part], f"{a}.slices") / temperature
         shares = scores.exp() / scores.exp().sum(1, keepdim=True)
         sums = (weight[:, None] * shares).T
@@ -112,8 +113,6 @@ def reference(model, x, pos, weight):
 )
 def test_equations(options, weighted):
     model, data = scattered(GeoTransolver(2, 3, **SIZES, **LOCAL, **options)), graph()
-    with torch.no_grad():
-        model.contexts[0].temperature[0] = 0.1  # below the limit
     weight = torch.rand(11, dtype=torch.float64) + 0.5 if weighted else None
     given = torch.ones(11, dtype=torch.float64) if weight is None else weight
     x, pos = data.x.requires_grad_(), data.pos.requires_grad_()
@@ -128,6 +127,13 @@ def test_equations(options, weighted):
         strict=True,
     ):
         torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-9)
+
+
+def test_temperatures_are_limited_and_can_return():
+    given = torch.tensor([0.1, 0.5, 2.0, 9.0], requires_grad=True)
+    (grad,) = torch.autograd.grad(limited(given).square().sum(), given)
+    torch.testing.assert_close(limited(given).detach(), torch.tensor([0.5, 0.5, 2.0, 5.0]))
+    torch.testing.assert_close(grad, torch.tensor([1.0, 1.0, 4.0, 10.0]))
 
 
 def test_without_neighbourhoods_and_context_it_is_transolver():
@@ -162,26 +168,34 @@ def test_the_context_does_not_depend_on_the_order_of_the_nodes():
     torch.testing.assert_close(found[0], found[1], rtol=1e-10, atol=1e-12)
 
 
-def test_number_of_parameters():
-    """By the formula of the published code; two features more than coordinates."""
-    c, heads, slices, ratio, f, neighbors, pos_dim, layers = 16, 4, 5, 2, 8, (4, 7), 3, 3
-    model = GeoTransolver(
-        2, 6, hidden_channels=c, heads=heads, num_slices=slices, mlp_ratio=ratio, num_layers=layers,
-        radii=[0.1, 0.3], neighbors=neighbors, local_channels=f,
-    )  # fmt: skip
+def count(features, pos_dim, outputs, c, layers, heads, slices, ratio, f, neighbors):
+    """Number of parameters, by the formula."""
 
     def linear(inputs, outputs):
         return inputs * outputs + outputs
 
     local = [linear(pos_dim * k, f) + linear(f, f // 2) + linear(f // 2, f) for k in neighbors]
-    context = [2 * linear(s, c) + linear(c // heads, slices) + heads for s in (f, f, pos_dim)]
-    w, d = c + 2 * f, (c + 2 * f) // heads
-    cross = linear(d, d) + 2 * linear(3 * c // heads, d) + 1
+    sources = [*[f] * len(neighbors), pos_dim]
+    context = [2 * linear(s, c) + linear(c // heads, slices) + heads for s in sources]
+    w = c + f * len(neighbors)
+    d = w // heads
+    cross = linear(d, d) + 2 * linear(len(sources) * c // heads, d) + 1
     attention = 3 * linear(w, w) + linear(d, slices) + 3 * d * d + heads + cross
     block = 4 * w + attention + linear(w, ratio * w) + linear(ratio * w, w)
-    embed = linear(pos_dim + 2, 2 * c) + linear(2 * c, c)
-    expected = embed + sum(local) + sum(context) + layers * block + 2 * w + linear(w, 6)
-    assert sum(p.numel() for p in model.parameters()) == expected
+    embed = linear(pos_dim + features, 2 * c) + linear(2 * c, c)
+    return embed + sum(local) + sum(context) + layers * block + 2 * w + linear(w, outputs)
+
+
+def test_number_of_parameters():
+    """The sizes of the authors' code: its default, and its recipe for cars."""
+    assert count(0, 2, 1, 256, 4, 8, 32, 4, 32, (8, 32)) == 4_760_157
+    assert count(0, 3, 1, 256, 20, 8, 128, 2, 32, (8, 32, 64, 128)) == 21_592_669
+    model = GeoTransolver(
+        2, 6, hidden_channels=16, heads=4, num_slices=5, mlp_ratio=2, num_layers=3,
+        radii=[0.1, 0.3], neighbors=[4, 7], local_channels=8,
+    )  # fmt: skip
+    found = sum(p.numel() for p in model.parameters())
+    assert found == count(2, 3, 6, 16, 3, 4, 5, 2, 8, (4, 7))
 
 
 def test_missing_edges_and_wrong_options_are_refused():

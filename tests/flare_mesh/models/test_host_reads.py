@@ -13,7 +13,7 @@ from flare_mesh.testing import random_graph
 
 aten = torch.ops.aten
 SMALL = {"hidden_channels": 16, "heads": 2, "num_latents": 6, "num_slices": 6, "state_size": 4,
-         "backend": "sdpa"}  # fmt: skip
+         "local_channels": 4, "backend": "sdpa"}  # fmt: skip
 # Alone, similar, equal and empty: graphs of every kind of group.
 SIZES = (30, 1, 34, 0, 7, 8, 8)
 BATCH = Batch.from_data_list([random_graph(n, 2, seed=n, edges=True) for n in SIZES])

@@ -113,12 +113,21 @@ def test_nodes_without_edges():
     torch.testing.assert_close(out[8:], alone, rtol=1e-9, atol=1e-9)
 
 
-def test_published_size():
-    at_positions = MeshGraphNet(0, 1, pos_dim=2, positions=True)
-    assert sum(p.numel() for p in at_positions.parameters()) == 2_331_649
-    model = MeshGraphNet(5, 4)
-    size = sum(p.numel() for p in model.parameters())
-    assert size == 2_330_880 + 128 * (5 + 4) + 129 * 4
+def count(c, layers, nodes, edges, outputs):
+    """Number of parameters, by the formula."""
+
+    def mlp(inputs, last=c):
+        return inputs * c + c + c * c + c + c * last + last
+
+    encoders = mlp(nodes) + mlp(edges) + 4 * c
+    return encoders + layers * (mlp(3 * c) + mlp(2 * c) + 4 * c) + mlp(c, outputs)
+
+
+def test_number_of_parameters():
+    assert count(128, 15, 2, 3, 1) == 2_331_649  # published, of the default sizes
+    for options, nodes in (({}, 2), ({"positions": True}, 2 + 3), ({"in_channels": 0}, 1)):
+        model = MeshGraphNet(**{"in_channels": 2, "out_channels": 3, **SMALL, **options})
+        assert sum(p.numel() for p in model.parameters()) == count(8, 2, nodes, 4, 3)
 
 
 def test_missing_and_wrong_edges_are_refused():
@@ -141,6 +150,7 @@ def test_unknown_options_are_refused():
         MeshGraphNet(1, 1, edge_length=0.0)
 
 
+@pytest.mark.slow
 def test_one_compiled_program_for_all_meshes():
     torch._dynamo.reset()
     counter = CompileCounter()
