@@ -93,6 +93,10 @@ def test_training_cases_tell_how_much_cases_differ():
         band = fit_band(held_out, 1, 1.0, 0.9, training=known)
         expected = conformal_quantile(scores, 0.9, spread)
         assert float(band.half_width(field)[0, 0]) == pytest.approx(expected, rel=1e-5)
+    # Steps beyond those of the training cases: their last step tells.
+    longer = [case_errors(field.expand(-1, 2), field - case.errors, 1) for case in held_out]
+    quantiles = fit_band(longer, 1, 1.0, 0.9, training=training).quantiles
+    assert quantiles[0] == quantiles[1]
 
 
 @pytest.mark.parametrize(
