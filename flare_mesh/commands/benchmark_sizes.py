@@ -110,7 +110,7 @@ def _widths(count: Callable[[int], int], target: int, heads: int | None) -> list
     The number is a polynomial of second degree in the width, apart from rounding.
     """
     step = heads or 1
-    widths = [4 * step, 8 * step, 16 * step]
+    widths = [8 * step, 16 * step, 32 * step]  # enough for models that rotate each axis of a head
     polynomial = np.polyfit(widths, [count(width) for width in widths], 2)
     roots = np.roots(polynomial - [0, 0, target])
     real = [float(root.real) for root in roots if abs(root.imag) < 1e-6 and root.real > 0]

@@ -68,10 +68,18 @@ def test_export_with_any_number_of_nodes():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mixer", MIXERS)
-def test_every_mixer_is_compiled_and_exported_for_any_number_of_nodes(mixer):
-    channels = {"in_channels": 2, "out_channels": 3, "hidden_channels": 16, "heads": 8}
-    model = build("backbone", **channels, num_layers=1, mixer=mixer).eval()
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        *(("backbone", {"heads": 8, "mixer": mixer}) for mixer in MIXERS),
+        ("upt", {"heads": 2, "num_supernodes": 20, "num_latents": 6, "encoder_layers": 1}),
+        ("ab_upt", {"heads": 2, "num_anchors": 20}),
+    ],
+    ids=str,
+)
+def test_models_are_compiled_and_exported_for_any_number_of_nodes(name, options):
+    channels = {"in_channels": 2, "out_channels": 3, "hidden_channels": 16}
+    model = build(name, **channels, num_layers=1, **options).eval()
     graphs = [random_graph(n, 2, seed=n) for n in (30, 50, 100)]
     counter = CompileCounter()
     compiled = torch.compile(model, backend=counter, fullgraph=True, dynamic=True)

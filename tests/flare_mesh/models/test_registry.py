@@ -1,6 +1,7 @@
 import json
 
 import pytest
+import torch
 
 from flare_mesh.models import MODELS, FLAREOperator, build, load, model_options
 
@@ -26,7 +27,8 @@ def test_unknown_names_and_options_suggest_the_nearest():
 def test_options_have_defaults(name):
     options = model_options(name)
     assert {"hidden_channels", "num_layers", "pos_dim"} <= options.keys()
-    model = build(name, in_channels=0, out_channels=1, **options)
+    with torch.device("meta"):
+        model = build(name, in_channels=0, out_channels=1, **options)
     assert model.config.keys() >= {"hidden_channels", "num_layers", "pos_dim"}
 
 
@@ -51,7 +53,8 @@ SIZES = {
 
 @pytest.mark.parametrize("name", [name for name in MODELS if name not in ("flare", "backbone")])
 def test_the_default_size_is_the_published_one(name):
-    model = build(name, in_channels=0, out_channels=1, pos_dim=2)
+    with torch.device("meta"):
+        model = build(name, in_channels=0, out_channels=1, pos_dim=2)
     assert sum(p.numel() for p in model.parameters()) == SIZES[name]
 
 

@@ -3,6 +3,7 @@ import torch
 from torch.nn.functional import gelu, layer_norm, linear
 from torch_geometric.data import Batch
 
+from flare_mesh import Surrogate
 from flare_mesh.models import UPT
 from flare_mesh.nn.positions import sincos
 from flare_mesh.ops.layout import equal_layout
@@ -129,6 +130,17 @@ def test_queries_are_independent():
             torch.testing.assert_close(model(batch, chunk_size=size), want)
             torch.testing.assert_close(model.decode(tokens, batch, chunk_size=size), want)
         assert model(batch.x[:0], batch.pos[:0], chunk_size=4).shape == (0, 3)
+
+
+def test_prediction_in_chunks():
+    model = small().float()
+    surrogate = Surrogate(model, {"u": 3}, inputs={"f": 2}).eval()
+    graph = random_graph(10, 2)
+    with torch.no_grad():
+        torch.testing.assert_close(surrogate(graph, chunk_size=3), surrogate(graph))
+    assert not model.can_spread
+    with pytest.raises(ValueError, match="UPT: cannot spread its nodes over processes"):
+        surrogate(graph, group=object())
 
 
 def test_a_fixed_box_keeps_the_size_of_a_part():
