@@ -54,18 +54,27 @@ def choose(backend: str, key: Tensor) -> str:
             f"backend 'numba' needs tensors on the CPU (got tensors on {key.device}); choose 'auto'"
         )
     if backend == "triton":
-        if not _HAS_TRITON:
-            raise ValueError("backend 'triton' needs the package triton; install it or use 'auto'")
-        if key.device.type == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
-            raise ValueError(
-                "backend 'triton' needs tensors on a GPU (got tensors on the CPU); choose 'auto'"
-            )
-        if key.dtype not in _TRITON_DTYPES:
-            raise ValueError(
-                f"backend 'triton' supports float16, bfloat16 and float32 (got {key.dtype}); "
-                "choose 'auto'"
-            )
+        check_triton(key)
     return backend
+
+
+def check_triton(key: Tensor) -> None:
+    """Check that Triton's kernels can run on tensors like ``key``.
+
+    Raises:
+        ValueError: If the package, a GPU or the dtype is missing.
+    """
+    if not _HAS_TRITON:
+        raise ValueError("backend 'triton' needs the package triton; install it or use 'auto'")
+    if key.device.type == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
+        raise ValueError(
+            "backend 'triton' needs tensors on a GPU (got tensors on the CPU); choose 'auto'"
+        )
+    if key.dtype not in _TRITON_DTYPES:
+        raise ValueError(
+            f"backend 'triton' supports float16, bfloat16 and float32 (got {key.dtype}); "
+            "choose 'auto'"
+        )
 
 
 _HALVES: dict[str, tuple[Any, Any]] = {

@@ -16,6 +16,7 @@ from flare_mesh.ops.fixed_signature import fixed_signature
 from flare_mesh.ops.layout import Layout
 from flare_mesh.ops.precision import sum_dtype
 from flare_mesh.ops.recording import is_recorded
+from flare_mesh.ops.register_operator import register_operator
 from flare_mesh.ops.vmap import one_by_one
 
 _MODULES = {"numba": "flare_mesh.ops.numba_kernels", "triton": "flare_mesh.ops.triton_kernels"}
@@ -26,19 +27,7 @@ def _kernels(backend: str) -> Any:
     return import_module(_MODULES[backend])
 
 
-def _operator(schema: str):
-    """Register a function as torch.ops.flare_mesh.<its name> on the CPU and on CUDA."""
-
-    def register(function):
-        name = f"flare_mesh::{function.__name__.removeprefix('_')}"
-        torch.library.define(name, schema)
-        torch.library.impl(name, ("cpu", "cuda"), function)
-        return name
-
-    return register
-
-
-@_operator(
+@register_operator(
     "(Tensor query, Tensor key, Tensor value, Tensor ptr, Tensor? log_weight, float scale, "
     "str backend) -> (Tensor, Tensor)"
 )
@@ -46,7 +35,7 @@ def _encode(query, key, value, ptr, log_weight, scale, backend):
     return _kernels(backend).encode(query, key, value, ptr, log_weight, scale)
 
 
-@_operator(
+@register_operator(
     "(Tensor grad_latent, Tensor grad_lse, Tensor query, Tensor key, Tensor value, Tensor ptr, "
     "Tensor? log_weight, Tensor latent, Tensor lse, float scale, str backend) "
     "-> (Tensor, Tensor, Tensor, Tensor)"
@@ -65,7 +54,7 @@ def _encode_backward(
     )
 
 
-@_operator(
+@register_operator(
     "(Tensor query, Tensor key, Tensor latent, Tensor ptr, float scale, str backend) "
     "-> (Tensor, Tensor)"
 )
@@ -73,7 +62,7 @@ def _decode(query, key, latent, ptr, scale, backend):
     return _kernels(backend).decode(query, key, latent, ptr, scale)
 
 
-@_operator(
+@register_operator(
     "(Tensor grad_out, Tensor query, Tensor key, Tensor latent, Tensor ptr, Tensor out, "
     "Tensor lse, float scale, str backend) -> (Tensor, Tensor, Tensor)"
 )

@@ -36,7 +36,7 @@ LN2 = tl.constexpr(0.6931471805599453)
 
 
 @triton.jit
-def _locate(ptr, slot, graphs, shift):
+def locate(ptr, slot, graphs, shift):
     """Graph, first node and number of nodes (<= 0: none) of a slot; whether it is the first one."""
     low = 0
     high = graphs - 1
@@ -140,7 +140,7 @@ def encode_kernel(
     pid = tl.program_id(0)
     slot = pid // (groups * BLOCKS)  # slowest index: programs of one chunk run together
     group = (pid // BLOCKS) % groups
-    graph, begin, count, is_first = _locate(ptr, slot, graphs, shift)
+    graph, begin, count, is_first = locate(ptr, slot, graphs, shift)
     if (count <= 0) & (is_first == 0):
         return
     head = (group * G).to(tl.int64)
@@ -253,7 +253,7 @@ def decode_kernel(
     W: tl.constexpr = G * D
     ONCE: tl.constexpr = M <= BM  # otherwise the latents are loaded again for each tile
     group = tl.program_id(0) % groups
-    graph, begin, count, _ = _locate(ptr, tl.program_id(0) // groups, graphs, shift)
+    graph, begin, count, _ = locate(ptr, tl.program_id(0) // groups, graphs, shift)
     if count <= 0:
         return
     head = (group * G).to(tl.int64)
@@ -328,7 +328,7 @@ def backward_kernel(
     WORK: tl.constexpr = tl.bfloat16 if HALF else tl.float32
     slot = tl.program_id(0) // groups
     group = tl.program_id(0) % groups
-    graph, begin, count, _ = _locate(ptr, slot, graphs, shift)
+    graph, begin, count, _ = locate(ptr, slot, graphs, shift)
     if count <= 0:
         return
     head = (group * G).to(tl.int64)

@@ -9,7 +9,6 @@ float32 input have full precision unless torch allows TF32 in its own matrix pro
 """
 
 import math
-from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -17,14 +16,9 @@ import triton
 from torch import Tensor
 
 from flare_mesh.ops import triton_device as device
+from flare_mesh.ops import triton_launch as launch
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32)
-_MIN_CHUNK = 256  # nodes; in shorter chunks, partial results cost more than the gain
-_MAX_SPLITS = 512  # chunks of one graph; rounding to a power of two may double them
-_PROGRAMS_PER_SM = 16  # a few waves, so that the last, partly idle one is short
-_MAX_PARTIAL = 2**24  # numbers in the partial results, unless SMs would be idle
-_SMS = 132  # of an H100 or H200, for Triton's interpreter
-_FUSE = {"enable_fp_fusion": True}  # the default up to Triton 3.9 only
 
 
 class _Tiles(NamedTuple):
@@ -63,11 +57,6 @@ def _tiles(pass_: str, rows: int, width: int, dtype: torch.dtype) -> _Tiles:
     return _Tiles(min(latents, 64 if width == 64 else 128), 64, 4, 1)
 
 
-@cache
-def _multiprocessors(index: int) -> int:
-    return torch.cuda.get_device_properties(index).multi_processor_count
-
-
 class _Plan(NamedTuple):
     """Sizes of a problem and of its tiles and chunks."""
 
@@ -100,20 +89,12 @@ class _Plan(NamedTuple):
             "G": self.pack,
             "BN": self.tiles.nodes,
             "ALIGN": self.align,
-            "PRECISION": "tf32" if _allow_tf32() else "ieee",
+            "PRECISION": launch.precision(),
             "num_warps": self.tiles.warps,
             "num_stages": self.tiles.stages,
             "maxnreg": self.tiles.registers,
-            **_FUSE,
+            **launch.FUSE,
         }
-
-
-def _allow_tf32() -> bool:
-    # Reading the older flag raises if the newer one has been set.
-    precision = getattr(torch.backends.cuda.matmul, "fp32_precision", None)
-    if precision is None:
-        return bool(torch.backends.cuda.matmul.allow_tf32)
-    return precision == "tf32"
 
 
 def _plan(pass_: str, query: Tensor, *of_nodes: Tensor) -> _Plan:
@@ -126,7 +107,7 @@ def _plan(pass_: str, query: Tensor, *of_nodes: Tensor) -> _Plan:
     graphs, heads, latents, dim = query.shape
     if not 1 <= dim <= 64:
         raise ValueError(f"backend 'triton': expected heads of at most 64 channels (got {dim})")
-    strides = [_strides(tensor) for tensor in of_nodes]
+    strides = [launch.strides(tensor) for tensor in of_nodes]
     pack = 16 // dim if dim in (4, 8) else 1
     if heads % pack or any(head != dim for _, head in strides):
         pack = 1
@@ -134,29 +115,14 @@ def _plan(pass_: str, query: Tensor, *of_nodes: Tensor) -> _Plan:
     align = math.gcd(16, *(s for node, head in strides for s in (node, pack * head)))
     tiles = _tiles(pass_, pack * latents if pass_ == "encode" else latents, width, key.dtype)
 
-    # Programs that share a chunk; more parallelism comes from splitting the nodes.
+    # Programs that share a chunk.
     sharing = heads // pack
     if pass_ == "encode":
         sharing *= triton.cdiv(pack * latents, tiles.latents)
-    sms = _multiprocessors(key.get_device()) if key.is_cuda else _SMS
-    splits = min(_MAX_SPLITS, triton.cdiv(_PROGRAMS_PER_SM * sms, sharing))
-    if pass_ != "decode":
-        splits = min(splits, max(_MAX_PARTIAL // (heads * latents * dim), 2 * sms // sharing, 1))
-    shift = max(_MIN_CHUNK, key.shape[0] // splits).bit_length() - 1
+    shift = launch.chunk_shift(key, sharing, 0 if pass_ == "decode" else heads * latents * dim)
     return _Plan(
         key.shape[0], heads, graphs, latents, dim, width, pack, align, tiles, shift
     )  # fmt: skip
-
-
-def _strides(tensor: Tensor) -> tuple[int, int]:
-    """Strides of nodes and heads; strides of dimensions of size one are arbitrary and replaced."""
-    nodes, heads, dim = tensor.shape
-    head = tensor.stride(1) if heads > 1 else dim
-    return (tensor.stride(0) if nodes > 1 else heads * dim), head
-
-
-def _rows(tensor: Tensor) -> Tensor:
-    return tensor if tensor.stride(-1) == 1 else tensor.contiguous()
 
 
 def _factor(scale: float) -> float:
@@ -164,17 +130,10 @@ def _factor(scale: float) -> float:
     return scale * device.LOG2E.value or 1e-30
 
 
-def _reduce_blocks(plan: _Plan, numbers: int) -> dict[str, int | bool]:
-    """Many small programs with many chunks at once for few graphs, the opposite for many graphs."""
-    if plan.graphs * numbers < 2**18:
-        return {"CHUNKS": 64, "BE": 32, **_FUSE}
-    return {"CHUNKS": 16, "BE": 128, **_FUSE}
-
-
 def _sum_chunks(plan: _Plan, part: Tensor, ptr: Tensor, scale: float) -> Tensor:
     out = part.new_empty(plan.graphs, *part.shape[1:])
     numbers = plan.heads * plan.latents * plan.dim
-    blocks = _reduce_blocks(plan, numbers)
+    blocks = launch.sum_blocks(plan.graphs, numbers)
     grid = (plan.graphs * triton.cdiv(numbers, blocks["BE"]),)
     device.sum_kernel[grid](part, ptr, out, scale, plan.shift, E=numbers, **blocks)
     return out
@@ -189,7 +148,7 @@ def encode(
     ptr [B + 1] int64; log_weight [N] float32 or None. Returns latents [B, H, M, D] and log-sum-exps
     [B, H, M] in float32, 0 and -inf for an empty graph.
     """
-    key, value = _rows(key), _rows(value)
+    key, value = launch.rows(key), launch.rows(value)
     log_weight = None if log_weight is None else log_weight.contiguous()
     plan = _plan("encode", query, key, value)
     shape = (plan.heads, plan.latents)
@@ -201,7 +160,7 @@ def encode(
         device.encode_kernel[(plan.slots * plan.groups * blocks,)](
             query, key, value, ptr, log_weight, part, part_lse,
             _factor(scale), plan.graphs, plan.groups, plan.shift,
-            *query.stride(), *_strides(key), *_strides(value),
+            *query.stride(), *launch.strides(key), *launch.strides(value),
             ROWS=plan.tiles.latents, WEIGHTED=log_weight is not None, **plan.constants,
         )  # fmt: skip
         if plan.slots == plan.graphs:  # one chunk a graph: nothing to merge
@@ -209,7 +168,7 @@ def encode(
         latent = torch.empty(plan.graphs, *shape, plan.dim, **float32)
         lse = torch.empty(plan.graphs, *shape, **float32)
         numbers = latent[:1].numel()
-        merge = _reduce_blocks(plan, numbers)
+        merge = launch.sum_blocks(plan.graphs, numbers)
         device.merge_kernel[(plan.graphs * triton.cdiv(numbers, merge["BE"]),)](
             part, part_lse, ptr, latent, lse, plan.shift, E=numbers, D=plan.dim, **merge
         )
@@ -225,7 +184,7 @@ def decode(
     ptr [B + 1] int64. Returns values [N, H, D] in the key's dtype and log-sum-exps [N, H] in
     float32.
     """
-    key = _rows(key)
+    key = launch.rows(key)
     plan = _plan("decode", query, key)
     out = torch.empty(key.shape, dtype=key.dtype, device=key.device)
     lse = torch.empty(key.shape[:2], dtype=torch.float32, device=key.device)
@@ -233,7 +192,7 @@ def decode(
         device.decode_kernel[(plan.slots * plan.groups,)](
             query, key, latent.to(key.dtype).contiguous(), ptr, out, lse,
             _factor(scale), plan.graphs, plan.groups, plan.shift,
-            *query.stride(), *_strides(key), BM=plan.tiles.latents,
+            *query.stride(), *launch.strides(key), BM=plan.tiles.latents,
             FAST_LOG=key.is_cuda and torch.version.hip is None, **plan.constants,
         )  # fmt: skip
     return out, lse
@@ -252,7 +211,7 @@ def _backward(
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None]:
     """Gradients for query, key, value, log weights, latent; see the kernel for the arguments."""
-    key, other = _rows(key), _rows(other)
+    key, other = launch.rows(key), launch.rows(other)
     log_weight = None if log_weight is None else log_weight.contiguous()
     plan = _plan("backward", query, key, other)
     # With one block of latents a program writes its sums once, otherwise it adds to them.
@@ -270,7 +229,7 @@ def _backward(
             query, key, other, latent.contiguous(), ptr, log_weight, lse, product,
             grad_key, grad_value, grad_weight, part_query, part_latent,
             scale, plan.graphs, plan.groups, plan.shift, plan.nodes,
-            *query.stride(), *_strides(key), *_strides(other),
+            *query.stride(), *launch.strides(key), *launch.strides(other),
             BM=plan.tiles.latents, ENCODE=encoding, WEIGHTED=log_weight is not None,
             **plan.constants,
         )  # fmt: skip

@@ -10,6 +10,7 @@ if not torch.cuda.is_available():
 tl = pytest.importorskip("triton.language")
 
 from flare_mesh.ops import triton_kernels as kernels
+from flare_mesh.ops import triton_launch
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 MIXED = [3, 0, 63, 1, 8, 9, 10, 40]
@@ -208,15 +209,15 @@ def test_half_precision(sizes, heads, latents, dim, dtype, weighted):
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", [F32, F16])
 def test_merged_chunks(monkeypatch, dtype):
-    monkeypatch.setattr(kernels, "_MIN_CHUNK", 16)
+    monkeypatch.setattr(triton_launch, "MIN_CHUNK", 16)
     given = inputs([300, 0, 5, 33, 16], 2, 5, 8, dtype, per_graph=True)
     check(given, True, 0.7, 1e-5 if dtype == F32 else 2e-2)
 
 
 @pytest.mark.slow
 def test_chunks_have_the_sizes_of_the_nodes_not_of_the_graphs(monkeypatch):
-    monkeypatch.setattr(kernels, "_MIN_CHUNK", 8)
-    monkeypatch.setattr(kernels, "_MAX_SPLITS", 4)
+    monkeypatch.setattr(triton_launch, "MIN_CHUNK", 8)
+    monkeypatch.setattr(triton_launch, "MAX_SPLITS", 4)
     given = inputs([1] * 12 + [100], 2, 5, 8, F32)
     assert kernels._plan("encode", given["query"], given["key"]).slots == 13 + 112 // 16
     check(given, False, 1.0, 1e-5)
