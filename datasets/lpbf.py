@@ -61,7 +61,7 @@ class LPBF(FieldDataset):
 
     FIELDS = {"displacement": 3, "displacement_z": 1, "von_mises": 1, "temperature": 1}
     UNITS = {"displacement": "mm", "displacement_z": "mm", "von_mises": "MPa", "temperature": "C"}
-    FEATURES = ("build_features",)
+    FEATURES = ("build_features", "support_features")
     VECTORS = frozenset({"displacement"})
     ADDRESS = "https://huggingface.co/datasets/vedantpuri/LPBF_FLARE"
     STATS: ClassVar = {

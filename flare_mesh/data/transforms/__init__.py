@@ -20,6 +20,7 @@ from flare_mesh.data.transforms.random_reflection import RandomReflection
 from flare_mesh.data.transforms.random_rotation import RandomRotation
 from flare_mesh.data.transforms.random_square_symmetry import RandomSquareSymmetry
 from flare_mesh.data.transforms.signed_distance import SignedDistance
+from flare_mesh.data.transforms.support_features import SupportFeatures
 from flare_mesh.data.transforms.surface_normals import SurfaceNormals
 from flare_mesh.data.transforms.to_reference_frame import ToReferenceFrame
 
@@ -37,6 +38,7 @@ __all__ = [
     "RandomRotation",
     "RandomSquareSymmetry",
     "SignedDistance",
+    "SupportFeatures",
     "SurfaceNormals",
     "ToReferenceFrame",
 ]

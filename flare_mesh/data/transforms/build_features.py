@@ -14,7 +14,7 @@ from flare_mesh.data.transforms.checks import check_single
 
 @functional_transform("build_features")
 class BuildFeatures(BaseTransform):
-    """Geometric features ``x`` [N, 14] of a voxel part on the build plate.
+    """Append 14 geometric features of a voxel part on the build plate to ``x``.
 
     A new layer shrinks towards the centre of its own cross-section, and the material around and
     below constrains it. Therefore the features of each node are, relative to ``length``:
@@ -32,13 +32,14 @@ class BuildFeatures(BaseTransform):
         length: Reference length, mm.
 
     Shapes:
-        needs ``pos`` [N, 3], ``edge_index`` and ``hexahedron``; adds ``x`` [N, 14].
+        needs ``pos`` [N, 3], ``edge_index`` and ``hexahedron``; changes ``x`` [N, C + 14], C = 0
+        without ``x``.
     """
 
     APPENDS = True
     CHANNELS = 14
     VECTORS = (3, 7)
-    """First of the (x, y) columns of each vector."""
+    """First of the (x, y) columns of each vector, among the features."""
     SIZES = (0, 5, 9)
     """First of the (x, y) columns of each pair of lengths, which swap in a 90-degree rotation."""
 
@@ -70,7 +71,8 @@ class BuildFeatures(BaseTransform):
         (x, half_x), (y, half_y) = spans((0,)), spans((1,))
         lengths = [extents, *spans((0, 1)), x, y, half_x, half_y, *spans((2,))]
         solid = torch.bincount(data["hexahedron"].flatten(), minlength=len(pos))[:, None] / 8.0
-        data.x = torch.cat([torch.cat(lengths, dim=1) / self.length, solid], dim=1)
+        found = torch.cat([torch.cat(lengths, dim=1) / self.length, solid], dim=1)
+        data.x = found if data.x is None else torch.cat([data.x, found], dim=1)
         return data
 
     def channels(self, pos_dim: int) -> tuple[Channel, ...]:

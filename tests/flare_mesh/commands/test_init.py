@@ -250,6 +250,6 @@ def test_symmetries_of_a_data_set(lpbf_root, tmp_path, monkeypatch, capsys):
     assert values["model"]["average_symmetries"] is True
     (augment,) = values["data"]["augment"]
     assert augment["random_square_symmetry"] == {
-        "vectors": {"pos": [0], "x": [0, 6, 10, 17, 25, 30, 37, 44], "y": [1]},
-        "sizes": {"x": [3, 8, 12, 20, 33, 40, 47]},
+        "vectors": {"pos": [0], "x": [0, 6, 10, 17, 21, 29, 34, 41, 48], "y": [1]},
+        "sizes": {"x": [3, 8, 12, 24, 37, 44, 51]},
     }

@@ -23,6 +23,13 @@ def test_features_of_single_nodes(tee, data_of):
     assert at(0.0, 0.0, 2.0) == pytest.approx([4, 2, 3, 0, 0, 2, 1, 0, 0, 2, 1, 0.5, 0.5, 4 / 8])
 
 
+def test_the_fields_of_the_data_stay_first(tee, data_of):
+    data = data_of(tee)
+    alone = BuildFeatures()(data.clone()).x
+    data.x = torch.ones(len(data.pos), 2)
+    assert torch.equal(BuildFeatures()(data).x, torch.cat([torch.ones(len(alone), 2), alone], 1))
+
+
 def test_every_channel_has_a_name():
     channels = appended_channels(["build_features", "geometry_features"], 3)
     assert len({one.name for one in channels}) == len(channels)

@@ -23,6 +23,7 @@ CASES = {
     ),
     "RandomRotation": lambda: transforms.RandomRotation(vectors={"u": (0,)}, tensors={"s": (0,)}),
     "SignedDistance": lambda: transforms.SignedDistance(),
+    "SupportFeatures": lambda: transforms.SupportFeatures(),
     "SurfaceNormals": lambda: transforms.SurfaceNormals(),
     "ToReferenceFrame": lambda: transforms.ToReferenceFrame(
         "bottom", principal_axes=True, unit_length=True, vectors={"u": (0,)}, lengths=["u"]
@@ -35,10 +36,17 @@ SINGLE = (
     "RadiusEdges",
     "RandomNodes",
     "SignedDistance",
+    "SupportFeatures",
     "SurfaceNormals",
     "ToReferenceFrame",
 )
-NEEDS_CELLS = ("MeshEdges", "QuadratureWeights", "SignedDistance", "SurfaceNormals")
+NEEDS_CELLS = (
+    "MeshEdges",
+    "QuadratureWeights",
+    "SignedDistance",
+    "SupportFeatures",
+    "SurfaceNormals",
+)
 
 
 @pytest.fixture
