@@ -1,9 +1,10 @@
 """Bands of a run: their calibration on the validation cases, and their coverage in the test."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from flare_mesh.surrogate.calibrate import DescribedPrediction
 from flare_mesh.surrogate.coverage_report import coverage_report
 from flare_mesh.surrogate.load import load_surrogate
 from flare_mesh.surrogate.surrogate import Surrogate
@@ -55,9 +56,17 @@ def saved_bands(folder: Path, checkpoint: str) -> Surrogate | None:
     return saved if checksum(saved.state_dict()) == checksum(tested.state_dict()) else None
 
 
-def report_bands(surrogate: Surrogate, data: Any) -> dict[str, Any]:
-    """Coverage of the bands on the test cases, printed, and returned for ``summary.json``."""
-    found = coverage_report(surrogate, data.cases("test"))
+def report_bands(
+    surrogate: Surrogate, data: Any, known: Sequence[DescribedPrediction] = ()
+) -> dict[str, Any]:
+    """Coverage of the bands on the test cases, printed, and returned for ``summary.json``.
+
+    Args:
+        surrogate: The calibrated surrogate.
+        data: The :class:`~flare_mesh.training.FieldDataModule`.
+        known: Its predictions of all test cases, if the test has kept them.
+    """
+    found = coverage_report(surrogate, data.cases("test"), known)
     print_bands(found)
     return found
 

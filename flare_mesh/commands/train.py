@@ -3,6 +3,7 @@
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from contextlib import ExitStack
 from enum import Enum
 from pathlib import Path
@@ -32,6 +33,7 @@ from flare_mesh.commands.training_checks import (
 from flare_mesh.commands.training_options import TrainingOptions
 from flare_mesh.devices import peak_memory
 from flare_mesh.files import check_folder
+from flare_mesh.surrogate.calibrate import DescribedPrediction
 from flare_mesh.surrogate.checkpoint import BEST, LAST, read_checkpoint
 from flare_mesh.surrogate.load import load_surrogate
 from flare_mesh.surrogate.square_average import EVALUATIONS
@@ -45,6 +47,7 @@ from flare_mesh.training.final_validation import FinalValidation
 from flare_mesh.training.last_checkpoint import LastCheckpoint
 from flare_mesh.training.module import FieldModule
 from flare_mesh.training.plain_progress import PlainProgress
+from flare_mesh.training.prediction_record import PredictionRecord
 from flare_mesh.training.run_folder import RunFolder, write_csv, write_json, written_files
 from flare_mesh.training.run_lock import is_first_process, run_lock
 from flare_mesh.training.time_budget import TimeBudget
@@ -221,11 +224,16 @@ class FieldCLI(TrainingOptions):
             "seconds_per_step": self.run.seconds / max(1, self.run.steps),
             "peak_memory_bytes": peak_memory(trainer.strategy.root_device),
         }
+        # In other precisions the saved surrogate predicts other values than the test.
+        exact = trainer.world_size == 1 and trainer.precision == "32-true"
+        if exact and data.has("val") and self.options.coverage is not None:
+            model.record = PredictionRecord()
         if self.options.data.test_split is not None:
             summary |= self._test(model, data, str(trained))
         if not trainer.is_global_zero:
             return
-        summary |= self._save_surrogates(trained, data)
+        tested = () if model.record is None else model.record.cases
+        summary |= self._save_surrogates(trained, data, tested)
         summary["total_seconds"] = round(time.perf_counter() - start, 3)
         write_json(self.folder / "summary.json", summary)
         print(
@@ -233,8 +241,16 @@ class FieldCLI(TrainingOptions):
             f"{summary['train_seconds']:.0f} s; kept the {summary['kept']} epoch: {self.folder}"
         )
 
-    def _save_surrogates(self, trained: Path, data: FieldDataModule) -> dict[str, Any]:
-        """Save the surrogate, and the averaged one; calibrate both, and test the bands."""
+    def _save_surrogates(
+        self, trained: Path, data: FieldDataModule, tested: Sequence[DescribedPrediction]
+    ) -> dict[str, Any]:
+        """Save the surrogate, and the averaged one; calibrate both, and test the bands.
+
+        Args:
+            trained: The checkpoint.
+            data: The cases.
+            tested: Predictions of the test cases by the surrogate of the checkpoint, if kept.
+        """
         found: dict[str, Any] = {}
         device, ema = self.trainer.strategy.root_device, self.options.model.ema is not None
         for folder in [self.folder, *([self.folder / "ema"] if ema else [])]:
@@ -248,7 +264,7 @@ class FieldCLI(TrainingOptions):
             if reason:
                 print(f"no bands: {reason}", flush=True)
             elif data.has("test"):
-                found["bands"] = report_bands(surrogate, data)
+                found["bands"] = report_bands(surrogate, data, tested)
         return found
 
     def _discard(self, written: set[Path]) -> None:

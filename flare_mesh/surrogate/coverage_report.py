@@ -7,19 +7,28 @@ import numpy as np
 from torch import Tensor
 from torch_geometric.data import Data
 
-from flare_mesh.surrogate.calibrate import MAX_NODES, describe_predictions, spaced
+from flare_mesh.surrogate.calibrate import (
+    MAX_NODES,
+    DescribedPrediction,
+    describe_predictions,
+    spaced,
+)
 from flare_mesh.surrogate.surrogate import Surrogate
 from flare_mesh.uncertainty.calibration import THRESHOLD
 from flare_mesh.uncertainty.field_band import step_norms
 
 
-def coverage_report(surrogate: Surrogate, cases: Sequence[Data]) -> dict[str, Any]:
+def coverage_report(
+    surrogate: Surrogate, cases: Sequence[Data], known: Sequence[DescribedPrediction] = ()
+) -> dict[str, Any]:
     """Share of the nodes of cases that the bands cover, and the widths of the bands.
 
     Args:
         surrogate: A calibrated surrogate.
         cases: Cases with ``y``, after :meth:`Surrogate.prepare`; evenly spaced ones are used if
             they have very many nodes.
+        known: Predictions of all cases by this surrogate, if there are some; they are made here
+            otherwise.
 
     Returns:
         In types of JSON: ``coverage`` and ``calibration_cases`` of the calibration; ``covered``,
@@ -33,11 +42,14 @@ def coverage_report(surrogate: Surrogate, cases: Sequence[Data]) -> dict[str, An
     assert calibration is not None
     rows: dict[str, list[tuple[float, float, float]]] = {name: [] for name in calibration.bands}
     scores = []
-    for case, predicted, descriptors in describe_predictions(surrogate, spaced(cases, MAX_NODES)):
+    if len(known) != len(cases):
+        known = ()
+    found = known or describe_predictions(surrogate, spaced(cases, MAX_NODES))
+    for case, predicted, descriptors in found:
         assert isinstance(case.y, Tensor)
         targets = surrogate.split_fields(case.y)
-        found = calibration.scores(descriptors)
-        widths = calibration.half_widths(predicted, found)
+        score = calibration.scores(descriptors)
+        widths = calibration.half_widths(predicted, score)
         for name, band in calibration.bands.items():
             width = widths[name][:, : len(band.quantiles)]
             target = targets[name].cpu()
@@ -45,7 +57,7 @@ def coverage_report(surrogate: Surrogate, cases: Sequence[Data]) -> dict[str, An
             covered = (error <= width).double().mean()
             square = step_norms(target, band.channels).square().mean()
             rows[name].append((float(covered), float(width.double().mean()), float(square)))
-        scores.append(max(found.values()))
+        scores.append(max(score.values()))
     means = {name: np.mean(found, axis=0).tolist() for name, found in rows.items()}
     return {
         "coverage": calibration.coverage,

@@ -26,6 +26,7 @@ from flare_mesh.training.fit_normalizers import check_scales, fit_normalizers
 from flare_mesh.training.loss_monitor import LossMonitor
 from flare_mesh.training.losses import FieldLoss, LossConfig
 from flare_mesh.training.optimizers import OptimizerConfig, build_optimizer
+from flare_mesh.training.prediction_record import PredictionRecord
 from flare_mesh.training.progress_schedule import ProgressSchedule
 from flare_mesh.training.run_plan import check_plan, run_plan
 from flare_mesh.training.schedules import ScheduleConfig, build_schedule
@@ -59,6 +60,7 @@ class FieldModule(LightningModule):
 
     Attributes:
         test_cases: Errors of each test case: ``case``, its name, and a value for each field.
+        record: Keeps the predictions of a test in one process; None for none.
 
     Raises:
         ValueError: If an option does not fit.
@@ -100,6 +102,7 @@ class FieldModule(LightningModule):
         if compile:
             surrogate.model.compile(dynamic=True)
         self.test_cases: list[dict[str, Any]] = []
+        self.record: PredictionRecord | None = None
         self._train_errors = ErrorSums()
         self._errors: dict[str, ErrorSums] = {}
         self._monitor = LossMonitor()
@@ -241,7 +244,11 @@ class FieldModule(LightningModule):
         """Errors and their weights, [B, F]."""
         batch, group = self.shards.take(batch), self.shards.group
         assert isinstance(batch.y, Tensor)
-        errors = self.errors(batch)
+        if stage == "test" and self.record is not None:
+            prediction = self.record.predict(self.surrogate, batch, self.predict_batch)  # pyright: ignore[reportArgumentType]
+        else:
+            prediction = self.predict_batch(batch)
+        errors = field_errors(self.surrogate, batch, prediction, group=group)
         found = {stage: errors}
         if stage == "test":
             mean = expand_steps(self.surrogate, self.surrogate.y_mean, batch.y)
