@@ -55,9 +55,9 @@ class SquareAverage(nn.Module):
                 f"vector (got vectors {dict(vectors)} and sizes {dict(sizes)})"
             )
         for key, count in channels.items():
-            firsts = [one.get(key, ()) for one in given]
-            _check_pairs(key, [first for one in firsts for first in one], count)
-            index, sign = _tables(*firsts, count)
+            signed, unsigned = (one.get(key, ()) for one in given)
+            _check_pairs(key, [*signed, *unsigned], count)
+            index, sign = _tables(signed, unsigned, count)
             # Not among the weights: the header of the file has the columns.
             self.register_buffer(f"_{key}_index", index, persistent=False)
             self.register_buffer(f"_{key}_sign", sign, persistent=False)

@@ -245,7 +245,7 @@ class FieldModule(LightningModule):
         batch, group = self.shards.take(batch), self.shards.group
         assert isinstance(batch.y, Tensor)
         if stage == "test" and self.record is not None:
-            prediction = self.record.predict(self.surrogate, batch, self.predict_batch)  # pyright: ignore[reportArgumentType]
+            prediction = self.record.predict(self.surrogate, batch, self.predict_batch)
         else:
             prediction = self.predict_batch(batch)
         errors = field_errors(self.surrogate, batch, prediction, group=group)

@@ -1,9 +1,10 @@
 """Predictions of a test, kept for the report of its bands."""
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor
-from torch_geometric.data import Batch, Data
+from torch_geometric.data import Data
 
 from flare_mesh.surrogate.calibrate import MAX_NODES, DescribedPrediction
 from flare_mesh.surrogate.surrogate import Surrogate
@@ -25,14 +26,12 @@ class PredictionRecord:
         self.cases: list[DescribedPrediction] = []
         self._nodes_left = max_nodes
 
-    def predict(
-        self, surrogate: Surrogate, batch: Batch, predict: Callable[[Data], Tensor]
-    ) -> Tensor:
+    def predict(self, surrogate: Surrogate, batch: Any, predict: Callable[[Any], Tensor]) -> Tensor:
         """Predict a batch by a function, and keep the result by case.
 
         Args:
             surrogate: The surrogate whose model the function evaluates.
-            batch: Cases with ``y``.
+            batch: A PyG batch of cases with ``y``.
             predict: Maps the batch to its prediction of y, [N, C].
         """
         given = [batch.get_example(number) for number in range(batch.num_graphs)]

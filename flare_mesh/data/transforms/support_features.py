@@ -130,5 +130,6 @@ def _assemble(
     )
     links = coo_array((np.concatenate([weights, weights]), pairs), shape=(nodes, nodes)).tocsr()
     laplacian = diags_array(links.sum(axis=1)) - links
-    volume = np.bincount(hexahedra.ravel(), np.repeat(volumes / 8, 8), minlength=nodes)
+    volume = np.zeros(nodes)
+    np.add.at(volume, hexahedra.ravel(), np.repeat(volumes / 8, 8))
     return csr_array(laplacian), volume
