@@ -10,9 +10,12 @@ from flare_mesh.choices import check_options, nearest
 from flare_mesh.nn.flare_attention import FLAREAttention
 from flare_mesh.nn.graphs import Graphs, graphs_of
 from flare_mesh.nn.init import init_linear
+from flare_mesh.nn.mixers.ema import EMAAttention
 from flare_mesh.nn.mixers.linear import LinearAttention
 from flare_mesh.nn.mixers.linear_no import LinearNOAttention
+from flare_mesh.nn.mixers.linformer import LinformerAttention
 from flare_mesh.nn.mixers.multilinear import MultilinearAttention
+from flare_mesh.nn.mixers.nystromformer import NystromformerAttention
 from flare_mesh.nn.mixers.performer import PerformerAttention
 from flare_mesh.nn.mixers.quad import QuadAttention
 from flare_mesh.nn.mixers.shared_flare import SharedFLAREAttention
@@ -25,10 +28,13 @@ from flare_mesh.nn.self_attention import SelfAttention
 from flare_mesh.trusted_classes import class_path, import_class, is_class_path
 
 MIXERS: Mapping[str, type[MixingLayer]] = {
+    "ema": EMAAttention,
     "flare_shared": SharedFLAREAttention,
     "linear": LinearAttention,
     "linear_no": LinearNOAttention,
+    "linformer": LinformerAttention,
     "multilinear": MultilinearAttention,
+    "nystromformer": NystromformerAttention,
     "performer": PerformerAttention,
     "physics": PhysicsAttention,
     "quad": QuadAttention,

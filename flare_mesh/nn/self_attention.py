@@ -33,14 +33,20 @@ class SelfAttention(MixingLayer):
         self.out = nn.Linear(channels, channels)
 
     def forward(self, x: Tensor, graphs: Graphs) -> Tensor:
-        projected = self.project(x).unflatten(-1, (3, self.heads, -1)).unbind(-3)
-        packing, log_weight = graphs.layout.packing, graphs.log_weight
-        return self.out(packing.map(self._attend, *projected, log_weight=log_weight).flatten(-2))
+        query, key, value = self.project(x).unflatten(-1, (3, self.heads, -1)).unbind(-3)
+        return self.out(attend_to_all(query, key, value, graphs).flatten(-2))
 
-    def _attend(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
-        """Attention within each graph, [B, L, H, D] in and out."""
-        q, k, v = (t.transpose(1, 2) for t in (query, key, value))
-        # Autocast would round log weights to half precision.
-        with torch.autocast(query.device.type, enabled=False):
-            mixed = biased_attention(q, k, v, bias, q.shape[-1] ** -0.5)
-        return mixed.transpose(1, 2).to(value.dtype)
+
+def attend_to_all(query: Tensor, key: Tensor, value: Tensor, graphs: Graphs) -> Tensor:
+    """Softmax attention of each node to all nodes of its graph, [N, H, D] in and out."""
+    packing, log_weight = graphs.layout.packing, graphs.log_weight
+    return packing.map(_attend, query, key, value, log_weight=log_weight)
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
+    """Attention within each graph, [B, L, H, D] in and out."""
+    q, k, v = (t.transpose(1, 2) for t in (query, key, value))
+    # Autocast would round log weights to half precision.
+    with torch.autocast(query.device.type, enabled=False):
+        mixed = biased_attention(q, k, v, bias, q.shape[-1] ** -0.5)
+    return mixed.transpose(1, 2).to(value.dtype)

@@ -39,8 +39,8 @@ class PerformerAttention(MixingLayer):
     scales each key by its own largest feature, which does not cancel, has rows of length 1, and
     does not store them.
 
-    Above 32,768 nodes features are computed in chunks and again in the backward pass: memory is
-    that of the queries, keys and values.
+    Above 32,768 nodes features are computed in chunks and again in the backward pass, so that
+    memory is that of the queries, keys and values; compiled code computes them at once.
 
     Args:
         channels: Channels C.
@@ -88,11 +88,12 @@ class PerformerAttention(MixingLayer):
         return self.out(mixed.flatten(-2).to(projected.dtype))
 
     def _mix(self, query: Tensor, key: Tensor, value: Tensor, graphs: Graphs) -> Tensor:
-        products = GraphProducts(graphs.layout, len(value))
+        nodes = value.shape[0]
+        products = GraphProducts(graphs.layout, nodes)
         weight, total = relative_weights(graphs, products, value.dtype)
         summed = summands(value, weight)
         half_square = key.square().sum(-1, keepdim=True) / 2
-        chunks = list(_chunks(len(value), graphs, products))
+        chunks = list(_chunks(nodes, graphs, products))
         with torch.no_grad():
             largest = [
                 (self._exponents(key[part]) - half_square[part]).amax(-1) for part, _ in chunks
@@ -128,7 +129,7 @@ def _chunks(
     nodes: int, graphs: Graphs, products: GraphProducts
 ) -> Iterator[tuple[slice, GraphProducts]]:
     """Parts of the nodes, and the sums over the graphs' nodes in them."""
-    if nodes <= _CHUNK:
+    if torch.compiler.is_compiling() or nodes <= _CHUNK:  # compiled code takes any number of nodes
         yield slice(None), products
         return
     count = math.ceil(nodes / _CHUNK)

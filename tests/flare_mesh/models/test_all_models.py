@@ -8,7 +8,7 @@ from torch_geometric.data import Batch
 
 from flare_mesh import models
 from flare_mesh.models import MODELS
-from flare_mesh.nn.mixer import MIXERS, check_mixer
+from flare_mesh.nn.mixer import MIXERS, check_mixer, is_ordered
 from flare_mesh.testing import (
     assert_graphs_independent,
     assert_permutation_equivariant,
@@ -26,6 +26,8 @@ SMALL = {
     "num_anchors": 6,
     "state_size": 4,
     "num_features": 8,
+    "num_landmarks": 6,
+    "max_nodes": 40,
 }
 GRAPHS = [random_graph(n, 2, seed=n, dtype=torch.float64, edges=True) for n in (30, 1, 34, 7, 8, 8)]
 BATCH = Batch.from_data_list(GRAPHS)
@@ -205,6 +207,8 @@ def test_weights_matter_or_are_refused(name):
 def test_a_weight_of_two_counts_as_two_nodes(name):
     model = small(name)
     if not takes_weights(model) or model.uses_edges:  # a sum over neighbours counts the edges
+        return
+    if is_ordered(name.partition(":")[2] or None):  # another node moves those after it
         return
     graph = GRAPHS[0]
     weight = torch.ones(30, dtype=torch.float64)
