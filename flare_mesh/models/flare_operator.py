@@ -1,26 +1,23 @@
 """The FLARE operator: node features and coordinates in, a field at the nodes out."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from torch import Tensor, nn
 
 from flare_mesh.files import read_json_object
-from flare_mesh.models.field_model import FieldModel
-from flare_mesh.models.latent_field import decode_nodes, encode_nodes, read_points
-from flare_mesh.models.nodes import Nodes, read_nodes
+from flare_mesh.models.latent_model import LatentModel
 from flare_mesh.models.reference_weights import read_reference
 from flare_mesh.models.shared_layers import share_layer, store_shared_weights_once
-from flare_mesh.models.streaming import decode_in_chunks, forward_in_chunks, latents_in_chunks
-from flare_mesh.nn import FLAREBlock, Latents, ResidualMLP
+from flare_mesh.nn import FLAREBlock, ResidualMLP
 from flare_mesh.nn.encoders import build_encoder
 from flare_mesh.nn.mixer import is_ordered, mixer_name
 from flare_mesh.nn.resolver import build_norm
 
 
-class FLAREOperator(FieldModel):
+class FLAREOperator(LatentModel):
     r"""A neural operator on point clouds and meshes, linear in the nodes (arXiv 2508.12594).
 
     A point encoder of [pos, x], ``num_layers`` :class:`~flare_mesh.nn.FLAREBlock`, and a
@@ -65,7 +62,6 @@ class FLAREOperator(FieldModel):
     """
 
     NAME = "flare"
-    blocks: Sequence[FLAREBlock]
 
     def __init__(
         self,
@@ -121,152 +117,10 @@ class FLAREOperator(FieldModel):
         self.norm = build_norm(norm, c)
         self.head = ResidualMLP(c, c, out_channels, head_layers, input_residual=True, act=act)
 
-    @property
-    def block_sequence(self) -> list[FLAREBlock]:
-        """The blocks in the order in which they are applied, in each pass."""
-        return [*self.blocks] * self.config["passes"]
-
-    @property
-    def uses_edges(self) -> bool:
-        """Whether the encoder needs edges; with a radius it searches the neighbours itself."""
-        return not self._is_pointwise and getattr(self.encoder, "radius", None) is None
-
-    @property
-    def can_stream(self) -> bool:
-        """Whether the mixer is FLARE's and the encoder pointwise: it sees each node by itself."""
-        return self._is_pointwise and self.config["mixer"] is None
-
-    @property
-    def can_spread(self) -> bool:
-        """As :attr:`can_stream`."""
-        return self.can_stream
-
-    @property
-    def _is_pointwise(self) -> bool:
-        return bool(getattr(self.encoder, "pointwise", False))
-
-    def check_latents(self, use: str) -> None:
-        """Refuse a use of the latents, which only FLARE's mixer has.
-
-        Args:
-            use: Beginning of the message, such as "FLAREOperator.encode".
-
-        Raises:
-            ValueError: If the mixer is another one.
-        """
-        if self.config["mixer"] is not None:
-            raise ValueError(
-                f"{use}: expected FLARE's mixer, which has latents (got "
-                f"mixer='{self.config['mixer']}'); leave out mixer"
-            )
-
     def reset_parameters(self) -> None:
         """Draw all parameters again; an encoder module needs the same method."""
         for module in (self.encoder, *self.blocks, self.norm, self.head):
             module.reset_parameters()  # pyright: ignore[reportCallIssue]
-
-    def forward(
-        self,
-        x: Any,
-        pos: Tensor | None = None,
-        batch: Tensor | None = None,
-        *,
-        ptr: Tensor | None = None,
-        weight: Tensor | None = None,
-        edge_index: Tensor | None = None,
-        batch_size: int | None = None,
-        chunk_size: int | None = None,
-        group: Any = None,
-    ) -> Tensor:
-        """The field at the nodes; other arguments as in :meth:`FieldModel.forward`.
-
-        Args:
-            chunk_size: Evaluate that many nodes at a time: the same result, with memory for two
-                vectors of ``hidden_channels`` a node. Without gradients only.
-            group: ``torch.distributed`` process group over which the nodes of each graph are
-                spread; every process passes its own nodes, and the same number of graphs.
-
-        Returns:
-            [N, out_channels].
-
-        Raises:
-            ValueError: If shapes do not fit, or ``chunk_size`` is given with gradients enabled.
-        """
-        if chunk_size is not None or group is not None:
-            self.check_latents("FLAREOperator with chunk_size or group")
-        nodes = read_nodes(self, x, pos, batch, ptr, weight, edge_index, batch_size, group)
-        if chunk_size is not None:
-            return forward_in_chunks(self, nodes, chunk_size)
-        return self.evaluate(nodes)
-
-    def evaluate(self, nodes: Nodes) -> Tensor:
-        h = self.embed_nodes(nodes)
-        for block in self.block_sequence:
-            h = self.run_block(block.mix, h, nodes.graphs)
-        return self.head(self.norm(h))
-
-    def encode(
-        self,
-        x: Any,
-        pos: Tensor | None = None,
-        batch: Tensor | None = None,
-        *,
-        ptr: Tensor | None = None,
-        weight: Tensor | None = None,
-        edge_index: Tensor | None = None,
-        batch_size: int | None = None,
-        chunk_size: int | None = None,
-        group: Any = None,
-    ) -> list[Latents]:
-        """The latents of all blocks, with which :meth:`decode` evaluates the field anywhere.
-
-        Takes the arguments of :meth:`forward`. The result, ``num_layers * passes`` times two
-        tensors [B, H, M, D], does not grow with the number of nodes.
-        """
-        self.check_latents("FLAREOperator.encode")
-        nodes = read_nodes(self, x, pos, batch, ptr, weight, edge_index, batch_size, group)
-        if chunk_size is not None:
-            return latents_in_chunks(self, nodes, chunk_size)
-        return encode_nodes(self, nodes)
-
-    def decode(
-        self,
-        latents: list[Latents],
-        x: Any,
-        pos: Tensor | None = None,
-        batch: Tensor | None = None,
-        *,
-        ptr: Tensor | None = None,
-        batch_size: int | None = None,
-        chunk_size: int | None = None,
-    ) -> Tensor:
-        """The field at any points of the encoded graphs: probes, cuts, finer meshes.
-
-        At the encoded nodes it is the result of :meth:`forward`. The points do not change the
-        latents.
-
-        Args:
-            latents: Result of :meth:`encode`.
-            x: Features of the points; this, ``pos``, ``batch`` and ``ptr`` as in :meth:`forward`.
-            batch_size: Number of graphs of ``batch``; by default as in the latents.
-            chunk_size: Evaluate that many points at a time.
-
-        Returns:
-            [N, out_channels].
-
-        Raises:
-            ValueError: If shapes or numbers of graphs do not fit, or the encoder is not pointwise.
-        """
-        self.check_latents("FLAREOperator.decode")
-        nodes = read_points(self, latents, x, pos, batch, ptr, batch_size)
-        if chunk_size is not None:
-            return decode_in_chunks(self, latents, nodes, chunk_size)
-        return decode_nodes(self, latents, nodes)
-
-    def embed_nodes(self, nodes: Nodes) -> Tensor:
-        """Embeddings [N, hidden_channels] of checked nodes."""
-        ptr = nodes.graphs.layout.ptr
-        return self.encoder(nodes.x, nodes.pos, ptr=ptr, edge_index=nodes.edge_index)
 
     @classmethod
     def load(cls, path: str | Path, **modules: nn.Module) -> Self:

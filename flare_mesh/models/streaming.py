@@ -1,12 +1,27 @@
 """Evaluation of an operator in chunks of nodes."""
 
+from typing import Any, Protocol
+
 import torch
 from torch import Tensor
 
-from flare_mesh.models.latent_field import LatentModel, decode_nodes
 from flare_mesh.models.nodes import Nodes
-from flare_mesh.nn import Latents
+from flare_mesh.nn import FLAREBlock, Latents
 from flare_mesh.nn.streaming import Chunk, chunk_ranges, encode_in_chunks, update_in_chunks
+
+
+class StreamedModel(Protocol):
+    """The interface of :class:`~flare_mesh.models.FLAREOperator` for evaluation in chunks."""
+
+    norm: Any
+    head: Any
+
+    @property
+    def can_stream(self) -> bool: ...
+    @property
+    def block_sequence(self) -> list[FLAREBlock]: ...
+    def embed_nodes(self, nodes: Nodes) -> Tensor: ...
+    def decode_nodes(self, latents: list[Latents], nodes: Nodes) -> Tensor: ...
 
 
 def check_chunk_size(model: object, size: int) -> None:
@@ -24,7 +39,7 @@ def check_chunk_size(model: object, size: int) -> None:
         )
 
 
-def _start(model: LatentModel, nodes: Nodes, size: int) -> tuple[Tensor, list[Chunk]]:
+def _start(model: StreamedModel, nodes: Nodes, size: int) -> tuple[Tensor, list[Chunk]]:
     """Embeddings of the nodes [N, C], and the chunks of all blocks."""
     check_chunk_size(model, size)
     # Until a block of this size has been freed once, glibc returns the memory of each chunk to
@@ -42,7 +57,7 @@ def _start(model: LatentModel, nodes: Nodes, size: int) -> tuple[Tensor, list[Ch
     return h, [(part, nodes.graphs.chunk(part)) for part in ranges]
 
 
-def forward_in_chunks(model: LatentModel, nodes: Nodes, size: int) -> Tensor:
+def forward_in_chunks(model: StreamedModel, nodes: Nodes, size: int) -> Tensor:
     """Output [N, out_channels] of the operator; latents are merged over the chunks."""
     h, chunks = _start(model, nodes, size)
     keys = None
@@ -52,7 +67,7 @@ def forward_in_chunks(model: LatentModel, nodes: Nodes, size: int) -> Tensor:
     return torch.cat([model.head(model.norm(h[part])) for part, _ in chunks])
 
 
-def latents_in_chunks(model: LatentModel, nodes: Nodes, size: int) -> list[Latents]:
+def latents_in_chunks(model: StreamedModel, nodes: Nodes, size: int) -> list[Latents]:
     """Latents of all blocks."""
     h, chunks = _start(model, nodes, size)
     every, keys, sequence = [], None, model.block_sequence
@@ -64,8 +79,10 @@ def latents_in_chunks(model: LatentModel, nodes: Nodes, size: int) -> list[Laten
     return every
 
 
-def decode_in_chunks(model: LatentModel, latents: list[Latents], nodes: Nodes, size: int) -> Tensor:
+def decode_in_chunks(
+    model: StreamedModel, latents: list[Latents], nodes: Nodes, size: int
+) -> Tensor:
     """The field at nodes, decoded from given latents."""
     check_chunk_size(model, size)
     chunks = (nodes.chunk(part) for part in chunk_ranges(len(nodes.pos), size))
-    return torch.cat([decode_nodes(model, latents, chunk) for chunk in chunks])
+    return torch.cat([model.decode_nodes(latents, chunk) for chunk in chunks])

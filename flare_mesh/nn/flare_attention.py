@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import rms_norm
 
-from flare_mesh.nn.dense_graphs import dense_graphs
-from flare_mesh.nn.graphs import Graphs, graphs_of
+from flare_mesh.nn.graphs import Graphs
 from flare_mesh.nn.init import init_linear
 from flare_mesh.nn.latent_mixing import LatentMixing
+from flare_mesh.nn.layer_input import layer_input
 from flare_mesh.nn.merge import merge_over_group
 from flare_mesh.nn.option_checks import check_at_least, check_choice, check_heads, key_and_value
 from flare_mesh.nn.residual_mlp import ResidualMLP
@@ -173,28 +173,8 @@ class FLAREAttention(nn.Module):
         Raises:
             ValueError: If shapes do not fit.
         """
-        if x.dim() not in (2, 3) or x.shape[-1] != self.channels:
-            raise ValueError(
-                f"FLAREAttention: expected 'x' of shape [N, {self.channels}] or "
-                f"[B, N, {self.channels}] (got {list(x.shape)})"
-            )
-        if x.dim() == 2:
-            if mask is not None:
-                raise ValueError("FLAREAttention: 'mask' belongs to dense input [B, N, C]")
-            graphs = graphs_of(x, batch, ptr=ptr, weight=weight, batch_size=batch_size, group=group)
-            return self.mix(x, graphs)
-        if batch is not None or ptr is not None:
-            raise ValueError(
-                "FLAREAttention: 'batch' and 'ptr' belong to flat input [N, C]; "
-                f"got them with 'x' of shape {list(x.shape)}"
-            )
-        if mask is not None and group is not None:
-            raise ValueError(
-                "FLAREAttention: expected flat input with 'ptr' from each process of a 'group' "
-                "(got a 'mask'); pass the process's own nodes without padding"
-            )
-        nodes, graphs = dense_graphs(x, mask, weight, group)
-        out = self.mix(nodes, graphs).unflatten(0, x.shape[:2])
+        nodes, graphs = layer_input(self.channels, x, batch, ptr, mask, weight, batch_size, group)
+        out = self.mix(nodes, graphs).reshape(x.shape)
         return out if mask is None else out.masked_fill(~mask[..., None], 0.0)
 
     def mix(self, x: Tensor, graphs: Graphs) -> Tensor:
