@@ -16,6 +16,7 @@ class GraphProducts:
 
     def __init__(self, layout: Layout, nodes: int) -> None:
         self.num_graphs = graphs = layout.num_graphs
+        self.ptr = layout.ptr
         self.slot: Tensor | None = None  # row of each node in the blocks, [N]
         if graphs == 1 or (graphs and layout.equal is not None):
             self.length, self.num_blocks = nodes // graphs, graphs

@@ -4,6 +4,9 @@ from torch import Tensor
 
 from flare_mesh.nn.graph_products import GraphProducts
 from flare_mesh.nn.mixers.state_attention import StateAttention
+from flare_mesh.nn.option_checks import check_choice
+from flare_mesh.ops.backends import check_triton
+from flare_mesh.ops.graph_trilinear import graph_contract, graph_moments
 from flare_mesh.ops.trilinear import contract, third_moments
 
 
@@ -22,6 +25,8 @@ class TripleAttention(StateAttention):
         heads: Heads H; divides C.
         proj_layers: Residual hidden layers of each projection; -1 for a Linear plus its input.
         normalize: Whether queries and keys are divided by their norm in each head.
+        backend: ``"torch"``, which ``"auto"`` takes; or ``"triton"``, ragged kernels without copies
+            into blocks, tested in Triton's interpreter and not yet run on a GPU.
 
     Shapes:
         x [N, C], output [N, C].
@@ -31,10 +36,18 @@ class TripleAttention(StateAttention):
     """
 
     def __init__(
-        self, channels: int, heads: int = 8, *, proj_layers: int = -1, normalize: bool = False
+        self,
+        channels: int,
+        heads: int = 8,
+        *,
+        proj_layers: int = -1,
+        normalize: bool = False,
+        backend: str = "auto",
     ) -> None:
         sizes = {"proj_layers": proj_layers, "normalize": normalize}
         super().__init__(channels, heads, queries=2, keys=2, **sizes)
+        check_choice(self, ("auto", "torch", "triton"), backend=backend)
+        self.backend = backend
 
     def mix(
         self,
@@ -44,6 +57,10 @@ class TripleAttention(StateAttention):
         share: Tensor,
         products: GraphProducts,
     ) -> Tensor:
+        if self.backend == "triton":
+            check_triton(queries[0])
+            state = graph_moments(share * values[0], keys[0], keys[1], products.ptr)
+            return graph_contract(state, queries[0], queries[1], products.ptr)
         value, *keys = (products.blocks(t) for t in (share * values[0], *keys))
         state = products.sum_blocks(third_moments(value, keys[0], keys[1]))  # [B, H, j, i, k]
         queries = [products.blocks(query) for query in queries]
