@@ -17,12 +17,13 @@ _COMMANDS = {
     "test": "compute the errors of a checkpoint on the test cases",
     "predict": "predict the fields of mesh files or CAD parts",
     "benchmark": "train several models on one data set under one budget",
+    "models": "list the models and mixing layers",
     "export": "write a trained model as ONNX or as a program of torch.export",
 }
 
 _WITHOUT_TRAINING = ("init", "predict")
 """Commands that never need torch's compiler."""
-_FUNCTIONS = {"predict": "predict_files"}
+_FUNCTIONS = {"predict": "predict_files", "models": "list_models"}
 """Functions with another name than their command. The parser looks in all packages above a function
 for one of the same name: it would import ``flare_mesh.predict``."""
 _FIRST = {"init": "--folder"}

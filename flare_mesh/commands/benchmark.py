@@ -43,7 +43,8 @@ def benchmark(
     Args:
         data: Configuration file, or name of one that comes with the package, with the data and the
             training options of models without a configuration of their own.
-        models: Names of models, of configurations or of baselines, 'baselines' for all of these;
+        models: Names of models, of mixing layers (in the model 'backbone'), of configurations or of
+            baselines; 'all' for every model and mixing layer, 'baselines' for all of these;
             or a mapping from a name in the table to the 'model' part of a configuration, such as
             '{small: {name: flare, options: {num_layers: 2}}}'. The model, loss, optimiser,
             schedule, precision and clipping of a configuration are used, its data are not. A model

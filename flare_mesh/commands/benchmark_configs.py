@@ -8,9 +8,12 @@ from flare_mesh.commands.benchmark_sizes import shared_options
 from flare_mesh.commands.named_config import chosen_config
 from flare_mesh.documents import load_yaml, read_yaml_text
 from flare_mesh.models import MODELS
+from flare_mesh.nn.mixer import MIXERS, latent_options
 from flare_mesh.training.build import check_model
 from flare_mesh.trusted_classes import is_class_path
 
+ALL = "all"
+"""Name of every model and mixing layer among the models of a benchmark."""
 # Options that all runs take from the configuration of the data, beside data and trainer.
 _RUN = ("keep", "checkpoint_steps", "budget")
 # Options of the trainer that a model's own configuration sets; others are the data's.
@@ -59,7 +62,7 @@ def read_config(name: str) -> dict[str, Any]:
         FileNotFoundError: If there is none.
         ValueError: If it is no configuration.
     """
-    path = chosen_config(name, MODELS)
+    path = chosen_config(name, [*MODELS, *MIXERS])
     try:
         found = load_yaml(read_yaml_text(path))
     except ValueError as error:
@@ -74,6 +77,9 @@ def _recipes(base: dict[str, Any], models: Any) -> dict[str, dict[str, Any]]:
     if isinstance(models, str):
         models = [models]
     if isinstance(models, list):
+        if ALL in models:
+            every = [*(name for name in MODELS if name != "backbone"), *MIXERS]
+            models = [*(name for name in models if name != ALL and name not in every), *every]
         if len(set(models)) < len(models):
             raise ValueError(f"models: expected each name once (got {models})")
         models = {_label(name): name for name in models}
@@ -86,7 +92,10 @@ def _recipes(base: dict[str, Any], models: Any) -> dict[str, dict[str, Any]]:
                 f"models: expected names of letters, digits, '_', '-', '+' (got '{label}')"
             )
         name = label if entry is None else entry
-        if isinstance(name, str) and name not in MODELS and not is_class_path(name):
+        if isinstance(name, str) and name in MIXERS:
+            given = {"name": "backbone", "options": {"mixer": name}}
+            recipe = {"model": _with_shared_options(base.get("model") or {}, given)}
+        elif isinstance(name, str) and name not in MODELS and not is_class_path(name):
             recipe = read_config(name)
             if not isinstance(recipe.get("model"), dict):
                 raise ValueError(f"{name}: expected a configuration with 'model'")
@@ -108,6 +117,10 @@ def _with_shared_options(base: dict[str, Any], given: dict[str, Any]) -> dict[st
     if base.get("size") == "auto" and model["name"] == "flare":
         model["size"] = "auto"
     options = {**shared_options(base, model["name"]), **(given.get("options") or {})}
+    if model["name"] == "backbone" and "mixer_options" not in options:
+        latents = shared_options(base, "flare").get("num_latents")
+        own = {} if latents is None else latent_options(options.get("mixer", "flare"), latents)
+        options |= {"mixer_options": own} if own else {}
     return {**model, "options": options} if options else model
 
 

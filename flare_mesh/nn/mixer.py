@@ -144,6 +144,17 @@ def check_mixer(mixer: str | type[nn.Module]) -> type[nn.Module]:
     return MIXERS[mixer]
 
 
+def latent_options(mixer: str | type[nn.Module], num_latents: int) -> dict[str, int]:
+    """Options of a mixing layer for a number of latents: ``num_latents``, ``num_slices``, or none.
+
+    Args:
+        mixer: As in :func:`check_mixer`.
+        num_latents: Number of latents or slices.
+    """
+    known = inspect.signature(check_mixer(mixer)).parameters
+    return {key: num_latents for key, size in _SIZES.items() if key in known and size != "heads"}
+
+
 def build_mixer(
     mixer: str | type[nn.Module],
     channels: int,

@@ -1,12 +1,14 @@
 """Exact attention to pairs of nodes."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from flare_mesh.nn.graphs import Graphs
 from flare_mesh.nn.mixing_layer import MixingLayer
-from flare_mesh.nn.option_checks import check_choice, check_heads
+from flare_mesh.nn.option_checks import check_at_least, check_choice, check_heads
 from flare_mesh.ops.precision import wide
 
 _SCORES = ("simplicial", "strassen")
@@ -34,28 +36,49 @@ class ThirdOrderAttention(MixingLayer):
         channels: Channels C.
         heads: Heads H; divides C.
         scores: ``"simplicial"`` or ``"strassen"``.
+        max_nodes: Largest number of nodes of a graph; 512 need about 1 GB a layer in training.
 
     Shapes:
         x [N, C], output [N, C].
 
     Raises:
-        ValueError: If a size does not fit, or the scores are unknown.
+        ValueError: If a size does not fit, the scores are unknown, or a graph is too large.
     """
 
-    def __init__(self, channels: int, heads: int = 8, *, scores: str = "simplicial") -> None:
+    def __init__(
+        self,
+        channels: int,
+        heads: int = 8,
+        *,
+        scores: str = "simplicial",
+        max_nodes: int = 512,
+    ) -> None:
         super().__init__()
         check_heads(self, channels, heads)
         check_choice(self, _SCORES, scores=scores)
-        self.heads, self.scores = heads, scores
+        check_at_least(self, 1, max_nodes=max_nodes)
+        self.heads, self.scores, self.max_nodes = heads, scores, max_nodes
         self.project = nn.Linear(channels, 5 * channels)
         self.out = nn.Linear(channels, channels)
 
     def forward(self, x: Tensor, graphs: Graphs) -> Tensor:
+        if not torch.compiler.is_compiling():
+            self._check_nodes(graphs)
         projected = self.project(x).unflatten(-1, (5, self.heads, -1)).unbind(-3)
         with torch.autocast(x.device.type, enabled=False):
             packing, log_weight = graphs.layout.packing, graphs.log_weight
             mixed = packing.map(self._attend, *map(wide, projected), log_weight=log_weight)
         return self.out(mixed.flatten(-2).to(x.dtype))
+
+    def _check_nodes(self, graphs: Graphs) -> None:
+        offsets = graphs.layout.offsets
+        largest = max((b - a for a, b in pairwise(offsets)), default=0)
+        if largest > self.max_nodes:
+            raise ValueError(
+                f"ThirdOrderAttention: expected graphs of at most {self.max_nodes:,} nodes, as its "
+                f"memory grows with their square (got {largest:,}); raise 'max_nodes', or use "
+                f"'triple' or 'strassen', which are linear in the nodes"
+            )
 
     def _attend(
         self,

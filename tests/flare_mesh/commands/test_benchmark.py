@@ -15,7 +15,8 @@ from flare_mesh.commands.benchmark import benchmark
 from flare_mesh.commands.benchmark_results import draw_results, summarize, write_tables
 from flare_mesh.commands.benchmark_runs import finish_run, result_of
 from flare_mesh.commands.benchmark_sizes import match_parameters
-from flare_mesh.models import build
+from flare_mesh.models import MODELS, build
+from flare_mesh.nn.mixer import MIXERS
 
 FLARE = {"name": "flare", "options": {"hidden_channels": 8, "num_layers": 1, "heads": 2,
                                       "num_latents": 4}}  # fmt: skip
@@ -206,6 +207,26 @@ def test_models_by_name_have_the_sizes_of_the_data_file(config, processes, tmp_p
     model = build("flare", in_channels=0, out_channels=1, pos_dim=2, **asked["flare"])
     count = sum(p.numel() for p in model.parameters())
     assert printed[0].startswith(f"flare: {count:,} parameters, ")
+
+
+def test_all_models_and_mixing_layers(config, processes, tmp_path):
+    """Mixing layers are in the backbone, with the sizes and latents of the data's own model."""
+    values = yaml.safe_load(Path(config).read_text())
+    values["model"]["options"] = {"hidden_channels": 16, "num_layers": 2, "num_latents": 5}
+    Path(config).write_text(yaml.safe_dump(values))
+    out = tmp_path / "bench"
+    benchmark(config, ["all"], out=str(out), seeds=1)
+    sizes = {"hidden_channels": 16, "num_layers": 2, "heads": 8}
+    for label in {*MODELS, *MIXERS} - {"backbone"}:
+        asked = yaml.safe_load((out / label / "seed_0.yaml").read_text())["model"]
+        assert asked["name"] == (label if label in MODELS else "backbone")
+        if label in MIXERS:
+            options = asked["options"]
+            assert options.pop("mixer") == label
+            latents = {"flare_shared": "num_latents", "physics": "num_slices"}.get(label)
+            assert options.pop("mixer_options", {}) == ({latents: 5} if latents else {})
+            assert options == sizes
+    assert not (out / "backbone").exists()
 
 
 def test_matched_parameters(config, processes, tmp_path, capsys):

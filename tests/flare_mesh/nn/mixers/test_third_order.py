@@ -43,6 +43,14 @@ def test_written_out(scores, std):
     )
 
 
+def test_large_graphs_are_refused():
+    made = ThirdOrderAttention(C, H, max_nodes=6)
+    with pytest.raises(
+        ValueError, match=r"at most 6 nodes.*\(got 7\); raise 'max_nodes', or use 'tr"
+    ):
+        made(torch.randn(8, C), graphs_of(torch.zeros(8, 1), ptr=torch.tensor([0, 1, 8])))
+
+
 def test_constant_second_factors_give_softmax_attention():
     made = layer("simplicial")
     with torch.no_grad():
