@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import torch
+
 from flare_mesh.models.registry import MODELS, build
 from flare_mesh.nn.mixer import MIXERS, check_mixer
 
@@ -81,7 +83,8 @@ def overview() -> list[ModelRow]:
     for name in [*(name for name in MODELS if name != "backbone"), *MIXERS]:
         is_mixer = name in MIXERS
         options = {"mixer": name} if is_mixer else {}
-        model = build("backbone" if is_mixer else name, **_SIZES, **options)
+        with torch.device("meta"):  # only the sizes are needed
+            model = build("backbone" if is_mixer else name, **_SIZES, **options)
         ordered = is_mixer and getattr(check_mixer(name), "ORDERED", False)
         needs = "edges" if model.uses_edges else "order" if ordered else ""
         about = _ABOUT[name]

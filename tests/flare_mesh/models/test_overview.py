@@ -1,10 +1,12 @@
 from pathlib import Path
 
+import pytest
+
 from flare_mesh.cli import main
 from flare_mesh.models import MODELS, overview
 from flare_mesh.nn.mixer import MIXERS
 
-PAGE = Path(__file__).parents[3] / "docs" / "models.md"
+ROOT = Path(__file__).parents[3]
 
 
 def test_every_model_and_mixer_is_in_the_table():
@@ -16,10 +18,11 @@ def test_every_model_and_mixer_is_in_the_table():
     assert rows["softmax"].needs == ""
 
 
-def test_the_page_has_the_table(capsys):
-    _, _, rest = PAGE.read_text().partition("<!-- table -->\n")
-    table, _, _ = rest.partition("\n<!-- end of table -->")
-    assert main(["models", "--markdown", "true"]) == 0
+@pytest.mark.parametrize("page", ["README.md", "docs/models.md"])
+def test_the_pages_have_the_table(page, capsys):
+    _, _, rest = (ROOT / page).read_text().partition("<!-- flare-mesh models --markdown -->\n")
+    table, _, _ = rest.partition("\n<!-- end -->")
+    assert main(["models", "--markdown"]) == 0
     assert table == capsys.readouterr().out.rstrip("\n")
 
 
