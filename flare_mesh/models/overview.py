@@ -1,6 +1,6 @@
 """A table of all models and mixing layers."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -82,7 +82,7 @@ def overview() -> list[ModelRow]:
     rows = []
     for name in [*(name for name in MODELS if name != "backbone"), *MIXERS]:
         is_mixer = name in MIXERS
-        options = {"mixer": name} if is_mixer else {}
+        options: dict[str, Any] = {"mixer": name} if is_mixer else {}
         with torch.device("meta"):  # only the sizes are needed
             model = build("backbone" if is_mixer else name, **_SIZES, **options)
         ordered = is_mixer and getattr(check_mixer(name), "ORDERED", False)

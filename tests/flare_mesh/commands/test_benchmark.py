@@ -209,6 +209,13 @@ def test_models_by_name_have_the_sizes_of_the_data_file(config, processes, tmp_p
     assert printed[0].startswith(f"flare: {count:,} parameters, ")
 
 
+LATENTS = {
+    "flare_shared": {"num_latents": 5},
+    "linformer": {"num_latents": 5},
+    "physics": {"num_slices": 5},
+}
+
+
 def test_all_models_and_mixing_layers(config, processes, tmp_path):
     """Mixing layers are in the backbone, with the sizes and latents of the data's own model."""
     values = yaml.safe_load(Path(config).read_text())
@@ -223,8 +230,7 @@ def test_all_models_and_mixing_layers(config, processes, tmp_path):
         if label in MIXERS:
             options = asked["options"]
             assert options.pop("mixer") == label
-            latents = {"flare_shared": "num_latents", "physics": "num_slices"}.get(label)
-            assert options.pop("mixer_options", {}) == ({latents: 5} if latents else {})
+            assert options.pop("mixer_options", {}) == LATENTS.get(label, {})
             assert options == sizes
     assert not (out / "backbone").exists()
 
