@@ -1,5 +1,6 @@
 """A table of all models and mixing layers."""
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -77,7 +78,8 @@ class ModelRow(NamedTuple):
     needs: str
 
 
-def overview() -> list[ModelRow]:
+@cache
+def overview() -> tuple[ModelRow, ...]:
     """Every model and mixing layer. All take batches of unequal meshes without padding."""
     rows = []
     for name in [*(name for name in MODELS if name != "backbone"), *MIXERS]:
@@ -91,7 +93,7 @@ def overview() -> list[ModelRow]:
         parameters = sum(p.numel() for p in model.parameters())
         kind = "mixer" if is_mixer else "model"
         rows.append(ModelRow(name, kind, about.source, about.use, about.cost, parameters, needs))
-    return rows
+    return tuple(rows)
 
 
 def markdown() -> str:

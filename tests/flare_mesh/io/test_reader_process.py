@@ -40,6 +40,7 @@ def test_interrupt_between_request_and_answer(files, monkeypatch):
     assert sizes(files[1:]) == [3, 4, 5]
 
 
+@pytest.mark.slow
 def test_answer_to_another_request(files):
     read_in_child("vtk", files[0])
     child = reader_process._running()
