@@ -161,5 +161,6 @@ class ABUPT(QueryModel):
         return None if self.features is None else self.features(nodes.x)
 
     def _embed(self, places: Tensor, features: Tensor | None) -> Tensor:
-        waves = sincos(places, self.config["hidden_channels"]).to(self.head.weight.dtype)
+        dtype = next(self.head.parameters()).dtype
+        waves = sincos(places, self.config["hidden_channels"]).to(dtype)
         return self.embed(waves if features is None else waves + features)

@@ -12,8 +12,8 @@ class LayerNorm(nn.LayerNorm):
     As a variable of compiled code, eps could not be read in several checkpointed calls of one norm.
     """
 
-    def forward(self, x: Tensor) -> Tensor:
-        return layer_norm(x, self.normalized_shape, self.weight, self.bias, 1e-5)
+    def forward(self, input: Tensor) -> Tensor:
+        return layer_norm(input, self.normalized_shape, self.weight, self.bias, 1e-5)
 
 
 class RMSNorm(nn.RMSNorm):
