@@ -47,8 +47,9 @@ class FLAREOperator(LatentModel):
         norm: ``"layer"`` or ``"rms"``.
         act: Activation of all networks, see :class:`~flare_mesh.nn.ResidualMLP`.
         mixer: Mixing layer of the blocks, see :class:`~flare_mesh.nn.FLAREBlock`: FLARE's by
-            default, ``"softmax"``, ``"physics"``, or a class of your own. Without FLARE's there are
-            no latents, and so neither :meth:`encode` nor ``chunk_size`` nor ``group``.
+            default, another of :data:`~flare_mesh.nn.mixer.MIXERS`, or a class of your own. Without
+            FLARE's there are no latents, and so neither :meth:`encode` nor ``chunk_size`` nor
+            ``group``.
         mixer_options: Options of another mixer than FLARE's, as a dictionary.
         attention: Other options of :class:`~flare_mesh.FLAREAttention`: ``kv_layers``,
             ``kv_ratio``, ``scale``, ``qk_norm``, ``queries``, ``decode``, ``shared_latents``,

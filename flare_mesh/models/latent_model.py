@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from flare_mesh.models.field_model import FieldModel
-from flare_mesh.models.nodes import Nodes, read_nodes
+from flare_mesh.models.nodes import Nodes, read_nodes, read_points
 from flare_mesh.models.streaming import decode_in_chunks, forward_in_chunks, latents_in_chunks
 from flare_mesh.nn import FLAREBlock, Latents
 
@@ -202,13 +202,5 @@ class LatentModel(FieldModel):
             raise ValueError(
                 f"{name}: expected the latents of {blocks} blocks (got {len(latents)})"
             )
-        if batch_size is None and latents:
-            batch_size = latents[0].value.shape[0]
-        nodes = read_nodes(self, x, pos, batch, ptr, batch_size=batch_size)
-        graphs = nodes.graphs.layout.num_graphs
-        if latents and graphs != latents[0].value.shape[0]:
-            raise ValueError(
-                f"{name}: expected points of the {latents[0].value.shape[0]} encoded graphs "
-                f"(got {graphs} graphs)"
-            )
-        return nodes
+        graphs = latents[0].value.shape[0] if latents else None
+        return read_points(self, graphs, x, pos, batch, ptr, batch_size)

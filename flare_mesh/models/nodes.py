@@ -92,3 +92,33 @@ def read_nodes(
         )
     graphs = graphs_of(pos, batch, ptr=ptr, weight=weight, batch_size=batch_size, group=group)
     return Nodes(x, pos, edge_index, graphs)
+
+
+def read_points(
+    model: Any,
+    num_graphs: int | None,
+    x: Any,
+    pos: Tensor | None,
+    batch: Tensor | None,
+    ptr: Tensor | None,
+    batch_size: int | None,
+) -> Nodes:
+    """Check the points at which encoded graphs are evaluated.
+
+    Args:
+        model: The model, of which the message names ``decode``.
+        num_graphs: Number of encoded graphs; None where it is not known.
+        x: This and the others as for :func:`read_nodes`.
+
+    Raises:
+        ValueError: As :func:`read_nodes`, or if it is another number of graphs.
+    """
+    batch_size = num_graphs if batch_size is None else batch_size
+    nodes = read_nodes(model, x, pos, batch, ptr, batch_size=batch_size)
+    graphs = nodes.graphs.layout.num_graphs
+    if num_graphs is not None and graphs != num_graphs:
+        raise ValueError(
+            f"{type(model).__name__}.decode: expected points of the {num_graphs} encoded graphs "
+            f"(got {graphs} graphs)"
+        )
+    return nodes

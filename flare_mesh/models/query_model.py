@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from flare_mesh.models.field_model import FieldModel
-from flare_mesh.models.nodes import Nodes, read_nodes
+from flare_mesh.models.nodes import Nodes, read_nodes, read_points
 from flare_mesh.models.streaming import check_chunk_size
 from flare_mesh.nn.streaming import chunk_ranges
 
@@ -122,15 +122,7 @@ class QueryModel(FieldModel):
         Raises:
             ValueError: If shapes or numbers of graphs do not fit.
         """
-        graphs = tokens.box.low.shape[0]
-        if batch is not None and ptr is None and batch_size is None:
-            batch_size = graphs
-        nodes = read_nodes(self, x, pos, batch, ptr, None, None, batch_size)
-        if nodes.graphs.layout.num_graphs != graphs:
-            raise ValueError(
-                f"{type(self).__name__}.decode: expected points of the {graphs} encoded graphs "
-                f"(got {nodes.graphs.layout.num_graphs} graphs)"
-            )
+        nodes = read_points(self, tokens.box.low.shape[0], x, pos, batch, ptr, batch_size)
         if chunk_size is None:
             return self.decode_nodes(tokens, nodes)
         check_chunk_size(self, chunk_size)

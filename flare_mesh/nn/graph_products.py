@@ -73,16 +73,6 @@ class GraphProducts:
         total = sums[..., -1:]
         return sums[..., :-1] / total.masked_fill(total == 0, 1.0)
 
-    def shares(self, log_weight: Tensor | None, like: Tensor) -> Tensor:
-        """Weight of each node over that of its graph [N], in the dtype of ``like`` [N, ...]."""
-        weight = like.new_ones(like.shape[0], 1)
-        if log_weight is not None:
-            log_weight = log_weight.to(like.dtype)[:, None]
-            weight = (log_weight - self.maxima(log_weight)).exp()
-        ones = torch.ones_like(weight)[..., None]
-        total = self.multiply(ones, self.sums(ones, weight[..., None]))
-        return weight[:, 0] / total[:, 0, 0]
-
     def blocks(self, rows: Tensor, fill: float = 0.0) -> Tensor:
         """Rows [N, H, D] in blocks of one graph each, filled up, [K, H, L, D]."""
         if self.slot is not None:

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from flare_mesh.nn.graph_products import GraphProducts
 from flare_mesh.nn.graphs import Graphs
+from flare_mesh.ops.layout import graph_of_nodes
 
 
 def relative_weights(
@@ -22,6 +23,13 @@ def relative_weights(
     # The largest weight of a graph is 1, so that only a graph without nodes has a smaller sum.
     total = products.sums(torch.ones_like(weight)[..., None], weight[..., None]).flatten()
     return weight[:, 0], total.clamp(min=1)
+
+
+def node_shares(graphs: Graphs, products: GraphProducts, nodes: Tensor) -> Tensor:
+    """Weight of each node over the sum of its graph, [N, 1, 1], in the dtype of ``nodes``."""
+    weight, total = relative_weights(graphs, products, nodes.dtype)
+    share = total.reciprocal()[graph_of_nodes(graphs.layout, nodes.shape[0])]
+    return (share if weight is None else share * weight)[:, None, None]
 
 
 def summands(value: Tensor, weight: Tensor | None) -> Tensor:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from flare_mesh.ops.layout import Layout
+from flare_mesh.ops.layout import Layout, graph_of_nodes
 
 
 class Places(NamedTuple):
@@ -19,9 +19,9 @@ class Places(NamedTuple):
 def places(layout: Layout, nodes: int) -> Places:
     """The places of ``nodes`` nodes; nothing is read from the device."""
     node = torch.arange(nodes, device=layout.ptr.device)
+    graph = graph_of_nodes(layout, nodes)
     if layout.num_graphs <= 1:
-        return Places(torch.zeros_like(node), node)
-    graph = torch.searchsorted(layout.ptr, node, right=True) - 1
+        return Places(graph, node)
     return Places(graph, node - layout.ptr[graph])
 
 

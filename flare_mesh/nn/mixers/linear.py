@@ -26,8 +26,9 @@ class LinearAttention(MixingLayer):
 
     The denominator, over the sum of the weights, is kept at least 1e-6 away from 0 on its side of
     0; FLARE's comparison (arXiv 2508.12594) adds 1e-6 to the sum, which does nothing near a
-    negative zero. With a map that takes negative values, as its default ``"identity"`` with
-    ``normalize=True`` does, results are large where the denominator is close to 0.
+    negative zero. With a map that takes negative values, such as ``"identity"`` with
+    ``normalize=True``, the default of that comparison, results are large where the denominator is
+    close to 0.
 
     Args:
         channels: Channels C.

@@ -9,6 +9,7 @@ from torch.nn.functional import normalize
 from flare_mesh.nn.graph_products import GraphProducts
 from flare_mesh.nn.graphs import Graphs
 from flare_mesh.nn.mixing_layer import MixingLayer
+from flare_mesh.nn.node_weights import node_shares
 from flare_mesh.nn.option_checks import check_heads
 from flare_mesh.nn.residual_mlp import ResidualMLP
 from flare_mesh.ops.precision import wide
@@ -66,7 +67,7 @@ class StateAttention(MixingLayer):
             if self.normalize:
                 queries = [normalize(t, dim=-1) for t in queries]
                 keys = [normalize(t, dim=-1) for t in keys]
-            share = products.shares(graphs.log_weight, values[0])[:, None, None]
+            share = node_shares(graphs, products, values[0])
             mixed = self.mix(queries, keys, values, share, products)
         return self.out(self.norm(mixed.flatten(-2).to(projected[0].dtype)))
 

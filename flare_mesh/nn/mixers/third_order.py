@@ -1,7 +1,5 @@
 """Exact attention to pairs of nodes."""
 
-from itertools import pairwise
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
@@ -9,6 +7,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from flare_mesh.nn.graphs import Graphs
 from flare_mesh.nn.mixing_layer import MixingLayer
 from flare_mesh.nn.option_checks import check_at_least, check_choice, check_heads
+from flare_mesh.nn.sequence import size_limits
 from flare_mesh.ops.precision import wide
 
 _SCORES = ("simplicial", "strassen")
@@ -62,21 +61,19 @@ class ThirdOrderAttention(MixingLayer):
         self.out = nn.Linear(channels, channels)
 
     def forward(self, x: Tensor, graphs: Graphs) -> Tensor:
-        if not torch.compiler.is_compiling():
-            self._check_nodes(graphs)
+        self._check_nodes(x.shape[0], graphs)
         projected = self.project(x).unflatten(-1, (5, self.heads, -1)).unbind(-3)
         with torch.autocast(x.device.type, enabled=False):
             packing, log_weight = graphs.layout.packing, graphs.log_weight
             mixed = packing.map(self._attend, *map(wide, projected), log_weight=log_weight)
         return self.out(mixed.flatten(-2).to(x.dtype))
 
-    def _check_nodes(self, graphs: Graphs) -> None:
-        offsets = graphs.layout.offsets
-        largest = max((b - a for a, b in pairwise(offsets)), default=0)
-        if largest > self.max_nodes:
+    def _check_nodes(self, nodes: int, graphs: Graphs) -> None:
+        sizes = size_limits(graphs.layout, nodes)
+        if sizes is not None and sizes[1] > self.max_nodes:
             raise ValueError(
                 f"ThirdOrderAttention: expected graphs of at most {self.max_nodes:,} nodes, as its "
-                f"memory grows with their square (got {largest:,}); raise 'max_nodes', or use "
+                f"memory grows with their square (got {sizes[1]:,}); raise 'max_nodes', or use "
                 f"'triple' or 'strassen', which are linear in the nodes"
             )
 
