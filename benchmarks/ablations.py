@@ -6,8 +6,8 @@
 Each is a configuration of ``flare-mesh benchmark``, which is written into the folder as
 ``ablation.yaml`` and can be run again by ``flare-mesh benchmark --config``. Beside the benchmark's
 tables, ``ablation.png`` has the error against the first option, with a line for each value of the
-second, and the spread over the seeds. Other options are those of the data's configuration; in the
-paper C = 64, 8 blocks, 8 heads, 64 latents, and projections of depth 3 on Elasticity.
+second, and the spread over the seeds. The data's configuration gives all other options. The paper
+has C = 64, 8 blocks, 8 heads, 64 latents, and projections of depth 3 on Elasticity.
 """
 
 import argparse

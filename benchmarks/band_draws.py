@@ -50,7 +50,7 @@ class Run(NamedTuple):
 def measure(
     surrogate: Surrogate, cases: Iterable[Data], known: bool
 ) -> Iterator[dict[str, CaseErrors]]:
-    """Errors of each field on each case; those of training cases (``known``) have no difficulty."""
+    """Errors of each field on each case; training cases (``known``) have no difficulty."""
     calibration, channels = surrogate.calibration, step_channels(surrogate)
     if calibration is None:
         raise SystemExit("expected a run with bands; train it with data.val_split")
