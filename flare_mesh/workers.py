@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -122,8 +123,12 @@ class _Worker(ProcessPoolExecutor):
         """How the process ended."""
         if self._process is None:
             return exit_text(None)
-        self._process.join(timeout=5)
-        return exit_text(self._process.exitcode)
+        # The pool's own thread waits for the process too. While it has the exit code from the
+        # system but has not stored it yet, `exitcode` is None here, and `join` returns at once.
+        end = time.monotonic() + 5
+        while (code := self._process.exitcode) is None and time.monotonic() < end:
+            time.sleep(0.005)
+        return exit_text(code)
 
 
 @contextmanager

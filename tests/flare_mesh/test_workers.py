@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flare_mesh.workers import WorkerLostError, run_tasks
+from flare_mesh.workers import WorkerLostError, _Worker, run_tasks
 
 
 def describe(number):
@@ -188,3 +188,17 @@ def test_lost_tasks_and_how_their_worker_ended():
         done.extend(run_tasks(end, [(0,), (1,), (2,), (3,)], 1))
     lost = zip(told.value.tasks, told.value.reasons, strict=True)
     assert sorted(lost) == [((1,), "SIGSEGV"), ((2,), "exit code 3")]
+
+
+def test_exit_code_that_another_thread_is_about_to_store():
+    class Process:
+        codes = iter([None, None, 3])
+
+        @property
+        def exitcode(self):
+            return next(self.codes)
+
+    worker = _Worker()
+    worker._process = Process()
+    assert worker.exit_reason() == "exit code 3"
+    worker.shutdown()
