@@ -69,11 +69,11 @@ class Packing:
         rows = _join([part.flatten(0, 1) for part in packed])
         return rows if self._node_rows is None else rows.index_select(0, self._node_rows)
 
-    def unpack_graphs(self, packed: Sequence[Tensor]) -> Tensor:
-        """Tensors [G, ...] of the groups to one [B, ...]; 0 for a graph without nodes."""
+    def unpack_graphs(self, packed: Sequence[Tensor], fill: float = 0.0) -> Tensor:
+        """Tensors [G, ...] of the groups to one [B, ...]; ``fill`` for a graph without nodes."""
         if self._graph_rows is None:
             return _join(packed)
-        empty = packed[0].new_zeros(1, *packed[0].shape[1:])
+        empty = packed[0].new_full((1, *packed[0].shape[1:]), fill)
         return torch.cat([*packed, empty]).index_select(0, self._graph_rows)
 
     def map(

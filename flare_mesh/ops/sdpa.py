@@ -1,7 +1,5 @@
 """The two halves of the mixer as fused scaled-dot-product attention calls on groups of graphs."""
 
-from itertools import pairwise
-
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
@@ -54,21 +52,34 @@ def _log_sum_exp(
     query: Tensor, key: Tensor, layout: Layout, log_weight: Tensor | None, scale: float
 ) -> Tensor:
     """Log-sum-exps [B, H, M]; scores exist for a chunk of nodes at a time, in the backward too."""
-    query = wide(query)
+    query, packing = wide(query), layout.packing
 
     def chunk_sum(q: Tensor, k: Tensor, bias: Tensor | None) -> Tensor:
-        scores = scale * q @ k.to(q.dtype).permute(1, 2, 0)
-        return torch.logsumexp(scores if bias is None else scores + bias.to(q.dtype), dim=-1)
+        scores = scale * q @ k.to(q.dtype).permute(0, 2, 3, 1)  # [G, H, M, L]
+        if bias is not None:
+            scores = scores + bias.to(q.dtype)[:, None, None]
+        return torch.logsumexp(scores, dim=-1)
 
+    if not packing.groups:
+        return query.new_full(query.shape[:3], -torch.inf)
     rows = []
-    for graph, (start, stop) in enumerate(pairwise(layout.offsets)):
-        parts = [query.new_full(query.shape[1:3], -torch.inf)]
-        for a in range(start, stop, _LSE_CHUNK):
-            nodes = slice(a, min(a + _LSE_CHUNK, stop))
-            bias = None if log_weight is None else log_weight[nodes]
-            parts.append(checkpoint(chunk_sum, query[graph], key[nodes], bias, use_reentrant=False))
-        rows.append(parts[0] if len(parts) == 1 else torch.logsumexp(torch.stack(parts[1:]), dim=0))
-    return torch.stack(rows) if rows else query.new_zeros(query.shape[:3])
+    for group in packing.groups:
+        q, k, bias = query[group.graphs], group.pack(key), group.bias(log_weight)
+        length = max(1, _LSE_CHUNK // group.count)
+        if torch.compiler.is_compiling() or k.shape[1] <= length:
+            rows.append(chunk_sum(q, k, bias))  # compiled code takes any number of nodes
+            continue
+        parts = [
+            checkpoint(chunk_sum, q, k[:, part], bias if bias is None else bias[:, part],
+                       use_reentrant=False)
+            for part in _chunks(k.shape[1], length)
+        ]  # fmt: skip
+        rows.append(torch.logsumexp(torch.stack(parts), dim=0))
+    return packing.unpack_graphs(rows, fill=-torch.inf)
+
+
+def _chunks(nodes: int, length: int) -> list[slice]:
+    return [slice(start, start + length) for start in range(0, nodes, length)]
 
 
 def encode(

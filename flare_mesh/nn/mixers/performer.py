@@ -1,21 +1,13 @@
 """The attention of the Performer."""
 
-import math
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-from flare_mesh.nn.graph_products import GraphProducts
 from flare_mesh.nn.graphs import Graphs
 from flare_mesh.nn.mixing_layer import MixingLayer
-from flare_mesh.nn.node_weights import relative_weights, summands
-from flare_mesh.nn.option_checks import check_at_least, check_heads
+from flare_mesh.nn.option_checks import check_at_least, check_choice, check_heads
+from flare_mesh.ops import backends
 from flare_mesh.ops.precision import wide
-
-_EPSILON = 1e-6
-_CHUNK = 32_768  # nodes whose features are in memory at a time, also in the backward pass
 
 
 class PerformerAttention(MixingLayer):
@@ -33,19 +25,22 @@ class PerformerAttention(MixingLayer):
     of the length of a Gaussian vector. They are drawn with the parameters and stored with them,
     but not trained.
 
-    Features are scaled so that no exponential overflows: those of a query to the sum 1, those of
-    all keys of a graph and head by the largest of them; both cancel in y. Then 1e-6 is added to
-    those of the keys, so that the denominator is not 0. FLARE's comparison (arXiv 2508.12594)
-    scales each key by its own largest feature, which does not cancel, has rows of length 1, and
-    does not store them.
+    It is computed as FLARE's mixing with m latents, whose queries are :math:`\omega`,
 
-    Above 32,768 nodes features are computed in chunks and again in the backward pass, so that
-    memory is that of the queries, keys and values; compiled code computes them at once.
+    .. math::
+        z_i = \mathrm{softmax}_N(\omega_i \cdot \tilde k - |\tilde k|^2 / 2 + \log w)\, v, \quad
+        y_n = \mathrm{softmax}_m(\omega_i \cdot \tilde q_n + L_i)\, z_i
+
+    with L the log-sum-exps of the first softmax: no exponential overflows, no denominator is 0,
+    and memory is that of the queries, keys and values. So nothing has to be added to the features,
+    as public code does. FLARE's comparison (arXiv 2508.12594) moreover scales each key by its own
+    largest feature, which does not cancel, has rows of length 1, and does not store them.
 
     Args:
         channels: Channels C.
         heads: Heads H; divides C, D = C / H.
         num_features: Random features m of each head.
+        backend: Backend of the two products, as in :func:`flare_mesh.flare_attention`.
 
     Shapes:
         x [N, C], output [N, C].
@@ -56,11 +51,14 @@ class PerformerAttention(MixingLayer):
 
     directions: Tensor
 
-    def __init__(self, channels: int, heads: int = 8, *, num_features: int = 256) -> None:
+    def __init__(
+        self, channels: int, heads: int = 8, *, num_features: int = 256, backend: str = "auto"
+    ) -> None:
         super().__init__()
         check_heads(self, channels, heads)
         check_at_least(self, 1, num_features=num_features)
-        self.heads = heads
+        check_choice(self, ("auto", *backends.NAMES), backend=backend)
+        self.heads, self.backend = heads, backend
         self.project = nn.Linear(channels, 3 * channels)
         self.out = nn.Linear(channels, channels)
         self.register_buffer("directions", torch.empty(heads, num_features, channels // heads))
@@ -80,69 +78,38 @@ class PerformerAttention(MixingLayer):
 
     def forward(self, x: Tensor, graphs: Graphs) -> Tensor:
         projected = self.project(x)
-        # Sums over many nodes leave the range of half precision.
+        # Exponents in half precision would be wrong by whole units.
         with torch.autocast(x.device.type, enabled=False):
             query, key, value = wide(projected).unflatten(-1, (3, self.heads, -1)).unbind(-3)
             scale = query.shape[-1] ** -0.25
-            mixed = self._mix(scale * query, scale * key, value, graphs)
+            latent, bias = self._encode(scale * key, value, graphs)
+            mixed = self._decode(scale * query, latent, bias, graphs)
         return self.out(mixed.flatten(-2).to(projected.dtype))
 
-    def _mix(self, query: Tensor, key: Tensor, value: Tensor, graphs: Graphs) -> Tensor:
-        nodes = value.shape[0]
-        products = GraphProducts(graphs.layout, nodes)
-        weight, total = relative_weights(graphs, products, value.dtype)
-        summed = summands(value, weight)
+    def _encode(self, key: Tensor, value: Tensor, graphs: Graphs) -> tuple[Tensor, Tensor]:
+        """Latents [B, H, m, D + 1], the last channel 0, and their log-sum-exps [B, H, m]."""
         half_square = key.square().sum(-1, keepdim=True) / 2
-        chunks = list(_chunks(nodes, graphs, products))
-        with torch.no_grad():
-            largest = [
-                (self._exponents(key[part]) - half_square[part]).amax(-1) for part, _ in chunks
-            ]
-            shift = products.maxima(torch.cat(largest))[..., None]
-        # One more channel takes the shift, so that the product is the whole exponent.
-        key = torch.cat([key, half_square + shift], dim=-1)
-        run = _run_again if len(chunks) > 1 else _run
-        sums = sum(run(self._encode, key[part], summed[part], own) for part, own in chunks)
-        ones = torch.ones_like(summed[:, :1, :1])
-        plain = products.sums(ones, summed.flatten(1)[:, None]).unflatten(-1, (self.heads, -1))
-        means = (sums + _EPSILON * plain[:, 0].transpose(1, 2)) / total[:, None, None, None]
-        return torch.cat([run(self._read, query[part], means, own) for part, own in chunks])
+        key = torch.cat([key, half_square], dim=-1)
+        value = torch.cat([value, torch.zeros_like(half_square)], dim=-1)
+        minus_one = self.directions.new_full((*self.directions.shape[:2], 1), -1.0)
+        query = torch.cat([self.directions, minus_one], dim=-1).to(key.dtype)
+        return backends.encode(
+            self._of_graphs(query, graphs), key, value, graphs.layout, graphs.log_weight,
+            backend=self.backend,
+        )  # fmt: skip
 
-    def _exponents(self, x: Tensor) -> Tensor:
-        """Products with the directions, [N, H, D] to [N, H, m]."""
-        directions = self.directions.to(x.dtype)
-        if x.shape[-1] > directions.shape[-1]:
-            directions = torch.cat([directions, -torch.ones_like(directions[..., :1])], dim=-1)
-        return (x.transpose(0, 1) @ directions.transpose(1, 2)).transpose(0, 1)
-
-    def _encode(self, key: Tensor, summed: Tensor, products: GraphProducts) -> Tensor:
-        """Sums [B, H, m, D + 1] over the nodes."""
-        return products.sums(self._exponents(key).exp_(), summed)
-
-    def _read(self, query: Tensor, means: Tensor, products: GraphProducts) -> Tensor:
+    def _decode(self, query: Tensor, latent: Tensor, bias: Tensor, graphs: Graphs) -> Tensor:
         """Output at the nodes [N, H, D]."""
-        read = products.multiply(torch.softmax(self._exponents(query), dim=-1), means)
-        return read[..., :-1] / read[..., -1:]
+        bias = bias.masked_fill(bias == -torch.inf, 0.0)  # of a graph without nodes
+        # A common shift cancels; small numbers keep their digits.
+        bias = (bias - bias.detach().amax(-1, keepdim=True))[..., None]
+        directions = self._of_graphs(self.directions.to(query.dtype), graphs)
+        query = torch.cat([query, torch.ones_like(query[..., :1])], dim=-1)
+        mixed = backends.decode(
+            torch.cat([directions, bias], dim=-1), query, latent, graphs.layout,
+            backend=self.backend,
+        )  # fmt: skip
+        return mixed[..., :-1]
 
-
-def _chunks(
-    nodes: int, graphs: Graphs, products: GraphProducts
-) -> Iterator[tuple[slice, GraphProducts]]:
-    """Parts of the nodes, and the sums over the graphs' nodes in them."""
-    if torch.compiler.is_compiling() or nodes <= _CHUNK:  # compiled code takes any number of nodes
-        yield slice(None), products
-        return
-    count = math.ceil(nodes / _CHUNK)
-    for i in range(count):
-        part = slice(i * nodes // count, (i + 1) * nodes // count)
-        layout = graphs.chunk(part).layout
-        yield part, GraphProducts(layout, part.stop - part.start)
-
-
-def _run(function, *arguments):
-    return function(*arguments)
-
-
-def _run_again(function, *arguments):
-    """Run a function, and again in the backward pass to save memory."""
-    return checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)
+    def _of_graphs(self, rows: Tensor, graphs: Graphs) -> Tensor:
+        return rows.expand(graphs.layout.num_graphs, *rows.shape)
