@@ -7,7 +7,6 @@ from flare_mesh.models.field_model import FieldModel
 from flare_mesh.models.nodes import Nodes
 from flare_mesh.nn import ResidualMLP
 from flare_mesh.nn.gnot_block import GNOTBlock
-from flare_mesh.nn.graph_products import GraphProducts
 from flare_mesh.nn.option_checks import check_choice
 
 _STREAMS = ("queries", "inputs")
@@ -91,7 +90,7 @@ class GNOT(FieldModel):
     def evaluate(self, nodes: Nodes) -> Tensor:
         features, log_weight = nodes.features(), nodes.graphs.log_weight
         weight = None if log_weight is None else log_weight.exp()
-        products = GraphProducts(nodes.graphs.layout, features.shape[0])
+        products = nodes.graphs.layout.products(features.shape[0])
         query, field = self.query(features), self.input(features) + self.constant
         for block in self.blocks:
             mixed = block(query, field, nodes.pos, products, weight)

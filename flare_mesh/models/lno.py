@@ -6,7 +6,6 @@ from torch import Tensor, nn
 from flare_mesh.models.field_model import FieldModel
 from flare_mesh.models.nodes import Nodes
 from flare_mesh.nn import ResidualMLP
-from flare_mesh.nn.graph_products import GraphProducts
 from flare_mesh.nn.latent_block import LatentBlock
 from flare_mesh.nn.option_checks import check_choice
 from flare_mesh.ops.precision import wide
@@ -90,7 +89,7 @@ class LNO(FieldModel):
 
     def evaluate(self, nodes: Nodes) -> Tensor:
         features = nodes.features()
-        products = GraphProducts(nodes.graphs.layout, features.shape[0])
+        products = nodes.graphs.layout.products(features.shape[0])
         score = self.score(self.trunk(nodes.pos if self.config["trunk"] == "pos" else features))
         value = self.branch(features)
         with torch.autocast(features.device.type, enabled=False):

@@ -2,12 +2,12 @@
 
 from torch import Tensor, nn
 
-from flare_mesh.nn.graph_products import GraphProducts
 from flare_mesh.nn.init import init_linear
 from flare_mesh.nn.linear_attention import NormalizedLinearAttention
 from flare_mesh.nn.option_checks import hidden_width
 from flare_mesh.nn.resolver import build_activation
 from flare_mesh.nn.soft_experts import SoftExperts
+from flare_mesh.ops.graph_products import GraphProducts
 
 
 class GNOTBlock(nn.Module):

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from flare_mesh.nn.graph_products import GraphProducts
 from flare_mesh.nn.init import init_linear
 from flare_mesh.nn.option_checks import check_heads
+from flare_mesh.ops.graph_products import GraphProducts
 from flare_mesh.ops.precision import wide
 
 

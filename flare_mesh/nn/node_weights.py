@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from flare_mesh.nn.graph_products import GraphProducts
 from flare_mesh.nn.graphs import Graphs
+from flare_mesh.ops.graph_products import GraphProducts
 from flare_mesh.ops.layout import graph_of_nodes
 
 

@@ -1,17 +1,20 @@
 """The flat layout that all backends compute in: the nodes of all graphs, one after another."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
+from flare_mesh.ops.graph_products import GraphProducts
 from flare_mesh.ops.packing import MASKED, GraphGroup, Packing, pack_graphs
 from flare_mesh.ops.precision import wide
 
 
 class Layout:
-    """Offsets of the graphs of a batch, their host copy, and the packing that follows from them.
+    """Offsets of the graphs of a batch, their host copy, and packing and products that follow.
 
-    Host copy and packing are made at first use and cached: on a GPU, a whole forward pass waits
-    for ``ptr`` once.
+    These are made at first use and cached for all layers: on a GPU, a whole forward pass waits for
+    ``ptr`` once.
 
     Args:
         ptr: Offsets of the graphs, int64 [B + 1].
@@ -26,6 +29,7 @@ class Layout:
         self.equal = equal
         self._offsets = offsets
         self._packing: Packing | None = None
+        self._products: GraphProducts | None = None
 
     @property
     def num_graphs(self) -> int:
@@ -49,6 +53,21 @@ class Layout:
         elif self._packing is None:
             self._packing = pack_graphs(self.ptr, self.offsets)
         return self._packing
+
+    def products(self, nodes: int) -> GraphProducts:
+        """Sums over each graph as matrix products, for the batch's number of nodes."""
+        if self._products is None:
+            self._products = GraphProducts(self.ptr, nodes, equal=self._is_equal())
+        return self._products
+
+    def _is_equal(self) -> bool:
+        """Whether all graphs have the same number of nodes, as far as known without a wait."""
+        if self.equal is not None:
+            return True
+        on_host = self.ptr.device.type == "cpu" or self._offsets is not None
+        if torch.compiler.is_compiling() or not on_host:
+            return False
+        return len({stop - start for start, stop in pairwise(self.offsets)}) == 1
 
 
 def equal_layout(graphs: int, nodes: int, device: torch.device) -> Layout:

@@ -4,7 +4,6 @@ import torch
 from torch import Tensor, nn
 
 from flare_mesh.nn.feature_maps import FeatureMap
-from flare_mesh.nn.graph_products import GraphProducts
 from flare_mesh.nn.graphs import Graphs
 from flare_mesh.nn.mixing_layer import MixingLayer
 from flare_mesh.nn.node_weights import relative_weights, summands
@@ -63,7 +62,7 @@ class LinearAttention(MixingLayer):
         # Sums over many nodes leave the range of half precision.
         with torch.autocast(x.device.type, enabled=False):
             query, key, value = wide(projected).unflatten(-1, (3, self.heads, -1)).unbind(-3)
-            products = GraphProducts(graphs.layout, x.shape[0])
+            products = graphs.layout.products(x.shape[0])
             weight, total = relative_weights(graphs, products, value.dtype)
             sums = products.sums(self.features(key), summands(value, weight))
             read = products.multiply(self.features(query), sums / total[:, None, None, None])

@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from flare_mesh.nn.graph_products import GraphProducts
 from flare_mesh.nn.graphs import Graphs
 from flare_mesh.nn.mixing_layer import MixingLayer
 from flare_mesh.nn.option_checks import check_at_least, check_heads
@@ -44,7 +43,7 @@ class LinearNOAttention(MixingLayer):
         self.out = nn.Linear(channels, channels)
 
     def forward(self, x: Tensor, graphs: Graphs) -> Tensor:
-        products = GraphProducts(graphs.layout, x.shape[0])
+        products = graphs.layout.products(x.shape[0])
         query, key, value = (
             layer(x).unflatten(-1, (self.heads, -1)) for layer in (self.query, self.key, self.value)
         )

@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from flare_mesh.nn.graph_products import GraphProducts
 from flare_mesh.nn.graphs import Graphs
 from flare_mesh.nn.mixing_layer import MixingLayer
 from flare_mesh.nn.node_weights import relative_weights
@@ -89,7 +88,7 @@ class LinformerAttention(MixingLayer):
     def _combine(self, key: Tensor, value: Tensor, graphs: Graphs) -> tuple[Tensor, Tensor]:
         """The combinations k' and v' [B, H, M, D] of keys and values [N, H, D]."""
         layout, nodes = graphs.layout, key.shape[0]
-        products = GraphProducts(layout, nodes)
+        products = layout.products(nodes)
         graph, place = places(layout, nodes)
         weight, total = relative_weights(graphs, products, key.dtype)
         if weight is not None:

@@ -4,9 +4,9 @@ from math import prod
 
 from torch import Tensor
 
-from flare_mesh.nn.graph_products import GraphProducts
 from flare_mesh.nn.mixers.state_attention import StateAttention
 from flare_mesh.nn.option_checks import check_at_least
+from flare_mesh.ops.graph_products import GraphProducts
 
 
 class MultilinearAttention(StateAttention):

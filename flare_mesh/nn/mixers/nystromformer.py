@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from flare_mesh.nn.graph_products import GraphProducts
 from flare_mesh.nn.graphs import Graphs
 from flare_mesh.nn.mixing_layer import MixingLayer
 from flare_mesh.nn.node_weights import relative_weights
@@ -140,7 +139,7 @@ class NystromformerAttention(MixingLayer):
         size = layout.ptr.diff()
         own = size.clamp(max=count)
         segment = ((place + 1) * own[graph] - 1) // size[graph]
-        weight, _ = relative_weights(graphs, GraphProducts(layout, x.shape[0]), x.dtype)
+        weight, _ = relative_weights(graphs, layout.products(x.shape[0]), x.dtype)
         summed = torch.cat([x, torch.ones_like(x[:, :1])], dim=1)
         if weight is not None:
             summed = summed * weight[:, None]

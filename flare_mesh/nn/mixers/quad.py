@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from flare_mesh.nn.graph_products import GraphProducts
 from flare_mesh.nn.mixers.state_attention import StateAttention
+from flare_mesh.ops.graph_products import GraphProducts
 from flare_mesh.ops.trilinear import contract, third_moments
 
 

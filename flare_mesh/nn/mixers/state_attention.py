@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from flare_mesh.nn.graph_products import GraphProducts
 from flare_mesh.nn.graphs import Graphs
 from flare_mesh.nn.mixing_layer import MixingLayer
 from flare_mesh.nn.node_weights import node_shares
 from flare_mesh.nn.option_checks import check_heads
 from flare_mesh.nn.residual_mlp import ResidualMLP
+from flare_mesh.ops.graph_products import GraphProducts
 from flare_mesh.ops.precision import wide
 
 
@@ -60,7 +60,7 @@ class StateAttention(MixingLayer):
         self.out = nn.Linear(channels, channels)
 
     def forward(self, x: Tensor, graphs: Graphs) -> Tensor:
-        products = GraphProducts(graphs.layout, x.shape[0])
+        products = graphs.layout.products(x.shape[0])
         projected = [layer(x).unflatten(-1, (self.heads, -1)) for layer in self.projections]
         with torch.autocast(x.device.type, enabled=False):
             queries, keys, values = ([wide(t) for t in part] for part in self._split(projected))

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from flare_mesh.nn.graph_products import GraphProducts
 from flare_mesh.nn.mixers.state_attention import StateAttention
+from flare_mesh.ops.graph_products import GraphProducts
 
 
 class StrassenAttention(StateAttention):

@@ -2,10 +2,10 @@
 
 from torch import Tensor
 
-from flare_mesh.nn.graph_products import GraphProducts
 from flare_mesh.nn.mixers.state_attention import StateAttention
 from flare_mesh.nn.option_checks import check_choice
 from flare_mesh.ops.backends import check_triton
+from flare_mesh.ops.graph_products import GraphProducts
 from flare_mesh.ops.graph_trilinear import graph_contract, graph_moments
 from flare_mesh.ops.trilinear import contract, third_moments
 

@@ -2,7 +2,6 @@ import pytest
 import torch
 from torch.nn.functional import linear
 
-from flare_mesh.nn.graph_products import GraphProducts
 from flare_mesh.nn.linear_attention import NormalizedLinearAttention
 from flare_mesh.ops.layout import Layout, equal_layout
 
@@ -33,11 +32,11 @@ def test_against_the_matrix_of_pairs():
     layer = attention()
     x, y = torch.randn(2, 11, 6, dtype=torch.float64)
     weight = torch.rand(11, dtype=torch.float64) + 0.1
-    products = GraphProducts(equal_layout(1, 11, x.device), 11)
+    products = equal_layout(1, 11, x.device).products(11)
     expected = by_scores(layer, x, y, weight)
     torch.testing.assert_close(layer(x, y, products, weight), expected)
     torch.testing.assert_close(layer(x, y, products), by_scores(layer, x, y, torch.ones(11)))
-    ragged = GraphProducts(Layout(torch.tensor([0, 4, 4, 11])), 11)
+    ragged = Layout(torch.tensor([0, 4, 4, 11])).products(11)
     parts = [by_scores(layer, x[s], y[s], weight[s]) for s in (slice(0, 4), slice(4, 11))]
     torch.testing.assert_close(layer(x, y, ragged, weight), torch.cat(parts))
 
@@ -45,7 +44,7 @@ def test_against_the_matrix_of_pairs():
 def test_half_precision_sums_many_nodes():
     layer = attention().half()
     x = torch.randn(200_000, 6).half()  # more than float16 can count
-    products = GraphProducts(equal_layout(1, len(x), x.device), len(x))
+    products = equal_layout(1, len(x), x.device).products(len(x))
     assert bool(layer(x, x, products).isfinite().all())
 
 

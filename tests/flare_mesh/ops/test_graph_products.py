@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flare_mesh.nn.graph_products import GraphProducts
+from flare_mesh.ops.graph_products import GraphProducts
 from flare_mesh.ops.layout import Layout, equal_layout
 
 SIZES = st.lists(st.integers(0, 9) | st.integers(30, 70), max_size=6)
@@ -23,7 +23,7 @@ def layout_of(sizes):
 @given(SIZES)
 def test_against_a_loop_over_graphs(sizes):
     layout, n = layout_of(sizes), sum(sizes)
-    products = GraphProducts(layout, n)
+    products = layout.products(n)
     left, right = numbers(n, 2, 3), numbers(n, 2, 4, seed=1)
     matrices = numbers(len(sizes), 2, 3, 4, seed=2)
     values = numbers(n, 2, seed=3) - 100.0
@@ -41,22 +41,24 @@ def test_against_a_loop_over_graphs(sizes):
 
 def test_equal_graphs_need_no_blocks():
     left, right = numbers(12, 1, 2), numbers(12, 1, 3)
-    equal = GraphProducts(equal_layout(3, 4, left.device), 12)
-    ragged = GraphProducts(layout_of([4, 4, 4]), 12)
-    assert equal.slot is None
+    ragged = GraphProducts(torch.tensor([0, 4, 8, 12]), 12)
     assert ragged.slot is not None
-    torch.testing.assert_close(equal.sums(left, right), ragged.sums(left, right))
+    for layout in (equal_layout(3, 4, left.device), layout_of([4, 4, 4])):
+        products = layout.products(12)
+        assert products.slot is None
+        assert layout.products(12) is products  # made once for all layers
+        torch.testing.assert_close(products.sums(left, right), ragged.sums(left, right))
 
 
 def test_blocks_are_few():
     for sizes in ([1000, 3, 40], [1] * 100, [0, 500, 0, 499]):
-        products = GraphProducts(layout_of(sizes), sum(sizes))
+        products = layout_of(sizes).products(sum(sizes))
         assert products.num_blocks * products.length <= 1.25 * sum(sizes) + len(sizes)
         assert products.num_blocks <= 5 * len(sizes)
 
 
 def test_gradients():
-    products = GraphProducts(layout_of([3, 0, 5]), 8)
+    products = layout_of([3, 0, 5]).products(8)
     left, right = (numbers(8, 1, 2, seed=s).requires_grad_() for s in (0, 1))
     matrices = numbers(3, 1, 2, 2, seed=2).requires_grad_()
     assert torch.autograd.gradcheck(products.sums, (left, right))
@@ -66,6 +68,6 @@ def test_gradients():
 def test_a_graph_takes_nothing_from_its_neighbour():
     left = numbers(6, 1, 2)
     left[4:] = torch.nan
-    sums = GraphProducts(layout_of([4, 2]), 6).sums(left, left)
+    sums = layout_of([4, 2]).products(6).sums(left, left)
     assert bool(sums[0].isfinite().all())
     assert bool(sums[1].isnan().all())

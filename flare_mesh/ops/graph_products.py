@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor
 
-from flare_mesh.ops.layout import Layout
-
 
 class GraphProducts:
     """Matrix products of the nodes of each graph, as few batched ones.
@@ -12,16 +10,22 @@ class GraphProducts:
     The nodes of a ragged batch are copied into blocks of equal length, each of one graph and
     padded with zeros: at most a quarter more rows than nodes, about five blocks a graph, and
     no size is read from the device. Graphs of equal size need no copy.
+
+    :meth:`Layout.products <flare_mesh.ops.layout.Layout.products>` makes them once for all layers.
+
+    Args:
+        ptr: Offsets of the graphs, int64 [B + 1].
+        nodes: Number N of nodes.
+        equal: Whether all graphs have the same number of nodes.
     """
 
-    def __init__(self, layout: Layout, nodes: int) -> None:
-        self.num_graphs = graphs = layout.num_graphs
-        self.ptr = layout.ptr
+    def __init__(self, ptr: Tensor, nodes: int, *, equal: bool = False) -> None:
+        self.num_graphs = graphs = ptr.shape[0] - 1
+        self.ptr = ptr
         self.slot: Tensor | None = None  # row of each node in the blocks, [N]
-        if graphs == 1 or (graphs and layout.equal is not None):
+        if graphs == 1 or (graphs and equal):
             self.length, self.num_blocks = nodes // graphs, graphs
             return
-        ptr = layout.ptr
         self.length = length = max(1, -(-nodes // (4 * max(graphs, 1))))
         # Upper bound for any ragged batch; unused blocks hold zeros and belong to the last graph.
         self.num_blocks = (nodes + graphs * (length - 1)) // length
