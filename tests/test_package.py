@@ -50,7 +50,10 @@ def loaded(*names):
     return [name for name in names if name in sys.modules]
 import flare_mesh
 flare_mesh.FLAREOperator
+import flare_mesh.visualize
+flare_mesh.visualize.plot_parity
 assert not loaded("lightning", "vtk", "vtkmodules", "pyvista", "torch_geometric", "meshio")
+assert not loaded("matplotlib")
 assert main(["predict", "--modle", "x"]) == 2
 assert not loaded("lightning", "torch_geometric", "trimesh"), "unknown option"
 Path("empty").mkdir()

@@ -1,6 +1,8 @@
-"""PyVista plots of fields on meshes; installed as ``flare_mesh.visualize``."""
+"""Pictures of fields on PyVista, and charts on matplotlib; installed as ``flare_mesh.visualize``.
 
-from flare_mesh.visualize.distortion import plot_distortion
-from flare_mesh.visualize.gallery import plot_gallery
+Neither is imported before the first picture or chart.
+"""
 
-__all__ = ["plot_distortion", "plot_gallery"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,9 @@
+from .charts import plot_case_errors as plot_case_errors
+from .charts import plot_coverage as plot_coverage
+from .charts import plot_error_by_distance as plot_error_by_distance
+from .charts import plot_error_histogram as plot_error_histogram
+from .charts import plot_learning_curves as plot_learning_curves
+from .charts import plot_parity as plot_parity
+from .charts import plot_spectra as plot_spectra
+from .distortion import plot_distortion as plot_distortion
+from .gallery import plot_gallery as plot_gallery
