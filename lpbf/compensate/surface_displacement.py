@@ -7,10 +7,11 @@ import numpy as np
 import trimesh
 from numpy.typing import NDArray
 
-from lpbf.compensate.voxel_field import VoxelField
 from lpbf.core.errors import PartWarning
 from lpbf.core.mesh import HexMesh
 from lpbf.core.part import part_name
+from lpbf.core.placement import part_offset
+from lpbf.core.voxel_field import VoxelField
 from lpbf.core.voxelize import BUILD_VOLUME, voxelize
 
 Simulator = Callable[[HexMesh], NDArray[np.float64]]
@@ -35,12 +36,8 @@ def surface_displacement(
         build_volume: Largest extents of the part, mm.
     """
     mesh = voxelize(surface, pitch, islands=islands, build_volume=build_volume)
-    low, high = np.asarray(surface.bounds)
-    # Voxelisation centres the part, cuts off bottom rows without voxels, and puts it on the plate.
-    rows = max(round(float(high[2] - low[2]) / mesh.spacing[2]), 1)
-    cut_off = (rows - mesh.mask.shape[2]) * mesh.spacing[2]
-    offset = np.array([*(low + high)[:2] / 2, low[2] + cut_off])
-    shift, distance = VoxelField(mesh, simulator(mesh)).at(surface.vertices - offset)
+    points = surface.vertices - part_offset(surface, mesh)
+    shift, distance = VoxelField(mesh, simulator(mesh)).at(points)
     far = distance > 1
     if far.any():
         text = (

@@ -157,6 +157,8 @@ def read_process(options: Mapping[str, Any]) -> Process:
         changes["base_plate"] = replace(plate, thickness=options["base_plate"])
     if options["heat"] is not None:
         changes["heat"] = (process.heat or Heat()) if options["heat"] else None
+    if "inherent_strain" in changes:
+        changes["strain_source"] = None  # a strain that replaces the calibrated one
     process = replace(process, **changes)
     if options["scan"] is None:
         return process

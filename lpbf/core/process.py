@@ -21,6 +21,7 @@ from lpbf.core.material import TABLE_PROPERTIES, Material
 from lpbf.core.materials import get_material
 from lpbf.core.presets import PRESETS
 from lpbf.core.scan import Scan, get_scan
+from lpbf.core.strain_source import StrainSource
 from lpbf.core.table import Table
 from lpbf.core.yaml_file import read_yaml, write_yaml
 
@@ -59,6 +60,8 @@ class Process:
             bending; False is for comparison.
         powder_layers: Powder layers in a simulated layer; its strain is the mean over their
             rotations.
+        strain_source: The measurement from which ``inherent_strain`` was identified, as
+            :func:`lpbf.calibrate` writes it; None for a strain that is not calibrated.
 
     Raises:
         ValueError: If a value is outside its range, a strain is too large for small-strain theory,
@@ -79,6 +82,7 @@ class Process:
     heat: Heat | None = None
     incompatible_modes: bool = True
     powder_layers: int = 1
+    strain_source: StrainSource | None = None
 
     def __post_init__(self) -> None:
         material = get_material(self.material)
@@ -93,11 +97,22 @@ class Process:
         for name in ("plasticity", "release", "incompatible_modes"):
             check_bool("Process", name, getattr(self, name))
         check_choice("unknown islands", self.islands, ISLANDS)
-        for name, kind in (("base_plate", BasePlate), ("heat", Heat)):
+        for name, kind in (
+            ("base_plate", BasePlate),
+            ("heat", Heat),
+            ("strain_source", StrainSource),
+        ):
             value = getattr(self, name)
             if not isinstance(value, kind | None):
                 expected = f"{name} as a {kind.__name__} or None"
                 raise ValueError(f"Process: expected {expected} (got {value!r})")
+        source = self.strain_source
+        if source is not None and source.inherent_strain != self.inherent_strain:
+            raise ValueError(
+                f"Process: expected the inherent_strain {source.inherent_strain} that "
+                f"strain_source was calibrated to (got {self.inherent_strain}); leave out "
+                f"strain_source for a strain of your own"
+            )
         if self.plasticity:
             material.require("yield_stress")
         if self.heat is not None:
@@ -152,9 +167,11 @@ class Process:
                 f"vectors (got {self.inherent_strain}), or scan={scan!r} has no effect; give both, "
                 f"or start from a preset"
             )
+        strain = strategy.strain(self.inherent_strain)
         return replace(
             self,
-            inherent_strain=strategy.strain(self.inherent_strain),
+            inherent_strain=strain,
+            strain_source=self.strain_source if strain == self.inherent_strain else None,
             scan_rotation=strategy.rotation,
             scan_angle=strategy.angle,
         )
@@ -190,8 +207,9 @@ class Process:
         Raises:
             ValueError: If a key is unknown or a value does not fit.
         """
-        plate, heat = (partial(from_dict, kind) for kind in (BasePlate, Heat))
-        readers = {"material": _read_material, "base_plate": plate, "heat": heat}
+        kinds = {"base_plate": BasePlate, "heat": Heat, "strain_source": StrainSource}
+        nested = {name: partial(from_dict, kind) for name, kind in kinds.items()}
+        readers = {"material": _read_material, **nested}
         return from_dict(cls, values, readers)
 
     def to_yaml(self, path: str | Path) -> None:

@@ -22,7 +22,7 @@ from lpbf.core.result import Result
 from lpbf.core.result_files import RESULT_SUFFIXES
 from lpbf.core.voxelize import voxelize
 from lpbf.simulate.simulate import simulate
-from lpbf.simulate.summary import describe_mesh, summarize, summary_text
+from lpbf.simulate.summary import describe_mesh, describe_strain, summarize, summary_text
 
 _VOXELS_ACROSS = 40
 
@@ -40,7 +40,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.islands is not None:
         process = replace(process, islands=args.islands)
     mesh, warned = _voxels(args, process)
-    print(f"{args.part}: {describe_mesh(mesh, process)}", flush=True)
+    print(f"{args.part}: {describe_mesh(mesh, process)}\n{describe_strain(process)}", flush=True)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", PartWarning)
         result = simulate(mesh, process, history=args.series is not None, device=args.device)

@@ -20,6 +20,7 @@ from lpbf.mechanics.build_steps import BuildStep, build_steps
 from lpbf.mechanics.elastic_stepper import ElasticStepper
 from lpbf.mechanics.equilibrium import Equilibrium
 from lpbf.mechanics.plastic_stepper import PlasticStepper
+from lpbf.simulate.calibration_range import check_strain_source
 from lpbf.simulate.model_range import check_range
 from lpbf.simulate.part_view import PartView, nodal_mean, part_build
 from lpbf.simulate.release import release
@@ -43,7 +44,8 @@ def simulate(
     Each layer is activated stress-free on the deformed part and strained by the inherent strain,
     which leads to a new equilibrium on the plate (small strains). The displacement of a node counts
     from the activation of its first layer. docs/lpbf.md has the equations. A part that distorts so
-    much that small strains are a poor model gives a :class:`PartWarning`.
+    much that small strains are a poor model gives a :class:`PartWarning`, and so does a calibrated
+    strain in another model than that of its calibration.
 
     Args:
         mesh: The part.
@@ -154,5 +156,6 @@ def _simulate(
         history=tuple(states),
         report=Report("cg", time.perf_counter() - began, peak_memory(), tuple(reports)),
     )
+    check_strain_source(process, mesh)
     check_range(result, build.rows_per_layer * mesh.spacing[2])
     return result

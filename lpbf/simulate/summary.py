@@ -24,6 +24,12 @@ def describe_mesh(mesh: HexMesh, process: Process) -> str:
     )
 
 
+def describe_strain(process: Process) -> str:
+    """One line about the inherent strain and where it comes from."""
+    strain = ", ".join(f"{value:.4g}" for value in process.inherent_strain)
+    return f"inherent strain {strain}: {process.strain_source or 'not calibrated'}"
+
+
 def summarize(result: Result) -> dict[str, Any]:
     """Extreme values of the fields that a result has, by name and unit."""
     z = result.displacement[:, 2]

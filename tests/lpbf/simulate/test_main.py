@@ -14,6 +14,7 @@ from flare_mesh.io import read_mesh
 from lpbf import Process, SolverError, simulate, voxelize
 from lpbf.core.base_plate import BasePlate
 from lpbf.core.heat import Heat
+from lpbf.core.strain_source import StrainSource
 from lpbf.simulate.__main__ import main
 from lpbf.simulate.summary import summarize, summary_text
 
@@ -234,3 +235,30 @@ def test_a_full_disk_is_an_error(part, capsys, tmp_path):
     expected = "error: a.vtu: cannot be written (File too large); choose another place\n"
     assert capsys.readouterr().err == expected
     assert sorted(path.name for path in tmp_path.iterdir()) == ["box.stl"]
+
+
+def test_the_origin_of_the_strain_is_printed(part, capsys):
+    assert run(f"{part} --out box.vtu --pitch 2") == 0
+    assert "inherent strain -0.004, -0.004, -0.004: not calibrated\n" in capsys.readouterr().out
+    source = StrainSource(
+        measurement="cantilever.yaml",
+        sha256="ab" * 32,
+        num_values=5,
+        inherent_strain=(-0.003, -0.003, -0.003),
+        intervals=(None, None, None),
+        material="316L",
+        plasticity=False,
+        pitch=(2.0, 2.0, 2.0),
+        layer_height=2.0,
+    )
+    process = Process("316L", inherent_strain=source.inherent_strain, strain_source=source)
+    process.to_yaml("process.yaml")
+    assert run(f"{part} --out box.vtu --process process.yaml --pitch 2 --report box.json") == 0
+    said = capsys.readouterr()
+    line = "calibrated on cantilever.yaml (5 values, sha256 abababababab)"
+    assert f"inherent strain -0.003, -0.003, -0.003: {line}\n" in said.out
+    assert said.err == ""
+    assert read("box.json")["process"]["strain_source"]["measurement"] == "cantilever.yaml"
+    command = f"{part} --out box.vtu --process process.yaml --pitch 2"
+    assert run(f"{command} --inherent-strain -0.002 -0.002 -0.002") == 0
+    assert "not calibrated" in capsys.readouterr().out

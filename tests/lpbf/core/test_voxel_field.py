@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lpbf import HexMesh
-from lpbf.compensate.voxel_field import VoxelField
+from lpbf.core.voxel_field import VoxelField
 
 
 @settings(max_examples=25, deadline=None)
