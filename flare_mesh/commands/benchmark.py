@@ -5,6 +5,7 @@ from typing import Any
 
 from flare_mesh.commands.benchmark_baselines import baseline_names, baseline_rows
 from flare_mesh.commands.benchmark_configs import model_configs, read_config, with_budget
+from flare_mesh.commands.benchmark_needs import with_edges, with_lengths
 from flare_mesh.commands.benchmark_results import draw_results, write_tables
 from flare_mesh.commands.benchmark_runs import finish_run, result_of
 from flare_mesh.commands.benchmark_sizes import build_trial, count_parameters, match_parameters
@@ -40,6 +41,10 @@ def benchmark(
     A model by name has the sizes and other options that the configuration of the data gives for its
     own model, as far as it has options of these names. The numbers of parameters are printed first.
 
+    What a model needs and the configuration of the data lacks is added to its runs, in printed
+    lines: edges (those of the cells, or from the nearest neighbours), and the number of nodes of
+    the largest case to mixing layers of limited length.
+
     Args:
         data: Configuration file, or name of one that comes with the package, with the data and the
             training options of models without a configuration of their own.
@@ -70,7 +75,7 @@ def benchmark(
         folder = Path(out)
         check_folder(folder / "table.csv")
         if configs:
-            configs = _sized(base["data"], configs, match_parameters, epochs)
+            configs = _sized(FieldDataModule(**base["data"]), configs, match_parameters, epochs)
         rows: list[dict[str, Any]] = []
         for row in baseline_rows(base["data"], baselines, seeds):
             rows.append(row)
@@ -116,10 +121,13 @@ def _read_data(data: str) -> dict[str, Any]:
 
 
 def _sized(
-    data: dict[str, Any], configs: dict[str, dict[str, Any]], match: bool, epochs: int | None
+    data: FieldDataModule, configs: dict[str, dict[str, Any]], match: bool, epochs: int | None
 ) -> dict[str, dict[str, Any]]:
-    """The configurations, with matched widths if asked for; prints the numbers of parameters."""
-    recipe = FieldDataModule(**data).recipe()
+    """The configurations, with matched widths if asked for, and with what their models need.
+
+    Prints the numbers of parameters, and what is added.
+    """
+    recipe = data.recipe()
     found, target = {}, 0
     for label, config in configs.items():
         model = config["model"]
@@ -137,6 +145,7 @@ def _sized(
             print(f"{label}: size chosen for the time (model.size: auto)", flush=True)
             found[label] = config
             continue
+        model = with_lengths(model, label, data)
         try:
             trial = build_trial(recipe, model)
             count = count_parameters(trial)
@@ -151,5 +160,5 @@ def _sized(
         target = target or count
         shown = model.get("options") or "default options"
         print(f"{label}: {count:,} parameters, {shown}", flush=True)
-        found[label] = {**config, "model": model}
+        found[label] = with_edges({**config, "model": model}, label, trial, data)
     return found

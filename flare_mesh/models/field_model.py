@@ -76,6 +76,14 @@ class FieldModel(HubMixin, nn.Module):
         """Whether :meth:`forward` uses ``edge_index``."""
         return False
 
+    def edge_transform(self, has_cells: bool) -> str | dict[str, Any]:
+        """Transform by name that makes the edges of a model that uses some.
+
+        Args:
+            has_cells: Whether the meshes have cells, whose edges can be taken.
+        """
+        return "mesh_edges" if has_cells else {"knn_edges": {"k": 6}}
+
     @property
     def can_stream(self) -> bool:
         """Whether :meth:`forward` takes ``chunk_size``."""

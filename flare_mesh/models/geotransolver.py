@@ -1,6 +1,7 @@
 """GeoTransolver, a baseline of FLARE."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -124,6 +125,10 @@ class GeoTransolver(FieldModel):
     def uses_edges(self) -> bool:
         """Whether there are neighbourhoods."""
         return len(self.local) > 0
+
+    def edge_transform(self, has_cells: bool) -> str | dict[str, Any]:
+        # By number, as the radii are in the unit of the normalised coordinates.
+        return {"knn_edges": {"k": max(1, max(self.config["neighbors"]) - 1)}}
 
     def reset_parameters(self) -> None:
         """Linear weights from a truncated N(0, 0.02), biases 0, gates 0, latents from N(0, 1)."""

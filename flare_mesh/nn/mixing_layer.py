@@ -21,6 +21,8 @@ class MixingLayer(nn.Module, ABC):
 
     ORDERED: ClassVar[bool] = False
     """Whether the result depends on the order of a graph's nodes, as that of a sequence does."""
+    SIZED: ClassVar[bool] = False
+    """Whether there are parameters for each place of a graph, up to the option ``max_nodes``."""
 
     @abstractmethod
     def forward(self, x: Tensor, graphs: Graphs) -> Tensor:

@@ -44,6 +44,7 @@ class LinformerAttention(MixingLayer):
     """
 
     ORDERED = True
+    SIZED = True
 
     def __init__(
         self,

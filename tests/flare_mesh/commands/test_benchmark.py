@@ -6,17 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from flare_mesh.baselines import NodeMLP
 from flare_mesh.cli import main
 from flare_mesh.commands import benchmark_runs
 from flare_mesh.commands.benchmark import benchmark
+from flare_mesh.commands.benchmark_needs import with_edges
 from flare_mesh.commands.benchmark_results import draw_results, summarize, write_tables
 from flare_mesh.commands.benchmark_runs import finish_run, result_of
 from flare_mesh.commands.benchmark_sizes import match_parameters
+from flare_mesh.mesh import MeshData
 from flare_mesh.models import MODELS, build
 from flare_mesh.nn.mixer import MIXERS
+from flare_mesh.training.data_module import FieldDataModule
 
 FLARE = {"name": "flare", "options": {"hidden_channels": 8, "num_layers": 1, "heads": 2,
                                       "num_latents": 4}}  # fmt: skip
@@ -230,9 +234,70 @@ def test_all_models_and_mixing_layers(config, processes, tmp_path):
         if label in MIXERS:
             options = asked["options"]
             assert options.pop("mixer") == label
-            assert options.pop("mixer_options", {}) == LATENTS.get(label, {})
+            own = options.pop("mixer_options", {})
+            assert {k: v for k, v in own.items() if k != "max_nodes"} == LATENTS.get(label, {})
             assert options == sizes
     assert not (out / "backbone").exists()
+
+
+def test_what_models_need_is_added(config, processes, tmp_path, capsys):
+    """Edges to models that use some, and the nodes of the largest case as the linformer's limit."""
+    values = yaml.safe_load(Path(config).read_text())
+    models = ["flare", "meshgraphnet", "geotransolver", "linformer"]
+    out = tmp_path / "bench"
+
+    def ask(features):
+        Path(config).write_text(
+            yaml.safe_dump(values | {"data": values["data"] | {"features": features}})
+        )
+        benchmark(config, models, out=str(out), seeds=1, overwrite=True)
+        files = {label: out / label / "seed_0.yaml" for label in models}
+        return {label: yaml.safe_load(file.read_text()) for label, file in files.items()}
+
+    bounds = {"geometry_features": {"kind": "points"}}
+    asked = ask([bounds])
+    features = {label: given["data"]["features"] for label, given in asked.items()}
+    assert features == {
+        "flare": [bounds],
+        "meshgraphnet": [bounds, {"knn_edges": {"k": 6}}],
+        "geotransolver": [bounds, {"knn_edges": {"k": 31}}],
+        "linformer": [bounds],
+    }
+    assert asked["linformer"]["model"]["options"]["mixer_options"]["max_nodes"] == 20
+    printed = capsys.readouterr().out
+    assert (
+        "meshgraphnet: needs edges, which data.features does not make; adds knn_edges: " in printed
+    )
+    assert "linformer: max_nodes 20, the nodes of the largest case\n" in printed
+    own = [{"radius_edges": {"radius": 0.3}}]
+    assert {str(given["data"]["features"]) for given in ask(own).values()} == {str(own)}
+    assert "needs edges" not in capsys.readouterr().out
+
+
+def test_edges_of_cells():
+    mesh = MeshData(pos=torch.rand(3, 2), triangle=torch.tensor([[0, 1, 2]]), y=torch.rand(3, 1))
+    data = FieldDataModule.from_cases([mesh])
+    model = build("meshgraphnet", in_channels=0, out_channels=1, hidden_channels=4, num_layers=1)
+    assert with_edges({"data": {}}, "mgn", model, data) == {"data": {"features": ["mesh_edges"]}}
+
+
+@pytest.mark.slow
+def test_all_models_and_mixing_layers_train(config, tmp_path, monkeypatch):
+    """All of them for one epoch, in this process."""
+    values = yaml.safe_load(Path(config).read_text())
+    values["model"]["options"] = {"hidden_channels": 16, "num_layers": 1, "heads": 2}
+    values["model"]["options"]["num_latents"] = 4
+    values["trainer"] |= {"enable_progress_bar": False}
+    Path(config).write_text(yaml.safe_dump(values))
+    monkeypatch.setattr(
+        benchmark_runs, "_fit", lambda run, options: "failed" * bool(main(["fit", *options]))
+    )
+    out = tmp_path / "bench"
+    benchmark(config, ["all"], out=str(out), seeds=1)
+    rows = read(out / "results.csv")
+    assert {row["model"] for row in rows} == {*MODELS, *MIXERS} - {"backbone"}
+    assert {row["failed"] for row in rows} == {""}
+    assert all(0 < float(row["relative_l2"]) < 10 for row in rows)
 
 
 def test_matched_parameters(config, processes, tmp_path, capsys):
