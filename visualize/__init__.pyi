@@ -5,5 +5,7 @@ from .charts import plot_error_histogram as plot_error_histogram
 from .charts import plot_learning_curves as plot_learning_curves
 from .charts import plot_parity as plot_parity
 from .charts import plot_spectra as plot_spectra
+from .comparison import plot_comparison as plot_comparison
 from .distortion import plot_distortion as plot_distortion
+from .field_view import plot_field as plot_field
 from .gallery import plot_gallery as plot_gallery

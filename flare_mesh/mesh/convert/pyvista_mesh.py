@@ -48,6 +48,12 @@ def from_vtk_arrays(cls: type[T], arrays: Mapping[str, NDArray[Any]], **options:
     return data
 
 
+def pyvista_units(mesh: "pyvista.DataSet") -> dict[str, str]:
+    """Units of the fields of a mesh of :func:`to_pyvista`, or that was read from its file."""
+    units = mesh.field_data.get(_UNITS)
+    return {} if units is None else _read_units(np.asarray(units))
+
+
 def _read_units(text: NDArray[Any]) -> dict[str, str]:
     """Units from the bytes of their JSON text; none if it is something else."""
     try:

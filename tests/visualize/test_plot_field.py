@@ -1,0 +1,206 @@
+"""Pictures of fields; one module, since the first picture of a process takes a second."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pyvista
+import torch
+from PIL import Image
+
+from flare_mesh import MeshData
+from flare_mesh.io import write_mesh
+from flare_mesh.visualize import plot_comparison, plot_field
+from flare_mesh.visualize.cut import SHOWN
+from lpbf import HexMesh
+
+SMALL = {"size": (200, 160)}
+
+
+@pytest.fixture
+def block():
+    """4 x 3 x 2 voxels of 1 mm with a displacement and other fields."""
+    voxels = HexMesh.from_mask(np.ones((4, 3, 2)), 1.0)
+    mesh = MeshData(
+        torch.from_numpy(voxels.points),
+        hexahedron=torch.from_numpy(voxels.cells),
+        units={"displacement": "mm", "von_mises": "MPa"},
+    )
+    x = mesh.pos[:, 0]
+    mesh.displacement = torch.stack([0 * x, 0 * x, 0.01 * x**2], 1)
+    mesh.von_mises = 10.0 * x
+    mesh.cell_layer = torch.arange(24.0)
+    return mesh
+
+
+def coloured(plotter, view=0):
+    """The mapper and the data set of the body of a view."""
+    found = [
+        actor.mapper
+        for actor in plotter.renderers[view].actors.values()
+        if getattr(actor, "mapper", None) is not None and actor.mapper.scalar_visibility
+    ]
+    return found[0], found[0].dataset
+
+
+def texts(plotter, view=0):
+    actors = plotter.renderers[view].actors.values()
+    return [actor.input for actor in actors if isinstance(actor, pyvista.Text)]
+
+
+def test_values_range_and_units_reach_the_picture(block):
+    plotter = plot_field(block, "von_mises", title="block", **SMALL)
+    mapper, body = coloured(plotter)
+    assert mapper.scalar_range == (0.0, 40.0)
+    assert body.n_cells == 52  # quadrilaterals of the surface
+    assert np.allclose(body.point_data[SHOWN], 10 * body.points[:, 0])
+    assert texts(plotter) == ["block", "von_mises [MPa]"]
+    plotter.close()
+
+
+def test_a_vector_is_shown_by_its_norm_or_one_component(block):
+    plotter = plot_field(block, "displacement", **SMALL)
+    assert "norm of displacement [mm]" in texts(plotter)
+    assert coloured(plotter)[0].scalar_range == pytest.approx((0.0, 0.16))
+    plotter.close()
+    plotter = plot_field(block, -block.displacement, component="z", **SMALL)
+    assert "field, z" in texts(plotter)
+    assert coloured(plotter)[0].scalar_range == pytest.approx((-0.16, 0.0))
+    plotter.close()
+
+
+def test_deformation_leaves_the_mesh_as_it_was(block):
+    before = block.pos.clone()
+    plotter = plot_field(block, "von_mises", warp="displacement", factor=10.0, **SMALL)
+    body = coloured(plotter)[1]
+    assert body.bounds[5] == pytest.approx(2 + 10 * 0.16)
+    assert "deformation x 10" in texts(plotter)
+    assert torch.equal(block.pos, before)
+    plotter.close()
+    # 5 % of the diagonal of 29**0.5 mm, with one digit.
+    plotter = plot_field(block, warp="displacement", **SMALL)
+    assert "deformation x 2" in texts(plotter)
+    plotter.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        ({"clip": "x<1"}, [1, 3, 2]),
+        ({"clip": "x>1"}, [3, 3, 2]),
+        ({"clip": ["x>1", "z<1"]}, [3, 3, 1]),
+        ({"clip": "y=1"}, [4, 2, 2]),  # away from the viewer, who is at small y
+        ({"slice": "z"}, [4, 3, 0]),
+        ({"slice": ((1, 0, 0), (0.5, 0, 0))}, [0, 3, 2]),
+        ({"threshold": 30}, [2, 3, 2]),
+        ({"threshold": (None, 5)}, [1, 3, 2]),
+        ({"contours": [15.0]}, [0, 3, 2]),
+    ],
+)
+def test_what_is_cut_away(block, options, size):
+    plotter = plot_field(block, "von_mises", **options, **SMALL)
+    mapper, body = coloured(plotter)
+    assert np.allclose(np.ptp(np.reshape(body.bounds, (3, 2)), axis=1), size)
+    assert np.allclose(body.point_data[SHOWN], 10 * body.points[:, 0])
+    assert mapper.scalar_range == (0.0, 40.0)  # of the whole field
+    plotter.close()
+
+
+def test_comparison_has_linked_cameras_and_two_ranges(block, tmp_path):
+    block.predicted_von_mises = block.von_mises + 2.0 * block.pos[:, 1]
+    plotter = plot_comparison(block, "von_mises", size=(600, 200))
+    ranges = [coloured(plotter, view)[0].scalar_range for view in range(3)]
+    assert ranges == [(0.0, 46.0), (0.0, 46.0), (0.0, 6.0)]
+    cameras = [renderer.GetActiveCamera() for renderer in plotter.renderers[:3]]
+    assert cameras[0] == cameras[1] == cameras[2]
+    # The sums of y**2 and x**2 over the nodes are 3 * 5 * 14 and 3 * 4 * 30.
+    assert f"error (relative L2 {0.2 * (210 / 360) ** 0.5:.3g})" in texts(plotter, 2)
+    assert "error of von_mises [MPa]" in texts(plotter, 2)
+    plotter.close()
+    # The prediction in another file, by the same name.
+    other = MeshData(block.pos, hexahedron=block.hexahedron)
+    other.von_mises = block.predicted_von_mises
+    write_mesh(tmp_path / "other.vtu", other)
+    plotter = plot_comparison(block, "von_mises", tmp_path / "other.vtu", size=(600, 200))
+    assert coloured(plotter, 2)[0].scalar_range == pytest.approx((0.0, 6.0))
+    plotter.close()
+
+
+def test_each_view_is_deformed_by_its_own_displacement(block):
+    predicted = 2 * block.displacement
+    plotter = plot_comparison(block, "displacement", predicted, warp="displacement", factor=10.0)
+    heights = [coloured(plotter, view)[1].bounds[5] for view in range(3)]
+    assert heights == pytest.approx([3.6, 5.2, 3.6])
+    plotter.close()
+
+
+def test_missing_values_are_counted_and_have_their_own_colour(block, tmp_path):
+    block.von_mises[:6] = torch.nan
+    path = tmp_path / "missing.png"
+    plotter = plot_field(block, "von_mises", **SMALL)
+    assert "no value at 6 of 60 nodes (pink)" in texts(plotter)
+    plotter.close()
+    assert plot_field(block, "von_mises", path=path, **SMALL) is None
+    image = np.asarray(Image.open(path))
+    assert image.shape[:2] == (160, 200)
+    pink = (image[..., 0] > 150) & (image[..., 1] < 80) & (image[..., 2] > 150)
+    assert pink.sum() > 50
+
+
+def test_a_constant_field_is_written_without_a_bar(block):
+    plotter = plot_field(block, torch.full((60,), 3.25), **SMALL)
+    assert texts(plotter) == ["field: 3.25 everywhere"]
+    assert not plotter.scalar_bars
+    plotter.close()
+
+
+def test_points_planes_and_files(block, tmp_path):
+    cloud = MeshData(block.pos, load=block.pos[:, 0])
+    plotter = plot_field(cloud, "load", **SMALL)
+    assert coloured(plotter)[1].n_points == 60
+    plotter.close()
+    flat = MeshData(
+        block.pos[:, :2], triangle=torch.tensor([[0, 1, 5], [1, 6, 5]]), u=block.pos[:, 0]
+    )
+    plotter = plot_field(flat, "u", glyphs=torch.ones(60, 2), **SMALL)
+    direction = np.subtract(plotter.camera.position, plotter.camera.focal_point)
+    assert plotter.camera.parallel_projection
+    assert np.allclose(direction[:2], 0)
+    plotter.close()
+    plot_field(block, "layer", path=tmp_path / "a.svg", **SMALL)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.svg"]
+    assert "layer" in (tmp_path / "a.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("field", "options", "message"),
+    [
+        ("von_mise", {}, "no field 'von_mise'; did you mean 'von_mises'.*displacement, layer, von"),
+        ("von_mises", {"clip": "x<-3"}, "'x<-3' leaves nothing of the mesh; x is from 0 to 4"),
+        ("von_mises", {"slice": "z=9"}, "'z=9' does not meet the mesh"),
+        ("von_mises", {"slice": "w=9"}, "slice: expected a plane such as 'z=10'"),
+        ("von_mises", {"threshold": 50}, "no cell from 50 .*; the values are from 0 to 40"),
+        ("von_mises", {"contours": [99]}, "none at 99; the values are from 0 to 40"),
+        ("von_mises", {"warp": "von_mises"}, "'von_mises': expected a vector of 2 or 3"),
+        ("von_mises", {"factor": 3.0}, "factor: expected a displacement to scale"),
+        ("von_mises", {"view": "top"}, "unknown view 'top'"),
+        ("von_mises", {"clim": (2, 1)}, "expected clim as two ascending"),
+        ("von_mises", {"path": "a.jpg"}, "a.jpg: expected the name of a picture"),
+        (np.zeros(7), {}, r"at the 60 nodes or in the 24 cells \(got \[7\]\)"),
+        (np.zeros((60, 6)), {}, "expected one of its 6 components.*xx, yy"),
+        (np.zeros((60, 6)), {"component": "ww"}, "no component 'ww'"),
+        (None, {"threshold": 1}, "threshold: expected a field"),
+    ],
+)
+def test_bad_input(block, field, options, message):
+    with pytest.raises(ValueError, match=message):
+        plot_field(block, field, **options)
+
+
+def test_bad_meshes():
+    with pytest.raises(ValueError, match=r"expected a mesh with points \(got none\)"):
+        plot_field(MeshData(torch.zeros(0, 3)))
+    with pytest.raises(TypeError, match=r"a prediction or a result \(got int\)"):
+        plot_field(3)
+    with pytest.raises(FileNotFoundError):
+        plot_field(Path("nowhere.vtu"))

@@ -1,0 +1,85 @@
+"""Colour maps and ranges of fields, the same in all pictures."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+INK = "#1f2933"
+"""Colour of texts and outlines."""
+
+MISSING = "#f032e6"
+"""Colour of values that are NaN or infinite, in none of the maps."""
+
+PLAIN = "#b8c4ce"
+"""Colour of a mesh without a field."""
+
+SEQUENTIAL, DIVERGING, ERROR = "viridis", "coolwarm", "inferno"
+"""Maps that can be told apart without red or green: of values, of signed values, of errors."""
+
+# A field counts as signed if the smaller side of zero is at least this share of the larger.
+_SIGNED = 0.1
+# Half-width of the range of a constant field, as a share of its value.
+_CONSTANT = 0.01
+
+
+@dataclass(frozen=True)
+class Colours:
+    """A colour map and its range.
+
+    Attributes:
+        map: Name of a colour map.
+        low: Value of the first colour.
+        high: Value of the last colour.
+        constant: Whether all values are the same.
+    """
+
+    map: str
+    low: float
+    high: float
+    constant: bool = False
+
+
+def choose_colours(
+    values: Iterable[NDArray[np.floating]],
+    *,
+    limits: tuple[float, float] | None = None,
+    cmap: str | None = None,
+    error: bool = False,
+) -> Colours:
+    """Colours of some fields that share them.
+
+    The range is from the smallest to the largest finite value. Signed values get a range around
+    zero and the map :data:`DIVERGING`; others :data:`SEQUENTIAL`, or :data:`ERROR` from zero.
+
+    Args:
+        values: Arrays of any shape.
+        limits: The range; None for that of the values.
+        cmap: Name of a colour map; None for the one above.
+        error: Whether the values are errors.
+
+    Raises:
+        ValueError: If the limits are not finite, or not in ascending order.
+    """
+    found = [array[np.isfinite(array)] for array in values]
+    found = [array for array in found if array.size]
+    low = float(min((array.min() for array in found), default=0.0))
+    high = float(max((array.max() for array in found), default=0.0))
+    constant = low == high
+    if limits is not None:
+        low, high = map(float, limits)
+        if not (np.isfinite([low, high]).all() and low < high):
+            raise ValueError(f"expected clim as two ascending finite numbers (got {limits})")
+    largest = max(-low, high)
+    signed = low < 0 < high and min(-low, high) >= _SIGNED * largest
+    if limits is None:
+        if signed:
+            low, high = -largest, largest
+        elif constant:
+            pad = abs(low) * _CONSTANT or 1.0
+            low, high = low - pad, high + pad
+        elif error and low > 0:
+            low = 0.0
+    usual = DIVERGING if signed else ERROR if error else SEQUENTIAL
+    return Colours(cmap or usual, low, high, constant)

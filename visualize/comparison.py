@@ -1,0 +1,153 @@
+"""Truth, prediction and error of a field, side by side."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from flare_mesh.cases.prediction_mark import predicted_name
+from flare_mesh.choices import check_options
+from flare_mesh.visualize.colours import choose_colours
+from flare_mesh.visualize.dataset import to_grid
+from flare_mesh.visualize.field_values import FieldValues, field_names, find_field
+from flare_mesh.visualize.field_view import deformation_caption
+from flare_mesh.visualize.panel import Panel, draw_panel
+from flare_mesh.visualize.picture import check_picture_path, new_plotter, save_picture
+from flare_mesh.visualize.plot_options import PlotOptions
+from flare_mesh.visualize.shape import build_shape, common_corners, with_factor
+
+
+def plot_comparison(
+    mesh: Any,
+    truth: Any,
+    prediction: Any = None,
+    *,
+    path: str | Path | None = None,
+    plotter: Any = None,
+    title: str = "",
+    names: tuple[str, str, str] = ("truth", "prediction", "error"),
+    size: tuple[int, int] = (1800, 720),
+    error_clim: tuple[float, float] | None = None,
+    **options: Any,
+) -> Any:
+    """Plot a true field, its prediction and the error side by side with linked cameras::
+
+        plot_comparison("predicted.vtu", "von_mises", path="comparison.png")
+
+    Truth and prediction share one range of colours; the error has its own. The error is the
+    prediction minus the truth, of a vector field the norm of the difference. Its relative L2 norm
+    is in its headline.
+
+    Args:
+        mesh: As in :func:`plot_field`.
+        truth: Name of the true field, or values.
+        prediction: Name of the predicted field, or values, or another mesh that has the field
+            ``truth`` or ``predicted_<truth>``; None for the field ``predicted_<truth>``.
+        path: Picture to write; None to return the plotter instead.
+        plotter: A ``pyvista.Plotter`` with three views in its first row; None for a new one.
+        title: Headline above the first view.
+        names: Headlines of the views.
+        size: Width and height of a new plotter, pixels.
+        error_clim: Range of the colours of the error; None for that of its values.
+        options: Options of :func:`plot_field`. ``warp`` may also be a pair of displacements, of
+            truth and prediction; the error is drawn on the true shape. Where the compared field
+            itself is the displacement, each view is deformed by its own.
+
+    Returns:
+        The plotter; None if a new one was written to ``path``.
+
+    Raises:
+        ValueError: If the fields differ in their shape, or as for :func:`plot_field`.
+    """
+    check_options("plot_comparison", options, PlotOptions.__annotations__)
+    chosen = PlotOptions(**options)
+    check_picture_path(path)
+    grid = to_grid(mesh, chosen.step)
+    true = find_field(grid, truth, name=names[0])
+    predicted = _prediction(grid, true, truth, prediction, chosen.step, names[1])
+    if predicted.values.shape != true.values.shape or predicted.on_cells != true.on_cells:
+        raise ValueError(
+            f"expected '{predicted.name}' of the shape {list(true.values.shape)} of '{true.name}' "
+            f"(got {list(predicted.values.shape)})"
+        )
+    predicted = replace(predicted, unit=predicted.unit or true.unit)
+    difference = replace(true, name=f"error of {true.name}", values=predicted.values - true.values)
+    # Where one of them is missing, there is no error.
+    fields = [one.scalar(chosen.component) for one in (true, predicted, difference)]
+    shared = choose_colours(
+        [fields[0].values, fields[1].values], limits=chosen.clim, cmap=chosen.cmap
+    )
+    colours = [shared, shared, choose_colours([fields[2].values], limits=error_clim, error=True)]
+    views = [replace(chosen, warp=warp) for warp in _warps(grid, truth, true, predicted, chosen)]
+    factor = with_factor(grid, views[0]).factor
+    views = [replace(view, factor=factor) for view in views]
+    shapes = [build_shape(grid, values, view) for values, view in zip(fields, views, strict=True)]
+    corners, flat = common_corners(shapes)
+    own = plotter is None
+    if own:
+        plotter = new_plotter(path, shape=(1, 3), window_size=list(size))
+    headlines = [*names[:2], f"{names[2]}{_relative_norm(fields)}"]
+    caption = deformation_caption(views[0])
+    for column, shape in enumerate(shapes):
+        plotter.subplot(0, column)
+        shape.corners, shape.flat = corners, flat
+        above = (title if column == 0 or not title else " ", headlines[column])
+        lines = caption if column == 0 else (" ",) * len(caption)
+        panel = Panel(shape, fields[column], colours[column], above, lines)
+        draw_panel(plotter, panel, views[column])
+    plotter.link_views([*range(3)])
+    if path is not None:
+        save_picture(plotter, path)
+        if own:
+            plotter.close()
+            return None
+    return plotter
+
+
+def _prediction(
+    grid: Any, true: FieldValues, truth: Any, prediction: Any, step: int | None, name: str
+) -> FieldValues:
+    if prediction is None:
+        if not isinstance(truth, str):
+            raise ValueError("expected a prediction, since the truth has no name; give its values")
+        return find_field(grid, predicted_name(truth))
+    if not _is_mesh(prediction):
+        return find_field(grid, prediction, name=name)
+    other = to_grid(prediction, step)
+    if not isinstance(truth, str):
+        raise ValueError("expected the name of a field of both meshes (got values)")
+    known = field_names(other)
+    return find_field(other, predicted_name(truth) if predicted_name(truth) in known else truth)
+
+
+def _is_mesh(prediction: Any) -> bool:
+    """Whether this is another mesh rather than a field: a name or values."""
+    if isinstance(prediction, Path):
+        return True
+    if isinstance(prediction, str):
+        return Path(prediction).is_file()
+    return not isinstance(prediction, (Tensor, np.ndarray, list))
+
+
+def _warps(
+    grid: Any, truth: Any, true: FieldValues, predicted: FieldValues, options: PlotOptions
+) -> list[Any]:
+    """Displacement of each view."""
+    warp = options.warp
+    if isinstance(warp, tuple):
+        if len(warp) != 2:
+            raise ValueError(f"warp: expected one displacement or two (got {len(warp)})")
+        return [warp[0], warp[1], warp[0]]
+    if isinstance(warp, str) and warp == truth:
+        return [true, predicted, true]
+    return [warp, warp, warp]
+
+
+def _relative_norm(fields: list[FieldValues]) -> str:
+    """Relative L2 error for the headline, over the rows that have all values."""
+    true, predicted, error = (one.values for one in fields)
+    usable = np.isfinite(true).all(axis=1) & np.isfinite(predicted).all(axis=1)
+    norm = np.linalg.norm(true[usable])
+    return f" (relative L2 {np.linalg.norm(error[usable]) / norm:.3g})" if norm > 0 else ""

@@ -1,0 +1,86 @@
+"""Everything that can be plotted, as an unstructured grid of VTK."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch_geometric.data import Data
+
+from flare_mesh.io import read_mesh
+from flare_mesh.mesh import MeshData
+
+
+def to_grid(source: Any, step: int | None = None) -> Any:
+    """A mesh with its fields and units as a ``pyvista.UnstructuredGrid``.
+
+    Args:
+        source: A :class:`MeshData` or other PyG data with ``pos``; the path of a mesh file; a
+            PyVista mesh of any kind; or an object with a method ``to_mesh(step)``, such as a
+            :class:`~flare_mesh.prediction.Prediction` or an ``lpbf.Result``.
+        step: Number of the time step, for sources that have several.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+        TypeError: If the source is something else.
+        ValueError: If the file cannot be read, the source has no such step, or there are no points.
+    """
+    grid = _convert(source, step)
+    if grid.n_points == 0:
+        name = source if isinstance(source, (str, Path)) else type(source).__name__
+        raise ValueError(f"{name}: expected a mesh with points (got none)")
+    return grid
+
+
+def _convert(source: Any, step: int | None) -> Any:
+    import pyvista
+
+    if isinstance(source, (str, Path)):
+        return read_mesh(source, step=step, dtype=None, edges=False).to_pyvista()
+    if hasattr(source, "to_mesh"):
+        mesh = source.to_mesh() if step is None else source.to_mesh(step)
+        return mesh.to_pyvista()
+    if step not in (None, 0, -1):
+        raise ValueError(f"expected no step for a single mesh (got {step})")
+    if isinstance(source, Data):
+        if source.pos is None:
+            raise ValueError(f"expected data with 'pos' (got {source})")
+        return (source if isinstance(source, MeshData) else _to_mesh(source)).to_pyvista()
+    if isinstance(source, pyvista.MultiBlock):
+        source = source.combine()
+    if isinstance(source, pyvista.DataSet):
+        return source.cast_to_unstructured_grid()
+    raise TypeError(
+        f"expected a MeshData, the path of a mesh file, a PyVista mesh, a prediction or a result "
+        f"(got {type(source).__name__})"
+    )
+
+
+def _to_mesh(data: Data) -> MeshData:
+    """Node fields, and the triangles of ``face`` if there are any, of PyG data."""
+    count = len(data.pos)  # pyright: ignore[reportArgumentType]
+    fields = {
+        key: value
+        for key, value in data.to_dict().items()
+        if isinstance(value, torch.Tensor) and value.dim() > 0 and len(value) == count
+    }
+    fields = {key: value for key, value in fields.items() if key not in ("batch", "face")}
+    mesh = MeshData(**fields)
+    if data.face is not None:
+        mesh["triangle"] = data.face.T
+    return mesh
+
+
+def cell_dimension(mesh: Any) -> int:
+    """Largest dimension of the cells; 0 without cells, or with vertices only."""
+    import pyvista
+    from vtkmodules.vtkCommonDataModel import vtkGenericCell
+
+    if isinstance(mesh, pyvista.PolyData):
+        faces = mesh.GetNumberOfPolys() + mesh.GetNumberOfStrips()
+        return 2 if faces else 1 if mesh.GetNumberOfLines() else 0
+    cell, largest = vtkGenericCell(), 0
+    for kind in np.unique(np.asarray(mesh.celltypes)):
+        cell.SetCellType(int(kind))
+        largest = max(largest, cell.GetCellDimension())
+    return largest

@@ -1,0 +1,19 @@
+"""A plotter whose picture notebooks show."""
+
+from io import BytesIO
+
+import pyvista
+
+
+class NotebookPlotter(pyvista.Plotter):
+    """A plotter that is a static picture where it is the last value of a notebook's cell.
+
+    ``show(jupyter_backend="trame")`` makes it interactive.
+    """
+
+    def _repr_png_(self) -> bytes:
+        from PIL import Image
+
+        file = BytesIO()
+        Image.fromarray(self.screenshot(return_img=True)).save(file, "PNG")
+        return file.getvalue()

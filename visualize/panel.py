@@ -1,0 +1,162 @@
+"""One view of a picture: the shape, its colour bar, and its texts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flare_mesh.visualize.camera import aim, view_vectors
+from flare_mesh.visualize.colours import INK, MISSING, PLAIN, Colours
+from flare_mesh.visualize.cut import SHOWN
+from flare_mesh.visualize.dataset import cell_dimension
+from flare_mesh.visualize.field_values import FieldValues
+from flare_mesh.visualize.plot_options import PlotOptions
+from flare_mesh.visualize.shape import Shape
+
+# Edges of more faces than this would cover their colours.
+_MAX_EDGES = 12_000
+_MARGIN = 0.05
+# Heights as shares of a view's height: title, line of the caption, colour bar.
+_TITLE, _LINE, _BAR = 0.055, 0.038, 0.14
+_BAR_WIDTH = 0.7
+_LIT = {"ambient": 0.45, "diffuse": 0.6, "specular": 0.0}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A shape with its colours and texts.
+
+    Attributes:
+        shape: What is drawn.
+        values: The field in colours; None for the mesh alone.
+        colours: Map and range.
+        headings: Title and name of the view; a space keeps the room of a line.
+        caption: Lines below them.
+    """
+
+    shape: Shape
+    values: FieldValues | None
+    colours: Colours
+    headings: tuple[str, ...] = ()
+    caption: tuple[str, ...] = ()
+
+
+def draw_panel(plotter: Any, panel: Panel, options: PlotOptions) -> None:
+    """Draw a panel in the current view of a plotter, and aim the camera at it."""
+    shape, has_values = panel.shape, panel.values is not None
+    actor = _draw_body(plotter, panel, options)
+    if shape.overlay is not None:
+        actor = plotter.add_mesh(shape.overlay, **_colouring(panel, has_values), **_LIT)
+    if shape.ink is not None:
+        plotter.add_mesh(shape.ink, color=INK, line_width=1.5, lighting=False)
+    if shape.outline is not None:
+        plotter.add_mesh(
+            shape.outline, color=INK, line_width=1.0, opacity=0.45, lighting=False, scalars=None
+        )
+    lines = [*panel.caption, *shape.notes, *_remarks(panel)]
+    top = _write(plotter, panel.headings, lines)
+    bar = has_values and not panel.colours.constant
+    if bar:
+        _draw_bar(plotter, actor, options.label or panel.values.label)  # pyright: ignore[reportOptionalMemberAccess]
+    towards, up = view_vectors(options.view, shape.flat)
+    area = (_MARGIN, _BAR + 0.02 if bar else _MARGIN, 1 - _MARGIN, top - 0.02)
+    aim(plotter.renderer, shape.corners, towards, up, area, _pixels(plotter))
+
+
+def _draw_body(plotter: Any, panel: Panel, options: PlotOptions) -> Any:
+    shape, look = panel.shape, {}
+    has_values = panel.values is not None and SHOWN in {
+        *shape.body.point_data.keys(),
+        *shape.body.cell_data.keys(),
+    }
+    if shape.is_cloud:
+        size = max(2.0, min(12.0, 900.0 / max(1, shape.body.n_points) ** 0.5))
+        look = {"style": "points", "point_size": size, "render_points_as_spheres": True}
+    else:
+        edges = options.edges
+        if edges is None:
+            edges = shape.body.n_cells <= _MAX_EDGES and shape.ink is None
+        look = {"show_edges": edges, "edge_color": INK, "edge_opacity": 0.25, "line_width": 1.0}
+        if cell_dimension(shape.body) == 1:
+            look = {"line_width": 3.0}
+    if shape.is_faded:
+        return plotter.add_mesh(
+            shape.body, color=PLAIN, opacity=0.18, lighting=shape.is_lit, scalars=None, **_LIT
+        )
+    return plotter.add_mesh(
+        shape.body, lighting=shape.is_lit, **_colouring(panel, has_values), **look, **_LIT
+    )
+
+
+def _colouring(panel: Panel, has_values: bool) -> dict[str, Any]:
+    if not has_values:
+        return {"color": PLAIN, "scalars": None}
+    colours = panel.colours
+    return {
+        "scalars": SHOWN,
+        "clim": (colours.low, colours.high),
+        "cmap": colours.map,
+        "nan_color": MISSING,
+        "show_scalar_bar": False,
+        "interpolate_before_map": True,
+    }
+
+
+def _remarks(panel: Panel) -> list[str]:
+    values = panel.values
+    if values is None:
+        return []
+    lines = []
+    if panel.colours.constant:
+        lines.append(
+            f"{values.label}: {(panel.colours.low + panel.colours.high) / 2:.6g} everywhere"
+        )
+    missing, places = values.num_missing, "cells" if values.on_cells else "nodes"
+    if missing:
+        lines.append(f"no value at {missing:,} of {len(values.values):,} {places} (pink)")
+    return lines
+
+
+def _pixels(plotter: Any) -> tuple[float, float]:
+    left, bottom, right, top = plotter.renderer.GetViewport()
+    width, height = plotter.window_size
+    return (right - left) * width, (top - bottom) * height
+
+
+def _write(plotter: Any, headings: Sequence[str], lines: Sequence[str]) -> float:
+    """Write headings and caption, and return the height below them as a share of the view."""
+    height = _pixels(plotter)[1]
+    top = 1.0 - 0.02
+    for text, share in [(text, _TITLE) for text in headings] + [(text, _LINE) for text in lines]:
+        if not text:
+            continue
+        top -= share
+        _add_text(plotter, text, (0.03, top), 0.72 * share * height)
+    return top
+
+
+def _draw_bar(plotter: Any, actor: Any, label: str) -> None:
+    height, low = _pixels(plotter)[1], 0.4 * _BAR
+    plotter.add_scalar_bar(
+        # PyVista merges bars of one title.
+        title=" " * (len(plotter.scalar_bars) + 1),
+        mapper=actor.mapper,
+        vertical=False,
+        position_x=0.5 - _BAR_WIDTH / 2,
+        position_y=low,
+        width=_BAR_WIDTH,
+        height=_BAR - low,
+        n_labels=5,
+        fmt="%.3g",
+        color=INK,
+        unconstrained_font_size=True,
+        label_font_size=max(8, round(0.025 * height)),
+    )
+    text = _add_text(plotter, label, (0.5, low - 0.012), 0.028 * height)
+    text.prop.justification_horizontal, text.prop.justification_vertical = "center", "top"
+
+
+def _add_text(plotter: Any, text: str, place: tuple[float, float], size: float) -> Any:
+    """Write a text at shares of the view's width and height, of a size in pixels."""
+    actor = plotter.add_text(text, position=place, viewport=True, color=INK, font="arial")
+    actor.prop.font_size = max(8, round(size))
+    return actor

@@ -1,0 +1,270 @@
+"""The geometry of a picture of a field: what is cut, deformed and coloured."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flare_mesh.visualize.arrows import ARROWS, arrow_glyphs, streamlines
+from flare_mesh.visualize.camera import flat_axis, view_vectors
+from flare_mesh.visualize.cut import SHOWN, clip, contour, slice_mesh, threshold
+from flare_mesh.visualize.dataset import cell_dimension
+from flare_mesh.visualize.field_values import FieldValues, find_field
+from flare_mesh.visualize.plot_options import PlotOptions
+from flare_mesh.visualize.reduce import reduce_cloud, reduce_surface
+
+_WARP = "warp"
+# The largest displacement is drawn at this share of the mesh's diagonal.
+_VISIBLE = 0.05
+_FEATURE_ANGLE = 30
+
+
+@dataclass
+class Shape:
+    """What is drawn of a mesh.
+
+    Attributes:
+        body: Coloured surface, lines or points.
+        is_cloud: Whether the body is points alone.
+        is_lit: Whether the body is shaded; plane meshes and slices are not.
+        is_faded: Whether the body is translucent and without colours, behind arrows and the like.
+        outline: Sharp edges of the whole mesh, where there are any.
+        overlay: Coloured arrows or tubes.
+        ink: Lines or arrows without colours, over the body.
+        flat: Axis along which the mesh has no extent; None in space.
+        corners: Points that enclose all of it, [K, 3].
+        notes: Remarks for the caption.
+    """
+
+    body: Any
+    is_cloud: bool = False
+    is_lit: bool = True
+    is_faded: bool = False
+    outline: Any = None
+    overlay: Any = None
+    ink: Any = None
+    flat: int | None = None
+    corners: NDArray[np.floating] = field(default_factory=lambda: np.zeros((0, 3)))
+    notes: list[str] = field(default_factory=list)
+
+
+def visible_factor(points: NDArray[Any], displacement: NDArray[Any]) -> float:
+    """Scale factor, of one digit, at which the largest displacement can be seen."""
+    lengths = np.linalg.norm(displacement, axis=1)
+    largest = float(lengths[np.isfinite(lengths)].max(initial=0.0))
+    diagonal = float(np.linalg.norm(np.ptp(points, axis=0)))
+    return float(f"{_VISIBLE * diagonal / largest:.1g}") if largest > 0 and diagonal > 0 else 1.0
+
+
+def build_shape(
+    grid: Any, values: FieldValues | None, options: PlotOptions, *, vectors: float | None = None
+) -> Shape:
+    """Cut, deform and reduce a mesh for a picture.
+
+    Args:
+        grid: Result of :func:`~flare_mesh.visualize.dataset.to_grid`.
+        values: The field in colours, of one component; None for the mesh alone.
+        options: What to show.
+        vectors: Largest norm of the vectors of arrows; None for that of this mesh.
+
+    Raises:
+        ValueError: If an option does not fit the mesh, or leaves nothing of it.
+    """
+    notes: list[str] = []
+    lean = _lean(grid, values, options, notes)
+    bounds, diagonal, dimension = lean.bounds, lean.length, cell_dimension(lean)
+    flat = flat_axis(lean.points)
+    towards, _ = view_vectors(options.view, flat)
+    cut = lean if options.threshold is None else threshold(lean, options.threshold)
+    whole = cut
+    if options.clip is not None:
+        cut = clip(cut, options.clip, bounds, towards)
+    shape = Shape(cut, notes=notes)
+    if options.slice is not None:
+        shape.body, shape.is_lit = slice_mesh(cut, options.slice, bounds), dimension < 3
+    _add_contours(shape, cut, options, dimension)
+    _add_arrows(shape, cut, options, flat, diagonal, vectors)
+
+    shape.is_cloud = cell_dimension(shape.body) == 0
+    if shape.is_cloud:
+        shape.body = reduce_cloud(shape.body, options.max_faces, notes)
+    else:
+        shape.body = reduce_surface(_surface(shape.body), options.max_faces, notes)
+    drawn = options.clip is None and options.slice is None and options.contours is None
+    outside = shape.body if drawn and not shape.is_cloud else None
+    if dimension == 3 or (dimension == 2 and outside is not None):
+        outside = _surface(whole) if outside is None else outside
+        shape.outline = _feature_edges(outside)
+    factor = options.factor or 0.0
+    parts = ("body", "outline", "overlay", "ink")
+    for name in parts:
+        setattr(shape, name, _deform(getattr(shape, name), factor))
+    present = [getattr(shape, name) for name in parts if getattr(shape, name) is not None]
+    shape.corners = np.concatenate([_hull(part) for part in present if part.n_points])
+    shape.flat = flat_axis(_deformed_points(lean, factor))
+    shape.is_lit = shape.is_lit and shape.flat is None
+    return shape
+
+
+def common_corners(shapes: Sequence[Shape]) -> tuple[NDArray[np.floating], int | None]:
+    """Corners of all shapes together, and the axis along which none has an extent."""
+    flat = {shape.flat for shape in shapes}
+    corners = np.concatenate([shape.corners for shape in shapes])
+    return corners, flat.pop() if len(flat) == 1 else None
+
+
+def with_factor(grid: Any, options: PlotOptions) -> PlotOptions:
+    """The options with the scale factor of the deformation as a number.
+
+    Raises:
+        ValueError: If there is a factor without a displacement.
+    """
+    if options.warp is None:
+        if options.factor is not None:
+            raise ValueError("factor: expected a displacement to scale; give warp")
+        return options
+    if options.factor is not None:
+        return options
+    found = _find(grid, options.warp, "warp")
+    displacement = _at_nodes(grid, found, "warp").vector()
+    return replace(options, factor=visible_factor(np.asarray(grid.points), displacement))
+
+
+def _lean(grid: Any, values: FieldValues | None, options: PlotOptions, notes: list[str]) -> Any:
+    """The mesh with only the arrays that the picture needs."""
+    lean = grid.copy(deep=False)
+    lean.clear_data()
+    if values is not None:
+        if options.contours is not None and values.on_cells:
+            values = _at_nodes(grid, values, "contours")
+            notes.append("cell values averaged at the nodes")
+        data = lean.cell_data if values.on_cells else lean.point_data
+        data[SHOWN] = values.values[:, 0]
+    vectors = {_WARP: options.warp, ARROWS: _arrow_field(options, values)}
+    for name, given in vectors.items():
+        if given is not None:
+            found = _find(grid, given, name)
+            lean.point_data[name] = _at_nodes(grid, found, name).vector()
+    if lean.n_cells == 0:
+        lean = _cloud(lean)
+    return lean
+
+
+def _find(grid: Any, given: Any, name: str) -> FieldValues:
+    return given if isinstance(given, FieldValues) else find_field(grid, given, name=name)
+
+
+def _arrow_field(options: PlotOptions, values: FieldValues | None) -> Any:
+    given = [one for one in (options.glyphs, options.streamlines) if one is not None]
+    if len(given) > 1:
+        raise ValueError("expected glyphs or streamlines (got both); choose one")
+    return given[0] if given else None
+
+
+def _cloud(points: Any) -> Any:
+    """Points without cells, each as a vertex."""
+    import pyvista
+
+    cloud = pyvista.PolyData(np.asarray(points.points))
+    for name, array in points.point_data.items():
+        cloud.point_data[name] = array
+    return cloud
+
+
+def _at_nodes(grid: Any, values: FieldValues, option: str) -> FieldValues:
+    """A cell field as means over the cells at each node."""
+    if not values.on_cells:
+        return values
+    lean = grid.copy(deep=False)
+    lean.clear_data()
+    lean.cell_data[option] = values.values
+    array = np.asarray(lean.cell_data_to_point_data().point_data[option])
+    return replace(values, values=array.reshape(grid.n_points, -1), on_cells=False)
+
+
+def _add_contours(shape: Shape, cut: Any, options: PlotOptions, dimension: int) -> None:
+    if options.contours is None:
+        return
+    found, levels = contour(shape.body, options.contours)
+    if cell_dimension(found) == 1:
+        shape.ink = found
+    else:
+        shape.body = found
+    if len(levels) <= 6:
+        shape.notes.append(f"contours at {', '.join(f'{level:.3g}' for level in levels)}")
+
+
+def _add_arrows(
+    shape: Shape,
+    cut: Any,
+    options: PlotOptions,
+    flat: int | None,
+    diagonal: float,
+    largest: float | None,
+) -> None:
+    if options.glyphs is None and options.streamlines is None:
+        return
+    over = flat is not None or options.slice is not None
+    if options.streamlines is not None:
+        drawn = streamlines(cut, flat=flat, diagonal=diagonal)
+    else:
+        if largest is None:
+            lengths = np.linalg.norm(np.asarray(cut.point_data[ARROWS]), axis=1)
+            largest = float(lengths[np.isfinite(lengths)].max(initial=0.0))
+        points = shape.body if over else cut
+        drawn = arrow_glyphs(points, diagonal=diagonal, largest=largest, flat=over)
+    if over:
+        shape.ink = drawn
+    else:
+        shape.overlay, shape.is_faded = drawn, True
+
+
+def _surface(mesh: Any) -> Any:
+    """The outer faces of solids, and all faces, lines and vertices of others."""
+    import pyvista
+
+    if isinstance(mesh, pyvista.PolyData):
+        return mesh
+    from vtkmodules.vtkFiltersGeometry import vtkDataSetSurfaceFilter
+
+    outside = vtkDataSetSurfaceFilter()
+    outside.SetInputData(mesh)
+    outside.Update()
+    return pyvista.wrap(outside.GetOutput())
+
+
+def _feature_edges(surface: Any) -> Any:
+    edges = surface.extract_feature_edges(
+        _FEATURE_ANGLE, non_manifold_edges=False, clear_data=False
+    )
+    return edges if edges.n_cells else None
+
+
+def _deform(part: Any, factor: float) -> Any:
+    import pyvista
+
+    if part is None or factor == 0.0 or _WARP not in part.point_data:
+        return part
+    moved = part.copy(deep=False)
+    # Not by moved.points, since shallow copies share their points.
+    moved.SetPoints(pyvista.vtk_points(_deformed_points(part, factor)))
+    return moved
+
+
+def _deformed_points(part: Any, factor: float) -> NDArray[np.floating]:
+    points = np.asarray(part.points)
+    if factor == 0.0 or _WARP not in part.point_data:
+        return points
+    shift = np.asarray(part.point_data[_WARP])
+    return points + factor * np.nan_to_num(shift, posinf=0.0, neginf=0.0)
+
+
+def _hull(part: Any) -> NDArray[np.floating]:
+    """A few points that enclose all points in any direction nearly."""
+    points = np.asarray(part.points)
+    directions = np.random.default_rng(0).normal(size=(40, 3)).astype(points.dtype)
+    directions = np.concatenate([directions, np.eye(3, dtype=points.dtype)])
+    along = points @ directions.T
+    return points[np.unique(np.concatenate([along.argmin(axis=0), along.argmax(axis=0)]))]
