@@ -1,7 +1,8 @@
 """Modules: the FLARE mixing layer, the blocks around it, and point encoders."""
 
+from flare_mesh.nn.causal_flare_attention import CausalFLAREAttention
 from flare_mesh.nn.flare_attention import FLAREAttention, Latents
 from flare_mesh.nn.flare_block import FLAREBlock
 from flare_mesh.nn.residual_mlp import ResidualMLP
 
-__all__ = ["FLAREAttention", "FLAREBlock", "Latents", "ResidualMLP"]
+__all__ = ["CausalFLAREAttention", "FLAREAttention", "FLAREBlock", "Latents", "ResidualMLP"]

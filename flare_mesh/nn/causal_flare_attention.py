@@ -1,0 +1,142 @@
+"""The causal FLARE layer of sequence models."""
+
+import torch
+from torch import Tensor, nn
+
+from flare_mesh.nn.graphs import graphs_of
+from flare_mesh.nn.init import init_linear
+from flare_mesh.nn.option_checks import check_at_least, check_choice, check_heads, key_and_value
+from flare_mesh.nn.residual_mlp import ResidualMLP
+from flare_mesh.ops.causal_flare import CausalState, flare_causal_attention
+
+_DECODES = ("shared", "separate")
+
+
+class CausalFLAREAttention(nn.Module):
+    r"""FLARE mixing in which a token sees itself and the tokens before it, at cost O(N M C).
+
+    The causal form of :class:`flare_mesh.FLAREAttention` (arXiv 2508.12594); see
+    :func:`flare_mesh.ops.flare_causal_attention` for the equations. A text is read in one call and
+    continued token by token: what is kept of it, the state, has the size H M (D + 1) for any
+    number of tokens.
+
+    Args:
+        channels: Channels C of input and output.
+        heads: Heads H; divides ``channels``.
+        num_latents: Latents M of each head.
+        kv_layers: Residual hidden layers of the key and value projections; -1 for one Linear. One
+            number, or a pair [keys, values].
+        scale: Factor on the scores; None for 1 / sqrt(D).
+        decode: ``"shared"``: the tokens read the latents with the scores by which they were
+            written. ``"separate"``: with a projection and latent keys of their own.
+        act: Activation of the projections.
+        backend: Backend of :func:`flare_mesh.ops.flare_causal_attention`.
+
+    Shapes:
+        x flat [N, C] with ``batch`` [N] or ``ptr`` [B + 1] (one sequence without either), or dense
+        [B, N, C] with an optional ``mask`` [B, N]; output: shape of x, 0 at masked rows.
+
+    Raises:
+        ValueError: If the sizes do not fit together, or an option is unknown.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        heads: int = 8,
+        num_latents: int = 64,
+        *,
+        kv_layers: int | list[int] = -1,
+        scale: float | None = None,
+        decode: str = "shared",
+        act: str = "gelu",
+        backend: str = "auto",
+    ) -> None:
+        super().__init__()
+        check_heads(self, channels, heads)
+        check_at_least(self, 1, num_latents=num_latents)
+        check_choice(self, _DECODES, decode=decode)
+        check_choice(self, ("auto", "reference", "numba"), backend=backend)
+        self.channels, self.heads = channels, heads
+        self.decode, self.backend = decode, backend
+        width = channels // heads
+        self.scale = width**-0.5 if scale is None else scale
+
+        def projection(layers: int) -> ResidualMLP:
+            options = {"input_residual": True, "output_residual": True, "act": act}
+            return ResidualMLP(channels, channels, channels, layers, **options)
+
+        key_layers, value_layers = key_and_value(self, kv_layers=kv_layers)
+        self.latent_query = nn.Parameter(torch.empty(heads, num_latents, width))
+        self.key = projection(key_layers)
+        self.value = projection(value_layers)
+        if decode == "separate":
+            self.latent_key = nn.Parameter(torch.empty(heads, num_latents, width))
+            self.read_query = projection(key_layers)
+        self.out = nn.Linear(channels, channels)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Latents' vectors from N(0, 1), linear weights from N(0, 0.02), biases 0."""
+        for parameter in self.parameters(recurse=False):
+            nn.init.normal_(parameter)
+        for module in self.children():
+            init_linear(module)
+
+    def forward(
+        self,
+        x: Tensor,
+        batch: Tensor | None = None,
+        *,
+        ptr: Tensor | None = None,
+        mask: Tensor | None = None,
+        batch_size: int | None = None,
+        state: CausalState | None = None,
+        return_state: bool = False,
+    ) -> Tensor | tuple[Tensor, CausalState]:
+        """Mix the tokens of each sequence.
+
+        Args:
+            x: [N, C], or [B, N, C].
+            batch: Sequence of each token of flat input, sorted, [N].
+            ptr: Offsets of the sequences of flat input, [B + 1].
+            mask: Valid tokens of dense input, [B, N]; others change nothing.
+            batch_size: Number of sequences of ``batch``.
+            state: State of each sequence after earlier tokens.
+            return_state: Whether to return the state after these tokens too.
+
+        Raises:
+            ValueError: If shapes do not fit.
+        """
+        dense = x.dim() == 3
+        if x.dim() not in (2, 3) or x.shape[-1] != self.channels:
+            raise ValueError(
+                f"CausalFLAREAttention: expected 'x' of shape [N, {self.channels}] or "
+                f"[B, N, {self.channels}] (got {list(x.shape)})"
+            )
+        if dense and (batch is not None or ptr is not None):
+            raise ValueError(
+                "CausalFLAREAttention: 'batch' and 'ptr' belong to flat input [N, C]; "
+                f"got them with 'x' of shape {list(x.shape)}"
+            )
+        offsets = None if dense else graphs_of(x, batch, ptr=ptr, batch_size=batch_size).layout.ptr
+        if mask is not None and dense:
+            x = x.masked_fill(~mask[..., None], 0.0)  # padding may hold NaN
+        key, value = self._split(self.key(x)), self._split(self.value(x))
+        pair = {}
+        if self.decode == "separate":
+            pair["decode_query"] = self._split(self.read_query(x))
+            pair["decode_key"] = self.latent_key.to(key.dtype)
+        mixed, new = flare_causal_attention(
+            self.latent_query.to(key.dtype), key, value, ptr=offsets, mask=mask, **pair,
+            scale=self.scale, state=state, return_state=True, backend=self.backend,
+        )  # fmt: skip
+        out = self.out((mixed.transpose(1, 2) if dense else mixed).flatten(-2))
+        if mask is not None:
+            out = out.masked_fill(~mask[..., None], 0.0)
+        return (out, new) if return_state else out
+
+    def _split(self, x: Tensor) -> Tensor:
+        """[N, C] to [N, H, D], or [B, N, C] to [B, H, N, D]."""
+        heads = x.unflatten(-1, (self.heads, -1))
+        return heads.transpose(1, 2) if x.dim() == 3 else heads
