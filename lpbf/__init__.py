@@ -1,6 +1,7 @@
 """Simulator of laser powder bed fusion, in mm, MPa, degrees Celsius and seconds."""
 
 from lpbf.core.base_plate import BasePlate
+from lpbf.core.cut import BoxCut, PlaneCut
 from lpbf.core.errors import IslandError, PartError, PartWarning, SolverError
 from lpbf.core.heat import Heat
 from lpbf.core.islands import Island, find_unsupported
@@ -10,7 +11,7 @@ from lpbf.core.mesh import HexMesh
 from lpbf.core.presets import PRESETS
 from lpbf.core.process import Process
 from lpbf.core.report import Report, StepReport
-from lpbf.core.result import LayerState, Result
+from lpbf.core.result import LayerState, ReleaseState, Result
 from lpbf.core.scan import SCANS, Scan
 from lpbf.core.table import Table
 from lpbf.core.voxelize import voxelize
@@ -21,6 +22,7 @@ __all__ = [
     "PRESETS",
     "SCANS",
     "BasePlate",
+    "BoxCut",
     "Heat",
     "HexMesh",
     "Island",
@@ -29,7 +31,9 @@ __all__ = [
     "Material",
     "PartError",
     "PartWarning",
+    "PlaneCut",
     "Process",
+    "ReleaseState",
     "Report",
     "Result",
     "Scan",

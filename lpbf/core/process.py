@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from flare_mesh.choices import check_choice, clip
 from lpbf.core.base_plate import BasePlate
 from lpbf.core.checks import check_bool, check_count, check_field, check_number
+from lpbf.core.cut import Cut, check_release
 from lpbf.core.from_dict import from_dict
 from lpbf.core.heat import Heat
 from lpbf.core.islands import ISLANDS
@@ -50,7 +51,11 @@ class Process:
             material yields. With large plastic zones the error of the displacement after the
             release is 2 to 7 % with one increment, 1 to 2 % with four; the error of stresses at
             single nodes is about twice as large.
-        release: Whether the part is cut from the plate at the end.
+        release: Whether the part is cut from the plate at the end; or its cuts in order, for
+            instance ``[{"box": [[x0, y0, z0], [x1, y1, z1]]}, {"below": 0.0}]``, in mm in the
+            mesh's coordinates. Each is a :class:`lpbf.BoxCut` or a :class:`lpbf.PlaneCut`, after
+            which the part has a new equilibrium. Several cuts need a part that is clamped at its
+            bottom, without ``base_plate``.
         islands: Treatment of voxels that nothing supports when their layer is built: ``"drop"``
             them with a warning, ``"refuse"`` the part, or support them by ``"powder"`` of
             negligible stiffness.
@@ -76,7 +81,7 @@ class Process:
     temperature: float = 25.0
     plasticity: bool = False
     plastic_increments: int = 4
-    release: bool = False
+    release: bool | Sequence[Cut | Mapping[str, Any]] = False
     islands: str = "refuse"
     base_plate: BasePlate | None = None
     heat: Heat | None = None
@@ -94,8 +99,9 @@ class Process:
         for name in ("powder_layers", "plastic_increments"):
             count = check_count("Process", name, getattr(self, name), 10_000)
             object.__setattr__(self, name, count)
-        for name in ("plasticity", "release", "incompatible_modes"):
+        for name in ("plasticity", "incompatible_modes"):
             check_bool("Process", name, getattr(self, name))
+        object.__setattr__(self, "release", check_release(self.release))
         check_choice("unknown islands", self.islands, ISLANDS)
         for name, kind in (
             ("base_plate", BasePlate),
@@ -112,6 +118,11 @@ class Process:
                 f"Process: expected the inherent_strain {source.inherent_strain} that "
                 f"strain_source was calibrated to (got {self.inherent_strain}); leave out "
                 f"strain_source for a strain of your own"
+            )
+        if self.base_plate is not None and not isinstance(self.release, bool):
+            raise ValueError(
+                f"Process: expected release as True or False with a base_plate (got "
+                f"{len(self.release)} cuts); leave out base_plate, which clamps the part's bottom"
             )
         if self.plasticity:
             material.require("yield_stress")

@@ -36,6 +36,8 @@ class LayerState:
         displacement: At the active nodes, [n, 3], mm.
         von_mises: At the active nodes, [n], MPa.
         temperature: At the active nodes, [n], degrees Celsius.
+        removed: Which of the cells the release has cut away, [num_cells]; None for none. Their own
+            nodes have the values from before.
     """
 
     layer: int
@@ -46,6 +48,24 @@ class LayerState:
     displacement: NDArray[np.float32]
     von_mises: NDArray[np.float32]
     temperature: NDArray[np.float32]
+    removed: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ReleaseState:
+    """The part after one cut of its release.
+
+    Attributes:
+        name: Name of the step: "release", or "cut 1" and so on.
+        displacement: At the nodes, [N, 3], mm. Nodes of removed voxels alone have their last one.
+        on_plate: Nodes that the plate still holds, [N].
+        removed: Voxels that have been cut away until then, [E].
+    """
+
+    name: str
+    displacement: NDArray[np.float64]
+    on_plate: NDArray[np.bool_]
+    removed: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +75,8 @@ class Result:
     Attributes:
         mesh: The voxel mesh.
         displacement: At the nodes, [N, 3], mm, since the layer of each node was added; after the
-            release from the plate if there is one.
+            release from the plate if there is one. Nodes of voxels that a cut removes keep their
+            last values, in all fields.
         stress: At the nodes, mean of the adjacent cells, [N, 6], MPa, in the order xx, yy, zz, xy,
             yz, xz (VTK's order of a symmetric tensor).
         temperature: At the nodes, [N], degrees Celsius, after the cooling time; the ambient
@@ -68,6 +89,7 @@ class Result:
             mm: the rise above the plane of the next layer. NaN for a layer without voxels.
         interlayer_temperature: Mean temperature of each layer before the next one is deposited,
             [L], degrees Celsius; None without heat conduction.
+        release: The part after each cut of its release; empty without a release.
         history: The part after each step; empty unless requested.
         report: Iterations, residuals, time and memory.
 
@@ -84,6 +106,7 @@ class Result:
     displacement_on_plate: NDArray[np.float64] | None = None
     recoater_clearance: NDArray[np.float64] | None = None
     interlayer_temperature: NDArray[np.float64] | None = None
+    release: tuple[ReleaseState, ...] = ()
     history: tuple[LayerState, ...] = ()
     report: Report | None = None
 
@@ -128,7 +151,9 @@ class Result:
     def save(self, path: str | Path) -> None:
         """Write all fields to a mesh file: ``.vtu``, ``.vtk`` or ``.xdmf``, whole or not at all.
 
-        Only ``.vtu`` holds units and the values of the layers.
+        With several cuts, ``displacement_after_cut_1`` and so on precede the last one's
+        ``displacement``. If a cut removes voxels, ``removed`` is the number of the cut for each
+        voxel, 0 for those that are left. Only ``.vtu`` holds units and the values of the layers.
 
         Raises:
             ValueError: If the file is of another type.
@@ -137,8 +162,14 @@ class Result:
         fields = self._given("displacement", "von_mises", "stress", "principal_stress")
         fields |= self._given("temperature", "plastic_strain", "equivalent_plastic_strain")
         fields |= self._given("displacement_on_plate")
+        for state in self.release[:-1]:
+            fields[f"displacement_after_{state.name.replace(' ', '_')}"] = state.displacement
         layers = self._given("recoater_clearance", "interlayer_temperature")
-        write_hexahedra(path, self.points, self.cells, fields, layers)
+        voxels = {}
+        if self.release and self.release[-1].removed.any():
+            removed = np.stack([state.removed for state in self.release])
+            voxels["removed"] = np.where(removed[-1], removed.argmax(axis=0) + 1, 0)
+        write_hexahedra(path, self.points, self.cells, fields, layers, voxels)
 
     def _given(self, *names: str) -> dict[str, NDArray[np.float64]]:
         fields = {name: getattr(self, name) for name in names}
@@ -162,4 +193,8 @@ class Result:
         state = self.history[number]
         fields = {n: getattr(state, n) for n in ("displacement", "von_mises", "temperature")}
         points, cells = self.points[: state.num_nodes], self.cells[: state.num_cells]
+        if state.removed is not None:
+            nodes, left = np.unique(cells[~state.removed], return_inverse=True)
+            points, cells = points[nodes], left.reshape(-1, 8)
+            fields = {name: values[nodes] for name, values in fields.items()}
         write_hexahedra(path, points, cells, fields)

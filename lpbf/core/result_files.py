@@ -23,6 +23,7 @@ UNITS = {
     "equivalent_plastic_strain": "1",
     "recoater_clearance": "mm",
     "interlayer_temperature": "C",
+    "removed": "1",
 }
 """Unit of each field of a result."""
 
@@ -40,8 +41,11 @@ def write_hexahedra(
     cells: NDArray[np.int64],
     fields: Mapping[str, NDArray[Any]],
     layers: Mapping[str, NDArray[Any]] | None = None,
+    voxels: Mapping[str, NDArray[Any]] | None = None,
 ) -> None:
     """Write hexahedra and fields of :data:`UNITS` to a file, whole or not at all.
+
+    Displacements may have any name that begins with "displacement".
 
     Args:
         path: A file of :data:`RESULT_SUFFIXES`; only ``.vtu`` holds units.
@@ -49,6 +53,7 @@ def write_hexahedra(
         cells: Nodes in VTK's order, [E, 8].
         fields: Fields at the nodes, [N] or [N, C].
         layers: Values of the layers, [L], which only ``.vtu`` holds.
+        voxels: Values of the hexahedra, [E].
 
     Raises:
         ValueError: If the file is of another type.
@@ -65,7 +70,8 @@ def write_hexahedra(
         import meshio
 
         block: dict[str, Any] = {"hexahedron": cells}
-        write_mesh(path, meshio.Mesh(points, block, point_data=dict(fields)))
+        of_cells: dict[str, Any] = {name: [values] for name, values in (voxels or {}).items()}
+        write_mesh(path, meshio.Mesh(points, block, dict(fields), of_cells))
         return
 
     import pyvista
@@ -75,8 +81,11 @@ def write_hexahedra(
         grid.point_data[name] = values
         for column, component in enumerate(_COMPONENTS.get(name, ())):
             grid.GetPointData().GetArray(name).SetComponentName(column, component)
+    for name, values in (voxels or {}).items():
+        grid.cell_data[name] = values
     for name, values in (layers or {}).items():
         grid.field_data[name] = values
-    units = {name: UNITS[name] for name in (*fields, *(layers or {}))}
+    names = *fields, *(voxels or {}), *(layers or {})
+    units = {n: UNITS["displacement" if n.startswith("displacement") else n] for n in names}
     grid.field_data[_UNITS_KEY] = np.frombuffer(json.dumps(units).encode(), np.uint8)
     write_vtk(path, grid)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
@@ -46,6 +46,14 @@ class Stepper(Protocol):
 
     def cell_stress(self) -> Tensor:
         """Mean stress of the active cells, [n, 6], MPa."""
+        ...
+
+    def cell_fields(self) -> dict[str, Tensor]:
+        """Means of the fields of a result in the active cells, [n] or [n, 6], by their names."""
+        ...
+
+    def extract(self, build: Build, cells: Tensor) -> Self:
+        """Stepper of a build that consists of some of the active cells, with their state."""
         ...
 
 

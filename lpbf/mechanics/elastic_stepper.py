@@ -10,6 +10,9 @@ from lpbf.mechanics.build import Build
 from lpbf.mechanics.build_steps import BuildStep
 from lpbf.mechanics.equilibrium import Equilibrium
 
+# Rounding of the internal forces, relative to the sums of the cells' absolute forces.
+_ROUNDING = 1e-13
+
 
 class ElasticStepper:
     """Steps of linear elasticity: K du = forces of the step's eigenstrain.
@@ -52,10 +55,12 @@ class ElasticStepper:
         began = time.perf_counter()
         strained = torch.nonzero(step.eigenstrain.abs().sum(1))[:, 0]
         load = self._sum(step.eigenstrain[strained] @ self._load.T, strained, equilibrium.size)
+        rounding = 0.0
         if not step.in_equilibrium:
-            internal = self.internal_force()
+            internal, largest = self._internal_force()
             load[: len(internal)] -= internal
-        solution = equilibrium.solve(load, start=start, name=step.name)
+            rounding = _ROUNDING * float(largest.norm())
+        solution = equilibrium.solve(load, start=start, name=step.name, rounding=rounding)
         count = self._num_active = len(step.eigenstrain)
         self._local[:count] += solution.u[self._nodes[:count]].flatten(1)
         self._eigenstrain[:count] += step.eigenstrain
@@ -69,12 +74,21 @@ class ElasticStepper:
         stress = strain @ self._elasticity
         return stress if self._factor is None else stress * self._factor[:n, None]
 
+    def cell_fields(self) -> dict[str, Tensor]:
+        """Means of the fields of a result in the active cells, by their names."""
+        return {"stress": self.cell_stress()}
+
     def internal_force(self) -> Tensor:
         """Internal nodal forces of the active cells, [size, 3] in N."""
+        return self._internal_force()[0]
+
+    def _internal_force(self) -> tuple[Tensor, Tensor]:
+        """Internal nodal forces, and the sums of the cells' absolute forces, [size, 3] in N."""
         n = self._num_active
         size = int(self._nodes[:n].max()) + 1
         force = self._local[:n] @ self._stiffness - self._eigenstrain[:n] @ self._load.T
-        return self._sum(force, torch.arange(n, device=force.device), size)
+        cells = torch.arange(n, device=force.device)
+        return self._sum(force, cells, size), self._sum(force.abs(), cells, size)
 
     def extract(self, build: Build, cells: Tensor) -> "ElasticStepper":
         """Stepper of a build that consists of some of the active cells, with their state."""

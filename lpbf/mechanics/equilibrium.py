@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lpbf.core.errors import SolverError
@@ -38,11 +39,14 @@ class Equilibrium:
 
     Args:
         build: The mesh in layers.
-        clamped: Whether the nodes at the bottom are fixed. Without, the force must have no
-            resultant, and the solution has no rigid-body motion in the mean over the nodes.
+        clamped: Whether the nodes at the bottom are fixed. Without them and ``fixed``, the force
+            must have no resultant, and the solution has no rigid-body motion in the mean over the
+            nodes.
         device: Device of the tensors.
         tolerance: Norm of the residual over that of the force.
         max_iterations: Maximum number of iterations.
+        fixed: Nodes that are fixed if those at the bottom are not, [N]. The force must have no
+            resultant on components without them.
 
     Attributes:
         size: Number of nodes in the active planes, a leading range.
@@ -58,8 +62,9 @@ class Equilibrium:
         device: str | torch.device = "cpu",
         tolerance: float = 1e-8,
         max_iterations: int = 2000,
+        fixed: NDArray[np.bool_] | None = None,
     ):
-        self.build, self.clamped = build, clamped
+        self.build, self._is_free = build, not clamped and fixed is None
         self.device = torch.device(device)
         self.tolerance, self.max_iterations = tolerance, max_iterations
         mesh = build.mesh
@@ -74,6 +79,7 @@ class Equilibrium:
             layers=mesh.cell_index[np.array(tops) - 1, 2] + 1,
             clamped=clamped,
             device=self.device,
+            fixed=fixed,
         )
         self._rigid: Tensor | None = None
         self._image = self._zeros()
@@ -90,7 +96,7 @@ class Equilibrium:
         self._preconditioner.activate(newest.start, newest.stop)
         self.cells = self._all_cells[: newest.stop]
         self.free = self._preconditioner.free
-        if not self.clamped:
+        if self._is_free:
             free = self.free.cpu().numpy()
             points = self.build.mesh.points[: self.size]
             modes = rigid_body_modes(points - points[free].mean(axis=0)) * free[:, None, None]
@@ -108,6 +114,7 @@ class Equilibrium:
         tangent: LinearMap | None = None,
         name: str = "",
         tolerance: float | None = None,
+        rounding: float = 0.0,
     ) -> Solution:
         """Solve (K + tangent) u = force on the free nodes; the others remain at zero.
 
@@ -118,6 +125,7 @@ class Equilibrium:
             tangent: Symmetric operator with K + tangent positive definite.
             name: Name of the solution in errors.
             tolerance: Tolerance of this solution; None for that of the object.
+            rounding: Norm of the residual below which it is rounding, N.
 
         Raises:
             SolverError: If the solution does not converge.
@@ -137,7 +145,7 @@ class Equilibrium:
 
         right = self._project(self._to_grid(force))
         scale = float(right.norm())
-        target, guess = tolerance * scale, None
+        target, guess = max(tolerance * scale, rounding), None
         if preconditioner.is_exact and tangent is None:
             start = None  # one iteration from zero reaches the solution
         if start is not None and scale > 0:

@@ -198,6 +198,14 @@ class PlasticStepper:
         """Mean equivalent plastic strain of the active cells, [n]."""
         return self._cells.equivalent[:, : self._num_active].mean(0)
 
+    def cell_fields(self) -> dict[str, Tensor]:
+        """Means of the fields of a result in the active cells, by their names."""
+        return {
+            "stress": self.cell_stress(),
+            "plastic_strain": self.plastic_strain(),
+            "equivalent_plastic_strain": self.equivalent_plastic_strain(),
+        }
+
     def internal_force(self, cells: slice | None = None) -> Tensor:
         """Internal nodal forces of some active cells, [size, 3] in N; None for all cells.
 

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lpbf.core.result import LayerState
+from lpbf.core.mesh import HexMesh
+from lpbf.core.result import LayerState, ReleaseState
 from lpbf.core.stress import von_mises
 from lpbf.mechanics.build import Build
 from lpbf.mechanics.build_steps import BuildStep
@@ -25,6 +26,18 @@ def nodal_mean(cells: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray
     return (np.stack(sums, axis=1) / counts[:, None]).reshape(-1, *values.shape[1:])
 
 
+def remaining_mean(
+    cells: NDArray[np.int64], values: NDArray[np.float64], removed: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Mean as of :func:`nodal_mean` without removed cells, or over these at their own nodes."""
+    out = nodal_mean(cells, values)
+    if removed.any():
+        left = cells[~removed]
+        nodes = np.unique(left)
+        out[nodes] = nodal_mean(left, values[~removed])[nodes]
+    return out
+
+
 def part_build(build: Build) -> Build:
     """The part alone as a build of one layer, without inherent strain and clamped nodes."""
     part = build.part
@@ -37,6 +50,23 @@ def part_build(build: Build) -> Build:
         node_layer=np.zeros(part.num_nodes, dtype=np.int64),
         layer_strain=np.zeros((1, 6)),
         rows_per_layer=part.mask.shape[2],
+    )
+
+
+def remaining_build(build: Build, left: NDArray[np.bool_]) -> Build:
+    """The voxels of a build of the part alone that are left, [E]."""
+    mask = build.mesh.mask.copy()
+    mask[tuple(build.mesh.cell_index[~left].T)] = False
+    mesh = HexMesh(mask, build.mesh.spacing, build.mesh.origin)
+    factor = build.cell_stiffness
+    return replace(
+        build,
+        part=mesh,
+        mesh=mesh,
+        cell_kind=build.cell_kind[left],
+        cell_stiffness=None if factor is None else factor[left],
+        cell_layer=build.cell_layer[left],
+        node_layer=np.zeros(mesh.num_nodes, dtype=np.int64),
     )
 
 
@@ -100,4 +130,29 @@ class PartView:
             displacement=self.displacement(state)[:num_nodes].astype(np.float32),
             von_mises=von_mises(nodal_mean(cells, part_stress)).astype(np.float32),
             temperature=temperatures.astype(np.float32),
+        )
+
+    def released_state(
+        self, state: ReleaseState, stress: NDArray[np.float64], temperature: NDArray[np.float64]
+    ) -> LayerState:
+        """State of the part after a step of its release.
+
+        Args:
+            state: State after it.
+            stress: Stress of the part's cells, [E, 6], MPa.
+            temperature: Temperature at the part's nodes, [N], degrees Celsius.
+        """
+        part = self.build.part
+        return LayerState(
+            layer=self.build.num_layers - 1,
+            name=state.name,
+            height=float(part.mask.shape[2] * part.spacing[2]),
+            num_cells=part.num_cells,
+            num_nodes=part.num_nodes,
+            displacement=state.displacement.astype(np.float32),
+            von_mises=von_mises(remaining_mean(part.cells, stress, state.removed)).astype(
+                np.float32
+            ),
+            temperature=temperature.astype(np.float32),
+            removed=state.removed if state.removed.any() else None,
         )

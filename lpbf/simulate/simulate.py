@@ -4,7 +4,6 @@ import time
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from flare_mesh.devices import find_device, peak_memory
@@ -22,8 +21,9 @@ from lpbf.mechanics.equilibrium import Equilibrium
 from lpbf.mechanics.plastic_stepper import PlasticStepper
 from lpbf.simulate.calibration_range import check_strain_source
 from lpbf.simulate.model_range import check_range
-from lpbf.simulate.part_view import PartView, nodal_mean, part_build
-from lpbf.simulate.release import release
+from lpbf.simulate.part_view import PartView, nodal_mean, part_build, remaining_mean
+from lpbf.simulate.release import Released, release
+from lpbf.simulate.release_steps import release_steps
 from lpbf.simulate.run_steps import BuildState, run_steps
 
 # Largest tolerance of a plastic step. The elastic solution alone leaves some tenths of the load
@@ -58,6 +58,8 @@ def simulate(
 
     Raises:
         IslandError: If the mesh has unsupported voxels and the process refuses them.
+        PartError: If a cut of the release touches nothing that is left of the part, or leaves
+            nothing.
         SolverError: If the equilibrium or the temperature of a layer does not converge.
         TypeError: If the mesh or the process has another type.
         ValueError: If the process does not fit the mesh, the tolerance is not between 0 and 1, or
@@ -81,6 +83,7 @@ def _simulate(
     began = time.perf_counter()
     build = make_build(mesh, process)
     mesh = build.part  # without dropped islands
+    cuts = release_steps(mesh, process.release)
     material = get_material(process.material)
     heat, reports = None, []
     if process.heat is not None:
@@ -128,33 +131,33 @@ def _simulate(
     is_part = torch.from_numpy(np.flatnonzero(build.is_part)).to(device)
     alone = part_build(build)
     stepper, reports = stepper.extract(alone, is_part), [*reports, *state.reports]
-    if process.release:
-        on_plate = displacement
-        displacement, report = release(stepper, on_plate, alone, tolerance, device)
-        reports = [*reports, report]
-
-    def nodal(values: Tensor) -> NDArray[np.float64]:
-        return nodal_mean(mesh.cells, values.cpu().numpy())
-
     temperature = np.full(mesh.num_nodes, process.temperature)
     if heat is not None:
-        temperature = nodal(heat.temperature)
-    plastic_strain = equivalent = None
-    if isinstance(stepper, PlasticStepper):
-        plastic_strain = nodal(stepper.plastic_strain())
-        equivalent = nodal(stepper.equivalent_plastic_strain())
+        temperature = nodal_mean(mesh.cells, heat.temperature.cpu().numpy())
+    fields = {name: values.cpu().numpy() for name, values in stepper.cell_fields().items()}
+    removed = np.zeros(mesh.num_cells, dtype=bool)
+    released: list[Released] = []
+    if cuts:
+        on_plate = displacement
+
+        def on_cut(step: Released) -> None:
+            if history:
+                states.append(part.released_state(step.state, step.fields["stress"], temperature))
+
+        released = release(stepper, on_plate, alone, cuts, tolerance, device, on_cut)
+        displacement, removed = released[-1].state.displacement, released[-1].state.removed
+        fields, reports = released[-1].fields, [*reports, *(step.report for step in released)]
     result = Result(
         mesh=mesh,
         displacement=displacement,
-        stress=nodal(stepper.cell_stress()),
         temperature=temperature,
-        plastic_strain=plastic_strain,
-        equivalent_plastic_strain=equivalent,
         displacement_on_plate=on_plate,
         recoater_clearance=clearance,
         interlayer_temperature=None if heat is None else heat.interlayer.cpu().numpy(),
+        release=tuple(step.state for step in released),
         history=tuple(states),
         report=Report("cg", time.perf_counter() - began, peak_memory(), tuple(reports)),
+        **{name: remaining_mean(mesh.cells, values, removed) for name, values in fields.items()},
     )
     check_strain_source(process, mesh)
     check_range(result, build.rows_per_layer * mesh.spacing[2])

@@ -36,6 +36,8 @@ class Multigrid:
         factor: Factor on each cell's stiffness, [E]; None for 1.
         clamped: Whether the nodes of the lowest plane are fixed.
         device: Device of the tensors.
+        fixed: Nodes that are fixed if the lowest plane is not, [N]; None for none. Interpolation
+            to them is zero.
 
     Attributes:
         stiffness: Matrix-free stiffness of the active cells.
@@ -51,16 +53,18 @@ class Multigrid:
         *,
         clamped: bool = True,
         device: torch.device | str = "cpu",
+        fixed: NDArray[np.bool_] | None = None,
     ):
         self.clamped, self.device = clamped, torch.device(device)
         self.kernels = kernels_numba if self.device.type == "cpu" else kernels_torch
         matrix = to_lexicographic(stiffness)
         corner_blocks = matrix.reshape(8, 3, 8, 3)[range(8), :, range(8)]
         self._corner_blocks = self._tensor(corner_blocks)
+        self._matrix = self._tensor(matrix)
         self._interpolation = self._tensor(_interpolation())
         # P^T K P of one cell in each octant of its parent.
         self._galerkin = torch.einsum(
-            "oia,ij,ojb->oab", self._interpolation, self._tensor(matrix), self._interpolation
+            "oia,ij,ojb->oab", self._interpolation, self._matrix, self._interpolation
         )
         count = len(cell_index)
         self._factor = self._tensor(np.ones(count) if factor is None else factor)
@@ -69,7 +73,10 @@ class Multigrid:
         self._corners = self._tensor(grid.corners)
         self.stiffness = BrickStiffness(grid, stiffness, factor, self.device)
         self._diagonal = self._tensor(np.zeros((grid.num_nodes, 3, 3)))
-        self.levels = [Level(self.stiffness, grid, self.device)]
+        self.levels = [Level(self.stiffness, grid, clamped, self.device)]
+        nowhere = np.zeros(grid.num_nodes, dtype=bool)
+        self._fixed = self._tensor(nowhere if fixed is None else fixed)
+        self.levels[0].fixed |= self._fixed
         # The largest eigenvalue of D^-1 K of one cell bounds that of every sum of cells.
         eigenvalues = eigh(matrix, block_diag(*corner_blocks), eigvals_only=True)
         self.levels[0].largest = float(eigenvalues[-1])
@@ -83,9 +90,14 @@ class Multigrid:
             fine.children = self._tensor(grid.children(coarse))
             self._parents.append((self._tensor(parent), self._tensor(octant)))
             self._stencils.append(NodeStencil(coarse, self.device))
-            self.levels.append(Level(self._stencils[-1], coarse, self.device))
+            self.levels.append(Level(self._stencils[-1], coarse, clamped, self.device))
             coarsens = coarse.num_nodes > _COARSEST and len(coarse.cell_index) > 1
             grid = coarse
+        if fixed is not None:
+            fine, coarse = self.levels[:2]
+            fine.parents[self._fixed] = len(coarse.plane)
+            children = fine.children.long().clamp(max=len(fine.plane) - 1)
+            fine.children[self._fixed[children]] = len(fine.plane)
         self._coarsest_inverse: Tensor | None = None
 
     def _tensor(self, array: NDArray) -> Tensor:
@@ -119,7 +131,7 @@ class Multigrid:
         blocks = factor[:, None, None, None] * self._corner_blocks
         self._diagonal.index_add_(0, self._corners[start:stop].flatten(), blocks.flatten(0, 1))
         fine = self.levels[0]
-        fine.set_inverse(firsts[0], self._diagonal[firsts[0] : fine.size], self.clamped)
+        fine.set_inverse(firsts[0], self._diagonal[firsts[0] : fine.size])
 
         cells = torch.arange(start, stop, device=self.device)
         matrices = torch.empty(0)
@@ -129,9 +141,11 @@ class Multigrid:
             parent, octant = (t[cells] for t in self._parents[n])
             parents, owner = torch.unique(parent, return_inverse=True)
             if n == 0:
+                whole = ~self._fixed[self._corners[cells]].any(1)
                 factors = factor.new_zeros(len(parents) * 8)
-                factors.index_add_(0, 8 * owner + octant, factor)
+                factors.index_add_(0, 8 * owner + octant, factor * whole)
                 matrices = (factors.view(-1, 8) @ self._galerkin.flatten(1)).view(-1, 24, 24)
+                self._add_fixed_cells(matrices, cells[~whole], owner[~whole], octant[~whole])
             else:
                 coarse = matrices.new_zeros(len(parents), 24, 24)
                 for o, weights in enumerate(self._interpolation):
@@ -140,8 +154,25 @@ class Multigrid:
                 matrices = coarse
             cells = parents
             stencil.add_cells(cells, matrices)
-            level.set_inverse(first, stencil.diagonal(slice(first, level.size)), self.clamped)
+            level.set_inverse(first, stencil.diagonal(slice(first, level.size)))
         self._coarsest_inverse = None
+
+    def _add_fixed_cells(
+        self, matrices: Tensor, cells: Tensor, owner: Tensor, octant: Tensor
+    ) -> None:
+        """Add the Galerkin products of cells with fixed nodes to their parents' ``matrices``."""
+        if len(cells) == 0:
+            return
+        fixed = self._fixed[self._corners[cells]]
+        kinds, kind = torch.unique(
+            torch.cat([octant[:, None], fixed], dim=1), dim=0, return_inverse=True
+        )
+        free = 1.0 - kinds[:, 1:].repeat_interleave(3, dim=1).to(self._matrix)
+        weights = self._interpolation[kinds[:, 0]] * free[:, :, None]
+        products = weights.mT @ self._matrix @ weights
+        factors = self._factor.new_zeros(len(matrices) * len(kinds))
+        factors.index_add_(0, len(kinds) * owner + kind, self._factor[cells])
+        matrices += (factors.view(-1, len(kinds)) @ products.flatten(1)).view_as(matrices)
 
     def cycle(self, force: Tensor) -> Tensor:
         """Product M force, both [3, N + 1]; the same tensor in every call."""

@@ -17,9 +17,16 @@ _RANGE = 6.0  # the smoother damps the eigenvalues above the largest one over th
 class Level:
     """Arrays of a level: its operator, its smoother, and the transfer to the next coarser level."""
 
-    def __init__(self, operator: BrickStiffness | NodeStencil, grid: Grid, device: torch.device):
+    def __init__(
+        self,
+        operator: BrickStiffness | NodeStencil,
+        grid: Grid,
+        clamped: bool,
+        device: torch.device,
+    ):
         self.operator = operator
         self.plane = grid.node_index[:, 2]
+        self.fixed = torch.from_numpy(clamped & (self.plane == 0)).to(device)
         self.size = 0  # of the active planes of nodes
         self.largest = 0.0  # eigenvalue of D^-1 A
 
@@ -31,8 +38,8 @@ class Level:
         self.vector = zeros(3)  # eigenvector of the largest eigenvalue
         self.parents = self.children = torch.empty(0)
         self.coefficients = np.zeros((_DEGREE, 2))  # momentum and step of each smoothing step
-        fixed = self.image, self.inverse, self.direction, self.u
-        self.arrays = [t.numpy() for t in fixed] if self.operator.kernels.COMPILED else []
+        used = self.image, self.inverse, self.direction, self.u
+        self.arrays = [t.numpy() for t in used] if self.operator.kernels.COMPILED else []
 
     @property
     def is_fused(self) -> bool:
@@ -65,12 +72,10 @@ class Level:
         """Set the smoothing steps for the largest eigenvalue."""
         self.coefficients[:] = _chebyshev_coefficients(self.largest)
 
-    def set_inverse(self, first: int, blocks: Tensor, clamped: bool) -> None:
+    def set_inverse(self, first: int, blocks: Tensor) -> None:
         """Set D^-1 from the blocks [n, 3, 3] of the nodes from ``first`` on; 0 at fixed nodes."""
         fixed = torch.diagonal(blocks, dim1=1, dim2=2).sum(1) <= 0
-        if clamped:
-            bottom = self.plane[first : first + len(blocks)] == 0
-            fixed |= torch.from_numpy(bottom).to(fixed.device)
+        fixed |= self.fixed[first : first + len(blocks)]
         eye = torch.eye(3, dtype=blocks.dtype, device=blocks.device)
         inverse = torch.linalg.inv(torch.where(fixed[:, None, None], eye, blocks))
         inverse[fixed] = 0

@@ -49,6 +49,7 @@ def make_preconditioner(
     layers: NDArray[np.int64],
     clamped: bool,
     device: torch.device,
+    fixed: NDArray[np.bool_] | None = None,
 ) -> Preconditioner:
     """The faster one of :class:`PlaneElimination` and :class:`Multigrid` for a build.
 
@@ -62,10 +63,11 @@ def make_preconditioner(
         layers: Number of rows of voxels below the top of each layer, rising, [L].
         clamped: Whether the nodes of the lowest plane are fixed.
         device: Device of the tensors.
+        fixed: Nodes that are fixed if the lowest plane is not, [N]; None for none.
     """
     if clamped and device.type == "cpu" and prefers_elimination(cell_index, layers):
         return PlaneElimination(cell_index, stiffness, factor)
-    return Multigrid(cell_index, stiffness, factor, clamped=clamped, device=device)
+    return Multigrid(cell_index, stiffness, factor, clamped=clamped, device=device, fixed=fixed)
 
 
 def prefers_elimination(cell_index: NDArray[np.int64], layers: NDArray[np.int64]) -> bool:

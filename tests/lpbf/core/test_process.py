@@ -125,7 +125,7 @@ def test_layers_of_several_voxels():
         ({"temperature": float("inf")}, "-273.15 <= temperature <= 3000 C"),
         ({"temperature": True}, "-273.15 <= temperature"),
         ({"plasticity": "yes"}, "plasticity to be True or False .got 'yes'"),
-        ({"release": 1}, "release to be True or False"),
+        ({"release": 1}, "expected release as True, False or a list of cuts"),
         ({"incompatible_modes": None}, "incompatible_modes to be True or False"),
         ({"powder_layers": 0}, "whole number 1 <= powder_layers <= 10000 .got 0"),
         ({"powder_layers": 2.0}, "whole number 1 <= powder_layers"),

@@ -39,6 +39,37 @@ def test_number_of_modes(mask, counts):
         np.testing.assert_allclose(modes.T @ modes, np.eye(modes.shape[1]), atol=1e-12)
 
 
+def at(mesh, *corners):
+    """Nodes at these corners of the grid."""
+    nodes = mesh.points / np.array(mesh.spacing)
+    return np.array([np.isclose(nodes, c).all(axis=1) for c in corners]).any(axis=0)
+
+
+@pytest.mark.parametrize(
+    ("mask", "corners", "count"),
+    [
+        (blocks((0, 0, 0)), [(0, 0, 0)], 3),
+        (blocks((0, 0, 0)), [(0, 0, 0), (2, 0, 0)], 1),
+        (blocks((0, 0, 0)), [(0, 0, 0), (2, 0, 0), (0, 2, 0)], 0),
+        (blocks((0, 0, 0), (2, 2, 0)), [(0, 0, 0), (2, 0, 0), (0, 2, 0)], 1),  # the hinge of a door
+        (blocks((0, 0, 0), (2, 2, 0)), [(2, 2, 0)], 4),
+        (blocks((0, 0, 0), (2, 2, 0)), [(2, 2, 0), (2, 2, 2)], 2),
+    ],
+)
+def test_fixed_nodes_have_no_mode(mask, corners, count):
+    mesh = HexMesh.from_mask(mask, (1.0, 1.3, 0.7))
+    fixed = at(mesh, *corners)
+    ((nodes, modes),) = zero_energy_modes(mesh, fixed)
+    assert modes.shape == (3 * len(nodes), count)
+    np.testing.assert_allclose(modes.reshape(len(nodes), 3, -1)[fixed[nodes]], 0, atol=1e-12)
+
+
+def test_a_component_without_fixed_nodes_is_free():
+    mesh = HexMesh.from_mask(blocks((0, 0, 0), (3, 0, 0)), 1.0)
+    found = zero_energy_modes(mesh, mesh.points[:, 0] == 0)
+    assert sorted(modes.shape[1] for _, modes in found) == [0, 6]
+
+
 @settings(deadline=None, max_examples=15)
 @given(st.data())
 def test_modes_are_the_null_space_of_the_stiffness(masks, data):

@@ -26,6 +26,11 @@ EVERYTHING = Process(
     base_plate=BasePlate(2.0, 1.0),
     heat=Heat(dwell_time=20.0, cooling_time=100.0, thermal_strain=True),
 )
+CUTS = Process(
+    inherent_strain=(-0.004, -0.002, -0.003),
+    islands="powder",
+    release=[{"box": [[-1, -1, 0], [2, 9, 0]]}, {"box": [[4, -1, 1], [6, 9, 2]]}],
+)
 
 
 def bridge():
@@ -42,7 +47,7 @@ def assert_same(one, other):
             np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * np.abs(a).max())
 
 
-@pytest.mark.parametrize("process", [replace(EVERYTHING, plasticity=False), EVERYTHING])
+@pytest.mark.parametrize("process", [replace(EVERYTHING, plasticity=False), EVERYTHING, CUTS])
 def test_torchs_kernels(process, monkeypatch):
     compiled = simulate(bridge(), process)
     for module in (brick_stiffness, cell_stencil, conjugate_gradients, multigrid, node_stencil):
@@ -53,6 +58,6 @@ def test_torchs_kernels(process, monkeypatch):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("process", [replace(EVERYTHING, plasticity=False), EVERYTHING])
+@pytest.mark.parametrize("process", [replace(EVERYTHING, plasticity=False), EVERYTHING, CUTS])
 def test_cuda(process):
     assert_same(simulate(bridge(), process), simulate(bridge(), process, device="cuda"))

@@ -11,6 +11,7 @@ from lpbf.mechanics.elastic_stepper import ElasticStepper
 from lpbf.mechanics.equilibrium import Equilibrium
 from lpbf.simulate.part_view import part_build
 from lpbf.simulate.release import release
+from lpbf.simulate.release_steps import release_steps
 from lpbf.simulate.run_steps import run_steps
 
 STEEL = Material("steel", 200_000.0, 0.3, yield_stress=1e6)
@@ -52,8 +53,12 @@ def test_forces_vanish_and_rigid_body_modes_are_removed():
     alone = part_build(build)
     free_stepper = stepper.extract(alone, torch.arange(mesh.num_cells))
     on_plate = state.displacement.numpy()
-    u, report = release(free_stepper, on_plate, alone, 1e-11, "cpu")
-    assert report.name == "release"
+    steps = release_steps(mesh, True)
+    (done,) = release(free_stepper, on_plate, alone, steps, 1e-11, "cpu")
+    u = done.state.displacement
+    assert done.report.name == done.state.name == "release"
+    assert not done.state.on_plate.any()
+    assert not done.state.removed.any()
     assert float(free_stepper.internal_force().norm()) <= 1e-9 * scale
     assert np.abs(rotation_and_translation(mesh.points, u)).max() < 1e-12
     assert torch.equal(stepper.internal_force(), clamped)

@@ -120,9 +120,9 @@ def test_a_single_voxel(stiffness, assembled):
 def interpolation(fine, coarse):
     """Interpolation between the active nodes of two levels, [3 n, 3 m], node by node."""
     parents = fine.parents[: fine.size].long()
-    matrix = torch.zeros(fine.size, coarse.size, dtype=torch.float64)
+    matrix = torch.zeros(fine.size, coarse.size + 1, dtype=torch.float64)  # the last one is absent
     matrix.scatter_add_(1, parents, torch.full(parents.shape, 1 / 8, dtype=torch.float64))
-    return torch.kron(matrix, torch.eye(3, dtype=torch.float64)).numpy()
+    return torch.kron(matrix[:, :-1], torch.eye(3, dtype=torch.float64)).numpy()
 
 
 def check_coarse_operators(method, matrix):
@@ -240,14 +240,36 @@ def test_iterations_of_slender_and_hollow_parts(stiffness, name, mask):
     assert iterations(HexMesh.from_mask(mask, 1.0), stiffness) <= LIMITS[name]
 
 
-def test_kernels_give_the_same_cycle(stiffness, table, torch_kernels, monkeypatch):
+def some_of_the_bottom(mesh):
+    x, y, z = mesh.points.T
+    return (z == z.min()) & (x < 1.5) & (y < 3)
+
+
+def test_some_fixed_nodes(stiffness, assembled, table):
+    """Coarse operators are Galerkin products with an interpolation that is zero at fixed nodes."""
+    fixed, factor = some_of_the_bottom(table), np.linspace(0.5, 2.0, table.num_cells)
+    method = active(table, stiffness, factor=factor, clamped=False, fixed=fixed)
+    assert len(method.levels) >= 3
+    np.testing.assert_array_equal(free_of(method), ~fixed)
+    matrix = assembled(table.cells, stiffness, table.num_nodes, factor).toarray()
+    check_coarse_operators(method, matrix)
+    p = interpolation(*method.levels[:2])
+    assert (p[np.repeat(fixed, 3)] == 0).all()
+    values = eigenvalues(method, table, stiffness, assembled, factor)
+    assert values[0] > 0.05
+    assert values[-1] < 1.5
+
+
+@pytest.mark.parametrize("some", [False, True])
+def test_kernels_give_the_same_cycle(stiffness, table, torch_kernels, monkeypatch, some):
+    options = {"clamped": False, "fixed": some_of_the_bottom(table)} if some else {}
     generator = torch.Generator().manual_seed(0)
     force = torch.randn(table.num_nodes, 3, generator=generator, dtype=torch.float64)
-    method = active(table, stiffness, rows=2)
+    method = active(table, stiffness, rows=10**6 if some else 2, **options)
     assert method.stiffness.kernels is kernels_torch
     found = from_grid(method, method.cycle(to_grid(method, force)))
     monkeypatch.undo()
-    method = active(table, stiffness, rows=2)
+    method = active(table, stiffness, rows=10**6 if some else 2, **options)
     assert method.stiffness.kernels is not kernels_torch
     expected = from_grid(method, method.cycle(to_grid(method, force)))
     np.testing.assert_allclose(found, expected, atol=1e-12 * np.abs(expected).max())
