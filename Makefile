@@ -8,10 +8,15 @@ JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 PYTEST := $(PY) -m pytest -n $(JOBS)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test test-slow test-all gpu-check bench lint types wheel-check check clean
+.PHONY: demo docs test test-slow test-all gpu-check bench lint types wheel-check check clean
 
 demo: .venv/ready
 	$(PY) examples/01_lpbf_distortion.py
+
+# The documentation site, in build/site. Warnings are errors.
+docs: .venv/ready-dev .venv/mermaid.min.js
+	$(PY) -m sphinx -q -W --keep-going -d build/doctrees -c docs . build/site
+	$(PY) .ci/check_site.py build/site
 
 test: .venv/ready
 	$(PYTEST) -m "not slow and not gpu"
@@ -45,7 +50,7 @@ wheel-check: dist/built
 	$(PY) .ci/wheel_environment.py build/wheel dist/*.whl
 	cd build && wheel/bin/python -I ../.ci/check_wheel.py
 
-check: test test-slow lint types wheel-check
+check: test test-slow lint types wheel-check docs
 
 clean:
 	rm -rf .venv build dist
@@ -60,6 +65,9 @@ clean:
 	$(PYTHON) -m venv .venv
 	$(PY) -m pip install -q $(PIN) -e ".[dev]"
 	touch .venv/ready $@
+
+.venv/mermaid.min.js: .venv/ready-dev
+	$(PY) .ci/fetch_mermaid.py $@
 
 dist/built: .venv/ready-dev $(shell git ls-files '*.py' pyproject.toml 2>/dev/null)
 	rm -rf dist build/lib

@@ -28,6 +28,7 @@ from flare_mesh.commands.train import FieldCLI
 from flare_mesh.configs import find_config
 from flare_mesh.io import read_mesh, write_mesh
 from flare_mesh.io.mesh_formats import READABLE_SUFFIXES
+from flare_mesh.training import FieldDataModule, build_module
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -142,26 +143,39 @@ def mixer(names, folder, trained):
 def training(names, folder, trained):
     yield {}
     assert names["budget"].time.done
+
+
+def own_code(names, folder, trained):
     yield {}
     assert names["module"].surrogate.fields == {"flux": 2}
     yield {}
     assert names["module"].surrogate.model.config["mixer"] == "docs:MeanOfMesh"
     yield {}
-    surrogate = names["module"].surrogate.float().eval()
+    assert names["module"].surrogate.fields == {"von_mises": 1}
     yield {}
-    surrogate.save(folder / "runs/mesh_folder")
+    assert names["surrogate"].fields == {"von_mises": 1}
+
+
+def export(names, folder, trained):
+    fields = {"inputs": ["thickness"], "targets": ["von_mises"]}
+    data = FieldDataModule("mesh_folder", "results", options=fields)
+    size = {"hidden_channels": 16, "num_layers": 1, "num_latents": 4, "heads": 2}
+    module = build_module(data, options=size)
+    module.surrogate.save(folder / "runs/mesh_folder")
     # The command of the page.
     assert main(["export", "--model", "runs/mesh_folder", "--out", "field.onnx"]) == 0
     yield {}
-    yield {}
+    yield {"np": np}
     assert set(names["fields"]) == {"von_mises"}
 
 
 PREPARED = {
     "README.md": readme,
     "data.md": data,
+    "export.md": export,
     "lpbf.md": lpbf_page,
     "mixer.md": mixer,
+    "own_code.md": own_code,
     "training.md": training,
 }
 
@@ -290,9 +304,13 @@ def test_all_commands_are_shown():
 
 
 def test_configurations_are_understood(cli, tmp_path):
-    page = ROOT / "docs/training.md"
-    found = [block for block in blocks(page, "yaml") if yaml.safe_load(block)]
-    assert len(found) >= 3
+    found = [
+        block
+        for page in ("training.md", "features.md", "own_code.md")
+        for block in blocks(ROOT / "docs" / page, "yaml")
+        if yaml.safe_load(block)
+    ]
+    assert len(found) >= 7
     for text in found:
         path = tmp_path / "part.yaml"
         path.write_text(text)
@@ -318,3 +336,29 @@ def test_every_mesh_format_is_described():
     rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `.")]
     described = set(re.findall(r"\.\w+", " ".join(rows)))
     assert described == {*READABLE_SUFFIXES}
+
+
+def test_messages_of_troubleshooting_exist():
+    """Each message of the page is one of the code, except for names and numbers (...)."""
+    folders = ("flare_mesh", "datasets", "visualize", "lpbf")
+    files = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+    code = "\n".join(path.read_text() for path in files)
+    code = re.sub(r'"\s*\n\s*[fr]?"', "", code)  # strings over several lines
+    page = (ROOT / "docs/reference/troubleshooting.md").read_text()
+    messages = re.findall(r"^\| `(.+?)` \|", page, re.MULTILINE)
+    assert len(messages) > 20
+    for message in messages:
+        for part in message.split("..."):
+            assert part.strip(" :;,'()") in code, message
+
+
+def test_pages_are_in_the_navigation():
+    """A page that no table of contents lists would be missing on the site."""
+    listed = set()
+    for page in PAGES:
+        for block in re.findall(r"^```\{toctree\}\n(.*?)^```", page.read_text(), re.M | re.DOTALL):
+            for line in block.splitlines():
+                if line and not line.startswith(":"):
+                    listed.add((page.parent / f"{line}.md").resolve())
+    pages = {page for page in PAGES if page.parent != ROOT} - {ROOT / "docs/index.md"}
+    assert pages <= listed

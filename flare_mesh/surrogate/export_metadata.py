@@ -26,7 +26,7 @@ _FEATURES = "features"
 def read_metadata(path: str | Path) -> dict[str, Any]:
     """Read what a ``.pt2`` or ``.onnx`` file says about its inputs and outputs; runs no code of it.
 
-    The keys are described in ``docs/training.md``, section "Export". Without flare-mesh, the same
+    The keys are described in ``docs/export.md``. Without flare-mesh, the same
     JSON text is ``session.get_modelmeta().custom_metadata_map["flare_mesh"]`` in ONNX Runtime, and
     ``extra["flare_mesh.json"]`` after ``torch.export.load(path, extra_files=extra)``.
 
