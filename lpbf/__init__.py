@@ -13,6 +13,8 @@ from lpbf.core.process import Process
 from lpbf.core.report import Report, StepReport
 from lpbf.core.result import LayerState, ReleaseState, Result
 from lpbf.core.scan import SCANS, Scan
+from lpbf.core.support_cells import add_supports
+from lpbf.core.supports import Supports
 from lpbf.core.table import Table
 from lpbf.core.voxelize import voxelize
 from lpbf.simulate import simulate
@@ -39,7 +41,9 @@ __all__ = [
     "Scan",
     "SolverError",
     "StepReport",
+    "Supports",
     "Table",
+    "add_supports",
     "find_unsupported",
     "simulate",
     "voxelize",

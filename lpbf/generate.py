@@ -77,7 +77,14 @@ def _generate(options: dict[str, Any]) -> int:
         raise ValueError("expected --workers or --scheduler (got both); leave one out")
     if options["workers"] is None:
         options["workers"] = os.cpu_count() or 1
-    process = command.read_process({name: options.pop(name) for name in command.PROCESS_OPTIONS})
+    options_of_process = {name: options.pop(name) for name in command.PROCESS_OPTIONS}
+    process = command.read_process(options_of_process)
+    files = command.support_files(options_of_process)
+    if files:
+        raise ValueError(
+            f"--supports: expected auto for a data set (got {', '.join(files)}); a file of "
+            f"supports belongs to one part"
+        )
     run = {name: options.pop(name) for name in _RUN}
     for name in ("size", "scale", "build_volume"):
         options[name] = tuple(options[name])

@@ -82,6 +82,7 @@ def _run(options: argparse.Namespace, given: list[str]) -> int:
                 max_iterations=options.max_iterations,
                 relaxation=options.relaxation,
                 build_volume=tuple(options.build_volume),
+                supports=command.support_files(vars(options)),
                 on_iteration=_print_iteration,
             )
     for warning in caught:

@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,6 @@ from lpbf.compensate.subdivide import subdivide
 from lpbf.compensate.surface_displacement import Pitch, surface_displacement
 from lpbf.core.checks import check_edges
 from lpbf.core.errors import PartWarning
-from lpbf.core.islands import choose_islands
 from lpbf.core.mesh import HexMesh
 from lpbf.core.part import load_part
 from lpbf.core.process import Process
@@ -37,6 +36,7 @@ def compensate(
     max_iterations: int = 10,
     relaxation: float = 1.0,
     build_volume: tuple[float, float, float] = BUILD_VOLUME,
+    supports: Sequence[trimesh.Trimesh | str | Path] = (),
     displacement: Callable[[HexMesh], NDArray[np.float64]] | None = None,
     on_iteration: Callable[[Iteration], None] | None = None,
 ) -> Compensation:
@@ -65,6 +65,8 @@ def compensate(
         relaxation: Fraction of the error that is corrected per iteration, above 0, at most 1. It is
             halved, down to an eighth, each time the error does not decrease by 30 %.
         build_volume: Largest extents of the part, mm.
+        supports: Support bodies in the part's coordinates, in addition to those that the process
+            generates. They stay where they are.
         displacement: Function from a mesh to its nodal displacement [N, 3] in mm, in place of the
             simulator, for instance a trained surrogate.
         on_iteration: Function to call after each simulated shape.
@@ -95,8 +97,9 @@ def compensate(
             )
         return values
 
-    islands = choose_islands(None, (process or Process()).islands)
+    islands = (process or Process()).choose_islands()
     nominal = prepare(part, pitch)
+    bodies = [load_part(body) for body in supports]
     surface, best = nominal, nominal
     iterations: list[Iteration] = []
     best_number, before, fraction = 0, None, relaxation
@@ -110,7 +113,9 @@ def compensate(
         with warnings.catch_warnings():
             if number:  # the nominal part has given these warnings
                 warnings.simplefilter("ignore", PartWarning)
-            shift, mesh = surface_displacement(surface, pitch, simulator, islands, build_volume)
+            shift, mesh = surface_displacement(
+                surface, pitch, simulator, islands, build_volume, bodies
+            )
         error = surface.vertices + shift - nominal.vertices
         plate_error = float(np.abs(error[on_plate, 2]).max())
         error[on_plate, 2] = 0.0

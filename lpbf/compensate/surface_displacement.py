@@ -1,7 +1,8 @@
 """Displacement of a surface from that of the voxels inside it."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import trimesh
@@ -25,6 +26,7 @@ def surface_displacement(
     simulator: Simulator,
     islands: str = "drop",
     build_volume: tuple[float, float, float] = BUILD_VOLUME,
+    supports: Sequence[trimesh.Trimesh | str | Path] = (),
 ) -> tuple[NDArray[np.float64], HexMesh]:
     """Displacement of the vertices of a surface, [V, 3] in mm, and the voxels inside it.
 
@@ -34,8 +36,9 @@ def surface_displacement(
         simulator: Returns the displacement of the voxels' nodes.
         islands: See :func:`lpbf.voxelize`.
         build_volume: Largest extents of the part, mm.
+        supports: Support bodies in the surface's coordinates.
     """
-    mesh = voxelize(surface, pitch, islands=islands, build_volume=build_volume)
+    mesh = voxelize(surface, pitch, islands=islands, build_volume=build_volume, supports=supports)
     points = surface.vertices - part_offset(surface, mesh)
     shift, distance = VoxelField(mesh, simulator(mesh)).at(points)
     far = distance > 1

@@ -17,13 +17,14 @@ from lpbf.core.islands import ISLANDS
 from lpbf.core.presets import PRESETS
 from lpbf.core.process import Process
 from lpbf.core.scan import SCANS
+from lpbf.core.supports import Supports
 from lpbf.core.voxelize import BUILD_VOLUME
 
 _FIELDS = (
     *("material", "layer_height", "inherent_strain", "scan_rotation", "scan_angle"),
     *("powder_layers", "temperature", "plasticity", "release"),
 )
-PROCESS_OPTIONS = ("process", "preset", *_FIELDS, "scan", "base_plate", "heat")
+PROCESS_OPTIONS = ("process", "preset", *_FIELDS, "scan", "base_plate", "supports", "heat")
 """Names of the options that :func:`add_process` adds."""
 
 
@@ -136,7 +137,17 @@ def add_process(parser: argparse.ArgumentParser) -> None:
     add("--plasticity", action=flag, help="whether the material yields")
     add("--release", action=flag, help="whether the part is cut from the plate at the end")
     add("--base-plate", type=float, metavar="MM", help="thickness of an elastic plate")
+    text = (
+        "supports generated under overhangs and islands (auto), and given bodies around supports "
+        "in the part's coordinates; angle, offset and volume fraction by --process"
+    )
+    add("--supports", nargs="+", metavar="auto|FILE", help=text)
     add("--heat", action=flag, help="whether heat conduction is simulated; details by --process")
+
+
+def support_files(options: Mapping[str, Any]) -> list[str]:
+    """Files of support bodies that ``--supports`` gives."""
+    return [given for given in options["supports"] or () if given != "auto"]
 
 
 def read_process(options: Mapping[str, Any]) -> Process:
@@ -155,6 +166,9 @@ def read_process(options: Mapping[str, Any]) -> Process:
     if options["base_plate"] is not None:
         plate = process.base_plate or BasePlate()
         changes["base_plate"] = replace(plate, thickness=options["base_plate"])
+    if options["supports"] is not None:
+        supports = process.supports if isinstance(process.supports, Supports) else Supports()
+        changes["supports"] = replace(supports, generate="auto" in options["supports"])
     if options["heat"] is not None:
         changes["heat"] = (process.heat or Heat()) if options["heat"] else None
     if "inherent_strain" in changes:

@@ -40,14 +40,15 @@ def find_unsupported(mesh: HexMesh) -> tuple[NDArray[np.bool_], list[Island]]:
 
     A patch of a layer (voxels that share faces) is supported if one of its voxels lies on the plate
     or on a supported voxel. A patch that shares only an edge or a corner with supported voxels is
-    a mechanism, and counts as unsupported.
+    a mechanism, and counts as unsupported. Given supports are voxels like those of the part.
 
     Returns:
         The unsupported voxels, bool [nx, ny, nz], and their patches from the plate upwards.
     """
     from scipy import ndimage
 
-    supported = mesh.mask.copy()
+    whole = mesh.mask if mesh.supports is None else mesh.mask | mesh.supports
+    supported = whole.copy()
     islands = []
     for k in range(1, supported.shape[2]):
         layer = supported[:, :, k]
@@ -62,19 +63,7 @@ def find_unsupported(mesh: HexMesh) -> tuple[NDArray[np.bool_], list[Island]]:
             x, y, z = center.tolist()
             islands.append(Island(k, int(where.sum()), (x, y, z)))
             layer[where] = False
-    return mesh.mask & ~supported, islands
-
-
-def choose_islands(islands: str | None, process_islands: str) -> str:
-    """Return the given treatment; by default powder if the process has it, else drop.
-
-    Raises:
-        ValueError: If it is not one of :data:`ISLANDS`.
-    """
-    if islands is None:
-        return "powder" if process_islands == "powder" else "drop"
-    check_choice("unknown islands", islands, ISLANDS)
-    return islands
+    return whole & ~supported, islands
 
 
 def treat_islands(mesh: HexMesh, islands: str, name: str = "the mesh") -> HexMesh:
@@ -101,10 +90,13 @@ def treat_islands(mesh: HexMesh, islands: str, name: str = "the mesh") -> HexMes
             f"{name}: {len(found)} islands are unsupported when built: {listed}; rotate the part, "
             f"add supports, or choose islands='drop' or 'powder'"
         )
+    unsupported &= mesh.mask
     share = 100 * unsupported.sum() / mesh.num_cells
     text = (
         f"{name}: dropped {len(found)} islands that are unsupported when built, {share:.2g} % of "
         f"its voxels: {listed}"
     )
     warnings.warn(text, PartWarning, stacklevel=3)
-    return HexMesh.from_mask(mesh.mask & ~unsupported, mesh.spacing, mesh.origin)
+    return HexMesh.from_mask(
+        mesh.mask & ~unsupported, mesh.spacing, mesh.origin, supports=mesh.supports
+    )

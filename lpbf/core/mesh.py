@@ -24,11 +24,14 @@ class HexMesh:
         mask: Solid voxels, bool [nx, ny, nz].
         spacing: Edge lengths of a voxel, mm.
         origin: Lower corner of the grid, mm.
+        supports: Voxels of given support bodies, which are no cells of the mesh, bool
+            [nx, ny, nz]; None without.
     """
 
     mask: NDArray[np.bool_]
     spacing: tuple[float, float, float]
     origin: tuple[float, float, float]
+    supports: NDArray[np.bool_] | None = None
 
     @classmethod
     def from_mask(
@@ -36,12 +39,15 @@ class HexMesh:
         mask: ArrayLike,
         spacing: float | tuple[float, float, float],
         origin: tuple[float, float, float] = (0.0, 0.0, 0.0),
+        supports: ArrayLike | None = None,
     ) -> "HexMesh":
         """Mesh the True voxels of ``mask`` [nx, ny, nz].
 
+        Voxels of ``supports`` within the part belong to the part.
+
         Raises:
-            ValueError: If the mask is not three-dimensional or has no True voxel, or a spacing is
-                not positive.
+            ValueError: If the mask is not three-dimensional or has no True voxel, a spacing is not
+                positive, or the supports have another shape.
         """
         solid = np.array(mask, dtype=bool)
         edges = check_edges("the spacing", spacing)
@@ -51,7 +57,17 @@ class HexMesh:
                 f"(got shape {list(solid.shape)}, {int(solid.sum())} True)"
             )
         solid.setflags(write=False)
-        return cls(solid, edges, origin)
+        if supports is None:
+            return cls(solid, edges, origin)
+        bodies = np.array(supports, dtype=bool)
+        if bodies.shape != solid.shape:
+            raise ValueError(
+                f"expected supports of the mask's shape {list(solid.shape)} "
+                f"(got {list(bodies.shape)})"
+            )
+        bodies &= ~solid
+        bodies.setflags(write=False)
+        return cls(solid, edges, origin, bodies)
 
     @cached_property
     def cell_index(self) -> NDArray[np.int64]:

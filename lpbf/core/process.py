@@ -23,6 +23,7 @@ from lpbf.core.materials import get_material
 from lpbf.core.presets import PRESETS
 from lpbf.core.scan import Scan, get_scan
 from lpbf.core.strain_source import StrainSource
+from lpbf.core.supports import Supports
 from lpbf.core.table import Table
 from lpbf.core.yaml_file import read_yaml, write_yaml
 
@@ -67,6 +68,8 @@ class Process:
             rotations.
         strain_source: The measurement from which ``inherent_strain`` was identified, as
             :func:`lpbf.calibrate` writes it; None for a strain that is not calibrated.
+        supports: Supports under overhangs and islands, True for the default :class:`Supports`; None
+            or False for none. If they are generated, ``islands`` has no effect.
 
     Raises:
         ValueError: If a value is outside its range, a strain is too large for small-strain theory,
@@ -88,6 +91,7 @@ class Process:
     incompatible_modes: bool = True
     powder_layers: int = 1
     strain_source: StrainSource | None = None
+    supports: Supports | bool | None = None
 
     def __post_init__(self) -> None:
         material = get_material(self.material)
@@ -103,10 +107,13 @@ class Process:
             check_bool("Process", name, getattr(self, name))
         object.__setattr__(self, "release", check_release(self.release))
         check_choice("unknown islands", self.islands, ISLANDS)
+        if isinstance(self.supports, bool):
+            object.__setattr__(self, "supports", Supports() if self.supports else None)
         for name, kind in (
             ("base_plate", BasePlate),
             ("heat", Heat),
             ("strain_source", StrainSource),
+            ("supports", Supports),
         ):
             value = getattr(self, name)
             if not isinstance(value, kind | None):
@@ -132,6 +139,31 @@ class Process:
                 material.require("liquidus")
             if self.heat.thermal_strain:
                 material.require("thermal_expansion")
+
+    @property
+    def generates_supports(self) -> bool:
+        """Whether islands and overhangs get supports."""
+        return isinstance(self.supports, Supports) and self.supports.generate
+
+    def choose_islands(self, islands: str | None = None) -> str:
+        """Return the treatment of unsupported voxels by a command that does not refuse them.
+
+        It is the given one; by default powder if the process has it, else drop. Islands for which
+        supports are generated are left in the part, as with powder.
+
+        Raises:
+            ValueError: If it is unknown, or has no effect.
+        """
+        if islands is None:
+            is_left = self.generates_supports or self.islands == "powder"
+            return "powder" if is_left else "drop"
+        check_choice("unknown islands", islands, ISLANDS)
+        if self.generates_supports:
+            raise ValueError(
+                f"expected islands or generated supports (got islands = '{islands}' and supports, "
+                f"which leave no islands); leave one of them out"
+            )
+        return islands
 
     def layer_strain(self, layer: int) -> NDArray[np.float64]:
         """Inherent strain of a simulated layer [6] in the order xx, yy, zz, xy, yz, xz."""
@@ -220,7 +252,7 @@ class Process:
         """
         kinds = {"base_plate": BasePlate, "heat": Heat, "strain_source": StrainSource}
         nested = {name: partial(from_dict, kind) for name, kind in kinds.items()}
-        readers = {"material": _read_material, **nested}
+        readers = {"material": _read_material, "supports": _read_supports, **nested}
         return from_dict(cls, values, readers)
 
     def to_yaml(self, path: str | Path) -> None:
@@ -256,6 +288,10 @@ def _read_material(value: Any) -> str | Material:
     if not isinstance(value, Mapping):
         return value
     return from_dict(Material, value, dict.fromkeys(TABLE_PROPERTIES, _read_table))
+
+
+def _read_supports(value: Any) -> Any:
+    return value if isinstance(value, bool) else from_dict(Supports, value)
 
 
 def _read_table(value: Any) -> Any:

@@ -11,6 +11,7 @@ from lpbf.core.mesh import HexMesh
 from lpbf.core.report import Report
 from lpbf.core.result_files import write_hexahedra
 from lpbf.core.stress import principal_stress, von_mises
+from lpbf.core.support_cells import support_share
 
 # Shape of each field at one node.
 _SHAPES = {
@@ -73,7 +74,7 @@ class Result:
     """The finished part.
 
     Attributes:
-        mesh: The voxel mesh.
+        mesh: The voxel mesh of the part, with its supports in :attr:`HexMesh.supports`.
         displacement: At the nodes, [N, 3], mm, since the layer of each node was added; after the
             release from the plate if there is one. Nodes of voxels that a cut removes keep their
             last values, in all fields.
@@ -129,6 +130,11 @@ class Result:
         return self.mesh.cells
 
     @property
+    def support_share(self) -> NDArray[np.float64] | None:
+        """Share of supports in the voxels around each node, [N]; None for a part without them."""
+        return None if self.mesh.supports is None else support_share(self.mesh)
+
+    @property
     def von_mises(self) -> NDArray[np.float64]:
         """Equivalent stress at the nodes, [N], MPa."""
         return von_mises(self.stress)
@@ -161,7 +167,7 @@ class Result:
         """
         fields = self._given("displacement", "von_mises", "stress", "principal_stress")
         fields |= self._given("temperature", "plastic_strain", "equivalent_plastic_strain")
-        fields |= self._given("displacement_on_plate")
+        fields |= self._given("displacement_on_plate", "support_share")
         for state in self.release[:-1]:
             fields[f"displacement_after_{state.name.replace(' ', '_')}"] = state.displacement
         layers = self._given("recoater_clearance", "interlayer_temperature")

@@ -21,6 +21,7 @@ UNITS = {
     "temperature": "C",
     "plastic_strain": "1",
     "equivalent_plastic_strain": "1",
+    "support_share": "1",
     "recoater_clearance": "mm",
     "interlayer_temperature": "C",
     "removed": "1",

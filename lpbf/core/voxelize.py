@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from lpbf.core.bodies import body_labels, orient_bodies
 from lpbf.core.checks import check_edges
 from lpbf.core.errors import PartError, PartWarning
 from lpbf.core.fill import fill, grid_shape
+from lpbf.core.fill_supports import fill_supports
 from lpbf.core.filling import check_filling
 from lpbf.core.islands import ISLANDS, treat_islands
 from lpbf.core.mesh import HexMesh
@@ -31,6 +33,7 @@ def voxelize(
     islands: str = "drop",
     max_voxels: int = MAX_VOXELS,
     build_volume: tuple[float, float, float] = BUILD_VOLUME,
+    supports: "Sequence[trimesh.Trimesh | str | Path]" = (),
 ) -> HexMesh:
     """Fill a surface with voxels, centred at x = y = 0 and resting on the plate z = 0.
 
@@ -46,11 +49,13 @@ def voxelize(
             :class:`lpbf.Process`.
         max_voxels: Largest number of voxels in the part's bounding box.
         build_volume: Largest extents of a part, mm.
+        supports: Support bodies in the part's coordinates, surfaces or paths of files; see
+            :attr:`HexMesh.supports`.
 
     Raises:
-        FileNotFoundError: If the file does not exist.
-        PartError: If the file or surface is unusable, larger than the build volume, or the pitch
-            gives no or too many voxels.
+        FileNotFoundError: If a file does not exist.
+        PartError: If a file or surface is unusable, the part is larger than the build volume, the
+            pitch gives no or too many voxels, or a support body lies outside the part's box.
         IslandError: If ``islands="refuse"`` and there are unsupported voxels.
         ValueError: If the pitch is not positive or ``islands`` is unknown.
     """
@@ -102,6 +107,12 @@ def voxelize(
         )
     for note in notes:
         warnings.warn(f"{name}: {note}", PartWarning, stacklevel=2)
+    bodies = None
+    if len(supports):
+        bounds, grid = np.asarray(surface.bounds), (nx, ny, nz)
+        bodies = fill_supports(supports, np.array(base), bounds, grid, sizes, np.array(origin))
     # Bottom rows without voxels are cut off, so that the part rests on the plate.
-    mask = mask[:, :, int(mask.any(axis=(0, 1)).argmax()) :]
-    return treat_islands(HexMesh.from_mask(mask, spacing, origin), islands, name)
+    bottom = int(mask.any(axis=(0, 1)).argmax())
+    bodies = None if bodies is None else bodies[:, :, bottom:]
+    mesh = HexMesh.from_mask(mask[:, :, bottom:], spacing, origin, supports=bodies)
+    return treat_islands(mesh, islands, name)

@@ -9,7 +9,6 @@ import numpy as np
 
 from flare_mesh.files import read_json_object
 from lpbf.core.checks import check_edges
-from lpbf.core.islands import choose_islands
 from lpbf.core.process import Process
 from lpbf.core.voxelize import BUILD_VOLUME, MAX_VOXELS
 from lpbf.dataset.orientations import ORIENTATIONS
@@ -86,7 +85,7 @@ class Settings:
             )
         check_edges("the build volume", self.build_volume)
         self.process.voxels_per_layer(self.spacing[2])  # checks the layer height
-        islands = choose_islands(self.islands, self.process.islands)
+        islands = self.process.choose_islands(self.islands)
         object.__setattr__(self, "islands", islands)
         object.__setattr__(self, "process", replace(self.process, islands=islands))
 

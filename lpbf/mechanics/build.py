@@ -1,4 +1,4 @@
-"""A voxel part in layers, with its base plate and the powder that supports it."""
+"""A voxel part in layers, with its base plate, its supports and powder."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,27 +11,32 @@ from lpbf.core.islands import find_unsupported, treat_islands
 from lpbf.core.materials import get_material
 from lpbf.core.mesh import HexMesh, check_on_plate
 from lpbf.core.process import Process
+from lpbf.core.support_cells import add_supports, columns_below
+from lpbf.core.supports import Supports
+from lpbf.core.wall_grid import wall_grid_elasticity
 
 CLAMPED = -1
-PART, PLATE, POWDER = 0, 1, 2
+PART, PLATE, POWDER, SUPPORT = 0, 1, 2, 3
 # Young's modulus of powder over that of the part, for the support of unsupported voxels.
 POWDER_STIFFNESS = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
 class Build:
-    """A part in layers, with its base plate and the powder under unsupported voxels.
+    """A part in layers, with its base plate, its supports and the powder under unsupported voxels.
 
     Attributes:
-        part: Mesh of the part.
-        mesh: Mesh of part, elastic plate and powder, E cells and N nodes.
-        brick: Element matrices.
-        cell_kind: PART, PLATE or POWDER, [E].
+        part: Mesh of the part, with its supports.
+        mesh: Mesh of part, elastic plate, supports and powder, E cells and N nodes.
+        brick: Element matrices of all cells but the supports.
+        cell_kind: PART, PLATE, POWDER or SUPPORT, [E].
         cell_stiffness: Factor on each cell's stiffness, [E]; None if all are 1.
         cell_layer: Layer of each cell, [E], rising; the elastic plate belongs to the first layer.
         node_layer: Layer that activates each node, [N]; CLAMPED for clamped nodes.
         layer_strain: Inherent strain of each layer, [L, 6].
         rows_per_layer: Rows of voxels in a layer.
+        support_brick: Element matrices of supports, which ``cell_stiffness`` multiplies by their
+            volume fraction; None without supports.
     """
 
     part: HexMesh
@@ -43,6 +48,7 @@ class Build:
     node_layer: NDArray[np.int64]
     layer_strain: NDArray[np.float64]
     rows_per_layer: int
+    support_brick: Brick | None = None
 
     @property
     def num_layers(self) -> int:
@@ -56,12 +62,28 @@ class Build:
     @cached_property
     def cell_strain(self) -> NDArray[np.float64]:
         """Inherent strain of each cell, [E, 6]; 0 in plate and powder."""
-        return np.where(self.is_part[:, None], self.layer_strain[self.cell_layer], 0.0)
+        shrinks = self.is_part | self.is_support
+        return np.where(shrinks[:, None], self.layer_strain[self.cell_layer], 0.0)
 
     @property
     def is_part(self) -> NDArray[np.bool_]:
         """Which cells belong to the part, [E]; they are in the order of ``part``."""
         return self.cell_kind == PART
+
+    @property
+    def is_support(self) -> NDArray[np.bool_]:
+        """Which cells are supports, [E]; they are in the order of the supports' own mesh."""
+        return self.cell_kind == SUPPORT
+
+    @property
+    def bricks(self) -> tuple[Brick, ...]:
+        """Element matrices of the kinds of bricks."""
+        return (self.brick,) if self.support_brick is None else (self.brick, self.support_brick)
+
+    @cached_property
+    def cell_brick(self) -> NDArray[np.int8] | None:
+        """Number of each cell's brick in :attr:`bricks`, [E]; None if there is one."""
+        return None if self.support_brick is None else self.is_support.astype(np.int8)
 
     @cached_property
     def part_nodes(self) -> NDArray[np.int64]:
@@ -70,27 +92,35 @@ class Build:
 
     @cached_property
     def part_node_layer(self) -> NDArray[np.int64]:
-        """Layer whose part cells activate each of the part's nodes, in the order of ``part``."""
-        return _node_layer(self.part, self.cell_layer[self.is_part])
+        """Layer whose cells of part or supports activate each of the part's nodes, in its order."""
+        solid = self.is_part | self.is_support
+        out = np.full(self.mesh.num_nodes, np.iinfo(np.int64).max)
+        np.minimum.at(out, self.mesh.cells[solid].ravel(), np.repeat(self.cell_layer[solid], 8))
+        return out[self.part_nodes]
 
 
 def make_build(mesh: HexMesh, process: Process) -> Build:
-    """Divide a part into the layers of a process, and add its plate and powder.
+    """Divide a part into the layers of a process, and add its plate, supports and powder.
 
     Raises:
         IslandError: If the mesh has unsupported voxels and the process refuses them.
+        PartError: If given supports touch nothing.
         ValueError: If the layer height does not fit the voxels, or no voxel rests on the plate.
     """
     check_on_plate(mesh)
-    mesh = treat_islands(mesh, process.islands)
+    supports = process.supports if isinstance(process.supports, Supports) else None
+    mesh = treat_islands(add_supports(mesh, supports), process.islands)
     rows = process.voxels_per_layer(mesh.spacing[2])
     kinds = np.full(mesh.mask.shape, -1, dtype=np.int8)
     kinds[mesh.mask] = PART
+    if mesh.supports is not None:
+        kinds[mesh.supports] = SUPPORT
     if process.islands == "powder":
         unsupported, _ = find_unsupported(mesh)
-        kinds[_powder_below(unsupported, mesh.mask)] = POWDER
+        kinds[columns_below(unsupported, kinds >= 0)] = POWDER
     material = get_material(process.material)
-    factors = np.array([1.0, 1.0, POWDER_STIFFNESS])
+    fraction = 1.0 if supports is None else supports.volume_fraction
+    factors = np.array([1.0, 1.0, POWDER_STIFFNESS, fraction])
     origin, plate_rows = np.array(mesh.origin), 0
     if process.base_plate is not None:
         plate = process.base_plate
@@ -112,9 +142,14 @@ def make_build(mesh: HexMesh, process: Process) -> Build:
     cell_layer = np.maximum(k - plate_rows, 0) // rows
     node_layer = _node_layer(all_cells, cell_layer)
     node_layer[np.unique(all_cells.cells[k == 0, :4])] = CLAMPED
-    elements = brick(
-        mesh.spacing, material.elasticity, incompatible_modes=process.incompatible_modes
+    modes = process.incompatible_modes
+    elements, support_brick = (
+        brick(mesh.spacing, material.elasticity, incompatible_modes=modes),
+        None,
     )
+    if supports is not None and (kind == SUPPORT).any():
+        walls = wall_grid_elasticity(material.youngs_modulus, material.poisson_ratio, fraction)
+        support_brick = brick(mesh.spacing, walls / fraction, incompatible_modes=modes)
     return Build(
         part=mesh,
         mesh=all_cells,
@@ -125,6 +160,7 @@ def make_build(mesh: HexMesh, process: Process) -> Build:
         node_layer=node_layer,
         layer_strain=np.stack([process.layer_strain(n) for n in range(int(cell_layer[-1]) + 1)]),
         rows_per_layer=rows,
+        support_brick=support_brick,
     )
 
 
@@ -133,13 +169,3 @@ def _node_layer(mesh: HexMesh, cell_layer: NDArray[np.int64]) -> NDArray[np.int6
     out = np.full(mesh.num_nodes, np.iinfo(np.int64).max)
     np.minimum.at(out, mesh.cells.ravel(), np.repeat(cell_layer, 8))
     return out
-
-
-def _powder_below(unsupported: NDArray[np.bool_], solid: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Void below unsupported voxels, down to the next solid or the plate; bool [nx, ny, nz]."""
-    powder = np.zeros_like(solid)
-    above = np.zeros(solid.shape[:2], dtype=bool)
-    for k in reversed(range(solid.shape[2])):
-        powder[:, :, k] = above & ~solid[:, :, k]
-        above = (above | unsupported[:, :, k]) & (unsupported[:, :, k] | ~solid[:, :, k])
-    return powder

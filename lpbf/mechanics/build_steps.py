@@ -88,7 +88,7 @@ def build_steps(
         temperature = None
         if heat is not None:
             now = heat.after_layer[layer].to(inherent)
-            temperature = _scatter(now, is_part[: newest.stop])
+            temperature = _scatter(now, is_part[: newest.stop], heat.plate_temperature)
             if expansion is not None:
                 change = now[: len(before)] - before
                 strain += _thermal_strain(change, expansion, is_part[: newest.stop])
@@ -100,14 +100,14 @@ def build_steps(
             None,
             "cooling",
             _thermal_strain(plate - before, expansion, is_part),
-            _scatter(plate, is_part),
+            _scatter(plate, is_part, heat.plate_temperature),
             stress_free_strain=expansion * (ambient - heat.plate_temperature),
         )
 
 
-def _scatter(values: Tensor, is_part: Tensor) -> Tensor:
-    """Values of the part's first cells on all active cells; 0 on the other cells."""
-    out = values.new_zeros(len(is_part))
+def _scatter(values: Tensor, is_part: Tensor, other: float = 0.0) -> Tensor:
+    """Values of the part's first cells on all active cells; ``other`` on the other cells."""
+    out = values.new_full((len(is_part),), other)
     out[torch.nonzero(is_part)[: len(values), 0]] = values
     return out
 

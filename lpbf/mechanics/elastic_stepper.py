@@ -28,15 +28,17 @@ class ElasticStepper:
         def tensor(array):
             return torch.from_numpy(array).to(device)
 
-        self._elasticity = tensor(build.brick.elasticity)
+        bricks = build.bricks
+        self._elasticity = [tensor(brick.elasticity) for brick in bricks]
+        self._stiffness = [tensor(brick.stiffness) for brick in bricks]
+        self._load = [tensor(brick.load.T) for brick in bricks]
         self._strain = tensor(build.brick.strain)
-        self._stiffness = tensor(build.brick.stiffness)
-        self._load = tensor(build.brick.load)
         self._nodes = tensor(build.mesh.cells)
         self._factor = None if build.cell_stiffness is None else tensor(build.cell_stiffness)
+        self._brick = None if build.cell_brick is None else tensor(build.cell_brick)
         count = build.mesh.num_cells
-        self._local = self._load.new_zeros(count, 24)
-        self._eigenstrain = self._load.new_zeros(count, 6)
+        self._local = self._strain.new_zeros(count, 24)
+        self._eigenstrain = self._strain.new_zeros(count, 6)
         self._num_active = 0
 
     def solve(
@@ -54,7 +56,8 @@ class ElasticStepper:
         """
         began = time.perf_counter()
         strained = torch.nonzero(step.eigenstrain.abs().sum(1))[:, 0]
-        load = self._sum(step.eigenstrain[strained] @ self._load.T, strained, equilibrium.size)
+        load = self._multiply(step.eigenstrain[strained], self._load, strained)
+        load = self._sum(load, strained, equilibrium.size)
         rounding = 0.0
         if not step.in_equilibrium:
             internal, largest = self._internal_force()
@@ -71,7 +74,7 @@ class ElasticStepper:
         """Mean stress of the active cells, [n, 6], MPa."""
         n = self._num_active
         strain = self._local[:n] @ self._strain.T - self._eigenstrain[:n]
-        stress = strain @ self._elasticity
+        stress = self._multiply(strain, self._elasticity, torch.arange(n, device=strain.device))
         return stress if self._factor is None else stress * self._factor[:n, None]
 
     def cell_fields(self) -> dict[str, Tensor]:
@@ -86,8 +89,9 @@ class ElasticStepper:
         """Internal nodal forces, and the sums of the cells' absolute forces, [size, 3] in N."""
         n = self._num_active
         size = int(self._nodes[:n].max()) + 1
-        force = self._local[:n] @ self._stiffness - self._eigenstrain[:n] @ self._load.T
-        cells = torch.arange(n, device=force.device)
+        cells = torch.arange(n, device=self._local.device)
+        force = self._multiply(self._local[:n], self._stiffness, cells)
+        force -= self._multiply(self._eigenstrain[:n], self._load, cells)
         return self._sum(force, cells, size), self._sum(force.abs(), cells, size)
 
     def extract(self, build: Build, cells: Tensor) -> "ElasticStepper":
@@ -96,6 +100,15 @@ class ElasticStepper:
         part._local, part._eigenstrain = self._local[cells], self._eigenstrain[cells]
         part._num_active = len(cells)
         return part
+
+    def _multiply(self, values: Tensor, matrices: list[Tensor], cells: Tensor) -> Tensor:
+        """Product of the values [n, a] of some cells with the matrix [a, b] of their bricks."""
+        out = values @ matrices[0]
+        if self._brick is not None:
+            for number, matrix in enumerate(matrices[1:], start=1):
+                other = self._brick[cells] == number
+                out[other] = values[other] @ matrix
+        return out
 
     def _sum(self, force: Tensor, cells: Tensor, size: int) -> Tensor:
         """Nodal sums [size, 3] of the forces [n, 24] on some cells."""

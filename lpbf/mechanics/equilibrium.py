@@ -69,13 +69,14 @@ class Equilibrium:
         self.tolerance, self.max_iterations = tolerance, max_iterations
         mesh = build.mesh
         self._all_cells = torch.from_numpy(mesh.cells).to(self.device)
-        stiffness, factor = build.brick.stiffness, build.cell_stiffness
+        stiffness = np.stack([brick.stiffness for brick in build.bricks])
         # Rows of voxels below the top of each layer.
         tops = [build.layer_cells(n).stop for n in range(build.num_layers)]
         self._preconditioner = make_preconditioner(
             mesh.cell_index,
             stiffness,
-            factor,
+            build.cell_stiffness,
+            kind=build.cell_brick,
             layers=mesh.cell_index[np.array(tops) - 1, 2] + 1,
             clamped=clamped,
             device=self.device,

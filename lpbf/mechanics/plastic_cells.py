@@ -44,6 +44,9 @@ class PlasticCells:
         factor: Factor on each cell's stiffness, [E]; None for 1. Stresses are stored without it.
         num_cells: E.
         device: Device of the tensors.
+        support: The brick of supports, whose stresses are stored as those of its isotropic
+            material.
+        is_support: Which cells are supports, [E]; None for none.
     """
 
     def __init__(
@@ -52,8 +55,11 @@ class PlasticCells:
         factor: Tensor | None,
         num_cells: int,
         device: str | torch.device = "cpu",
+        support: PlasticElement | None = None,
+        is_support: Tensor | None = None,
     ):
         self.element, self.factor = element, factor
+        self.support, self.is_support = support, is_support
         options = {"dtype": torch.float64, "device": torch.device(device)}
         self.stress = torch.zeros(48, num_cells, **options)
         self.plastic_strain = torch.zeros(48, num_cells, **options)
@@ -63,6 +69,8 @@ class PlasticCells:
         """Copy of the state of some cells."""
         factor = None if self.factor is None else self.factor[cells]
         part = PlasticCells(self.element, factor, 0, self.stress.device)
+        if self.is_support is not None and bool(self.is_support[cells].any()):
+            part.support, part.is_support = self.support, self.is_support[cells]
         part.stress = self.stress[:, cells]
         part.plastic_strain = self.plastic_strain[:, cells]
         part.equivalent = self.equivalent[:, cells]
@@ -88,53 +96,74 @@ class PlasticCells:
     ) -> tuple[Tensor, list[YieldedCells]]:
         count = len(increment.nodes)
         nodal = du.new_empty(count, 24)
-        found: dict[int, YieldedCells] = {}
+        found: dict[int, list[YieldedCells]] = {}
 
         def evaluate(start: int, stop: int) -> None:
             part = slice(start, stop)
             stress, yielded = self._return(increment, du, part, commit)
             if commit:
                 self.stress[:, part] = stress
-            if yielded is not None:
-                found[start] = yielded
+            found[start] = yielded
             self._nodal_force(stress, part, nodal[part])
 
         chunk = _CHUNK if du.device.type == "cpu" else _CHUNK_ON_DEVICE
         over_chunks(count, chunk, evaluate)
         force = _sum_at_nodes(increment.nodes, nodal, len(du))
-        return force, [found[start] for start in sorted(found)]
+        return force, [yielded for start in sorted(found) for yielded in found[start]]
 
     def _return(
         self, increment: Increment, du: Tensor, part: slice, commit: bool
-    ) -> tuple[Tensor, YieldedCells | None]:
-        """Stress [48, n] of a range of cells after the displacement increment."""
+    ) -> tuple[Tensor, list[YieldedCells]]:
+        """Stress [48, n] of a range of cells after the displacement increment, and the cells that
+        yield, by their bricks."""
         nodes, yield_stress = increment.nodes[part], increment.yield_stress[part]
         known = torch.cat([du[nodes].flatten(1), increment.eigenstrain[part]], dim=1)
-        stress = torch.addmm(self.stress[:, part], self.element.trial, known.T)
+        before = self.stress[:, part]
+        stress = torch.addmm(before, self.element.trial, known.T)
+        supports = self.supports(part)
+        if self.support is not None:
+            trial = self.support.trial
+            stress[:, supports] = torch.addmm(before[:, supports], trial, known[supports].T)
         limit = yield_stress + self.element.hardening.stress(self.equivalent[:, part])
         yields = (von_mises_stress(stress.view(6, 8, -1)) > limit).any(0)
-        index = yields.nonzero().flatten()
-        if not len(index):
-            return stress, None
-        cells = index + part.start
-        yielded = self.element.return_stress(
-            stress[:, index],
-            self.equivalent[:, cells],
-            yield_stress[index],
-            cells,
-            increment.modes[:, cells],
-        )
-        returned = yielded.returned
-        stress[:, index] = returned.stress.flatten(0, 1)
-        increment.modes[:, cells] = yielded.modes
-        if commit:
-            self.plastic_strain[:, cells] += returned.plastic_strain.flatten(0, 1)
-            self.equivalent[:, cells] += returned.plastic
-        return stress, yielded
+        yielding = supports[yields[supports]]
+        yields[supports] = False
+        found = []
+        for element, index in (
+            (self.element, yields.nonzero().flatten()),
+            (self.support, yielding),
+        ):
+            if element is None or not len(index):
+                continue
+            cells = index + part.start
+            yielded = element.return_stress(
+                stress[:, index],
+                self.equivalent[:, cells],
+                yield_stress[index],
+                cells,
+                increment.modes[:, cells],
+            )
+            returned = yielded.returned
+            stress[:, index] = returned.stress.flatten(0, 1)
+            increment.modes[:, cells] = yielded.modes
+            if commit:
+                self.plastic_strain[:, cells] += returned.plastic_strain.flatten(0, 1)
+                self.equivalent[:, cells] += returned.plastic
+            found.append(yielded)
+        return stress, found
+
+    def supports(self, part: slice) -> Tensor:
+        """Supports of a range of cells, by their place in it."""
+        if self.is_support is None:
+            return torch.empty(0, dtype=torch.long, device=self.stress.device)
+        return self.is_support[part].nonzero().flatten()
 
     def _nodal_force(self, stress: Tensor, cells: slice, out: Tensor) -> None:
         """Write the nodal forces [n, 24] of a range of cells to ``out``."""
         torch.mm(stress.T, self.element.force, out=out)
+        if self.support is not None:
+            index = self.supports(cells)
+            out[index] = stress[:, index].T @ self.support.force
         if self.factor is not None:
             out *= self.factor[cells, None]
 

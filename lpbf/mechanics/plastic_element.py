@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lpbf.core.element import Brick
 from lpbf.core.errors import SolverError
+from lpbf.mechanics.isotropic_mapping import IsotropicMapping
 from lpbf.mechanics.plastic_hardening import Hardening
 from lpbf.mechanics.return_mapping import ReturnedState, deviatoric_projection, return_mapping
 
@@ -33,11 +34,13 @@ class YieldedCells:
         cells: Numbers of the bricks, [n].
         returned: State of their Gauss points, [6, 8, n].
         modes: Amplitudes of the incompatible modes beyond the elastic ones, [m, n].
+        element: Their matrices.
     """
 
     cells: Tensor
     returned: ReturnedState
     modes: Tensor
+    element: "PlasticElement"
 
 
 class PlasticElement:
@@ -48,17 +51,30 @@ class PlasticElement:
 
         sigma = sigma_0 + D ((B - G S) du - de + G beta) - 2 G_shear d(plastic strain)
 
-    and beta is zero in a brick without yielding.
+    and beta is zero in a brick without yielding. With a ``mapping``, strains are those of an
+    isotropic material that stands for an anisotropic one, and so are the stresses.
 
     Args:
         brick: The element.
         hardening: Hardening of the material.
         device: Device of the tensors.
+        mapping: Isotropic material of an anisotropic brick; None for an isotropic one.
     """
 
-    def __init__(self, brick: Brick, hardening: Hardening, device: str | torch.device = "cpu"):
+    def __init__(
+        self,
+        brick: Brick,
+        hardening: Hardening,
+        device: str | torch.device = "cpu",
+        mapping: IsotropicMapping | None = None,
+    ):
         strain = torch.from_numpy(brick.gauss_strain)  # [8, 6, k]
         elasticity = torch.from_numpy(brick.elasticity)
+        eigenstrain = -elasticity
+        if mapping is not None:
+            strain = torch.from_numpy(mapping.strain) @ strain
+            elasticity = torch.from_numpy(mapping.elasticity)
+            eigenstrain = -elasticity @ torch.from_numpy(mapping.strain)
         weight = brick.gauss_weight
         nodal, modes = strain[:, :, :24], strain[:, :, 24:]
         stress = elasticity @ strain
@@ -70,7 +86,7 @@ class PlasticElement:
         def rows(values: Tensor) -> Tensor:  # [8, 6, k] -> [48, k], components first
             return values.transpose(0, 1).flatten(0, 1).contiguous().to(device)
 
-        eigenstrain = -elasticity.expand(8, 6, 6)
+        eigenstrain = eigenstrain.expand(8, 6, 6)
         self.hardening = hardening
         self.shear_modulus = float(elasticity[3, 3])
         self.num_modes = modes.shape[2]
@@ -122,7 +138,7 @@ class PlasticElement:
             )
             reached = self._mode_force.T @ returned.stress.flatten(0, 1)
             if not self.num_modes or bool((reached.abs() <= target).all()):
-                return YieldedCells(cells, returned, modes)
+                return YieldedCells(cells, returned, modes, self)
             # The energy is convex, so its slope increases along the direction.
             too_long = (reached * direction).sum(0) > -_SLOPE * slope
             start = torch.where(too_long, start, modes)

@@ -13,6 +13,7 @@ from lpbf.core.report import StepReport
 from lpbf.mechanics.build import Build
 from lpbf.mechanics.build_steps import BuildStep
 from lpbf.mechanics.equilibrium import Equilibrium
+from lpbf.mechanics.isotropic_mapping import IsotropicMapping
 from lpbf.mechanics.plastic_cells import Increment, PlasticCells
 from lpbf.mechanics.plastic_element import PlasticElement, YieldedCells
 from lpbf.mechanics.plastic_hardening import Hardening, initial_yield_stress
@@ -48,7 +49,8 @@ class PlasticStepper:
     with other supports can follow.
 
     Args:
-        build: The part in layers. Plate and powder are elastic.
+        build: The part in layers. Plate and powder are elastic; supports yield like the part, in
+            proportion to their stiffness (:class:`IsotropicMapping`).
         material: Material with a yield stress.
         temperature: Temperature of steps without one, degrees Celsius.
         tolerance: Norm of the unbalanced forces at the free nodes, over that of the elastic forces
@@ -79,11 +81,20 @@ class PlasticStepper:
         self.increments = increments
         self.device = torch.device(device)
         self._nodes = torch.from_numpy(build.mesh.cells).to(device)
-        self._yields = torch.from_numpy(build.is_part).to(device)
+        self._yields = torch.from_numpy(build.is_part | build.is_support).to(device)
         factor = build.cell_stiffness
         factor = None if factor is None else torch.from_numpy(factor).to(device)
-        self._element = PlasticElement(build.brick, Hardening.from_material(material), device)
-        self._cells = PlasticCells(self._element, factor, len(self._yields), device)
+        hardening = Hardening.from_material(material)
+        self._element = PlasticElement(build.brick, hardening, device)
+        self._mapping = support = is_support = None
+        if build.support_brick is not None:
+            elasticity = build.support_brick.elasticity
+            mapping = IsotropicMapping.between(build.brick.elasticity, elasticity)
+            self._mapping = torch.from_numpy(mapping.strain).to(device)
+            support = PlasticElement(build.support_brick, hardening, device, mapping)
+            is_support = torch.from_numpy(build.is_support).to(device)
+        count = len(self._yields)
+        self._cells = PlasticCells(self._element, factor, count, device, support, is_support)
         self._num_active = 0
 
     def solve(
@@ -153,7 +164,7 @@ class PlasticStepper:
                 )
             tangent = None
             if yielded:
-                tangent = PlasticTangent(self._element, increment.nodes, yielded, damping)
+                tangent = PlasticTangent(increment.nodes, yielded, damping, self._cells.factor)
             enough = 0.5 * target / norm
             wanted = enough if tangent is None else max(forcing, enough)
             newton += 1
@@ -187,12 +198,19 @@ class PlasticStepper:
     def cell_stress(self) -> Tensor:
         """Mean stress of the active cells, [n, 6], MPa."""
         stress = _mean(self._cells.stress[:, : self._num_active])
+        if self._mapping is not None:
+            supports = self._cells.supports(slice(0, self._num_active))
+            stress[supports] = stress[supports] @ self._mapping
         factor = self._cells.factor
         return stress if factor is None else stress * factor[: self._num_active, None]
 
     def plastic_strain(self) -> Tensor:
         """Mean plastic strain of the active cells, [n, 6]; engineering shear strains."""
-        return _mean(self._cells.plastic_strain[:, : self._num_active])
+        strain = _mean(self._cells.plastic_strain[:, : self._num_active])
+        if self._mapping is not None:
+            supports = self._cells.supports(slice(0, self._num_active))
+            strain[supports] = torch.linalg.solve(self._mapping, strain[supports].T).T
+        return strain
 
     def equivalent_plastic_strain(self) -> Tensor:
         """Mean equivalent plastic strain of the active cells, [n]."""
@@ -232,7 +250,7 @@ class PlasticStepper:
             )
         part = copy(self)
         part._nodes = torch.from_numpy(build.mesh.cells).to(self.device)
-        part._yields = torch.from_numpy(build.is_part).to(self.device)
+        part._yields = self._yields[cells]
         part._cells = self._cells.extract(cells)
         part._num_active = len(cells)
         return part

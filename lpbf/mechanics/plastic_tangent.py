@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from lpbf.core.threads import one_thread, over_chunks
-from lpbf.mechanics.plastic_element import PlasticElement, YieldedCells
+from lpbf.mechanics.plastic_element import YieldedCells
 
 _CHUNK = 1024  # cells per product
 
@@ -15,15 +15,19 @@ class PlasticTangent:
     It needs 4.6 kB per yielded cell.
 
     Args:
-        element: The brick.
         nodes: Nodes of the active cells, [n, 8].
         yielded: The yielded cells in chunks.
         damping: Share of the elastic stiffness in the tangent, to shorten the steps of Newton's
             method.
+        factor: Factor on each active cell's stiffness, [n]; None for 1.
     """
 
     def __init__(
-        self, element: PlasticElement, nodes: Tensor, yielded: list[YieldedCells], damping: float
+        self,
+        nodes: Tensor,
+        yielded: list[YieldedCells],
+        damping: float,
+        factor: Tensor | None = None,
     ):
         self.nodes = nodes[torch.cat([chunk.cells for chunk in yielded])]
         options = {"dtype": torch.float64, "device": nodes.device}
@@ -33,9 +37,11 @@ class PlasticTangent:
 
         def write(start: int, stop: int) -> None:
             for chunk, part in zip(yielded[start:stop], parts[start:stop], strict=True):
-                element.tangent_changes(chunk, part)
+                chunk.element.tangent_changes(chunk, part)
                 if damping:
                     part *= 1 - damping
+                if factor is not None:
+                    part *= factor[chunk.cells, None, None]
 
         over_chunks(len(yielded), 1, write)
 

@@ -38,7 +38,7 @@ def _run(args: argparse.Namespace) -> int:
     find_device(args.device)
     process = command.read_process(vars(args))
     if args.islands is not None:
-        process = replace(process, islands=args.islands)
+        process = replace(process, islands=process.choose_islands(args.islands))
     mesh, warned = _voxels(args, process)
     print(f"{args.part}: {describe_mesh(mesh, process)}\n{describe_strain(process)}", flush=True)
     with warnings.catch_warnings(record=True) as caught:
@@ -98,7 +98,9 @@ def _voxels(args: argparse.Namespace, process: Process) -> tuple[HexMesh, list[s
             x, y, _ = np.broadcast_to(pitch, 3).tolist()
             pitch = (x, y, args.pitch_z)
         volume = tuple(args.build_volume)
-        mesh = voxelize(part, pitch, islands=process.islands, build_volume=volume)
+        islands = "powder" if process.generates_supports else process.islands
+        supports = command.support_files(vars(args))
+        mesh = voxelize(part, pitch, islands=islands, build_volume=volume, supports=supports)
     return mesh, _print_warnings(caught)
 
 

@@ -50,6 +50,7 @@ def part_build(build: Build) -> Build:
         node_layer=np.zeros(part.num_nodes, dtype=np.int64),
         layer_strain=np.zeros((1, 6)),
         rows_per_layer=part.mask.shape[2],
+        support_brick=None,
     )
 
 

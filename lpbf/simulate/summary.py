@@ -7,6 +7,7 @@ import numpy as np
 from lpbf.core.mesh import HexMesh
 from lpbf.core.process import Process
 from lpbf.core.result import Result
+from lpbf.core.support_cells import contact_area
 
 
 def describe_mesh(mesh: HexMesh, process: Process) -> str:
@@ -42,6 +43,11 @@ def summarize(result: Result) -> dict[str, Any]:
         "min_temperature_c": float(result.temperature.min()),
         "max_temperature_c": float(result.temperature.max()),
     }
+    supports, voxel = result.mesh.supports, float(np.prod(result.mesh.spacing))
+    summary["part_volume_mm3"] = result.mesh.num_cells * voxel
+    if supports is not None:
+        summary["support_volume_mm3"] = float(supports.sum()) * voxel
+        summary["support_contact_area_mm2"] = contact_area(result.mesh)
     if result.displacement_on_plate is not None:
         summary["max_displacement_on_plate_mm"] = _longest(result.displacement_on_plate)
     if result.equivalent_plastic_strain is not None:
@@ -76,6 +82,13 @@ def summary_text(summary: dict[str, Any]) -> str:
     low, high = value("min_temperature_c"), value("max_temperature_c")
     if high - low > 0.5:
         lines["temperature"] = f"{low:.0f} to {high:.0f} C at the end"
+    if "part_volume_mm3" in summary:
+        lines["part volume"] = f"{value('part_volume_mm3'):.4g} mm3"
+    if "support_volume_mm3" in summary:
+        lines["supports"] = (
+            f"{value('support_volume_mm3'):.4g} mm3 around their walls, which touch the part on "
+            f"{value('support_contact_area_mm2'):.4g} mm2"
+        )
     return "\n".join(f"{name:<20}{text}" for name, text in lines.items())
 
 

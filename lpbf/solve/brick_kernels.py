@@ -8,19 +8,26 @@ _WIDTH = 64  # cells per chunk; with 24 values each they fit in the first-level 
 
 
 @jit
-def multiply_bricks(u, out, corners, blocks, factor, start, stop):
+def multiply_bricks(u, out, corners, blocks, kind, factor, start, stop):
     """Add K u of the cells ``start`` to ``stop`` to ``out``.
 
     Args:
         u: [3, N].
         out: [3, N].
         corners: Nodes of each cell in lexicographic order, [8, E], int32.
-        blocks: [8, 3, 3] of :func:`lpbf.solve.brick_modes.mode_blocks`.
+        blocks: [K, 8, 3, 3] of :func:`lpbf.solve.brick_modes.mode_blocks`, for each kind of cells.
+        kind: Kind of each cell, [E]; [0] if there is one. Runs of one kind are fast.
         factor: Factor on each cell's stiffness, [E]; [0] for none.
     """
     modes = np.empty((24, _WIDTH), u.dtype)
-    for first in range(start, stop, _WIDTH):
+    first, b = start, 0
+    while first < stop:
         count = min(_WIDTH, stop - first)
+        if len(kind):
+            b, equal = kind[first], 1
+            while equal < count and kind[first + equal] == b:
+                equal += 1
+            count = equal
         for c in range(3):
             values = u[c]
             k = 8 * c
@@ -40,8 +47,8 @@ def multiply_bricks(u, out, corners, blocks, factor, start, stop):
                 modes[k + 6, e], modes[k + 7, e] = a6 - a2, a7 - a3
         for m in range(8):
             i, j, k = m ^ 1, 8 + (m ^ 2), 16 + (m ^ 4)
-            xx, xy, xz = blocks[m, 0]
-            yy, yz, zz = blocks[m, 1, 1], blocks[m, 1, 2], blocks[m, 2, 2]
+            xx, xy, xz = blocks[b, m, 0]
+            yy, yz, zz = blocks[b, m, 1, 1], blocks[b, m, 1, 2], blocks[b, m, 2, 2]
             for e in range(count):
                 x, y, z = modes[i, e], modes[j, e], modes[k, e]
                 modes[i, e] = xx * x + xy * y + xz * z
@@ -68,3 +75,4 @@ def multiply_bricks(u, out, corners, blocks, factor, start, stop):
             for n in range(8):
                 for e in range(count):
                     sums[corners[n, first + e]] += modes[k + n, e]
+        first += count

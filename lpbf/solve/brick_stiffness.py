@@ -1,4 +1,4 @@
-"""Matrix-free stiffness of equal bricks on a voxel grid."""
+"""Matrix-free stiffness of bricks of equal size on a voxel grid."""
 
 import numpy as np
 import torch
@@ -17,9 +17,11 @@ class BrickStiffness:
 
     Args:
         grid: Cells and nodes.
-        stiffness: Stiffness of a cell, [24, 24] in VTK's order of nodes, N/mm.
+        stiffness: Stiffness of a cell, [24, 24] in VTK's order of nodes, N/mm; or [K, 24, 24] for
+            several kinds of cells.
         factor: Factor on each cell's stiffness, [E]; None for 1.
         device: Device of the tensors.
+        kind: Kind of each cell, [E]; None if there is one.
     """
 
     def __init__(
@@ -28,12 +30,20 @@ class BrickStiffness:
         stiffness: NDArray[np.float64],
         factor: NDArray[np.float64] | None,
         device: torch.device,
+        kind: NDArray[np.int8] | None = None,
     ):
         self.kernels = kernels_numba if device.type == "cpu" else kernels_torch
-        self._corners = torch.from_numpy(np.ascontiguousarray(grid.corners.T, np.int32)).to(device)
-        self._blocks = torch.from_numpy(mode_blocks(stiffness)).to(device)
-        none = np.zeros(0)
-        self._factor = torch.from_numpy(none if factor is None else factor).to(device)
+        corners = grid.corners.T
+        if kind is not None:
+            # Only whole rows are activated, so the kinds can be sorted within each row.
+            order = np.lexsort((kind, grid.cell_index[:, 2]))
+            corners, kind = corners[:, order], kind[order]
+            factor = None if factor is None else factor[order]
+        self._corners = torch.from_numpy(np.ascontiguousarray(corners, np.int32)).to(device)
+        blocks = np.stack([mode_blocks(matrix) for matrix in stiffness.reshape(-1, 24, 24)])
+        self._blocks = torch.from_numpy(blocks).to(device)
+        self._kind = torch.from_numpy(np.zeros(0, np.int8) if kind is None else kind).to(device)
+        self._factor = torch.from_numpy(np.zeros(0) if factor is None else factor).to(device)
         # Chunks are whole rows of voxels, so that only consecutive chunks share nodes.
         rows = np.flatnonzero(np.diff(grid.cell_index[:, 2], prepend=-1))
         self._bounds = [0]
@@ -47,7 +57,7 @@ class BrickStiffness:
         """Set the number of active cells, which must be whole rows of voxels."""
         self._active_bounds = [*(b for b in self._bounds if b < num_cells), num_cells]
         if self.kernels.COMPILED:
-            tensors = self._corners, self._blocks, self._factor
+            tensors = self._corners, self._blocks, self._kind, self._factor
             self.arrays = (*(t.numpy() for t in tensors), np.array(self._active_bounds))
 
     @property
@@ -58,6 +68,5 @@ class BrickStiffness:
     def multiply(self, u: Tensor, out: Tensor, size: int) -> None:
         """Write K u to ``out``, both [3, N + 1]; nodes from ``size`` on are left unchanged."""
         out[:, :size] = 0
-        self.kernels.multiply_bricks(
-            u, out, self._corners, self._blocks, self._factor, self._active_bounds
-        )
+        arrays = self._corners, self._blocks, self._kind, self._factor
+        self.kernels.multiply_bricks(u, out, *arrays, self._active_bounds)

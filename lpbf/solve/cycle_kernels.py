@@ -15,7 +15,7 @@ from lpbf.solve.grid_kernels import multiply_node_stencil, prolong, restrict, sm
 def multiply(u, out, operator, size):
     """Product of a level's operator with u.
 
-    ``operator`` holds corners, blocks, factor and bounds of the chunks of
+    ``operator`` holds corners, blocks, kind, factor and bounds of the chunks of
     :func:`lpbf.solve.brick_kernels.multiply_bricks`; or, on a coarse grid, stencil and neighbours.
     """
     raise NotImplementedError("for compiled code only")
@@ -32,11 +32,12 @@ def _multiply(u, out, operator, size):
         return by_stencil
 
     def by_bricks(u, out, operator, size):
-        corners, blocks, factor, bounds = operator
+        corners, blocks, kind, factor, bounds = operator
         out[:, :size] = 0
         for first in range(2):  # in the order of the sums on several threads
             for chunk in range(first, len(bounds) - 1, 2):
-                multiply_bricks(u, out, corners, blocks, factor, bounds[chunk], bounds[chunk + 1])
+                start, stop = bounds[chunk], bounds[chunk + 1]
+                multiply_bricks(u, out, corners, blocks, kind, factor, start, stop)
 
     return by_bricks
 

@@ -23,7 +23,13 @@ _CHUNKS = 8
 
 
 def multiply_bricks(
-    u: Tensor, out: Tensor, corners: Tensor, blocks: Tensor, factor: Tensor, bounds: list[int]
+    u: Tensor,
+    out: Tensor,
+    corners: Tensor,
+    blocks: Tensor,
+    kind: Tensor,
+    factor: Tensor,
+    bounds: list[int],
 ) -> None:
     """Add K u to ``out``; see :func:`lpbf.solve.brick_kernels.multiply_bricks`.
 
@@ -31,7 +37,7 @@ def multiply_bricks(
         bounds: Bounds of chunks of cells. Consecutive chunks share nodes, so the even ones are
             summed before the odd ones; the order of the sums does not depend on the threads.
     """
-    arrays = _arrays(u, out, corners, blocks, factor)
+    arrays = _arrays(u, out, corners, blocks, kind, factor)
     few = bounds[-1] < FEW_CELLS
     for first in (0, 1):
         chunks = list(range(first, len(bounds) - 1, 2))

@@ -16,7 +16,13 @@ COMPILED = False
 
 
 def multiply_bricks(
-    u: Tensor, out: Tensor, corners: Tensor, blocks: Tensor, factor: Tensor, bounds: list[int]
+    u: Tensor,
+    out: Tensor,
+    corners: Tensor,
+    blocks: Tensor,
+    kind: Tensor,
+    factor: Tensor,
+    bounds: list[int],
 ) -> None:
     """Add K u of the cells up to the last of ``bounds`` to ``out``."""
     nodes = corners[:, : bounds[-1]].long()
@@ -24,7 +30,11 @@ def multiply_bricks(
     modes = torch.einsum("mn,cne->cme", signs, u[:, nodes])
     order = torch.arange(8, device=u.device)
     x, y, z = (modes[c, order ^ (1 << c)] for c in range(3))
-    mixed = torch.einsum("mcd,dme->cme", blocks, torch.stack([x, y, z]))
+    aligned = torch.stack([x, y, z])
+    mixed = torch.einsum("mcd,dme->cme", blocks[0], aligned)
+    for other in range(1, len(blocks)):
+        of_kind = torch.einsum("mcd,dme->cme", blocks[other], aligned)
+        mixed = torch.where(kind[: bounds[-1]] == other, of_kind, mixed)
     force = torch.stack([mixed[c, order ^ (1 << c)] for c in range(3)])
     if len(factor):
         force = force * factor[: bounds[-1]]

@@ -32,8 +32,10 @@ class Multigrid:
 
     Args:
         cell_index: Grid positions of the cells, sorted by z, y, x, [E, 3].
-        stiffness: Stiffness of a cell, [24, 24] in VTK's order of nodes, N/mm.
+        stiffness: Stiffness of a cell, [24, 24] in VTK's order of nodes, N/mm; or [K, 24, 24] for
+            several kinds of cells.
         factor: Factor on each cell's stiffness, [E]; None for 1.
+        kind: Kind of each cell, [E]; None if there is one.
         clamped: Whether the nodes of the lowest plane are fixed.
         device: Device of the tensors.
         fixed: Nodes that are fixed if the lowest plane is not, [N]; None for none. Interpolation
@@ -51,35 +53,40 @@ class Multigrid:
         stiffness: NDArray[np.float64],
         factor: NDArray[np.float64] | None = None,
         *,
+        kind: NDArray[np.int8] | None = None,
         clamped: bool = True,
         device: torch.device | str = "cpu",
         fixed: NDArray[np.bool_] | None = None,
     ):
         self.clamped, self.device = clamped, torch.device(device)
         self.kernels = kernels_numba if self.device.type == "cpu" else kernels_torch
-        matrix = to_lexicographic(stiffness)
-        corner_blocks = matrix.reshape(8, 3, 8, 3)[range(8), :, range(8)]
-        self._corner_blocks = self._tensor(corner_blocks)
-        self._matrix = self._tensor(matrix)
+        matrices = np.stack([to_lexicographic(one) for one in stiffness.reshape(-1, 24, 24)])
+        corner_blocks = matrices.reshape(-1, 8, 3, 8, 3)[:, range(8), :, range(8)]
+        corner_blocks = corner_blocks.transpose(1, 0, 2, 3)
+        self._corner_blocks = self._tensor(np.ascontiguousarray(corner_blocks))
+        self._matrices = self._tensor(matrices)
         self._interpolation = self._tensor(_interpolation())
-        # P^T K P of one cell in each octant of its parent.
+        # P^T K P of one cell of each kind in each octant of its parent.
         self._galerkin = torch.einsum(
-            "oia,ij,ojb->oab", self._interpolation, self._matrix, self._interpolation
+            "oia,kij,ojb->koab", self._interpolation, self._matrices, self._interpolation
         )
         count = len(cell_index)
+        self._kind = self._tensor(np.zeros(count, np.int64) if kind is None else kind).long()
         self._factor = self._tensor(np.ones(count) if factor is None else factor)
         self._rows = cell_index[:, 2]
         grid = Grid.from_cells(cell_index)
         self._corners = self._tensor(grid.corners)
-        self.stiffness = BrickStiffness(grid, stiffness, factor, self.device)
+        self.stiffness = BrickStiffness(grid, stiffness, factor, self.device, kind)
         self._diagonal = self._tensor(np.zeros((grid.num_nodes, 3, 3)))
         self.levels = [Level(self.stiffness, grid, clamped, self.device)]
         nowhere = np.zeros(grid.num_nodes, dtype=bool)
         self._fixed = self._tensor(nowhere if fixed is None else fixed)
         self.levels[0].fixed |= self._fixed
         # The largest eigenvalue of D^-1 K of one cell bounds that of every sum of cells.
-        eigenvalues = eigh(matrix, block_diag(*corner_blocks), eigvals_only=True)
-        self.levels[0].largest = float(eigenvalues[-1])
+        self.levels[0].largest = max(
+            float(eigh(matrix, block_diag(*blocks), eigvals_only=True)[-1])
+            for matrix, blocks in zip(matrices, corner_blocks, strict=True)
+        )
         self._parents: list[tuple[Tensor, Tensor]] = []  # parent and octant of each level's cells
         self._stencils: list[NodeStencil] = []
         coarsens = True
@@ -127,8 +134,8 @@ class Multigrid:
             level.size = int(np.searchsorted(level.plane, top + 1, side="right"))
             low, top = low // 2, top // 2
         self.stiffness.activate(stop)
-        factor = self._factor[start:stop]
-        blocks = factor[:, None, None, None] * self._corner_blocks
+        factor, kind = self._factor[start:stop], self._kind[start:stop]
+        blocks = factor[:, None, None, None] * self._corner_blocks[kind]
         self._diagonal.index_add_(0, self._corners[start:stop].flatten(), blocks.flatten(0, 1))
         fine = self.levels[0]
         fine.set_inverse(firsts[0], self._diagonal[firsts[0] : fine.size])
@@ -142,9 +149,11 @@ class Multigrid:
             parents, owner = torch.unique(parent, return_inverse=True)
             if n == 0:
                 whole = ~self._fixed[self._corners[cells]].any(1)
-                factors = factor.new_zeros(len(parents) * 8)
-                factors.index_add_(0, 8 * owner + octant, factor * whole)
-                matrices = (factors.view(-1, 8) @ self._galerkin.flatten(1)).view(-1, 24, 24)
+                kinds = len(self._galerkin)
+                factors = factor.new_zeros(len(parents) * kinds * 8)
+                factors.index_add_(0, 8 * (kinds * owner + kind) + octant, factor * whole)
+                galerkin = self._galerkin.reshape(8 * kinds, 576)
+                matrices = (factors.view(-1, 8 * kinds) @ galerkin).view(-1, 24, 24)
                 self._add_fixed_cells(matrices, cells[~whole], owner[~whole], octant[~whole])
             else:
                 coarse = matrices.new_zeros(len(parents), 24, 24)
@@ -164,15 +173,14 @@ class Multigrid:
         if len(cells) == 0:
             return
         fixed = self._fixed[self._corners[cells]]
-        kinds, kind = torch.unique(
-            torch.cat([octant[:, None], fixed], dim=1), dim=0, return_inverse=True
-        )
-        free = 1.0 - kinds[:, 1:].repeat_interleave(3, dim=1).to(self._matrix)
-        weights = self._interpolation[kinds[:, 0]] * free[:, :, None]
-        products = weights.mT @ self._matrix @ weights
-        factors = self._factor.new_zeros(len(matrices) * len(kinds))
-        factors.index_add_(0, len(kinds) * owner + kind, self._factor[cells])
-        matrices += (factors.view(-1, len(kinds)) @ products.flatten(1)).view_as(matrices)
+        place = torch.cat([self._kind[cells][:, None], octant[:, None], fixed], dim=1)
+        cases, case = torch.unique(place, dim=0, return_inverse=True)
+        free = 1.0 - cases[:, 2:].repeat_interleave(3, dim=1).to(self._matrices)
+        weights = self._interpolation[cases[:, 1]] * free[:, :, None]
+        products = weights.mT @ self._matrices[cases[:, 0]] @ weights
+        factors = self._factor.new_zeros(len(matrices) * len(cases))
+        factors.index_add_(0, len(cases) * owner + case, self._factor[cells])
+        matrices += (factors.view(-1, len(cases)) @ products.flatten(1)).view_as(matrices)
 
     def cycle(self, force: Tensor) -> Tensor:
         """Product M force, both [3, N + 1]; the same tensor in every call."""

@@ -30,8 +30,10 @@ class PlaneElimination:
     Args:
         cell_index: Grid positions of the cells, sorted by z, y, x, [E, 3]; the nodes of the plane
             z = 0 are fixed.
-        stiffness: Stiffness of a cell, [24, 24] in VTK's order of nodes, N/mm.
+        stiffness: Stiffness of a cell, [24, 24] in VTK's order of nodes, N/mm; or [K, 24, 24] for
+            several kinds of cells.
         factor: Factor on each cell's stiffness, [E]; None for 1.
+        kind: Kind of each cell, [E]; None if there is one.
 
     Attributes:
         stiffness: Matrix-free stiffness of the active cells.
@@ -46,12 +48,14 @@ class PlaneElimination:
         cell_index: NDArray[np.int64],
         stiffness: NDArray[np.float64],
         factor: NDArray[np.float64] | None = None,
+        kind: NDArray[np.int8] | None = None,
     ):
         grid = Grid.from_cells(cell_index)
-        self.stiffness = BrickStiffness(grid, stiffness, factor, torch.device("cpu"))
+        self.stiffness = BrickStiffness(grid, stiffness, factor, torch.device("cpu"), kind)
         self.num_nodes, self.size = grid.num_nodes, 0
-        self._matrix = to_lexicographic(stiffness).reshape(8, 3, 8, 3)
-        self._factor, self._corners = factor, grid.corners
+        matrices = [to_lexicographic(one) for one in stiffness.reshape(-1, 24, 24)]
+        self._matrices = np.stack(matrices).reshape(-1, 8, 3, 8, 3)
+        self._factor, self._kind, self._corners = factor, kind, grid.corners
         self._row = cell_index[:, 2]
         planes = int(self._row[-1]) + 2
         self._cells = np.searchsorted(self._row, np.arange(planes))
@@ -120,6 +124,7 @@ class PlaneElimination:
         """
         cells = slice(self._cells[row], self._cells[row + 1])
         factor = np.ones(cells.stop - cells.start) if self._factor is None else self._factor[cells]
+        kind = slice(0, 1) if self._kind is None else self._kind[cells]
         start = self._nodes[row : row + 3]
         counts = np.diff(start)
         halves = (slice(0, 4), 0), (slice(4, 8), 1)
@@ -129,7 +134,8 @@ class PlaneElimination:
             # [cell, node, component] of each side.
             i = self._corners[cells, rows, None] - start[p] + counts[p] * np.arange(3)
             j = self._corners[cells, columns, None] - start[q] + counts[q] * np.arange(3)
-            values = factor[:, None, None, None, None] * self._matrix[rows, :, columns]
+            matrices = self._matrices[:, rows, :, columns][kind]
+            values = factor[:, None, None, None, None] * matrices
             i = np.broadcast_to(i[:, :, :, None, None], values.shape)
             j = np.broadcast_to(j[:, None, None], values.shape)
             shape = (3 * int(counts[p]), 3 * int(counts[q]))

@@ -50,6 +50,7 @@ def make_preconditioner(
     clamped: bool,
     device: torch.device,
     fixed: NDArray[np.bool_] | None = None,
+    kind: NDArray[np.int8] | None = None,
 ) -> Preconditioner:
     """The faster one of :class:`PlaneElimination` and :class:`Multigrid` for a build.
 
@@ -58,16 +59,20 @@ def make_preconditioner(
 
     Args:
         cell_index: Grid positions of the cells, sorted by z, y, x, [E, 3].
-        stiffness: Stiffness of a cell, [24, 24] in VTK's order of nodes, N/mm.
+        stiffness: Stiffness of a cell, [24, 24] in VTK's order of nodes, N/mm; or [K, 24, 24] for
+            several kinds of cells.
         factor: Factor on each cell's stiffness, [E]; None for 1.
         layers: Number of rows of voxels below the top of each layer, rising, [L].
         clamped: Whether the nodes of the lowest plane are fixed.
         device: Device of the tensors.
         fixed: Nodes that are fixed if the lowest plane is not, [N]; None for none.
+        kind: Kind of each cell, [E]; None if there is one.
     """
     if clamped and device.type == "cpu" and prefers_elimination(cell_index, layers):
-        return PlaneElimination(cell_index, stiffness, factor)
-    return Multigrid(cell_index, stiffness, factor, clamped=clamped, device=device, fixed=fixed)
+        return PlaneElimination(cell_index, stiffness, factor, kind)
+    return Multigrid(
+        cell_index, stiffness, factor, kind=kind, clamped=clamped, device=device, fixed=fixed
+    )
 
 
 def prefers_elimination(cell_index: NDArray[np.int64], layers: NDArray[np.int64]) -> bool:

@@ -9,7 +9,6 @@ import lpbf
 from flare_mesh.cases.case_reader import CaseReader, PredictionCase
 from flare_mesh.cases.source_plugins import SourceError
 from flare_mesh.mesh import MeshData
-from lpbf.core.islands import choose_islands
 from lpbf.core.part import PART_SUFFIXES
 
 
@@ -45,7 +44,7 @@ def part_case(
             f"simulated as they were; leave out simulate"
         )
     process = lpbf.Process.from_dict(info.get("process", {}))
-    islands = choose_islands(islands, process.islands)
+    islands = process.choose_islands(islands)
     hexes = lpbf.voxelize(file, pitch, islands=islands, build_volume=build_volume)
     mesh = MeshData(
         pos=torch.from_numpy(hexes.points).float(), hexahedron=torch.from_numpy(hexes.cells)

@@ -10,6 +10,7 @@ from scipy import sparse
 from lpbf import HexMesh, Material
 from lpbf.core.element import brick, isotropic_elasticity
 from lpbf.core.table import Table
+from lpbf.core.wall_grid import wall_grid_elasticity
 
 SPACING = (1.0, 1.3, 0.7)
 ELASTIC = {"youngs_modulus": 100e3, "poisson_ratio": 0.3}
@@ -62,6 +63,13 @@ def stiffness():
 
 
 @pytest.fixture(scope="session")
+def two_stiffnesses(stiffness):
+    """Stiffness of a solid cell and of a cell of thin walls, [2, 24, 24]."""
+    walls = brick(SPACING, wall_grid_elasticity(200_000.0, 0.3, 0.2)).stiffness
+    return np.stack([stiffness, walls])
+
+
+@pytest.fixture(scope="session")
 def masks():
     """Strategy for small shapes with a voxel in the lowest row."""
 
@@ -102,13 +110,16 @@ def table():
 
 @pytest.fixture(scope="session")
 def assembled():
-    """Assemble cell matrices in VTK's order over cells [n, 8] to a sparse matrix of all dofs."""
+    """Assemble cell matrices in VTK's order over cells [n, 8] to a sparse matrix of all dofs.
+
+    The cells have one matrix [24, 24] or each its own [n, 24, 24].
+    """
 
     def assemble(cells, matrix, num_nodes, factor=None):
         dofs = (3 * np.asarray(cells)[:, :, None] + np.arange(3)).reshape(-1, 24)
         rows, columns = np.repeat(dofs, 24, axis=1), np.tile(dofs, 24)
         factor = np.ones(len(dofs)) if factor is None else factor
-        values = factor[:, None] * matrix.ravel()
+        values = factor[:, None] * matrix.reshape(-1, 576)
         size = 3 * num_nodes
         return sparse.csr_matrix((values.ravel(), (rows.ravel(), columns.ravel())), (size, size))
 

@@ -64,6 +64,37 @@ def test_a_part_to_a_result(part, capsys):
         assert written["summary"][name] == pytest.approx(value, rel=1e-6)
 
 
+def test_supports(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    hook("hook.stl")
+    assert run("hook.stl --out a.vtu --pitch 1 --supports auto --report a.json") == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    written = read("a.json")
+    assert written["process"]["supports"]["generate"] is True
+    # Under the arm between the voxels next to the post and the tip, and under the tip.
+    assert written["summary"]["support_volume_mm3"] == 2 * (2 * 8 + 2 * 4)
+    assert written["summary"]["support_contact_area_mm2"] == 2 * (2 + 2)
+    assert written["summary"]["part_volume_mm3"] == 80
+    assert "48 mm3 around their walls, which touch the part on 8 mm2" in said.out
+    share = read_mesh("a.vtu").support_share
+    assert 0 < share.max() <= 7 / 8
+    # The same as a body in a file.
+    block = trimesh.creation.box((1.0, 2.0, 8.0)).apply_translation((2.5, 0.0, -1.0))
+    block.export("block.stl")
+    assert run("hook.stl --out b.vtu --pitch 1 --supports block.stl --islands drop") == 0
+    assert "16 mm3 around their walls" in capsys.readouterr().out
+    assert run("hook.stl --out b.vtu --pitch 1 --supports auto --islands drop") == 2
+    assert "expected islands or generated supports" in capsys.readouterr().err
+    block.apply_translation((20.0, 0.0, 0.0)).export("far.stl")
+    assert run("hook.stl --out b.vtu --pitch 1 --supports far.stl") == 2
+    assert "far.stl: expected supports within the part's box of (-1, -1, -5)" in (
+        capsys.readouterr().err
+    )
+    assert run("hook.stl --out b.vtu --pitch 1 --supports none.stl") == 2
+    assert "none.stl: no such file" in capsys.readouterr().err
+
+
 def test_the_process_comes_from_a_file_and_options(part):
     Process(inherent_strain=(-0.002, -0.001, 0.0), layer_height=2.0).to_yaml("mine.yaml")
     command = f"{part} --out a.vtu --pitch 2 --pitch-z 1 --process mine.yaml --report a.json"

@@ -58,6 +58,24 @@ def test_product_equals_that_of_the_assembled_matrix(
     np.testing.assert_array_equal(again, product(bricks, u))
 
 
+def test_cells_of_two_kinds(kernels, two_stiffnesses, assembled):
+    rng = np.random.default_rng(2)
+    mesh = HexMesh.from_mask(rng.random((9, 8, 3)) < 0.8, 1.0)
+    kind = rng.integers(0, 2, mesh.num_cells).astype(np.int8)
+    factor = rng.uniform(0.1, 2.0, mesh.num_cells)
+    bricks = BrickStiffness(Grid.from_cells(mesh.cell_index), two_stiffnesses, factor, CPU, kind)
+    for top in (1, 2):
+        count = int((mesh.cell_index[:, 2] <= top).sum())
+        size = int(mesh.cells[:count].max()) + 1
+        bricks.activate(count)
+        u = rng.normal(size=(mesh.num_nodes, 3))
+        matrices = two_stiffnesses[kind[:count]]
+        matrix = assembled(mesh.cells[:count], matrices, mesh.num_nodes, factor[:count])
+        expected = (matrix @ u.ravel()).reshape(-1, 3)[:size]
+        atol = 1e-13 * np.abs(expected).max()
+        np.testing.assert_allclose(product(bricks, u, size), expected, atol=atol)
+
+
 @settings(deadline=None, max_examples=20)
 @given(st.data())
 def test_leading_rows_of_any_shape(stiffness, assembled, masks, data):

@@ -161,6 +161,18 @@ def test_coarse_operators_are_galerkins_after_each_layer(stiffness, assembled, m
             np.testing.assert_allclose(inverse @ blocks[node, :, node], np.eye(3), atol=1e-9)
 
 
+def test_cells_of_two_kinds(two_stiffnesses, assembled, table):
+    kind = (table.cell_index[:, 0] > 1).astype(np.int8)
+    factor = np.random.default_rng(0).uniform(0.5, 2.0, table.num_cells)
+    method = active(table, two_stiffnesses, rows=1, factor=factor, kind=kind)
+    matrices = two_stiffnesses[kind]
+    matrix = assembled(table.cells, matrices, table.num_nodes, factor).toarray()
+    check_coarse_operators(method, matrix)
+    values = eigenvalues(method, table, matrices, assembled, factor)
+    assert values[0] > 0.01
+    assert values[-1] < 1.5
+
+
 def test_activation_in_steps_equals_activation_at_once(stiffness, table):
     generator = torch.Generator().manual_seed(0)
     force = torch.randn(table.num_nodes, 3, generator=generator, dtype=torch.float64)

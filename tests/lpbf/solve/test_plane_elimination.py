@@ -41,6 +41,21 @@ def test_solution_after_each_layer_is_that_of_the_assembled_matrix(
         )
 
 
+def test_cells_of_two_kinds(two_stiffnesses, assembled, table):
+    rng = np.random.default_rng(0)
+    kind = rng.integers(0, 2, table.num_cells).astype(np.int8)
+    factor = rng.uniform(0.1, 2.0, table.num_cells)
+    method = PlaneElimination(table.cell_index, two_stiffnesses, factor, kind)
+    method.activate(0, table.num_cells)
+    matrix = assembled(table.cells, two_stiffnesses[kind], table.num_nodes, factor).toarray()
+    dofs = np.flatnonzero(np.repeat(table.points[:, 2] > 0, 3))
+    force, expected = rng.normal(size=(table.num_nodes, 3)), np.zeros(3 * table.num_nodes)
+    expected[dofs] = np.linalg.solve(matrix[np.ix_(dofs, dofs)], force.flat[dofs])
+    found = method.cycle(torch.from_numpy(np.pad(force.T, ((0, 0), (0, 1)))))
+    atol = 1e-10 * np.abs(expected).max()
+    np.testing.assert_allclose(found[:, :-1].T.ravel(), expected, atol=atol)
+
+
 def test_number_of_threads(stiffness, table, threads):
     found = []
     for number in (1, 2):

@@ -1,0 +1,39 @@
+"""Homogenised elasticity of a square grid of thin vertical walls."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def wall_grid_elasticity(
+    youngs_modulus: float, poisson_ratio: float, volume_fraction: float
+) -> NDArray[np.float64]:
+    """Stiffness [6, 6] of walls along x and along y, in the order xx, yy, zz, xy, yz, xz, in MPa.
+
+    Half of the volume fraction f are walls normal to x, half are walls normal to y. Each wall is in
+    plane stress, and a uniform strain of the grid is a uniform strain in the plane of each wall,
+    which is in equilibrium, also where walls cross. With E' = E / (1 - nu^2) and the shear modulus
+    G, the energies of both families add up to
+
+        C_xx = C_yy = f E' / 2    C_zz = f E'    C_xz = C_yz = nu f E' / 2    C_xy = 0
+        G_xz = G_yz = f G / 2     G_xy = E' (t / d)^3 / 2
+
+    with the ratio t / d = 1 - sqrt(1 - f) of the walls' thickness and distance. They are exact for
+    thin walls: vertically Young's modulus is f E, along the walls f E / (2 - nu^2). Shear in the
+    plane only bends the walls: a wall of the length d that is fixed at both ends has the stiffness
+    E' t^3 / d^3 per height, and half the shear is the rotation of each family (Gibson and Ashby,
+    Cellular Solids, 1997, chapter 4).
+
+    Args:
+        youngs_modulus: E of the walls, MPa.
+        poisson_ratio: nu of the walls.
+        volume_fraction: f, above 0 and below 1.
+    """
+    plane = youngs_modulus / (1 - poisson_ratio**2)
+    shear = youngs_modulus / (2 * (1 + poisson_ratio))
+    thickness = 1 - (1 - volume_fraction) ** 0.5
+    half = volume_fraction / 2
+    matrix = np.diag(
+        [half * plane] * 2 + [2 * half * plane, plane * thickness**3 / 2] + [half * shear] * 2
+    )
+    matrix[:2, 2] = matrix[2, :2] = poisson_ratio * half * plane
+    return matrix
