@@ -1,6 +1,6 @@
-"""Reference results of CalculiX for five small builds, used by the verification tests.
+"""Reference results of CalculiX for six small builds, used by the verification tests.
 
-    python benchmarks/lpbf_calculix.py [--out tests/lpbf/verification/data]
+    python benchmarks/lpbf_calculix.py [--out tests/lpbf/verification/data] [--only NAME ...]
 
 Needs ``ccx`` on the path. Each file contains the part, the process and the result:
 
@@ -11,10 +11,13 @@ Needs ``ccx`` on the path. Each file contains the part, the process and the resu
 - plastic_step: a block with linear hardening that is strained in one step, in fifty increments and
   in four ("_coarse");
 - plastic_build: the table with linear hardening, whose layers are activated free of stress by
-  ``*MODEL CHANGE``, with the same numbers of increments per layer.
+  ``*MODEL CHANGE``, with the same numbers of increments per layer;
+- plastic_release: the build of plastic_build in four increments per layer, after a kerf in one leg
+  (``*MODEL CHANGE``), and after a cut along the plate of a part of the other one.
 """
 
 import argparse
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,7 @@ from calculix import Metal, Solved, available, build_deck, run, step_deck
 
 from lpbf import BasePlate, HexMesh, Material, Process
 from lpbf.mechanics.build import make_build
+from lpbf.simulate.release_steps import release_steps
 
 DATA = Path(__file__).parents[1] / "tests" / "lpbf" / "verification" / "data"
 MODULUS, POISSON = 110_000.0, 0.34
@@ -31,6 +35,7 @@ YIELD, HARDENING = 100.0, 3_000.0
 METAL = Metal(MODULUS, POISSON, ((YIELD, 0.0), (YIELD + HARDENING, 1.0)))
 STRAIN, ROTATION, HEIGHT = (-0.004, -0.001, -0.002), 67.0, 0.8
 FINE, COARSE = 50, 4
+BOXES = [[[5, 0, 0.8], [6, 4, 1.6]], [[0, 0, 0], [1, 4, 0]]]
 
 
 def table() -> HexMesh:
@@ -101,6 +106,24 @@ def plastic_build() -> dict[str, Any]:
     return {**_part(mesh), **_process(), **_plastic(*map(run, decks))}
 
 
+def plastic_release() -> dict[str, Any]:
+    mesh = table()
+    layers = make_build(mesh, Process(**_process()))
+    given = (mesh, layers.cell_layer, layers.layer_strain, METAL)
+    cuts = release_steps(mesh, [{"box": box} for box in BOXES])
+    solved = [run(build_deck(*given, increments=COARSE, cuts=cuts[: n + 1])) for n in (0, 1)]
+    return {
+        **_part(mesh),
+        **_process(),
+        "yield_stress": YIELD,
+        "hardening_modulus": HARDENING,
+        "boxes": BOXES,
+        "displacement": np.stack([of.displacement for of in solved]),
+        "stress": solved[-1].stress,
+        "plastic_strain": solved[-1].plastic_strain,
+    }
+
+
 def _part(mesh: HexMesh) -> dict[str, Any]:
     elasticity = {"youngs_modulus": MODULUS, "poisson_ratio": POISSON}
     return {"mask": mesh.mask, "spacing": mesh.spacing, **elasticity}
@@ -122,23 +145,28 @@ def _plastic(coarse: Solved, fine: Solved) -> dict[str, Any]:
 _FIELDS = ("displacement", "stress", "plastic_strain")
 
 
+CASES: dict[str, Callable[[], dict[str, Any]]] = {
+    "elastic_modes": lambda: elastic("C3D8I"),
+    "elastic_plain": lambda: elastic("C3D8"),
+    "elastic_plate": elastic_plate,
+    "plastic_step": plastic_step,
+    "plastic_build": plastic_build,
+    "plastic_release": plastic_release,
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, default=DATA)
+    parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
     options = parser.parse_args()
     if not available():
         parser.error("needs CalculiX; install calculix-ccx")
     options.out.mkdir(parents=True, exist_ok=True)
-    cases = {
-        "elastic_modes": elastic("C3D8I"),
-        "elastic_plain": elastic("C3D8"),
-        "elastic_plate": elastic_plate(),
-        "plastic_step": plastic_step(),
-        "plastic_build": plastic_build(),
-    }
-    for name, case in cases.items():
+    for name in options.only:
+        case = CASES[name]()
         np.savez_compressed(options.out / f"{name}.npz", **case)
         shares = {
             key: float((case[key] > 0).mean()) for key in case if key.startswith("plastic_strain")

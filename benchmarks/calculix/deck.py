@@ -4,13 +4,14 @@ Eigenstrains are given as thermal expansion. Numbers have at most twelve digits,
 reads only twenty characters of each.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lpbf import HexMesh
+from lpbf.simulate.release_steps import ReleaseStep
 
 Floats = NDArray[np.float64]
 
@@ -87,8 +88,9 @@ def build_deck(
     *,
     element: str = "C3D8I",
     increments: int = 1,
+    cuts: Sequence[ReleaseStep] = (),
 ) -> str:
-    """Deck that activates the layers free of stress and strains each, in one run.
+    """Deck that activates the layers free of stress, strains each, and cuts the part, in one run.
 
     The temperature is n + 1 when layer n has its full strain, and the expansion of that layer is a
     function of it that is constant before and after. Layers are activated in separate steps,
@@ -101,6 +103,7 @@ def build_deck(
         metal: Material with a yield curve; CalculiX activates no cells in linear calculations.
         element: ``"C3D8I"`` (incompatible modes) or ``"C3D8"`` (plain).
         increments: Number of increments per layer.
+        cuts: What each cut leaves. Every component needs nodes on the plate.
     """
     layers = range(len(layer_strain))
     lines = _nodes(mesh, mesh.cells)
@@ -123,6 +126,19 @@ def build_deck(
             change = ["*MODEL CHANGE, TYPE=ELEMENT, ADD=STRAINFREE", f"LAYER{layer}"]
             lines += _step(metal, 1, layer, change=change, output=False)
             lines += _step(metal, increments, layer + 1)
+    before = np.ones(mesh.num_cells, dtype=bool)
+    for number, cut in enumerate(cuts):
+        removed, held, left = f"REMOVED{number}", f"HELD{number}", f"LEFT{number}"
+        # Steps may define sets.
+        lines += [f"*NSET, NSET={held}", *(f"{n + 1}," for n in np.flatnonzero(cut.on_plate))]
+        lines += [f"*ELSET, ELSET={left}", *(f"{n + 1}," for n in np.flatnonzero(cut.left))]
+        change = ["*BOUNDARY, OP=NEW", f"{held}, 1, 3"]
+        cells = np.flatnonzero(before & ~cut.left)
+        if len(cells):
+            lines += [f"*ELSET, ELSET={removed}", *(f"{n + 1}," for n in cells)]
+            change += ["*MODEL CHANGE, TYPE=ELEMENT, REMOVE", removed]
+        lines += _step(metal, 1, len(layers), change=change, cells=left)
+        before = cut.left
     return "\n".join([*lines, ""])
 
 
@@ -170,6 +186,7 @@ def _step(
     *,
     change: Iterable[str] = (),
     output: bool = True,
+    cells: str = "CELLS",
 ) -> list[str]:
     plastic = bool(metal.yield_curve)
     share = _row(1 / increments)
@@ -181,7 +198,7 @@ def _step(
         "*TEMPERATURE",
         f"NODES, {_row(temperature)}",
         *([f"*NODE PRINT, NSET=NODES{last}", "U"] if output else []),
-        *([f"*EL PRINT, ELSET=CELLS{last}", "S, PEEQ" if plastic else "S"] if output else []),
+        *([f"*EL PRINT, ELSET={cells}{last}", "S, PEEQ" if plastic else "S"] if output else []),
         "*END STEP",
     ]
 

@@ -92,3 +92,28 @@ def test_a_build_with_one_increment_per_layer(reference, mean_at_nodes):
     finer = simulate(mesh, process)
     np.testing.assert_allclose(finer.displacement, case["displacement"], atol=0.004 * scale)
     assert np.linalg.norm(finer.stress - stress) < 0.02 * np.linalg.norm(stress)
+
+
+def test_a_release_in_two_cuts(reference):
+    """A kerf in one leg, whose stump stays on the plate, and a cut along the other one."""
+    mesh, case = reference("plastic_release")
+    release = [{"box": box} for box in case["boxes"].tolist()]
+    process = replace(process_of(mesh, case), plastic_increments=COARSE, release=release)
+    result = simulate(mesh, process, tolerance=1e-10)
+    left = ~result.release[-1].removed
+    kept = np.unique(mesh.cells[left])
+    assert result.displacement_on_plate is not None
+    before = result.displacement_on_plate
+    for state, stored in zip(result.release, case["displacement"], strict=True):
+        scale = np.abs(stored).max()
+        assert np.abs(state.displacement - before)[kept].max() > 0.01 * scale
+        np.testing.assert_allclose(state.displacement[kept], stored[kept], atol=1e-5 * scale)
+        before = state.displacement
+    strain = np.zeros(mesh.num_cells)
+    strain[left] = case["plastic_strain"]
+    nodes = np.setdiff1d(kept, mesh.cells[~left])
+    cells = [np.flatnonzero((mesh.cells == node).any(axis=1)) for node in nodes]
+    means = np.array([strain[around].mean() for around in cells])
+    assert result.equivalent_plastic_strain is not None
+    found = result.equivalent_plastic_strain[nodes]
+    np.testing.assert_allclose(found, means, atol=1e-5 * means.max())
