@@ -1,3 +1,4 @@
+from .animation import animate as animate
 from .charts import plot_case_errors as plot_case_errors
 from .charts import plot_coverage as plot_coverage
 from .charts import plot_error_by_distance as plot_error_by_distance

@@ -26,10 +26,7 @@ def arrow_glyphs(points: Any, *, diagonal: float, largest: float, flat: bool) ->
     """
     import pyvista
 
-    vectors = np.asarray(points.point_data[ARROWS])
-    usable = np.flatnonzero(np.isfinite(vectors).all(axis=1))
-    where, distance = spread(np.asarray(points.points)[usable], _NUM_ARROWS)
-    chosen = usable[where]
+    chosen, distance = spread(np.asarray(points.points), _NUM_ARROWS)
     cloud = pyvista.PolyData(np.asarray(points.points)[chosen])
     for name, values in points.point_data.items():
         cloud.point_data[name] = np.asarray(values)[chosen]

@@ -11,12 +11,13 @@ from flare_mesh.cases.prediction_mark import predicted_name
 from flare_mesh.choices import check_options
 from flare_mesh.visualize.colours import choose_colours
 from flare_mesh.visualize.dataset import to_grid
+from flare_mesh.visualize.deformation import with_factor
 from flare_mesh.visualize.field_values import FieldValues, field_names, find_field
 from flare_mesh.visualize.field_view import deformation_caption
 from flare_mesh.visualize.panel import Panel, draw_panel
 from flare_mesh.visualize.picture import check_picture_path, new_plotter, save_picture
 from flare_mesh.visualize.plot_options import PlotOptions
-from flare_mesh.visualize.shape import build_shape, common_corners, with_factor
+from flare_mesh.visualize.shape import build_shape, common_corners
 
 
 def plot_comparison(

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch_geometric.data import Data
 
+from flare_mesh.cases.case_files import one_step
 from flare_mesh.io import read_mesh
 from flare_mesh.mesh import MeshData
 
@@ -15,9 +16,10 @@ def to_grid(source: Any, step: int | None = None) -> Any:
     """A mesh with its fields and units as a ``pyvista.UnstructuredGrid``.
 
     Args:
-        source: A :class:`MeshData` or other PyG data with ``pos``; the path of a mesh file; a
-            PyVista mesh of any kind; or an object with a method ``to_mesh(step)``, such as a
-            :class:`~flare_mesh.prediction.Prediction` or an ``lpbf.Result``.
+        source: A :class:`MeshData` or other PyG data with ``pos``; the path of a mesh file or of
+            a collection of time steps; a PyVista mesh of any kind; or an object with a method
+            ``to_mesh(step)``, such as a :class:`~flare_mesh.prediction.Prediction` or an
+            ``lpbf.Result``.
         step: Number of the time step, for sources that have several.
 
     Raises:
@@ -36,15 +38,15 @@ def _convert(source: Any, step: int | None) -> Any:
     import pyvista
 
     if isinstance(source, (str, Path)):
-        return read_mesh(source, step=step, dtype=None, edges=False).to_pyvista()
+        one = one_step(Path(source), step)
+        return read_mesh(one.file, step=one.number, dtype=None, edges=False).to_pyvista()
     if hasattr(source, "to_mesh"):
-        mesh = source.to_mesh() if step is None else source.to_mesh(step)
-        return mesh.to_pyvista()
+        return source.to_mesh(step).to_pyvista()
     if step not in (None, 0, -1):
         raise ValueError(f"expected no step for a single mesh (got {step})")
     if isinstance(source, Data):
         if source.pos is None:
-            raise ValueError(f"expected data with 'pos' (got {source})")
+            raise ValueError(f"expected data with coordinates 'pos' (got {source})")
         return (source if isinstance(source, MeshData) else _to_mesh(source)).to_pyvista()
     if isinstance(source, pyvista.MultiBlock):
         source = source.combine()

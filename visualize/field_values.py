@@ -161,6 +161,17 @@ def _advice(field: str, known: list[str]) -> str:
     return f"{near} The fields are {listed}" if near.startswith("did") else f"choose from {listed}"
 
 
+def at_nodes(grid: Any, values: FieldValues) -> FieldValues:
+    """A cell field as means over the cells at each node."""
+    if not values.on_cells:
+        return values
+    lean = grid.copy(deep=False)
+    lean.clear_data()
+    lean.cell_data["values"] = values.values
+    array = np.asarray(lean.cell_data_to_point_data().point_data["values"])
+    return replace(values, values=array.reshape(grid.n_points, -1), on_cells=False)
+
+
 def field_names(grid: Any) -> list[str]:
     """Names of the node fields, and of the cell fields that have other names."""
     return [*{**_numeric(grid.point_data), **_numeric(grid.cell_data)}]

@@ -6,11 +6,12 @@ from typing import Any
 
 from flare_mesh.visualize.colours import choose_colours
 from flare_mesh.visualize.dataset import to_grid
+from flare_mesh.visualize.deformation import with_factor
 from flare_mesh.visualize.field_values import find_field
 from flare_mesh.visualize.panel import Panel, draw_panel
 from flare_mesh.visualize.picture import check_picture_path, new_plotter, save_picture
 from flare_mesh.visualize.plot_options import PlotOptions
-from flare_mesh.visualize.shape import build_shape, with_factor
+from flare_mesh.visualize.shape import build_shape
 
 
 def plot_field(

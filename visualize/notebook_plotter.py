@@ -14,6 +14,7 @@ class NotebookPlotter(pyvista.Plotter):
     def _repr_png_(self) -> bytes:
         from PIL import Image
 
+        self.render()
         file = BytesIO()
         Image.fromarray(self.screenshot(return_img=True)).save(file, "PNG")
         return file.getvalue()

@@ -18,7 +18,8 @@ _MARGIN = 0.05
 # Heights as shares of a view's height: title, line of the caption, colour bar.
 _TITLE, _LINE, _BAR = 0.055, 0.038, 0.14
 _BAR_WIDTH = 0.7
-_LIT = {"ambient": 0.45, "diffuse": 0.6, "specular": 0.0}
+_AXES = ("x_color", "y_color", "z_color")
+_LIT = {"ambient": 0.6, "diffuse": 0.45, "specular": 0.0, "render": False}
 
 
 @dataclass(frozen=True)
@@ -47,16 +48,24 @@ def draw_panel(plotter: Any, panel: Panel, options: PlotOptions) -> None:
     if shape.overlay is not None:
         actor = plotter.add_mesh(shape.overlay, **_colouring(panel, has_values), **_LIT)
     if shape.ink is not None:
-        plotter.add_mesh(shape.ink, color=INK, line_width=1.5, lighting=False)
+        plotter.add_mesh(shape.ink, color=INK, line_width=1.5, lighting=False, render=False)
     if shape.outline is not None:
         plotter.add_mesh(
-            shape.outline, color=INK, line_width=1.0, opacity=0.45, lighting=False, scalars=None
+            shape.outline,
+            color=INK,
+            line_width=1.0,
+            opacity=0.45,
+            lighting=False,
+            scalars=None,
+            render=False,
         )
     lines = [*panel.caption, *shape.notes, *_remarks(panel)]
     top = _write(plotter, panel.headings, lines)
     bar = has_values and not panel.colours.constant
     if bar:
         _draw_bar(plotter, actor, options.label or panel.values.label)  # pyright: ignore[reportOptionalMemberAccess]
+    if shape.flat is None:
+        _draw_axes(plotter)
     towards, up = view_vectors(options.view, shape.flat)
     area = (_MARGIN, _BAR + 0.02 if bar else _MARGIN, 1 - _MARGIN, top - 0.02)
     aim(plotter.renderer, shape.corners, towards, up, area, _pixels(plotter))
@@ -149,14 +158,24 @@ def _draw_bar(plotter: Any, actor: Any, label: str) -> None:
         fmt="%.3g",
         color=INK,
         unconstrained_font_size=True,
+        render=False,
         label_font_size=max(8, round(0.025 * height)),
     )
     text = _add_text(plotter, label, (0.5, low - 0.012), 0.028 * height)
     text.prop.justification_horizontal, text.prop.justification_vertical = "center", "top"
 
 
+def _draw_axes(plotter: Any) -> None:
+    """Directions of x, y and z in the lower left corner."""
+    plotter.add_axes(
+        viewport=(0.0, 0.0, 0.13, 0.15), color=INK, line_width=2, **dict.fromkeys(_AXES, INK)
+    )
+
+
 def _add_text(plotter: Any, text: str, place: tuple[float, float], size: float) -> Any:
     """Write a text at shares of the view's width and height, of a size in pixels."""
-    actor = plotter.add_text(text, position=place, viewport=True, color=INK, font="arial")
+    actor = plotter.add_text(
+        text, position=place, viewport=True, color=INK, font="arial", render=False
+    )
     actor.prop.font_size = max(8, round(size))
     return actor

@@ -86,9 +86,9 @@ def save_picture(plotter: Any, path: str | Path) -> None:
         ValueError: If the file is of another type.
     """
     check_picture_path(path)
+    plotter.render()  # a picture that was shown before would be written as it was
     with atomic_path(path) as temporary:
         if Path(path).suffix.lower() in _VECTOR:
-            plotter.render()
             plotter.save_graphic(temporary, title=Path(path).stem, raster=True)
         else:
             plotter.screenshot(temporary)

@@ -1,7 +1,7 @@
 """The geometry of a picture of a field: what is cut, deformed and coloured."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,17 @@ from flare_mesh.visualize.arrows import ARROWS, arrow_glyphs, streamlines
 from flare_mesh.visualize.camera import flat_axis, view_vectors
 from flare_mesh.visualize.cut import SHOWN, clip, contour, slice_mesh, threshold
 from flare_mesh.visualize.dataset import cell_dimension
-from flare_mesh.visualize.field_values import FieldValues, find_field
+from flare_mesh.visualize.deformation import (
+    WARP,
+    arrow_vectors,
+    deform,
+    deformed_points,
+    warp_vectors,
+)
+from flare_mesh.visualize.field_values import FieldValues, at_nodes
 from flare_mesh.visualize.plot_options import PlotOptions
 from flare_mesh.visualize.reduce import reduce_cloud, reduce_surface
 
-_WARP = "warp"
-# The largest displacement is drawn at this share of the mesh's diagonal.
-_VISIBLE = 0.05
 _FEATURE_ANGLE = 30
 
 
@@ -48,14 +52,6 @@ class Shape:
     flat: int | None = None
     corners: NDArray[np.floating] = field(default_factory=lambda: np.zeros((0, 3)))
     notes: list[str] = field(default_factory=list)
-
-
-def visible_factor(points: NDArray[Any], displacement: NDArray[Any]) -> float:
-    """Scale factor, of one digit, at which the largest displacement can be seen."""
-    lengths = np.linalg.norm(displacement, axis=1)
-    largest = float(lengths[np.isfinite(lengths)].max(initial=0.0))
-    diagonal = float(np.linalg.norm(np.ptp(points, axis=0)))
-    return float(f"{_VISIBLE * diagonal / largest:.1g}") if largest > 0 and diagonal > 0 else 1.0
 
 
 def build_shape(
@@ -100,10 +96,10 @@ def build_shape(
     factor = options.factor or 0.0
     parts = ("body", "outline", "overlay", "ink")
     for name in parts:
-        setattr(shape, name, _deform(getattr(shape, name), factor))
+        setattr(shape, name, deform(getattr(shape, name), factor))
     present = [getattr(shape, name) for name in parts if getattr(shape, name) is not None]
     shape.corners = np.concatenate([_hull(part) for part in present if part.n_points])
-    shape.flat = flat_axis(_deformed_points(lean, factor))
+    shape.flat = flat_axis(deformed_points(lean, factor))
     shape.is_lit = shape.is_lit and shape.flat is None
     return shape
 
@@ -115,52 +111,23 @@ def common_corners(shapes: Sequence[Shape]) -> tuple[NDArray[np.floating], int |
     return corners, flat.pop() if len(flat) == 1 else None
 
 
-def with_factor(grid: Any, options: PlotOptions) -> PlotOptions:
-    """The options with the scale factor of the deformation as a number.
-
-    Raises:
-        ValueError: If there is a factor without a displacement.
-    """
-    if options.warp is None:
-        if options.factor is not None:
-            raise ValueError("factor: expected a displacement to scale; give warp")
-        return options
-    if options.factor is not None:
-        return options
-    found = _find(grid, options.warp, "warp")
-    displacement = _at_nodes(grid, found, "warp").vector()
-    return replace(options, factor=visible_factor(np.asarray(grid.points), displacement))
-
-
 def _lean(grid: Any, values: FieldValues | None, options: PlotOptions, notes: list[str]) -> Any:
     """The mesh with only the arrays that the picture needs."""
     lean = grid.copy(deep=False)
     lean.clear_data()
     if values is not None:
         if options.contours is not None and values.on_cells:
-            values = _at_nodes(grid, values, "contours")
+            values = at_nodes(grid, values)
             notes.append("cell values averaged at the nodes")
         data = lean.cell_data if values.on_cells else lean.point_data
         data[SHOWN] = values.values[:, 0]
-    vectors = {_WARP: options.warp, ARROWS: _arrow_field(options, values)}
-    for name, given in vectors.items():
-        if given is not None:
-            found = _find(grid, given, name)
-            lean.point_data[name] = _at_nodes(grid, found, name).vector()
+    vectors = {WARP: warp_vectors(grid, options), ARROWS: arrow_vectors(grid, options)}
+    for name, found in vectors.items():
+        if found is not None:
+            lean.point_data[name] = found
     if lean.n_cells == 0:
         lean = _cloud(lean)
     return lean
-
-
-def _find(grid: Any, given: Any, name: str) -> FieldValues:
-    return given if isinstance(given, FieldValues) else find_field(grid, given, name=name)
-
-
-def _arrow_field(options: PlotOptions, values: FieldValues | None) -> Any:
-    given = [one for one in (options.glyphs, options.streamlines) if one is not None]
-    if len(given) > 1:
-        raise ValueError("expected glyphs or streamlines (got both); choose one")
-    return given[0] if given else None
 
 
 def _cloud(points: Any) -> Any:
@@ -171,17 +138,6 @@ def _cloud(points: Any) -> Any:
     for name, array in points.point_data.items():
         cloud.point_data[name] = array
     return cloud
-
-
-def _at_nodes(grid: Any, values: FieldValues, option: str) -> FieldValues:
-    """A cell field as means over the cells at each node."""
-    if not values.on_cells:
-        return values
-    lean = grid.copy(deep=False)
-    lean.clear_data()
-    lean.cell_data[option] = values.values
-    array = np.asarray(lean.cell_data_to_point_data().point_data[option])
-    return replace(values, values=array.reshape(grid.n_points, -1), on_cells=False)
 
 
 def _add_contours(shape: Shape, cut: Any, options: PlotOptions, dimension: int) -> None:
@@ -211,8 +167,7 @@ def _add_arrows(
         drawn = streamlines(cut, flat=flat, diagonal=diagonal)
     else:
         if largest is None:
-            lengths = np.linalg.norm(np.asarray(cut.point_data[ARROWS]), axis=1)
-            largest = float(lengths[np.isfinite(lengths)].max(initial=0.0))
+            largest = float(np.linalg.norm(cut.point_data[ARROWS], axis=1).max(initial=0.0))
         points = shape.body if over else cut
         drawn = arrow_glyphs(points, diagonal=diagonal, largest=largest, flat=over)
     if over:
@@ -240,25 +195,6 @@ def _feature_edges(surface: Any) -> Any:
         _FEATURE_ANGLE, non_manifold_edges=False, clear_data=False
     )
     return edges if edges.n_cells else None
-
-
-def _deform(part: Any, factor: float) -> Any:
-    import pyvista
-
-    if part is None or factor == 0.0 or _WARP not in part.point_data:
-        return part
-    moved = part.copy(deep=False)
-    # Not by moved.points, since shallow copies share their points.
-    moved.SetPoints(pyvista.vtk_points(_deformed_points(part, factor)))
-    return moved
-
-
-def _deformed_points(part: Any, factor: float) -> NDArray[np.floating]:
-    points = np.asarray(part.points)
-    if factor == 0.0 or _WARP not in part.point_data:
-        return points
-    shift = np.asarray(part.point_data[_WARP])
-    return points + factor * np.nan_to_num(shift, posinf=0.0, neginf=0.0)
 
 
 def _hull(part: Any) -> NDArray[np.floating]:

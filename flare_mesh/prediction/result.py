@@ -16,6 +16,7 @@ from flare_mesh.cases.prediction_mark import (
 )
 from flare_mesh.io import write_mesh
 from flare_mesh.io.time_collection import write_time_collection
+from flare_mesh.io.time_steps import choose_step
 from flare_mesh.mesh import MeshData
 from flare_mesh.mesh.mesh_storage import CELL_PREFIX
 from flare_mesh.uncertainty.calibration import THRESHOLD
@@ -109,7 +110,16 @@ class Prediction:
         else:
             self._write(path, 0)
 
-    def _write(self, path: Path, step: int) -> None:
+    def to_mesh(self, step: int | None = None) -> MeshData:
+        """The mesh with the fields of :meth:`save`.
+
+        Args:
+            step: Number of the predicted time step, negative from the last; None for the only one.
+
+        Raises:
+            ValueError: If there is no such step, or there are several and none is given.
+        """
+        step = choose_step(self.times, step)
         out = MeshData(self.mesh.pos)
         out.origin = self.mesh.origin
         out.cell_index, out.cell_type = self.mesh.cell_index, self.mesh.cell_type
@@ -120,6 +130,10 @@ class Prediction:
             if unit is not None:
                 units[name] = unit
         out.units = units
+        return out
+
+    def _write(self, path: Path, step: int) -> None:
+        out = self.to_mesh(step)
         if path.suffix.lower() in MARKED_SUFFIXES:
             out[PREDICTION_MARK] = torch.ones(1, 1, dtype=torch.uint8)
             for name, number in (("ood_score", self.ood_score), ("band_coverage", self.coverage)):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,9 +10,12 @@ from numpy.typing import NDArray
 from flare_mesh.io.time_collection import write_time_collection
 from lpbf.core.mesh import HexMesh
 from lpbf.core.report import Report
-from lpbf.core.result_files import write_hexahedra
+from lpbf.core.result_files import unit_of, write_hexahedra
 from lpbf.core.stress import principal_stress, von_mises
 from lpbf.core.support_cells import support_share
+
+if TYPE_CHECKING:
+    from flare_mesh.mesh import MeshData
 
 # Shape of each field at one node.
 _SHAPES = {
@@ -154,6 +158,41 @@ class Result:
         """Wall time of the simulation; None without a report."""
         return None if self.report is None else self.report.seconds
 
+    def to_mesh(self, step: int | None = None) -> "MeshData":
+        """The mesh with the fields at its nodes and their units.
+
+        Args:
+            step: Number of a step of the history, negative from the last, for the part after that
+                step with its displacement, von Mises stress and temperature; None for the finished
+                part with all fields.
+
+        Raises:
+            ValueError: If the history has no such step.
+        """
+        import torch
+
+        from flare_mesh.mesh.mesh_data import MeshData
+
+        if step is None:
+            points, cells, fields = self.points, self.cells, self._node_fields()
+            voxels = self._voxel_fields()
+        else:
+            points, cells, fields = self._state(self._step(step))
+            voxels = {}
+        tensors = {name: torch.tensor(values) for name, values in fields.items()}
+        tensors |= {f"cell_{name}": torch.tensor(values) for name, values in voxels.items()}
+        units = {name: unit_of(name) for name in (*fields, *voxels)}
+        hexahedra = torch.tensor(cells)
+        return MeshData(torch.tensor(points), hexahedron=hexahedra, units=units, **tensors)
+
+    def _step(self, step: int) -> int:
+        count = len(self.history)
+        if not count:
+            raise ValueError("the result has no history; simulate with history=True")
+        if not -count <= step < count:
+            raise ValueError(f"expected a step from {-count} to {count - 1} (got {step})")
+        return step % count
+
     def save(self, path: str | Path) -> None:
         """Write all fields to a mesh file: ``.vtu``, ``.vtk`` or ``.xdmf``, whole or not at all.
 
@@ -165,17 +204,23 @@ class Result:
             ValueError: If the file is of another type.
             OSError: If it cannot be written.
         """
+        layers = self._given("recoater_clearance", "interlayer_temperature")
+        fields, voxels = self._node_fields(), self._voxel_fields()
+        write_hexahedra(path, self.points, self.cells, fields, layers, voxels)
+
+    def _node_fields(self) -> dict[str, NDArray[np.float64]]:
         fields = self._given("displacement", "von_mises", "stress", "principal_stress")
         fields |= self._given("temperature", "plastic_strain", "equivalent_plastic_strain")
         fields |= self._given("displacement_on_plate", "support_share")
         for state in self.release[:-1]:
             fields[f"displacement_after_{state.name.replace(' ', '_')}"] = state.displacement
-        layers = self._given("recoater_clearance", "interlayer_temperature")
-        voxels = {}
-        if self.release and self.release[-1].removed.any():
-            removed = np.stack([state.removed for state in self.release])
-            voxels["removed"] = np.where(removed[-1], removed.argmax(axis=0) + 1, 0)
-        write_hexahedra(path, self.points, self.cells, fields, layers, voxels)
+        return fields
+
+    def _voxel_fields(self) -> dict[str, NDArray[np.int64]]:
+        if not self.release or not self.release[-1].removed.any():
+            return {}
+        removed = np.stack([state.removed for state in self.release])
+        return {"removed": np.where(removed[-1], removed.argmax(axis=0) + 1, 0)}
 
     def _given(self, *names: str) -> dict[str, NDArray[np.float64]]:
         fields = {name: getattr(self, name) for name in names}
@@ -196,6 +241,12 @@ class Result:
         write_time_collection(path, range(len(self.history)), self._write_state)
 
     def _write_state(self, path: Path, number: int) -> None:
+        write_hexahedra(path, *self._state(number))
+
+    def _state(
+        self, number: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64], dict[str, NDArray[np.float32]]]:
+        """Points, cells and fields of a step of the history."""
         state = self.history[number]
         fields = {n: getattr(state, n) for n in ("displacement", "von_mises", "temperature")}
         points, cells = self.points[: state.num_nodes], self.cells[: state.num_cells]
@@ -203,4 +254,4 @@ class Result:
             nodes, left = np.unique(cells[~state.removed], return_inverse=True)
             points, cells = points[nodes], left.reshape(-1, 8)
             fields = {name: values[nodes] for name, values in fields.items()}
-        write_hexahedra(path, points, cells, fields)
+        return points, cells, fields

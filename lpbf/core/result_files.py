@@ -36,6 +36,11 @@ _UNITS_KEY = "field_units"
 _COMPONENTS = {"principal_stress": ("I", "II", "III")}
 
 
+def unit_of(name: str) -> str:
+    """Unit of a field of a result; the name of a displacement begins with "displacement"."""
+    return UNITS["displacement" if name.startswith("displacement") else name]
+
+
 def write_hexahedra(
     path: str | Path,
     points: NDArray[Any],
@@ -45,8 +50,6 @@ def write_hexahedra(
     voxels: Mapping[str, NDArray[Any]] | None = None,
 ) -> None:
     """Write hexahedra and fields of :data:`UNITS` to a file, whole or not at all.
-
-    Displacements may have any name that begins with "displacement".
 
     Args:
         path: A file of :data:`RESULT_SUFFIXES`; only ``.vtu`` holds units.
@@ -87,6 +90,6 @@ def write_hexahedra(
     for name, values in (layers or {}).items():
         grid.field_data[name] = values
     names = *fields, *(voxels or {}), *(layers or {})
-    units = {n: UNITS["displacement" if n.startswith("displacement") else n] for n in names}
+    units = {name: unit_of(name) for name in names}
     grid.field_data[_UNITS_KEY] = np.frombuffer(json.dumps(units).encode(), np.uint8)
     write_vtk(path, grid)
