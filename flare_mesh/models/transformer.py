@@ -1,8 +1,8 @@
 """The softmax transformer, a baseline of FLARE."""
 
 from flare_mesh.models.block_model import BlockModel
+from flare_mesh.nn.mixers.self_attention import SelfAttention
 from flare_mesh.nn.mixing_block import MixingBlock
-from flare_mesh.nn.self_attention import SelfAttention
 
 
 class Transformer(BlockModel):
@@ -11,7 +11,7 @@ class Transformer(BlockModel):
     As in FLARE's comparison (arXiv 2508.12594), between the input and output networks of
     :class:`~flare_mesh.FLAREOperator`. There is no positional encoding: coordinates are inputs.
     It costs O(N^2 C), with memory of O(N C) if neither weights nor graphs of slightly unequal
-    size need a mask; see :class:`~flare_mesh.nn.self_attention.SelfAttention`.
+    size need a mask; see :class:`~flare_mesh.nn.mixers.self_attention.SelfAttention`.
 
     Sizes and options without an entry are as in :class:`~flare_mesh.FLAREOperator`.
 

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from flare_mesh.models.slice_model import SliceModel
 from flare_mesh.nn.grid import check_grid_shape
 from flare_mesh.nn.grid_physics_attention import GridPhysicsAttention
-from flare_mesh.nn.physics_attention import PhysicsAttention
+from flare_mesh.nn.mixers.physics_attention import PhysicsAttention
 
 
 class Transolver(SliceModel):
     r"""Transformer with attention among learned slices of the domain (arXiv 2402.02366).
 
-    See :class:`~flare_mesh.nn.physics_attention.PhysicsAttention` for the equations. It costs
-    O(N G C), and stores N H G numbers of each layer for the backward. The default is the form for
-    irregular meshes. With ``grid_shape`` it is the form for structured meshes, with convolutions
+    See :class:`~flare_mesh.nn.mixers.physics_attention.PhysicsAttention` for the equations. It
+    costs O(N G C), and stores N H G numbers of each layer for the backward. The default is the form
+    for irregular meshes. With ``grid_shape`` it is the form for structured meshes, with convolutions
     (:class:`~flare_mesh.nn.grid_physics_attention.GridPhysicsAttention`), whose result depends on
     the order of the nodes.
 

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from flare_mesh.nn.mixers.slice_attention import SliceAttention
 from flare_mesh.nn.option_checks import check_choice
-from flare_mesh.nn.slice_attention import SliceAttention
 
 _LOWEST_TEMPERATURE = 0.01
 _GUMBEL = ("train", "always", "never")

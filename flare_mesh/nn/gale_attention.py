@@ -4,15 +4,15 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from flare_mesh.nn.context_mix import ContextMix
-from flare_mesh.nn.physics_attention import PhysicsAttention
+from flare_mesh.nn.mixers.physics_attention import PhysicsAttention
 from flare_mesh.nn.slice_context import limited
 
 
 class GALEAttention(PhysicsAttention):
     """Physics-Attention whose slices attend to a context too: GALE (arXiv 2512.20399).
 
-    The slices of :class:`~flare_mesh.nn.physics_attention.PhysicsAttention` attend to each other
-    and, by :class:`~flare_mesh.nn.context_mix.ContextMix` with the scale 1 / sqrt(D), to the
+    The slices of :class:`~flare_mesh.nn.mixers.physics_attention.PhysicsAttention` attend to each
+    other and, by :class:`~flare_mesh.nn.context_mix.ContextMix` with the scale 1 / sqrt(D), to the
     context; the mixture of both is spread to the nodes. The temperature stays within 0.5 and 5
     (:func:`~flare_mesh.nn.slice_context.limited`).
     Departure: the authors' code adds 0.01 to the denominator of the slices' averages, here 1e-5 as

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from flare_mesh.nn.grid_convolution import GridConvolution
-from flare_mesh.nn.physics_attention import PhysicsAttention
+from flare_mesh.nn.mixers.physics_attention import PhysicsAttention
 from flare_mesh.nn.slices import TEMPERATURES
 
 

@@ -17,14 +17,14 @@ from flare_mesh.nn.mixers.linformer import LinformerAttention
 from flare_mesh.nn.mixers.multilinear import MultilinearAttention
 from flare_mesh.nn.mixers.nystromformer import NystromformerAttention
 from flare_mesh.nn.mixers.performer import PerformerAttention
+from flare_mesh.nn.mixers.physics_attention import PhysicsAttention
 from flare_mesh.nn.mixers.quad import QuadAttention
+from flare_mesh.nn.mixers.self_attention import SelfAttention
 from flare_mesh.nn.mixers.shared_flare import SharedFLAREAttention
 from flare_mesh.nn.mixers.strassen import StrassenAttention
 from flare_mesh.nn.mixers.third_order import ThirdOrderAttention
 from flare_mesh.nn.mixers.triple import TripleAttention
 from flare_mesh.nn.mixing_layer import MixingLayer
-from flare_mesh.nn.physics_attention import PhysicsAttention
-from flare_mesh.nn.self_attention import SelfAttention
 from flare_mesh.trusted_classes import class_path, import_class, is_class_path
 
 MIXERS: Mapping[str, type[MixingLayer]] = {

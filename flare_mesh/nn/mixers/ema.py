@@ -5,10 +5,10 @@ from torch import Tensor, nn
 from torch.nn.functional import silu
 
 from flare_mesh.nn.graphs import Graphs
+from flare_mesh.nn.mixers.self_attention import attend_to_all
 from flare_mesh.nn.mixing_layer import MixingLayer
 from flare_mesh.nn.moving_average import MovingAverage
 from flare_mesh.nn.option_checks import check_at_least, check_heads
-from flare_mesh.nn.self_attention import attend_to_all
 from flare_mesh.ops.packing import MASKED
 
 

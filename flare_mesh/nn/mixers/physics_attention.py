@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from flare_mesh.nn.slice_attention import SliceAttention
+from flare_mesh.nn.mixers.slice_attention import SliceAttention
 
 
 class PhysicsAttention(SliceAttention):
