@@ -15,6 +15,10 @@ from flare_mesh.ops.packing import MASKED
 class EMAAttention(MixingLayer):
     r"""Softmax attention gated by exponential moving averages, in O(N^2 C) (arXiv 2209.10655).
 
+    With ``chunk_size`` L the attention is within chunks of L consecutive nodes, as in the paper's
+    MEGA-chunk: the cost is O(N L C) and, of the averages, which go through all chunks,
+    O(N log(N) C).
+
     MEGA as reduced in FLARE's comparison (arXiv 2508.12594). With x' a Linear of the
     :class:`~flare_mesh.nn.moving_average.MovingAverage` of x in both directions,
 
@@ -35,6 +39,7 @@ class EMAAttention(MixingLayer):
         channels: Channels C.
         heads: Heads H; divides C, D = C / H.
         order: Averages of each channel.
+        chunk_size: Nodes of a chunk of the attention; None for attention to all nodes of a graph.
 
     Shapes:
         x [N, C], output [N, C].
@@ -45,12 +50,16 @@ class EMAAttention(MixingLayer):
 
     ORDERED = True
 
-    def __init__(self, channels: int, heads: int = 8, *, order: int = 4) -> None:
+    def __init__(
+        self, channels: int, heads: int = 8, *, order: int = 4, chunk_size: int | None = None
+    ) -> None:
         super().__init__()
         check_heads(self, channels, heads)
         check_at_least(self, 1, order=order)
+        if chunk_size is not None:
+            check_at_least(self, 1, chunk_size=chunk_size)
         c = channels
-        self.heads = heads
+        self.heads, self.chunk_size = heads, chunk_size
         self.average = MovingAverage(c, order)
         self.merge = nn.Linear(2 * c, c)
         self.project = nn.Linear(c, 4 * c)
@@ -70,7 +79,7 @@ class EMAAttention(MixingLayer):
         query, key, value = (
             silu(t).unflatten(-1, (self.heads, -1)) for t in (query, key, self.value(x))
         )
-        attended = attend_to_all(query, key, value, graphs).flatten(-2)
+        attended = attend_to_all(query, key, value, graphs, self.chunk_size).flatten(-2)
         hidden = silu(self.hidden(smooth) + self.read(inner.sigmoid() * attended))
         return torch.lerp(x, hidden.to(x.dtype), outer.sigmoid().to(x.dtype))
 

@@ -1,11 +1,16 @@
 """Softmax attention among all nodes of a graph."""
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from flare_mesh.nn.graphs import Graphs
 from flare_mesh.nn.mixing_layer import MixingLayer
 from flare_mesh.nn.option_checks import check_heads
+from flare_mesh.ops.packing import MASKED
+from flare_mesh.ops.precision import sum_dtype
 from flare_mesh.ops.sdpa import biased_attention
 
 
@@ -37,10 +42,37 @@ class SelfAttention(MixingLayer):
         return self.out(attend_to_all(query, key, value, graphs).flatten(-2))
 
 
-def attend_to_all(query: Tensor, key: Tensor, value: Tensor, graphs: Graphs) -> Tensor:
-    """Softmax attention of each node to all nodes of its graph, [N, H, D] in and out."""
+def attend_to_all(
+    query: Tensor, key: Tensor, value: Tensor, graphs: Graphs, chunk_size: int | None = None
+) -> Tensor:
+    """Softmax attention of each node to all nodes of its graph, or of its chunk of the graph.
+
+    Chunks have ``chunk_size`` consecutive nodes, the last one of a graph those that are left.
+
+    Shapes: [N, H, D] in and out.
+    """
     packing, log_weight = graphs.layout.packing, graphs.log_weight
-    return packing.map(_attend, query, key, value, log_weight=log_weight)
+    attend = _attend if chunk_size is None else partial(_attend_in_chunks, size=chunk_size)
+    return packing.map(attend, query, key, value, log_weight=log_weight)
+
+
+def _attend_in_chunks(
+    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, *, size: int
+) -> Tensor:
+    """Attention within each chunk of each graph, [B, L, H, D] in and out."""
+    graphs, length = query.shape[:2]
+    count = -(-length // size)
+    missing = count * size - length
+
+    def chunks(t: Tensor, fill: float = 0.0) -> Tensor:
+        filled = pad(t, (0, 0) * (t.dim() - 2) + (0, missing), value=fill)
+        return filled.unflatten(1, (count, size)).flatten(0, 1)
+
+    if bias is None:
+        bias = query.new_zeros(graphs, length, dtype=sum_dtype(query))
+    nodes = (chunks(t) for t in (query, key, value))
+    mixed = _attend(*nodes, chunks(bias, MASKED))
+    return mixed.unflatten(0, (graphs, count)).flatten(1, 2)[:, :length]
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:

@@ -6,9 +6,9 @@ from flare_mesh.nn.graphs import graphs_of
 from flare_mesh.nn.mixers.ema import EMAAttention
 
 
-def attention(heads=2, order=3):
+def attention(heads=2, order=3, chunk_size=None):
     torch.manual_seed(0)
-    layer = EMAAttention(4, heads, order=order).double()
+    layer = EMAAttention(4, heads, order=order, chunk_size=chunk_size).double()
     for parameter in layer.parameters():
         torch.nn.init.normal_(parameter)
     return layer
@@ -35,14 +35,17 @@ def written_out(layer, x, weight):
     heads = []
     for part in torch.arange(4).view(-1, width):
         scores = (silu(q)[:, part] @ silu(k)[:, part].T / width**0.5).exp() * weight
+        if layer.chunk_size is not None:
+            chunk = torch.arange(len(x)) // layer.chunk_size
+            scores = scores * (chunk[:, None] == chunk)
         heads.append(scores / scores.sum(1, keepdim=True) @ v[:, part])
     hidden = silu(layer.hidden(smooth) + layer.read(g.sigmoid() * torch.cat(heads, 1)))
     return f.sigmoid() * hidden + (1 - f.sigmoid()) * x
 
 
-@pytest.mark.parametrize("heads", [1, 2])
-def test_against_the_formula(heads):
-    layer = attention(heads)
+@pytest.mark.parametrize(("heads", "chunk_size"), [(1, None), (2, None), (2, 3), (1, 7), (1, 9)])
+def test_against_the_formula(heads, chunk_size):
+    layer = attention(heads, chunk_size=chunk_size)
     x = torch.randn(14, 4, dtype=torch.float64, requires_grad=True)
     weight, ptr = torch.rand(14, dtype=torch.float64) + 0.1, torch.tensor([0, 7, 7, 8, 14])
     for w in (torch.ones_like(weight), weight):
@@ -62,3 +65,5 @@ def test_the_size_of_the_comparison():
 def test_bad_sizes():
     with pytest.raises(ValueError, match="expected 'order' >= 1"):
         EMAAttention(4, 2, order=0)
+    with pytest.raises(ValueError, match="expected 'chunk_size' >= 1"):
+        EMAAttention(4, 2, chunk_size=0)
