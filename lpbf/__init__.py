@@ -1,5 +1,6 @@
 """Simulator of laser powder bed fusion, in mm, MPa, degrees Celsius and seconds."""
 
+from lpbf.calibrate import calibrate
 from lpbf.core.base_plate import BasePlate
 from lpbf.core.cut import BoxCut, PlaneCut
 from lpbf.core.errors import IslandError, PartError, PartWarning, SolverError
@@ -44,6 +45,7 @@ __all__ = [
     "Supports",
     "Table",
     "add_supports",
+    "calibrate",
     "find_unsupported",
     "simulate",
     "voxelize",
