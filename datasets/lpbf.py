@@ -37,7 +37,11 @@ class LPBF(FieldDataset):
     displacement_z  1         mm    ``disp``, its third
     von_mises       1         MPa   ``vmstr``
     temperature     1         C     ``temp``
+    support_share   1         1     ``support``
     ==============  ========  ====  ===================
+
+    ``support_share`` is the share of supports in the voxels around a node; it is read if it is an
+    input or a target, and only sets that were generated with supports have it.
 
     ==========  =======  =======  ============  =======================
     published   train    test     nodes         max displacement, mm
@@ -59,7 +63,13 @@ class LPBF(FieldDataset):
         ValueError: If the split or a field is unknown; on access, if a file is damaged.
     """
 
-    FIELDS = {"displacement": 3, "displacement_z": 1, "von_mises": 1, "temperature": 1}
+    FIELDS = {
+        "displacement": 3,
+        "displacement_z": 1,
+        "von_mises": 1,
+        "temperature": 1,
+        "support_share": 1,
+    }
     UNITS = {"displacement": "mm", "displacement_z": "mm", "von_mises": "MPa", "temperature": "C"}
     FEATURES = ("build_features", "support_features")
     VECTORS = frozenset({"displacement"})
@@ -184,11 +194,14 @@ class LPBF(FieldDataset):
 
     def read(self, index: int) -> MeshData:
         path = self.path(index)
-        needed = ("pos", "edge_index", "elems", *self._KEYS.values())
+        keys = dict(self._KEYS)
+        if "support_share" in (*self.inputs, *self.targets):
+            keys["support_share"] = "support"
+        needed = ("pos", "edge_index", "elems", *keys.values())
         arrays = read_npz(path, needed, max_bytes=self.max_bytes)
         nodes = len(arrays["pos"])
         shapes = {"pos": (nodes, 3), "edge_index": (2, None), "elems": (None, 8)}
-        shapes |= {key: (nodes, self.FIELDS[name]) for name, key in self._KEYS.items()}
+        shapes |= {key: (nodes, self.FIELDS[name]) for name, key in keys.items()}
         try:
             for key, shape in shapes.items():
                 if arrays[key].shape == (nodes,) and shape == (nodes, 1):
@@ -199,7 +212,7 @@ class LPBF(FieldDataset):
             data = MeshData(float32_tensor(arrays["pos"]))
             data.edge_index = torch.from_numpy(arrays["edge_index"].astype(np.int64))
             data.hexahedron = torch.from_numpy(arrays["elems"].astype(np.int64))
-            for name, key in self._KEYS.items():
+            for name, key in keys.items():
                 data[name] = float32_tensor(arrays[key])
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error

@@ -103,6 +103,10 @@ class HexMesh:
         """Voxel edges in both directions, without duplicates, [2, num_edges]."""
         return edges_of_cells({"hexahedron": self.cells}, self.num_nodes)
 
+    def nodes_in(self, other: "HexMesh") -> NDArray[np.int64]:
+        """Numbers of this mesh's nodes, [N], in a mesh on the same grid that has its voxels."""
+        return np.searchsorted(other._node_ids, self._node_ids)
+
     @property
     def num_nodes(self) -> int:
         return len(self._node_ids)

@@ -23,7 +23,7 @@ from lpbf.core.materials import get_material
 from lpbf.core.presets import PRESETS
 from lpbf.core.scan import Scan, get_scan
 from lpbf.core.strain_source import StrainSource
-from lpbf.core.supports import Supports
+from lpbf.core.supports import REMOVALS, Supports
 from lpbf.core.table import Table
 from lpbf.core.yaml_file import read_yaml, write_yaml
 
@@ -130,6 +130,12 @@ class Process:
             raise ValueError(
                 f"Process: expected release as True or False with a base_plate (got "
                 f"{len(self.release)} cuts); leave out base_plate, which clamps the part's bottom"
+            )
+        supports = self.supports
+        if isinstance(supports, Supports) and supports.order != REMOVALS[0] and self.base_plate:
+            raise ValueError(
+                f"Process: expected supports of the order '{REMOVALS[0]}' with a base_plate (got "
+                f"'{supports.order}'); leave out base_plate, which clamps the part's bottom"
             )
         if self.plasticity:
             material.require("yield_stress")

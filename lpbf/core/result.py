@@ -13,6 +13,7 @@ from lpbf.core.report import Report
 from lpbf.core.result_files import unit_of, write_hexahedra
 from lpbf.core.stress import principal_stress, von_mises
 from lpbf.core.support_cells import support_share
+from lpbf.core.support_state import SupportState, append_supports
 
 if TYPE_CHECKING:
     from flare_mesh.mesh import MeshData
@@ -95,6 +96,7 @@ class Result:
         interlayer_temperature: Mean temperature of each layer before the next one is deposited,
             [L], degrees Celsius; None without heat conduction.
         release: The part after each cut of its release; empty without a release.
+        supports: The part's supports; None without.
         history: The part after each step; empty unless requested.
         report: Iterations, residuals, time and memory.
 
@@ -112,6 +114,7 @@ class Result:
     recoater_clearance: NDArray[np.float64] | None = None
     interlayer_temperature: NDArray[np.float64] | None = None
     release: tuple[ReleaseState, ...] = ()
+    supports: SupportState | None = None
     history: tuple[LayerState, ...] = ()
     report: Report | None = None
 
@@ -193,20 +196,30 @@ class Result:
             raise ValueError(f"expected a step from {-count} to {count - 1} (got {step})")
         return step % count
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, supports: bool = True) -> None:
         """Write all fields to a mesh file: ``.vtu``, ``.vtk`` or ``.xdmf``, whole or not at all.
 
         With several cuts, ``displacement_after_cut_1`` and so on precede the last one's
         ``displacement``. If a cut removes voxels, ``removed`` is the number of the cut for each
-        voxel, 0 for those that are left. Only ``.vtu`` holds units and the values of the layers.
+        voxel, 0 for those that are left. Voxels of supports follow those of the part, with
+        ``is_support`` 1 in place of 0; nodes that they do not share with the part have the values
+        from before they are taken off. Only ``.vtu`` holds units and the values of the layers.
+
+        Args:
+            path: The file.
+            supports: Whether the voxels of supports are written, too.
 
         Raises:
             ValueError: If the file is of another type.
             OSError: If it cannot be written.
         """
         layers = self._given("recoater_clearance", "interlayer_temperature")
+        points, cells = self.points, self.cells
         fields, voxels = self._node_fields(), self._voxel_fields()
-        write_hexahedra(path, self.points, self.cells, fields, layers, voxels)
+        if supports and self.supports is not None:
+            joined = append_supports(self.mesh, self.supports, fields, voxels)
+            points, cells, fields, voxels = joined
+        write_hexahedra(path, points, cells, fields, layers, voxels)
 
     def _node_fields(self) -> dict[str, NDArray[np.float64]]:
         fields = self._given("displacement", "von_mises", "stress", "principal_stress")

@@ -25,6 +25,7 @@ UNITS = {
     "recoater_clearance": "mm",
     "interlayer_temperature": "C",
     "removed": "1",
+    "is_support": "1",
 }
 """Unit of each field of a result."""
 

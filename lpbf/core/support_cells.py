@@ -83,6 +83,13 @@ def support_mesh(mesh: HexMesh) -> HexMesh | None:
     return HexMesh.from_mask(mesh.supports, mesh.spacing, mesh.origin)
 
 
+def with_supports(mesh: HexMesh) -> HexMesh:
+    """The voxels of a part and of its supports as one mesh."""
+    if mesh.supports is None:
+        return mesh
+    return HexMesh.from_mask(mesh.mask | mesh.supports, mesh.spacing, mesh.origin)
+
+
 def support_share(mesh: HexMesh) -> NDArray[np.float64]:
     """Share of the supports in the voxels around each node of a part, [N], from 0 to 7/8."""
     counts = [_around_nodes(mesh, voxels) for voxels in (mesh.mask, mesh.supports)]

@@ -30,19 +30,24 @@ class CaseFields(Protocol):
 
 
 def write_case(
-    path: Path, fields: CaseFields, edge_index: NDArray[np.integer], metadata: Mapping[str, Any]
+    path: Path,
+    fields: CaseFields,
+    edge_index: NDArray[np.integer],
+    metadata: Mapping[str, Any],
+    support_share: NDArray[np.floating] | None = None,
 ) -> dict[str, Any]:
     """Write a case of a data set, whole or not at all, and return its entry in the index.
 
     The file holds ``pos`` (mm), ``edge_index``, ``elems``, ``temp`` (C), ``disp`` (mm), ``vmstr``
-    (MPa), and ``_metadata`` as JSON text, so that nothing has to be unpickled. The same input gives
-    the same bytes.
+    (MPa), ``support`` of parts with supports, and ``_metadata`` as JSON text, so that nothing has
+    to be unpickled. The same input gives the same bytes.
 
     Args:
         path: The file, in a folder named after its split.
         fields: Hexahedra and fields.
         edge_index: Edges in both directions, [2, num_edges].
         metadata: Values that JSON can hold, with the name as ``case_id``.
+        support_share: Share of supports in the voxels around each node, [N]; None without.
     """
     arrays = {
         "pos": fields.points.astype(np.float32),
@@ -53,6 +58,8 @@ def write_case(
         "vmstr": fields.von_mises.astype(np.float32),
         "_metadata": np.array(json.dumps(metadata, sort_keys=True)),
     }
+    if support_share is not None:
+        arrays["support"] = support_share.astype(np.float32)
     buffer = BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     with atomic_path(path) as temporary:

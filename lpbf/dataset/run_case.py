@@ -52,8 +52,8 @@ def run_case(case: Case, settings: Settings, out: Path) -> Outcome:
             reason = f"{case.source}: {type(error).__name__}: {error}".splitlines()[0]
             outcome.rejected.append(Rejection("error", _portable(reason, case)))
         else:
-            edges = result.mesh.edge_index
-            outcome.entry = write_case(out / case.file, result, edges, metadata)
+            edges, share = result.mesh.edge_index, result.support_share
+            outcome.entry = write_case(out / case.file, result, edges, metadata, share)
             break
     outcome.seconds = round(time.perf_counter() - start, 3)
     return outcome
@@ -80,7 +80,7 @@ def _simulate_case(case: Case, settings: Settings, attempt: int) -> tuple[Result
             islands="powder",
             build_volume=settings.build_volume,
         )
-        mesh = treat_islands(whole, str(settings.islands), part_name(part))
+        mesh = treat_islands(whole, settings.process.islands, part_name(part))
     dropped = 1.0 - mesh.num_cells / whole.num_cells
     if dropped > settings.max_dropped:
         raise _RejectedError(

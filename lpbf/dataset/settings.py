@@ -86,7 +86,8 @@ class Settings:
         check_edges("the build volume", self.build_volume)
         self.process.voxels_per_layer(self.spacing[2])  # checks the layer height
         islands = self.process.choose_islands(self.islands)
-        object.__setattr__(self, "islands", islands)
+        if not self.process.generates_supports:
+            object.__setattr__(self, "islands", islands)
         object.__setattr__(self, "process", replace(self.process, islands=islands))
 
     @property

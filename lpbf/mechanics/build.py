@@ -11,7 +11,7 @@ from lpbf.core.islands import find_unsupported, treat_islands
 from lpbf.core.materials import get_material
 from lpbf.core.mesh import HexMesh, check_on_plate
 from lpbf.core.process import Process
-from lpbf.core.support_cells import add_supports, columns_below
+from lpbf.core.support_cells import add_supports, columns_below, with_supports
 from lpbf.core.supports import Supports
 from lpbf.core.wall_grid import wall_grid_elasticity
 
@@ -62,8 +62,7 @@ class Build:
     @cached_property
     def cell_strain(self) -> NDArray[np.float64]:
         """Inherent strain of each cell, [E, 6]; 0 in plate and powder."""
-        shrinks = self.is_part | self.is_support
-        return np.where(shrinks[:, None], self.layer_strain[self.cell_layer], 0.0)
+        return np.where(self.is_solid[:, None], self.layer_strain[self.cell_layer], 0.0)
 
     @property
     def is_part(self) -> NDArray[np.bool_]:
@@ -85,18 +84,30 @@ class Build:
         """Number of each cell's brick in :attr:`bricks`, [E]; None if there is one."""
         return None if self.support_brick is None else self.is_support.astype(np.int8)
 
+    @property
+    def is_solid(self) -> NDArray[np.bool_]:
+        """Which cells belong to part or supports, [E]; they are in the order of ``solid``."""
+        return self.is_part | self.is_support
+
+    @cached_property
+    def solid(self) -> HexMesh:
+        """Mesh of the part and its supports."""
+        return with_supports(self.part)
+
     @cached_property
     def part_nodes(self) -> NDArray[np.int64]:
         """Numbers of the part's nodes in ``mesh``, in the order of ``part``."""
         return np.unique(self.mesh.cells[self.is_part])
 
     @cached_property
-    def part_node_layer(self) -> NDArray[np.int64]:
-        """Layer whose cells of part or supports activate each of the part's nodes, in its order."""
-        solid = self.is_part | self.is_support
-        out = np.full(self.mesh.num_nodes, np.iinfo(np.int64).max)
-        np.minimum.at(out, self.mesh.cells[solid].ravel(), np.repeat(self.cell_layer[solid], 8))
-        return out[self.part_nodes]
+    def solid_nodes(self) -> NDArray[np.int64]:
+        """Numbers of the nodes of ``solid`` in ``mesh``, in its order."""
+        return np.unique(self.mesh.cells[self.is_solid])
+
+    @cached_property
+    def solid_node_layer(self) -> NDArray[np.int64]:
+        """Layer whose cells of part or supports activate each node of ``solid``, in its order."""
+        return _node_layer(self.solid, self.cell_layer[self.is_solid])
 
 
 def make_build(mesh: HexMesh, process: Process) -> Build:

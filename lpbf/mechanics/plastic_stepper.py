@@ -81,7 +81,7 @@ class PlasticStepper:
         self.increments = increments
         self.device = torch.device(device)
         self._nodes = torch.from_numpy(build.mesh.cells).to(device)
-        self._yields = torch.from_numpy(build.is_part | build.is_support).to(device)
+        self._yields = torch.from_numpy(build.is_solid).to(device)
         factor = build.cell_stiffness
         factor = None if factor is None else torch.from_numpy(factor).to(device)
         hardening = Hardening.from_material(material)

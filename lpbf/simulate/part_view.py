@@ -1,4 +1,4 @@
-"""The part's share of a state that was computed with plate and powder."""
+"""The part's share of a state that was computed with plate, supports and powder."""
 
 from dataclasses import replace
 
@@ -9,6 +9,8 @@ from torch import Tensor
 from lpbf.core.mesh import HexMesh
 from lpbf.core.result import LayerState, ReleaseState
 from lpbf.core.stress import von_mises
+from lpbf.core.support_cells import support_mesh
+from lpbf.core.support_state import SupportState
 from lpbf.mechanics.build import Build
 from lpbf.mechanics.build_steps import BuildStep
 from lpbf.simulate.run_steps import BuildState
@@ -38,48 +40,55 @@ def remaining_mean(
     return out
 
 
-def part_build(build: Build) -> Build:
-    """The part alone as a build of one layer, without inherent strain and clamped nodes."""
-    part = build.part
+def solid_build(build: Build) -> Build:
+    """Part and supports as a build of one layer, without inherent strain and clamped nodes."""
+    solid, factor = build.solid, build.cell_stiffness
     return replace(
         build,
-        mesh=part,
-        cell_kind=build.cell_kind[build.is_part],
-        cell_stiffness=None,
-        cell_layer=np.zeros(part.num_cells, dtype=np.int64),
-        node_layer=np.zeros(part.num_nodes, dtype=np.int64),
+        mesh=solid,
+        cell_kind=build.cell_kind[build.is_solid],
+        cell_stiffness=None if build.support_brick is None else factor[build.is_solid],
+        cell_layer=np.zeros(solid.num_cells, dtype=np.int64),
+        node_layer=np.zeros(solid.num_nodes, dtype=np.int64),
         layer_strain=np.zeros((1, 6)),
-        rows_per_layer=part.mask.shape[2],
-        support_brick=None,
+        rows_per_layer=solid.mask.shape[2],
     )
 
 
 def remaining_build(build: Build, left: NDArray[np.bool_]) -> Build:
-    """The voxels of a build of the part alone that are left, [E]."""
+    """The voxels that are left of a build of part and supports, [E]."""
     mask = build.mesh.mask.copy()
     mask[tuple(build.mesh.cell_index[~left].T)] = False
     mesh = HexMesh(mask, build.mesh.spacing, build.mesh.origin)
-    factor = build.cell_stiffness
+    factor, supported = build.cell_stiffness, bool(build.is_support[left].any())
     return replace(
         build,
         part=mesh,
         mesh=mesh,
         cell_kind=build.cell_kind[left],
-        cell_stiffness=None if factor is None else factor[left],
+        cell_stiffness=factor[left] if factor is not None and supported else None,
         cell_layer=build.cell_layer[left],
         node_layer=np.zeros(mesh.num_nodes, dtype=np.int64),
+        support_brick=build.support_brick if supported else None,
     )
 
 
 class PartView:
-    """Fields of the part in a computed state, in the part's order of nodes and cells."""
+    """Fields of the part in a computed state, in the part's order of nodes and cells.
+
+    Attributes:
+        nodes: The part's nodes in the mesh of part and supports, [N].
+        cells: The part's cells in that mesh, [E].
+    """
 
     def __init__(self, build: Build):
         self.build = build
+        self.nodes = np.searchsorted(build.solid_nodes, build.part_nodes)
+        self.cells = np.flatnonzero(build.is_part[build.is_solid])
         self._cell_layer = build.cell_layer[build.is_part]
-        # Powder may activate a node before the part does; the part's displacement starts later.
-        self._in_powder_first = build.part_node_layer > np.maximum(
-            build.node_layer[build.part_nodes], 0
+        # Powder may activate a node before a solid does, whose displacement starts later.
+        self._in_powder_first = build.solid_node_layer > np.maximum(
+            build.node_layer[build.solid_nodes], 0
         )
         height = build.part.cell_index[:, 2]
         self._top_nodes = [
@@ -88,12 +97,49 @@ class PartView:
             for rows in [height[self._cell_layer == n].max(initial=-1)]
         ]
 
-    def displacement(self, state: BuildState) -> NDArray[np.float64]:
-        """Displacement of each node since the part's first layer there, [N, 3], mm."""
-        nodes = self.build.part_nodes
+    def solid_displacement(self, state: BuildState) -> NDArray[np.float64]:
+        """Displacement of each node of part and supports since their first layer there, mm."""
+        nodes = self.build.solid_nodes
         total = state.displacement.cpu().numpy()[nodes]
         before = state.at_activation.cpu().numpy()[nodes]
         return total - np.where(self._in_powder_first[:, None], before, 0.0)
+
+    def displacement(self, state: BuildState) -> NDArray[np.float64]:
+        """Displacement of each node of the part since the first layer there, [N, 3], mm."""
+        return self.solid_displacement(state)[self.nodes]
+
+    def of_part(self, state: ReleaseState) -> ReleaseState:
+        """The part's share of a step of the release of part and supports."""
+        return replace(
+            state,
+            displacement=state.displacement[self.nodes],
+            on_plate=state.on_plate[self.nodes],
+            removed=state.removed[self.cells],
+        )
+
+    def support_state(
+        self,
+        on_plate: NDArray[np.float64] | None,
+        displacement: NDArray[np.float64],
+        fields: dict[str, NDArray[np.float64]],
+    ) -> SupportState:
+        """State of the supports, from that of part and supports.
+
+        Args:
+            on_plate: Displacement before the release, [Ns, 3], mm; None without a release.
+            displacement: Before the supports are taken off, or at the end, [Ns, 3], mm.
+            fields: Fields of the voxels by name, [Es] or [Es, C].
+        """
+        mesh = support_mesh(self.build.part)
+        assert mesh is not None
+        nodes = mesh.nodes_in(self.build.solid)
+        cells = self.build.is_support[self.build.is_solid]
+        return SupportState(
+            mesh=mesh,
+            displacement=displacement[nodes],
+            displacement_on_plate=None if on_plate is None else on_plate[nodes],
+            fields={name: nodal_mean(mesh.cells, values[cells]) for name, values in fields.items()},
+        )
 
     def top_rise(self, layer: int, state: BuildState) -> float:
         """Largest z displacement of a layer's top nodes, mm; NaN for a layer without cells."""

@@ -48,10 +48,10 @@ def release(
     mechanisms about common edges and corners of voxels. What the plate holds stays where it is.
 
     Args:
-        stepper: Stepper with the state of the part's cells; it is left in that of the first cuts
+        stepper: Stepper with the state of the build's cells; it is left in that of the first cuts
             until voxels are removed.
         displacement: Displacement on the plate, [N, 3], mm.
-        build: The part alone.
+        build: Part and supports.
         steps: What each cut leaves.
         tolerance: Tolerance of the equilibrium.
         device: Device of the computation.

@@ -11,6 +11,9 @@ from lpbf.core.cut import Cut, PlaneCut, check_release
 from lpbf.core.errors import PartError
 from lpbf.core.mesh import HexMesh
 
+SUPPORTS_OFF = "supports off"
+"""Name of the step that takes off the supports."""
+
 
 @dataclass(frozen=True, eq=False)
 class ReleaseStep:
@@ -28,15 +31,21 @@ class ReleaseStep:
 
 
 def release_steps(
-    mesh: HexMesh, release: bool | Sequence[Cut | Mapping[str, Any]]
+    mesh: HexMesh,
+    release: bool | Sequence[Cut | Mapping[str, Any]],
+    is_support: NDArray[np.bool_] | None = None,
+    order: str = "plate first",
 ) -> list[ReleaseStep]:
     """Apply the cuts of a release to a part, one after the other.
 
-    A node is on the plate as long as the bottom of a voxel at it is.
+    A node is on the plate as long as the bottom of a voxel at it is. Supports are taken off in one
+    step, before all cuts or after them.
 
     Args:
-        mesh: The part, with its bottom on the plate.
+        mesh: The part with its supports, and with its bottom on the plate.
         release: Whether the part is cut off at the plate, or its cuts, as in a process.
+        is_support: Which voxels are supports, [E]; None for none.
+        order: Of :data:`lpbf.core.supports.REMOVALS`.
 
     Raises:
         PartError: If a cut touches nothing that is left, or leaves nothing of the part.
@@ -48,6 +57,16 @@ def release_steps(
     left = np.ones(mesh.num_cells, dtype=bool)
     held = mesh.cell_index[:, 2] == 0
     steps = []
+
+    def add(name: str) -> None:
+        on_plate = np.zeros(mesh.num_nodes, dtype=bool)
+        on_plate[mesh.cells[held, :4]] = True
+        steps.append(ReleaseStep(name, left, on_plate))
+
+    has_supports = is_support is not None and bool(is_support.any())
+    if has_supports and order == "supports first":
+        left, held = left & ~is_support, held & ~is_support
+        add(SUPPORTS_OFF)
     for number, cut in enumerate(cuts, start=1):
         name = f"cut {number}"
         removed = cut.removed(mesh) & left
@@ -57,9 +76,12 @@ def release_steps(
         left, held = left & ~removed, held & ~(removed | separated)
         if not left.any():
             raise PartError(f"release: {name} ({cut}) leaves nothing of the part; move it")
-        on_plate = np.zeros(mesh.num_nodes, dtype=bool)
-        on_plate[mesh.cells[held, :4]] = True
-        steps.append(ReleaseStep("release" if release is True else name, left, on_plate))
+        add("release" if release is True else name)
+    if has_supports and order == "plate first":
+        left, held = left & ~is_support, held & ~is_support
+        if not left.any():
+            raise PartError("release: the cuts leave nothing but supports; move them")
+        add(SUPPORTS_OFF)
     return steps
 
 

@@ -12,6 +12,7 @@ from lpbf.core.mesh import HexMesh
 from lpbf.core.process import Process
 from lpbf.core.report import Report, StepReport
 from lpbf.core.result import LayerState, Result
+from lpbf.core.supports import REMOVALS, Supports
 from lpbf.core.threads import threads_for
 from lpbf.heat.simulate_heat import simulate_heat
 from lpbf.mechanics.build import POWDER, make_build
@@ -21,9 +22,9 @@ from lpbf.mechanics.equilibrium import Equilibrium
 from lpbf.mechanics.plastic_stepper import PlasticStepper
 from lpbf.simulate.calibration_range import check_strain_source
 from lpbf.simulate.model_range import check_range
-from lpbf.simulate.part_view import PartView, nodal_mean, part_build, remaining_mean
+from lpbf.simulate.part_view import PartView, nodal_mean, remaining_mean, solid_build
 from lpbf.simulate.release import Released, release
-from lpbf.simulate.release_steps import release_steps
+from lpbf.simulate.release_steps import SUPPORTS_OFF, release_steps
 from lpbf.simulate.run_steps import BuildState, run_steps
 
 # Largest tolerance of a plastic step. The elastic solution alone leaves some tenths of the load
@@ -83,7 +84,9 @@ def _simulate(
     began = time.perf_counter()
     build = make_build(mesh, process)
     mesh = build.part  # without dropped islands
-    cuts = release_steps(mesh, process.release)
+    is_support = build.is_support[build.is_solid]
+    order = process.supports.order if isinstance(process.supports, Supports) else REMOVALS[0]
+    cuts = release_steps(build.solid, process.release, is_support, order)
     material = get_material(process.material)
     heat, reports = None, []
     if process.heat is not None:
@@ -127,34 +130,46 @@ def _simulate(
     state = run_steps(build, steps, stepper, equilibrium, on_step)
     del equilibrium
 
-    displacement, on_plate = part.displacement(state), None
-    is_part = torch.from_numpy(np.flatnonzero(build.is_part)).to(device)
-    alone = part_build(build)
-    stepper, reports = stepper.extract(alone, is_part), [*reports, *state.reports]
+    displacement, on_plate = part.solid_displacement(state), None
+    is_solid = torch.from_numpy(np.flatnonzero(build.is_solid)).to(device)
+    alone = solid_build(build)
+    stepper, reports = stepper.extract(alone, is_solid), [*reports, *state.reports]
     temperature = np.full(mesh.num_nodes, process.temperature)
     if heat is not None:
         temperature = nodal_mean(mesh.cells, heat.temperature.cpu().numpy())
     fields = {name: values.cpu().numpy() for name, values in stepper.cell_fields().items()}
-    removed = np.zeros(mesh.num_cells, dtype=bool)
+    removed = np.zeros(build.solid.num_cells, dtype=bool)
     released: list[Released] = []
     if cuts:
         on_plate = displacement
 
         def on_cut(step: Released) -> None:
             if history:
-                states.append(part.released_state(step.state, step.fields["stress"], temperature))
+                stress = step.fields["stress"][part.cells]
+                states.append(part.released_state(part.of_part(step.state), stress, temperature))
 
         released = release(stepper, on_plate, alone, cuts, tolerance, device, on_cut)
         displacement, removed = released[-1].state.displacement, released[-1].state.removed
         fields, reports = released[-1].fields, [*reports, *(step.report for step in released)]
+    supports = None
+    if build.support_brick is not None:
+        last = part.solid_displacement(state)
+        for step in released:
+            if step.state.name == SUPPORTS_OFF:
+                break
+            last = step.state.displacement
+        supports = part.support_state(on_plate, last, fields)
+    fields = {name: values[part.cells] for name, values in fields.items()}
+    removed = removed[part.cells]
     result = Result(
         mesh=mesh,
-        displacement=displacement,
+        displacement=displacement[part.nodes],
         temperature=temperature,
-        displacement_on_plate=on_plate,
+        displacement_on_plate=None if on_plate is None else on_plate[part.nodes],
         recoater_clearance=clearance,
         interlayer_temperature=None if heat is None else heat.interlayer.cpu().numpy(),
-        release=tuple(step.state for step in released),
+        release=tuple(part.of_part(step.state) for step in released),
+        supports=supports,
         history=tuple(states),
         report=Report("cg", time.perf_counter() - began, peak_memory(), tuple(reports)),
         **{name: remaining_mean(mesh.cells, values, removed) for name, values in fields.items()},

@@ -10,6 +10,7 @@ from flare_mesh.cases.case_reader import CaseReader, PredictionCase
 from flare_mesh.cases.source_plugins import SourceError
 from flare_mesh.mesh import MeshData
 from lpbf.core.part import PART_SUFFIXES
+from lpbf.core.support_cells import support_share
 
 
 def part_case(
@@ -30,6 +31,9 @@ def part_case(
     """
     info = reader.recipe.info
     missing = reader.inputs.keys() - reader.values.keys()
+    process = lpbf.Process.from_dict(info.get("process", {}))
+    if process.generates_supports:
+        missing -= {"support_share"}
     if missing:
         raise ValueError(
             f"{file}: the model needs the fields {sorted(missing)}, but a part has no fields; "
@@ -43,12 +47,15 @@ def part_case(
             f"{file}: the process of the training data is unknown, so the part cannot be "
             f"simulated as they were; leave out simulate"
         )
-    process = lpbf.Process.from_dict(info.get("process", {}))
     islands = process.choose_islands(islands)
     hexes = lpbf.voxelize(file, pitch, islands=islands, build_volume=build_volume)
+    supports = process.supports if isinstance(process.supports, lpbf.Supports) else None
+    hexes = lpbf.add_supports(hexes, supports)
     mesh = MeshData(
         pos=torch.from_numpy(hexes.points).float(), hexahedron=torch.from_numpy(hexes.cells)
     )
+    if supports is not None:
+        mesh.support_share = torch.from_numpy(support_share(hexes)).float()[:, None]
     if not simulate:
         return _on_plate(reader.from_mesh(str(file), mesh))
     process = replace(process, islands=islands)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from lpbf.core.part import PART_SUFFIXES
+from lpbf.core.result_files import RESULT_SUFFIXES
 from lpbf.core.voxelize import BUILD_VOLUME
 
 if TYPE_CHECKING:  # the command line reads the options without the modules of networks
@@ -39,6 +40,7 @@ class PartSource:
             SourceError: If the simulation does not converge.
             ValueError: If the file cannot be used, or the pitch is unknown.
         """
+        from flare_mesh.io import read_mesh
         from lpbf.surrogate.part_case import hexahedral_case, part_case
 
         if files.file.suffix.lower() in PART_SUFFIXES:
@@ -55,7 +57,14 @@ class PartSource:
                 f"{files.file}: pitch and simulate apply only to a part "
                 f"({', '.join(PART_SUFFIXES)}); leave them out"
             )
-        return hexahedral_case(reader.read(files))
+        case = reader.read(files)
+        is_mesh = files.file.suffix.lower() in RESULT_SUFFIXES
+        if is_mesh and "is_support" in read_mesh(files.file).cell_fields:
+            raise ValueError(
+                f"{files.file}: expected a part alone (got one with its supports); save it by "
+                f"Result.save(path, supports=False)"
+            )
+        return hexahedral_case(case)
 
     def from_mesh(self, name: str, mesh: "MeshData", reader: "CaseReader") -> "PredictionCase":
         """The case of a hexahedral mesh in memory."""

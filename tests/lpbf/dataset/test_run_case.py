@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import trimesh
 
+from flare_mesh.datasets import LPBF
 from lpbf.core.errors import SolverError
 from lpbf.core.process import Process
 from lpbf.dataset.case_file import file_digest, read_metadata
@@ -38,6 +39,27 @@ def test_an_accepted_case(bar, tmp_path):
     assert metadata["rotation"] == np.eye(3).tolist()
     assert metadata["scale"] == 1.0
     assert Process.from_dict(metadata["process"]) == SMALL.process
+
+
+def test_share_of_supports_as_a_feature(tmp_path):
+    post = trimesh.creation.box((4.0, 8.0, 20.0))
+    arm = trimesh.creation.box((20.0, 8.0, 4.0)).apply_translation((8.0, 0.0, 8.0))
+    trimesh.boolean.union([post, arm]).export(tmp_path / "arm.stl")
+    case = Case("arm_stl", "train", tmp_path / "arm.stl", "arm.stl")
+    settings = Settings(pitch=4.0, min_nodes=30, process=Process(supports=True, release=True))
+    assert replace(settings, seed=1).process == settings.process
+    outcome = run_case(case, settings, tmp_path)
+    assert outcome.rejected == []
+    assert outcome.entry["metadata"]["process"]["supports"]["angle"] == 45.0
+    found = LPBF(tmp_path, inputs=["support_share"])[0]
+    # Supports begin at x = 6, beyond the voxel next to the post.
+    shared = (found.pos[:, 2] <= 16) & (found.pos[:, 0] >= found.pos[:, 0].min() + 8)
+    assert shared.sum() == 4 * 3
+    np.testing.assert_allclose(found.x[shared & (found.pos[:, 1] == 0)].amax(), 0.5)
+    assert ((found.x[:, 0] > 0) == shared).all()
+    run_case(replace(case, name="plain"), SMALL, tmp_path / "plain")
+    with pytest.raises(ValueError, match=r"no arrays \['support'\]"):
+        LPBF(tmp_path / "plain", inputs=["support_share"])[0]
 
 
 def test_rotated_and_scaled_cases(bar, tmp_path):

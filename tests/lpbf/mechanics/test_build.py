@@ -45,7 +45,7 @@ def test_layers_of_several_rows(steel, table, rows):
             build.cell_strain[cells], np.tile(process.layer_strain(n), (len(layer[cells]), 1))
         )
     owners = first_layers(table, layer)
-    np.testing.assert_array_equal(build.part_node_layer, owners)
+    np.testing.assert_array_equal(build.solid_node_layer, owners)
     owners[table.points[:, 2] == 0] = CLAMPED
     np.testing.assert_array_equal(build.node_layer, owners)
     np.testing.assert_array_equal(build.part_nodes, np.arange(table.num_nodes))
@@ -67,7 +67,7 @@ def check_part(build, mesh):
     )
     layer = own[:, 2] // build.rows_per_layer
     np.testing.assert_array_equal(build.cell_layer[build.is_part], layer)
-    np.testing.assert_array_equal(build.part_node_layer, first_layers(mesh, layer))
+    np.testing.assert_array_equal(build.solid_node_layer, first_layers(mesh, layer))
     assert (np.diff(build.cell_layer) >= 0).all()
     assert (build.cell_strain[~build.is_part] == 0).all()
     clamped = build.mesh.points[:, 2] < build.mesh.points[:, 2].min() + 1e-9

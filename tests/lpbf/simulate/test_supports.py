@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
-from lpbf import HexMesh, Material, Process, Supports, add_supports, simulate
+from flare_mesh.io import read_mesh
+from lpbf import HexMesh, Material, PartError, Process, Supports, add_supports, simulate
 from lpbf.core.element import brick, isotropic_elasticity
+from lpbf.core.support_cells import with_supports
+from lpbf.core.supports import REMOVALS
 from lpbf.core.wall_grid import wall_grid_elasticity
 
 STEEL = Material("steel", 200_000.0, 0.3, yield_stress=300.0, hardening_modulus=2000.0)
@@ -91,6 +94,64 @@ def test_plastic_build_without_yielding_is_the_elastic_one():
     assert (result.equivalent_plastic_strain == 0).all()
     atol = 1e-5 * np.abs(elastic.displacement).max()
     np.testing.assert_allclose(result.displacement, elastic.displacement, atol=atol)
+
+
+@pytest.mark.parametrize("order", REMOVALS)
+def test_orders_of_the_release(order, tmp_path):
+    """The last state of an elastic part does not depend on the order."""
+    mesh, supports = table(), Supports(order=order)
+    process = Process(material=STEEL, inherent_strain=STRAIN, supports=supports, release=True)
+    result = simulate(mesh, process, tolerance=1e-11, history=True)
+    names = ["release", "supports off"] if order == "plate first" else ["supports off", "release"]
+    assert [state.name for state in result.release] == names
+    assert [state.name for state in result.history[-2:]] == names
+    expected = reference(mesh, result.mesh.supports, 0.2, release=True)
+    atol = 1e-8 * np.abs(expected).max()
+    np.testing.assert_allclose(result.displacement, expected, atol=atol)
+    between = result.release[0]
+    assert not between.removed.any()
+    assert between.on_plate.any() == (order == "supports first")
+    assert np.abs(between.displacement - expected).max() > 0.01 * np.abs(expected).max()
+    if order == "supports first":  # the part alone on the plate
+        assert (between.displacement[mesh.points[:, 2] == 0] == 0).all()
+
+    state = result.supports
+    np.testing.assert_array_equal(state.mesh.mask, result.mesh.supports)
+    whole = with_supports(result.mesh)
+    shared = np.isin(state.mesh.nodes_in(whole), result.mesh.nodes_in(whole))
+    number = {tuple(point): n for n, point in enumerate(mesh.points)}
+    same = [number[tuple(point)] for point in state.mesh.points[shared]]
+    np.testing.assert_array_equal(
+        result.displacement_on_plate[same], state.displacement_on_plate[shared]
+    )
+    # Supports that are taken off first have moved no more.
+    moved = np.abs(state.displacement - state.displacement_on_plate).max()
+    assert (moved > 0) == (order == "plate first")
+
+    result.save(tmp_path / "part.vtu")
+    saved = read_mesh(tmp_path / "part.vtu")
+    assert saved.num_nodes == whole.num_nodes
+    assert (
+        saved.cell_fields["is_support"].flatten().tolist()
+        == [0] * mesh.num_cells + [1] * state.mesh.num_cells
+    )
+    np.testing.assert_allclose(
+        saved.displacement[: mesh.num_nodes], result.displacement, rtol=1e-5, atol=1e-8
+    )
+    centres = saved.pos[saved.hexahedron[mesh.num_cells :]].mean(1).numpy()
+    expected = state.mesh.points[state.mesh.cells].mean(axis=1)
+    np.testing.assert_allclose(centres, expected, atol=1e-5)
+    assert (saved.support_share[mesh.num_nodes :] == 1).all()
+
+
+def test_cuts_that_leave_only_supports():
+    cut = [{"box": [[-1.0, -1.0, -1.0], [9.0, 9.0, 9.0]]}]
+    process = Process(material=STEEL, supports=True, release=cut)
+    with pytest.raises(PartError, match="leaves nothing of the part"):
+        simulate(table(), process)
+    lost = [{"box": [[-1.0, -1.0, -1.0], [2.0, 9.0, 9.0]]}, {"box": [[0, 0, 2.0], [9.0, 9.0, 9.0]]}]
+    with pytest.raises(PartError, match="the cuts leave nothing but supports"):
+        simulate(table(), Process(material=STEEL, supports=True, release=lost))
 
 
 @pytest.mark.parametrize("plasticity", [False, True])

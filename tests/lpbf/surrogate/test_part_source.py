@@ -79,6 +79,10 @@ def test_islands_in_powder_on_request_or_as_in_training(surrogate, tmp_path):
     process = {**surrogate.info["process"], "islands": "powder"}
     surrogate.info = {**surrogate.info, "process": process}
     assert predict(surrogate, part).num_points == held.num_points
+    surrogate.info["process"] = {**process, "islands": "refuse", "supports": {"angle": 40.0}}
+    assert predict(surrogate, part).num_points == held.num_points
+    with pytest.raises(ValueError, match="expected islands or generated supports"):
+        predict(surrogate, part, islands="drop")
 
 
 def test_a_mesh_file_at_any_place_gives_the_prediction_of_its_part(surrogate, part, tmp_path):
