@@ -28,6 +28,7 @@ from flare_mesh.commands.train import FieldCLI
 from flare_mesh.configs import find_config
 from flare_mesh.io import read_mesh, write_mesh
 from flare_mesh.io.mesh_formats import READABLE_SUFFIXES
+from flare_mesh.ops import flare_causal_attention
 from flare_mesh.training import FieldDataModule, build_module
 
 ROOT = Path(__file__).parents[1]
@@ -169,6 +170,17 @@ def export(names, folder, trained):
     assert set(names["fields"]) == {"von_mises"}
 
 
+def sequences(names, folder, trained):
+    query, tokens = torch.randn(2, 5, 4), torch.randn(2, 10, 2, 4)
+    yield {
+        **{"query": query, "ptr": torch.tensor([0, 9]), "one": torch.tensor([0, 1])},
+        **{"key": tokens[0, :9], "value": tokens[1, :9]},
+        **{"key_next": tokens[0, 9:], "value_next": tokens[1, 9:]},
+    }
+    whole = flare_causal_attention(query, *tokens, ptr=torch.tensor([0, 10]))
+    torch.testing.assert_close(torch.cat([names["y"], names["y_next"]]), whole)
+
+
 PREPARED = {
     "README.md": readme,
     "data.md": data,
@@ -176,6 +188,7 @@ PREPARED = {
     "lpbf.md": lpbf_page,
     "mixer.md": mixer,
     "own_code.md": own_code,
+    "sequences.md": sequences,
     "training.md": training,
 }
 

@@ -2,6 +2,7 @@
 
 from flare_mesh.models.ab_upt import ABUPT
 from flare_mesh.models.backbone import Backbone
+from flare_mesh.models.causal_lm import CausalLM
 from flare_mesh.models.field_model import FieldModel
 from flare_mesh.models.flare_operator import FLAREOperator
 from flare_mesh.models.geotransolver import GeoTransolver
@@ -23,6 +24,7 @@ __all__ = [
     "MODELS",
     "UPT",
     "Backbone",
+    "CausalLM",
     "FLAREOperator",
     "FieldModel",
     "GeoTransolver",

@@ -1,25 +1,16 @@
 """The base class of the models: one call, one configuration, one pair of files."""
 
-import json
-import textwrap
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from flare_mesh.files import existing_file, read_json_object, write_text
-from flare_mesh.io.hub import HubMixin
-from flare_mesh.io.safetensors_file import write_safetensors
 from flare_mesh.models.nodes import Nodes, read_nodes
-from flare_mesh.models.stored_weights import check_finite_weights, check_needed_weights
+from flare_mesh.models.stored_model import StoredModel
 from flare_mesh.nn.option_checks import check_at_least, check_heads
-from flare_mesh.trusted_classes import class_path
 
 _T = TypeVar("_T")
 _LEAST = {
@@ -36,7 +27,7 @@ _LEAST = {
 }
 
 
-class FieldModel(HubMixin, nn.Module):
+class FieldModel(StoredModel):
     """Base of the models: features and coordinates of nodes in, a field at the nodes out.
 
     A subclass passes ``locals()`` of its constructor to this one before any other statement, and
@@ -50,26 +41,14 @@ class FieldModel(HubMixin, nn.Module):
         ValueError: If a size is too small, or the channels are not divisible by the heads.
     """
 
-    NAME: ClassVar[str]
-    """Name of a model of this package; other models have their import path."""
-    config: dict[str, Any]
-    """Options of the constructor, JSON; None where the option was a module."""
-
     def __init__(self, options: Mapping[str, Any]) -> None:
-        super().__init__()
-        self.config = {k: v for k, v in options.items() if k not in ("self", "__class__")}
+        super().__init__(options)
         for name, least in _LEAST.items():
             if name in self.config:
                 check_at_least(self, least, **{name: self.config[name]})
         if "heads" in self.config:
             channels = self.config["hidden_channels"]
             check_heads(self, channels, self.config["heads"], "hidden_channels")
-
-    @classmethod
-    def stored_name(cls) -> str:
-        """Name in configurations and files: ``NAME``, or ``package.module:Class`` elsewhere."""
-        ours = cls.__module__.startswith("flare_mesh.models.")
-        return cls.NAME if ours else class_path(cls)
 
     @property
     def uses_edges(self) -> bool:
@@ -135,49 +114,6 @@ class FieldModel(HubMixin, nn.Module):
         if self.config["checkpointing"] and torch.is_grad_enabled():
             return checkpoint(block, *inputs, use_reentrant=False)
         return block(*inputs)
-
-    def save(self, path: str | Path) -> None:
-        """Write ``config.json`` and ``model.safetensors`` into the folder ``path``."""
-        folder = Path(path)
-        write_safetensors(folder / "model.safetensors", self.state_dict())
-        config = json.dumps({"model": self.stored_name(), **self.config}, indent=2)
-        write_text(folder / "config.json", config)
-
-    @classmethod
-    def load(cls, path: str | Path, **modules: nn.Module) -> Self:
-        """Load a folder written by :meth:`save`; no code is run from the files.
-
-        Args:
-            path: The folder.
-            modules: Modules for the options that were modules and not names; their weights are
-                loaded too.
-
-        Raises:
-            FileNotFoundError: If a file is missing.
-            ValueError: If the configuration or the weights belong to another model, or a weight is
-                NaN or infinite.
-        """
-        folder = Path(path)
-        try:
-            config = read_json_object(existing_file(folder / "config.json"))
-            name = config.pop("model")
-            if name != cls.stored_name():
-                raise ValueError(f"config.json is for the model '{name}'")
-            config |= modules
-            weights = load_file(folder / "model.safetensors")
-            check_finite_weights(weights)
-            check_needed_weights(weights, config, lambda: cls(**config))
-            model = cls(**config)
-            model.load_state_dict(weights)
-        except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-            reason = textwrap.shorten(str(error), 300)  # torch lists every weight that differs
-            raise ValueError(f"{folder}: cannot be loaded as {cls.__name__}: {reason}") from error
-        return model
-
-    def card_details(self) -> str:
-        """The options, for the model card."""
-        options = json.dumps({"model": self.stored_name(), **self.config}, indent=2)
-        return f"\n## Options\n\n```json\n{options}\n```"
 
     def __repr__(self) -> str:
         shown = ("in_channels", "out_channels", "hidden_channels", "num_layers", "heads",

@@ -24,11 +24,13 @@ class CausalFLAREAttention(nn.Module):
         channels: Channels C of input and output.
         heads: Heads H; divides ``channels``.
         num_latents: Latents M of each head.
-        kv_layers: Residual hidden layers of the key and value projections; -1 for one Linear. One
-            number, or a pair [keys, values].
+        kv_layers: Residual hidden layers of the key and value projections, which are
+            :class:`ResidualMLP` with both residuals; -1 for one Linear. One number, or a pair
+            [keys, values].
         scale: Factor on the scores; None for 1 / sqrt(D).
         decode: ``"shared"``: the tokens read the latents with the scores by which they were
             written. ``"separate"``: with a projection and latent keys of their own.
+        bias: Whether Linear layers have biases; False only where the projections are one Linear.
         act: Activation of the projections.
         backend: Backend of :func:`flare_mesh.ops.flare_causal_attention`.
 
@@ -49,6 +51,7 @@ class CausalFLAREAttention(nn.Module):
         kv_layers: int | list[int] = -1,
         scale: float | None = None,
         decode: str = "shared",
+        bias: bool = True,
         act: str = "gelu",
         backend: str = "auto",
     ) -> None:
@@ -62,18 +65,24 @@ class CausalFLAREAttention(nn.Module):
         width = channels // heads
         self.scale = width**-0.5 if scale is None else scale
 
-        def projection(layers: int) -> ResidualMLP:
+        def projection(layers: int) -> nn.Module:
+            if layers == -1:
+                return nn.Linear(channels, channels, bias=bias)
             options = {"input_residual": True, "output_residual": True, "act": act}
             return ResidualMLP(channels, channels, channels, layers, **options)
 
         key_layers, value_layers = key_and_value(self, kv_layers=kv_layers)
+        if not bias and (key_layers, value_layers) != (-1, -1):
+            raise ValueError(
+                f"CausalFLAREAttention: expected bias=False with kv_layers=-1 (got {kv_layers})"
+            )
         self.latent_query = nn.Parameter(torch.empty(heads, num_latents, width))
         self.key = projection(key_layers)
         self.value = projection(value_layers)
         if decode == "separate":
             self.latent_key = nn.Parameter(torch.empty(heads, num_latents, width))
             self.read_query = projection(key_layers)
-        self.out = nn.Linear(channels, channels)
+        self.out = nn.Linear(channels, channels, bias=bias)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -39,3 +39,14 @@ def test_lpbf_gallery(tmp_path):
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert done.stdout.count(" steps, ") == 12
     assert (tmp_path / "gallery.png").stat().st_size > 200_000
+
+
+def test_text_model(tmp_path):
+    """The example as it is, on a text of two sentences and for a few steps."""
+    text = tmp_path / "text.txt"
+    text.write_text("The mesh is fine. A fine mesh has many nodes.\n" * 400)
+    command = [sys.executable, EXAMPLES / "text_model.py", text, "--steps", "60"]
+    done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
+    bits = float(re.search(r"steps: ([\d.]+) bits", done.stdout)[1])
+    assert 0 < bits < float(re.search(r"shares of bytes: ([\d.]+)", done.stdout)[1])
+    assert "agree" in done.stdout
