@@ -11,11 +11,14 @@ from flare_mesh.models.nodes import Nodes
 from flare_mesh.nn.edge_checks import check_edges
 from flare_mesh.nn.gale_attention import GALEAttention
 from flare_mesh.nn.gale_flare_attention import GALEFlareAttention
+from flare_mesh.nn.global_features import check_global_channels, graph_means, split_channels
+from flare_mesh.nn.graphs import Graphs
 from flare_mesh.nn.init import init_truncated
 from flare_mesh.nn.local_geometry import LocalGeometry
 from flare_mesh.nn.mixing_block import MixingBlock
 from flare_mesh.nn.option_checks import check_choice
 from flare_mesh.nn.slice_context import SliceContext
+from flare_mesh.ops.layout import equal_layout
 from flare_mesh.ops.neighbor_table import neighbor_table
 
 _MIXERS = {"slices": GALEAttention, "flare": GALEFlareAttention}
@@ -27,21 +30,22 @@ class GeoTransolver(FieldModel):
     .. math::
         f^r_i = \mathrm{LocalGeometry}_r(p)_i, \quad
         h_i = [\mathrm{MLP}([p_i, x_i]),\ f^1_i, f^2_i, \dots], \quad
-        c = [\mathrm{Context}_1(f^1), \mathrm{Context}_2(f^2), \dots, \mathrm{Context}_0(p)]
+        c = [\mathrm{Context}_1(f^1), \mathrm{Context}_2(f^2), \dots, \mathrm{Context}_0(p),
+        \mathrm{Context}_g(g)]
 
     Features f of the neighbours within each radius
     (:class:`~flare_mesh.nn.local_geometry.LocalGeometry`) are appended to the embedding of a node.
     They and the coordinates are averaged into slices
     (:class:`~flare_mesh.nn.slice_context.SliceContext`), the context c of all layers
-    (:class:`~flare_mesh.nn.gale_attention.GALEAttention`). A norm and a Linear follow the blocks.
-    It costs O(N C (C + G)), and a sort of the edges.
+    (:class:`~flare_mesh.nn.gale_attention.GALEAttention`). With ``global_channels``, quantities g
+    of the case are a further part of it, as slices of a single node. A norm and a Linear follow the
+    blocks. It costs O(N C (C + G)), and a sort of the edges.
 
     Departures from the code in NVIDIA's PhysicsNeMo: the neighbours come from ``edge_index`` (there
     each pass searches them), in two dimensions as well, and those at equal distances are ranked by
     coordinates; the averages of slices are those of Transolver, with node weights; the temperatures
-    have a gradient beyond their limits; the initial weights are Transolver's too. Quantities that
-    are constant over a case are features of its nodes (there they are a further part of the
-    context), and there is one field (there one for the surface and one for the volume).
+    have a gradient beyond their limits; the initial weights are Transolver's too. There is one
+    field (there one for the surface and one for the volume), and no form for grids.
 
     Sizes and options without an entry are as in :class:`~flare_mesh.FLAREOperator`.
 
@@ -57,6 +61,9 @@ class GeoTransolver(FieldModel):
             normaliser); empty for none.
         neighbors: Points of each neighbourhood, the node itself included and the nearest first.
         local_channels: Features of each neighbourhood.
+        global_channels: Channels of x that are constant over each case, such as a load: they are
+            part of the context and no features of the nodes. Of others the mean over the case is
+            taken.
 
     Shapes:
         As :meth:`FieldModel.forward`. ``edge_index`` is needed where there are radii: edges from
@@ -86,10 +93,19 @@ class GeoTransolver(FieldModel):
         radii: Sequence[float] = (0.05, 0.25),
         neighbors: Sequence[int] = (8, 32),
         local_channels: int = 32,
+        global_channels: Sequence[int] = (),
         pos_dim: int = 3,
         checkpointing: bool = False,
     ) -> None:
-        super().__init__({**locals(), "radii": [*radii], "neighbors": [*neighbors]})
+        super().__init__(
+            {
+                **locals(),
+                "radii": [*radii],
+                "neighbors": [*neighbors],
+                "global_channels": [*global_channels],
+            }
+        )
+        check_global_channels(self, in_channels, global_channels)
         check_choice(self, [*_MIXERS], mixer=mixer)
         if len(radii) != len(neighbors):
             raise ValueError(
@@ -103,14 +119,14 @@ class GeoTransolver(FieldModel):
                 f"GeoTransolver: expected 'hidden_channels' plus 'local_channels' for each radius "
                 f"to be divisible by 'heads' (got {width} channels, {heads} heads)"
             )
-        self.embed = nn.Sequential(
-            nn.Linear(pos_dim + in_channels, 2 * c), nn.GELU(), nn.Linear(2 * c, c)
-        )
+        features = pos_dim + in_channels - len(global_channels)
+        self.embed = nn.Sequential(nn.Linear(features, 2 * c), nn.GELU(), nn.Linear(2 * c, c))
         self.local = nn.ModuleList(
             LocalGeometry(pos_dim, radius, number, local_channels)
             for radius, number in zip(radii, neighbors, strict=True)
         )
         sources = [*[local_channels] * len(radii), pos_dim]
+        sources += [len(global_channels)] if global_channels else []
         self.contexts = nn.ModuleList(SliceContext(f, c, heads, num_slices) for f in sources)
         how = {"context_channels": len(sources) * (c // heads), "mixing": mixing}
         self.blocks = nn.ModuleList(
@@ -136,12 +152,17 @@ class GeoTransolver(FieldModel):
 
     def evaluate(self, nodes: Nodes) -> Tensor:
         pos, graphs = nodes.pos, nodes.graphs
+        own, of_case = split_channels(nodes.x, self.config["global_channels"])
         local = self._local_features(nodes)
-        sources = [*local, pos]
-        slices = [one(x, graphs) for one, x in zip(self.contexts, sources, strict=True)]
+        sources = [(one, graphs) for one in (*local, pos)]
+        if of_case is not None:
+            means = graph_means(of_case, graphs)
+            sources.append((means, Graphs(equal_layout(len(means), 1, means.device))))
+        slices = [one(*source) for one, source in zip(self.contexts, sources, strict=True)]
         context = torch.cat(slices, dim=-1)
+        features = pos if own is None else torch.cat([pos, own], dim=-1)
         # The residual stream is in the precision of pos under autocast too.
-        h = torch.cat([self.embed(nodes.features()), *local], dim=-1).to(pos.dtype)
+        h = torch.cat([self.embed(features), *local], dim=-1).to(pos.dtype)
         for block in self.blocks:
             h = self.run_block(block, h, graphs, context)
         return self.head(self.norm(h))

@@ -13,9 +13,9 @@ class Transolver(SliceModel):
 
     See :class:`~flare_mesh.nn.mixers.physics_attention.PhysicsAttention` for the equations. It
     costs O(N G C), and stores N H G numbers of each layer for the backward. The default is the form
-    for irregular meshes. With ``grid_shape`` it is the form for structured meshes, with convolutions
-    (:class:`~flare_mesh.nn.grid_physics_attention.GridPhysicsAttention`), whose result depends on
-    the order of the nodes.
+    for irregular meshes. With ``grid_shape`` it is the form for structured meshes, with
+    convolutions (:class:`~flare_mesh.nn.grid_physics_attention.GridPhysicsAttention`), whose result
+    depends on the order of the nodes.
 
     As in the authors' code, features are concatenated to the coordinates, a learned vector is
     added to the embedding of every node, and all linear layers have the same initial distribution

@@ -5,7 +5,7 @@ from torch.nn.functional import gelu, layer_norm
 from flare_mesh.models import GeoTransolver, Transolver
 from flare_mesh.nn.slice_context import limited
 from flare_mesh.ops.radius_graph import radius_graph
-from flare_mesh.testing import random_graph
+from flare_mesh.testing import assert_graphs_independent, random_graph
 
 SIZES = {"hidden_channels": 8, "num_layers": 2, "heads": 2, "num_slices": 3, "mlp_ratio": 1.5}
 LOCAL = {"radii": [0.7, 1.5], "neighbors": [3, 5], "local_channels": 4}
@@ -42,7 +42,7 @@ def reference(model, x, pos, weight):
         scores = (scale * q @ k.T).exp() * w
         return scores / scores.sum(1, keepdim=True) @ v
 
-    def slices(n, a, head, values):
+    def slices(n, a, head, values, weight=weight):
         """Shares [N, G] and slices [G, D] of one head."""
         width = values.shape[1] // config["heads"]
         part = slice(head * width, (head + 1) * width)
@@ -67,9 +67,15 @@ def reference(model, x, pos, weight):
         for i, f in enumerate([*local, pos]):
             a = f"contexts.{i}"
             parts.append(slices(f, a, head, affine(f, f"{a}.project_value"))[1])
+        if config["global_channels"]:
+            a = f"contexts.{len(local) + 1}"
+            f = (weight[:, None] * x[:, config["global_channels"]]).mean(0, keepdim=True)
+            one = torch.ones(1, dtype=x.dtype)
+            parts.append(slices(f, a, head, affine(f, f"{a}.project_value"), one)[1])
         context.append(torch.cat(parts, dim=1))
 
-    h = affine(gelu(affine(torch.cat([pos, x], dim=1), "embed.0")), "embed.2")
+    own = [i for i in range(x.shape[1]) if i not in config["global_channels"]]
+    h = affine(gelu(affine(torch.cat([pos, x[:, own]], dim=1), "embed.0")), "embed.2")
     h = torch.cat([h, *local], dim=1)
     for i in range(config["num_layers"]):
         a, n, mixed = f"blocks.{i}.attention", norm(h, f"blocks.{i}.norm1"), []
@@ -108,8 +114,14 @@ def reference(model, x, pos, weight):
 
 @pytest.mark.parametrize(
     ("options", "weighted"),
-    [({}, False), ({"mixing": "concat"}, True), ({"mixer": "flare"}, True)],
-    ids=["gate", "concat", "flare"],
+    [
+        ({}, False),
+        ({"mixing": "concat"}, True),
+        ({"mixer": "flare"}, True),
+        ({"global_channels": [1]}, True),
+        ({"global_channels": [1, 0]}, False),
+    ],
+    ids=["gate", "concat", "flare", "global", "two global"],
 )
 def test_equations(options, weighted):
     model, data = scattered(GeoTransolver(2, 3, **SIZES, **LOCAL, **options)), graph()
@@ -168,6 +180,21 @@ def test_the_context_does_not_depend_on_the_order_of_the_nodes():
     torch.testing.assert_close(found[0], found[1], rtol=1e-10, atol=1e-12)
 
 
+def test_quantities_of_a_case_are_of_its_own_graph():
+    """Also of graphs without nodes and of one node, and with nodes of other graphs in the batch."""
+    model = scattered(GeoTransolver(2, 3, **SIZES, radii=[], neighbors=[], global_channels=[0]))
+    graphs = [random_graph(n, 2, seed=n, dtype=torch.float64) for n in (7, 1, 4)]
+    for number, one in enumerate(graphs):
+        one.x[:, 0] = number
+    assert_graphs_independent(model, graphs, atol=1e-10)
+    x, pos = (torch.cat([one[key] for one in graphs]) for key in ("x", "pos"))
+    out = model(x, pos, ptr=torch.tensor([0, 7, 7, 8, 12]))
+    torch.testing.assert_close(out[8:], model(graphs[2]))
+    graphs[2].x[:, 0] = 5.0
+    assert not torch.allclose(out[8:], model(graphs[2]))
+    assert model(x[:0], pos[:0]).shape == (0, 3)
+
+
 def count(features, pos_dim, outputs, c, layers, heads, slices, ratio, f, neighbors):
     """Number of parameters, by the formula."""
 
@@ -210,6 +237,8 @@ def test_missing_edges_and_wrong_options_are_refused():
         ({"mixing": "sum"}, "unknown mixing 'sum'"),
         ({"local_channels": 3, "heads": 8}, "divisible by 'heads'"),
         ({"radii": [0.1, -1.0]}, "'radius' to be positive"),
+        ({"global_channels": [2]}, r"different channels of the 2 of x, .* \(got \[2\]"),
+        ({"global_channels": [1, 1]}, "different channels"),
     ):
         with pytest.raises(ValueError, match=match):
             GeoTransolver(2, 3, **{**SIZES, **LOCAL, **options})
