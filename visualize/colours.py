@@ -18,7 +18,6 @@ PLAIN = "#b8c4ce"
 SEQUENTIAL, DIVERGING, ERROR = "viridis", "coolwarm", "inferno"
 """Maps that can be told apart without red or green: of values, of signed values, of errors."""
 
-# A field counts as signed if the smaller side of zero is at least this share of the larger.
 _SIGNED = 0.1
 # Half-width of the range of a constant field, as a share of its value.
 _CONSTANT = 0.01
@@ -51,7 +50,9 @@ def choose_colours(
     """Colours of some fields that share them.
 
     The range is from the smallest to the largest finite value. Signed values get a range around
-    zero and the map :data:`DIVERGING`; others :data:`SEQUENTIAL`, or :data:`ERROR` from zero.
+    zero and the map :data:`DIVERGING`; others :data:`SEQUENTIAL`, or :data:`ERROR` from zero if
+    they are errors. A field counts as signed if the smaller side of zero is at least a tenth of the
+    larger, and an error if any value is negative.
 
     Args:
         values: Arrays of any shape.
@@ -73,12 +74,14 @@ def choose_colours(
             raise ValueError(f"expected clim as two ascending finite numbers (got {limits})")
     largest = max(-low, high)
     signed = low < 0 < high and min(-low, high) >= _SIGNED * largest
+    if error and low < 0:
+        signed, largest = True, max(-low, abs(high))
     if limits is None:
-        if signed:
-            low, high = -largest, largest
-        elif constant:
+        if constant:
             pad = abs(low) * _CONSTANT or 1.0
             low, high = low - pad, high + pad
+        elif signed:
+            low, high = -largest, largest
         elif error and low > 0:
             low = 0.0
     usual = DIVERGING if signed else ERROR if error else SEQUENTIAL

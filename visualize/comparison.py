@@ -54,7 +54,8 @@ def plot_comparison(
         error_clim: Range of the colours of the error; None for that of its values.
         options: Options of :func:`plot_field`. ``warp`` may also be a pair of displacements, of
             truth and prediction; the error is drawn on the true shape. Where the compared field
-            itself is the displacement, each view is deformed by its own.
+            itself is the displacement, or the other mesh has a field of its name, each view is
+            deformed by its own.
 
     Returns:
         The plotter; None if a new one was written to ``path``.
@@ -67,21 +68,22 @@ def plot_comparison(
     check_picture_path(path)
     grid = to_grid(mesh, chosen.step)
     true = find_field(grid, truth, name=names[0])
-    predicted = _prediction(grid, true, truth, prediction, chosen.step, names[1])
+    other = to_grid(prediction, chosen.step) if _is_mesh(prediction) else None
+    predicted = _prediction(grid, other, truth, prediction, names[1])
     if predicted.values.shape != true.values.shape or predicted.on_cells != true.on_cells:
         raise ValueError(
             f"expected '{predicted.name}' of the shape {list(true.values.shape)} of '{true.name}' "
             f"(got {list(predicted.values.shape)})"
         )
     predicted = replace(predicted, unit=predicted.unit or true.unit)
-    difference = replace(true, name=f"error of {true.name}", values=predicted.values - true.values)
-    # Where one of them is missing, there is no error.
-    fields = [one.scalar(chosen.component) for one in (true, predicted, difference)]
+    difference = predicted.values - true.values
+    error = replace(true, name=f"{names[2]} of {true.name}", values=difference)
+    fields = [one.scalar(chosen.component) for one in (true, predicted, error)]
     shared = choose_colours(
         [fields[0].values, fields[1].values], limits=chosen.clim, cmap=chosen.cmap
     )
     colours = [shared, shared, choose_colours([fields[2].values], limits=error_clim, error=True)]
-    views = [replace(chosen, warp=warp) for warp in _warps(grid, truth, true, predicted, chosen)]
+    views = [replace(chosen, warp=warp) for warp in _warps(other, truth, true, predicted, chosen)]
     factor = with_factor(grid, views[0]).factor
     views = [replace(view, factor=factor) for view in views]
     shapes = [build_shape(grid, values, view) for values, view in zip(fields, views, strict=True)]
@@ -107,33 +109,29 @@ def plot_comparison(
     return plotter
 
 
-def _prediction(
-    grid: Any, true: FieldValues, truth: Any, prediction: Any, step: int | None, name: str
-) -> FieldValues:
-    if prediction is None:
-        if not isinstance(truth, str):
-            raise ValueError("expected a prediction, since the truth has no name; give its values")
-        return find_field(grid, predicted_name(truth))
-    if not _is_mesh(prediction):
+def _prediction(grid: Any, other: Any, truth: Any, prediction: Any, name: str) -> FieldValues:
+    if other is None and prediction is not None:
         return find_field(grid, prediction, name=name)
-    other = to_grid(prediction, step)
     if not isinstance(truth, str):
-        raise ValueError("expected the name of a field of both meshes (got values)")
+        wanted = "a prediction" if other is None else "the name of a field of both meshes"
+        raise ValueError(f"expected {wanted} (got the values of the truth alone)")
+    if other is None:
+        return find_field(grid, predicted_name(truth))
     known = field_names(other)
     return find_field(other, predicted_name(truth) if predicted_name(truth) in known else truth)
 
 
 def _is_mesh(prediction: Any) -> bool:
     """Whether this is another mesh rather than a field: a name or values."""
-    if isinstance(prediction, Path):
-        return True
+    if prediction is None or isinstance(prediction, Path):
+        return prediction is not None
     if isinstance(prediction, str):
         return Path(prediction).is_file()
     return not isinstance(prediction, (Tensor, np.ndarray, list))
 
 
 def _warps(
-    grid: Any, truth: Any, true: FieldValues, predicted: FieldValues, options: PlotOptions
+    other: Any, truth: Any, true: FieldValues, predicted: FieldValues, options: PlotOptions
 ) -> list[Any]:
     """Displacement of each view."""
     warp = options.warp
@@ -143,6 +141,8 @@ def _warps(
         return [warp[0], warp[1], warp[0]]
     if isinstance(warp, str) and warp == truth:
         return [true, predicted, true]
+    if isinstance(warp, str) and other is not None and warp in field_names(other):
+        return [warp, find_field(other, warp), warp]
     return [warp, warp, warp]
 
 

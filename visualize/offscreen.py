@@ -1,7 +1,5 @@
 """Plots of displacements without a screen."""
 
-import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,28 +7,21 @@ from typing import Any
 
 from torch import Tensor
 
-from flare_mesh.files import atomic_path
 from flare_mesh.mesh import MeshData
+from flare_mesh.visualize.picture import new_plotter, save_picture
 
 
 @contextmanager
 def offscreen_plotter(path: str | Path, **options: Any) -> Iterator[Any]:
-    """A ``pyvista.Plotter`` whose picture is written to a PNG file at the end of the block.
+    """A ``pyvista.Plotter`` whose picture is written to a file at the end of the block.
 
     Args:
         path: The file to write.
         options: Options of the plotter.
     """
-    if sys.platform == "linux" and not os.environ.get("DISPLAY"):
-        # Otherwise VTK first looks for an X server and prints warnings.
-        os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
-    import pyvista
-
-    plotter: Any = pyvista.Plotter(off_screen=True, border=False, **options)
+    plotter = new_plotter(path, **options)
     yield plotter
-    plotter.set_background("white", all_renderers=True)  # pyright: ignore[reportArgumentType, reportCallIssue]
-    with atomic_path(path) as temporary:
-        plotter.screenshot(temporary)
+    save_picture(plotter, path)
     plotter.close()
 
 

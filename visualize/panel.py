@@ -63,7 +63,7 @@ def draw_panel(plotter: Any, panel: Panel, options: PlotOptions) -> None:
     top = _write(plotter, panel.headings, lines)
     bar = has_values and not panel.colours.constant
     if bar:
-        _draw_bar(plotter, actor, options.label or panel.values.label)  # pyright: ignore[reportOptionalMemberAccess]
+        _draw_bar(plotter, actor, panel, options.label)
     if shape.flat is None:
         _draw_axes(plotter)
     towards, up = view_vectors(options.view, shape.flat)
@@ -83,7 +83,8 @@ def _draw_body(plotter: Any, panel: Panel, options: PlotOptions) -> Any:
     else:
         edges = options.edges
         if edges is None:
-            edges = shape.body.n_cells <= _MAX_EDGES and shape.ink is None
+            plain = shape.ink is None and not shape.is_contour
+            edges = plain and shape.body.n_cells <= _MAX_EDGES
         look = {"show_edges": edges, "edge_color": INK, "edge_opacity": 0.25, "line_width": 1.0}
         if cell_dimension(shape.body) == 1:
             look = {"line_width": 3.0}
@@ -143,7 +144,9 @@ def _write(plotter: Any, headings: Sequence[str], lines: Sequence[str]) -> float
     return top
 
 
-def _draw_bar(plotter: Any, actor: Any, label: str) -> None:
+def _draw_bar(plotter: Any, actor: Any, panel: Panel, label: str | None) -> None:
+    largest = max(abs(panel.colours.low), abs(panel.colours.high))
+    label = label or (panel.values.label if panel.values is not None else "")
     height, low = _pixels(plotter)[1], 0.4 * _BAR
     plotter.add_scalar_bar(
         # PyVista merges bars of one title.
@@ -155,7 +158,8 @@ def _draw_bar(plotter: Any, actor: Any, label: str) -> None:
         width=_BAR_WIDTH,
         height=_BAR - low,
         n_labels=5,
-        fmt="%.3g",
+        # Without exponents where they are no shorter.
+        fmt="%.0f" if 1e3 <= largest < 1e6 else "%.3g",
         color=INK,
         unconstrained_font_size=True,
         render=False,

@@ -33,6 +33,7 @@ class Shape:
         body: Coloured surface, lines or points.
         is_cloud: Whether the body is points alone.
         is_lit: Whether the body is shaded; plane meshes and slices are not.
+        is_contour: Whether the body is surfaces of equal value.
         is_faded: Whether the body is translucent and without colours, behind arrows and the like.
         outline: Sharp edges of the whole mesh, where there are any.
         overlay: Coloured arrows or tubes.
@@ -45,6 +46,7 @@ class Shape:
     body: Any
     is_cloud: bool = False
     is_lit: bool = True
+    is_contour: bool = False
     is_faded: bool = False
     outline: Any = None
     overlay: Any = None
@@ -80,19 +82,17 @@ def build_shape(
     shape = Shape(cut, notes=notes)
     if options.slice is not None:
         shape.body, shape.is_lit = slice_mesh(cut, options.slice, bounds), dimension < 3
-    _add_contours(shape, cut, options, dimension)
+    _add_contours(shape, options)
     _add_arrows(shape, cut, options, flat, diagonal, vectors)
 
     shape.is_cloud = cell_dimension(shape.body) == 0
     if shape.is_cloud:
         shape.body = reduce_cloud(shape.body, options.max_faces, notes)
     else:
-        shape.body = reduce_surface(_surface(shape.body), options.max_faces, notes)
-    drawn = options.clip is None and options.slice is None and options.contours is None
-    outside = shape.body if drawn and not shape.is_cloud else None
-    if dimension == 3 or (dimension == 2 and outside is not None):
-        outside = _surface(whole) if outside is None else outside
-        shape.outline = _feature_edges(outside)
+        is_cut = options.clip is not None or options.slice is not None or shape.is_contour
+        surface = _surface(shape.body)
+        shape.outline = _outline(whole if is_cut else surface, dimension, options.max_faces)
+        shape.body = reduce_surface(surface, options.max_faces, notes)
     factor = options.factor or 0.0
     parts = ("body", "outline", "overlay", "ink")
     for name in parts:
@@ -140,14 +140,14 @@ def _cloud(points: Any) -> Any:
     return cloud
 
 
-def _add_contours(shape: Shape, cut: Any, options: PlotOptions, dimension: int) -> None:
+def _add_contours(shape: Shape, options: PlotOptions) -> None:
     if options.contours is None:
         return
     found, levels = contour(shape.body, options.contours)
     if cell_dimension(found) == 1:
         shape.ink = found
     else:
-        shape.body = found
+        shape.body, shape.is_contour = found, True
     if len(levels) <= 6:
         shape.notes.append(f"contours at {', '.join(f'{level:.3g}' for level in levels)}")
 
@@ -190,7 +190,11 @@ def _surface(mesh: Any) -> Any:
     return pyvista.wrap(outside.GetOutput())
 
 
-def _feature_edges(surface: Any) -> Any:
+def _outline(mesh: Any, dimension: int, limit: int) -> Any:
+    """Sharp edges of a solid or a surface; None without any, or of too many faces."""
+    surface = _surface(mesh) if dimension > 1 else mesh
+    if dimension < 2 or surface.n_cells > limit:
+        return None
     edges = surface.extract_feature_edges(
         _FEATURE_ANGLE, non_manifold_edges=False, clear_data=False
     )
