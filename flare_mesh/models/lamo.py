@@ -31,7 +31,7 @@ class LaMO(SliceModel):
     projections to slices keep torch's initial weights, orthogonal ones for the slices. Departures:
     plain PyTorch in place of the kernels of mamba_ssm and causal_conv1d; the temperature of the
     slices stays within 0.1 and 5, which the authors do on grids only; no grid of reference points,
-    whose range fits one data set only; no embedding of a time; ragged batches; weights of the
+    whose range fits one data set only; ragged batches; weights of the
     nodes.
 
     Sizes and options without an entry are as in :class:`~flare_mesh.FLAREOperator`.
@@ -47,6 +47,9 @@ class LaMO(SliceModel):
         grid_shape: Nodes along each axis of a regular grid, such as ``[85, 85]``; all graphs must
             have its nodes in row-major order. None for any mesh or point cloud.
             With it, convolutions project the nodes, and the result depends on their order.
+        time_channel: Channel of x that is the time of a case, embedded by
+            :class:`~flare_mesh.nn.time_embedding.TimeEmbedding`, such as 1 for the published
+            Plasticity (die, time). None where x has no time.
 
     Shapes:
         As :meth:`FieldModel.forward`. ``weight`` weighs the nodes in the averages of the slices;
@@ -74,6 +77,7 @@ class LaMO(SliceModel):
         state_size: int = 64,
         mlp_ratio: float = 1.0,
         grid_shape: Sequence[int] | None = None,
+        time_channel: int | None = None,
         pos_dim: int = 3,
         checkpointing: bool = False,
     ) -> None:

@@ -33,6 +33,9 @@ class Transolver(SliceModel):
         reference_points: Reference points along each axis of the unit cube, which the grid fills;
             the distances to them take the place of the coordinates (unified positions, 8 in the
             paper). None for the coordinates.
+        time_channel: Channel of x that is the time of a case, embedded by
+            :class:`~flare_mesh.nn.time_embedding.TimeEmbedding` as in the paper's Plasticity. None
+            where x has no time.
 
     Shapes:
         As :meth:`FieldModel.forward`. ``weight`` weighs the nodes in the averages of the slices;
@@ -56,6 +59,7 @@ class Transolver(SliceModel):
         mlp_ratio: float = 1.0,
         grid_shape: Sequence[int] | None = None,
         reference_points: int | None = None,
+        time_channel: int | None = None,
         pos_dim: int = 3,
         checkpointing: bool = False,
     ) -> None:

@@ -10,8 +10,16 @@ from flare_mesh.nn.node_weights import relative_weights
 from flare_mesh.ops.precision import wide
 
 
-def check_global_channels(model: object, in_channels: int, channels: Sequence[int]) -> None:
+def check_global_channels(
+    model: object, in_channels: int, channels: Sequence[int], option: str = "global_channels"
+) -> None:
     """Refuse channels that x does not have, or that are given twice.
+
+    Args:
+        model: The model, for the message.
+        in_channels: Number of channels of x.
+        channels: The channels.
+        option: Name of the option.
 
     Raises:
         ValueError: If there is one.
@@ -19,8 +27,8 @@ def check_global_channels(model: object, in_channels: int, channels: Sequence[in
     wrong = [one for one in channels if not 0 <= one < in_channels]
     if wrong or len({*channels}) < len(channels):
         raise ValueError(
-            f"{type(model).__name__}: expected 'global_channels' to be different channels of the "
-            f"{in_channels} of x, counted from 0 (got {[*channels]})"
+            f"{type(model).__name__}: expected '{option}' among the {in_channels} channels of x, "
+            f"counted from 0, each once (got {[*channels]})"
         )
 
 

@@ -31,6 +31,7 @@ PUBLISHED = {
     "elasticity_lamo": 1_953_577,
     "airfoil_lamo": 1_144_825,
     "pipe_lamo": 4_020_545,
+    "plasticity_lamo": 3_791_044,
     "darcy_transolver_grid": 2_826_945,
     "elasticity_lno": 1_831_745,
     "elasticity_gnot": 4_870_553,
@@ -46,10 +47,11 @@ SHAPES = {
     "darcy": (2, {"coeff": 1}, {"sol": 1}),
     "airfoil": (2, {}, {"mach": 1}),
     "pipe": (2, {}, {"velocity_x": 1}),
+    "plasticity": (2, {"die": 1, "time": 1}, {"deformation": 4}),
     "drivaerml": (3, {}, {"pressure": 1}),
     "lpbf": (3, {}, {"displacement_z": 1}),
 }
-GRIDS = {"darcy": (85, 85), "airfoil": (221, 51), "pipe": (129, 129)}
+GRIDS = {"darcy": (85, 85), "airfoil": (221, 51), "pipe": (129, 129), "plasticity": (101, 31)}
 
 
 class ParseOnly(FieldCLI):

@@ -237,8 +237,8 @@ def test_missing_edges_and_wrong_options_are_refused():
         ({"mixing": "sum"}, "unknown mixing 'sum'"),
         ({"local_channels": 3, "heads": 8}, "divisible by 'heads'"),
         ({"radii": [0.1, -1.0]}, "'radius' to be positive"),
-        ({"global_channels": [2]}, r"different channels of the 2 of x, .* \(got \[2\]"),
-        ({"global_channels": [1, 1]}, "different channels"),
+        ({"global_channels": [2]}, r"'global_channels' among the 2 channels of x, .* \(got \[2\]"),
+        ({"global_channels": [1, 1]}, "each once"),
     ):
         with pytest.raises(ValueError, match=match):
             GeoTransolver(2, 3, **{**SIZES, **LOCAL, **options})
