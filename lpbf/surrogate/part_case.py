@@ -1,7 +1,11 @@
 """Cases of CAD parts and hexahedral meshes on the base plate."""
 
+import math
+import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -9,6 +13,7 @@ import lpbf
 from flare_mesh.cases.case_reader import CaseReader, PredictionCase
 from flare_mesh.cases.source_plugins import SourceError
 from flare_mesh.mesh import MeshData
+from lpbf.core.checks import check_edges
 from lpbf.core.part import PART_SUFFIXES
 from lpbf.core.support_cells import support_share
 
@@ -19,6 +24,7 @@ def part_case(
     *,
     pitch: float | None,
     simulate: bool,
+    layer_height: float | None,
     islands: str | None,
     build_volume: tuple[float, float, float],
 ) -> PredictionCase:
@@ -47,6 +53,11 @@ def part_case(
             f"{file}: the process of the training data is unknown, so the part cannot be "
             f"simulated as they were; leave out simulate"
         )
+    if layer_height is not None and not simulate:
+        raise ValueError(
+            f"{file}: layer_height = {layer_height:g} mm applies only to a simulation; add "
+            f"simulate, or leave it out"
+        )
     islands = process.choose_islands(islands)
     hexes = lpbf.voxelize(file, pitch, islands=islands, build_volume=build_volume)
     supports = process.supports if isinstance(process.supports, lpbf.Supports) else None
@@ -58,9 +69,13 @@ def part_case(
         mesh.support_share = torch.from_numpy(support_share(hexes)).float()[:, None]
     if not simulate:
         return _on_plate(reader.from_mesh(str(file), mesh))
+    if layer_height is not None:
+        process = _with_layers(process, layer_height, hexes.spacing[2], info, file)
     process = replace(process, islands=islands)
     # A run on two cells compiles the loops, so that the time of the part does not include it.
-    lpbf.simulate(lpbf.HexMesh.from_mask([[[True, True]]], pitch), process)
+    # The cuts are those of a part of another size.
+    warm_up = replace(process, release=bool(process.release))
+    lpbf.simulate(lpbf.HexMesh.from_mask([[[True, True]]], pitch), warm_up)
     try:
         result = lpbf.simulate(hexes, process)
     except lpbf.SolverError as error:
@@ -71,6 +86,25 @@ def part_case(
     mesh.temperature = torch.from_numpy(result.temperature).float()
     case = _on_plate(reader.from_mesh(str(file), mesh))
     return replace(case, simulate_seconds=result.seconds)
+
+
+def _with_layers(
+    process: lpbf.Process, height: float, voxel_height: float, info: Mapping[str, Any], file: Path
+) -> lpbf.Process:
+    """The process with layers of another height, and a warning if the training data had others."""
+    trained, pitch = process.layer_height, info.get("pitch")
+    process = replace(process, layer_height=height)
+    process.voxels_per_layer(voxel_height)  # checks the height
+    if trained is None and pitch is not None:
+        trained = check_edges("the pitch", pitch)[2]
+    if trained is not None and not math.isclose(trained, height, rel_tol=1e-6):
+        warnings.warn(
+            f"{file}: simulated in layers of {height:g} mm, but the training data have {trained:g} "
+            f"mm, so that prediction and simulation differ; leave out layer_height",
+            lpbf.PartWarning,
+            stacklevel=2,
+        )
+    return process
 
 
 def hexahedral_case(case: PredictionCase) -> PredictionCase:

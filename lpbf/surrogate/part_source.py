@@ -20,6 +20,8 @@ class PartSource:
     Args:
         pitch: Voxel edge of a part in mm; by default that of the training data.
         simulate: Also simulate a part, with the process of the training data.
+        layer_height: Height of the simulated layers in mm, with ``simulate``; by default that of
+            the training data. Another one is a :class:`lpbf.PartWarning`.
         islands: "drop" unsupported voxels, "refuse" the part, or support them by "powder"; by
             default "powder" if the training data had it, else "drop".
         build_volume: Largest extents of a part, mm.
@@ -27,6 +29,7 @@ class PartSource:
 
     pitch: float | None = None
     simulate: bool = False
+    layer_height: float | None = None
     islands: Literal["drop", "refuse", "powder"] | None = None
     build_volume: tuple[float, float, float] = BUILD_VOLUME
 
@@ -49,12 +52,13 @@ class PartSource:
                 reader,
                 pitch=self.pitch,
                 simulate=self.simulate,
+                layer_height=self.layer_height,
                 islands=self.islands,
                 build_volume=self.build_volume,
             )
-        if self.simulate or self.pitch is not None:
+        if self.simulate or self.pitch is not None or self.layer_height is not None:
             raise ValueError(
-                f"{files.file}: pitch and simulate apply only to a part "
+                f"{files.file}: pitch, simulate and layer_height apply only to a part "
                 f"({', '.join(PART_SUFFIXES)}); leave them out"
             )
         case = reader.read(files)

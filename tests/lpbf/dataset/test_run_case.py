@@ -41,6 +41,16 @@ def test_an_accepted_case(bar, tmp_path):
     assert Process.from_dict(metadata["process"]) == SMALL.process
 
 
+def test_cuts_that_fit_some_parts_only(bar, tmp_path):
+    high = replace(SMALL, process=Process(release=[{"below": 28.0}, {"below": 29.0}]))
+    assert run_case(bar, high, tmp_path).rejected[0].kind == "part"
+    reason = run_case(bar, high, tmp_path).rejected[0].reason
+    assert reason.startswith("release: cut 2 (below: 29.0) touches no voxel")
+    low = replace(SMALL, process=Process(release=[{"box": [[-6, -8, 0], [0, 8, 0]]}]))
+    outcome = run_case(bar, low, tmp_path)
+    assert outcome.entry["metadata"]["process"]["release"] == low.process.to_dict()["release"]
+
+
 def test_share_of_supports_as_a_feature(tmp_path):
     post = trimesh.creation.box((4.0, 8.0, 20.0))
     arm = trimesh.creation.box((20.0, 8.0, 4.0)).apply_translation((8.0, 0.0, 8.0))

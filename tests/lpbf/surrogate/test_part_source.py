@@ -1,3 +1,4 @@
+import warnings
 from dataclasses import replace
 
 import meshio
@@ -6,6 +7,7 @@ import pytest
 import torch
 import trimesh
 
+import lpbf
 from flare_mesh import Surrogate, predict
 from flare_mesh.io import MeshFileWarning
 from lpbf import Process, simulate, voxelize
@@ -49,6 +51,38 @@ def test_part_with_its_simulation(surrogate, part, tmp_path):
     np.testing.assert_allclose(mesh.point_data["error_displacement"], difference, atol=1e-7)
     np.testing.assert_allclose(mesh.point_data["von_mises"], truth.von_mises, rtol=1e-6)
     assert mesh.cells_dict["hexahedron"].shape == (5 * 3 * 4, 8)
+
+
+def test_layers_of_another_height(surrogate, part):
+    with pytest.warns(
+        lpbf.PartWarning, match="in layers of 8 mm, but the training data have 4"
+    ):
+        prediction = predict(surrogate, part, simulate=True, layer_height=8.0)
+    process = replace(process_of(surrogate), layer_height=8.0)
+    truth = simulate(voxelize(part, 4.0), process)
+    np.testing.assert_allclose(
+        prediction.truth["displacement"], truth.displacement, rtol=1e-5, atol=1e-9
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", lpbf.PartWarning)
+        predict(surrogate, part, simulate=True, layer_height=4.0)
+    with pytest.raises(ValueError, match=r"layer_height = 8 mm applies only to a simulation; add"):
+        predict(surrogate, part, layer_height=8.0)
+    with pytest.raises(ValueError, match="layer_height = 6.0 mm is not a multiple"):
+        predict(surrogate, part, simulate=True, layer_height=6.0)
+
+
+def test_a_process_with_cuts(surrogate, part):
+    release = [{"box": [[-10.0, -6.0, 0.0], [2.0, 6.0, 0.0]]}]
+    surrogate.info = {
+        **surrogate.info, "process": {**surrogate.info["process"], "release": release}
+    }  # fmt: skip
+    prediction = predict(surrogate, part, simulate=True)
+    truth = simulate(voxelize(part, 4.0), process_of(surrogate))
+    assert truth.release[0].on_plate.any()
+    np.testing.assert_allclose(
+        prediction.truth["displacement"], truth.displacement, rtol=1e-5, atol=1e-9
+    )
 
 
 def test_without_simulation(surrogate, part, tmp_path):
@@ -105,7 +139,7 @@ def test_bad_parts(surrogate, part, tmp_path):
     meshio.Mesh(np.eye(3), [("triangle", [[0, 1, 2]])]).write(tmp_path / "flat.vtu")
     with pytest.raises(ValueError, match=r"flat.vtu: expected a mesh of hexahedra \(got \['tri"):
         predict(surrogate, tmp_path / "flat.vtu")
-    with pytest.raises(ValueError, match="pitch and simulate apply only to a part"):
+    with pytest.raises(ValueError, match="pitch, simulate and layer_height apply only to a part"):
         predict(surrogate, tmp_path / "flat.vtu", simulate=True)
     with pytest.raises(ValueError, match="apply only to a part"):
         predict(surrogate, tmp_path / "flat.vtu", pitch=1.0)
