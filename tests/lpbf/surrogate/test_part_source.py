@@ -54,9 +54,7 @@ def test_part_with_its_simulation(surrogate, part, tmp_path):
 
 
 def test_layers_of_another_height(surrogate, part):
-    with pytest.warns(
-        lpbf.PartWarning, match="in layers of 8 mm, but the training data have 4"
-    ):
+    with pytest.warns(lpbf.PartWarning, match="in layers of 8 mm, but the training data have 4"):
         prediction = predict(surrogate, part, simulate=True, layer_height=8.0)
     process = replace(process_of(surrogate), layer_height=8.0)
     truth = simulate(voxelize(part, 4.0), process)
