@@ -17,6 +17,7 @@ _COMMANDS = {
     "test": "compute the errors of a checkpoint on the test cases",
     "predict": "predict the fields of mesh files or CAD parts",
     "plot": "draw a field of a mesh file, a comparison, or a series",
+    "report": "write a run or predictions as one HTML file with tables, charts and pictures",
     "benchmark": "train several models on one data set under one budget",
     "models": "list the models and mixing layers",
     "export": "write a trained model as ONNX or as a program of torch.export",
@@ -24,10 +25,15 @@ _COMMANDS = {
 
 _WITHOUT_TRAINING = ("init", "predict", "plot")
 """Commands that never need torch's compiler."""
-_FUNCTIONS = {"predict": "predict_files", "plot": "plot_file", "models": "list_models"}
+_FUNCTIONS = {
+    "predict": "predict_files",
+    "plot": "plot_file",
+    "report": "make_report",
+    "models": "list_models",
+}
 """Functions with another name than their command. The parser looks in all packages above a function
 for one of the same name: it would import ``flare_mesh.predict``."""
-_FIRST = {"init": "--folder", "plot": "--file"}
+_FIRST = {"init": "--folder", "plot": "--file", "report": "--source"}
 """Option of a command that its first argument can be without a name."""
 _MAX_MESSAGE = 1500
 _TRUST_CONFIG = ("--trust-config", "--trust_config")

@@ -141,6 +141,16 @@ def mixer(names, folder, trained):
     assert names["ranks"].shape == names["spectra"].shape[:3]
 
 
+def report(names, folder, trained):
+    from matplotlib import pyplot
+
+    (folder / "runs").mkdir()
+    (folder / "runs/plates").symlink_to(trained[0])
+    yield {}
+    assert "<svg" in (folder / "curves.svg").read_text()
+    pyplot.close("all")
+
+
 def training(names, folder, trained):
     yield {}
     assert names["budget"].time.done
@@ -188,6 +198,7 @@ PREPARED = {
     "lpbf.md": lpbf_page,
     "mixer.md": mixer,
     "own_code.md": own_code,
+    "report.md": report,
     "sequences.md": sequences,
     "training.md": training,
 }

@@ -1,4 +1,5 @@
 from .animation import animate as animate
+from .attention import plot_attention as plot_attention
 from .charts import plot_case_errors as plot_case_errors
 from .charts import plot_coverage as plot_coverage
 from .charts import plot_error_by_distance as plot_error_by_distance

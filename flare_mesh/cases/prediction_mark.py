@@ -26,6 +26,11 @@ def predicted_name(name: str) -> str:
     return _PREDICTED + name
 
 
+def predicted_field(name: str) -> str:
+    """The field whose prediction has this name in a file; empty for other names."""
+    return name.removeprefix(_PREDICTED) if name.startswith(_PREDICTED) else ""
+
+
 def error_name(name: str) -> str:
     """Name of the error of a field in a file: the prediction minus the truth."""
     return _ERROR + name

@@ -3,7 +3,8 @@
 import csv
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as attribute
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,7 +22,8 @@ class RunResults:
     Attributes:
         folder: The run's folder.
         config: ``config.yaml``.
-        summary: ``summary.json``.
+        summary: ``summary.json``, with the errors of ``test.json`` if ``test_cases.csv`` is from
+            a later ``flare-mesh test``.
         epochs: Rows of ``metrics.csv``; a value that was not computed in an epoch is left out.
         test_cases: Rows of ``test_cases.csv`` by the name of the case: the relative L2 error of
             each field, NaN where the field is zero everywhere; empty if the run had no test.
@@ -33,9 +35,9 @@ class RunResults:
     config: dict[str, Any]
     summary: dict[str, Any]
     epochs: list[dict[str, float]]
-    test_cases: dict[str, dict[str, float]] = field(default_factory=dict)
-    splits: dict[str, Any] = field(default_factory=dict)
-    environment: dict[str, Any] = field(default_factory=dict)
+    test_cases: dict[str, dict[str, float]] = attribute(default_factory=dict)
+    splits: dict[str, Any] = attribute(default_factory=dict)
+    environment: dict[str, Any] = attribute(default_factory=dict)
 
     @classmethod
     def read(cls, folder: str | Path) -> Self:
@@ -72,7 +74,7 @@ class RunResults:
         return cls(
             folder,
             options,
-            _read_object(folder / "summary.json"),
+            _with_test(folder, cases),
             [
                 {key: _number(folder / "metrics.csv", key, v) for key, v in row.items() if v != ""}
                 for row in rows
@@ -88,11 +90,15 @@ class RunResults:
         return self._numbers(self.summary.get("test_relative_l2"))
 
     @property
+    def averaged_errors(self) -> dict[str, float]:
+        """As :attr:`errors`, of the averaged weights; empty without any."""
+        return self._numbers(self.summary.get("test_ema_relative_l2"))
+
+    @property
     def baselines(self) -> dict[str, dict[str, float]]:
         """Mean relative L2 error of each field, by the name of the baseline.
 
-        ``training_mean`` is a baseline, and ``summary.json`` has it under two names: here it is
-        once. A field that a baseline cannot predict is left out.
+        A field that a baseline cannot predict is left out.
         """
         given = self.summary.get("baselines")
         found = given if isinstance(given, Mapping) else {}
@@ -104,6 +110,11 @@ class RunResults:
         """Coverage of the bands on the test cases; None if there are no bands."""
         found = self.summary.get("bands")
         return found if isinstance(found, dict) else None
+
+    def case_errors(self, field: str) -> list[float]:
+        """Relative L2 errors of a field, without the cases where it is zero everywhere."""
+        errors = (row.get(field, math.nan) for row in self.test_cases.values())
+        return [error for error in errors if math.isfinite(error)]
 
     def case_means(self) -> dict[str, float]:
         """Mean over the fields of the relative L2 error of each test case, the smallest first."""
@@ -135,6 +146,26 @@ class RunResults:
 
 def _damaged(path: Path, reason: object) -> ValueError:
     return ValueError(f"{path}: damaged ({reason}); restore it, or train the run again")
+
+
+def _with_test(folder: Path, cases: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    """The summary, with the errors of a later test if those are the errors of the cases."""
+    summary, test = (_read_object(folder / name) for name in ("summary.json", "test.json"))
+    fits = [_is_mean(one.get("test_relative_l2"), cases) for one in (summary, test)]
+    return {**summary, **test} if fits == [False, True] else summary
+
+
+def _is_mean(errors: object, cases: Mapping[str, Mapping[str, float]]) -> bool:
+    """Whether errors by field are the means of the errors of the cases."""
+    if not isinstance(errors, Mapping) or not errors:
+        return False
+    for name, mean in errors.items():
+        known = [row[name] for row in cases.values() if math.isfinite(row.get(name, math.nan))]
+        if not known or not isinstance(mean, int | float):
+            return False
+        if not math.isclose(sum(known) / len(known), mean, rel_tol=1e-3):
+            return False
+    return True
 
 
 def _check_size(path: Path) -> None:

@@ -1,13 +1,18 @@
 """Errors of the test cases of a run beside those of the baselines."""
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from flare_mesh.training.run_results import RunResults
-from flare_mesh.visualize.charts.axes import COLOURS, chart_axes, legend_label, set_labels
+from flare_mesh.visualize.charts.axes import (
+    COLOURS,
+    chart_axes,
+    legend_label,
+    set_labels,
+    use_log_axis,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,12 +43,7 @@ def plot_case_errors(
     """
     results = run if isinstance(run, RunResults) else RunResults.read(run)
     names = list(dict.fromkeys(name for row in results.test_cases.values() for name in row))
-    errors = {
-        name: sorted(
-            row[name] for row in results.test_cases.values() if math.isfinite(row.get(name, np.nan))
-        )
-        for name in names[:_MAX_FIELDS]
-    }
+    errors = {name: sorted(results.case_errors(name)) for name in names[:_MAX_FIELDS]}
     errors = {name: values for name, values in errors.items() if values}
     if not errors:
         raise ValueError(
@@ -63,7 +63,7 @@ def plot_case_errors(
             handles.append(ax.axhline(known[best], color=colour, linestyle="--", linewidth=1))
             labels.append(legend_label(f"{name}, mean of {best}"))
     if all(values[0] > 0 for values in errors.values()):
-        ax.set_yscale("log")
+        use_log_axis(ax)
     ax.set_xlim(0, 100)
     ax.legend(handles, labels, fontsize=8, frameon=False)
     set_labels(ax, "test cases with a smaller error [%]", "relative L2 error", title)

@@ -14,6 +14,7 @@ from flare_mesh.visualize.charts.axes import (
     add_note,
     chart_axes,
     set_labels,
+    use_log_axis,
     with_unit,
 )
 from flare_mesh.visualize.charts.values import Values, finite_rows, left_out, value_pair
@@ -75,7 +76,7 @@ def plot_error_by_distance(
     ax.fill_between(centres, low, high, color=COLOURS[0], alpha=0.2, linewidth=0)
     ax.plot(centres, middle, color=COLOURS[0], marker="o", markersize=4, label="median")
     if error.max() > 0:
-        ax.set_yscale("log")
+        use_log_axis(ax)
         positive = error[error > 0]
         ax.set_ylim(max(np.quantile(positive, 0.01), 1e-6 * error.max()) / 2, 2 * error.max())
     add_note(ax, f"median, 10 % to 90 %{left_out(dropped)}", place=(0.97, 0.03))

@@ -10,6 +10,7 @@ from flare_mesh.visualize.charts.axes import (
     add_note,
     chart_axes,
     set_labels,
+    use_log_axis,
     with_unit,
 )
 from flare_mesh.visualize.charts.values import Values, finite_rows, left_out, value_pair
@@ -55,7 +56,7 @@ def plot_error_histogram(
     (error,), dropped = finite_rows(np.linalg.norm(errors, axis=1) if is_vector else errors[:, 0])
     ax = chart_axes(ax)
     counts = ax.hist(error, bins=_BINS, color=COLOURS[0])[0]
-    ax.set_yscale("log")
+    use_log_axis(ax)
     ax.set_ylim(0.7, 12 * np.max(counts))  # room for the text
     ax.axvline(0, color=INK, linewidth=1)
     unit_text = "" if unit in (None, "", "1") else f" {unit}"

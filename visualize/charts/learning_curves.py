@@ -5,7 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flare_mesh.training.run_results import RunResults
-from flare_mesh.visualize.charts.axes import COLOURS, STYLES, chart_axes, legend_label, set_labels
+from flare_mesh.visualize.charts.axes import (
+    COLOURS,
+    STYLES,
+    chart_axes,
+    legend_label,
+    set_labels,
+    use_log_axis,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +62,7 @@ def plot_learning_curves(
         handles += ax.plot(*zip(*points, strict=True), linewidth=1, **style)
         labels.append(legend_label(f"validation error of {name}"))
     if all(value > 0 for points in curves.values() for _, value in points):
-        ax.set_yscale("log")
+        use_log_axis(ax)
     ax.legend(handles, labels, fontsize=8, frameon=False)
     loss = results.config.get("model", {})
     name = loss.get("loss", {}).get("name") if isinstance(loss, dict) else None

@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from flare_mesh.analysis import effective_rank
-from flare_mesh.visualize.charts.axes import chart_axes, set_labels
+from flare_mesh.visualize.charts.axes import chart_axes, set_labels, use_log_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,7 +53,7 @@ def plot_spectra(spectra: Tensor, *, title: str = "", ax: "Axes | None" = None) 
         ax.fill_between(index, rows.min(0), rows.max(0), color=colour, alpha=0.15, linewidth=0)
         label = f"block {block}, effective rank {ranks[block - 1]:.1f}"
         ax.plot(index, np.median(rows, axis=0), color=colour, label=label)
-    ax.set_yscale("log")
+    use_log_axis(ax)
     ax.legend(fontsize=8, frameon=False)
     set_labels(ax, "number of the eigenvalue", "eigenvalue of the mixing matrix", title)
     return ax
