@@ -85,6 +85,8 @@ def _calibrate(options: argparse.Namespace, given: list[str]) -> int:
         write_plot(calibration, options.plot)
     written = [path for path in (options.out, options.plot) if path is not None]
     print(f"written: {', '.join(written)}")
+    if calibration.process.release != measurement.process.release:
+        print("the process cuts other parts off at the plate: release: true")
     return 0
 
 

@@ -150,11 +150,6 @@ def _cautions(calibration: Calibration) -> Sequence[str]:
         texts.append(
             "the process has no release: the values are compared with the part on its plate"
         )
-    elif calibration.process.release != process.release:
-        texts.append(
-            "the cuts of the measured part are not written into the process, whose release is "
-            "true: other parts are cut off at the plate"
-        )
     if p is None:
         texts.append(
             "there are as many values as unknowns, so the residuals say nothing about the agreement"

@@ -18,7 +18,8 @@ class Calibration:
 
     Attributes:
         measurement: What was measured.
-        process: The process with the identified strain and its source.
+        process: The process with the identified strain and its source. The cuts of the measured
+            part do not belong to other parts: in place of them, ``release`` is True.
         names: Names of the identified numbers, p.
         numbers: The numbers, [p].
         standard_error: [p].

@@ -12,12 +12,14 @@ from lpbf.calibrate.least_squares import Residuals
 from lpbf.calibrate.measurement import Measurement
 from lpbf.calibrate.parameters import make_parameters
 from lpbf.calibrate.probe import Probe
-from lpbf.core.errors import PartWarning
+from lpbf.core.cut import check_release
+from lpbf.core.errors import PartError, PartWarning
+from lpbf.core.mesh import HexMesh
 from lpbf.core.part import load_part
 from lpbf.core.placement import part_offset
+from lpbf.core.process import Process
 from lpbf.core.voxelize import voxelize
 from lpbf.simulate import simulate
-from lpbf.simulate.release_steps import release_steps
 
 Array = NDArray[np.float64]
 
@@ -77,8 +79,7 @@ class Problem:
             surface = load_part(measurement.part)
         islands = process.choose_islands()
         self.mesh = voxelize(surface, measurement.pitch, islands=islands)
-        steps = release_steps(self.mesh, process.release)
-        left = steps[-1].left if steps else np.ones(self.mesh.num_cells, dtype=bool)
+        left = _left(self.mesh, process)
         self._probe = Probe(self.mesh, left, part_offset(surface, self.mesh), measurement.points)
         motions = self._probe.rigid_motions()
         if measurement.alignment == "given":
@@ -119,6 +120,18 @@ class Problem:
         if self._on_simulation is not None:
             self._on_simulation(Simulation(self.simulations, (exx, eyy, ezz), result.seconds))
         return self._probe.values(result.displacement)
+
+
+def _left(mesh: HexMesh, process: Process) -> NDArray[np.bool_]:
+    """Voxels of the part that the cuts of the release leave, [E]."""
+    left = np.ones(mesh.num_cells, dtype=bool)
+    release = check_release(process.release)
+    if not isinstance(release, bool):
+        for cut in release:
+            left &= ~cut.removed(mesh)
+    if not left.any():
+        raise PartError("release: the cuts leave nothing of the part; move them")
+    return left
 
 
 def _check_count(measurement: Measurement, count: int, motions: int) -> None:

@@ -6,8 +6,8 @@ import pytest
 import trimesh
 
 import lpbf
-from lpbf import Heat, Process, simulate, voxelize
-from lpbf.calibrate import Bridge, MeasuredPoint, Measurement
+from lpbf import Heat, PartError, Process, simulate, voxelize
+from lpbf.calibrate import Bridge, Cantilever, MeasuredPoint, Measurement
 
 STRAIN = (-0.005, -0.002, -0.003)
 SMALL = Bridge(length=8.0, width=2.0, height=5.0, pillar=2.0, eaves=1.0)
@@ -135,6 +135,35 @@ def test_noise_gives_errors_of_the_stated_size(points):
     assert given is None
     assert (low, high) == tuple(calibration.interval[0])
     assert high - low == pytest.approx(2 * 1.96 * calibration.standard_error[0], rel=1e-4)
+
+
+def test_a_cantilever_whose_block_stays_on_the_plate():
+    part = Cantilever(length=8.0, width=2.0, height=4.0, thickness=2.0, block=2.0)
+    process = replace(ELASTIC, release=part.release)
+    points = simulated(process, part=part, nodes=slice(None))
+    end = [p.value for p in points if p.position == (4.0, 0.0, 4.0)]
+    base = [p.value for p in points if p.position == (-4.0, 0.0, 0.0)]
+    assert end[2] > 0.02  # the end bends up
+    assert base == [0.0, 0.0, 0.0]
+    calibration = lpbf.calibrate(
+        measured(points, specimen=part, process=process, parameters="components")
+    )
+    np.testing.assert_allclose(calibration.numbers, STRAIN, rtol=1e-4)
+    # The cuts are those of the cantilever.
+    assert calibration.process.release is True
+
+
+def test_points_on_voxels_that_are_cut_away(points):
+    process = replace(ELASTIC, release=[{"below": 1.0}])
+    points = [p for p in simulated(process) if p.position[2] >= 1]
+    calibration = lpbf.calibrate(measured(points, process=process, parameters="components"))
+    np.testing.assert_allclose(calibration.numbers, STRAIN, rtol=1e-4)
+    process = replace(ELASTIC, release=[{"below": 3.0}])
+    with pytest.raises(ValueError, match=r"is 2 mm outside the voxels that are left.* 3 to 5 mm"):
+        lpbf.calibrate(measured(points, process=process))
+    process = replace(ELASTIC, release=[{"below": 5.0}])
+    with pytest.raises(PartError, match="the cuts leave nothing of the part; move them"):
+        lpbf.calibrate(measured(points, process=process))
 
 
 @pytest.mark.slow
