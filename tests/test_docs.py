@@ -318,7 +318,7 @@ def test_unknown_options_are_found(cli, monkeypatch, capsys, program, arguments)
 
 def test_all_commands_are_shown():
     shown = {program for _, program, _ in COMMANDS}
-    modules = ("simulate", "compensate", "generate", "stats", "convert")
+    modules = ("simulate", "calibrate", "compensate", "generate", "stats", "convert")
     assert shown == {
         "make",
         "flare-mesh",
