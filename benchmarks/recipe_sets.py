@@ -42,7 +42,7 @@ class BenchmarkSet:
 
 
 def _darcy_meshes(root: Path, out: Path) -> None:
-    """The 33 x 33 nodes as quadrilaterals."""
+    """The nodes of the grid as quadrilaterals."""
     for split in ("train", "test"):
         cases = Darcy(root, split, stride=1)
         for number in range(len(cases)):
@@ -64,11 +64,12 @@ def _generated(name: str, *options: str) -> tuple[str, ...]:
     return ("flare_mesh.datasets.generate", name, *options)
 
 
-def _darcy(num_train: int, num_test: int) -> BenchmarkSet:
+def _darcy(num_train: int, num_test: int, resolution: int = 33) -> BenchmarkSet:
     return BenchmarkSet(
         _generated(
             "darcy",
-            *("--resolution", "33", "--num-train", str(num_train), "--num-test", str(num_test)),
+            *("--resolution", str(resolution)),
+            *("--num-train", str(num_train), "--num-test", str(num_test)),
         ),
         "meshes",
         ("--targets", "sol", "--inputs", "coeff"),
@@ -96,6 +97,7 @@ SETS = {
         ("--targets", "velocity,pressure"),
     ),
     "darcy_100": _darcy(100, 50),
+    "darcy_100_17": _darcy(100, 50, 17),
     "darcy_1000": _darcy(1000, 100),
     "elasticity_100": _elasticity(100, 50),
     "elasticity_1000": _elasticity(1000, 100),
