@@ -9,14 +9,15 @@ from torch.nn.functional import pad, silu, softplus
 from flare_mesh.nn.init import init_step_bias
 from flare_mesh.nn.option_checks import check_at_least, check_choice, head_width
 from flare_mesh.nn.resolver import RMSNorm
-from flare_mesh.ops.state_space import state_space_dense, state_space_scan
+from flare_mesh.ops.state_space import state_space_chunks, state_space_dense, state_space_scan
 
 KERNEL_SIZE = 3  # as in LaMO; Hydra's own default is 7
 STATE_SPACES: Mapping[str, Callable[..., Tensor]] = {
     "dense": state_space_dense,
+    "chunks": state_space_chunks,
     "scan": state_space_scan,
 }
-"""Forms of the recurrence: with the matrix of decays, and state after state."""
+"""Forms of the recurrence: with the matrix of decays, in chunks, and state after state."""
 _GROUPS = 2
 _HEAD_CHANNELS = 64
 
@@ -46,8 +47,8 @@ class Hydra(nn.Module):
         state_size: Numbers S of a state for each channel of x.
         head_channels: Channels of a head; by default the largest number up to 64 with which the
             heads can be divided into two groups, each of which has its own keys and queries.
-        form: ``"dense"`` or ``"scan"``, which give the same: L^2 operations a head at once, or
-            operations linear in L, one position after another.
+        form: ``"dense"``, ``"chunks"`` or ``"scan"``, which give the same: L^2 operations a head at
+            once, or operations linear in L, in chunks or one position after another.
 
     Shapes:
         u [B, L, C], output [B, L, C].

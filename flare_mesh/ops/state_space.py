@@ -2,8 +2,11 @@
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from flare_mesh.ops.precision import wide
+
+_CHUNK = 64
 
 
 def state_space_dense(
@@ -24,7 +27,8 @@ def state_space_dense(
         y_t = e^{s_t} h_{-1} q_t + \sum_{r \le t} (q_t \cdot k_r) e^{s_t - s_r} \Delta_r x_r
 
     with :math:`s_t = a \sum_{r \le t} \Delta_r`. No exponent is positive, so that nothing
-    overflows. Costs O(L^2) a head; :func:`state_space_scan` costs O(L), in L steps.
+    overflows. Costs O(L^2) a head; :func:`state_space_scan` costs O(L), in L steps, and
+    :func:`state_space_chunks` O(L), for long sequences.
 
     Args:
         x: Inputs, [B, L, H, P].
@@ -49,6 +53,49 @@ def state_space_dense(
         if initial is not None:
             y = y + log.exp()[..., None] * (query @ wide(initial).transpose(-1, -2))
         return y.transpose(1, 2)
+
+
+def state_space_chunks(
+    x: Tensor,
+    step: Tensor,
+    rate: Tensor,
+    key: Tensor,
+    query: Tensor,
+    initial: Tensor | None = None,
+) -> Tensor:
+    """Outputs of the recurrence of :func:`state_space_dense`, in chunks of 64 positions.
+
+    Each chunk by its matrix of decays; the states before the chunks follow from the inputs of all
+    chunks by the matrix of the decays between them.
+    """
+    batch, length = step.shape[:2]
+    number = -(-length // _CHUNK)
+    with torch.autocast(x.device.type, enabled=False):
+        x, step, rate, key, query = (wide(t) for t in (x, step, rate, key, query))
+        # Positions after the last have no step: they neither decay the state nor add to it.
+        missing = number * _CHUNK - length
+        x, step, key, query = (
+            pad(t, (*[0, 0] * (t.dim() - 2), 0, missing)).unflatten(1, (number, _CHUNK))
+            for t in (x, step, key, query)
+        )
+        flat = [t.flatten(0, 1) for t in (x, step, key, query)]
+        within = state_space_dense(flat[0], flat[1], rate, flat[2], flat[3])
+        heads = step.shape[-1]
+        repeats = heads // key.shape[-2]
+        key, query = (t.repeat_interleave(repeats, dim=-2) for t in (key, query))  # [B, K, T, H, S]
+        log = (step * rate).cumsum(2)
+        to_end = (log[:, :, -1:] - log).exp() * step
+        added = torch.einsum("bcthp,bcths->bchps", x * to_end[..., None], key)
+        total = log[:, :, -1].cumsum(1).transpose(1, 2)  # [B, H, K]
+        before = total - log[:, :, -1].transpose(1, 2)
+        earlier = torch.ones(number, number, dtype=torch.bool, device=x.device).tril(-1)
+        exponent = before[..., :, None] - total[..., None, :]
+        decay = exponent.masked_fill(~earlier, -torch.inf).exp()
+        state = torch.einsum("bhck,bkhps->bchps", decay, added)
+        if initial is not None:
+            state = state + before.exp().transpose(1, 2)[..., None, None] * wide(initial)
+        across = torch.einsum("bchps,bcths->bcthp", state, query) * log.exp()[..., None]
+        return (within.unflatten(0, (batch, number)) + across).flatten(1, 2)[:, :length]
 
 
 def state_space_scan(

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from flare_mesh.ops.state_space import state_space_dense, state_space_scan
+from flare_mesh.ops.state_space import state_space_chunks, state_space_dense, state_space_scan
 
-FORMS = pytest.mark.parametrize("form", [state_space_dense, state_space_scan])
+FORMS = pytest.mark.parametrize("form", [state_space_dense, state_space_chunks, state_space_scan])
 B, L, H, P, G, S = 2, 7, 4, 3, 2, 5
 
 
@@ -70,3 +70,16 @@ def test_half_precision_is_summed_in_single(form):
         out = form(*half)
     assert out.dtype == torch.float32
     torch.testing.assert_close(out, form(*(t.float() for t in half)))
+
+
+@pytest.mark.parametrize("length", [64, 150])
+def test_several_chunks(length):
+    given = inputs(length)
+    given[2] = (0.05 * given[2]).detach().requires_grad_()  # so that chunks see each other
+    ours, states = state_space_chunks(*given), state_space_scan(*given)
+    torch.testing.assert_close(ours, states, rtol=1e-10, atol=1e-10)
+    factor = torch.randn_like(states)
+    grads = [torch.autograd.grad((out * factor).sum(), given) for out in (ours, states)]
+    torch.testing.assert_close(*grads, rtol=1e-9, atol=1e-9)
+    alone = state_space_chunks(*given[:3], *given[3:5])
+    assert float((alone - ours)[:, -1].detach().abs().max()) > 1e-3
