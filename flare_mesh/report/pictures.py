@@ -14,6 +14,9 @@ from flare_mesh.mesh.mesh_storage import CELL_PREFIX
 from flare_mesh.report.case_view import CaseView, FieldView
 from flare_mesh.report.html import Html, figure, image, tag
 
+MAX_FIELDS = 4
+"""Largest number of fields of a case that are drawn."""
+
 _COMPARISON, _SINGLE = (1800, 640), (900, 640)  # pixels
 
 
@@ -44,7 +47,7 @@ def chart(
     content = io.BytesIO()
     with rc_context({"svg.fonttype": "path", "svg.hashsalt": "flare-mesh"}):
         # The date would make two reports of one run differ.
-        paper.savefig(content, format="svg", metadata={"Date": None})
+        paper.savefig(content, format="svg", dpi=150, metadata={"Date": None})
     return figure(image(content.getvalue(), "svg+xml", alt=alt))
 
 
@@ -59,13 +62,14 @@ class Painter:
         self.problem = ""
 
     def pictures(self, case: CaseView) -> list[Html]:
-        """A picture of each field of a case; the reason as a text where there is none."""
+        """A picture of each field of a case, up to :data:`MAX_FIELDS`, or the reason for none."""
         found = []
-        for one in case.fields:
+        for one in case.fields[:MAX_FIELDS]:
             if self.problem:
-                break
+                return found
             found.append(self._picture(case, one))
-        return found
+        rest = ", ".join(one.name for one in case.fields[MAX_FIELDS:])
+        return [*found, tag("p", f"Not drawn: {rest}.", cls="note")] if rest else found
 
     def _picture(self, case: CaseView, one: FieldView) -> Html:
         from flare_mesh.visualize import plot_comparison, plot_field

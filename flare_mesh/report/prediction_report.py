@@ -11,7 +11,7 @@ from flare_mesh.report.document import Section, write_document
 from flare_mesh.report.html import Html, table, tag
 from flare_mesh.report.interactive import interactive
 from flare_mesh.report.numbers import UNKNOWN, percent, short
-from flare_mesh.report.pictures import Painter, chart
+from flare_mesh.report.pictures import MAX_FIELDS, Painter, chart
 from flare_mesh.visualize import plot_error_histogram, plot_parity
 
 MAX_PICTURED = 10
@@ -154,7 +154,7 @@ def _step_note(prediction: Prediction) -> list[Html]:
 def _charts(view: CaseView) -> list[Html]:
     """Parity and errors of each field whose truth is known."""
     found = []
-    for one in view.fields:
+    for one in view.fields[:MAX_FIELDS]:
         if one.truth is not None:
             options = {"field": one.name, "unit": one.unit, "size": (4.8, 4.2)}
             pair = one.predicted, one.truth

@@ -93,7 +93,8 @@ class RunCases:
         """Predict all cases, or evenly spaced ones if they have very many nodes."""
         found, kept = NodeSample(), {}
         each = max(1, MAX_VALUES // max(1, len(self.cases)))
-        for one in describe_predictions(self.surrogate, spaced(self.cases, MAX_NODES)):
+        cases: Any = self.cases
+        for one in describe_predictions(self.surrogate, spaced(cases, MAX_NODES)):
             found.num_cases += 1
             scores = self._scores(one)
             if scores:

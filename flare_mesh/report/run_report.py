@@ -10,7 +10,7 @@ from flare_mesh.report.document import Section, write_document
 from flare_mesh.report.html import Html, tag
 from flare_mesh.report.interactive import interactive
 from flare_mesh.report.numbers import short
-from flare_mesh.report.pictures import Painter, chart
+from flare_mesh.report.pictures import MAX_FIELDS, Painter, chart
 from flare_mesh.report.run_cases import NodeSample, RunCases
 from flare_mesh.report.run_tables import band_table, case_table, error_table, settings
 from flare_mesh.report.verdict import verdict
@@ -27,7 +27,6 @@ from flare_mesh.visualize import (
     plot_spectra,
 )
 
-_MAX_FIELDS = 6  # with charts of their own
 _MAX_LISTED = 20
 
 
@@ -197,7 +196,7 @@ class _RunReport:
             return None
         used = "all" if sample.num_cases == total else f"{sample.num_cases:,} evenly spaced of"
         parts: list[Html] = [tag("p", f"At evenly spaced nodes of {used} {total:,} test cases.")]
-        names = [*sample.truth][:_MAX_FIELDS]
+        names = [*sample.truth][:MAX_FIELDS]
         for name in names:
             pair = sample.predicted[name], sample.truth[name]
             options = {"field": name, "unit": self.units.get(name)}
@@ -209,7 +208,7 @@ class _RunReport:
             ]
             parts += [tag("h3", name), tag("div", *charts, cls="charts")]
         if len(sample.truth) > len(names):
-            more = ", ".join([*sample.truth][_MAX_FIELDS:])
+            more = ", ".join([*sample.truth][MAX_FIELDS:])
             parts.append(tag("p", f"Without charts: {more}.", cls="note"))
         return Section("Errors at the nodes", parts)
 
@@ -243,7 +242,7 @@ class _RunReport:
                 field=one.name,
                 unit=one.unit,
             )
-            for one in view.fields[:_MAX_FIELDS]
+            for one in view.fields[:MAX_FIELDS]
             if one.truth is not None
         ]
         head = tag("h3", f"Error against the distance from the boundary, {view.title}")

@@ -14,8 +14,10 @@ from flare_mesh.visualize.dataset import cell_dimension
 from flare_mesh.visualize.deformation import visible_scale
 from flare_mesh.visualize.reduce import reduce_cloud, reduce_surface
 
-MAX_FACES = 40_000
-"""Largest number of triangles, or of points of a cloud, of a case."""
+MAX_FACES = 120_000
+"""Largest number of triangles, or of points of clouds, of all cases together."""
+
+_MOST_OF_ONE = 40_000
 
 _LEVELS = 65_534  # of a value; the number after it is a missing value
 _SPAN = 0.85  # half of the view's height that the shape fills
@@ -31,12 +33,13 @@ def scene_of(cases: Sequence[CaseView]) -> dict[str, Any]:
     Args:
         cases: At least one case.
     """
-    shapes = [_shape(case) for case in cases]
+    limit = min(_MOST_OF_ONE, MAX_FACES // len(cases))
+    shapes = [_shape(case, limit) for case in cases]
     used = {view["map"] for shape in shapes for field in shape["fields"] for view in field["views"]}
     return {"cases": shapes, "maps": {name: _colour_map(name) for name in sorted(used)}}
 
 
-def _shape(case: CaseView) -> dict[str, Any]:
+def _shape(case: CaseView, limit: int) -> dict[str, Any]:
     grid, notes = case.grid(), []
     columns = {}
     for number, field in enumerate(case.fields):
@@ -48,7 +51,7 @@ def _shape(case: CaseView) -> dict[str, Any]:
     data = grid.cell_data if case.on_cells else grid.point_data
     for name, values in columns.items():
         data[name] = values
-    body, is_surface = _body(grid, notes)
+    body, is_surface = _body(grid, limit, notes)
     points = np.asarray(body.points, dtype=np.float64)
     corners = points[np.isfinite(points).all(axis=1)]
     centre = (corners.min(0) + corners.max(0)) / 2
@@ -87,17 +90,18 @@ def _visible(points: NDArray[np.float64], warp: NDArray[np.float64]) -> float:
     return visible_scale(points, float(lengths[np.isfinite(lengths)].max(initial=0.0)))
 
 
-def _body(grid: Any, notes: list[str]) -> tuple[Any, bool]:
+def _body(grid: Any, limit: int, notes: list[str]) -> tuple[Any, bool]:
     """Triangles with values at their corners, or points."""
     import pyvista
 
     if cell_dimension(grid) < 2:
+        grid = grid.cell_data_to_point_data() if grid.cell_data else grid
         cloud = pyvista.PolyData(np.asarray(grid.points))
         for name, values in grid.point_data.items():
             cloud.point_data[name] = np.asarray(values)
-        return reduce_cloud(cloud, MAX_FACES, notes), False
+        return reduce_cloud(cloud, limit, notes), False
     surface = grid.extract_surface(algorithm="dataset_surface", nonlinear_subdivision=0)
-    surface = reduce_surface(surface.triangulate(), MAX_FACES, notes)
+    surface = reduce_surface(surface.triangulate(), limit, notes)
     return surface.cell_data_to_point_data() if surface.cell_data else surface, True
 
 

@@ -58,7 +58,7 @@
       vec3 base = colour > 0.999992 ? vec3(0.94, 0.2, 0.9)
         : texture(map, vec2((min(colour, 1.0) * 255.0 + 0.5) / 256.0, 0.5)).rgb;
       float light = 1.0;
-      if (lit) light = 0.5 + 0.5 * abs(normalize(cross(dFdx(place), dFdy(place))).z);
+      if (lit) light = 0.6 + 0.4 * abs(normalize(cross(dFdx(place), dFdy(place))).z);
       result = vec4(base * light, 1.0);
     }`));
   gl.linkProgram(program);

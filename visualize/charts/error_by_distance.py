@@ -70,7 +70,9 @@ def plot_error_by_distance(
     (distances, error), dropped = finite_rows(distances, error)
     ax = chart_axes(ax)
     few = slice(None, None, max(1, len(error) // 3_000))
-    ax.scatter(distances[few], error[few], s=4, color=FAINT, alpha=0.35, linewidths=0)
+    ax.scatter(
+        distances[few], error[few], s=4, color=FAINT, alpha=0.35, linewidths=0, rasterized=True
+    )
     centres, rows = distance_quantiles(distances, error)
     low, middle, high = rows.T
     ax.fill_between(centres, low, high, color=COLOURS[0], alpha=0.2, linewidth=0)
@@ -99,10 +101,10 @@ def boundary_distance(mesh: MeshData) -> NDArray[np.float64]:
     if not any(map(len, faces.values())):
         raise ValueError("expected a mesh with a boundary (got a closed surface, which has none)")
     pos = mesh.pos
-    inside = torch.ones(mesh.num_nodes, dtype=torch.bool)
+    inside = torch.ones(len(pos), dtype=torch.bool)
     for nodes in faces.values():
         inside[nodes.long().cpu().flatten()] = False
-    found = torch.zeros(mesh.num_nodes, dtype=torch.float64)
+    found = torch.zeros(len(pos), dtype=torch.float64)
     if bool(inside.any()):
         found[inside] = face_distance(pos.cpu()[inside], pos.cpu(), faces)
     return found.numpy()

@@ -58,8 +58,10 @@ def plot_learning_curves(
             labels.append(name)
     for number, name in enumerate(fields[:_MAX_FIELDS] if len(fields) > 1 else []):
         points = _curve(results, f"{_VALIDATION}_{name}")
-        style = {"color": COLOURS[2 + number % 5], "linestyle": STYLES[1 + number % 3]}
-        handles += ax.plot(*zip(*points, strict=True), linewidth=1, **style)
+        look = COLOURS[2 + number % 5], STYLES[1 + number % 3]
+        handles += ax.plot(
+            *zip(*points, strict=True), linewidth=1, color=look[0], linestyle=look[1]
+        )
         labels.append(legend_label(f"validation error of {name}"))
     if all(value > 0 for points in curves.values() for _, value in points):
         use_log_axis(ax)

@@ -63,6 +63,7 @@ def plot_parity(
     if len(x) > MAX_POINTS:
         box: Any = (*limits, *limits)
         options: Any = {"gridsize": _HEXAGONS, "extent": box, "mincnt": 1, "linewidths": 0.1}
+        options["rasterized"] = True  # thousands of shapes in a vector file
         shown = ax.hexbin(x, y, bins="log", cmap=DENSITY, **options)
         ax.figure.colorbar(shown, ax=ax, label="points", shrink=0.8)
     else:
