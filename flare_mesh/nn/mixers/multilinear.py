@@ -24,7 +24,8 @@ class MultilinearAttention(StateAttention):
         heads: Heads H; divides C.
         states: Number L of states.
         proj_layers: Residual hidden layers of each projection; -1 for a Linear plus its input.
-        normalize: Whether queries and keys are divided by their norm in each head.
+        feature_map: Map of queries and keys, see :class:`~flare_mesh.nn.feature_maps.FeatureMap`.
+        normalize: Whether queries and keys are then divided by their norm in each head.
 
     Shapes:
         x [N, C], output [N, C].
@@ -40,6 +41,7 @@ class MultilinearAttention(StateAttention):
         *,
         states: int = 2,
         proj_layers: int = -1,
+        feature_map: str = "identity",
         normalize: bool = False,
     ) -> None:
         super().__init__(
@@ -47,6 +49,7 @@ class MultilinearAttention(StateAttention):
             keys=states,
             values=states,
             proj_layers=proj_layers,
+            feature_map=feature_map,
             normalize=normalize,
         )
         check_at_least(self, 1, states=states)

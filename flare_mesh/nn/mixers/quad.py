@@ -21,7 +21,8 @@ class QuadAttention(StateAttention):
         channels: Channels C.
         heads: Heads H; divides C.
         proj_layers: Residual hidden layers of each projection; -1 for a Linear plus its input.
-        normalize: Whether queries and keys are divided by their norm in each head.
+        feature_map: Map of queries and keys, see :class:`~flare_mesh.nn.feature_maps.FeatureMap`.
+        normalize: Whether queries and keys are then divided by their norm in each head.
 
     Shapes:
         x [N, C], output [N, C].
@@ -31,10 +32,22 @@ class QuadAttention(StateAttention):
     """
 
     def __init__(
-        self, channels: int, heads: int = 8, *, proj_layers: int = -1, normalize: bool = False
+        self,
+        channels: int,
+        heads: int = 8,
+        *,
+        proj_layers: int = -1,
+        feature_map: str = "identity",
+        normalize: bool = False,
     ) -> None:
-        sizes = {"proj_layers": proj_layers, "normalize": normalize}
-        super().__init__(channels, heads, queries=3, keys=3, **sizes)
+        super().__init__(
+            *(channels, heads),
+            queries=3,
+            keys=3,
+            proj_layers=proj_layers,
+            feature_map=feature_map,
+            normalize=normalize,
+        )
 
     def mix(
         self,

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from flare_mesh.nn.feature_maps import FeatureMap
 from flare_mesh.nn.graphs import Graphs
 from flare_mesh.nn.mixing_layer import MixingLayer
 from flare_mesh.nn.node_weights import node_shares
@@ -30,7 +31,9 @@ class StateAttention(MixingLayer):
         keys: Names of the keys.
         values: Names of the values.
         proj_layers: Residual hidden layers of each projection; -1 for a Linear plus its input.
-        normalize: Whether queries and keys are divided by their norm in each head.
+        feature_map: Map of queries and keys, by name; see
+            :class:`~flare_mesh.nn.feature_maps.FeatureMap`. One for all of them and all heads.
+        normalize: Whether queries and keys are then divided by their norm in each head.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class StateAttention(MixingLayer):
         keys: int = 1,
         values: int = 1,
         proj_layers: int = -1,
+        feature_map: str = "identity",
         normalize: bool = False,
     ) -> None:
         super().__init__()
@@ -56,14 +60,20 @@ class StateAttention(MixingLayer):
             )
             for _ in range(queries + keys + values)
         )
+        self.features = FeatureMap(feature_map, channels // heads)
         self.norm = nn.LayerNorm(channels)
         self.out = nn.Linear(channels, channels)
+
+    def reset_parameters(self) -> None:
+        """Draw the feature map; a model draws the Linear layers."""
+        self.features.reset_parameters()
 
     def forward(self, x: Tensor, graphs: Graphs) -> Tensor:
         products = graphs.layout.products(x.shape[0])
         projected = [layer(x).unflatten(-1, (self.heads, -1)) for layer in self.projections]
         with torch.autocast(x.device.type, enabled=False):
             queries, keys, values = ([wide(t) for t in part] for part in self._split(projected))
+            queries, keys = ([self.features(t) for t in part] for part in (queries, keys))
             if self.normalize:
                 queries = [normalize(t, dim=-1) for t in queries]
                 keys = [normalize(t, dim=-1) for t in keys]

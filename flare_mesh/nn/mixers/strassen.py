@@ -24,7 +24,8 @@ class StrassenAttention(StateAttention):
         channels: Channels C.
         heads: Heads H; divides C.
         proj_layers: Residual hidden layers of each projection; -1 for a Linear plus its input.
-        normalize: Whether queries and keys are divided by their norm in each head.
+        feature_map: Map of queries and keys, see :class:`~flare_mesh.nn.feature_maps.FeatureMap`.
+        normalize: Whether queries and keys are then divided by their norm in each head.
 
     Shapes:
         x [N, C], output [N, C].
@@ -34,15 +35,28 @@ class StrassenAttention(StateAttention):
     """
 
     def __init__(
-        self, channels: int, heads: int = 8, *, proj_layers: int = -1, normalize: bool = False
+        self,
+        channels: int,
+        heads: int = 8,
+        *,
+        proj_layers: int = -1,
+        feature_map: str = "identity",
+        normalize: bool = False,
     ) -> None:
-        sizes = {"proj_layers": proj_layers, "normalize": normalize}
-        super().__init__(channels, heads, keys=2, values=2, **sizes)
+        super().__init__(
+            *(channels, heads),
+            keys=2,
+            values=2,
+            proj_layers=proj_layers,
+            feature_map=feature_map,
+            normalize=normalize,
+        )
         self.gates = nn.Parameter(torch.empty(4, heads))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Gates to 1/2."""
+        """Gates to 1/2; the feature map as it is drawn."""
+        super().reset_parameters()
         nn.init.constant_(self.gates, 0.5)
 
     def mix(

@@ -24,7 +24,8 @@ class TripleAttention(StateAttention):
         channels: Channels C.
         heads: Heads H; divides C.
         proj_layers: Residual hidden layers of each projection; -1 for a Linear plus its input.
-        normalize: Whether queries and keys are divided by their norm in each head.
+        feature_map: Map of queries and keys, see :class:`~flare_mesh.nn.feature_maps.FeatureMap`.
+        normalize: Whether queries and keys are then divided by their norm in each head.
         backend: ``"torch"``, which ``"auto"`` takes; or ``"triton"``, ragged kernels without copies
             into blocks, tested in Triton's interpreter and not yet run on a GPU.
 
@@ -41,11 +42,18 @@ class TripleAttention(StateAttention):
         heads: int = 8,
         *,
         proj_layers: int = -1,
+        feature_map: str = "identity",
         normalize: bool = False,
         backend: str = "auto",
     ) -> None:
-        sizes = {"proj_layers": proj_layers, "normalize": normalize}
-        super().__init__(channels, heads, queries=2, keys=2, **sizes)
+        super().__init__(
+            *(channels, heads),
+            queries=2,
+            keys=2,
+            proj_layers=proj_layers,
+            feature_map=feature_map,
+            normalize=normalize,
+        )
         check_choice(self, ("auto", "torch", "triton"), backend=backend)
         self.backend = backend
 

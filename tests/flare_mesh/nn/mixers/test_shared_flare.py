@@ -23,3 +23,7 @@ def test_size():
     """2 C^2 + 2 C + 2 (D^2 + D) + M C, as PhysicsNeMo's layer."""
     size = sum(p.numel() for p in SharedFLAREAttention(64, 8, 64).parameters())
     assert size == 2 * 64**2 + 2 * 64 + 2 * (8**2 + 8) + 64 * 64
+    # In their model of 8 such blocks, whose input and output networks are Transolver's.
+    block = size + 4 * 64 + 2 * 4 * 64**2 + 5 * 64
+    ends = (2 * 128 + 128) + (128 * 64 + 64) + 64 + 2 * 64 + (64 + 1)
+    assert 8 * block + ends == 376_129

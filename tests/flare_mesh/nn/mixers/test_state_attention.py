@@ -45,14 +45,18 @@ def layer(name, **options):
     return made
 
 
-@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize(
+    ("feature_map", "normalize"),
+    [("identity", False), ("elu+1", True), ("hadamard", False), ("hedgehog", False)],
+)
 @pytest.mark.parametrize("name", ["multilinear", "triple", "quad", "strassen"])
-def test_written_out(name, normalize):
-    made = layer(name, normalize=normalize)
+def test_written_out(name, feature_map, normalize):
+    made = layer(name, feature_map=feature_map, normalize=normalize)
     x = torch.randn(N, C, dtype=torch.float64)
     weight = torch.rand(N, dtype=torch.float64) + 0.5
     parts = [p(x).unflatten(-1, (H, -1)) for p in made.projections]
     nq, nk, nv = made.counts
+    parts[: nq + nk] = map(made.features, parts[: nq + nk])
     if normalize:
         parts[: nq + nk] = [t / t.norm(dim=-1, keepdim=True) for t in parts[: nq + nk]]
     q, k, v = parts[:nq], parts[nq : nq + nk], parts[nq + nk :]
@@ -87,6 +91,8 @@ SIZES = [
     ("multilinear", {"states": 3}, 559_361),
     ("triple", {}, 492_801),
     ("triple", {"proj_layers": 3}, 1_158_401),
+    ("triple", {"feature_map": "hadamard"}, 493_953),
+    ("triple", {"feature_map": "swiglu"}, 494_529),
     ("quad", {}, 559_361),
     ("strassen", {}, 493_057),
     ("third_order", {}, 491_777),
