@@ -191,6 +191,21 @@ def sequences(names, folder, trained):
     torch.testing.assert_close(torch.cat([names["y"], names["y_next"]]), whole)
 
 
+def visualize(names, folder, trained):
+    part = lpbf.HexMesh.from_mask(np.ones((1, 1, 2)), 1.0)
+    process = lpbf.Process.preset("316L", heat=None)
+    result = lpbf.simulate(part, process)
+    result.save("part.vtu")
+    yield {}
+    predicted = result.to_mesh()
+    predicted.predicted_displacement = 0.9 * predicted.displacement
+    write_mesh("predicted.vtu", predicted)
+    yield {}
+    yield {"lpbf": lpbf, "part": part, "process": process}
+    written = {path.name for path in Path().iterdir() if path.suffix in (".png", ".gif")}
+    assert written == {"part.png", "comparison.png", "build.gif"}
+
+
 PREPARED = {
     "README.md": readme,
     "data.md": data,
@@ -201,6 +216,7 @@ PREPARED = {
     "report.md": report,
     "sequences.md": sequences,
     "training.md": training,
+    "visualize.md": visualize,
 }
 
 

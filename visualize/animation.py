@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flare_mesh.choices import check_options
-from flare_mesh.visualize.camera import flat_axis
+from flare_mesh.visualize.camera import enclosing_rows, flat_axis
 from flare_mesh.visualize.colours import Colours, choose_colours
 from flare_mesh.visualize.deformation import arrow_vectors, visible_scale, warp_vectors
 from flare_mesh.visualize.field_values import FieldValues, find_field
@@ -62,8 +62,8 @@ def animate(
     frames = series_frames(series, field)
     extent = _measure(frames, chosen)
     if chosen.warp is not None and chosen.factor is None:
-        chosen = replace(chosen, factor=visible_scale(extent.box, extent.displacement))
-    corners = extent.corners(chosen.factor or 0.0)
+        chosen = replace(chosen, factor=visible_scale(extent.points, extent.largest))
+    corners = extent.points + (chosen.factor or 0.0) * extent.displacement
     plotter = new_plotter(path, window_size=[*size])
 
     def pictures() -> Iterator[NDArray[np.uint8]]:
@@ -91,33 +91,21 @@ class _Extent:
 
     Attributes:
         colours: Map and range.
-        box: Smallest and largest coordinates, [2, 3].
-        displacement: Largest norm of the displacement.
-        shift: Smallest and largest displacement in each direction, [2, 3], and zero.
+        points: Points that enclose all meshes, [K, 3].
+        displacement: Their displacement, [K, 3], zero without one.
+        largest: Largest norm of the displacement of all points.
         arrow: Largest norm of the vectors of arrows; None without arrows.
     """
 
     colours: Colours
-    box: NDArray[np.float64]
-    displacement: float
-    shift: NDArray[np.float64]
+    points: NDArray[np.floating]
+    displacement: NDArray[np.floating]
+    largest: float
     arrow: float | None
-
-    def corners(self, factor: float) -> NDArray[np.float64]:
-        """Corners of a box around all deformed meshes, [8, 3]."""
-        low, high = self.box + factor * self.shift
-        return np.array(
-            [
-                [x, y, z]
-                for x in (low[0], high[0])
-                for y in (low[1], high[1])
-                for z in (low[2], high[2])
-            ]
-        )
 
 
 def _measure(frames: Sequence[Frame], options: PlotOptions) -> _Extent:
-    shown, boxes, shifts = [], [], [np.zeros((2, 3))]
+    shown, outer, shifts = [], [], []
     largest, arrow = 0.0, None
     for frame in frames:
         grid = frame.grid()
@@ -125,23 +113,17 @@ def _measure(frames: Sequence[Frame], options: PlotOptions) -> _Extent:
         if values is not None:
             finite = values.values[np.isfinite(values.values)]
             shown.append(np.array([finite.min(), finite.max()]) if finite.size else finite)
-        boxes.append(np.reshape(grid.bounds, (3, 2)).T)
+        rows = enclosing_rows(grid.points)
+        outer.append(np.asarray(grid.points)[rows])
         moved = warp_vectors(grid, options)
-        if moved is not None and len(moved):
-            shifts.append(np.stack([moved.min(axis=0), moved.max(axis=0)]))
+        shifts.append(np.zeros_like(outer[-1]) if moved is None else moved[rows])
+        if moved is not None:
             largest = max(largest, float(np.linalg.norm(moved, axis=1).max()))
         arrows = arrow_vectors(grid, options)
         if arrows is not None:
-            arrow = max(arrow or 0.0, float(np.linalg.norm(arrows, axis=1).max(initial=0.0)))
-    box, shift = (_join(found) for found in (boxes, shifts))
+            arrow = max(arrow or 0.0, float(np.linalg.norm(arrows, axis=1).max()))
     colours = choose_colours(shown, limits=options.clim, cmap=options.cmap)
-    return _Extent(colours, box, largest, shift, arrow)
-
-
-def _join(boxes: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """The smallest box around some, each by its smallest and largest coordinates [2, 3]."""
-    both = np.stack(boxes)
-    return np.stack([both[:, 0].min(axis=0), both[:, 1].max(axis=0)])
+    return _Extent(colours, np.concatenate(outer), np.concatenate(shifts), largest, arrow)
 
 
 def _values(grid: Any, frame: Frame, options: PlotOptions) -> FieldValues | None:

@@ -63,6 +63,20 @@ def view_vectors(
     return towards, up / np.linalg.norm(up)
 
 
+def enclosing_rows(points: NDArray[np.floating]) -> NDArray[np.intp]:
+    """Numbers of a few points that enclose all points nearly, seen from any direction."""
+    points = np.asarray(points)
+    directions = np.random.default_rng(0).normal(size=(40, 3))
+    directions = np.concatenate([directions, np.eye(3)]).astype(points.dtype)
+    along = points @ directions.T
+    return np.unique(np.concatenate([along.argmin(axis=0), along.argmax(axis=0)]))
+
+
+def enclosing_points(points: NDArray[np.floating]) -> NDArray[np.floating]:
+    """The points of :func:`enclosing_rows`, [K, 3]."""
+    return np.asarray(points)[enclosing_rows(points)]
+
+
 def aim(
     renderer: Any,
     corners: NDArray[np.floating],

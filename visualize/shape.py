@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flare_mesh.visualize.arrows import ARROWS, arrow_glyphs, streamlines
-from flare_mesh.visualize.camera import flat_axis, view_vectors
+from flare_mesh.visualize.camera import enclosing_points, flat_axis, view_vectors
 from flare_mesh.visualize.cut import SHOWN, clip, contour, slice_mesh, threshold
 from flare_mesh.visualize.dataset import cell_dimension
 from flare_mesh.visualize.deformation import (
@@ -35,7 +35,7 @@ class Shape:
         is_lit: Whether the body is shaded; plane meshes and slices are not.
         is_contour: Whether the body is surfaces of equal value.
         is_faded: Whether the body is translucent and without colours, behind arrows and the like.
-        outline: Sharp edges of the whole mesh, where there are any.
+        outline: Sharp edges of the whole mesh, uncut, where there are any.
         overlay: Coloured arrows or tubes.
         ink: Lines or arrows without colours, over the body.
         flat: Axis along which the mesh has no extent; None in space.
@@ -76,7 +76,6 @@ def build_shape(
     flat = flat_axis(lean.points)
     towards, _ = view_vectors(options.view, flat)
     cut = lean if options.threshold is None else threshold(lean, options.threshold)
-    whole = cut
     if options.clip is not None:
         cut = clip(cut, options.clip, bounds, towards)
     shape = Shape(cut, notes=notes)
@@ -89,16 +88,18 @@ def build_shape(
     if shape.is_cloud:
         shape.body = reduce_cloud(shape.body, options.max_faces, notes)
     else:
-        is_cut = options.clip is not None or options.slice is not None or shape.is_contour
+        cuts = (options.threshold, options.clip, options.slice)
+        is_cut = shape.is_contour or any(one is not None for one in cuts)
         surface = _surface(shape.body)
-        shape.outline = _outline(whole if is_cut else surface, dimension, options.max_faces)
+        shape.outline = _outline(lean if is_cut else surface, dimension, options.max_faces)
         shape.body = reduce_surface(surface, options.max_faces, notes)
     factor = options.factor or 0.0
     parts = ("body", "outline", "overlay", "ink")
     for name in parts:
         setattr(shape, name, deform(getattr(shape, name), factor))
-    present = [getattr(shape, name) for name in parts if getattr(shape, name) is not None]
-    shape.corners = np.concatenate([_hull(part) for part in present if part.n_points])
+    drawn = [getattr(shape, name) for name in parts]
+    present = [part for part in drawn if part is not None and part.n_points]
+    shape.corners = np.concatenate([enclosing_points(part.points) for part in present])
     shape.flat = flat_axis(deformed_points(lean, factor))
     shape.is_lit = shape.is_lit and shape.flat is None
     return shape
@@ -199,12 +200,3 @@ def _outline(mesh: Any, dimension: int, limit: int) -> Any:
         _FEATURE_ANGLE, non_manifold_edges=False, clear_data=False
     )
     return edges if edges.n_cells else None
-
-
-def _hull(part: Any) -> NDArray[np.floating]:
-    """A few points that enclose all points in any direction nearly."""
-    points = np.asarray(part.points)
-    directions = np.random.default_rng(0).normal(size=(40, 3)).astype(points.dtype)
-    directions = np.concatenate([directions, np.eye(3, dtype=points.dtype)])
-    along = points @ directions.T
-    return points[np.unique(np.concatenate([along.argmin(axis=0), along.argmax(axis=0)]))]
