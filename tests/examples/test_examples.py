@@ -50,3 +50,11 @@ def test_text_model(tmp_path):
     bits = float(re.search(r"steps: ([\d.]+) bits", done.stdout)[1])
     assert 0 < bits < float(re.search(r"shares of bytes: ([\d.]+)", done.stdout)[1])
     assert "agree" in done.stdout
+
+
+def test_lpbf_supports(tmp_path):
+    """The example as it is, on coarser voxels."""
+    command = [sys.executable, EXAMPLES / "04_lpbf_supports.py", tmp_path / "supports.png", "2"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert "around their walls, which touch the part" in done.stdout
+    assert (tmp_path / "supports.png").stat().st_size > 50_000

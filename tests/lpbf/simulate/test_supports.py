@@ -166,3 +166,35 @@ def test_mirrored_part(plasticity):
     mirrored = one.displacement[order] * [-1, 1, 1]
     atol = (1e-5 if plasticity else 1e-8) * scale
     np.testing.assert_allclose(other.displacement, mirrored, atol=atol)
+
+
+@pytest.mark.slow
+def test_homogeneous_supports_against_a_grid_of_walls():
+    """Walls of one voxel at a distance of eight, as cells of the part that are cut away."""
+    pitch, period, post, height, slab = 0.125, 8, 8, 16, 6
+    size = (post + 4 * period, 3 * period, height + slab)
+    mask, bodies = np.zeros(size, dtype=bool), np.zeros(size, dtype=bool)
+    mask[:post] = mask[:, :, height:] = True
+    bodies[post:, :, :height] = True
+    i, j = np.indices(size[:2])
+    walls = ((i - post) % period == period // 2) | (j % period == period // 2)
+    fraction = 1 - (1 - 1 / period) ** 2
+    assert walls[post:].mean() == pytest.approx(fraction)
+
+    supports = Supports(generate=False, volume_fraction=fraction)
+    process = Process(material=STEEL, supports=supports, release=True)
+    found = simulate(HexMesh.from_mask(mask, pitch, supports=bodies), process)
+    whole = HexMesh.from_mask(mask | (bodies & walls[:, :, None]), pitch)
+    box = [[post * pitch, -1.0, -1.0], [9.0, 9.0, height * pitch]]
+    cuts = Process(material=STEEL, release=[{"below": 0.0}, {"box": box}])
+    expected = simulate(whole, cuts)
+    nodes = found.mesh.nodes_in(whole)
+
+    def error(one, other):
+        return np.linalg.norm(one - other) / np.linalg.norm(other)
+
+    assert error(found.displacement, expected.displacement[nodes]) < 0.05
+    # On the plate, the lowest layer of the overhang sags between the walls; its top does not.
+    top = found.points[:, 2] > (height + slab - 0.5) * pitch
+    on_plate = expected.displacement_on_plate[nodes]
+    assert error(found.displacement_on_plate[top], on_plate[top]) < 0.05
