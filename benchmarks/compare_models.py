@@ -45,6 +45,8 @@ FIELDS: dict[str, dict[str, Any]] = {
     "elasticity_100": {"inputs": [], "targets": ["stress"]},
 }
 """Fields of the sets, by their names in ``recipe_sets.py``."""
+KINDS = {"elasticity_100": "points"}
+"""Kind of mesh of the sets that are not plane meshes."""
 
 
 def models(optimizers: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -70,7 +72,7 @@ def data_config(name: str, folder: Path, epochs: int) -> dict[str, Any]:
             "name": "mesh_folder",
             "root": str(folder),
             "options": FIELDS[name],
-            "features": [{"geometry_features": {"kind": "plane"}}],
+            "features": [{"geometry_features": {"kind": KINDS.get(name, "plane")}}],
             "sample_nodes": None,
             "batch_size": 4,
             "in_memory": True,
