@@ -71,6 +71,8 @@ class GraphProducts:
         """
         if log_weight is not None:
             scores = scores + log_weight.to(scores.dtype)[:, None, None]
+        if self.slot is None:
+            return self.blocks(scores).softmax(2).transpose(-1, -2) @ self.blocks(values)
         largest = self.maxima(scores.flatten(1)).view_as(scores)
         ones = torch.ones_like(values[..., :1])
         sums = self.sums((scores - largest).exp(), torch.cat([values, ones], dim=-1))

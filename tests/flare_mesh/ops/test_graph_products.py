@@ -48,6 +48,9 @@ def test_equal_graphs_need_no_blocks():
         assert products.slot is None
         assert layout.products(12) is products  # made once for all layers
         torch.testing.assert_close(products.sums(left, right), ragged.sums(left, right))
+        for weight in (None, numbers(12, seed=4)):
+            averages = products.averages(left, right, weight)
+            torch.testing.assert_close(averages, ragged.averages(left, right, weight))
 
 
 def test_blocks_are_few():
