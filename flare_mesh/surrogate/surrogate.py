@@ -281,17 +281,26 @@ class Surrogate(HubMixin, nn.Module):
         more: dict[str, Any] = {}
         if self.model.can_stream:
             more["chunk_size"] = chunk_size
+        elif chunk_size is not None:
+            raise ValueError(
+                f"{type(self.model).__name__}: cannot evaluate its nodes in chunks (got chunk_size="
+                f"{chunk_size}); leave it out, or train a model that can: 'flare' with FLARE's "
+                f"mixer and a pointwise encoder, 'upt' or 'ab_upt'"
+            )
         if self.model.can_spread:
             more["group"] = group
         elif group is not None:
-            raise ValueError(f"{type(self.model).__name__}: cannot spread its nodes over processes")
-        size = chunk_size if self.model.can_stream else None
+            raise ValueError(
+                f"{type(self.model).__name__}: cannot spread its nodes over processes (got a "
+                f"group); leave it out, or train a model that can: 'flare' with FLARE's mixer and "
+                f"a pointwise encoder"
+            )
         features = None
         if self.x_normalizer.channels and x is not None:
-            features = _map_chunks(self._to_features, x, size, dtype)
+            features = _map_chunks(self._to_features, x, chunk_size, dtype)
         fields = self.model(
             features,
-            _map_chunks(self.pos_normalizer, pos, size, dtype),
+            _map_chunks(self.pos_normalizer, pos, chunk_size, dtype),
             data.batch,
             # Beside a batch vector, the offsets may be out of date.
             ptr=data.ptr if group is None and "batch" not in data and "ptr" in data else None,
@@ -302,7 +311,7 @@ class Surrogate(HubMixin, nn.Module):
         )
         # In the precision of pos, since mixed precision is too coarse for physical values.
         more_rows = () if self.scale is None or x is None else (x,)
-        return _map_chunks(self._to_physical, fields, size, pos.dtype, *more_rows)
+        return _map_chunks(self._to_physical, fields, chunk_size, pos.dtype, *more_rows)
 
     def _to_features(self, x: Tensor) -> Tensor:
         x = self.x_normalizer(x)

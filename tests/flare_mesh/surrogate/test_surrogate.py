@@ -7,6 +7,7 @@ from safetensors.torch import save_file
 from torch_geometric.data import Batch
 
 from flare_mesh import FLAREOperator
+from flare_mesh.models import build
 from flare_mesh.surrogate.rollout import Rollout
 from flare_mesh.surrogate.surrogate import Surrogate
 from flare_mesh.testing import random_graph
@@ -45,6 +46,14 @@ def test_a_permuted_batch_is_refused_and_a_part_of_one_is_computed_right():
     part = batch.subgraph(torch.arange(2, 14))
     torch.testing.assert_close(s(part)[7:], expected[9:])
     torch.testing.assert_close(s(part)[:7], s(graphs[0].subgraph(torch.arange(2, 9))))
+
+
+def test_models_that_see_all_nodes_at_once_refuse_chunks():
+    model = build("transolver", in_channels=2, out_channels=4, hidden_channels=8, num_layers=1)
+    s = Surrogate(model, {"displacement": 3, "von_mises": 1}).eval()
+    with pytest.raises(ValueError, match=r"Transolver: cannot .* in chunks .* 'upt' or 'ab_upt'"):
+        s(random_graph(9, 2), chunk_size=4)
+    assert s.predict(random_graph(9, 2))["von_mises"].shape == (9, 1)
 
 
 def test_normalisers_of_values_over_decades(tmp_path):
