@@ -31,7 +31,7 @@ def check_identifiable(fit: Fit, names: Sequence[str]) -> None:
 def weak_directions(
     fit: Fit, numbers: NDArray[np.float64], quantile: float, names: Sequence[str]
 ) -> list[str]:
-    """Describe each combination of the strains whose interval is as large as the strains."""
+    """Describe each combination of the strains whose interval is over half the largest strain."""
     size = np.abs(numbers).max()
     return [
         f"{_combination(direction, names, 'hardly ')}: the 95 % interval of "

@@ -27,6 +27,8 @@ from flare_mesh.models import load as load_model
 from flare_mesh.surrogate.load import load_surrogate
 from flare_mesh.training import FieldModule
 from lpbf import Process
+from lpbf.calibrate import Bridge, Measurement
+from lpbf.calibrate.template import write_specimen
 from lpbf.core.part import load_part
 from tests.datasets import conftest as test_records
 from tests.fuzz.mesh_seeds import MESHES, solid
@@ -132,6 +134,18 @@ def _write_process(folder: Path) -> None:
 
 def _read_process(path: Path) -> dict[str, str]:
     return digest(Process.from_yaml(path).to_dict())
+
+
+def _write_measurement(folder: Path) -> None:
+    template = write_specimen(Bridge(), folder / "bridge.stl", preset="316L")
+    template.write_text(template.read_text().replace("value: }", "value: 0.25}"))
+
+
+def _read_measurement(path: Path) -> dict[str, str]:
+    m = Measurement.from_yaml(path)
+    values = [(p.position, p.direction.tolist(), p.value, p.uncertainty) for p in m.points]
+    others = (m.specimen, m.pitch, m.parameters, m.uncertainty, m.intervals, m.alignment)
+    return digest({"process": m.process.to_dict(), "points": values, "others": str(others)})
 
 
 def _operator() -> FLAREOperator:
@@ -248,6 +262,7 @@ TARGETS: dict[str, Target] = {
     ),
     "table": Target("runs.csv", _write_table, _read_table),
     "process": Target("process.yaml", _write_process, _read_process, has_end=False),
+    "measurement": Target("bridge.yaml", _write_measurement, _read_measurement, has_end=False),
     **{
         f"part {name}": Target(name, _write_part(name), _read_part)
         for name in ("box.stl", "ascii.stl", "box.ply", "box.obj", "box.off", "box.3mf")

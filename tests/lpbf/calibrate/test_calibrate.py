@@ -7,7 +7,7 @@ import trimesh
 
 import lpbf
 from lpbf import Heat, PartError, Process, simulate, voxelize
-from lpbf.calibrate import Bridge, Cantilever, MeasuredPoint, Measurement
+from lpbf.calibrate import Bridge, Cantilever, MeasuredPoint, Measurement, TwinCantilever
 
 STRAIN = (-0.005, -0.002, -0.003)
 SMALL = Bridge(length=8.0, width=2.0, height=5.0, pillar=2.0, eaves=1.0)
@@ -137,12 +137,14 @@ def test_noise_gives_errors_of_the_stated_size(points):
     assert high - low == pytest.approx(2 * 1.96 * calibration.standard_error[0], rel=1e-4)
 
 
-def test_a_cantilever_whose_block_stays_on_the_plate():
-    part = Cantilever(length=8.0, width=2.0, height=4.0, thickness=2.0, block=2.0)
+@pytest.mark.parametrize(("kind", "length"), [(Cantilever, 8.0), (TwinCantilever, 14.0)])
+def test_a_cantilever_whose_block_stays_on_the_plate(kind, length):
+    part = kind(length=length, width=2.0, height=4.0, thickness=2.0, block=2.0)
     process = replace(ELASTIC, release=part.release)
     points = simulated(process, part=part, nodes=slice(None))
-    end = [p.value for p in points if p.position == (4.0, 0.0, 4.0)]
-    base = [p.value for p in points if p.position == (-4.0, 0.0, 0.0)]
+    end = [p.value for p in points if p.position == (length / 2, 0.0, 4.0)]
+    foot = -4.0 if kind is Cantilever else 0.0
+    base = [p.value for p in points if p.position == (foot, 0.0, 0.0)]
     assert end[2] > 0.02  # the end bends up
     assert base == [0.0, 0.0, 0.0]
     calibration = lpbf.calibrate(
