@@ -119,7 +119,7 @@ class MeshGraphNet(FieldModel):
             raise ValueError(
                 "MeshGraphNet: expected 'edge_index' of shape [2, E] (got None); add edges by the "
                 "transform 'mesh_edges', 'knn_edges' or 'radius_edges' (in a configuration under "
-                "data.features), or pass edge_index"
+                "data.features), pass edge_index, or take a model without edges, such as 'flare'"
             )
         if not torch.compiler.is_compiling():
             layout = nodes.graphs.layout

@@ -99,6 +99,19 @@ def test_graphs_are_independent(name):
     assert_graphs_independent(model, equal, atol=1e-9)
 
 
+def test_nan_in_a_graph_stays_there(name):
+    """Values and gradients of the others, also where graphs of unequal size are packed together."""
+    model = small(name)
+    bad = BATCH.batch == 2
+    results = []
+    for value in (0.0, torch.nan):
+        x = torch.where(bad[:, None], value, BATCH.x).requires_grad_()
+        out = model(x, BATCH.pos, BATCH.batch, **EDGES)[~bad]
+        (grad,) = torch.autograd.grad(out.square().sum(), x)
+        results.append([out, grad[~bad]])
+    torch.testing.assert_close(*results, **TIGHT)
+
+
 def test_gradients_of_graphs_are_independent(name):
     model = small(name)
 

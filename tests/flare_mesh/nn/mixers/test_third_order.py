@@ -63,3 +63,16 @@ def test_constant_second_factors_give_softmax_attention():
     q, k, v = (t.transpose(0, 1) for t in (q, k, v))
     heads = torch.nn.functional.scaled_dot_product_attention(q, k, v).transpose(0, 1)
     torch.testing.assert_close(made(x, graphs_of(x)), made.out(heads.flatten(-2)))
+
+
+def test_strassen_without_second_factors_is_softmax_attention_times_a_mean():
+    made = layer("strassen")
+    with torch.no_grad():
+        made.project.weight[2 * C : 3 * C] = 0.0
+        made.project.bias[2 * C : 3 * C] = 0.0
+    x = torch.randn(N, C).double()
+    q, k, _, v1, v2 = made.project(x).unflatten(-1, (5, H, -1)).unbind(-3)
+    q, k, v1 = (t.transpose(0, 1) for t in (q, k, v1))
+    heads = torch.nn.functional.scaled_dot_product_attention(q, k, v1).transpose(0, 1)
+    heads = heads * v2.mean(0)
+    torch.testing.assert_close(made(x, graphs_of(x)), made.out(heads.flatten(-2)))
