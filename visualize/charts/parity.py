@@ -67,7 +67,7 @@ def plot_parity(
         shown = ax.hexbin(x, y, bins="log", cmap=DENSITY, **options)
         ax.figure.colorbar(shown, ax=ax, label="points", shrink=0.8)
     else:
-        ax.scatter(x, y, s=9, color=COLOURS[0], alpha=0.5, linewidths=0)
+        ax.scatter(x, y, s=9, color=COLOURS[0], alpha=0.5, linewidths=0, rasterized=True)
     ax.plot(limits, limits, color=INK, linewidth=1)
     ax.set(xlim=limits, ylim=limits, aspect="equal")
     spread = np.square(x - x.mean()).sum()
