@@ -6,6 +6,7 @@ from lpbf.core.cut import BoxCut, PlaneCut
 from lpbf.core.errors import IslandError, PartError, PartWarning, SolverError
 from lpbf.core.heat import Heat
 from lpbf.core.islands import Island, find_unsupported
+from lpbf.core.machine import MACHINES, Machine
 from lpbf.core.material import Material
 from lpbf.core.materials import MATERIALS
 from lpbf.core.mesh import HexMesh
@@ -21,6 +22,7 @@ from lpbf.core.voxelize import voxelize
 from lpbf.simulate import simulate
 
 __all__ = [
+    "MACHINES",
     "MATERIALS",
     "PRESETS",
     "SCANS",
@@ -31,6 +33,7 @@ __all__ = [
     "Island",
     "IslandError",
     "LayerState",
+    "Machine",
     "Material",
     "PartError",
     "PartWarning",

@@ -14,6 +14,7 @@ from lpbf.core.base_plate import BasePlate
 from lpbf.core.errors import SolverError
 from lpbf.core.heat import Heat
 from lpbf.core.islands import ISLANDS
+from lpbf.core.machine import MACHINES
 from lpbf.core.presets import PRESETS
 from lpbf.core.process import Process
 from lpbf.core.scan import SCANS
@@ -24,7 +25,16 @@ _FIELDS = (
     *("material", "layer_height", "inherent_strain", "scan_rotation", "scan_angle"),
     *("powder_layers", "temperature", "plasticity", "release"),
 )
-PROCESS_OPTIONS = ("process", "preset", *_FIELDS, "scan", "base_plate", "supports", "heat")
+PROCESS_OPTIONS = (
+    "process",
+    "preset",
+    *_FIELDS,
+    "scan",
+    "base_plate",
+    "supports",
+    "heat",
+    "machine",
+)
 """Names of the options that :func:`add_process` adds."""
 
 
@@ -142,6 +152,8 @@ def add_process(parser: argparse.ArgumentParser) -> None:
         "in the part's coordinates; angle, offset and volume fraction by --process"
     )
     add("--supports", nargs="+", metavar="auto|FILE", help=text)
+    text = "estimate the build time with the machine's usual values; others by --process"
+    add("--machine", choices=MACHINES, help=text)
     add("--heat", action=flag, help="whether heat conduction is simulated; details by --process")
 
 
@@ -166,6 +178,8 @@ def read_process(options: Mapping[str, Any]) -> Process:
     if options["base_plate"] is not None:
         plate = process.base_plate or BasePlate()
         changes["base_plate"] = replace(plate, thickness=options["base_plate"])
+    if options["machine"] is not None:
+        changes["machine"] = options["machine"]
     if options["supports"] is not None:
         supports = process.supports if isinstance(process.supports, Supports) else Supports()
         changes["supports"] = replace(supports, generate="auto" in options["supports"])

@@ -18,6 +18,7 @@ from lpbf.core.cut import Cut, check_release
 from lpbf.core.from_dict import from_dict
 from lpbf.core.heat import Heat
 from lpbf.core.islands import ISLANDS
+from lpbf.core.machine import Machine, get_machine
 from lpbf.core.material import TABLE_PROPERTIES, Material
 from lpbf.core.materials import get_material
 from lpbf.core.presets import PRESETS
@@ -70,6 +71,8 @@ class Process:
             :func:`lpbf.calibrate` writes it; None for a strain that is not calibrated.
         supports: Supports under overhangs and islands, True for the default :class:`Supports`; None
             or False for none. If they are generated, ``islands`` has no effect.
+        machine: Scanning and recoating, for the estimated build time: a :class:`Machine` or a name
+            of :data:`lpbf.MACHINES`; None for no estimate. The simulation does not depend on it.
 
     Raises:
         ValueError: If a value is outside its range, a strain is too large for small-strain theory,
@@ -92,6 +95,7 @@ class Process:
     powder_layers: int = 1
     strain_source: StrainSource | None = None
     supports: Supports | bool | None = None
+    machine: Machine | str | None = None
 
     def __post_init__(self) -> None:
         material = get_material(self.material)
@@ -107,6 +111,7 @@ class Process:
             check_bool("Process", name, getattr(self, name))
         object.__setattr__(self, "release", check_release(self.release))
         check_choice("unknown islands", self.islands, ISLANDS)
+        object.__setattr__(self, "machine", get_machine(self.machine))
         if isinstance(self.supports, bool):
             object.__setattr__(self, "supports", Supports() if self.supports else None)
         for name, kind in (
@@ -114,6 +119,7 @@ class Process:
             ("heat", Heat),
             ("strain_source", StrainSource),
             ("supports", Supports),
+            ("machine", Machine),
         ):
             value = getattr(self, name)
             if not isinstance(value, kind | None):
@@ -259,6 +265,7 @@ class Process:
         kinds = {"base_plate": BasePlate, "heat": Heat, "strain_source": StrainSource}
         nested = {name: partial(from_dict, kind) for name, kind in kinds.items()}
         readers = {"material": _read_material, "supports": _read_supports, **nested}
+        readers["machine"] = _read_machine
         return from_dict(cls, values, readers)
 
     def to_yaml(self, path: str | Path) -> None:
@@ -294,6 +301,10 @@ def _read_material(value: Any) -> str | Material:
     if not isinstance(value, Mapping):
         return value
     return from_dict(Material, value, dict.fromkeys(TABLE_PROPERTIES, _read_table))
+
+
+def _read_machine(value: Any) -> Any:
+    return value if isinstance(value, str) else from_dict(Machine, value)
 
 
 def _read_supports(value: Any) -> Any:

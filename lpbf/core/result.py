@@ -97,6 +97,7 @@ class Result:
             [L], degrees Celsius; None without heat conduction.
         release: The part after each cut of its release; empty without a release.
         supports: The part's supports; None without.
+        build_time: Estimated time of the build, s; None without a machine in the process.
         history: The part after each step; empty unless requested.
         report: Iterations, residuals, time and memory.
 
@@ -115,6 +116,7 @@ class Result:
     interlayer_temperature: NDArray[np.float64] | None = None
     release: tuple[ReleaseState, ...] = ()
     supports: SupportState | None = None
+    build_time: float | None = None
     history: tuple[LayerState, ...] = ()
     report: Report | None = None
 

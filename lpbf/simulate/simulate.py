@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from flare_mesh.devices import find_device, peak_memory
+from lpbf.core.machine import Machine
 from lpbf.core.materials import get_material
 from lpbf.core.mesh import HexMesh
 from lpbf.core.process import Process
@@ -170,6 +171,7 @@ def _simulate(
         interlayer_temperature=None if heat is None else heat.interlayer.cpu().numpy(),
         release=tuple(part.of_part(step.state) for step in released),
         supports=supports,
+        build_time=_build_time(mesh, process),
         history=tuple(states),
         report=Report("cg", time.perf_counter() - began, peak_memory(), tuple(reports)),
         **{name: remaining_mean(mesh.cells, values, removed) for name, values in fields.items()},
@@ -177,3 +179,11 @@ def _simulate(
     check_strain_source(process, mesh)
     check_range(result, build.rows_per_layer * mesh.spacing[2])
     return result
+
+
+def _build_time(mesh: HexMesh, process: Process) -> float | None:
+    if not isinstance(process.machine, Machine):
+        return None
+    supports = process.supports
+    fraction = supports.volume_fraction if isinstance(supports, Supports) else 0.0
+    return process.machine.build_time(mesh, fraction)

@@ -48,6 +48,8 @@ def summarize(result: Result) -> dict[str, Any]:
     if supports is not None:
         summary["support_volume_mm3"] = float(supports.sum()) * voxel
         summary["support_contact_area_mm2"] = contact_area(result.mesh)
+    if result.build_time is not None:
+        summary["build_time_h"] = result.build_time / 3600
     if result.displacement_on_plate is not None:
         summary["max_displacement_on_plate_mm"] = _longest(result.displacement_on_plate)
     if result.equivalent_plastic_strain is not None:
@@ -89,6 +91,8 @@ def summary_text(summary: dict[str, Any]) -> str:
             f"{value('support_volume_mm3'):.4g} mm3 around their walls, which touch the part on "
             f"{value('support_contact_area_mm2'):.4g} mm2"
         )
+    if "build_time_h" in summary:
+        lines["build time"] = f"at least {value('build_time_h'):.3g} h"
     return "\n".join(f"{name:<20}{text}" for name, text in lines.items())
 
 
