@@ -269,6 +269,8 @@ def test_a_file_stays_in_its_split_when_others_join(tmp_path):
         (["--material", "wood"], "unknown material 'wood'"),
         (["--test-fraction", "1"], "0 <= test_fraction < 1"),
         (["--max-dropped", "2"], "expected 0 <= max_dropped <= 1 (got 2.0)"),
+        (["--supports", "a.stl"], "--supports: expected auto for a data set (got a.stl)"),
+        (["--supports", "auto", "--islands", "drop"], "expected islands or generated supports"),
         (["--build-volume", "1", "2", "-3"], "expected the build volume as one or three lengths"),
     ],
 )

@@ -5,7 +5,7 @@ import pytest
 import trimesh
 from numpy.testing import assert_allclose
 
-from lpbf import PartError, PartWarning, Process, simulate, voxelize
+from lpbf import PartError, PartWarning, Process, Supports, simulate, voxelize
 from lpbf.compensate import compensate
 from lpbf.compensate.surface_displacement import surface_displacement
 
@@ -175,6 +175,23 @@ def test_a_process_with_powder_keeps_islands():
     assert "19 of 306 surface points are up to 2 voxels away" in messages[1]
     compensate(part, Process(islands="powder"), **options)
     assert seen == [seen[1] - 4, seen[1]]
+    compensate(part, Process(supports=True), **options)
+    assert seen[2] == seen[1]
+
+
+def test_given_supports_are_in_each_shape():
+    table = trimesh.creation.box((12.0, 4.0, 2.0)).apply_translation([0, 0, 9])
+    leg = trimesh.creation.box((2.0, 4.0, 8.0)).apply_translation([-5, 0, 4])
+    part = trimesh.boolean.union([table, leg], engine="manifold")
+    body = trimesh.creation.box((2.0, 4.0, 8.0)).apply_translation([3, 0, 4])
+    process = Process(supports=Supports(generate=False), inherent_strain=(-0.01,) * 3)
+    options = {"pitch": 2.0, "tolerance": 1e-6, "max_iterations": 1}
+    supported = compensate(part, process, supports=[body], **options)
+    assert len(supported.iterations) == 2
+    alone = compensate(part, Process(inherent_strain=(-0.01,) * 3), **options)
+    assert supported.iterations[0].max_error < 0.8 * alone.iterations[0].max_error
+    with pytest.raises(ValueError, match="has support bodies, but the process has no supports"):
+        compensate(part, supports=[body], **options)
 
 
 def test_bad_input(tmp_path):
