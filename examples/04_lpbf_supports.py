@@ -24,15 +24,18 @@ def bracket(pitch: float) -> HexMesh:
     return HexMesh.from_mask((x < 6) | arm | slope, pitch)
 
 
-def grids(result: Result, factor: float) -> list[tuple[str, pyvista.UnstructuredGrid | None, ...]]:
+Grid = pyvista.UnstructuredGrid
+
+
+def grids(result: Result, factor: float) -> list[tuple[str, Grid, Grid | None]]:
     """Name, deformed part and deformed supports of each state, coloured by the length of u."""
     supports = result.supports
     assert supports is not None
     assert result.displacement_on_plate is not None
 
-    def grid(mesh: HexMesh, u: np.ndarray) -> pyvista.UnstructuredGrid:
+    def grid(mesh: HexMesh, u: np.ndarray) -> Grid:
         points = mesh.points + factor * u
-        out = pyvista.UnstructuredGrid({pyvista.CellType.HEXAHEDRON: mesh.cells}, points)
+        out = Grid({pyvista.CellType.HEXAHEDRON: mesh.cells}, points)
         out["displacement, mm"] = np.linalg.norm(u, axis=1)
         return out
 

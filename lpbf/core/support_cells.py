@@ -155,7 +155,7 @@ def _check_bodies(mesh: HexMesh) -> None:
     """Refuse given supports that touch no voxel of the part, or that nothing supports."""
     assert mesh.supports is not None
     labels, count = ndimage.label(mesh.supports)  # pyright: ignore[reportGeneralTypeIssues]
-    near = ndimage.binary_dilation(mesh.mask)
+    near = np.asarray(ndimage.binary_dilation(mesh.mask), dtype=bool)
     loose = np.setdiff1d(np.arange(1, count + 1), labels[near])
     if not count or len(loose):
         raise PartError(
@@ -191,7 +191,8 @@ def _distance(solid: NDArray[np.bool_], x: float, y: float) -> NDArray[np.float6
 
 def _gaps(solid: NDArray[np.bool_], x: float, y: float) -> NDArray[np.float64]:
     """Gap between each voxel of a row and the nearest solid one, 0 for neighbours, mm."""
-    return _distance(ndimage.binary_dilation(solid, np.ones((3, 3))), x, y)
+    around = np.asarray(ndimage.binary_dilation(solid, np.ones((3, 3))), dtype=bool)
+    return _distance(around, x, y)
 
 
 def _passes(near: NDArray[np.bool_], solid: NDArray[np.bool_]) -> NDArray[np.bool_]:

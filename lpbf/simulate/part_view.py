@@ -42,12 +42,15 @@ def remaining_mean(
 
 def solid_build(build: Build) -> Build:
     """Part and supports as a build of one layer, without inherent strain and clamped nodes."""
-    solid, factor = build.solid, build.cell_stiffness
+    solid, factor = build.solid, None
+    if build.support_brick is not None:
+        assert build.cell_stiffness is not None
+        factor = build.cell_stiffness[build.is_solid]
     return replace(
         build,
         mesh=solid,
         cell_kind=build.cell_kind[build.is_solid],
-        cell_stiffness=None if build.support_brick is None else factor[build.is_solid],
+        cell_stiffness=factor,
         cell_layer=np.zeros(solid.num_cells, dtype=np.int64),
         node_layer=np.zeros(solid.num_nodes, dtype=np.int64),
         layer_strain=np.zeros((1, 6)),

@@ -63,9 +63,9 @@ def release_steps(
         on_plate[mesh.cells[held, :4]] = True
         steps.append(ReleaseStep(name, left, on_plate))
 
-    has_supports = is_support is not None and bool(is_support.any())
-    if has_supports and order == "supports first":
-        left, held = left & ~is_support, held & ~is_support
+    supports = np.zeros(mesh.num_cells, dtype=bool) if is_support is None else is_support
+    if supports.any() and order == "supports first":
+        left, held = left & ~supports, held & ~supports
         add(SUPPORTS_OFF)
     for number, cut in enumerate(cuts, start=1):
         name = f"cut {number}"
@@ -77,8 +77,8 @@ def release_steps(
         if not left.any():
             raise PartError(f"release: {name} ({cut}) leaves nothing of the part; move it")
         add("release" if release is True else name)
-    if has_supports and order == "plate first":
-        left, held = left & ~is_support, held & ~is_support
+    if supports.any() and order == "plate first":
+        left, held = left & ~supports, held & ~supports
         if not left.any():
             raise PartError("release: the cuts leave nothing but supports; move them")
         add(SUPPORTS_OFF)
