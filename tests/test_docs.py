@@ -124,6 +124,8 @@ def lpbf_page(names, folder, trained):
     assert Path("part.pvd").is_file()
     assert Path("part/part_0000.vtu").is_file()
     assert lpbf.Process.from_yaml("process.yaml") == names["process"]
+    yield {}
+    assert names["result"].mesh.supports is not None
 
 
 def mixer(names, folder, trained):
