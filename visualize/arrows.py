@@ -72,7 +72,7 @@ def streamlines(grid: Any, *, flat: int | None, diagonal: float) -> Any:
         )
     if lines.n_cells == 0:
         raise ValueError("streamlines: none, since the vectors are zero or missing at all seeds")
-    return lines if flat is not None else lines.tube(radius=0.0015 * diagonal)
+    return lines if flat is not None else lines.tube(radius=0.0015 * diagonal, n_sides=6)
 
 
 def _nearest_to_centre(points: NDArray[np.floating]) -> np.intp:
@@ -92,6 +92,7 @@ def spread(points: NDArray[np.floating], count: int) -> tuple[NDArray[np.intp], 
     if not sizes.any():
         return np.zeros(1, np.intp), 0.0
     size = float((sizes[sizes > 0].prod() / count) ** (1 / np.count_nonzero(sizes)))
+    number = np.zeros(1, np.intp)
     for _ in range(20):  # boxes outside of the mesh are empty
         boxes = np.floor((points - low) / size + 0.5).astype(np.int64)
         number = np.unique(boxes, axis=0, return_index=True)[1]

@@ -66,8 +66,10 @@ def _to_mesh(data: Data) -> MeshData:
         for key, value in data.to_dict().items()
         if isinstance(value, torch.Tensor) and value.dim() > 0 and len(value) == count
     }
-    fields = {key: value for key, value in fields.items() if key not in ("batch", "face")}
-    mesh = MeshData(**fields)
+    mesh = MeshData(fields.pop("pos"))
+    for name, values in fields.items():
+        if name not in ("batch", "face"):
+            mesh[name] = values
     if data.face is not None:
         mesh["triangle"] = data.face.T
     return mesh

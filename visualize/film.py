@@ -67,7 +67,8 @@ def _write_mp4(path: Path, pictures: Iterator[NDArray[np.uint8]], fps: float) ->
     first = next(pictures)
     # The codec needs even sizes.
     height, width = (size - size % 2 for size in first.shape[:2])
-    writer = write_frames(str(path), (width, height), fps=fps, quality=8, macro_block_size=2)
+    options: Any = {"fps": fps, "quality": 8, "macro_block_size": 2}
+    writer = write_frames(str(path), (width, height), **options)
     writer.send(None)
     try:
         writer.send(np.ascontiguousarray(first[:height, :width]))

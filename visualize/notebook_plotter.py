@@ -1,6 +1,7 @@
 """A plotter whose picture notebooks show."""
 
 from io import BytesIO
+from typing import Any
 
 import pyvista
 
@@ -15,6 +16,7 @@ class NotebookPlotter(pyvista.Plotter):
         from PIL import Image
 
         self.render()
+        picture: Any = self.screenshot(return_img=True)
         file = BytesIO()
-        Image.fromarray(self.screenshot(return_img=True)).save(file, "PNG")
+        Image.fromarray(picture).save(file, "PNG")
         return file.getvalue()

@@ -18,6 +18,7 @@ _MARGIN = 0.05
 # Heights as shares of a view's height: title, line of the caption, colour bar.
 _TITLE, _LINE, _BAR = 0.055, 0.038, 0.14
 _BAR_WIDTH = 0.7
+_MIN_AXES = 300  # pixels of a view below which the names of axes would overlap
 _AXES = ("x_color", "y_color", "z_color")
 _LIT = {"ambient": 0.6, "diffuse": 0.45, "specular": 0.0, "render": False}
 
@@ -64,7 +65,7 @@ def draw_panel(plotter: Any, panel: Panel, options: PlotOptions) -> None:
     bar = has_values and not panel.colours.constant
     if bar:
         _draw_bar(plotter, actor, panel, options.label)
-    if shape.flat is None:
+    if shape.flat is None and min(_pixels(plotter)) >= _MIN_AXES:
         _draw_axes(plotter)
     towards, up = view_vectors(options.view, shape.flat)
     area = (_MARGIN, _BAR + 0.02 if bar else _MARGIN, 1 - _MARGIN, top - 0.02)

@@ -84,11 +84,11 @@ def plot_file(
         options["size"] = _pair("size", size)
     if compare is not None and field is None:
         raise ValueError("compare: expected a field to compare; give --field")
-    film = out is not None and Path(out).suffix.lower() in FILM_SUFFIXES
-    if film:
+    if out is not None and Path(out).suffix.lower() in FILM_SUFFIXES:
         if compare is not None or step is not None:
             raise ValueError(f"{out}: an animation has no compare and no step; give a picture")
         animate(file, field, path=out, fps=fps, title=title, **options)
+        print(f"animation: {out}")
     else:
         path = out if out is not None or has_screen() else _beside(file, field)
         options |= {"path": path, "title": title, "step": step}
@@ -98,11 +98,10 @@ def plot_file(
             plotter = plot_comparison(
                 file, field, compare, names=_names(file, field, compare), **options
             )
-        out = path
-        if plotter is not None:
+        if plotter is None:
+            print(f"picture: {path}")
+        else:
             plotter.show()
-    if out is not None:
-        print(f"{'animation' if film else 'picture'}: {out}")
 
 
 def _pair(name: str, values: list[Any] | None) -> tuple[Any, Any] | None:

@@ -1,5 +1,6 @@
 """Pictures of fields; one module, since the first picture of a process takes a second."""
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -204,3 +205,33 @@ def test_bad_meshes():
         plot_field(3)
     with pytest.raises(FileNotFoundError):
         plot_field(Path("nowhere.vtu"))
+
+
+def test_a_machine_without_opengl(block, monkeypatch):
+    def no_library(name):
+        raise OSError(name)
+
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("VTK_DEFAULT_OPENGL_WINDOW", raising=False)
+    monkeypatch.setattr("flare_mesh.visualize.picture.ctypes.CDLL", no_library)
+    monkeypatch.setattr("flare_mesh.visualize.picture.sys.platform", "linux")
+    with pytest.raises(ImportError, match="need OpenGL .*apt-get install libegl1"):
+        plot_field(block, "von_mises", path="a.png")
+
+
+def test_a_surface_of_many_faces_is_reduced(block):
+    sphere = pyvista.Sphere(theta_resolution=60, phi_resolution=60)
+    plotter = plot_field(sphere, sphere.points[:, 2], max_faces=1000, **SMALL)
+    body = coloured(plotter)[1]
+    assert 100 < body.n_cells <= 1000
+    # Of the largest face, from corner to corner.
+    assert np.abs(body.point_data[SHOWN] - body.points[:, 2]).max() < 0.05
+    assert f"{sphere.n_cells:,} faces, reduced to {body.n_cells:,} for view" in texts(plotter)
+    plotter.close()
+
+
+def test_a_notebook_shows_the_plotter(block):
+    plotter = plot_field(block, "von_mises", **SMALL)
+    with Image.open(BytesIO(plotter._repr_png_())) as picture:
+        assert picture.size == SMALL["size"]
+    plotter.close()
