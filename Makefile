@@ -8,15 +8,19 @@ JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 PYTEST := $(PY) -m pytest -n $(JOBS)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo docs test test-slow test-all gpu-check bench lint types wheel-check check clean
+.PHONY: demo docs notebooks test test-slow test-all gpu-check bench lint types wheel-check check clean
 
 demo: .venv/ready
-	$(PY) examples/01_lpbf_distortion.py
+	$(PY) examples/demo.py
 
 # The documentation site, in build/site. Warnings are errors.
 docs: .venv/ready-dev .venv/mermaid.min.js
 	$(PY) -m sphinx -q -W --keep-going -d build/doctrees -c docs . build/site
 	$(PY) .ci/check_site.py build/site
+
+# Runs the notebooks of examples/ and stores their outputs in them. Some minutes.
+notebooks: .venv/ready
+	$(PY) .ci/run_notebooks.py
 
 test: .venv/ready
 	$(PYTEST) -m "not slow and not gpu"

@@ -6,15 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from flare_mesh.io import read_mesh
-
 EXAMPLES = Path(__file__).parents[2] / "examples"
 pytestmark = pytest.mark.slow
 
 
-def test_lpbf_distortion(tmp_path):
+def test_demo(tmp_path):
     """The demo as it is, on fewer parts in less time: it learns, if not as much."""
-    command = [sys.executable, EXAMPLES / "01_lpbf_distortion.py", "40", "20s"]
+    command = [sys.executable, EXAMPLES / "demo.py", "40", "20s"]
     subprocess.run(command, cwd=tmp_path, check=True)
     summary = json.loads((tmp_path / "runs/demo/summary.json").read_text())
     assert summary["test_relative_l2"]["displacement"] < 0.85
@@ -22,20 +20,9 @@ def test_lpbf_distortion(tmp_path):
     assert (tmp_path / "runs/demo/nut.png").stat().st_size > 100_000
 
 
-def test_mesh_folder(tmp_path):
-    """The example as it is, on fewer plates and epochs."""
-    command = [sys.executable, EXAMPLES / "02_mesh_folder.py", "10", "1"]
-    done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
-    error = float(re.search(r"unseen plates: ([\d.]+);", done.stdout)[1])
-    assert 0 < error < 1.5
-    mesh = read_mesh(tmp_path / "predicted.vtu")
-    assert {"stress", "predicted_stress", "error_stress"} <= mesh.node_fields.keys()
-    assert mesh.units["stress"] == "MPa"
-
-
 def test_lpbf_gallery(tmp_path):
     """The example as it is, on coarser voxels."""
-    command = [sys.executable, EXAMPLES / "03_lpbf_gallery.py", tmp_path / "gallery.png", "5"]
+    command = [sys.executable, EXAMPLES / "lpbf_gallery.py", tmp_path / "gallery.png", "5"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert done.stdout.count(" steps, ") == 12
     assert (tmp_path / "gallery.png").stat().st_size > 200_000

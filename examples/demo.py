@@ -3,7 +3,7 @@
 Simulate procedural parts, train a FLARE surrogate on them, predict the nut that PyVista ships, and
 compare the prediction with a simulation. Each step is a command; `make demo` runs this file.
 
-    python examples/01_lpbf_distortion.py [NUM_PARTS] [BUDGET]
+    python examples/demo.py [NUM_PARTS] [BUDGET]
 """
 
 import json

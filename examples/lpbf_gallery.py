@@ -1,6 +1,6 @@
 """Twelve simulated parts, cut from the plate and coloured by their z displacement.
 
-    python examples/03_lpbf_gallery.py [docs/images/lpbf_gallery.png] [PITCH_MM]
+    python examples/lpbf_gallery.py [docs/images/lpbf_gallery.png] [PITCH_MM]
 
 About a minute on two cores.
 """
