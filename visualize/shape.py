@@ -73,6 +73,7 @@ def build_shape(
     notes: list[str] = []
     lean = _lean(grid, values, options, notes)
     bounds, diagonal, dimension = lean.bounds, lean.length, cell_dimension(lean)
+    _check_cells(options, dimension)
     flat = flat_axis(lean.points)
     towards, _ = view_vectors(options.view, flat)
     cut = lean if options.threshold is None else threshold(lean, options.threshold)
@@ -105,6 +106,12 @@ def build_shape(
     return shape
 
 
+def _check_cells(options: PlotOptions, dimension: int) -> None:
+    for name in ("slice", "contours", "streamlines"):
+        if dimension == 0 and getattr(options, name) is not None:
+            raise ValueError(f"{name}: expected a mesh with cells (got points alone)")
+
+
 def common_corners(shapes: Sequence[Shape]) -> tuple[NDArray[np.floating], int | None]:
     """Corners of all shapes together, and the axis along which none has an extent."""
     flat = {shape.flat for shape in shapes}
@@ -117,7 +124,8 @@ def _lean(grid: Any, values: FieldValues | None, options: PlotOptions, notes: li
     lean = grid.copy(deep=False)
     lean.clear_data()
     if values is not None:
-        if options.contours is not None and values.on_cells:
+        at_points = (options.contours, options.glyphs, options.streamlines)
+        if values.on_cells and any(one is not None for one in at_points):
             values = at_nodes(grid, values)
             notes.append("cell values averaged at the nodes")
         data = lean.cell_data if values.on_cells else lean.point_data

@@ -148,6 +148,13 @@ def test_missing_values_are_counted_and_have_their_own_colour(block, tmp_path):
     assert pink.sum() > 50
 
 
+def test_arrows_have_the_colours_of_a_cell_field(block):
+    plotter = plot_field(block, "layer", glyphs="displacement", **SMALL)
+    assert "cell values averaged at the nodes" in texts(plotter)
+    assert coloured(plotter)[0].scalar_range == (0.0, 23.0)
+    plotter.close()
+
+
 def test_a_constant_field_is_written_without_a_bar(block):
     plotter = plot_field(block, torch.full((60,), 3.25), **SMALL)
     assert texts(plotter) == ["field: 3.25 everywhere"]
@@ -199,6 +206,8 @@ def test_bad_input(block, field, options, message):
 
 
 def test_bad_meshes():
+    with pytest.raises(ValueError, match=r"slice: expected a mesh with cells \(got points alone\)"):
+        plot_field(MeshData(torch.rand(5, 3)), slice="x")
     with pytest.raises(ValueError, match=r"expected a mesh with points \(got none\)"):
         plot_field(MeshData(torch.zeros(0, 3)))
     with pytest.raises(TypeError, match=r"a prediction or a result \(got int\)"):
