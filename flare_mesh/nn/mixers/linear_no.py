@@ -49,5 +49,6 @@ class LinearNOAttention(MixingLayer):
         )
         with torch.autocast(x.device.type, enabled=False):
             means = products.averages(wide(key), wide(value), graphs.log_weight)
-            mixed = products.multiply(wide(query).softmax(-1), means)
+            shares = products.blocks(wide(query)).softmax(-1)
+            mixed = products.rows(shares @ products.of_blocks(means))
         return self.out(self.norm(mixed.flatten(-2).to(value.dtype)))
