@@ -15,7 +15,6 @@ import lightning
 import numpy as np
 import pytest
 import torch
-import trimesh
 import yaml
 from torch import distributed as dist
 from torch_geometric.data import Batch, Data
@@ -82,21 +81,6 @@ def readme(names, folder, trained):
     yield {}
     assert names["fields"].shape == (1700, 3)
     assert (folder / "my-model").is_dir()
-    yield tensors(50)
-    assert names["probes"].shape == (7, 3)
-    meshes = folder / "data/elasticity/Meshes"
-    for kind, shape in (("sigma", (9, 24)), ("XY", (9, 2, 24))):
-        write_npy(meshes / f"Random_UnitCell_{kind}_10.npy", shape)
-    yield {}
-    assert names["train"][0].y.shape == (4, 4)
-    assert names["public"][0].y.shape == (9, 1)
-    (folder / "runs").mkdir()
-    (folder / "runs/lpbf").symlink_to(trained[0])
-    trimesh.creation.box((12.0, 12.0, 4.0)).export(folder / "bracket.stl")
-    yield {}
-    assert "error_displacement" in read_mesh(folder / "bracket.vtu").node_fields
-    yield {}
-    assert "displacement" in read_mesh(folder / "bracket.vtu").node_fields
 
 
 def data(names, folder, trained):

@@ -41,7 +41,7 @@ def test_text_model(tmp_path):
 
 def test_lpbf_supports(tmp_path):
     """The example as it is, on coarser voxels."""
-    command = [sys.executable, EXAMPLES / "04_lpbf_supports.py", tmp_path / "supports.png", "2"]
+    command = [sys.executable, EXAMPLES / "lpbf_supports.py", tmp_path / "supports.png", "2"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert "around their walls, which touch the part" in done.stdout
     assert (tmp_path / "supports.png").stat().st_size > 50_000

@@ -1,6 +1,6 @@
 """A part with generated supports: on its plate, cut from the plate, and without the supports.
 
-    python examples/04_lpbf_supports.py [docs/images/lpbf_supports.png] [PITCH_MM]
+    python examples/lpbf_supports.py [docs/images/lpbf_supports.png] [PITCH_MM]
 
 About a minute on two cores.
 """
