@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from lpbf.calibrate.problem import Simulation
 from lpbf.calibrate.specimens import SPECIMENS, Specimen, read_specimen
 from lpbf.calibrate.template import write_specimen
 from lpbf.core import command
+from lpbf.core.errors import PartWarning
 from lpbf.core.presets import PRESETS
 
 _CALIBRATION = ("measurement", "out", "plot", "device")
@@ -66,8 +68,10 @@ def _parser() -> argparse.ArgumentParser:
 def _calibrate(options: argparse.Namespace, given: list[str]) -> int:
     _refuse(given, _SPECIMEN, "without --specimen")
     if options.measurement is None or options.out is None:
+        got = "no --out" if options.out is None else "no measurement"
+        got = "neither" if options.measurement is None and options.out is None else got
         raise ValueError(
-            "expected a measurement and --out, or --specimen and --write (got neither); see --help"
+            f"expected a measurement and --out, or --specimen and --write (got {got}); see --help"
         )
     file = options.measurement
     command.check_output(options.out, "--out", (".yaml", ".yml"), file)
@@ -76,9 +80,11 @@ def _calibrate(options: argparse.Namespace, given: list[str]) -> int:
         check_picture(Path(options.plot))
     measurement = Measurement.from_yaml(file)
     print(f"{file}: {len(measurement.points)} values, parameters: {measurement.parameters}")
-    calibration = calibrate(measurement, on_simulation=_print, device=options.device)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", PartWarning)
+        calibration = calibrate(measurement, on_simulation=_print, device=options.device)
     print(calibration)
-    for warning in calibration.warnings:
+    for warning in dict.fromkeys([*(str(w.message) for w in caught), *calibration.warnings]):
         print(f"warning: {warning}", file=sys.stderr)
     calibration.process.to_yaml(options.out)
     if options.plot is not None:
@@ -118,6 +124,8 @@ def _specimen(kind: str, dimensions: list[str]) -> Specimen:
     values: dict[str, object] = {"kind": kind}
     for text in dimensions:
         name, _, number = text.partition("=")
+        if name in values:
+            raise ValueError(f"--dimensions: expected each dimension once (got another '{name}')")
         try:
             values[name] = float(number)
         except ValueError as error:

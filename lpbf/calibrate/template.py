@@ -5,6 +5,7 @@ from pathlib import Path
 
 from flare_mesh.files import atomic_path, write_text
 from lpbf.calibrate.specimens import Specimen
+from lpbf.core.checks import check_number
 from lpbf.core.process import Process
 
 
@@ -35,11 +36,12 @@ def write_specimen(
         raise ValueError(f"{path}: expected a file of type .stl (got '{path.suffix}')")
     if template.exists():
         raise FileExistsError(f"{template}: exists and may hold measured values; move it away")
+    pitch = specimen.pitch if pitch is None else pitch
+    check_number("specimen", "pitch", pitch, 0, unit="mm", above=True)
     if preset is not None:
         Process.preset(preset)
     with atomic_path(path) as temporary:
         specimen.surface().export(temporary)
-    pitch = specimen.pitch if pitch is None else pitch
     write_text(template, _text(specimen, template.name, preset, pitch))
     return template
 

@@ -85,8 +85,8 @@ def _run(options: argparse.Namespace, given: list[str]) -> int:
                 supports=command.support_files(vars(options)),
                 on_iteration=_print_iteration,
             )
-    for warning in caught:
-        print(f"warning: {warning.message}", file=sys.stderr)
+    for warning in dict.fromkeys(str(warning.message) for warning in caught):
+        print(f"warning: {warning}", file=sys.stderr)
     with atomic_path(options.out) as temporary:
         result.surface.export(temporary)
     if options.report is not None:

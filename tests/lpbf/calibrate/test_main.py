@@ -63,16 +63,20 @@ def test_a_measurement_to_a_process(filled, capsys):
 
 
 def test_warnings_are_printed(filled, capsys):
-    filled.write_text(re.sub("value: [^}]*", "value: 0.1", filled.read_text(), count=1))
+    text = re.sub("value: [^}]*", "value: 0.1", filled.read_text(), count=1)
+    filled.write_text(re.sub("specimen: .*", "part: bridge.stl", text))
     assert run("bridge.yaml --out process.yaml") == 0
-    assert "warning: the residuals are" in capsys.readouterr().err
+    of_part, of_fit = capsys.readouterr().err.splitlines()
+    assert of_part.startswith("warning: bridge.stl: is only 8 x 2 x 5 mm")
+    assert of_fit.startswith("warning: the residuals are")
 
 
 @pytest.mark.parametrize(
     ("command", "message"),
     [
         ("", "expected a measurement and --out, or --specimen and --write"),
-        ("bridge.yaml", "expected a measurement and --out"),
+        ("bridge.yaml", "(got no --out)"),
+        ("--out p.yaml", "(got no measurement)"),
         ("none.yaml --out p.yaml", "none.yaml: no such file"),
         ("bridge.yaml --out p.txt", "expected a file of type .yaml, .yml for --out"),
         ("bridge.yaml --out bridge.yaml", "choose another --out"),
@@ -84,6 +88,9 @@ def test_warnings_are_printed(filled, capsys):
         ("--specimen bridge --write bridge.stl", "bridge.yaml: exists and may hold"),
         ("--specimen bridge --write a.stl --dimensions length", "expected NAME=MM"),
         ("--specimen bridge --write a.stl --dimensions lenght=2", "unknown field 'lenght'"),
+        ("--specimen bridge --write a.stl --dimensions width=2 width=3", "another 'width'"),
+        ("--specimen bridge --write a.stl --pitch -1", "expected pitch > 0 mm (got -1.0)"),
+        ("--specimen bridge --write a.stl --pitch nan", "expected pitch > 0 mm (got nan)"),
     ],
 )
 def test_bad_input(folder, capsys, command, message):
