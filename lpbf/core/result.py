@@ -139,6 +139,20 @@ class Result:
         return self.mesh.cells
 
     @property
+    def removed(self) -> NDArray[np.bool_]:
+        """Which voxels the cuts of the release remove, [E]."""
+        if not self.release:
+            return np.zeros(self.mesh.num_cells, dtype=bool)
+        return self.release[-1].removed
+
+    @property
+    def remaining_nodes(self) -> NDArray[np.bool_]:
+        """Nodes of the voxels that the release leaves, [N]; all others have earlier values."""
+        nodes = np.zeros(self.mesh.num_nodes, dtype=bool)
+        nodes[self.cells[~self.removed]] = True
+        return nodes
+
+    @property
     def support_share(self) -> NDArray[np.float64] | None:
         """Share of supports in the voxels around each node, [N]; None for a part without them."""
         return None if self.mesh.supports is None else support_share(self.mesh)
@@ -232,7 +246,7 @@ class Result:
         return fields
 
     def _voxel_fields(self) -> dict[str, NDArray[np.int64]]:
-        if not self.release or not self.release[-1].removed.any():
+        if not self.removed.any():
             return {}
         removed = np.stack([state.removed for state in self.release])
         return {"removed": np.where(removed[-1], removed.argmax(axis=0) + 1, 0)}

@@ -102,7 +102,8 @@ def _simulate_case(case: Case, settings: Settings, attempt: int) -> tuple[Result
     fields = result.displacement, result.stress, result.temperature
     if not all(np.isfinite(values).all() for values in fields):
         raise _RejectedError("not finite", "the solution is not finite")
-    largest = float(np.linalg.norm(result.displacement, axis=1).max())
+    left = result.remaining_nodes
+    largest = float(np.linalg.norm(result.displacement[left], axis=1).max())
     limit = settings.max_displacement
     if limit is not None and largest > limit:
         raise _RejectedError(
@@ -126,7 +127,7 @@ def _simulate_case(case: Case, settings: Settings, attempt: int) -> tuple[Result
         "aspect_ratio": settings.aspect_ratio,
         "process": settings.process.to_dict(),
         "max_displacement_mm": largest,
-        "max_von_mises_mpa": float(result.von_mises.max()),
+        "max_von_mises_mpa": float(result.von_mises[left].max()),
         "height_mm": float(mesh.points[:, 2].max()),
         "warnings": [_portable(message, case) for message in messages],
     }

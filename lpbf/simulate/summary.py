@@ -32,16 +32,21 @@ def describe_strain(process: Process) -> str:
 
 
 def summarize(result: Result) -> dict[str, Any]:
-    """Extreme values of the fields that a result has, by name and unit."""
-    z = result.displacement[:, 2]
+    """Extreme values of the fields that a result has, by name and unit.
+
+    Voxels that the release removes count for the values on the plate alone.
+    """
+    left = result.remaining_nodes
+    displacement, temperature = result.displacement[left], result.temperature[left]
+    z = displacement[:, 2]
     summary: dict[str, Any] = {
-        "max_displacement_mm": _longest(result.displacement),
+        "max_displacement_mm": _longest(displacement),
         "min_displacement_z_mm": float(z.min()),
         "max_displacement_z_mm": float(z.max()),
-        "max_von_mises_mpa": float(result.von_mises.max()),
-        "max_principal_stress_mpa": float(result.principal_stress[:, 0].max()),
-        "min_temperature_c": float(result.temperature.min()),
-        "max_temperature_c": float(result.temperature.max()),
+        "max_von_mises_mpa": float(result.von_mises[left].max()),
+        "max_principal_stress_mpa": float(result.principal_stress[left, 0].max()),
+        "min_temperature_c": float(temperature.min()),
+        "max_temperature_c": float(temperature.max()),
     }
     supports, voxel = result.mesh.supports, float(np.prod(result.mesh.spacing))
     summary["part_volume_mm3"] = result.mesh.num_cells * voxel
@@ -53,7 +58,8 @@ def summarize(result: Result) -> dict[str, Any]:
     if result.displacement_on_plate is not None:
         summary["max_displacement_on_plate_mm"] = _longest(result.displacement_on_plate)
     if result.equivalent_plastic_strain is not None:
-        summary["max_equivalent_plastic_strain"] = float(result.equivalent_plastic_strain.max())
+        strain = result.equivalent_plastic_strain[left]
+        summary["max_equivalent_plastic_strain"] = float(strain.max())
     if result.recoater_clearance is not None:
         summary["max_recoater_clearance_mm"] = float(np.nanmax(result.recoater_clearance))
         summary["highest_layer"] = int(np.nanargmax(result.recoater_clearance))

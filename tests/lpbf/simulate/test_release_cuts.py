@@ -12,6 +12,7 @@ from lpbf import HexMesh, Material, Process, simulate
 from lpbf.core.element import brick
 from lpbf.core.islands import find_unsupported
 from lpbf.simulate.__main__ import main
+from lpbf.simulate.summary import summarize
 
 STEEL = Material("steel", 200_000.0, 0.3, yield_stress=1e6)
 SPACING = (1.0, 1.2, 0.5)
@@ -227,6 +228,23 @@ def test_a_cantilever_bends_like_a_bimorph():
     # The root is within a height of the last clamped node.
     assert abs(slope) < 1.5 * abs(strain)
     assert abs(offset) < 1.5 * abs(strain) * height
+
+
+def test_the_summary_is_about_the_voxels_that_are_left():
+    mesh = bridge()
+    result = simulate(mesh, replace(PROCESS, release=[{"below": 1.0}]))
+    upper = mesh.points[:, 2] >= 1.0
+    np.testing.assert_array_equal(result.remaining_nodes, upper)
+    np.testing.assert_array_equal(result.removed, mesh.cell_index[:, 2] < 2)
+    summary = summarize(result)
+    # The stress at the plate is lost with the feet.
+    assert result.von_mises.max() > 2 * result.von_mises[upper].max()
+    assert summary["max_von_mises_mpa"] == result.von_mises[upper].max()
+    longest = np.linalg.norm(result.displacement[upper], axis=1).max()
+    assert summary["max_displacement_mm"] == longest
+    on_plate = simulate(mesh, PROCESS)
+    assert on_plate.remaining_nodes.all()
+    assert summarize(on_plate)["max_von_mises_mpa"] == on_plate.von_mises.max()
 
 
 def test_files_have_the_steps(tmp_path):
