@@ -13,7 +13,7 @@ from lpbf.compensate.compensation import Compensation, Iteration
 from lpbf.compensate.subdivide import subdivide
 from lpbf.compensate.surface_displacement import Pitch, surface_displacement
 from lpbf.core.checks import check_edges
-from lpbf.core.errors import PartWarning
+from lpbf.core.errors import PartError, PartWarning
 from lpbf.core.mesh import HexMesh
 from lpbf.core.part import load_part
 from lpbf.core.process import Process
@@ -48,6 +48,8 @@ def compensate(
     if the tolerance is not reached (:attr:`Compensation.converged`). Points in the lowest plane of
     the part are printed on the plate and keep their height, and no other point goes below it.
     Bending of this plane after the release is not compensated, but reported as the plate error.
+    Points on voxels that a cut of the release removes are corrected like the nearest voxel that is
+    left, and count in no error.
 
     Each surface is voxelised again. If a voxel appears or disappears, the displacement next to it
     jumps, so there may be no fixed point: the staircase of the voxels is a lower limit of the
@@ -86,16 +88,17 @@ def compensate(
         if not fine:
             raise ValueError(f"compensate: expected {expected} (got {got})")
 
-    def simulator(mesh: HexMesh) -> NDArray[np.float64]:
+    def simulator(mesh: HexMesh) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
         if displacement is None:
-            return simulate(mesh, process).displacement
+            result = simulate(mesh, process)
+            return result.displacement, result.removed
         values = np.asarray(displacement(mesh), dtype=np.float64)
         if values.shape != (mesh.num_nodes, 3) or not np.isfinite(values).all():
             raise ValueError(
                 f"displacement: expected finite values of shape [{mesh.num_nodes}, 3] in mm (got "
                 f"{list(values.shape)}, {int((~np.isfinite(values)).sum())} not finite)"
             )
-        return values
+        return values, None
 
     islands = (process or Process()).choose_islands()
     nominal = prepare(part, pitch)
@@ -113,17 +116,21 @@ def compensate(
         with warnings.catch_warnings():
             if number:  # the nominal part has given these warnings
                 warnings.simplefilter("ignore", PartWarning)
-            shift, mesh = surface_displacement(
-                surface, pitch, simulator, islands, build_volume, bodies
+            moved = surface_displacement(surface, pitch, simulator, islands, build_volume, bodies)
+        mesh, left = moved.mesh, ~moved.lost
+        if not left.any():
+            raise PartError(
+                "compensate: the release removes the voxels at all points of the surface; move "
+                "its cuts"
             )
-        error = surface.vertices + shift - nominal.vertices
-        plate_error = float(np.abs(error[on_plate, 2]).max())
+        error = surface.vertices + moved.shift - nominal.vertices
+        plate_error = float(np.abs(error[on_plate & left, 2]).max(initial=0.0))
         error[on_plate, 2] = 0.0
-        distance = np.linalg.norm(error, axis=1)
+        distance, area = np.linalg.norm(error[left], axis=1), weight[left]
         iteration = Iteration(
             number,
             max_error=float(distance.max()),
-            rms_error=float(np.sqrt((weight * distance**2).sum() / weight.sum())),
+            rms_error=float(np.sqrt((area * distance**2).sum() / area.sum())),
             p99_error=float(np.quantile(distance, 0.99)),
             plate_error=plate_error,
             num_cells=mesh.num_cells,

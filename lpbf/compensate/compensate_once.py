@@ -1,6 +1,7 @@
 """Compensation by a given displacement field."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import trimesh
@@ -11,7 +12,13 @@ from lpbf.compensate.compensate import deform, prepare
 from lpbf.compensate.compensation import Compensation
 from lpbf.compensate.surface_displacement import Pitch, surface_displacement
 from lpbf.core.mesh import HexMesh
-from lpbf.core.voxelize import BUILD_VOLUME
+from lpbf.core.voxelize import BUILD_VOLUME, voxelize
+
+if TYPE_CHECKING:
+    from flare_mesh.mesh import MeshData
+
+# Accepted distance of the field's points from the nodes, in voxels.
+_NEAR = 1e-3
 
 
 def compensate_once(
@@ -29,7 +36,8 @@ def compensate_once(
     Args:
         part: A surface in mm, or the path of its file.
         field: A mesh file with a nodal field ``displacement`` [N, 3] in mm, simulated or predicted.
-            Its points include the nodes of the part's voxel mesh.
+            Its points include the nodes of the part's voxel mesh, with or without its unsupported
+            voxels. The cell field ``removed`` of a release in cuts is respected.
         pitch: Edge length of the voxels of the field, mm.
         build_volume: Largest extents of the part, mm.
 
@@ -39,16 +47,21 @@ def compensate_once(
         ValueError: If the file has no such field, or another part or pitch.
     """
     nominal = prepare(part, pitch)
-    shift, _ = surface_displacement(
+    data = _read_field(Path(field))
+    whole = voxelize(nominal, pitch, islands="powder", build_volume=build_volume)
+    # Powder or supports under islands, or a part without its islands.
+    islands = "powder" if _distance(data, whole) <= _NEAR * min(whole.spacing) else "drop"
+    moved = surface_displacement(
         nominal,
         pitch,
-        lambda mesh: _read_field(Path(field), mesh),
+        lambda mesh: _values(Path(field), data, mesh),
+        islands,
         build_volume=build_volume,
     )
-    return Compensation(nominal, deform(nominal, nominal, -shift), (), None, None)
+    return Compensation(nominal, deform(nominal, nominal, -moved.shift), (), None, None)
 
 
-def _read_field(path: Path, mesh: HexMesh) -> NDArray[np.float64]:
+def _read_field(path: Path) -> "MeshData":
     from flare_mesh.io import read_mesh
 
     data = read_mesh(path)
@@ -59,13 +72,30 @@ def _read_field(path: Path, mesh: HexMesh) -> NDArray[np.float64]:
             f"{path}: expected a nodal field 'displacement' of shape [{data.num_nodes}, 3] in mm "
             f"(got {got}); simulate or predict it on the part's voxel mesh"
         )
+    return data
+
+
+def _distance(data: "MeshData", mesh: HexMesh) -> float:
+    """Largest distance of a node of a mesh from the points of a file, mm."""
+    return float(KDTree(data.pos.numpy()).query(mesh.points)[0].max())
+
+
+def _values(
+    path: Path, data: "MeshData", mesh: HexMesh
+) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
+    """Displacement of a mesh's nodes, [N, 3], and the voxels that the release removes, [E]."""
     distance, node = KDTree(data.pos.numpy()).query(mesh.points)
-    if distance.max() > 1e-3 * min(mesh.spacing):
+    if distance.max() > _NEAR * min(mesh.spacing):
         raise ValueError(
             f"{path}: expected the nodes of the part's voxel mesh (the points are off by up to "
             f"{distance.max():.3g} mm); give the part and the pitch of the field"
         )
-    values = field.numpy()[node].astype(np.float64)
+    values = data["displacement"].numpy()[node].astype(np.float64)
     if not np.isfinite(values).all():
         raise ValueError(f"{path}: 'displacement' has NaN or infinite values; compute it again")
-    return values
+    removed = data.cell_fields.get("removed")
+    if removed is None:
+        return values, None
+    centers = data.pos[data.hexahedron].mean(dim=1).numpy()
+    cell = KDTree(centers).query(mesh.points[mesh.cells].mean(axis=1))[1]
+    return values, removed.numpy().reshape(-1)[cell] > 0

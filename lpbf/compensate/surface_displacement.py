@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,26 @@ from lpbf.core.placement import part_offset
 from lpbf.core.voxel_field import VoxelField
 from lpbf.core.voxelize import BUILD_VOLUME, voxelize
 
-Simulator = Callable[[HexMesh], NDArray[np.float64]]
-"""Function from a mesh to its nodal displacement, [N, 3] in mm."""
+Simulator = Callable[[HexMesh], tuple[NDArray[np.float64], NDArray[np.bool_] | None]]
+"""Function from a mesh to its nodal displacement, [N, 3] in mm, and the voxels that the release
+removes, [E]; None for none."""
 Pitch = float | tuple[float, float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class MovedSurface:
+    """Displacement of a surface.
+
+    Attributes:
+        shift: Displacement of the vertices, [V, 3], mm.
+        lost: Vertices on voxels that the release removes, [V]. They move like the nearest voxel
+            that is left.
+        mesh: The voxels inside the surface.
+    """
+
+    shift: NDArray[np.float64]
+    lost: NDArray[np.bool_]
+    mesh: HexMesh
 
 
 def surface_displacement(
@@ -27,20 +45,29 @@ def surface_displacement(
     islands: str = "drop",
     build_volume: tuple[float, float, float] = BUILD_VOLUME,
     supports: Sequence[trimesh.Trimesh | str | Path] = (),
-) -> tuple[NDArray[np.float64], HexMesh]:
-    """Displacement of the vertices of a surface, [V, 3] in mm, and the voxels inside it.
+) -> MovedSurface:
+    """Displacement of the vertices of a surface, and the voxels inside it.
 
     Args:
         surface: Surface of the part at any position, mm.
         pitch: Edge length of the voxels, mm.
-        simulator: Returns the displacement of the voxels' nodes.
+        simulator: Returns the displacement of the voxels' nodes, and the removed voxels.
         islands: See :func:`lpbf.voxelize`.
         build_volume: Largest extents of the part, mm.
         supports: Support bodies in the surface's coordinates.
     """
     mesh = voxelize(surface, pitch, islands=islands, build_volume=build_volume, supports=supports)
     points = surface.vertices - part_offset(surface, mesh)
-    shift, distance = VoxelField(mesh, simulator(mesh)).at(points)
+    displacement, removed = simulator(mesh)
+    shift, distance = VoxelField(mesh, displacement).at(points)
+    lost = np.zeros(len(points), dtype=bool)
+    if removed is not None and removed.any():
+        # Nodes of removed voxels have values from before the cut.
+        mask = mesh.mask.copy()
+        mask[tuple(mesh.cell_index[removed].T)] = False
+        left = HexMesh.from_mask(mask, mesh.spacing, mesh.origin)
+        shift, beyond = VoxelField(left, displacement[left.nodes_in(mesh)]).at(points)
+        lost = beyond > distance + 1e-9
     far = distance > 1
     if far.any():
         text = (
@@ -49,4 +76,4 @@ def surface_displacement(
             f"(thin details are not resolved); use a finer pitch"
         )
         warnings.warn(text, PartWarning, stacklevel=3)
-    return shift, mesh
+    return MovedSurface(shift, lost, mesh)

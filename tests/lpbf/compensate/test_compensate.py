@@ -5,8 +5,16 @@ import pytest
 import trimesh
 from numpy.testing import assert_allclose
 
-from lpbf import PartError, PartWarning, Process, Supports, simulate, voxelize
-from lpbf.compensate import compensate
+from lpbf import (
+    PartError,
+    PartWarning,
+    Process,
+    Supports,
+    find_unsupported,
+    simulate,
+    voxelize,
+)
+from lpbf.compensate import compensate, compensate_once
 from lpbf.compensate.surface_displacement import surface_displacement
 
 STRETCH = np.array([0.02, -0.03, 0.01])
@@ -129,11 +137,52 @@ def test_bottom_rows_without_voxels_do_not_shift_the_interpolation():
     part = trimesh.util.concatenate([part, tip])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        moved, mesh = surface_displacement(part, 2.0, lambda mesh: mesh.points)
-    assert mesh.mask.shape == (4, 4, 4)
-    assert_allclose(moved[:8], part.vertices[:8] - [5.0, 0, 0], atol=1e-12)
+        moved = surface_displacement(part, 2.0, lambda mesh: (mesh.points, None))
+    assert moved.mesh.mask.shape == (4, 4, 4)
+    assert not moved.lost.any()
+    assert_allclose(moved.shift[:8], part.vertices[:8] - [5.0, 0, 0], atol=1e-12)
     messages = [str(w.message) for w in caught if issubclass(w.category, PartWarning)]
     assert any("1 of 12 surface points are up to 2 voxels away" in m for m in messages)
+
+
+def test_points_on_removed_voxels_move_with_the_voxels_that_are_left():
+    part = box((8.0, 8.0, 8.0))
+
+    def simulator(mesh):
+        values = stretch(mesh)
+        values[mesh.points[:, 2] < 2] = 99.0  # from before the cut
+        return values, mesh.cell_index[:, 2] == 0
+
+    moved = surface_displacement(part, 2.0, simulator)
+    assert_allclose(moved.shift, part.vertices * STRETCH, atol=1e-12)
+    np.testing.assert_array_equal(moved.lost, part.vertices[:, 2] == 0)
+
+
+def test_removed_voxels_count_in_no_error():
+    process = Process(release=[{"box": [[-9, -9, 6], [9, 9, 11]]}])
+    result = compensate(box(), process, pitch=2.0, tolerance=10.0)
+    simulated = simulate(voxelize(box(), 2.0), process)
+    length = np.linalg.norm(simulated.displacement, axis=1)
+    largest = length[simulated.remaining_nodes].max()
+    assert length.max() > 1.05 * largest
+    assert 0.8 * largest < result.iterations[0].max_error <= largest
+
+
+@pytest.mark.filterwarnings("ignore:.*mm; if it is in metres")
+def test_once_with_supported_islands_and_cuts(tmp_path):
+    hook = trimesh.util.concatenate([box((2.0, 6.0, 6.0)), box((2.0, 6.0, 6.0), at=(4.0, 0, 2))])
+    top = box((6.0, 6.0, 2.0), at=(2.0, 0.0, 6.0))
+    part = trimesh.boolean.union([*hook.split(), top], engine="manifold")
+    process = Process(supports=True, release=[{"below": 2.0}])
+    mesh = voxelize(part, 2.0, islands="powder")
+    assert find_unsupported(mesh)[0].any()
+    simulate(mesh, process).save(tmp_path / "field.vtu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", PartWarning)
+        once = compensate_once(part, tmp_path / "field.vtu", pitch=2.0)
+        full = compensate(part, process, pitch=2.0, tolerance=1e-9, max_iterations=1)
+    assert full.best == 1
+    assert_allclose(once.surface.vertices, full.surface.vertices, atol=1e-6)
 
 
 def test_stalled_iterations_return_the_best_surface():
