@@ -13,6 +13,8 @@ _NUM_ARROWS, _NUM_SEEDS = 500, 100
 _LENGTH, _FLAT_LENGTH = 1.6, 1.1
 # Distance of streamlines in a plane as a share of the diagonal.
 _DISTANCE = 0.025
+# A streamline starts where the vector has this share of the largest norm.
+_MOVING = 0.1
 
 
 def arrow_glyphs(points: Any, *, diagonal: float, largest: float, flat: bool) -> Any:
@@ -55,7 +57,7 @@ def streamlines(grid: Any, *, flat: int | None, diagonal: float) -> Any:
     if flat == 2:
         lines = grid.streamlines_evenly_spaced_2D(
             vectors=ARROWS,
-            start_position=tuple(points[_nearest_to_centre(points)]),
+            start_position=tuple(_start(points, np.asarray(grid.point_data[ARROWS]))),
             separating_distance=_DISTANCE * diagonal,
             step_unit="l",
             step_length=0.2 * _DISTANCE * diagonal,
@@ -75,8 +77,11 @@ def streamlines(grid: Any, *, flat: int | None, diagonal: float) -> Any:
     return lines if flat is not None else lines.tube(radius=0.0015 * diagonal, n_sides=6)
 
 
-def _nearest_to_centre(points: NDArray[np.floating]) -> np.intp:
-    return np.linalg.norm(points - points.mean(axis=0), axis=1).argmin()
+def _start(points: NDArray[np.floating], vectors: NDArray[np.floating]) -> NDArray[np.floating]:
+    """The point nearest to the centre that is not nearly at rest, as the centre of a vortex is."""
+    norms = np.linalg.norm(vectors, axis=1)
+    moving = points[norms >= _MOVING * norms.max()]
+    return moving[np.linalg.norm(moving - points.mean(axis=0), axis=1).argmin()]
 
 
 def spread(points: NDArray[np.floating], count: int) -> tuple[NDArray[np.intp], float]:

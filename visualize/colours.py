@@ -1,10 +1,13 @@
 """Colour maps and ranges of fields, the same in all pictures."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from flare_mesh.choices import nearest
 
 INK = "#1f2933"
 """Colour of texts and outlines."""
@@ -17,6 +20,9 @@ PLAIN = "#b8c4ce"
 
 SEQUENTIAL, DIVERGING, ERROR = "viridis", "coolwarm", "inferno"
 """Maps that can be told apart without red or green: of values, of signed values, of errors."""
+
+NUM_LABELS = 5
+"""Numbers at a colour bar."""
 
 _SIGNED = 0.1
 # Half-width of the range of a constant field, as a share of its value.
@@ -31,13 +37,25 @@ class Colours:
         map: Name of a colour map.
         low: Value of the first colour.
         high: Value of the last colour.
-        constant: Whether all values are the same.
+        constant: Whether all values are the same, and no range was given.
     """
 
     map: str
     low: float
     high: float
     constant: bool = False
+
+    @property
+    def number_format(self) -> str:
+        """Format in which the :data:`NUM_LABELS` numbers at the colour bar differ."""
+        largest = max(abs(self.low), abs(self.high))
+        step = self.high / (NUM_LABELS - 1) - self.low / (NUM_LABELS - 1)
+        if step == 0:  # below the smallest number
+            return "%.3g"
+        decimals = -math.floor(math.log10(step))
+        if 1e3 <= largest < 1e6:  # without exponents, which are no shorter here
+            return f"%.{max(0, min(decimals, 9))}f"
+        return f"%.{max(3, min(decimals + math.floor(math.log10(largest)) + 1, 12))}g"
 
 
 def choose_colours(
@@ -61,13 +79,15 @@ def choose_colours(
         error: Whether the values are errors.
 
     Raises:
-        ValueError: If the limits are not finite, or not in ascending order.
+        ValueError: If the limits are not finite or not in ascending order, or there is no such map.
     """
+    if cmap is not None:
+        _check_map(cmap)
     found = [array[np.isfinite(array)] for array in values]
     found = [array for array in found if array.size]
     low = float(min((array.min() for array in found), default=0.0))
     high = float(max((array.max() for array in found), default=0.0))
-    constant = low == high
+    constant = limits is None and low == high
     if limits is not None:
         low, high = map(float, limits)
         if not (np.isfinite([low, high]).all() and low < high):
@@ -86,3 +106,16 @@ def choose_colours(
             low = 0.0
     usual = DIVERGING if signed else ERROR if error else SEQUENTIAL
     return Colours(cmap or usual, low, high, constant)
+
+
+def _check_map(name: str) -> None:
+    from matplotlib import colormaps
+    from pyvista.plotting.colors import get_cmap_safe
+
+    try:
+        get_cmap_safe(name)  # knows maps of packages beside matplotlib's
+    except (ImportError, TypeError, ValueError):
+        usual = f"such as {SEQUENTIAL}, cividis or {DIVERGING}"
+        near = nearest(name, colormaps)
+        advice = near if near.startswith("did") else f"choose one {usual}"
+        raise ValueError(f"cmap: unknown colour map '{name}'; {advice}") from None

@@ -19,6 +19,9 @@ from flare_mesh.visualize.picture import check_picture_path, new_plotter, save_p
 from flare_mesh.visualize.plot_options import PlotOptions
 from flare_mesh.visualize.shape import build_shape, common_corners
 
+# Distance of a node from its place as a share of the diagonal: digits that files leave out.
+_SAME_PLACE = 1e-3
+
 
 def plot_comparison(
     mesh: Any,
@@ -61,7 +64,8 @@ def plot_comparison(
         The plotter; None if a new one was written to ``path``.
 
     Raises:
-        ValueError: If the fields differ in their shape, or as for :func:`plot_field`.
+        ValueError: If the fields differ in their shape, the other mesh has nodes at other places,
+            or as for :func:`plot_field`.
     """
     check_options("plot_comparison", options, PlotOptions.__annotations__)
     chosen = PlotOptions(**options)
@@ -118,7 +122,29 @@ def _prediction(grid: Any, other: Any, truth: Any, prediction: Any, name: str) -
     if other is None:
         return find_field(grid, predicted_name(truth))
     known = field_names(other)
-    return find_field(other, predicted_name(truth) if predicted_name(truth) in known else truth)
+    found = predicted_name(truth) if predicted_name(truth) in known else truth
+    try:
+        field = find_field(other, found)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    _check_same_places(grid, other, name)
+    return field
+
+
+def _check_same_places(grid: Any, other: Any, name: str) -> None:
+    """Refuse a mesh with other nodes, whose differences would be between different places."""
+    if grid.n_points != other.n_points:
+        raise ValueError(
+            f"{name}: expected the {grid.n_points:,} nodes of the true mesh (got "
+            f"{other.n_points:,}); give a field on the same mesh"
+        )
+    apart = np.linalg.norm(np.asarray(other.points) - np.asarray(grid.points), axis=1)
+    limit = _SAME_PLACE * grid.length
+    if apart.max() > limit:
+        raise ValueError(
+            f"{name}: expected the nodes of the true mesh in the same order (got a node that is "
+            f"{apart.max():.3g} away from its place); give a field on the same undeformed mesh"
+        )
 
 
 def _is_mesh(prediction: Any) -> bool:

@@ -24,9 +24,11 @@ def threshold(grid: Any, limits: Any) -> Any:
     values = np.asarray(_values(grid, "threshold"))
     kept = grid.threshold([low, high], scalars=SHOWN)
     if kept.n_cells == 0:
-        raise ValueError(
-            f"threshold: no cell from {low:g} to {high:g}; the values are {_range(values)}"
-        )
+        largest = np.finfo(np.float64).max
+        ends = [f"from {low:g}"] if low > -largest else []
+        ends += [f"to {high:g}"] if high < largest else []
+        wanted = " ".join(ends) or "with a value"
+        raise ValueError(f"threshold: no cell {wanted}; the values are {_range(values)}")
     return kept
 
 

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from flare_mesh.visualize.camera import aim, view_vectors
-from flare_mesh.visualize.colours import INK, MISSING, PLAIN, Colours
+from flare_mesh.visualize.colours import INK, MISSING, NUM_LABELS, PLAIN, Colours
 from flare_mesh.visualize.cut import SHOWN
 from flare_mesh.visualize.dataset import cell_dimension
 from flare_mesh.visualize.field_values import FieldValues
@@ -117,10 +119,9 @@ def _remarks(panel: Panel) -> list[str]:
     if values is None:
         return []
     lines = []
-    if panel.colours.constant:
-        lines.append(
-            f"{values.label}: {(panel.colours.low + panel.colours.high) / 2:.6g} everywhere"
-        )
+    finite = values.values[np.isfinite(values.values)]
+    if panel.colours.constant and finite.size:
+        lines.append(f"{values.label}: {finite[0]:.6g} everywhere")
     missing, places = values.num_missing, "cells" if values.on_cells else "nodes"
     if missing:
         lines.append(f"no value at {missing:,} of {len(values.values):,} {places} (pink)")
@@ -146,7 +147,6 @@ def _write(plotter: Any, headings: Sequence[str], lines: Sequence[str]) -> float
 
 
 def _draw_bar(plotter: Any, actor: Any, panel: Panel, label: str | None) -> None:
-    largest = max(abs(panel.colours.low), abs(panel.colours.high))
     label = label or (panel.values.label if panel.values is not None else "")
     height, low = _pixels(plotter)[1], 0.4 * _BAR
     plotter.add_scalar_bar(
@@ -158,9 +158,8 @@ def _draw_bar(plotter: Any, actor: Any, panel: Panel, label: str | None) -> None
         position_y=low,
         width=_BAR_WIDTH,
         height=_BAR - low,
-        n_labels=5,
-        # Without exponents where they are no shorter.
-        fmt="%.0f" if 1e3 <= largest < 1e6 else "%.3g",
+        n_labels=NUM_LABELS,
+        fmt=panel.colours.number_format,
         color=INK,
         unconstrained_font_size=True,
         render=False,

@@ -8,6 +8,7 @@ from typing import Any
 
 from flare_mesh.files import atomic_path, check_folder
 
+_SIZES = (16, 16_384)
 _VECTOR = (".svg", ".pdf", ".eps", ".ps")
 PICTURE_SUFFIXES = (".png", *_VECTOR)
 """Types of files that pictures are written to."""
@@ -24,7 +25,14 @@ def new_plotter(path: str | Path | None = None, **options: Any) -> Any:
 
     Raises:
         ImportError: If there is no OpenGL.
+        ValueError: If the size is not a number of pixels.
     """
+    size = options.get("window_size")
+    if size is not None and (len(size) != 2 or not all(_SIZES[0] <= n <= _SIZES[1] for n in size)):
+        raise ValueError(
+            f"size: expected a width and a height from {_SIZES[0]} to {_SIZES[1]:,} pixels (got "
+            f"{tuple(size)})"
+        )
     screen = has_screen()
     if not screen:
         _check_opengl()

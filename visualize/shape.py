@@ -129,7 +129,8 @@ def _lean(grid: Any, values: FieldValues | None, options: PlotOptions, notes: li
             values = at_nodes(grid, values)
             notes.append("cell values averaged at the nodes")
         data = lean.cell_data if values.on_cells else lean.point_data
-        data[SHOWN] = values.values[:, 0]
+        # VTK paints NaN as missing, but infinite values as the ends of the range.
+        data[SHOWN] = np.where(np.isfinite(values.values[:, 0]), values.values[:, 0], np.nan)
     vectors = {WARP: warp_vectors(grid, options), ARROWS: arrow_vectors(grid, options)}
     for name, found in vectors.items():
         if found is not None:
@@ -158,7 +159,7 @@ def _add_contours(shape: Shape, options: PlotOptions) -> None:
     else:
         shape.body, shape.is_contour = found, True
     if len(levels) <= 6:
-        shape.notes.append(f"contours at {', '.join(f'{level:.3g}' for level in levels)}")
+        shape.notes.append(f"contours at {', '.join(f'{level:.4g}' for level in levels)}")
 
 
 def _add_arrows(

@@ -119,8 +119,8 @@ def _field(field: FieldView, values: Mapping[str, Any]) -> dict[str, Any]:
             {
                 "name": KINDS[kind],
                 "map": ERROR if kind == "band" else colours.map,
-                "low": f"{colours.low:.4g}",
-                "high": f"{colours.high:.4g}",
+                "low": colours.number_format % colours.low,
+                "high": colours.number_format % colours.high,
                 "values": _base64(np.round(levels), np.uint16),
                 "warp": "prediction" if kind in ("prediction", "band") else "truth",
             }

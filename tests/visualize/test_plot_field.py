@@ -12,6 +12,8 @@ from PIL import Image
 from flare_mesh import MeshData
 from flare_mesh.io import write_mesh
 from flare_mesh.visualize import plot_comparison, plot_field
+from flare_mesh.visualize.arrows import ARROWS, streamlines
+from flare_mesh.visualize.colours import Colours
 from flare_mesh.visualize.cut import SHOWN
 from lpbf import HexMesh
 
@@ -155,11 +157,41 @@ def test_arrows_have_the_colours_of_a_cell_field(block):
     plotter.close()
 
 
+def test_infinite_values_are_missing_values(block):
+    block.von_mises[:6] = torch.inf
+    plotter = plot_field(block, "von_mises", **SMALL)
+    mapper, body = coloured(plotter)
+    assert mapper.scalar_range == (0.0, 40.0)
+    # Six nodes of the bottom, of 60: all of them are on the surface.
+    assert np.isnan(body.point_data[SHOWN]).sum() == 6
+    assert not np.isinf(body.point_data[SHOWN]).any()
+    plotter.close()
+
+
 def test_a_constant_field_is_written_without_a_bar(block):
     plotter = plot_field(block, torch.full((60,), 3.25), **SMALL)
     assert texts(plotter) == ["field: 3.25 everywhere"]
     assert not plotter.scalar_bars
     plotter.close()
+    # A range that the user gives has a bar, and its centre is not the value.
+    plotter = plot_field(block, torch.full((60,), 3.25), clim=(0, 10), **SMALL)
+    assert texts(plotter) == ["field"]
+    assert coloured(plotter)[0].scalar_range == (0.0, 10.0)
+    plotter.close()
+    plotter = plot_field(block, torch.full((60,), torch.nan), **SMALL)
+    assert texts(plotter) == ["no value at 60 of 60 nodes (pink)"]
+    plotter.close()
+
+
+def test_streamlines_of_a_vortex_with_its_centre_at_rest():
+    plane = pyvista.ImageData(dimensions=(11, 11, 1), origin=(-5, -5, 0))
+    x, y, z = plane.points.T
+    plane[ARROWS] = np.stack([-y, x, z], axis=1)
+    lines = streamlines(plane.cast_to_unstructured_grid(), flat=2, diagonal=14.0)
+    # They are circles: along each the radius stays the same.
+    radii = [np.linalg.norm(line.points, axis=1) for line in lines.cell]
+    assert max(np.ptp(one) for one in radii) < 0.5
+    assert max(one.max() for one in radii) > 4.5
 
 
 def test_points_planes_and_files(block, tmp_path):
@@ -187,7 +219,10 @@ def test_points_planes_and_files(block, tmp_path):
         ("von_mises", {"clip": "x<-3"}, "'x<-3' leaves nothing of the mesh; x is from 0 to 4"),
         ("von_mises", {"slice": "z=9"}, "'z=9' does not meet the mesh"),
         ("von_mises", {"slice": "w=9"}, "slice: expected a plane such as 'z=10'"),
-        ("von_mises", {"threshold": 50}, "no cell from 50 .*; the values are from 0 to 40"),
+        ("von_mises", {"threshold": 50}, "no cell from 50; the values are from 0 to 40"),
+        ("von_mises", {"threshold": (50, 60)}, "no cell from 50 to 60; the values are"),
+        ("von_mises", {"cmap": "virids"}, "cmap: unknown colour map 'virids'; did you mean 'viri"),
+        ("von_mises", {"size": (0, 0)}, "size: expected a width and a height from 16"),
         ("von_mises", {"contours": [99]}, "none at 99; the values are from 0 to 40"),
         ("von_mises", {"warp": "von_mises"}, "'von_mises': expected a vector of 2 or 3"),
         ("von_mises", {"factor": 3.0}, "factor: expected a displacement to scale"),
@@ -203,6 +238,39 @@ def test_points_planes_and_files(block, tmp_path):
 def test_bad_input(block, field, options, message):
     with pytest.raises(ValueError, match=message):
         plot_field(block, field, **options)
+
+
+def test_comparison_refuses_nodes_at_other_places(block):
+    shuffled = MeshData(block.pos.flip(0), von_mises=block.von_mises)
+    with pytest.raises(
+        ValueError, match=r"prediction: .* same order \(got a node that is 5.39 away"
+    ):
+        plot_comparison(block, "von_mises", shuffled)
+    fewer = MeshData(block.pos[:7], von_mises=block.von_mises[:7])
+    with pytest.raises(ValueError, match=r"the 60 nodes of the true mesh \(got 7\)"):
+        plot_comparison(block, "von_mises", fewer)
+    with pytest.raises(ValueError, match="prediction: no field 'displacement'"):
+        plot_comparison(block, "displacement", fewer)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "labels"),
+    [
+        (300.0, 300.4, ["300.0", "300.1", "300.2", "300.3", "300.4"]),
+        (1000.0, 1000.4, ["1000.0", "1000.1", "1000.2", "1000.3", "1000.4"]),
+        (0.0, 2000.0, ["0", "500", "1000", "1500", "2000"]),
+        (0.0, 1.0, ["0", "0.25", "0.5", "0.75", "1"]),
+        (-1e-7, 1e-7, ["-1e-07", "-5e-08", "0", "5e-08", "1e-07"]),
+        (0.0, 5e-324, None),
+        (-1.7e308, 1.7e308, None),
+    ],
+)
+def test_numbers_at_the_bar_differ(low, high, labels):
+    colours = Colours("viridis", low, high)
+    found = [colours.number_format % (low + n * (high / 4 - low / 4)) for n in range(5)]
+    if labels is not None:
+        assert [float(label) for label in found] == pytest.approx([float(one) for one in labels])
+        assert len(set(found)) == 5
 
 
 def test_bad_meshes():
