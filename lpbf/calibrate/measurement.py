@@ -17,6 +17,7 @@ from lpbf.calibrate.specimens import Specimen, read_specimen
 from lpbf.core.checks import check_edges, check_field
 from lpbf.core.from_dict import from_dict
 from lpbf.core.process import Process
+from lpbf.core.supports import Supports
 from lpbf.core.yaml_file import read_yaml
 
 if TYPE_CHECKING:
@@ -74,11 +75,19 @@ class Measurement:
             given = "none" if self.part is None else "both"
             raise ValueError(f"Measurement: expected a part or a specimen (got {given})")
         object.__setattr__(self, "pitch", check_edges("the pitch", self.pitch))
+        if not isinstance(self.process, Process):
+            raise ValueError(f"Measurement: expected a process (got {self.process!r:.80})")
+        supports = self.process.supports
+        if isinstance(supports, Supports) and not supports.generate:
+            raise ValueError(
+                "Measurement: expected a process that generates its supports, or has none (got "
+                "generate: false); a measurement has no support bodies"
+            )
         check_choice("Measurement: unknown parameters", self.parameters, PARAMETERS)
         check_choice("Measurement: unknown intervals", self.intervals, INTERVALS)
         check_choice("Measurement: unknown alignment", self.alignment, ALIGNMENTS)
         check_field(self, "uncertainty", 0, 1e3, "mm", above=True)
-        object.__setattr__(self, "points", tuple(self.points))
+        object.__setattr__(self, "points", tuple(self.points or ()))
         if not self.points:
             raise ValueError("Measurement: expected measured points (got none)")
         for number, point in enumerate(self.points):

@@ -1,6 +1,7 @@
 """Checks of values in the simulator's data classes."""
 
 import math
+from contextlib import suppress
 from numbers import Integral, Real
 from typing import Any
 
@@ -87,7 +88,9 @@ def check_edges(name: str, value: Any) -> tuple[float, float, float]:
     Raises:
         ValueError: If they are not positive and finite; the message has the ``name``.
     """
-    edges = np.asarray(value, dtype=np.float64)
+    edges = np.array(np.nan)
+    with suppress(TypeError, ValueError):  # the message below says more
+        edges = edges if isinstance(value, bool) else np.asarray(value, dtype=np.float64)
     if edges.shape not in ((), (3,)) or not (np.isfinite(edges) & (edges > 0)).all():
         raise ValueError(f"expected {name} as one or three lengths > 0 mm (got {value})")
     x, y, z = np.broadcast_to(edges, 3).tolist()

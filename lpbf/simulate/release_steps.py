@@ -90,6 +90,6 @@ def _miss(mesh: HexMesh, left: NDArray[np.bool_], held: NDArray[np.bool_]) -> st
     low, high = ("(" + ", ".join(f"{x:g}" for x in p) + ")" for p in (points.min(0), points.max(0)))
     where = "" if held.any() else " and nothing of it is on the plate"
     return (
-        f"touches no voxel and no bottom on the plate: the part spans {low} to {high} mm{where}; "
-        f"move or remove the cut"
+        f"touches no voxel's centre and no bottom on the plate: the part spans {low} to {high} "
+        f"mm{where}; move or remove the cut"
     )

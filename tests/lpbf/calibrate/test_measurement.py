@@ -62,6 +62,10 @@ def test_a_specimen_and_the_file_of_a_process(read, tmp_path):
         (("pitch: 2", "source: a"), "m.yaml: Measurement: unknown field 'source'"),
         (("pitch: 2\n", ""), "m.yaml: Measurement: expected a pitch .got none."),
         (("pitch: 2", "pitch: -1"), "expected the pitch as one or three lengths > 0 mm"),
+        *(
+            (("pitch: 2", f"pitch: {pitch}"), "expected the pitch as one or three lengths > 0 mm")
+            for pitch in ("{}", "fine", "[1, [2], 3]", "true", "")
+        ),
         (("part: part.stl\n", ""), "expected a part or a specimen .got none."),
         (("part: ", "specimen: {kind: bridge}\npart: "), "a part or a specimen .got both."),
         (("part: part.stl", "part: 3"), "expected part as a file name .got 3."),
@@ -89,6 +93,7 @@ def test_a_specimen_and_the_file_of_a_process(read, tmp_path):
         (("[0, -3, 4]", "[0, 0, 0]"), r"points\[1\]: .*expected a component with a length"),
         (("[0, 1, 2.5]", "[0, 1]"), r"points\[0\]: .*expected position as .x, y, z."),
         (("value: 0.3", "value: 0.3, at: 2"), r"points\[0\]: MeasuredPoint: unknown field 'at'"),
+        (("preset: 316L", "supports: {generate: false}"), "expected a process that generates its"),
         (("preset: 316L", "preset: 317L"), "unknown preset '317L'; did you mean '316L'"),
         (("plasticity: true", "plastic: true"), "Process: unknown field 'plastic'"),
         (("part: part.stl", "!!python/name:os.system {}: 1"), "expected YAML of plain values"),

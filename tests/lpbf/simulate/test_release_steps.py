@@ -53,7 +53,7 @@ def test_removed_voxels_hold_nothing():
     [
         (
             [{"box": [[1, 0, 0], [3, 1, 1]]}],
-            r"cut 1 \(box: \[\[1.0, 0.0, 0.0\], \[3.* touches no voxel and no bottom",
+            r"cut 1 \(box: \[\[1.0, 0.0, 0.0\], \[3.* touches no voxel's centre and no bottom",
         ),
         ([{"below": -0.1}], r"the part spans \(0, 0, 0\) to \(8, 1, 3\) mm; move or remove"),
         ([{"below": 0}, {"box": [[0, 0, 0], [4, 1, 0]]}], "cut 2 .*nothing of it is on the plate"),
