@@ -9,6 +9,7 @@ from torch import Tensor
 
 from flare_mesh.cases.prediction_mark import predicted_name
 from flare_mesh.choices import check_options
+from flare_mesh.io.mesh_formats import READABLE_SUFFIXES
 from flare_mesh.visualize.colours import choose_colours
 from flare_mesh.visualize.dataset import to_grid
 from flare_mesh.visualize.deformation import with_factor
@@ -64,6 +65,7 @@ def plot_comparison(
         The plotter; None if a new one was written to ``path``.
 
     Raises:
+        FileNotFoundError: If the prediction is the name of a mesh file that does not exist.
         ValueError: If the fields differ in their shape, the other mesh has nodes at other places,
             or as for :func:`plot_field`.
     """
@@ -115,6 +117,10 @@ def plot_comparison(
 
 def _prediction(grid: Any, other: Any, truth: Any, prediction: Any, name: str) -> FieldValues:
     if other is None and prediction is not None:
+        if _is_file_name(prediction) and prediction not in field_names(grid):
+            raise FileNotFoundError(
+                f"{prediction}: no such file; give the path of a mesh file, or the name of a field"
+            )
         return find_field(grid, prediction, name=name)
     if not isinstance(truth, str):
         wanted = "a prediction" if other is None else "the name of a field of both meshes"
@@ -145,6 +151,11 @@ def _check_same_places(grid: Any, other: Any, name: str) -> None:
             f"{name}: expected the nodes of the true mesh in the same order (got a node that is "
             f"{apart.max():.3g} away from its place); give a field on the same undeformed mesh"
         )
+
+
+def _is_file_name(prediction: Any) -> bool:
+    known = (*READABLE_SUFFIXES, ".pvd")
+    return isinstance(prediction, str) and Path(prediction).suffix.lower() in known
 
 
 def _is_mesh(prediction: Any) -> bool:

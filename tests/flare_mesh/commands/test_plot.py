@@ -59,3 +59,9 @@ def test_bad_input(file, capsys, options, message):
     assert error.startswith("error: ")
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_a_comparison_with_a_missing_file(file, capsys):
+    given = ["--field", "load", "--compare", "prat.vtu", "--out", "both.png"]
+    assert main(["plot", file, *given]) == 2
+    assert "prat.vtu: no such file; give the path of a mesh file" in capsys.readouterr().err
