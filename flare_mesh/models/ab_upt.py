@@ -190,7 +190,9 @@ class ABUPT(QueryModel):
     def _anchors(self, box: Box, nodes: Nodes, max_neighbors: int) -> Anchors:
         layout, log_weight, _ = nodes.graphs
         places, features = box.place(nodes.pos, layout), self._features(nodes)
-        if len(places) == 0:  # of one branch
+        two = self.config["surface"] is not None
+        # shape, not len: with len, exported code has a fixed number of nodes
+        if two and places.shape[0] == 0:
             return no_anchors(places, features, layout.num_graphs, self._head_channels)
         supernodes = find_supernodes(
             places,
@@ -201,7 +203,6 @@ class ABUPT(QueryModel):
             max_neighbors=max_neighbors,
             radius=self.config["radius"],
         )
-        two = self.config["surface"] is not None
         return anchors_at(places, features, supernodes, self._head_channels, may_lack=two)
 
     def _geometry(self, box: Box, nodes: Nodes, anchors: Anchors) -> Keys:
