@@ -70,8 +70,7 @@ def _attend_in_chunks(
 
     if bias is None:
         bias = query.new_zeros(graphs, length, dtype=sum_dtype(query))
-    nodes = (chunks(t) for t in (query, key, value))
-    mixed = _attend(*nodes, chunks(bias, MASKED))
+    mixed = _attend(chunks(query), chunks(key), chunks(value), chunks(bias, MASKED))
     return mixed.unflatten(0, (graphs, count)).flatten(1, 2)[:, :length]
 
 
