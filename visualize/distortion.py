@@ -90,7 +90,7 @@ def plot_distortion(
                 edge_opacity=0.15,
                 ambient=0.25,
                 # PyVista merges bars of one title.
-                scalar_bar_args={"title": f"{label}{' ' * column}", **_BAR},
+                scalar_bar_args={"title": f"{label}{' ' * column}\n", **_BAR},
             )
             plotter.add_mesh(outline, color="black", line_width=1, opacity=0.35)
             plotter.add_text(name, font_size=13, color="black")

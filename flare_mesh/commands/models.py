@@ -11,7 +11,7 @@ def list_models(*, markdown: bool = False) -> None:
     'flare' and 'backbone'; both are for 'benchmark --models'.
 
     Args:
-        markdown: Print the table of docs/models.md.
+        markdown: Print the table of the README and of docs/models.md.
     """
     if markdown:
         print(table())

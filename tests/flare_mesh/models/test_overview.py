@@ -18,7 +18,7 @@ def test_every_model_and_mixer_is_in_the_table():
     assert rows["softmax"].needs == ""
 
 
-@pytest.mark.parametrize("page", ["docs/models.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/models.md"])
 def test_the_pages_have_the_table(page, capsys):
     _, _, rest = (ROOT / page).read_text().partition("<!-- flare-mesh models --markdown -->\n")
     table, _, _ = rest.partition("\n<!-- end -->")
