@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from flare_mesh.nn.graphs import graphs_of
 from flare_mesh.nn.init import init_linear
+from flare_mesh.nn.layer_input import layer_input
 from flare_mesh.nn.option_checks import check_at_least, check_choice, check_heads, key_and_value
 from flare_mesh.nn.residual_mlp import ResidualMLP
-from flare_mesh.ops.causal_flare import CausalState, flare_causal_attention
+from flare_mesh.ops.causal_flare import CausalState, attend_causally
 
 _DECODES = ("shared", "separate")
 
@@ -117,35 +117,21 @@ class CausalFLAREAttention(nn.Module):
         Raises:
             ValueError: If shapes do not fit.
         """
-        dense = x.dim() == 3
-        if x.dim() not in (2, 3) or x.shape[-1] != self.channels:
-            raise ValueError(
-                f"CausalFLAREAttention: expected 'x' of shape [N, {self.channels}] or "
-                f"[B, N, {self.channels}] (got {list(x.shape)})"
-            )
-        if dense and (batch is not None or ptr is not None):
-            raise ValueError(
-                "CausalFLAREAttention: 'batch' and 'ptr' belong to flat input [N, C]; "
-                f"got them with 'x' of shape {list(x.shape)}"
-            )
-        offsets = None if dense else graphs_of(x, batch, ptr=ptr, batch_size=batch_size).layout.ptr
-        if mask is not None and dense:
-            x = x.masked_fill(~mask[..., None], 0.0)  # padding may hold NaN
-        key, value = self._split(self.key(x)), self._split(self.value(x))
-        pair = {}
+        tokens, graphs = layer_input(
+            "CausalFLAREAttention", self.channels, x, batch, ptr, mask, None, batch_size, None
+        )
+        key, value = self._split(self.key(tokens)), self._split(self.value(tokens))
+        reads = latent_key = None
         if self.decode == "separate":
-            pair["decode_query"] = self._split(self.read_query(x))
-            pair["decode_key"] = self.latent_key.to(key.dtype)
-        mixed, new = flare_causal_attention(
-            self.latent_query.to(key.dtype), key, value, ptr=offsets, mask=mask, **pair,
-            scale=self.scale, state=state, return_state=True, backend=self.backend,
+            reads, latent_key = self._split(self.read_query(tokens)), self.latent_key.to(key.dtype)
+        mixed, new = attend_causally(
+            self.latent_query.to(key.dtype), key, value, reads, latent_key, mask, graphs.layout,
+            scale=self.scale, state=state, backend=self.backend,
         )  # fmt: skip
-        out = self.out((mixed.transpose(1, 2) if dense else mixed).flatten(-2))
+        out = self.out(mixed.flatten(-2)).reshape(x.shape)
         if mask is not None:
             out = out.masked_fill(~mask[..., None], 0.0)
         return (out, new) if return_state else out
 
     def _split(self, x: Tensor) -> Tensor:
-        """[N, C] to [N, H, D], or [B, N, C] to [B, H, N, D]."""
-        heads = x.unflatten(-1, (self.heads, -1))
-        return heads.transpose(1, 2) if x.dim() == 3 else heads
+        return x.unflatten(-1, (self.heads, -1))

@@ -173,7 +173,9 @@ class FLAREAttention(nn.Module):
         Raises:
             ValueError: If shapes do not fit.
         """
-        nodes, graphs = layer_input(self.channels, x, batch, ptr, mask, weight, batch_size, group)
+        nodes, graphs = layer_input(
+            "FLAREAttention", self.channels, x, batch, ptr, mask, weight, batch_size, group
+        )
         out = self.mix(nodes, graphs).reshape(x.shape)
         return out if mask is None else out.masked_fill(~mask[..., None], 0.0)
 

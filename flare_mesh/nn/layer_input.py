@@ -1,4 +1,4 @@
-"""The input of FLAREAttention, flat or dense, as flat nodes of graphs."""
+"""The input of a mixing layer, flat or dense, as flat nodes of graphs."""
 
 from typing import Any
 
@@ -11,6 +11,7 @@ from flare_mesh.ops.layout import equal_layout, log_weights
 
 
 def layer_input(
+    name: str,
     channels: int,
     x: Tensor,
     batch: Tensor | None,
@@ -22,29 +23,30 @@ def layer_input(
 ) -> tuple[Tensor, Graphs]:
     """Flat nodes [N, C], with zeros at masked rows, and their graphs.
 
-    Takes the number of channels, and the arguments of :meth:`flare_mesh.FLAREAttention.forward`.
+    Takes the name and the channels of the layer, and the arguments of
+    :meth:`flare_mesh.FLAREAttention.forward`.
 
     Raises:
         ValueError: If shapes do not fit.
     """
     if x.dim() not in (2, 3) or x.shape[-1] != channels:
         raise ValueError(
-            f"FLAREAttention: expected 'x' of shape [N, {channels}] or [B, N, {channels}] "
+            f"{name}: expected 'x' of shape [N, {channels}] or [B, N, {channels}] "
             f"(got {list(x.shape)})"
         )
     if x.dim() == 2:
         if mask is not None:
-            raise ValueError("FLAREAttention: 'mask' belongs to dense input [B, N, C]")
+            raise ValueError(f"{name}: 'mask' belongs to dense input [B, N, C]")
         graphs = graphs_of(x, batch, ptr=ptr, weight=weight, batch_size=batch_size, group=group)
         return x, graphs
     if batch is not None or ptr is not None:
         raise ValueError(
-            "FLAREAttention: 'batch' and 'ptr' belong to flat input [N, C]; "
+            f"{name}: 'batch' and 'ptr' belong to flat input [N, C]; "
             f"got them with 'x' of shape {list(x.shape)}"
         )
     if mask is not None and group is not None:
         raise ValueError(
-            "FLAREAttention: expected flat input with 'ptr' from each process of a 'group' "
+            f"{name}: expected flat input with 'ptr' from each process of a 'group' "
             "(got a 'mask'); pass the process's own nodes without padding"
         )
     if not torch.compiler.is_compiling():

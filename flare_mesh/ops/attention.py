@@ -51,7 +51,7 @@ def flare_attention(
         ValueError: If shapes, dtypes, devices, ``ptr``, ``mask`` or ``weight`` do not fit, or the
             backend is unknown. Compiled code skips these checks.
     """
-    flat = _flatten(query, key, value, ptr, mask, weight, scale, check_finite)
+    flat = checked_input(query, key, value, ptr, mask, weight, scale, check_finite)
     flat_query, flat_key, _, layout, _ = flat
     latent = backends.encode_latents(*flat, scale=scale, backend=backend)
     mixed = backends.decode(flat_query, flat_key, latent, layout, scale=scale, backend=backend)
@@ -87,7 +87,7 @@ def flare_encode(
     Raises:
         ValueError: As :func:`flare_attention`.
     """
-    flat = _flatten(query, key, value, ptr, mask, weight, scale, check_finite)
+    flat = checked_input(query, key, value, ptr, mask, weight, scale, check_finite)
     return backends.encode(*flat, scale=scale, backend=backend)
 
 
@@ -167,7 +167,7 @@ def flare_merge(latents: Tensor, logsumexps: Tensor, dim: int = 0) -> tuple[Tens
     return (share.unsqueeze(-1) * latents).sum(dim), total
 
 
-def _flatten(
+def checked_input(
     query: Tensor,
     key: Tensor,
     value: Tensor,

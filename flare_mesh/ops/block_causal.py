@@ -1,14 +1,15 @@
 """FLARE attention over a series of meshes, in which a step sees itself and the earlier steps."""
 
+from itertools import pairwise
 from typing import Literal, overload
 
 import torch
 from torch import Tensor
 
 from flare_mesh.ops import backends, checks
-from flare_mesh.ops.attention import flare_merge
-from flare_mesh.ops.causal_flare import CausalState, check_state
-from flare_mesh.ops.layout import Layout, log_weights
+from flare_mesh.ops.attention import checked_input, flare_merge
+from flare_mesh.ops.causal_flare import CausalState, given_state
+from flare_mesh.ops.layout import Layout, equal_layout
 
 
 @overload
@@ -87,58 +88,41 @@ def flare_block_causal_attention(
     Raises:
         ValueError: If a shape, dtype or offset does not fit.
     """
-    steps = checks.checked_layout(query, key, ptr, None, weight)
-    if not torch.compiler.is_compiling():
-        checks.check_scale(scale)
-        if value.shape != key.shape:
-            checks.fail("'value'", f"of the shape of 'key', {list(key.shape)}", list(value.shape))
-        checks.check_same("value", value, key)
-        if query.dim() != 3:
-            checks.fail("'query'", "of shape [H, M, D]", list(query.shape))
-    groups = _series(series, steps)
-    if state is None:
-        state = CausalState.empty(query, value, groups.num_graphs)
-    elif not torch.compiler.is_compiling():
-        check_state(state, query, value, groups.num_graphs)
-    queries = query.expand(steps.num_graphs, *query.shape)
-    bias = log_weights(weight, None)
-    latent, total = backends.encode(queries, key, value, steps, bias, scale=scale, backend=backend)
-    latent, total, *last = _running(latent, total, groups, state)
+    if query.dim() != 3 and not torch.compiler.is_compiling():
+        checks.fail("'query'", "of shape [H, M, D]", list(query.shape))
+    flat = checked_input(query, key, value, ptr, None, weight, scale, False)
+    queries, _, _, steps, _ = flat
+    if series is None:
+        groups = equal_layout(1, steps.num_graphs, ptr.device)
+    else:
+        groups = checks.ragged_layout(series, steps.num_graphs, ptr.device)
+    state = given_state(state, query, value, groups.num_graphs)
+    encoded = backends.encode(*flat, scale=scale, backend=backend)
+    latent, last = _running(*encoded, groups, state)
     out = backends.decode(queries, key, latent, steps, scale=scale, backend=backend)
     out = out.to(value.dtype)
-    return (out, CausalState(*(t.detach() for t in last))) if return_state else out
-
-
-def _series(series: Tensor | None, steps: Layout) -> Layout:
-    if series is not None:
-        return checks.ragged_layout(series, steps.num_graphs, steps.ptr.device)
-    return Layout(steps.ptr.new_tensor([0, steps.num_graphs]), offsets=[0, steps.num_graphs])
+    return (out, last) if return_state else out
 
 
 def _running(
     latent: Tensor, total: Tensor, series: Layout, state: CausalState
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Latents and log-sum-exps of the steps so far, [S, H, M, ..], and those after the last."""
-    order, latents, totals = [], [], []
-    last_total, last_latent = list(state.logsumexp.unbind()), list(state.latent.unbind())
-    lengths = [
-        stop - start for start, stop in zip(series.offsets, series.offsets[1:], strict=False)
-    ]
+) -> tuple[Tensor, CausalState]:
+    """Latents of the steps so far, [S, H, M, D], and the state after the last ones."""
+    last_total, last_latent = state.logsumexp.detach(), state.latent.detach()
+    lengths = [stop - start for start, stop in pairwise(series.offsets)]
+    so_far, order = [latent[:0]], list[int]()
     for place in range(max(lengths, default=0)):
         # The same step of all series that have it.
         which = [b for b, length in enumerate(lengths) if length > place]
         rows = [series.offsets[b] + place for b in which]
         z, sums = flare_merge(
-            torch.stack([torch.stack([last_latent[b] for b in which]), latent[rows].double()]),
-            torch.stack([torch.stack([last_total[b] for b in which]), total[rows].double()]),
+            torch.stack([last_latent[which], latent[rows].double()]),
+            torch.stack([last_total[which], total[rows].double()]),
         )
-        for b, new_total, new_latent in zip(which, sums, z, strict=True):
-            last_total[b], last_latent[b] = new_total, new_latent
+        index = torch.tensor(which, device=latent.device)
+        last_latent = last_latent.index_copy(0, index, z)
+        last_total = last_total.index_copy(0, index, sums)
+        so_far.append(z.to(latent.dtype))
         order += rows
-        latents.append(z.to(latent.dtype))
-        totals.append(sums.to(total.dtype))
-    if not latents:
-        return latent, total, state.logsumexp, state.latent
-    places = torch.tensor(order, device=latent.device).argsort()
-    last = torch.stack(last_total), torch.stack(last_latent)
-    return torch.cat(latents)[places], torch.cat(totals)[places], *last
+    places = torch.tensor(order, dtype=torch.int64, device=latent.device).argsort()
+    return torch.cat(so_far)[places], CausalState(last_total.detach(), last_latent.detach())

@@ -133,14 +133,35 @@ def flare_causal_attention(
     tokens = (key, value) if decode_query is None else (key, value, decode_query)
     if ptr is None:
         tokens = flatten_nodes(tokens, mask)
-    latents = [None if t is None else t[None] if t.dim() == 3 else t for t in (query, decode_key)]
-    if state is None:
-        state = CausalState.empty(query, value, layout.num_graphs)
-    elif not torch.compiler.is_compiling():
-        check_state(state, query, value, layout.num_graphs)
     flat_key, flat_value, *reads = tokens
+    out, new = attend_causally(
+        query, flat_key, flat_value, reads[0] if reads else None, decode_key, mask, layout,
+        scale=scale, chunk_size=chunk_size, state=state, backend=backend,
+    )  # fmt: skip
+    if ptr is None:
+        out = unflatten(out, key.shape[0], key.shape[2])
+    return (out, new) if return_state else out
+
+
+def attend_causally(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    decode_query: Tensor | None,
+    decode_key: Tensor | None,
+    mask: Tensor | None,
+    layout: Layout,
+    *,
+    scale: float,
+    chunk_size: int = 32,
+    state: CausalState | None = None,
+    backend: str = "auto",
+) -> tuple[Tensor, CausalState]:
+    """:func:`flare_causal_attention` on flat tokens; only the state is checked."""
+    state = given_state(state, query, value, layout.num_graphs)
+    latents = [None if t is None else t[None] if t.dim() == 3 else t for t in (query, decode_key)]
     arguments = (
-        latents[0], flat_key, flat_value, reads[0] if reads else None, latents[1],
+        latents[0], key, value, decode_query, latents[1],
         None if mask is None else mask.flatten(), layout.ptr,
         state.logsumexp.detach(), state.latent.detach(), float(scale),
     )  # fmt: skip
@@ -149,17 +170,12 @@ def flare_causal_attention(
     with torch.autocast(key.device.type, enabled=False):
         if backend == "numba":
             # The backward pass starts from states of the past.
-            parts = (latents[0], *tokens, latents[1])
-            store = torch.is_grad_enabled() and any(
-                t is not None and t.requires_grad for t in parts
-            )
+            differentiable = any(t is not None and t.requires_grad for t in arguments[:5])
+            store = differentiable and torch.is_grad_enabled()
             out, *new = _Causal.apply(*arguments, store)
         else:
             out, *new = causal_reference.causal(*arguments, chunk_size)  # pyright: ignore[reportArgumentType]
-    out = out.to(value.dtype)
-    if ptr is None:
-        out = unflatten(out, key.shape[0], key.shape[2])
-    return (out, CausalState(*(t.detach() for t in new))) if return_state else out
+    return out.to(value.dtype), CausalState(*(t.detach() for t in new))
 
 
 def _check(
@@ -193,9 +209,15 @@ def _check(
         checks.check_latents("decode_key", decode_key, decode_query, layout.num_graphs, shared=True)
 
 
-def check_state(state: CausalState, query: Tensor, value: Tensor, sequences: int) -> None:
-    """Check the shapes, dtype and device of a state."""
+def given_state(
+    state: CausalState | None, query: Tensor, value: Tensor, sequences: int
+) -> CausalState:
+    """The state, after a check of its shapes, dtype and device; an empty one for None."""
     expected = CausalState.empty(query, value, sequences)
+    if state is None:
+        return expected
+    if torch.compiler.is_compiling():
+        return state
     for name, got, like in zip(CausalState._fields, state, expected, strict=True):
         if got.shape != like.shape or got.dtype != like.dtype or got.device != like.device:
             checks.fail(
@@ -203,6 +225,7 @@ def check_state(state: CausalState, query: Tensor, value: Tensor, sequences: int
                 f"{like.dtype} of shape {list(like.shape)} on {like.device}",
                 f"{got.dtype} {list(got.shape)} on {got.device}",
             )
+    return state
 
 
 @register_operator(
