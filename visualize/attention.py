@@ -6,7 +6,7 @@ from typing import Any
 from flare_mesh.analysis import AttentionMaps
 from flare_mesh.mesh import MeshData
 from flare_mesh.visualize.field_view import plot_field
-from flare_mesh.visualize.picture import check_picture_path, new_plotter, save_picture
+from flare_mesh.visualize.picture import check_picture_path, finish_view, new_plotter
 
 
 def plot_attention(
@@ -69,9 +69,4 @@ def plot_attention(
         title = f"latent {latent}, head {head}: {name}"
         plot_field(painted, name, plotter=plotter, title=title, label=label, **options)
     plotter.link_views([0, 1])
-    if path is not None:
-        save_picture(plotter, path)
-        if own:
-            plotter.close()
-            return None
-    return plotter
+    return finish_view(plotter, path, own)

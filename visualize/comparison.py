@@ -16,7 +16,7 @@ from flare_mesh.visualize.deformation import with_factor
 from flare_mesh.visualize.field_values import FieldValues, field_names, find_field
 from flare_mesh.visualize.field_view import deformation_caption
 from flare_mesh.visualize.panel import Panel, draw_panel
-from flare_mesh.visualize.picture import check_picture_path, new_plotter, save_picture
+from flare_mesh.visualize.picture import check_picture_path, finish_view, new_plotter
 from flare_mesh.visualize.plot_options import PlotOptions
 from flare_mesh.visualize.shape import build_shape, common_corners
 
@@ -107,12 +107,7 @@ def plot_comparison(
         panel = Panel(shape, fields[column], colours[column], above, lines)
         draw_panel(plotter, panel, views[column])
     plotter.link_views([*range(3)])
-    if path is not None:
-        save_picture(plotter, path)
-        if own:
-            plotter.close()
-            return None
-    return plotter
+    return finish_view(plotter, path, own)
 
 
 def _prediction(grid: Any, other: Any, truth: Any, prediction: Any, name: str) -> FieldValues:

@@ -9,7 +9,7 @@ from flare_mesh.visualize.dataset import to_grid
 from flare_mesh.visualize.deformation import with_factor
 from flare_mesh.visualize.field_values import find_field
 from flare_mesh.visualize.panel import Panel, draw_panel
-from flare_mesh.visualize.picture import check_picture_path, new_plotter, save_picture
+from flare_mesh.visualize.picture import check_picture_path, finish_view, new_plotter
 from flare_mesh.visualize.plot_options import PlotOptions
 from flare_mesh.visualize.shape import build_shape
 
@@ -115,12 +115,7 @@ def plot_field(
     if own:
         plotter = new_plotter(path, window_size=list(size))
     draw_panel(plotter, Panel(shape, values, colours, (title,), caption), options)
-    if path is not None:
-        save_picture(plotter, path)
-        if own:
-            plotter.close()
-            return None
-    return plotter
+    return finish_view(plotter, path, own)
 
 
 def deformation_caption(options: PlotOptions) -> tuple[str, ...]:

@@ -100,3 +100,20 @@ def save_picture(plotter: Any, path: str | Path) -> None:
             plotter.save_graphic(temporary, title=Path(path).stem, raster=True)
         else:
             plotter.screenshot(temporary)
+
+
+def finish_view(plotter: Any, path: str | Path | None, own: bool) -> Any:
+    """Write the picture if there is a path; the plotter, or None if it was closed.
+
+    Args:
+        plotter: A ``pyvista.Plotter``.
+        path: The picture; None for a plotter that users go on with.
+        own: Whether the plotter is closed after its picture; a user's own one is not.
+    """
+    if path is None:
+        return plotter
+    save_picture(plotter, path)
+    if not own:
+        return plotter
+    plotter.close()
+    return None
