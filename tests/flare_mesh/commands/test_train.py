@@ -150,7 +150,9 @@ def test_a_replaced_run_leaves_no_files(config, tmp_path, capsys):
     (run / "notes.txt").touch()
     (run / "checkpoints" / ".last.99999999.partial.ckpt").touch()
     (run / "hpc_ckpt_1.ckpt").touch()  # of Lightning's requeue on SLURM
-    events = {path.name for path in (run / "events").glob("events*")}
+    # TensorBoard names its file by the second, so a second run may write to the same name.
+    assert list((run / "events").glob("events*"))
+    (run / "events" / "events.out.tfevents.1.host").touch()
 
     def files():
         return {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
@@ -168,8 +170,8 @@ def test_a_replaced_run_leaves_no_files(config, tmp_path, capsys):
     assert left == {"notes.txt", "checkpoints/last.ckpt", "config.yaml", "environment.json",
                     "metrics.csv", "splits.json", "summary.json", "surrogate.safetensors",
                     "test_cases.csv"}  # fmt: skip
-    assert events
-    assert not events & {path.name for path in (run / "events").iterdir()}
+    assert not (run / "events" / "events.out.tfevents.1.host").exists()
+    assert len(list((run / "events").glob("events*"))) == 1
     # A best checkpoint that no validation of this run has written is not its result.
     shutil.copy(run / "checkpoints" / "last.ckpt", run / "checkpoints" / "best.ckpt")
     assert main(["fit", "--resume", str(run), "--data.val_split=0.2",
