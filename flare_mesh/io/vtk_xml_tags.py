@@ -11,6 +11,7 @@ _TAG = re.compile(
     rb"""<(?:(!--)|(/?)(\w{1,64}+)((?:[^<>"']++|"[^"<]{0,4096}+"|'[^'<]{0,4096}+'){0,256}+)>)"""
 )
 _ATTRIBUTE = re.compile(rb"""(?<!\w)(\w++)\s*+=\s*+(?:"([^"]*)"|'([^']*)')""")
+_BEGIN = re.compile(rb"<[\w/]")
 _MAX_TAGS = 10_000
 _END = b"</VTKFile>"
 
@@ -34,10 +35,11 @@ def read_tags(mapped: mmap.mmap) -> Iterator[Tag]:
     """Read the tags of a file in order, without comments.
 
     Raises:
-        ValueError: If there are too many tags, or a comment does not end.
+        ValueError: If there are too many tags, a tag is malformed, or a comment does not end.
     """
     count = at = 0
     while match := _TAG.search(mapped, at):
+        _check_between(mapped, at, match.start())
         at = match.end()
         count += 1
         if count > _MAX_TAGS:
@@ -53,6 +55,19 @@ def read_tags(mapped: mmap.mmap) -> Iterator[Tag]:
         }
         is_empty = match[4].endswith(b"/")
         yield Tag(match[3].decode(), attributes, bool(match[2]), is_empty, match.start(), at)
+    _check_between(mapped, at, len(mapped))
+
+
+def _check_between(mapped: mmap.mmap, start: int, end: int) -> None:
+    """Refuse a tag that was skipped: what it opens or names would be lost."""
+    if mapped.find(b"<", start, end) < 0:
+        return
+    if bad := _BEGIN.search(mapped, start, end):
+        text = mapped[bad.start() : bad.start() + 60].decode(errors="replace").split("\n")[0]
+        raise ValueError(
+            f"'{text}' is not a tag of XML; if a name has < or quotes in it, as VTK writes "
+            "but cannot read, rename that field and save the file again"
+        )
 
 
 def check_vtk_xml_tail(tail: bytes) -> None:

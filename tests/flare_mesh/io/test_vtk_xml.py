@@ -123,6 +123,8 @@ def plain(mesh, tmp_path):
         (rb'NumberOfComponents="3"', b'NumberOfComponents="2"', r"expected 3 components \(got 2\)"),
         (rb'type="UnstructuredGrid"', b'type="ImageData"', "expected one of .* 'ImageData'"),
         (rb"<VTKFile[^>]*>", b"<HTML>", "does not begin with <VTKFile>"),
+        (rb"<PointData[^>]*>", b'<PointData Scalars="a<b">', '"a<b">\' is not a tag of XML'),
+        (rb'(<DataArray[^>]*Name=)"offsets"', rb'\1"x"y"', "is not a tag of XML"),
         (rb"<Piece[^>]*>", b"", "it has no <Piece>"),
         (rb"(<Piece[^>]*>)", rb"\1\1", "more than one piece"),
         (rb'header_type="UInt32"', b'header_type="UInt"', "unknown type 'UInt'"),
