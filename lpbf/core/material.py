@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lpbf.core.checks import check_number
 from lpbf.core.element import isotropic_elasticity
-from lpbf.core.table import Table
+from lpbf.core.table import Table, as_table
 
 # Unit, lower and upper bound, and whether the lower bound is excluded. The bounds allow any metal,
 # but not Pa given for MPa, g/cm^3 for kg/m^3, or um/m for 1.
@@ -28,30 +28,38 @@ _RANGES = {
     "latent_heat": ("J/kg", 0.0, 1e7, False),
 }
 
-TABLE_PROPERTIES = ("yield_stress", "conductivity", "specific_heat")
+TABLE_PROPERTIES = (
+    *("youngs_modulus", "yield_stress", "hardening_modulus", "saturation_stress"),
+    *("thermal_expansion", "conductivity", "specific_heat"),
+)
 """Properties that can be a :class:`lpbf.Table` over temperature."""
+
+ROOM_TEMPERATURE = 25.0
+"""Temperature in degrees Celsius at which mean coefficients of thermal expansion begin."""
 
 
 @dataclass(frozen=True)
 class Material:
     """An isotropic metal: elastic, and plastic and heat-conducting if the properties are given.
 
-    The flow stress is yield_stress(T) + hardening_modulus p + saturation_stress (1 -
+    The flow stress is yield_stress(T) + hardening_modulus(T) p + saturation_stress(T) (1 -
     exp(-saturation_rate p)) with the equivalent plastic strain p: von Mises plasticity with
-    isotropic hardening. Hardening and elasticity do not depend on temperature.
+    isotropic hardening. The thermal strain is thermal_expansion(T) (T - 25 C). The properties of
+    :data:`TABLE_PROPERTIES` are numbers or :class:`lpbf.Table` over temperature.
 
     Args:
         name: Its designation.
         youngs_modulus: E, MPa.
         poisson_ratio: nu, without unit.
-        yield_stress: MPa, a number or a :class:`lpbf.Table` over temperature.
+        yield_stress: MPa.
         hardening_modulus: Linear hardening, MPa.
         saturation_stress: Limit of the saturating hardening, MPa.
         saturation_rate: Its rate, without unit.
-        thermal_expansion: Mean coefficient, 1/K.
+        thermal_expansion: Mean coefficient from 25 C to the temperature, 1/K, as data sheets give
+            it.
         density: kg/m^3.
-        conductivity: W/(m K), a number or a table.
-        specific_heat: J/(kg K), without the latent heat; a number or a table.
+        conductivity: W/(m K).
+        specific_heat: J/(kg K), without the latent heat.
         solidus: Degrees Celsius.
         liquidus: Degrees Celsius, at least the solidus.
         latent_heat: Latent heat of melting, J/kg.
@@ -63,14 +71,14 @@ class Material:
     """
 
     name: str
-    youngs_modulus: float
+    youngs_modulus: float | Table
     poisson_ratio: float
     _: KW_ONLY
     yield_stress: float | Table | None = None
-    hardening_modulus: float = 0.0
-    saturation_stress: float = 0.0
+    hardening_modulus: float | Table = 0.0
+    saturation_stress: float | Table = 0.0
     saturation_rate: float = 0.0
-    thermal_expansion: float | None = None
+    thermal_expansion: float | Table | None = None
     density: float | None = None
     conductivity: float | Table | None = None
     specific_heat: float | Table | None = None
@@ -96,12 +104,13 @@ class Material:
         self._check_together(owner)
 
     def _check_together(self, owner: str) -> None:
-        if self.yield_stress is None and (self.hardening_modulus or self.saturation_stress):
+        hardening = _largest(self.hardening_modulus), _largest(self.saturation_stress)
+        if self.yield_stress is None and max(hardening) > 0:
             raise ValueError(f"{owner}: expected a yield_stress with the hardening (got none)")
-        if (self.saturation_stress > 0) != (self.saturation_rate > 0):
+        if (hardening[1] > 0) != (self.saturation_rate > 0):
             raise ValueError(
                 f"{owner}: expected saturation_stress and saturation_rate both positive, or both 0 "
-                f"(got {self.saturation_stress} MPa and {self.saturation_rate})"
+                f"(got {hardening[1]} MPa and {self.saturation_rate})"
             )
         low, high = self.solidus, self.liquidus
         if (low is None) != (high is None):
@@ -117,8 +126,16 @@ class Material:
 
     @property
     def elasticity(self) -> NDArray[np.float64]:
-        """Stiffness matrix [6, 6] in the order xx, yy, zz, xy, yz, xz, MPa."""
-        return isotropic_elasticity(self.youngs_modulus, self.poisson_ratio)
+        """Stiffness matrix at 25 C, [6, 6] in the order xx, yy, zz, xy, yz, xz, MPa."""
+        return self.elasticity_at(ROOM_TEMPERATURE)
+
+    def youngs_modulus_at(self, temperature: float) -> float:
+        """Young's modulus in MPa at a temperature in degrees Celsius."""
+        return as_table(self.youngs_modulus)(temperature)
+
+    def elasticity_at(self, temperature: float) -> NDArray[np.float64]:
+        """Stiffness matrix [6, 6] in MPa at a temperature in degrees Celsius."""
+        return isotropic_elasticity(self.youngs_modulus_at(temperature), self.poisson_ratio)
 
     def require(self, *properties: str) -> None:
         """Check that the properties that a model needs are given.
@@ -132,6 +149,10 @@ class Material:
                 f"Material '{self.name}': expected {' and '.join(missing)}, which this process "
                 f"needs (got none); add it, or choose a material of lpbf.MATERIALS"
             )
+
+
+def _largest(value: float | Table) -> float:
+    return max(as_table(value).value)
 
 
 def _check_property(owner: str, name: str, value: Any) -> float | Table | None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from lpbf.core.heat import Heat
-from lpbf.core.material import Material
+from lpbf.core.material import ROOM_TEMPERATURE, Material
 from lpbf.core.materials import MATERIALS
 from lpbf.core.table import as_table
 
@@ -31,8 +31,8 @@ def yield_strain(material: Material) -> float:
     """
     material.require("yield_stress")
     assert material.yield_stress is not None
-    strength = as_table(material.yield_stress)(25.0)
-    return strength * (1 - material.poisson_ratio) / material.youngs_modulus
+    strength = as_table(material.yield_stress)(ROOM_TEMPERATURE)
+    return strength * (1 - material.poisson_ratio) / material.youngs_modulus_at(ROOM_TEMPERATURE)
 
 
 def _preset(name: str) -> dict[str, Any]:

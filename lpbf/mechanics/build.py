@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from lpbf.core.element import Brick, brick
+from lpbf.core.element import Brick, brick, isotropic_elasticity
 from lpbf.core.islands import find_unsupported, treat_islands
 from lpbf.core.materials import get_material
 from lpbf.core.mesh import HexMesh, check_on_plate
@@ -28,7 +28,7 @@ class Build:
     Attributes:
         part: Mesh of the part, with its supports.
         mesh: Mesh of part, elastic plate, supports and powder, E cells and N nodes.
-        brick: Element matrices of all cells but the supports.
+        brick: Element matrices of all cells but the supports, at the process's temperature.
         cell_kind: PART, PLATE, POWDER or SUPPORT, [E].
         cell_stiffness: Factor on each cell's stiffness, [E]; None if all are 1.
         cell_layer: Layer of each cell, [E], rising; the elastic plate belongs to the first layer.
@@ -130,6 +130,7 @@ def make_build(mesh: HexMesh, process: Process) -> Build:
         unsupported, _ = find_unsupported(mesh)
         kinds[columns_below(unsupported, kinds >= 0)] = POWDER
     material = get_material(process.material)
+    modulus = material.youngs_modulus_at(process.temperature)
     fraction = 1.0 if supports is None else supports.volume_fraction
     factors = np.array([1.0, 1.0, POWDER_STIFFNESS, fraction])
     origin, plate_rows = np.array(mesh.origin), 0
@@ -141,7 +142,7 @@ def make_build(mesh: HexMesh, process: Process) -> Build:
         kinds = np.pad(kinds, ((x, x), (y, y), (plate_rows, 0)), constant_values=-1)
         kinds[:, :, :plate_rows] = PLATE
         origin = origin - np.array([x, y, plate_rows]) * mesh.spacing
-        factors[PLATE] = (plate.youngs_modulus or material.youngs_modulus) / material.youngs_modulus
+        factors[PLATE] = 1.0 if plate.youngs_modulus is None else plate.youngs_modulus / modulus
     all_cells = mesh
     if (kinds >= 0).sum() != mesh.num_cells:
         x, y, z = origin.tolist()
@@ -154,12 +155,10 @@ def make_build(mesh: HexMesh, process: Process) -> Build:
     node_layer = _node_layer(all_cells, cell_layer)
     node_layer[np.unique(all_cells.cells[k == 0, :4])] = CLAMPED
     modes = process.incompatible_modes
-    elements, support_brick = (
-        brick(mesh.spacing, material.elasticity, incompatible_modes=modes),
-        None,
-    )
+    elasticity = isotropic_elasticity(modulus, material.poisson_ratio)
+    elements, support_brick = brick(mesh.spacing, elasticity, incompatible_modes=modes), None
     if supports is not None and (kind == SUPPORT).any():
-        walls = wall_grid_elasticity(material.youngs_modulus, material.poisson_ratio, fraction)
+        walls = wall_grid_elasticity(modulus, material.poisson_ratio, fraction)
         support_brick = brick(mesh.spacing, walls / fraction, incompatible_modes=modes)
     return Build(
         part=mesh,

@@ -11,6 +11,7 @@ from lpbf.core.report import StepReport
 from lpbf.heat.simulate_heat import HeatResult
 from lpbf.mechanics.build import Build
 from lpbf.mechanics.equilibrium import Equilibrium
+from lpbf.mechanics.thermal_expansion import ThermalExpansion
 
 
 @dataclass(frozen=True)
@@ -61,20 +62,20 @@ def build_steps(
     build: Build,
     heat: HeatResult | None,
     *,
-    expansion: float | None,
+    expansion: ThermalExpansion | None,
     ambient: float,
     device: str | torch.device,
 ) -> Iterator[BuildStep]:
     """Yield the steps of a build: one per layer, and the cooling to the ambient temperature.
 
-    The inherent strain covers a layer's cooling until the end of its own dwell. With ``expansion``
-    (1/K), later temperature changes add thermal strain: until the part has the temperature of the
-    plate, which is constant during the build, and then together with the plate.
+    The inherent strain covers a layer's cooling until the end of its own dwell. With ``expansion``,
+    later temperature changes add thermal strain: until the part has the temperature of the plate,
+    which is constant during the build, and then together with the plate.
 
     Args:
         build: The part in layers.
         heat: Temperatures of the part's cells; None without a heat model.
-        expansion: Coefficient of thermal expansion; None for no thermal strain.
+        expansion: Thermal expansion of the part and its plate; None for no thermal strain.
         ambient: Temperature at the end of the cooling, degrees Celsius.
         device: Device of the tensors.
     """
@@ -90,18 +91,19 @@ def build_steps(
             now = heat.after_layer[layer].to(inherent)
             temperature = _scatter(now, is_part[: newest.stop], heat.plate_temperature)
             if expansion is not None:
-                change = now[: len(before)] - before
-                strain += _thermal_strain(change, expansion, is_part[: newest.stop])
+                change = expansion(now[: len(before)]) - expansion(before)
+                strain += _isotropic(change, is_part[: newest.stop])
             before = now
         yield BuildStep(layer, f"layer {layer}", strain, temperature)
     if heat is not None and expansion is not None:
         plate = torch.full_like(before, heat.plate_temperature)
+        change = expansion(plate.new_tensor([heat.plate_temperature, ambient]))
         yield BuildStep(
             None,
             "cooling",
-            _thermal_strain(plate - before, expansion, is_part),
+            _isotropic(expansion(plate) - expansion(before), is_part),
             _scatter(plate, is_part, heat.plate_temperature),
-            stress_free_strain=expansion * (ambient - heat.plate_temperature),
+            stress_free_strain=float(change[1] - change[0]),
         )
 
 
@@ -112,6 +114,7 @@ def _scatter(values: Tensor, is_part: Tensor, other: float = 0.0) -> Tensor:
     return out
 
 
-def _thermal_strain(change: Tensor, expansion: float, is_part: Tensor) -> Tensor:
-    strain = _scatter(expansion * change, is_part)
+def _isotropic(change: Tensor, is_part: Tensor) -> Tensor:
+    """Strain [n] of the part's first cells in each direction, on all active cells, [n, 6]."""
+    strain = _scatter(change, is_part)
     return strain[:, None] * strain.new_tensor([1.0, 1, 1, 0, 0, 0])

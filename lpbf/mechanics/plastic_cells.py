@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lpbf.core.threads import one_thread, over_chunks
 from lpbf.mechanics.plastic_element import PlasticElement, YieldedCells
+from lpbf.mechanics.plastic_hardening import Hardening
 from lpbf.mechanics.return_mapping import von_mises_stress
 
 # Cells per chunk: on the CPU so many that the calls of operations cost little, but enough chunks of
@@ -23,6 +24,7 @@ class Increment:
         nodes: Nodes of the active cells, [n, 8].
         eigenstrain: Increment of the eigenstrain, [n, 6].
         yield_stress: Initial yield stress of each cell, MPa, infinite for elastic cells, [n].
+        hardening: Hardening of the cells.
         modes: Amplitudes of the incompatible modes beyond the elastic ones, [m, n]. Each evaluation
             overwrites them, as the initial guess of the next.
     """
@@ -30,6 +32,7 @@ class Increment:
     nodes: Tensor
     eigenstrain: Tensor
     yield_stress: Tensor
+    hardening: Hardening
     modes: Tensor
 
 
@@ -124,7 +127,8 @@ class PlasticCells:
         if self.support is not None:
             trial = self.support.trial
             stress[:, supports] = torch.addmm(before[:, supports], trial, known[supports].T)
-        limit = yield_stress + self.element.hardening.stress(self.equivalent[:, part])
+        hardening = increment.hardening.of_cells(part)
+        limit = yield_stress + hardening.stress(self.equivalent[:, part])
         yields = (von_mises_stress(stress.view(6, 8, -1)) > limit).any(0)
         yielding = supports[yields[supports]]
         yields[supports] = False
@@ -140,6 +144,7 @@ class PlasticCells:
                 stress[:, index],
                 self.equivalent[:, cells],
                 yield_stress[index],
+                hardening.of_cells(index),
                 cells,
                 increment.modes[:, cells],
             )

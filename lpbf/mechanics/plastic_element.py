@@ -56,7 +56,6 @@ class PlasticElement:
 
     Args:
         brick: The element.
-        hardening: Hardening of the material.
         device: Device of the tensors.
         mapping: Isotropic material of an anisotropic brick; None for an isotropic one.
     """
@@ -64,7 +63,6 @@ class PlasticElement:
     def __init__(
         self,
         brick: Brick,
-        hardening: Hardening,
         device: str | torch.device = "cpu",
         mapping: IsotropicMapping | None = None,
     ):
@@ -87,7 +85,6 @@ class PlasticElement:
             return values.transpose(0, 1).flatten(0, 1).contiguous().to(device)
 
         eigenstrain = eigenstrain.expand(8, 6, 6)
-        self.hardening = hardening
         self.shear_modulus = float(elasticity[3, 3])
         self.num_modes = modes.shape[2]
         self.trial = rows(torch.cat([elasticity @ condensed, eigenstrain], dim=2))
@@ -105,7 +102,13 @@ class PlasticElement:
         self._mode_scale = float(self._mode_force.abs().sum(0).max()) if self.num_modes else 0.0
 
     def return_stress(
-        self, trial: Tensor, plastic: Tensor, yield_stress: Tensor, cells: Tensor, modes: Tensor
+        self,
+        trial: Tensor,
+        plastic: Tensor,
+        yield_stress: Tensor,
+        hardening: Hardening,
+        cells: Tensor,
+        modes: Tensor,
     ) -> YieldedCells:
         """Return the stress of bricks to the yield surface, with force-free incompatible modes.
 
@@ -115,6 +118,7 @@ class PlasticElement:
             trial: Stress of the elastic increment, [48, n].
             plastic: Equivalent plastic strain before the increment, [8, n].
             yield_stress: [n].
+            hardening: Hardening of the bricks.
             cells: Numbers of the bricks, [n].
             modes: Initial guess of beta, [m, n].
 
@@ -133,9 +137,7 @@ class PlasticElement:
         for _ in range(_MAX_ITERATIONS):
             modes = start + direction
             stress = torch.addmm(trial, self._mode_stress, modes).view(6, 8, -1)
-            returned = return_mapping(
-                stress, plastic, yield_stress, self.hardening, self.shear_modulus
-            )
+            returned = return_mapping(stress, plastic, yield_stress, hardening, self.shear_modulus)
             reached = self._mode_force.T @ returned.stress.flatten(0, 1)
             if not self.num_modes or bool((reached.abs() <= target).all()):
                 return YieldedCells(cells, returned, modes, self)

@@ -79,19 +79,19 @@ class PlasticStepper:
         self.material, self.temperature = material, temperature
         self.tolerance, self.max_iterations = tolerance, max_iterations
         self.increments = increments
+        self._modulus = material.youngs_modulus_at(temperature)
         self.device = torch.device(device)
         self._nodes = torch.from_numpy(build.mesh.cells).to(device)
         self._yields = torch.from_numpy(build.is_solid).to(device)
         factor = build.cell_stiffness
         factor = None if factor is None else torch.from_numpy(factor).to(device)
-        hardening = Hardening.from_material(material)
-        self._element = PlasticElement(build.brick, hardening, device)
+        self._element = PlasticElement(build.brick, device)
         self._mapping = support = is_support = None
         if build.support_brick is not None:
             elasticity = build.support_brick.elasticity
             mapping = IsotropicMapping.between(build.brick.elasticity, elasticity)
             self._mapping = torch.from_numpy(mapping.strain).to(device)
-            support = PlasticElement(build.support_brick, hardening, device, mapping)
+            support = PlasticElement(build.support_brick, device, mapping)
             is_support = torch.from_numpy(build.is_support).to(device)
         count = len(self._yields)
         self._cells = PlasticCells(self._element, factor, count, device, support, is_support)
@@ -260,19 +260,21 @@ class PlasticStepper:
         temperature = step.temperature
         if temperature is None:
             temperature = torch.full((count,), self.temperature, dtype=torch.float64)
-        yield_stress = initial_yield_stress(self.material, temperature.to(self.device))
+        temperature = temperature.to(self.device)
+        yield_stress = initial_yield_stress(self.material, temperature)
         elastic = ~self._yields[:count]
         return Increment(
             nodes=nodes,
             eigenstrain=step.eigenstrain,
             yield_stress=yield_stress.masked_fill(elastic, torch.inf),
+            hardening=Hardening.from_material(self.material, temperature),
             modes=self._cells.stress.new_zeros(self._element.num_modes, count),
         )
 
     def _largest_force(self, step: BuildStep) -> float:
         """Scale of the forces on one cell, N."""
         stress = float(self._cells.stress.abs().max())
-        stress += self.material.youngs_modulus * float(step.eigenstrain.abs().max())
+        stress += self._modulus * float(step.eigenstrain.abs().max())
         return float(self._element.force.abs().max()) * stress
 
     def _residual(

@@ -21,6 +21,7 @@ from lpbf.mechanics.build_steps import BuildStep, build_steps
 from lpbf.mechanics.elastic_stepper import ElasticStepper
 from lpbf.mechanics.equilibrium import Equilibrium
 from lpbf.mechanics.plastic_stepper import PlasticStepper
+from lpbf.mechanics.thermal_expansion import ThermalExpansion
 from lpbf.simulate.calibration_range import check_strain_source
 from lpbf.simulate.model_range import check_range
 from lpbf.simulate.part_view import PartView, nodal_mean, remaining_mean, solid_build
@@ -110,7 +111,7 @@ def _simulate(
         stepper = ElasticStepper(build, device=device)
     expansion = None
     if process.heat is not None and process.heat.thermal_strain:
-        expansion = material.thermal_expansion
+        expansion = ThermalExpansion(material, device)
     clearance = np.full(build.num_layers, np.nan)
     states: list[LayerState] = []
 

@@ -15,6 +15,13 @@ def test_elasticity_of_a_bar_and_of_shear():
     np.testing.assert_allclose(compliance[3, 3], 2 * 1.3e-5)
 
 
+def test_elasticity_over_temperature():
+    material = Material("x", Table((25, 425), (1e5, 0.6e5)), 0.3)
+    assert material.youngs_modulus_at(125.0) == pytest.approx(0.9e5)
+    assert np.linalg.inv(material.elasticity)[0, 0] == pytest.approx(1e-5)
+    assert np.linalg.inv(material.elasticity_at(900.0))[0, 0] == pytest.approx(1 / 0.6e5)
+
+
 def test_values_are_plain_floats():
     material = Material("x", np.float32(2), 0, yield_stress=np.int64(7), sources="me")
     assert (material.youngs_modulus, material.yield_stress) == (2.0, 7.0)
@@ -30,7 +37,10 @@ def test_values_are_plain_floats():
         ({"youngs_modulus": 113.8e9}, "youngs_modulus"),
         ({"youngs_modulus": float("nan")}, "youngs_modulus"),
         ({"youngs_modulus": None}, "youngs_modulus"),
-        ({"youngs_modulus": Table((0,), (1,))}, "youngs_modulus as one number"),
+        ({"density": Table((0,), (8000,))}, "density as one number .got a Table.; tables are for"),
+        ({"youngs_modulus": Table((0, 900), (1e5, 0))}, r"0 < youngs_modulus <= .* MPa .got 0.0"),
+        ({"hardening_modulus": Table((0,), (9,))}, "a yield_stress with the hardening"),
+        ({"thermal_expansion": Table((0, 1), (1e-5, 10))}, "thermal_expansion <= 0.001 1/K"),
         ({"youngs_modulus": True}, "youngs_modulus"),
         ({"poisson_ratio": 0.5}, "-1 < poisson_ratio < 0.5"),
         ({"poisson_ratio": -1.0}, "-1 < poisson_ratio < 0.5"),

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from lpbf.core.material import TABLE_PROPERTIES
 from lpbf.core.materials import MATERIALS
 from lpbf.core.table import Table, as_table
 
@@ -40,8 +41,8 @@ def test_magnitudes(name):
     material = MATERIALS[name]
     assert material.name == name
     found = (
-        material.youngs_modulus,
-        material.thermal_expansion,
+        material.youngs_modulus_at(25.0),
+        as_table(material.thermal_expansion)(25.0),
         material.density,
         as_table(material.conductivity)(25.0),
         as_table(material.specific_heat)(25.0),
@@ -52,19 +53,27 @@ def test_magnitudes(name):
 
 @pytest.mark.parametrize("material", MATERIALS.values(), ids=list(MATERIALS))
 def test_tables_over_temperature(material):
-    for name in ("yield_stress", "conductivity", "specific_heat"):
+    for name in TABLE_PROPERTIES:
         table = getattr(material, name)
-        assert isinstance(table, Table)
+        if not isinstance(table, Table):
+            continue
         assert table.temperature[0] == 25.0
         assert table.temperature[-1] <= material.solidus
     strength = np.array(material.yield_stress.value)
     assert (np.diff(strength) < 0).all()
     assert strength[-1] < 0.03 * strength[0]
+    assert (np.diff(as_table(material.youngs_modulus).value) < 0).all()
+    hardening = np.array(material.hardening_modulus.value)
+    np.testing.assert_allclose(hardening / hardening[0], strength / strength[0])
+    # The free thermal strain increases with the temperature.
+    temperature = np.linspace(25, material.liquidus, 200)
+    expansion = as_table(material.thermal_expansion)(temperature) * (temperature - 25.0)
+    assert (np.diff(expansion) > 0).all()
 
 
 def test_elasticity_of_the_default_alloy():
     titanium = MATERIALS["Ti-6Al-4V"]
-    assert (titanium.youngs_modulus, titanium.poisson_ratio) == (113_800.0, 0.342)
+    assert (titanium.youngs_modulus_at(25.0), titanium.poisson_ratio) == (113_800.0, 0.342)
 
 
 def test_steel_follows_the_fit_to_its_source():

@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lpbf import HexMesh, IslandError, PartWarning, Process, find_unsupported
+from lpbf import HexMesh, IslandError, Material, PartWarning, Process, find_unsupported
 from lpbf.core.base_plate import BasePlate
+from lpbf.core.table import Table
 from lpbf.mechanics.build import CLAMPED, PART, PLATE, POWDER, POWDER_STIFFNESS, make_build
 
 
@@ -93,6 +94,14 @@ def test_base_plate(steel, table):
     np.testing.assert_allclose(build.cell_stiffness, np.where(below, 0.35, 1.0))
     assert build.num_layers == 3
     assert build.mesh.points[:, 2].min() == pytest.approx(1.0 - 2.1)
+
+
+def test_elasticity_at_the_temperature_of_the_process(table):
+    metal = Material("metal", Table((20, 420), (200_000.0, 100_000.0)), 0.3)
+    plate = BasePlate(thickness=1.0, margin=0.0, youngs_modulus=75_000.0)
+    build = make_build(table, Process(material=metal, temperature=220.0, base_plate=plate))
+    np.testing.assert_allclose(np.linalg.inv(build.brick.elasticity)[0, 0], 1 / 150_000.0)
+    np.testing.assert_allclose(build.cell_stiffness[build.cell_kind == PLATE], 0.5)
 
 
 def test_a_thin_plate_of_the_parts_own_material(steel, table):

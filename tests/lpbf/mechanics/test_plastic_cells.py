@@ -12,21 +12,21 @@ from lpbf.mechanics.plastic_hardening import Hardening
 from lpbf.mechanics.plastic_tangent import PlasticTangent
 
 
-def support_element(spacing, hardening):
+def support_element(spacing):
     walls = wall_grid_elasticity(200_000.0, 0.3, 0.2) / 0.2
     mapping = IsotropicMapping.between(isotropic_elasticity(200_000.0, 0.3), walls)
-    return PlasticElement(brick(spacing, walls), hardening, mapping=mapping)
+    return PlasticElement(brick(spacing, walls), mapping=mapping)
 
 
 @pytest.fixture(params=["solid", "supports"])
 def evaluate(table, request):
     """Forces, state and tangent product of cells, of which some yield."""
     material, hardening = isotropic_elasticity(200_000.0, 0.3), Hardening(1000.0)
-    element = PlasticElement(brick(table.spacing, material), hardening)
+    element = PlasticElement(brick(table.spacing, material))
     count, size = table.num_cells, table.num_nodes
     supports = {}
     if request.param == "supports":
-        supports["support"] = support_element(table.spacing, hardening)
+        supports["support"] = support_element(table.spacing)
         supports["is_support"] = torch.arange(count) % 3 == 1
     generator = torch.Generator().manual_seed(0)
     du, u = torch.randn(2, size, 3, generator=generator, dtype=torch.float64)
@@ -38,6 +38,7 @@ def evaluate(table, request):
             nodes=torch.from_numpy(table.cells),
             eigenstrain=torch.zeros(count, 6, dtype=torch.float64),
             yield_stress=torch.linspace(200, 1000, count, dtype=torch.float64),
+            hardening=hardening,
             modes=torch.zeros(element.num_modes, count, dtype=torch.float64),
         )
         force, yielded = cells.force(increment, 1e-3 * du)
@@ -66,8 +67,8 @@ def test_results_do_not_depend_on_chunks_and_threads(evaluate, threads, monkeypa
 
 def test_tangent_of_supports_is_the_derivative_of_their_forces():
     spacing, hardening = (1.0, 1.3, 0.7), Hardening(1000.0)
-    support = support_element(spacing, hardening)
-    element = PlasticElement(brick(spacing, isotropic_elasticity(2e5, 0.3)), hardening)
+    support = support_element(spacing)
+    element = PlasticElement(brick(spacing, isotropic_elasticity(2e5, 0.3)))
     factor = torch.full((1,), 0.2, dtype=torch.float64)
     cells = PlasticCells(element, factor, 1, support=support, is_support=torch.tensor([True]))
     generator = torch.Generator().manual_seed(1)
@@ -78,7 +79,7 @@ def test_tangent_of_supports_is_the_derivative_of_their_forces():
     def force(du):
         nodes, strength = torch.arange(8)[None], torch.full((1,), 300.0, dtype=torch.float64)
         modes = torch.zeros(9, 1, dtype=torch.float64)
-        return cells.force(Increment(nodes, eigenstrain, strength, modes), du)
+        return cells.force(Increment(nodes, eigenstrain, strength, hardening, modes), du)
 
     _, yielded = force(du)
     walls = brick(spacing, wall_grid_elasticity(2e5, 0.3, 0.2))

@@ -11,12 +11,12 @@ ELASTICITY = isotropic_elasticity(200_000.0, 0.3)
 COUNT = 12
 
 
-def make(hardening, incompatible_modes=True):
+def make(incompatible_modes=True):
     element = brick(SPACING, ELASTICITY, incompatible_modes=incompatible_modes)
-    return element, PlasticElement(element, hardening)
+    return element, PlasticElement(element)
 
 
-def return_stress(element, u, eigenstrain=None, yield_stress=300.0):
+def return_stress(element, hardening, u, eigenstrain=None, yield_stress=300.0):
     """Nodal forces [n, 24] and yielded state of bricks with displacements [n, 24]."""
     eigenstrain = (
         torch.zeros(len(u), 6, dtype=torch.float64) if eigenstrain is None else eigenstrain
@@ -24,8 +24,8 @@ def return_stress(element, u, eigenstrain=None, yield_stress=300.0):
     trial = element.trial @ torch.cat([u, eigenstrain], 1).T
     zeros = torch.zeros(9, len(u), dtype=torch.float64)
     found = element.return_stress(
-        trial, zeros[:8], torch.full_like(zeros[0], yield_stress), torch.arange(len(u)),
-        zeros[: element.num_modes],
+        trial, zeros[:8], torch.full_like(zeros[0], yield_stress), hardening,
+        torch.arange(len(u)), zeros[: element.num_modes],
     )  # fmt: skip
     return found.returned.stress.flatten(0, 1).T @ element.force, found
 
@@ -40,10 +40,10 @@ def uniform(gradient):
 
 @pytest.mark.parametrize("incompatible_modes", [True, False])
 def test_elastic_brick_without_yielding(incompatible_modes):
-    linear, element = make(Hardening(), incompatible_modes)
+    linear, element = make(incompatible_modes)
     u = random_displacements()
     eigenstrain = torch.from_numpy(np.random.default_rng(1).normal(size=(COUNT, 6)) * 1e-3)
-    force, found = return_stress(element, u, eigenstrain, yield_stress=1e9)
+    force, found = return_stress(element, Hardening(), u, eigenstrain, yield_stress=1e9)
     expected = u.numpy() @ linear.stiffness - eigenstrain.numpy() @ linear.load.T
     np.testing.assert_allclose(force, expected, atol=1e-9 * np.abs(expected).max())
     assert (found.modes == 0).all()
@@ -55,9 +55,9 @@ def test_elastic_brick_without_yielding(incompatible_modes):
 @pytest.mark.parametrize("hardening", [Hardening(1000.0), Hardening(500.0, 200.0, 30.0)])
 @pytest.mark.parametrize("incompatible_modes", [True, False])
 def test_tangent_is_the_derivative_of_the_nodal_forces(hardening, incompatible_modes):
-    linear, element = make(hardening, incompatible_modes)
+    linear, element = make(incompatible_modes)
     u = random_displacements()
-    _, found = return_stress(element, u)
+    _, found = return_stress(element, hardening, u)
     assert (found.returned.plastic > 0).double().mean() > 0.5
     changes = torch.empty(COUNT, 24, 24, dtype=torch.float64)
     element.tangent_changes(found, changes)
@@ -66,7 +66,7 @@ def test_tangent_is_the_derivative_of_the_nodal_forces(hardening, incompatible_m
     step = 1e-8
 
     def forces(u):
-        return return_stress(element, u)[0]
+        return return_stress(element, hardening, u)[0]
 
     for dof in (0, 5, 13, 23):
         change = torch.zeros(24, dtype=torch.float64)
@@ -79,8 +79,8 @@ def test_tangent_is_the_derivative_of_the_nodal_forces(hardening, incompatible_m
 @pytest.mark.parametrize("size", [1.0, 30.0])
 def test_incompatible_modes_are_force_free(hardening, size):
     """Also far beyond the yield stress, where an undamped Newton iteration does not converge."""
-    linear, element = make(hardening)
-    _, found = return_stress(element, size * random_displacements())
+    linear, element = make()
+    _, found = return_stress(element, hardening, size * random_displacements())
     modes = torch.from_numpy(linear.gauss_strain[:, :, 24:])
     force = linear.gauss_weight * torch.einsum("gsm,sgn->nm", modes, found.returned.stress)
     assert float(force.abs().max()) < 1e-7  # of some 300 N mm
@@ -89,8 +89,9 @@ def test_incompatible_modes_are_force_free(hardening, size):
 
 def test_uniform_shear_without_hardening():
     """The tangent of the modes is singular, and they remain zero."""
-    _, element = make(Hardening())
-    force, found = return_stress(element, uniform(np.array([[0, 0.01, 0], [0, 0, 0], [0, 0, 0]])))
+    _, element = make()
+    gradient = np.array([[0, 0.01, 0], [0, 0, 0], [0, 0, 0]])
+    force, found = return_stress(element, Hardening(), uniform(gradient))
     assert (found.modes.abs() < 1e-12).all()
     expected = np.zeros(6)
     expected[3] = 300 / np.sqrt(3)
@@ -103,8 +104,8 @@ def test_uniform_shear_without_hardening():
 
 
 def test_tangent_is_positive_definite_on_deformations():
-    linear, element = make(Hardening(100.0))
-    _, found = return_stress(element, 10 * random_displacements())
+    linear, element = make()
+    _, found = return_stress(element, Hardening(100.0), 10 * random_displacements())
     changes = torch.empty(COUNT, 24, 24, dtype=torch.float64)
     element.tangent_changes(found, changes)
     values = torch.linalg.eigvalsh(changes + torch.from_numpy(linear.stiffness))

@@ -27,7 +27,25 @@ def test_hardening_of_a_material():
         "steel", 2e5, 0.3, yield_stress=250.0, hardening_modulus=1.0, saturation_stress=2.0,
         saturation_rate=3.0,
     )  # fmt: skip
-    assert Hardening.from_material(material) == Hardening(1.0, 2.0, 3.0)
+    assert Hardening.from_material(material, torch.zeros(2)) == Hardening(1.0, 2.0, 3.0)
+
+
+def test_hardening_over_temperature():
+    """Each cell has the hardening of its temperature, and so has a selection of cells."""
+    material = Material(
+        "steel", 2e5, 0.3, yield_stress=250.0, hardening_modulus=Table((0, 100), (1000.0, 500.0)),
+        saturation_stress=Table((0, 200), (100.0, 0.0)), saturation_rate=3.0,
+    )  # fmt: skip
+    temperature = torch.tensor([-10.0, 50.0, 100.0, 900.0], dtype=torch.float64)
+    hardening = Hardening.from_material(material, temperature)
+    p = torch.full((8, 4), 0.02, dtype=torch.float64)
+    saturating = 1 - np.exp(-0.06)
+    expected = [20 + 100 * saturating, 15 + 75 * saturating, 10 + 50 * saturating, 10.0]
+    np.testing.assert_allclose(hardening.stress(p), np.tile(expected, (8, 1)), rtol=1e-14)
+    slope = [1000 + 300 * np.exp(-0.06), 750 + 225 * np.exp(-0.06), 500 + 150 * np.exp(-0.06), 500]
+    np.testing.assert_allclose(hardening.slope(p), np.tile(slope, (8, 1)), rtol=1e-14)
+    some = hardening.of_cells(torch.tensor([3, 1]))
+    np.testing.assert_allclose(some.stress(p[:, :2])[0], [expected[3], expected[1]], rtol=1e-14)
 
 
 def test_initial_yield_stress_is_the_material_table():
