@@ -170,18 +170,6 @@ def step_channels(surrogate: "Surrogate") -> dict[str, int]:
     return {name: size // steps for name, size in surrogate.fields.items()}
 
 
-def check_calibration(surrogate: "Surrogate", calibration: Calibration) -> None:
-    """Refuse a calibration from a file whose bands are of other fields.
-
-    Raises:
-        ValueError: If they are.
-    """
-    expected = step_channels(surrogate)
-    got = {name: band.channels for name, band in calibration.bands.items()}
-    if got != expected:
-        raise ValueError(f"its bands are damaged: expected those of {expected} (got {got})")
-
-
 def spaced(cases: Sequence[Data], max_nodes: int) -> Iterator[Data]:
     """All cases, or evenly spaced ones of very many, or of cases with too many nodes together.
 

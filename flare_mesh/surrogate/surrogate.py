@@ -1,16 +1,12 @@
 """A trained model with everything that maps a mesh to named fields in physical units."""
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 from torch_geometric.data import Batch, Data
 
 from flare_mesh._version import __version__
@@ -22,24 +18,17 @@ from flare_mesh.data.transforms.resolver import (
     appended_channels,
     build_transforms,
 )
-from flare_mesh.io.hub import HubMixin
 from flare_mesh.models import FieldModel, build
-from flare_mesh.models.stored_weights import check_finite_weights, check_needed_weights
-from flare_mesh.surrogate.calibrate import calibrate, check_calibration
+from flare_mesh.surrogate.calibrate import calibrate, step_channels
+from flare_mesh.surrogate.call_model import call_model
 from flare_mesh.surrogate.case_scale import CaseScale
+from flare_mesh.surrogate.map_chunks import map_chunks
 from flare_mesh.surrogate.rollout import Rollout
 from flare_mesh.surrogate.scale_by import ScaleBy
 from flare_mesh.surrogate.square_average import SquareAverage
-from flare_mesh.surrogate.surrogate_file import (
-    FILE,
-    checksum,
-    loading,
-    split_calibration,
-    write_surrogate_file,
-)
+from flare_mesh.surrogate.stored_surrogate import StoredSurrogate
 from flare_mesh.surrogate.training_range import TrainingRange
 from flare_mesh.surrogate.training_statistics import Statistics, gather_statistics
-from flare_mesh.trusted_classes import is_class_path, is_code_trusted, trusting_code
 from flare_mesh.uncertainty import Calibration
 
 # Nodes of a chunk in prediction: on a CPU their features stay in its cache, and meshes of millions
@@ -50,7 +39,7 @@ NORMALIZED = tuple(_CHANNELS)
 """Tensors of a case that the model maps, each with its normaliser."""
 
 
-class Surrogate(HubMixin, nn.Module):
+class Surrogate(StoredSurrogate):
     """Trained model that predicts named fields in physical units.
 
     It normalises coordinates and features of a mesh, runs the model, and denormalises the fields.
@@ -278,40 +267,16 @@ class Surrogate(HubMixin, nn.Module):
     ) -> Tensor:
         """Evaluate the model once, [N, out_channels] in physical units."""
         dtype = next(self.model.parameters()).dtype
-        more: dict[str, Any] = {}
-        if self.model.can_stream:
-            more["chunk_size"] = chunk_size
-        elif chunk_size is not None:
-            raise ValueError(
-                f"{type(self.model).__name__}: cannot evaluate its nodes in chunks (got chunk_size="
-                f"{chunk_size}); leave it out, or train a model that can: 'flare' with FLARE's "
-                f"mixer and a pointwise encoder, 'upt' or 'ab_upt'"
-            )
-        if self.model.can_spread:
-            more["group"] = group
-        elif group is not None:
-            raise ValueError(
-                f"{type(self.model).__name__}: cannot spread its nodes over processes (got a "
-                f"group); leave it out, or train a model that can: 'flare' with FLARE's mixer and "
-                f"a pointwise encoder"
-            )
         features = None
         if self.x_normalizer.channels and x is not None:
-            features = _map_chunks(self._to_features, x, chunk_size, dtype)
-        fields = self.model(
-            features,
-            _map_chunks(self.pos_normalizer, pos, chunk_size, dtype),
-            data.batch,
-            # Beside a batch vector, the offsets may be out of date.
-            ptr=data.ptr if group is None and "batch" not in data and "ptr" in data else None,
-            weight=data.weight if "weight" in data else None,
-            edge_index=data.edge_index if self.model.uses_edges else None,
-            batch_size=data.num_graphs if "batch" in data else None,
-            **more,
+            features = map_chunks(self._to_features, x, chunk_size, dtype)
+        normalized = map_chunks(self.pos_normalizer, pos, chunk_size, dtype)
+        fields = call_model(
+            self.model, features, normalized, data, chunk_size=chunk_size, group=group
         )
         # In the precision of pos, since mixed precision is too coarse for physical values.
         more_rows = () if self.scale is None or x is None else (x,)
-        return _map_chunks(self._to_physical, fields, chunk_size, pos.dtype, *more_rows)
+        return map_chunks(self._to_physical, fields, chunk_size, pos.dtype, *more_rows)
 
     def _to_features(self, x: Tensor) -> Tensor:
         x = self.x_normalizer(x)
@@ -417,6 +382,12 @@ class Surrogate(HubMixin, nn.Module):
         self.calibration = calibrate(self, cases, training, coverage)
         return self.calibration
 
+    def check_calibration(self, calibration: Calibration) -> None:
+        expected = step_channels(self)
+        got = {name: band.channels for name, band in calibration.bands.items()}
+        if got != expected:
+            raise ValueError(f"its bands are damaged: expected those of {expected} (got {got})")
+
     def header(self) -> dict[str, Any]:
         """Everything except the weights and the calibration, in types of JSON."""
         return {
@@ -436,12 +407,7 @@ class Surrogate(HubMixin, nn.Module):
         }
 
     @classmethod
-    def from_header(cls, header: Mapping[str, Any]) -> "Surrogate":
-        """Build a surrogate from its :meth:`header`, with weights that are still to be loaded.
-
-        Raises:
-            KeyError, TypeError, ValueError: If the header is damaged.
-        """
+    def from_header(cls, header: Mapping[str, Any]) -> Self:
         options = dict(header)
         options.pop("version")
         model, training_range = options.pop("model"), options.pop("training_range")
@@ -450,79 +416,3 @@ class Surrogate(HubMixin, nn.Module):
         surrogate = cls(build(**model), options.pop("fields"), **options)
         surrogate.training_range = training_range and TrainingRange.from_dict(training_range)
         return surrogate
-
-    @classmethod
-    def from_weights(cls, header: Mapping[str, Any], weights: dict[str, Tensor]) -> "Surrogate":
-        """Build a surrogate from its :meth:`header` and weights, of which neither is trusted.
-
-        Raises:
-            KeyError, TypeError, ValueError: If the header is damaged, or needs other weights.
-        """
-        if not (is_code_trusted() and any(map(is_class_path, header["model"].values()))):
-            # Other packages' models, if they are trusted, may not be built without memory.
-            check_needed_weights(weights, header["model"], lambda: cls.from_header(header))
-        surrogate = cls.from_header(header)
-        surrogate.load_state_dict(weights)
-        return surrogate
-
-    def save(self, path: str | Path) -> None:
-        """Write weights and JSON header to ``surrogate.safetensors`` in the folder ``path``."""
-        write_surrogate_file(Path(path) / FILE, self.header(), self.state_dict(), self.calibration)
-
-    @classmethod
-    def load(cls, path: str | Path, *, trust_code: bool = False) -> "Surrogate":
-        """Load the surrogate in the folder ``path``; no code in the file is run.
-
-        Args:
-            path: The folder.
-            trust_code: Whether the file may name a class outside this package, whose code is run.
-
-        Raises:
-            FileNotFoundError: If there is none.
-            ValueError: If the file is damaged, is not a surrogate, has weights that are NaN, or
-                names a class that is not trusted.
-        """
-        file = Path(path) / FILE
-        if not file.is_file():
-            raise FileNotFoundError(f"{path}: no trained surrogate in it (no {FILE})")
-        with loading(file) as header, trusting_code(trust_code):
-            with safe_open(file, framework="pt") as opened:
-                metadata = opened.metadata()
-            header.update(json.loads(metadata["surrogate"]))
-            state = load_file(file)
-            weights, calibration = split_calibration(metadata, state)
-            surrogate = cls.from_weights(header, weights)
-            if calibration is not None:
-                check_calibration(surrogate, calibration)
-            surrogate.calibration = calibration
-            if metadata["sha256"] != checksum(state):
-                raise ValueError("damaged: the weights do not match their checksum")
-            check_finite_weights(state)
-        return surrogate
-
-
-def _map_chunks(
-    function: Callable[..., Tensor],
-    field: Tensor,
-    size: int | None,
-    dtype: torch.dtype,
-    *others: Tensor,
-) -> Tensor:
-    """Apply a row-wise ``function`` to a field [N, C] chunk by chunk, to save memory.
-
-    Args:
-        function: Function of a chunk of ``field`` in the wider of both precisions, and of the same
-            rows of ``others``.
-        field: [N, C].
-        size: Rows of a chunk; None for all.
-        dtype: Precision of the result.
-        others: More arguments with N rows.
-    """
-    wide = torch.promote_types(field.dtype, dtype)
-    if size is None:
-        return function(field.to(wide), *others).to(dtype)
-    out = torch.empty_like(field, dtype=dtype)
-    rows = zip(*(values.split(size) for values in (out, field, *others)), strict=True)
-    for target, chunk, *more in rows:
-        target.copy_(function(chunk.to(wide), *more))
-    return out
