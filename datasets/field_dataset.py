@@ -203,11 +203,16 @@ def find_file(root: str | Path, name: str, address: str) -> Path:
     Raises:
         FileNotFoundError: If it does not exist; the message names its web page and its path.
     """
+    found = locate_file(root, name)
+    if found is None:
+        raise FileNotFoundError(
+            f"{Path(root, name)}: no such file; get it from {address} and put it there"
+        )
+    return found
+
+
+def locate_file(root: str | Path, name: str) -> Path | None:
+    """Like :func:`find_file`; None if it does not exist."""
     parts = Path(name).parts
-    for first in range(len(parts)):
-        candidate = Path(root, *parts[first:])
-        if candidate.exists():
-            return candidate
-    raise FileNotFoundError(
-        f"{Path(root, name)}: no such file; get it from {address} and put it there"
-    )
+    places = (Path(root, *parts[first:]) for first in range(len(parts)))
+    return next((place for place in places if place.exists()), None)

@@ -14,8 +14,8 @@ class Sample(NamedTuple):
     """One sample of a data set.
 
     Attributes:
-        split: 0 for the training file, 1 for the test file; 0 where one file holds both.
-        number: Its row in the file.
+        split: Number of its file, such as 0 for training and 1 for test.
+        number: Its row in the file, or that of its block of rows.
     """
 
     split: int

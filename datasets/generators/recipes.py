@@ -3,6 +3,7 @@
 from flare_mesh.datasets.generators.brackets_recipe import BracketsRecipe
 from flare_mesh.datasets.generators.darcy_recipe import DarcyRecipe
 from flare_mesh.datasets.generators.elasticity_recipe import ElasticityRecipe
+from flare_mesh.datasets.generators.list_ops_recipe import ListOpsRecipe
 from flare_mesh.datasets.generators.navier_stokes_recipe import NavierStokesRecipe
 from flare_mesh.datasets.generators.obstacle_flow_recipe import ObstacleFlowRecipe
 from flare_mesh.datasets.generators.plates_recipe import PlatesRecipe
@@ -13,5 +14,6 @@ RECIPES: dict[str, type[Recipe]] = {
     for recipe in (
         *(DarcyRecipe, NavierStokesRecipe, ElasticityRecipe),
         *(BracketsRecipe, PlatesRecipe, ObstacleFlowRecipe),
+        ListOpsRecipe,
     )
 }
