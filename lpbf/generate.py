@@ -40,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--orientations", type=int, metavar="K", default=defaults.orientations, help=text)
     text = "range of a random scale factor"
     add("--scale", type=float, nargs=2, metavar=("LOW", "HIGH"), default=defaults.scale, help=text)
+    command.add_unit(group, "each file of --parts")
     command.add_pitch(group, defaults.pitch)
     command.add_islands(group, "powder if the process has it, else drop")
     command.add_test_fraction(group, defaults.test_fraction)

@@ -12,7 +12,7 @@ from lpbf.compensate.compensate_once import compensate_once
 from lpbf.compensate.compensation import Compensation, Iteration
 from lpbf.core import command
 from lpbf.core.errors import PartWarning
-from lpbf.core.part import PART_SUFFIXES
+from lpbf.core.part import PART_SUFFIXES, describe_part, load_part
 
 _SUFFIXES = (".stl", ".ply", ".obj", ".off")
 
@@ -29,9 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         "Points printed on the plate keep their height.",
     )
     add = parser.add_argument
-    add("part", help=f"surface file in mm ({', '.join(PART_SUFFIXES)})")
+    add("part", help=f"surface file ({', '.join(PART_SUFFIXES)})")
     add("--out", required=True, help=f"the surface to print ({', '.join(_SUFFIXES)})")
     add("--report", metavar="FILE.json", help="write the errors of the iterations")
+    command.add_unit(parser)
     command.add_pitch(parser, 1.0)
     command.add_build_volume(parser)
     text = "largest error that is accepted (default: %(default)s)"
@@ -66,23 +67,27 @@ def _run(options: argparse.Namespace, given: list[str]) -> int:
         command.check_output(options.report, "--report", (".json",), options.part)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", PartWarning)
+        part = load_part(options.part, unit=options.unit)
+        print(describe_part(part), flush=True)
         if options.displacement is not None:
             result = compensate_once(
-                options.part,
+                part,
                 options.displacement,
                 pitch=options.pitch,
                 build_volume=tuple(options.build_volume),
             )
         else:
+            files = command.support_files(vars(options))
             result = compensate(
-                options.part,
+                part,
                 command.read_process(vars(options)),
                 pitch=options.pitch,
                 tolerance=options.tolerance,
                 max_iterations=options.max_iterations,
                 relaxation=options.relaxation,
                 build_volume=tuple(options.build_volume),
-                supports=command.support_files(vars(options)),
+                supports=files,
+                unit=options.unit if files else None,
                 on_iteration=_print_iteration,
             )
     for warning in dict.fromkeys(str(warning.message) for warning in caught):

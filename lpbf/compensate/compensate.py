@@ -15,7 +15,7 @@ from lpbf.compensate.surface_displacement import Pitch, surface_displacement
 from lpbf.core.checks import check_edges
 from lpbf.core.errors import PartError, PartWarning
 from lpbf.core.mesh import HexMesh
-from lpbf.core.part import load_part
+from lpbf.core.part import load_part, part_unit, unit_if_none
 from lpbf.core.process import Process
 from lpbf.core.voxelize import BUILD_VOLUME
 from lpbf.simulate import simulate
@@ -38,6 +38,7 @@ def compensate(
     build_volume: tuple[float, float, float] = BUILD_VOLUME,
     supports: Sequence[trimesh.Trimesh | str | Path] = (),
     displacement: Callable[[HexMesh], NDArray[np.float64]] | None = None,
+    unit: str | None = None,
     on_iteration: Callable[[Iteration], None] | None = None,
 ) -> Compensation:
     """Pre-deform a surface until its simulated distortion gives the nominal surface.
@@ -71,6 +72,7 @@ def compensate(
             generates. They stay where they are.
         displacement: Function from a mesh to its nodal displacement [N, 3] in mm, in place of the
             simulator, for instance a trained surrogate.
+        unit: Unit of the files of part and supports that have none of their own; None for mm.
         on_iteration: Function to call after each simulated shape.
 
     Raises:
@@ -101,8 +103,8 @@ def compensate(
         return values, None
 
     islands = (process or Process()).choose_islands()
-    nominal = prepare(part, pitch)
-    bodies = [load_part(body) for body in supports]
+    nominal = prepare(part, pitch, part_unit(part, supports, unit))
+    bodies = [load_part(body, unit=unit_if_none(body, unit)) for body in supports]
     surface, best = nominal, nominal
     iterations: list[Iteration] = []
     best_number, before, fraction = 0, None, relaxation
@@ -151,9 +153,11 @@ def compensate(
     return Compensation(nominal, best, tuple(iterations), best_number, tolerance)
 
 
-def prepare(part: trimesh.Trimesh | str | Path, pitch: Pitch) -> trimesh.Trimesh:
+def prepare(
+    part: trimesh.Trimesh | str | Path, pitch: Pitch, unit: str | None = None
+) -> trimesh.Trimesh:
     """Read the nominal surface and subdivide it, so that it can follow the voxels."""
-    return subdivide(load_part(part), min(check_edges("the pitch", pitch)))
+    return subdivide(load_part(part, unit=unit), min(check_edges("the pitch", pitch)))
 
 
 def deform(

@@ -27,6 +27,7 @@ def compensate_once(
     *,
     pitch: Pitch,
     build_volume: tuple[float, float, float] = BUILD_VOLUME,
+    unit: str | None = None,
 ) -> Compensation:
     """Pre-deform a surface once, by the negative displacement in a mesh file.
 
@@ -40,13 +41,14 @@ def compensate_once(
             voxels. The cell field ``removed`` of a release in cuts is respected.
         pitch: Edge length of the voxels of the field, mm.
         build_volume: Largest extents of the part, mm.
+        unit: Unit of the part's file if it has none of its own; None for mm.
 
     Raises:
         FileNotFoundError: If a file does not exist.
         PartError: If the part is unusable at this pitch.
         ValueError: If the file has no such field, or another part or pitch.
     """
-    nominal = prepare(part, pitch)
+    nominal = prepare(part, pitch, unit)
     data = _read_field(Path(field))
     whole = voxelize(nominal, pitch, islands="powder", build_volume=build_volume)
     # Powder or supports under islands, or a part without its islands.

@@ -19,6 +19,7 @@ from lpbf.core.presets import PRESETS
 from lpbf.core.process import Process
 from lpbf.core.scan import SCANS
 from lpbf.core.supports import Supports
+from lpbf.core.units import UNITLESS, UNITS
 from lpbf.core.voxelize import BUILD_VOLUME
 
 _FIELDS = (
@@ -107,6 +108,13 @@ def add_build_volume(parser: Any) -> None:
     parser.add_argument(
         "--build-volume", type=float, nargs=3, metavar=axes, default=BUILD_VOLUME, help=text
     )
+
+
+def add_unit(parser: Any, files: str = "the part's file") -> None:
+    """Add ``--unit``."""
+    types = ", ".join(UNITLESS)
+    text = f"unit of {files} if it is of a type without unit: {types} (default: mm)"
+    parser.add_argument("--unit", choices=[*UNITS], help=text)
 
 
 def add_islands(parser: Any, otherwise: str) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lpbf.core.errors import PartError, PartWarning
 from lpbf.core.fill import fill
-from lpbf.core.part import load_part, part_name
+from lpbf.core.part import load_part, part_name, unit_if_none
 
 if TYPE_CHECKING:
     import trimesh
@@ -26,6 +26,7 @@ def fill_supports(
     shape: tuple[int, int, int],
     sizes: NDArray[np.float64],
     origin: NDArray[np.float64],
+    unit: str | None = None,
 ) -> NDArray[np.bool_]:
     """Voxels whose centres lie in one of several support bodies, bool [nx, ny, nz].
 
@@ -37,6 +38,7 @@ def fill_supports(
         shape: Number of voxels along each axis.
         sizes: Edge lengths of a voxel, [3].
         origin: Lower corner of the grid, [3].
+        unit: Unit of the files that have none of their own; None for mm.
 
     Raises:
         FileNotFoundError: If a file does not exist.
@@ -47,7 +49,7 @@ def fill_supports(
         with warnings.catch_warnings():
             # Several bodies in a file are usual.
             warnings.filterwarnings("ignore", r".* has \d+ bodies;", PartWarning)
-            surface = load_part(support)
+            surface = load_part(support, unit=unit_if_none(support, unit))
         name = part_name(surface)
         low, high = np.asarray(surface.bounds)
         over = np.maximum(bounds[0] - low, high - bounds[1]) - sizes / 2

@@ -1,18 +1,21 @@
 """Surface and CAD files of parts: reading and checking."""
 
 import json
+import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from flare_mesh.choices import clip
+from flare_mesh.choices import check_choice, clip
 from flare_mesh.io.reader_process import read_in_child
 from flare_mesh.io.surfaces.read_surface import STEP_SUFFIXES, SURFACE_SUFFIXES, read_surface
 from flare_mesh.io.surfaces.surface import Surface
 from lpbf.core.errors import PartError, PartWarning
+from lpbf.core.units import UNITS, has_unit, other_units, size_text, unit_name, unit_scale
 
 if TYPE_CHECKING:
     import trimesh
@@ -20,7 +23,6 @@ if TYPE_CHECKING:
 CAD_SUFFIXES = STEP_SUFFIXES
 PART_SUFFIXES = SURFACE_SUFFIXES
 
-_UNITLESS = (".stl", ".ply", ".obj", ".off")
 _READ_SECONDS = 300.0
 _READ_MEMORY = 8 << 30
 
@@ -34,25 +36,35 @@ def part_name(part: "trimesh.Trimesh") -> str:
     return str(part.metadata.get("file_path") or part.metadata.get("family") or "part")
 
 
-def box_text(sizes: Iterable[float]) -> str:
-    """Edge lengths in messages, such as ``"20 x 10 x 5"``."""
-    return " x ".join(f"{size:.4g}" for size in sizes)
-
-
-def load_part(part: "trimesh.Trimesh | str | Path") -> "trimesh.Trimesh":
-    """Read and check a surface; a surface in memory is only checked.
+def load_part(
+    part: "trimesh.Trimesh | str | Path", *, unit: str | None = None
+) -> "trimesh.Trimesh":
+    """Read and check a surface in mm; a surface in memory is only checked.
 
     A surface that is not watertight, has several bodies, or is smaller than 1 mm (in a file without
-    unit, 10 mm) gives a :class:`PartWarning`.
+    unit, 10 mm, if no unit is given) gives a :class:`PartWarning`.
+
+    Args:
+        part: A surface, or the path of a file.
+        unit: Unit of the file, one of :data:`lpbf.core.units.UNITS`; None takes its own, or mm.
 
     Raises:
         FileNotFoundError: If the file does not exist.
         PartError: If the file is of an unknown type or unreadable, its reader is not installed, or
             the surface is empty, flat, or has NaN coordinates.
+        ValueError: If the unit is unknown or does not apply.
     """
     import trimesh
 
-    surface = part if isinstance(part, trimesh.Trimesh) else read_part(Path(part))
+    if isinstance(part, trimesh.Trimesh):
+        if unit is not None:
+            raise ValueError(
+                f"{part_name(part)}: expected a file with the unit '{unit}' (got a surface in "
+                f"memory, which is in mm); scale it to mm, and leave out the unit"
+            )
+        surface = part
+    else:
+        surface = read_part(Path(part), unit=unit)
     name = part_name(surface)
     if len(surface.faces) == 0:
         raise PartError(f"{name}: expected a surface with triangles (got none); export it again")
@@ -63,13 +75,9 @@ def load_part(part: "trimesh.Trimesh | str | Path") -> "trimesh.Trimesh":
     extents = np.ptp(used, axis=0)
     if extents.min() <= 1e-6 * extents.max():
         raise PartError(
-            f"{name}: expected the surface of a solid (got a flat one of {box_text(extents)} mm)"
+            f"{name}: expected the surface of a solid (got a flat one of {size_text(extents)} mm)"
         )
-    if extents.max() < (10.0 if Path(name).suffix.lower() in _UNITLESS else 1.0):
-        text = (
-            f"{name}: is only {box_text(extents)} mm; if it is in metres or inches, scale it to mm"
-        )
-        warnings.warn(text, PartWarning, stacklevel=3)
+    _check_size(surface, extents)
     stray = len(surface.vertices) - len(np.unique(surface.faces))
     bodies = surface.body_count - stray  # trimesh counts a vertex without triangles as a body
     checks = {
@@ -86,13 +94,48 @@ def load_part(part: "trimesh.Trimesh | str | Path") -> "trimesh.Trimesh":
     return surface
 
 
+def describe_part(surface: "trimesh.Trimesh") -> str:
+    """One line about the size of a part, and the unit of its file."""
+    unit = surface.metadata.get("unit", "mm")
+    source = "its file has no unit" if surface.metadata.get("unit_assumed") else f"file in {unit}"
+    return f"{part_name(surface)}: {size_text(surface.extents)} mm ({source})"
+
+
+def part_unit(
+    part: "trimesh.Trimesh | str | Path", supports: Sequence[object], unit: str | None
+) -> str | None:
+    """The unit, or None for a part in memory, if the unit is that of its supports' files."""
+    return unit if isinstance(part, str | Path) or not supports else None
+
+
+def unit_if_none(part: "trimesh.Trimesh | str | Path", unit: str | None) -> str | None:
+    """The unit, if the part is a file that has none of its own; otherwise None."""
+    return unit if isinstance(part, str | Path) and not has_unit(part) else None
+
+
+def _check_size(surface: "trimesh.Trimesh", extents: NDArray[np.float64]) -> None:
+    """Warn of a part that is too small in mm."""
+    name, sizes = part_name(surface), size_text(extents)
+    if surface.metadata.get("unit_assumed"):
+        if extents.max() < 10.0:
+            advice = other_units(extents) or "if it is in another unit, give --unit"
+            text = (
+                f"{name}: is only {sizes} mm, as its file has no unit and is taken as mm; "
+                f"{advice}; --unit mm confirms millimetres"
+            )
+            warnings.warn(text, PartWarning, stacklevel=4)
+    elif extents.max() < 1.0:
+        text = f"{name}: is only {sizes} mm; if it is in metres or inches, scale it to mm"
+        warnings.warn(text, PartWarning, stacklevel=4)
+
+
 def _volume(surface: "trimesh.Trimesh") -> float:
     """Enclosed volume, mm^3; trimesh's own divides by it, which warns if it is zero."""
     a, b, c = np.moveaxis(np.asarray(surface.triangles) - surface.bounds[0], 1, 0)
     return float(np.einsum("ni,ni->", a, np.cross(b, c)) / 6)
 
 
-def read_part(path: Path, *, in_child: bool = False) -> "trimesh.Trimesh":
+def read_part(path: Path, *, in_child: bool = False, unit: str | None = None) -> "trimesh.Trimesh":
     """Read a surface in mm without checking it.
 
     STEP files are triangulated by Open CASCADE with a tolerance of 0.01 mm. STEP and 3MF files are
@@ -103,11 +146,13 @@ def read_part(path: Path, *, in_child: bool = False) -> "trimesh.Trimesh":
         path: The file.
         in_child: Whether to read in a child process with limits of time and memory. STEP files are
             always read there, as Open CASCADE can end its process.
+        unit: See :func:`load_part`.
 
     Raises:
         FileNotFoundError: If the file does not exist.
         MissingReaderError: If it is a STEP file and the extra ``cad`` is not installed.
-        PartError: If it is of an unknown type or unreadable.
+        PartError: If it is of an unknown type or unreadable, or has another unit of its own.
+        ValueError: If the unit is unknown.
     """
     import trimesh
 
@@ -118,6 +163,8 @@ def read_part(path: Path, *, in_child: bool = False) -> "trimesh.Trimesh":
         )
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; give the path of a surface file")
+    if unit is not None:
+        check_choice("unknown unit", unit, UNITS)
     is_cad = path.suffix.lower() in CAD_SUFFIXES
     if is_cad:
         check_cad(path)
@@ -127,8 +174,11 @@ def read_part(path: Path, *, in_child: bool = False) -> "trimesh.Trimesh":
         raise PartError(f"{path}: {clip(error)}") from error
     for note in surface.notes:
         warnings.warn(f"{path}: {note}", PartWarning, stacklevel=3)
-    part = trimesh.Trimesh(surface.points, surface.triangles, process=False)
+    points = unit_scale(path, unit, surface.unit) * surface.points
+    part = trimesh.Trimesh(points, surface.triangles, process=False)
     part.metadata["file_path"] = str(path)
+    part.metadata["unit"] = unit or unit_name(surface.unit or 1.0)
+    part.metadata["unit_assumed"] = unit is None and not has_unit(path)
     if np.isfinite(part.vertices).all():
         part.merge_vertices(merge_tex=True, merge_norm=True)
     return part
@@ -137,7 +187,9 @@ def read_part(path: Path, *, in_child: bool = False) -> "trimesh.Trimesh":
 def _read_in_child(path: Path) -> Surface:
     arrays = read_in_child("surface", path, seconds=_READ_SECONDS, max_memory=_READ_MEMORY)
     notes = tuple(json.loads(arrays["notes"].tobytes()))
-    return Surface(arrays["points"], arrays["triangles"], notes)
+    unit = float(arrays["unit"][0])
+    own = None if math.isnan(unit) else unit
+    return Surface(arrays["points"], arrays["triangles"], notes, own)
 
 
 def check_cad(path: Path) -> None:

@@ -17,7 +17,8 @@ from lpbf.core.fill_supports import fill_supports
 from lpbf.core.filling import check_filling
 from lpbf.core.islands import ISLANDS, treat_islands
 from lpbf.core.mesh import HexMesh
-from lpbf.core.part import box_text, load_part, part_name
+from lpbf.core.part import load_part, part_name, part_unit
+from lpbf.core.units import other_units, size_text
 
 if TYPE_CHECKING:
     import trimesh
@@ -34,6 +35,7 @@ def voxelize(
     max_voxels: int = MAX_VOXELS,
     build_volume: tuple[float, float, float] = BUILD_VOLUME,
     supports: "Sequence[trimesh.Trimesh | str | Path]" = (),
+    unit: str | None = None,
 ) -> HexMesh:
     """Fill a surface with voxels, centred at x = y = 0 and resting on the plate z = 0.
 
@@ -51,25 +53,29 @@ def voxelize(
         build_volume: Largest extents of a part, mm.
         supports: Support bodies in the part's coordinates, surfaces or paths of files; see
             :attr:`HexMesh.supports`.
+        unit: Unit of the files of part and supports that have none of their own, one of
+            :data:`lpbf.core.units.UNITS`; None for mm.
 
     Raises:
         FileNotFoundError: If a file does not exist.
         PartError: If a file or surface is unusable, the part is larger than the build volume, the
             pitch gives no or too many voxels, or a support body lies outside the part's box.
         IslandError: If ``islands="refuse"`` and there are unsupported voxels.
-        ValueError: If the pitch is not positive or ``islands`` is unknown.
+        ValueError: If the pitch is not positive, ``islands`` or ``unit`` is unknown, or the unit
+            does not apply.
     """
     check_choice("unknown islands", islands, ISLANDS)
     spacing = check_edges("the pitch", pitch)
     sizes = np.array(spacing)
-    surface = load_part(part)
+    surface = load_part(part, unit=part_unit(part, supports, unit))
     name = part_name(surface)
     extents = np.asarray(surface.extents)
     if (extents > np.asarray(build_volume) * (1 + 1e-9)).any():
+        units = other_units(extents) if surface.metadata.get("unit_assumed") else ""
         raise PartError(
-            f"{name}: {box_text(extents)} mm is larger than the build volume of "
-            f"{box_text(build_volume)} mm; rotate or scale it, or give the build volume of the "
-            f"machine (--build-volume, or build_volume of lpbf.voxelize)"
+            f"{name}: {size_text(extents)} mm is larger than the build volume of "
+            f"{size_text(build_volume)} mm; rotate or scale it, or give the build volume of the "
+            f"machine (--build-volume, or build_volume of lpbf.voxelize){units and '; ' + units}"
         )
     shape, count = grid_shape(extents, sizes)
     if count > max_voxels:
@@ -79,7 +85,7 @@ def voxelize(
         while grid_shape(extents, np.full(3, multiple * step))[1] > max_voxels:
             multiple += 1
         raise PartError(
-            f"{name}: a pitch of {box_text(sizes)} mm gives a grid of {count:,.15g} voxels, "
+            f"{name}: a pitch of {size_text(sizes)} mm gives a grid of {count:,.15g} voxels, "
             f"over the limit of {max_voxels:,}; use a pitch of at least {multiple * step:g} mm"
         )
 
@@ -102,15 +108,17 @@ def voxelize(
     mask = filled.mask
     if not mask.any():
         raise PartError(
-            f"{name}: no voxel centre lies inside at a pitch of {box_text(sizes)} mm (the part is "
-            f"{box_text(extents)} mm); use a pitch below its wall thickness"
+            f"{name}: no voxel centre lies inside at a pitch of {size_text(sizes)} mm (the part is "
+            f"{size_text(extents)} mm); use a pitch below its wall thickness"
         )
     for note in notes:
         warnings.warn(f"{name}: {note}", PartWarning, stacklevel=2)
     bodies = None
     if len(supports):
         bounds, grid = np.asarray(surface.bounds), (nx, ny, nz)
-        bodies = fill_supports(supports, np.array(base), bounds, grid, sizes, np.array(origin))
+        bodies = fill_supports(
+            supports, np.array(base), bounds, grid, sizes, np.array(origin), unit
+        )
     # Bottom rows without voxels are cut off, so that the part rests on the plate.
     bottom = int(mask.any(axis=(0, 1)).argmax())
     bodies = None if bodies is None else bodies[:, :, bottom:]

@@ -9,7 +9,7 @@ import numpy as np
 
 from lpbf.core.errors import IslandError, PartError, PartWarning, SolverError
 from lpbf.core.islands import treat_islands
-from lpbf.core.part import MissingReaderError, part_name, read_part
+from lpbf.core.part import MissingReaderError, part_name, read_part, unit_if_none
 from lpbf.core.procedural_part import procedural_part
 from lpbf.core.result import Result
 from lpbf.core.voxelize import voxelize
@@ -72,7 +72,8 @@ def _simulate_case(case: Case, settings: Settings, attempt: int) -> tuple[Result
             part = procedural_part((settings.seed, case.part, attempt), size=settings.size)
             source = {"source": "procedural", "family": part.metadata["family"]}
         else:
-            part = read_part(case.part, in_child=True)
+            unit = unit_if_none(case.part, settings.unit)
+            part = read_part(case.part, in_child=True, unit=unit)
             source = {"source": case.source, "source_sha256": file_digest(case.part)}
         whole = voxelize(
             part if placement == Placement() else placement.apply(part),
@@ -122,6 +123,7 @@ def _simulate_case(case: Case, settings: Settings, attempt: int) -> tuple[Result
         "num_nodes": mesh.num_nodes,
         "num_edges": mesh.edge_index.shape[1],
         "num_elements": mesh.num_cells,
+        "extents_mm": [float(edge) for edge in part.extents],
         "dropped_fraction": dropped,
         "pitch_mm": settings.pitch,
         "aspect_ratio": settings.aspect_ratio,

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from flare_mesh.choices import check_choice
 from flare_mesh.files import read_json_object
 from lpbf.core.checks import check_edges
 from lpbf.core.process import Process
+from lpbf.core.units import UNITS
 from lpbf.core.voxelize import BUILD_VOLUME, MAX_VOXELS
 from lpbf.dataset.orientations import ORIENTATIONS
 
@@ -37,6 +39,7 @@ class Settings:
         orientations: Cases of each part: the given orientation and others of the 24 along the axes.
         scale: Range of the random scale factor of each case.
         process: The process of the builds.
+        unit: Unit of the part files that have none of their own; None for mm.
 
     Raises:
         ValueError: If a value is outside its range, or values do not fit together.
@@ -56,6 +59,7 @@ class Settings:
     orientations: int = 1
     scale: tuple[float, float] = (1.0, 1.0)
     process: Process = field(default_factory=Process)
+    unit: str | None = None
 
     def __post_init__(self) -> None:
         low, high = self.size
@@ -84,6 +88,8 @@ class Settings:
                 f"change the pitch or the limit"
             )
         check_edges("the build volume", self.build_volume)
+        if self.unit is not None:
+            check_choice("unknown unit", self.unit, UNITS)
         self.process.voxels_per_layer(self.spacing[2])  # checks the layer height
         islands = self.process.choose_islands(self.islands)
         if not self.process.generates_supports:

@@ -16,7 +16,7 @@ from flare_mesh.files import check_folder, write_text
 from lpbf.core import command
 from lpbf.core.errors import PartWarning, SolverError
 from lpbf.core.mesh import HexMesh
-from lpbf.core.part import PART_SUFFIXES, load_part
+from lpbf.core.part import PART_SUFFIXES, describe_part, load_part
 from lpbf.core.process import Process
 from lpbf.core.result import Result
 from lpbf.core.result_files import RESULT_SUFFIXES
@@ -54,12 +54,13 @@ def _run(args: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lpbf.simulate", description=__doc__)
     add = parser.add_argument
-    add("part", help=f"surface in mm, upright on the plate ({', '.join(PART_SUFFIXES)})")
+    add("part", help=f"surface file, upright on the plate ({', '.join(PART_SUFFIXES)})")
     add("--out", required=True, help="mesh file of the finished part: .vtu, .vtk or .xdmf")
     add("--series", metavar="FILE.pvd", help="write the part after each layer")
     add("--report", metavar="FILE.json", help="write iterations, residuals, time and memory")
     add("--verbose", action="store_true", help="print a line for each step")
     group = parser.add_argument_group("mesh")
+    command.add_unit(group)
     command.add_pitch(group, otherwise=f"about {_VOXELS_ACROSS} voxels in the largest extent")
     text = "voxel height (default: from --pitch)"
     group.add_argument("--pitch-z", type=float, metavar="MM", help=text)
@@ -85,7 +86,8 @@ def _voxels(args: argparse.Namespace, process: Process) -> tuple[HexMesh, list[s
         raise ValueError(f"--pitch-z: expected a size > 0 mm (got {args.pitch_z})")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", PartWarning)
-        part = load_part(args.part)
+        part = load_part(args.part, unit=args.unit)
+        print(describe_part(part), flush=True)
         pitch = args.pitch
         if pitch is None:
             # Layers are whole rows of voxels.
@@ -100,7 +102,14 @@ def _voxels(args: argparse.Namespace, process: Process) -> tuple[HexMesh, list[s
         volume = tuple(args.build_volume)
         islands = "powder" if process.generates_supports else process.islands
         supports = command.support_files(vars(args))
-        mesh = voxelize(part, pitch, islands=islands, build_volume=volume, supports=supports)
+        mesh = voxelize(
+            part,
+            pitch,
+            islands=islands,
+            build_volume=volume,
+            supports=supports,
+            unit=args.unit if supports else None,
+        )
     return mesh, _print_warnings(caught)
 
 

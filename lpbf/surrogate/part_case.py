@@ -27,6 +27,7 @@ def part_case(
     layer_height: float | None,
     islands: str | None,
     build_volume: tuple[float, float, float],
+    unit: str | None = None,
 ) -> PredictionCase:
     """Voxelise a part, and simulate it if asked; see :class:`lpbf.surrogate.PartSource`.
 
@@ -59,7 +60,7 @@ def part_case(
             f"simulate, or leave it out"
         )
     islands = process.choose_islands(islands)
-    hexes = lpbf.voxelize(file, pitch, islands=islands, build_volume=build_volume)
+    hexes = lpbf.voxelize(file, pitch, islands=islands, build_volume=build_volume, unit=unit)
     supports = process.supports if isinstance(process.supports, lpbf.Supports) else None
     hexes = lpbf.add_supports(hexes, supports)
     mesh = MeshData(

@@ -25,6 +25,8 @@ class PartSource:
         islands: "drop" unsupported voxels, "refuse" the part, or support them by "powder"; by
             default "powder" if the training data had it, else "drop".
         build_volume: Largest extents of a part, mm.
+        unit: Unit of the files of parts that have none of their own (STL, PLY, OBJ, OFF): "mm",
+            "cm", "m", "um", "inch" or "foot"; by default mm.
     """
 
     pitch: float | None = None
@@ -32,6 +34,7 @@ class PartSource:
     layer_height: float | None = None
     islands: Literal["drop", "refuse", "powder"] | None = None
     build_volume: tuple[float, float, float] = BUILD_VOLUME
+    unit: Literal["mm", "cm", "m", "um", "inch", "foot"] | None = None
 
     suffixes: ClassVar[tuple[str, ...]] = PART_SUFFIXES
 
@@ -55,10 +58,12 @@ class PartSource:
                 layer_height=self.layer_height,
                 islands=self.islands,
                 build_volume=self.build_volume,
+                unit=self.unit,
             )
-        if self.simulate or self.pitch is not None or self.layer_height is not None:
+        given = {name: getattr(self, name) for name in ("pitch", "layer_height", "unit")}
+        if self.simulate or any(value is not None for value in given.values()):
             raise ValueError(
-                f"{files.file}: pitch, simulate and layer_height apply only to a part "
+                f"{files.file}: pitch, simulate, layer_height and unit apply only to a part "
                 f"({', '.join(PART_SUFFIXES)}); leave them out"
             )
         case = reader.read(files)

@@ -35,7 +35,12 @@ def read_surface(path: Path) -> Surface:
 
 
 def read_surface_arrays(path: Path) -> dict[str, NDArray]:
-    """Read a surface as arrays, for the reader process; the notes are JSON text as bytes."""
+    """Read a surface as arrays, for the reader process.
+
+    The notes are JSON text as bytes; the unit is NaN if there is none.
+    """
     surface = read_surface(path)
     notes = np.frombuffer(json.dumps(surface.notes).encode(), np.uint8)
-    return {"points": surface.points, "triangles": surface.triangles, "notes": notes}
+    unit = np.array([np.nan if surface.unit is None else surface.unit])
+    arrays = {"points": surface.points, "triangles": surface.triangles}
+    return {**arrays, "notes": notes, "unit": unit}

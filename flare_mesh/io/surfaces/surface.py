@@ -14,11 +14,14 @@ class Surface(NamedTuple):
         triangles: Points of each triangle, [F, 3].
         notes: What the file has and the surface has not, or what is not as the format says; one
             sentence each, without the file's name.
+        unit: Millimetres of the file's own unit, from which the points were scaled to mm; None if
+            the format has none, or its reader does not say.
     """
 
     points: NDArray[np.float64]
     triangles: NDArray[np.int64]
     notes: tuple[str, ...] = ()
+    unit: float | None = None
 
 
 def whole_numbers(values: NDArray) -> NDArray[np.int64]:

@@ -37,7 +37,7 @@ def read_3mf(path: Path) -> Surface:
     offsets = np.cumsum([0, *(len(points) for points, _ in pieces)])
     triangles = [faces + offset for (_, faces), offset in zip(pieces, offsets[:-1], strict=True)]
     points = np.concatenate([points for points, _ in pieces])
-    return Surface(points, np.concatenate(triangles), tuple(build.notes))
+    return Surface(points, np.concatenate(triangles), tuple(build.notes), build.scale)
 
 
 class _Build:
@@ -47,7 +47,7 @@ class _Build:
         self._package = package
         self._parts: dict[str, ModelPart] = {}
         self._root = package.root_model()
-        self._scale = UNITS[self._part(self._root).unit]
+        self.scale = UNITS[self._part(self._root).unit]
         self._modifiers = read_modifiers(package)
         self._checked: dict[tuple[str, str], tuple[int, int]] = {}
         self.notes: dict[str, None] = {}  # in order, each once
@@ -72,7 +72,7 @@ class _Build:
                 f"export the parts one by one"
             )
         for item in items:
-            yield from self._place(item, np.eye(4, 3) * self._scale)
+            yield from self._place(item, np.eye(4, 3) * self.scale)
 
     def _note(self, text: str) -> None:
         self.notes[text] = None

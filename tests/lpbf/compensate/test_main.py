@@ -25,7 +25,8 @@ def run(part, *options, out="out.stl"):
 def test_within_the_tolerance(part, capsys):
     report = part.with_name("report.json")
     assert run(part, "--tolerance", "0.005", "--report", str(report)) == 0
-    lines = capsys.readouterr().out.splitlines()
+    said, *lines = capsys.readouterr().out.splitlines()
+    assert said == f"{part}: 12 x 6 x 8 mm (its file has no unit)"
     assert lines[0].startswith("as designed: max error 0.0")
     assert lines[1].startswith("iteration 1: max error 0.00")
     figures = json.loads(report.read_text())
@@ -51,7 +52,7 @@ def test_process_and_plain_material(part, capsys):
     process = part.with_name("process.yaml")
     Process(inherent_strain=(0.0, 0.0, 0.0)).to_yaml(process)
     assert run(part, "--process", str(process), out="out.ply") == 0
-    assert capsys.readouterr().out.startswith("as designed: max error 0.0000 mm")
+    assert "\nas designed: max error 0.0000 mm" in capsys.readouterr().out
 
 
 def test_once_with_a_field_of_a_file(part, capsys):

@@ -8,14 +8,16 @@ import pytest
 import trimesh
 
 from flare_mesh.io import reader_process
-from lpbf import PartError, PartWarning
+from lpbf import PartError, PartWarning, voxelize
 from lpbf.core.part import (
     CAD_SUFFIXES,
     PART_SUFFIXES,
     MissingReaderError,
+    describe_part,
     load_part,
     read_part,
 )
+from lpbf.core.units import UNITLESS, UNITS
 
 SURFACES = [suffix for suffix in PART_SUFFIXES if suffix not in CAD_SUFFIXES]
 
@@ -47,22 +49,57 @@ def test_3mf_files_are_scaled_to_millimetres(tmp_path, unit, millimetres):
     np.testing.assert_allclose(load_part(path).extents, np.array([4, 5, 6]) * millimetres)
 
 
-def test_a_part_in_metres_gives_a_warning(tmp_path):
-    path = tmp_path / "metres.stl"
-    trimesh.creation.box((0.04, 0.03, 0.02)).export(path)
-    with pytest.warns(PartWarning, match=r"metres.stl: is only 0.04 x 0.03 x 0.02 mm; if it is"):
-        load_part(path)
-    load_part(trimesh.creation.box((1.0, 0.5, 0.5)))
-
-
-def test_a_small_part_of_a_file_without_unit_may_be_in_inches(tmp_path):
+def test_a_small_part_may_be_in_another_unit(tmp_path):
     box = trimesh.creation.box((5.0, 2.5, 1.4))
-    for suffix in (".stl", ".ply", ".obj", ".off"):
+    message = (
+        r"is only 5 x 2.5 x 1.4 mm, as its file has no unit .* if it is in inches, give --unit "
+        r"inch \(127 x 63.5 x 35.56 mm\), or if it is in centimetres, give --unit cm \(50 x 25 x 14"
+    )
+    for suffix in UNITLESS:
         box.export(tmp_path / f"a{suffix}")
-        with pytest.warns(PartWarning, match=r"is only 5 x 2.5 x 1.4 mm; if it is in .* inches"):
+        with pytest.warns(PartWarning, match=message):
             load_part(tmp_path / f"a{suffix}")
     trimesh.Scene([box]).export(tmp_path / "a.3mf")
     load_part(tmp_path / "a.3mf")
+    trimesh.creation.box((0.04, 0.03, 0.02)).export(tmp_path / "metres.stl")
+    with pytest.warns(
+        PartWarning, match=r"if it is in metres, give --unit m \(40 x 30 x 20 mm\); "
+    ):
+        load_part(tmp_path / "metres.stl")
+    with pytest.warns(PartWarning, match=r"0.04 x 0.03 x 0.02 mm; if it is in metres or inches"):
+        load_part(trimesh.creation.box((0.04, 0.03, 0.02)))
+    load_part(trimesh.creation.box((1.0, 0.5, 0.5)))
+    trimesh.creation.box((4e4, 3e4, 2e4)).export(tmp_path / "microns.stl")
+    with pytest.raises(PartError, match=r"in micrometres, give --unit um \(40 x 30 x 20 mm\)"):
+        voxelize(tmp_path / "microns.stl", 1.0)
+
+
+@pytest.mark.parametrize(("unit", "millimetres"), UNITS.items())
+@pytest.mark.parametrize("suffix", [".stl", ".obj"])
+def test_files_are_read_in_a_given_unit(tmp_path, suffix, unit, millimetres):
+    box = trimesh.creation.box((5.0, 2.5, 1.5)).apply_translation((1.0, 2.0, 3.0))
+    box.apply_scale(1 / millimetres).export(tmp_path / f"a{suffix}")
+    part = load_part(tmp_path / f"a{suffix}", unit=unit)  # a given unit is not doubted
+    np.testing.assert_allclose(part.bounds, [[-1.5, 0.75, 2.25], [3.5, 3.25, 3.75]], rtol=1e-5)
+    assert describe_part(part) == f"{tmp_path / 'a'}{suffix}: 5 x 2.5 x 1.5 mm (file in {unit})"
+
+
+def test_voxels_of_a_file_in_inches(tmp_path):
+    trimesh.creation.box((1.0, 0.5, 0.25)).export(tmp_path / "a.stl")
+    mesh = voxelize(tmp_path / "a.stl", 2.54 / 2, unit="inch")
+    assert mesh.mask.shape == (20, 10, 5)
+    assert mesh.mask.all()
+    with pytest.raises(ValueError, match="a surface in memory, which is in mm"):
+        voxelize(trimesh.creation.box((20, 20, 20)), 2.0, unit="inch")
+
+
+def test_a_file_has_its_own_unit(tmp_path):
+    trimesh.Scene([trimesh.creation.box((14.0, 15.0, 16.0))]).export(tmp_path / "a.3mf")
+    assert describe_part(load_part(tmp_path / "a.3mf", unit="mm")).endswith("16 mm (file in mm)")
+    with pytest.raises(PartError, match=r"a.3mf: has a unit of its own \(mm\), not 'inch'"):
+        load_part(tmp_path / "a.3mf", unit="inch")
+    with pytest.raises(ValueError, match="unknown unit 'yard'"):
+        load_part(tmp_path / "a.3mf", unit="yard")
 
 
 def test_missing_file(tmp_path):

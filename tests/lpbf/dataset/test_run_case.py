@@ -39,6 +39,9 @@ def test_an_accepted_case(bar, tmp_path):
     assert metadata["rotation"] == np.eye(3).tolist()
     assert metadata["scale"] == 1.0
     assert Process.from_dict(metadata["process"]) == SMALL.process
+    assert metadata["extents_mm"] == [12.0, 16.0, 32.0]
+    metres = run_case(bar, replace(SMALL, unit="m"), tmp_path)
+    assert metres.rejected[0].reason.startswith("bar.stl: 1.2e+04 x 1.6e+04 x 3.2e+04 mm is larger")
 
 
 def test_cuts_that_fit_some_parts_only(bar, tmp_path):

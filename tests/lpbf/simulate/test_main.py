@@ -48,7 +48,10 @@ def test_a_part_to_a_result(part, capsys):
     assert run(command) == 0
     said = capsys.readouterr()
     assert said.err == ""
-    assert "box.stl: 84 nodes, 36 voxels of 2 x 2 x 2 mm, 3 layers of 2 mm" in said.out
+    assert said.out.startswith(
+        "box.stl: 12 x 4 x 6 mm (its file has no unit)\n"
+        "box.stl: 84 nodes, 36 voxels of 2 x 2 x 2 mm, 3 layers of 2 mm"
+    )
     assert "max von Mises" in said.out
     assert "written: out/box.vtu, out/box.json" in said.out
 

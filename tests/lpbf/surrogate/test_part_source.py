@@ -93,6 +93,12 @@ def test_without_simulation(surrogate, part, tmp_path):
     assert set(fields) == {"predicted_displacement", "predicted_von_mises"}
 
 
+def test_a_part_in_inches(surrogate, part, tmp_path):
+    trimesh.load_mesh(part).apply_scale(1 / 25.4).export(tmp_path / "inch.stl")
+    prediction = predict(surrogate, tmp_path / "inch.stl", unit="inch")
+    np.testing.assert_allclose(prediction.mesh.pos, voxelize(part, 4.0).points, atol=1e-5)
+
+
 @pytest.mark.filterwarnings("ignore::lpbf.PartWarning")
 def test_islands_in_powder_on_request_or_as_in_training(surrogate, tmp_path):
     foot = trimesh.creation.box((20.0, 12.0, 16.0))
@@ -137,7 +143,7 @@ def test_bad_parts(surrogate, part, tmp_path):
     meshio.Mesh(np.eye(3), [("triangle", [[0, 1, 2]])]).write(tmp_path / "flat.vtu")
     with pytest.raises(ValueError, match=r"flat.vtu: expected a mesh of hexahedra \(got \['tri"):
         predict(surrogate, tmp_path / "flat.vtu")
-    with pytest.raises(ValueError, match="pitch, simulate and layer_height apply only to a part"):
+    with pytest.raises(ValueError, match="simulate, layer_height and unit apply only to a part"):
         predict(surrogate, tmp_path / "flat.vtu", simulate=True)
     with pytest.raises(ValueError, match="apply only to a part"):
         predict(surrogate, tmp_path / "flat.vtu", pitch=1.0)
