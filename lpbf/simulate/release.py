@@ -12,7 +12,7 @@ from lpbf.core.result import ReleaseState
 from lpbf.mechanics.build import Build
 from lpbf.mechanics.build_steps import BuildStep, Stepper
 from lpbf.mechanics.equilibrium import Equilibrium
-from lpbf.mechanics.zero_energy_modes import zero_energy_modes
+from lpbf.mechanics.zero_energy_modes import ZeroEnergyModes
 from lpbf.simulate.part_view import remaining_build
 from lpbf.simulate.release_steps import ReleaseStep
 
@@ -85,9 +85,7 @@ def release(
         )
         displacement = displacement.copy()
         displacement[nodes] += increment.cpu().numpy()
-        for own, modes in zero_energy_modes(rest.mesh, fixed):
-            own = nodes[own]
-            displacement[own] -= (modes @ (modes.T @ displacement[own].ravel())).reshape(-1, 3)
+        displacement[nodes] = ZeroEnergyModes(rest.mesh, fixed).remove(displacement[nodes])
         fields = {name: values.copy() for name, values in fields.items()}
         for name, values in stepper.cell_fields().items():
             fields[name][left] = values.cpu().numpy()
