@@ -43,14 +43,14 @@ _ABOUT = {
     "linear": _About("2006.16236", "N C D", "many nodes at the least cost"),
     "performer": _About("2009.14794", "N C M", "an estimate of softmax attention"),
     "linformer": _About("2006.04768", "N C M", "sequences of a known length"),
-    "nystromformer": _About("2102.03902", "N C M", "softmax attention of smooth fields"),
+    "nystromformer": _About("2102.03902", "N C M + M^3", "softmax attention of smooth fields"),
     "linear_no": _About("2511.06294", "N C M", "slices at the least cost"),
     "multilinear": _About("vpuri3/FLARE.py", "N C D", "products of several linear attentions"),
     "triple": _About("vpuri3/FLARE.py", "N C D^2", "interactions of three nodes, linear in N"),
     "quad": _About("vpuri3/FLARE.py", "N C D^3", "interactions of four; narrow heads"),
     "strassen": _About("2501.19215, vpuri3/FLARE.py", "N C D", "products of two linear attentions"),
     "third_order": _About("2507.02754, 2501.19215", "N^3 C", "exact pairs; some hundred nodes"),
-    "ema": _About("2209.10655", "N^2 C", "sequences"),
+    "ema": _About("2209.10655", "N^2 C", "sequences; N C log N in chunks"),
 }
 _SIZES = {"in_channels": 0, "out_channels": 1, "pos_dim": 2}
 
