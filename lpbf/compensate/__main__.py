@@ -6,8 +6,10 @@ import sys
 import warnings
 from collections.abc import Sequence
 
+import numpy as np
+
 from flare_mesh.files import atomic_path, write_text
-from lpbf.compensate.compensate import compensate
+from lpbf.compensate.compensate import COMPENSATED_PLACES, compensate
 from lpbf.compensate.compensate_once import compensate_once
 from lpbf.compensate.compensation import Compensation, Iteration
 from lpbf.core import command
@@ -33,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--out", required=True, help=f"the surface to print ({', '.join(_SUFFIXES)})")
     add("--report", metavar="FILE.json", help="write the errors of the iterations")
     command.add_unit(parser)
+    command.add_place(parser, COMPENSATED_PLACES)
     command.add_pitch(parser, 1.0)
     command.add_build_volume(parser)
     text = "largest error that is accepted (default: %(default)s)"
@@ -75,6 +78,7 @@ def _run(options: argparse.Namespace, given: list[str]) -> int:
                 options.displacement,
                 pitch=options.pitch,
                 build_volume=tuple(options.build_volume),
+                place=options.place,
             )
         else:
             files = command.support_files(vars(options))
@@ -86,12 +90,18 @@ def _run(options: argparse.Namespace, given: list[str]) -> int:
                 max_iterations=options.max_iterations,
                 relaxation=options.relaxation,
                 build_volume=tuple(options.build_volume),
+                place=options.place,
                 supports=files,
                 unit=options.unit if files else None,
                 on_iteration=_print_iteration,
             )
     for warning in dict.fromkeys(str(warning.message) for warning in caught):
         print(f"warning: {warning}", file=sys.stderr)
+    if not np.array_equal(result.rotation, np.eye(3)):
+        rows = ", ".join(
+            "({:.4g}, {:.4g}, {:.4g})".format(*row) for row in result.rotation.tolist()
+        )
+        print(f"built in the orientation that the rotation of the rows {rows} gives")
     with atomic_path(options.out) as temporary:
         result.surface.export(temporary)
     if options.report is not None:

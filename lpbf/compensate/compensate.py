@@ -9,6 +9,7 @@ import numpy as np
 import trimesh
 from numpy.typing import NDArray
 
+from flare_mesh.choices import check_choice
 from lpbf.compensate.compensation import Compensation, Iteration
 from lpbf.compensate.subdivide import subdivide
 from lpbf.compensate.surface_displacement import Pitch, surface_displacement
@@ -16,9 +17,13 @@ from lpbf.core.checks import check_edges
 from lpbf.core.errors import PartError, PartWarning
 from lpbf.core.mesh import HexMesh
 from lpbf.core.part import load_part, part_unit, unit_if_none
+from lpbf.core.placement import place_rotation, rotate_part
 from lpbf.core.process import Process
 from lpbf.core.voxelize import BUILD_VOLUME
 from lpbf.simulate import simulate
+
+COMPENSATED_PLACES = ("drop", "orient")
+"""Placements of a part that is compensated."""
 
 # The iteration stalls if the last _PATIENCE errors are all above _PROGRESS times the best before.
 _PATIENCE = 4
@@ -39,6 +44,7 @@ def compensate(
     supports: Sequence[trimesh.Trimesh | str | Path] = (),
     displacement: Callable[[HexMesh], NDArray[np.float64]] | None = None,
     unit: str | None = None,
+    place: str = "drop",
     on_iteration: Callable[[Iteration], None] | None = None,
 ) -> Compensation:
     """Pre-deform a surface until its simulated distortion gives the nominal surface.
@@ -73,6 +79,8 @@ def compensate(
         displacement: Function from a mesh to its nodal displacement [N, 3] in mm, in place of the
             simulator, for instance a trained surrogate.
         unit: Unit of the files of part and supports that have none of their own; None for mm.
+        place: ``"drop"`` the part to the plate, or ``"orient"`` it first, see
+            :func:`lpbf.voxelize`; the returned surfaces have the orientation of the file.
         on_iteration: Function to call after each simulated shape.
 
     Raises:
@@ -103,7 +111,15 @@ def compensate(
         return values, None
 
     islands = (process or Process()).choose_islands()
+    check_choice("compensate: unknown place", place, COMPENSATED_PLACES)
+    if len(supports) and place == "orient":
+        raise ValueError(
+            "compensate: expected place 'drop' of a part with given supports (got 'orient'), as "
+            "they belong to its orientation; leave one of them out"
+        )
     nominal = prepare(part, pitch, part_unit(part, supports, unit))
+    rotation = place_rotation(nominal, place)
+    nominal = rotate_part(nominal, rotation)
     bodies = [load_part(body, unit=unit_if_none(body, unit)) for body in supports]
     surface, best = nominal, nominal
     iterations: list[Iteration] = []
@@ -150,7 +166,8 @@ def compensate(
         if number and iteration.max_error > _DECREASE * iterations[-2].max_error:
             fraction = max(fraction / 2, relaxation / 8)
         surface = deform(nominal, surface, -fraction * error)
-    return Compensation(nominal, best, tuple(iterations), best_number, tolerance)
+    nominal, best = (rotate_part(s, rotation.T) for s in (nominal, best))
+    return Compensation(nominal, best, tuple(iterations), best_number, tolerance, rotation)
 
 
 def prepare(

@@ -8,10 +8,12 @@ import trimesh
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from lpbf.compensate.compensate import deform, prepare
+from flare_mesh.choices import check_choice
+from lpbf.compensate.compensate import COMPENSATED_PLACES, deform, prepare
 from lpbf.compensate.compensation import Compensation
 from lpbf.compensate.surface_displacement import Pitch, surface_displacement
 from lpbf.core.mesh import HexMesh
+from lpbf.core.placement import place_rotation, rotate_part
 from lpbf.core.voxelize import BUILD_VOLUME, voxelize
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ def compensate_once(
     pitch: Pitch,
     build_volume: tuple[float, float, float] = BUILD_VOLUME,
     unit: str | None = None,
+    place: str = "drop",
 ) -> Compensation:
     """Pre-deform a surface once, by the negative displacement in a mesh file.
 
@@ -42,13 +45,17 @@ def compensate_once(
         pitch: Edge length of the voxels of the field, mm.
         build_volume: Largest extents of the part, mm.
         unit: Unit of the part's file if it has none of its own; None for mm.
+        place: Placement of the part when the field was computed, see :func:`compensate`.
 
     Raises:
         FileNotFoundError: If a file does not exist.
         PartError: If the part is unusable at this pitch.
         ValueError: If the file has no such field, or another part or pitch.
     """
+    check_choice("compensate_once: unknown place", place, COMPENSATED_PLACES)
     nominal = prepare(part, pitch, unit)
+    rotation = place_rotation(nominal, place)
+    nominal = rotate_part(nominal, rotation)
     data = _read_field(Path(field))
     whole = voxelize(nominal, pitch, islands="powder", build_volume=build_volume)
     # Powder or supports under islands, or a part without its islands.
@@ -60,7 +67,9 @@ def compensate_once(
         islands,
         build_volume=build_volume,
     )
-    return Compensation(nominal, deform(nominal, nominal, -moved.shift), (), None, None)
+    surface = deform(nominal, nominal, -moved.shift)
+    nominal, surface = (rotate_part(s, rotation.T) for s in (nominal, surface))
+    return Compensation(nominal, surface, (), None, None, rotation)
 
 
 def _read_field(path: Path) -> "MeshData":

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import trimesh
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Compensation:
         iterations: The simulated shapes in order.
         best: Number of the iteration that simulated ``surface``; None without simulation.
         tolerance: Largest accepted error, mm; None without simulation.
+        rotation: Rotation [3, 3] from the part's file to the orientation in which it is built.
     """
 
     nominal: trimesh.Trimesh
@@ -51,6 +54,7 @@ class Compensation:
     iterations: tuple[Iteration, ...]
     best: int | None
     tolerance: float | None
+    rotation: NDArray[np.float64]
 
     @property
     def converged(self) -> bool:
@@ -65,6 +69,7 @@ class Compensation:
             "converged": self.converged,
             "best": self.best,
             "tolerance_mm": self.tolerance,
+            "rotation": self.rotation.tolist(),
             "iterations": [
                 {
                     "iteration": i.number,

@@ -15,6 +15,7 @@ from lpbf.core.errors import SolverError
 from lpbf.core.heat import Heat
 from lpbf.core.islands import ISLANDS
 from lpbf.core.machine import MACHINES
+from lpbf.core.placement import PLACES
 from lpbf.core.presets import PRESETS
 from lpbf.core.process import Process
 from lpbf.core.scan import SCANS
@@ -115,6 +116,17 @@ def add_unit(parser: Any, files: str = "the part's file") -> None:
     types = ", ".join(UNITLESS)
     text = f"unit of {files} if it is of a type without unit: {types} (default: mm)"
     parser.add_argument("--unit", choices=[*UNITS], help=text)
+
+
+def add_place(parser: Any, places: Sequence[str] = PLACES) -> None:
+    """Add ``--place``."""
+    text = {
+        "drop": "move the part down to the plate",
+        "as-is": "leave its height in the file, where the plate is z = 0",
+        "orient": "rotate it so that it stands with the least support, then drop it",
+    }
+    listed = "; ".join(f"{place}: {text[place]}" for place in places)
+    parser.add_argument("--place", choices=places, default="drop", help=f"{listed} (default: drop)")
 
 
 def add_islands(parser: Any, otherwise: str) -> None:

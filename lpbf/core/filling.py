@@ -50,6 +50,7 @@ def check_filling(
     for scale in _scales(triangles, sizes):
         finer = scale * sizes
         extents = np.ptp(triangles, axis=(0, 1))
+        extents[2] = triangles[:, :, 2].max()  # from the plate
         shape, count = grid_shape(extents, finer)
         if count > max_voxels:
             break

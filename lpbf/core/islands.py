@@ -97,6 +97,5 @@ def treat_islands(mesh: HexMesh, islands: str, name: str = "the mesh") -> HexMes
         f"its voxels: {listed}"
     )
     warnings.warn(text, PartWarning, stacklevel=3)
-    return HexMesh.from_mask(
-        mesh.mask & ~unsupported, mesh.spacing, mesh.origin, supports=mesh.supports
-    )
+    left = mesh.mask & ~unsupported
+    return HexMesh.from_mask(left, mesh.spacing, mesh.origin, mesh.supports, mesh.placement)

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from flare_mesh.mesh import edges_of_cells
 from lpbf.core.checks import check_edges
 from lpbf.core.element import NODES
+from lpbf.core.rigid_motion import RigidMotion
 
 # Corners of a voxel as grid offsets.
 _CORNERS = ((NODES + 1) / 2).astype(np.int64)
@@ -26,12 +27,15 @@ class HexMesh:
         origin: Lower corner of the grid, mm.
         supports: Voxels of given support bodies, which are no cells of the mesh, bool
             [nx, ny, nz]; None without.
+        placement: Motion from the coordinates of the part's file, in mm, to those of the mesh;
+            None if it was not made from a surface.
     """
 
     mask: NDArray[np.bool_]
     spacing: tuple[float, float, float]
     origin: tuple[float, float, float]
     supports: NDArray[np.bool_] | None = None
+    placement: RigidMotion | None = None
 
     @classmethod
     def from_mask(
@@ -40,6 +44,7 @@ class HexMesh:
         spacing: float | tuple[float, float, float],
         origin: tuple[float, float, float] = (0.0, 0.0, 0.0),
         supports: ArrayLike | None = None,
+        placement: RigidMotion | None = None,
     ) -> "HexMesh":
         """Mesh the True voxels of ``mask`` [nx, ny, nz].
 
@@ -58,7 +63,7 @@ class HexMesh:
             )
         solid.setflags(write=False)
         if supports is None:
-            return cls(solid, edges, origin)
+            return cls(solid, edges, origin, placement=placement)
         bodies = np.array(supports, dtype=bool)
         if bodies.shape != solid.shape:
             raise ValueError(
@@ -67,7 +72,7 @@ class HexMesh:
             )
         bodies &= ~solid
         bodies.setflags(write=False)
-        return cls(solid, edges, origin, bodies)
+        return cls(solid, edges, origin, bodies, placement)
 
     @cached_property
     def cell_index(self) -> NDArray[np.int64]:
@@ -120,13 +125,15 @@ class HexMesh:
 
 
 def check_on_plate(mesh: HexMesh) -> None:
-    """Refuse a mesh that does not rest on the build plate.
+    """Refuse a mesh that does not rest on the build plate, itself or by its supports.
 
     Raises:
-        ValueError: If no voxel is in the lowest row.
+        ValueError: If no voxel of part or supports is in the lowest row.
     """
-    if not mesh.mask[:, :, 0].any():
+    on_plate = mesh.mask[:, :, 0].any()
+    if not on_plate and (mesh.supports is None or not mesh.supports[:, :, 0].any()):
         raise ValueError(
             "expected a part that rests on the plate (got a mesh without voxels in its lowest "
-            "row); remove the empty rows of the mask"
+            "row); generate supports (--supports auto), put the part on the plate (--place drop), "
+            "or remove the empty rows of the mask"
         )

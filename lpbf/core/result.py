@@ -219,7 +219,9 @@ class Result:
         ``displacement``. If a cut removes voxels, ``removed`` is the number of the cut for each
         voxel, 0 for those that are left. Voxels of supports follow those of the part, with
         ``is_support`` 1 in place of 0; nodes that they do not share with the part have the values
-        from before they are taken off. Only ``.vtu`` holds units and the values of the layers.
+        from before they are taken off. Only ``.vtu`` holds units, the values of the layers, and the
+        placement of the part: ``part_rotation`` and ``part_translation`` of
+        :class:`lpbf.core.rigid_motion.RigidMotion`.
 
         Args:
             path: The file.
@@ -230,6 +232,9 @@ class Result:
             OSError: If it cannot be written.
         """
         layers = self._given("recoater_clearance", "interlayer_temperature")
+        if self.mesh.placement is not None:
+            layers["part_rotation"] = self.mesh.placement.rotation
+            layers["part_translation"] = self.mesh.placement.translation[None]
         points, cells = self.points, self.cells
         fields, voxels = self._node_fields(), self._voxel_fields()
         if supports and self.supports is not None:

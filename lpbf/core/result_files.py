@@ -26,6 +26,8 @@ UNITS = {
     "interlayer_temperature": "C",
     "removed": "1",
     "is_support": "1",
+    "part_rotation": "1",
+    "part_translation": "mm",
 }
 """Unit of each field of a result."""
 
@@ -57,7 +59,8 @@ def write_hexahedra(
         points: Coordinates [N, 3], mm.
         cells: Nodes in VTK's order, [E, 8].
         fields: Fields at the nodes, [N] or [N, C].
-        layers: Values of the layers, [L], which only ``.vtu`` holds.
+        layers: Values of the layers, [L], and others that belong to no node or voxel, which only
+            ``.vtu`` holds.
         voxels: Values of the hexahedra, [E].
 
     Raises:

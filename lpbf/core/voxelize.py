@@ -18,6 +18,8 @@ from lpbf.core.filling import check_filling
 from lpbf.core.islands import ISLANDS, treat_islands
 from lpbf.core.mesh import HexMesh
 from lpbf.core.part import load_part, part_name, part_unit
+from lpbf.core.placement import PLACES, place_rotation, plate_height, rotate_part
+from lpbf.core.rigid_motion import RigidMotion
 from lpbf.core.units import other_units, size_text
 
 if TYPE_CHECKING:
@@ -36,8 +38,9 @@ def voxelize(
     build_volume: tuple[float, float, float] = BUILD_VOLUME,
     supports: "Sequence[trimesh.Trimesh | str | Path]" = (),
     unit: str | None = None,
+    place: str = "drop",
 ) -> HexMesh:
-    """Fill a surface with voxels, centred at x = y = 0 and resting on the plate z = 0.
+    """Fill a surface with voxels, centred at x = y = 0 above the plate z = 0.
 
     A voxel belongs to the part if its centre lies inside; see :func:`lpbf.core.fill.fill`. Bodies
     that are inside out, and voxels that hold much more or less than the part, give a
@@ -55,21 +58,40 @@ def voxelize(
             :attr:`HexMesh.supports`.
         unit: Unit of the files of part and supports that have none of their own, one of
             :data:`lpbf.core.units.UNITS`; None for mm.
+        place: ``"drop"`` the part to the plate, leave its height ``"as-is"`` in its file, where the
+            plate is z = 0, or ``"orient"`` it (:func:`lpbf.core.orient.find_orientation`) and drop
+            it. :attr:`HexMesh.placement` has the motion.
 
     Raises:
         FileNotFoundError: If a file does not exist.
         PartError: If a file or surface is unusable, the part is larger than the build volume, the
-            pitch gives no or too many voxels, or a support body lies outside the part's box.
+            pitch gives no or too many voxels, or a support body lies outside the part's box; if
+            the part is left below the plate, or above it without support.
         IslandError: If ``islands="refuse"`` and there are unsupported voxels.
-        ValueError: If the pitch is not positive, ``islands`` or ``unit`` is unknown, or the unit
-            does not apply.
+        ValueError: If the pitch is not positive, a choice is unknown, the unit does not apply, or
+            the orientation of a part with given supports is to be changed.
     """
     check_choice("unknown islands", islands, ISLANDS)
+    check_choice("unknown place", place, PLACES)
+    if len(supports) and place == "orient":
+        raise ValueError(
+            "expected place 'drop' or 'as-is' of a part with given supports (got 'orient'), as "
+            "they belong to its orientation; leave one of them out"
+        )
     spacing = check_edges("the pitch", pitch)
     sizes = np.array(spacing)
     surface = load_part(part, unit=part_unit(part, supports, unit))
     name = part_name(surface)
-    extents = np.asarray(surface.extents)
+    if not surface.is_winding_consistent:
+        from trimesh.repair import fix_normals
+
+        surface = surface.copy()
+        fix_normals(surface, multibody=True)
+    rotation = place_rotation(surface, place)
+    surface = rotate_part(surface, rotation)
+    bounds = np.array(surface.bounds)
+    bounds[0, 2] = plate_height(surface, place)
+    extents = bounds[1] - bounds[0]
     if (extents > np.asarray(build_volume) * (1 + 1e-9)).any():
         units = other_units(extents) if surface.metadata.get("unit_assumed") else ""
         raise PartError(
@@ -88,14 +110,7 @@ def voxelize(
             f"{name}: a pitch of {size_text(sizes)} mm gives a grid of {count:,.15g} voxels, "
             f"over the limit of {max_voxels:,}; use a pitch of at least {multiple * step:g} mm"
         )
-
-    if not surface.is_winding_consistent:
-        from trimesh.repair import fix_normals
-
-        surface = surface.copy()
-        fix_normals(surface, multibody=True)
-    center = surface.bounds.mean(axis=0)
-    base = [center[0], center[1], surface.bounds[0, 2]]
+    base = np.array([*bounds.mean(axis=0)[:2], bounds[0, 2]])
     triangles = surface.triangles.view(np.ndarray) - base
     nx, ny, nz = (int(n) for n in shape)
     origin = (-nx * sizes[0] / 2, -ny * sizes[1] / 2, 0.0)
@@ -115,12 +130,18 @@ def voxelize(
         warnings.warn(f"{name}: {note}", PartWarning, stacklevel=2)
     bodies = None
     if len(supports):
-        bounds, grid = np.asarray(surface.bounds), (nx, ny, nz)
-        bodies = fill_supports(
-            supports, np.array(base), bounds, grid, sizes, np.array(origin), unit
-        )
-    # Bottom rows without voxels are cut off, so that the part rests on the plate.
+        grid = (nx, ny, nz)
+        bodies = fill_supports(supports, base, bounds, grid, sizes, np.array(origin), unit)
     bottom = int(mask.any(axis=(0, 1)).argmax())
+    if place == "as-is":
+        if bottom and bodies is None and islands != "powder":
+            raise PartError(
+                f"{name}: floats {surface.bounds[0, 2]:.4g} mm above the plate, where nothing "
+                f"supports it; give supports (--supports auto), or choose --place drop"
+            )
+        bottom = 0
+    # Bottom rows without voxels are cut off, so that the part rests on the plate.
     bodies = None if bodies is None else bodies[:, :, bottom:]
-    mesh = HexMesh.from_mask(mask[:, :, bottom:], spacing, origin, supports=bodies)
+    motion = RigidMotion(rotation, 0.0 - base - np.array([0.0, 0.0, bottom * sizes[2]]))
+    mesh = HexMesh.from_mask(mask[:, :, bottom:], spacing, origin, bodies, motion)
     return treat_islands(mesh, islands, name)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lpbf.core.materials import get_material
-from lpbf.core.mesh import HexMesh, check_on_plate
+from lpbf.core.mesh import HexMesh
 from lpbf.core.process import Process
 from lpbf.heat.conduction import Conduction
 from lpbf.heat.enthalpy import Enthalpy
@@ -64,7 +64,12 @@ def simulate_heat(
     if heat is None:
         raise ValueError("expected a process with a heat model (got heat=None); set Process.heat")
     material = get_material(process.material)
-    check_on_plate(mesh)
+    if not mesh.mask[:, :, 0].any():
+        raise ValueError(
+            "heat: expected a part that rests on the plate (got a mesh without voxels in its "
+            "lowest row, and supports conduct no heat in this model); put it on the plate "
+            "(--place drop), or leave out the heat conduction (--no-heat)"
+        )
     deposition = heat.deposition_temperature
     if deposition is None:
         material.require("liquidus")

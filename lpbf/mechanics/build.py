@@ -118,9 +118,10 @@ def make_build(mesh: HexMesh, process: Process) -> Build:
         PartError: If given supports touch nothing.
         ValueError: If the layer height does not fit the voxels, or no voxel rests on the plate.
     """
-    check_on_plate(mesh)
     supports = process.supports if isinstance(process.supports, Supports) else None
-    mesh = treat_islands(add_supports(mesh, supports), process.islands)
+    mesh = add_supports(mesh, supports)
+    check_on_plate(mesh)
+    mesh = treat_islands(mesh, process.islands)
     rows = process.voxels_per_layer(mesh.spacing[2])
     kinds = np.full(mesh.mask.shape, -1, dtype=np.int8)
     kinds[mesh.mask] = PART

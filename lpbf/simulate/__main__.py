@@ -54,13 +54,14 @@ def _run(args: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lpbf.simulate", description=__doc__)
     add = parser.add_argument
-    add("part", help=f"surface file, upright on the plate ({', '.join(PART_SUFFIXES)})")
+    add("part", help=f"surface file ({', '.join(PART_SUFFIXES)})")
     add("--out", required=True, help="mesh file of the finished part: .vtu, .vtk or .xdmf")
     add("--series", metavar="FILE.pvd", help="write the part after each layer")
     add("--report", metavar="FILE.json", help="write iterations, residuals, time and memory")
     add("--verbose", action="store_true", help="print a line for each step")
     group = parser.add_argument_group("mesh")
     command.add_unit(group)
+    command.add_place(group)
     command.add_pitch(group, otherwise=f"about {_VOXELS_ACROSS} voxels in the largest extent")
     text = "voxel height (default: from --pitch)"
     group.add_argument("--pitch-z", type=float, metavar="MM", help=text)
@@ -109,6 +110,7 @@ def _voxels(args: argparse.Namespace, process: Process) -> tuple[HexMesh, list[s
             build_volume=volume,
             supports=supports,
             unit=args.unit if supports else None,
+            place=args.place,
         )
     return mesh, _print_warnings(caught)
 

@@ -149,6 +149,10 @@ class PartView:
         top = self._top_nodes[layer]
         return float(self.displacement(state)[top, 2].max()) if len(top) else float("nan")
 
+    def begins_by(self, step: BuildStep) -> bool:
+        """Whether the part has cells after a step, and not its supports alone."""
+        return step.layer is None or step.layer >= self._cell_layer[0]
+
     def layer_state(
         self, step: BuildStep, state: BuildState, stress: Tensor, temperature: Tensor | float
     ) -> LayerState:

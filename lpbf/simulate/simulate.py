@@ -118,7 +118,7 @@ def _simulate(
     def on_step(step: BuildStep, state: BuildState) -> None:
         if step.layer is not None:
             clearance[step.layer] = part.top_rise(step.layer, state)
-        if history:
+        if history and part.begins_by(step):
             temperature: Tensor | float = process.temperature
             if heat is not None and step.layer is not None:
                 temperature = heat.after_layer[step.layer]

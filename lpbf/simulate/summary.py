@@ -7,6 +7,7 @@ import numpy as np
 from lpbf.core.mesh import HexMesh
 from lpbf.core.process import Process
 from lpbf.core.result import Result
+from lpbf.core.rigid_motion import RigidMotion
 from lpbf.core.support_cells import contact_area
 
 
@@ -53,6 +54,8 @@ def summarize(result: Result) -> dict[str, Any]:
     if supports is not None:
         summary["support_volume_mm3"] = float(supports.sum()) * voxel
         summary["support_contact_area_mm2"] = contact_area(result.mesh)
+    if result.mesh.placement is not None:
+        summary["placement"] = result.mesh.placement.to_dict()
     if result.build_time is not None:
         summary["build_time_h"] = result.build_time / 3600
     if result.displacement_on_plate is not None:
@@ -99,6 +102,11 @@ def summary_text(summary: dict[str, Any]) -> str:
         )
     if "build_time_h" in summary:
         lines["build time"] = f"at least {value('build_time_h'):.3g} h"
+    if "placement" in summary:
+        motion = value("placement")
+        lines["placement"] = str(
+            RigidMotion(np.array(motion["rotation"]), np.array(motion["translation_mm"]))
+        )
     return "\n".join(f"{name:<20}{text}" for name, text in lines.items())
 
 

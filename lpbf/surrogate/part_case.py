@@ -28,6 +28,7 @@ def part_case(
     islands: str | None,
     build_volume: tuple[float, float, float],
     unit: str | None = None,
+    place: str = "drop",
 ) -> PredictionCase:
     """Voxelise a part, and simulate it if asked; see :class:`lpbf.surrogate.PartSource`.
 
@@ -60,7 +61,9 @@ def part_case(
             f"simulate, or leave it out"
         )
     islands = process.choose_islands(islands)
-    hexes = lpbf.voxelize(file, pitch, islands=islands, build_volume=build_volume, unit=unit)
+    hexes = lpbf.voxelize(
+        file, pitch, islands=islands, build_volume=build_volume, unit=unit, place=place
+    )
     supports = process.supports if isinstance(process.supports, lpbf.Supports) else None
     hexes = lpbf.add_supports(hexes, supports)
     mesh = MeshData(

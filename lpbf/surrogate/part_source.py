@@ -27,6 +27,8 @@ class PartSource:
         build_volume: Largest extents of a part, mm.
         unit: Unit of the files of parts that have none of their own (STL, PLY, OBJ, OFF): "mm",
             "cm", "m", "um", "inch" or "foot"; by default mm.
+        place: "drop" a part to the plate, leave its height "as-is" in its file, where the plate is
+            z = 0, or "orient" it so that it stands with the least support; by default "drop".
     """
 
     pitch: float | None = None
@@ -35,6 +37,7 @@ class PartSource:
     islands: Literal["drop", "refuse", "powder"] | None = None
     build_volume: tuple[float, float, float] = BUILD_VOLUME
     unit: Literal["mm", "cm", "m", "um", "inch", "foot"] | None = None
+    place: Literal["drop", "as-is", "orient"] | None = None
 
     suffixes: ClassVar[tuple[str, ...]] = PART_SUFFIXES
 
@@ -59,11 +62,12 @@ class PartSource:
                 islands=self.islands,
                 build_volume=self.build_volume,
                 unit=self.unit,
+                place=self.place or "drop",
             )
-        given = {name: getattr(self, name) for name in ("pitch", "layer_height", "unit")}
+        given = {name: getattr(self, name) for name in ("pitch", "layer_height", "unit", "place")}
         if self.simulate or any(value is not None for value in given.values()):
             raise ValueError(
-                f"{files.file}: pitch, simulate, layer_height and unit apply only to a part "
+                f"{files.file}: pitch, simulate, layer_height, unit and place apply only to a part "
                 f"({', '.join(PART_SUFFIXES)}); leave them out"
             )
         case = reader.read(files)

@@ -264,3 +264,26 @@ def test_bad_input(tmp_path):
         compensate(tmp_path / "none.stl", **good)
     with pytest.raises(PartError, match="larger than the build volume"):
         compensate(box((300.0, 300.0, 300.0)), **{**good, "pitch": 50.0})
+
+
+def test_an_oriented_part_is_returned_in_the_orientation_of_its_file():
+    """The same part, rotated in its file, has the same compensation."""
+    lying = trimesh.creation.box((12.0, 8.0, 4.0)).apply_translation((20.0, 0.0, 0.0))
+    quarter = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
+    standing = lying.copy().apply_transform(quarter)
+    options = {"pitch": 2.0, "tolerance": 1e-6, "max_iterations": 1}
+    one = compensate(lying, **options)
+    other = compensate(standing, **options, place="orient")
+    np.testing.assert_allclose(np.abs(other.rotation @ quarter[:3, :3]), np.eye(3), atol=1e-12)
+    shift = one.surface.vertices - one.nominal.vertices
+    turned = other.surface.vertices - other.nominal.vertices
+    np.testing.assert_allclose(other.nominal.vertices, one.nominal.vertices @ quarter[:3, :3].T)
+    assert np.abs(shift).max() > 0.01
+    np.testing.assert_allclose(
+        np.sort(np.abs(turned[:, [0, 2, 1]]), axis=0), np.sort(np.abs(shift), axis=0), atol=1e-6
+    )
+    np.testing.assert_allclose(
+        np.linalg.norm(turned, axis=1).max(), np.linalg.norm(shift, axis=1).max(), atol=1e-6
+    )
+    with pytest.raises(ValueError, match="place 'drop' of a part with given supports"):
+        compensate(lying, **options, place="orient", supports=[lying])

@@ -63,7 +63,9 @@ def test_a_part_to_a_result(part, capsys):
     assert written["process"] == Process().to_dict()
     assert written["warnings"] == []
     assert written["report"]["solver"] == expected.solver
-    for name, value in summarize(expected).items():
+    summary = summarize(expected)
+    assert written["summary"]["placement"] == summary.pop("placement")
+    for name, value in summary.items():
         assert written["summary"][name] == pytest.approx(value, rel=1e-6)
 
 

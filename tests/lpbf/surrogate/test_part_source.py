@@ -143,7 +143,7 @@ def test_bad_parts(surrogate, part, tmp_path):
     meshio.Mesh(np.eye(3), [("triangle", [[0, 1, 2]])]).write(tmp_path / "flat.vtu")
     with pytest.raises(ValueError, match=r"flat.vtu: expected a mesh of hexahedra \(got \['tri"):
         predict(surrogate, tmp_path / "flat.vtu")
-    with pytest.raises(ValueError, match="simulate, layer_height and unit apply only to a part"):
+    with pytest.raises(ValueError, match="layer_height, unit and place apply only to a part"):
         predict(surrogate, tmp_path / "flat.vtu", simulate=True)
     with pytest.raises(ValueError, match="apply only to a part"):
         predict(surrogate, tmp_path / "flat.vtu", pitch=1.0)
