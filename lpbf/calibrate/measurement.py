@@ -83,6 +83,12 @@ class Measurement:
                 "Measurement: expected a process that generates its supports, or has none (got "
                 "generate: false); a measurement has no support bodies"
             )
+        if self.process.strain != "inherent":
+            raise ValueError(
+                f"Measurement: expected a process with strain: inherent (got "
+                f"{self.process.strain}, which has no inherent strain to identify); leave it out, "
+                f"or compare the measured values with lpbf.simulate"
+            )
         check_choice("Measurement: unknown parameters", self.parameters, PARAMETERS)
         check_choice("Measurement: unknown intervals", self.intervals, INTERVALS)
         check_choice("Measurement: unknown alignment", self.alignment, ALIGNMENTS)

@@ -17,7 +17,7 @@ from lpbf.core.islands import ISLANDS
 from lpbf.core.machine import MACHINES
 from lpbf.core.placement import PLACES
 from lpbf.core.presets import PRESETS
-from lpbf.core.process import Process
+from lpbf.core.process import STRAINS, Process
 from lpbf.core.scan import SCANS
 from lpbf.core.supports import Supports
 from lpbf.core.units import UNITLESS, UNITS
@@ -25,8 +25,9 @@ from lpbf.core.voxelize import BUILD_VOLUME
 
 _FIELDS = (
     *("material", "layer_height", "inherent_strain", "scan_rotation", "scan_angle"),
-    *("powder_layers", "temperature", "plasticity", "release"),
+    *("powder_layers", "temperature", "plasticity", "release", "strain"),
 )
+_OF_INHERENT = ("inherent_strain", "scan", "scan_rotation", "scan_angle", "powder_layers")
 PROCESS_OPTIONS = (
     "process",
     "preset",
@@ -158,6 +159,8 @@ def add_process(parser: argparse.ArgumentParser) -> None:
     add("--layer-height", type=float, metavar="MM", help="a multiple of the voxel height")
     text = "along the scan vectors, across them, and in the build direction"
     add("--inherent-strain", type=float, nargs=3, metavar=("EXX", "EYY", "EZZ"), help=text)
+    text = "what strains a layer: the inherent strain, or its contraction as it cools"
+    add("--strain", choices=STRAINS, help=text)
     add("--scan", choices=SCANS, help="scan strategy")
     add("--scan-rotation", type=float, metavar="DEG", help="degrees per powder layer")
     add("--scan-angle", type=float, metavar="DEG", help="angle of the first layer in degrees")
@@ -208,6 +211,12 @@ def read_process(options: Mapping[str, Any]) -> Process:
     if "inherent_strain" in changes:
         changes["strain_source"] = None  # a strain that replaces the calibrated one
     process = replace(process, **changes)
+    unused = [name for name in _OF_INHERENT if options[name] is not None]
+    if process.strain == "thermal" and unused:
+        raise ValueError(
+            f"expected --{unused[0].replace('_', '-')} or thermal strain, on which it has no "
+            f"effect (got both); leave out one of them"
+        )
     if options["scan"] is None:
         return process
     angles = {name: changes[name] for name in ("scan_rotation", "scan_angle") if name in changes}

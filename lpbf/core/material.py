@@ -25,6 +25,7 @@ _RANGES = {
     "specific_heat": ("J/(kg K)", 10.0, 2e4, False),
     "solidus": ("C", -273.15, 5e3, False),
     "liquidus": ("C", -273.15, 5e3, False),
+    "annealing_temperature": ("C", -273.15, 5e3, True),
     "latent_heat": ("J/kg", 0.0, 1e7, False),
 }
 
@@ -63,6 +64,8 @@ class Material:
         solidus: Degrees Celsius.
         liquidus: Degrees Celsius, at least the solidus.
         latent_heat: Latent heat of melting, J/kg.
+        annealing_temperature: Degrees Celsius from which on stress and plastic strain vanish, with
+            ``Process.strain = "thermal"``; None takes the solidus.
         sources: Sources of the values, one string each.
 
     Raises:
@@ -85,6 +88,7 @@ class Material:
     solidus: float | None = None
     liquidus: float | None = None
     latent_heat: float | None = None
+    annealing_temperature: float | None = None
     sources: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -128,6 +132,13 @@ class Material:
     def elasticity(self) -> NDArray[np.float64]:
         """Stiffness matrix at 25 C, [6, 6] in the order xx, yy, zz, xy, yz, xz, MPa."""
         return self.elasticity_at(ROOM_TEMPERATURE)
+
+    @property
+    def stress_free_temperature(self) -> float | None:
+        """Degrees Celsius from which on the material bears no stress: that of annealing, or the
+        solidus if it is lower; None if neither is given."""
+        given = [t for t in (self.annealing_temperature, self.solidus) if t is not None]
+        return min(given, default=None)
 
     def youngs_modulus_at(self, temperature: float) -> float:
         """Young's modulus in MPa at a temperature in degrees Celsius."""

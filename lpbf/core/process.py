@@ -28,10 +28,13 @@ from lpbf.core.supports import REMOVALS, Supports
 from lpbf.core.table import Table
 from lpbf.core.yaml_file import read_yaml, write_yaml
 
+STRAINS = ("inherent", "thermal")
+"""What strains a layer: a given inherent strain, or the contraction as it cools."""
+
 
 @dataclass(frozen=True)
 class Process:
-    """Material, layers and inherent strain of a build.
+    """Material, layers and strain of a build.
 
     The inherent strain is the strain of a new layer that could shrink freely: its thermal
     contraction minus the plastic flow. The default is plausible for an elastic model of Ti-6Al-4V,
@@ -52,7 +55,8 @@ class Process:
         plastic_increments: Equal increments in which the strain of a layer is applied if the
             material yields. With large plastic zones the error of the displacement after the
             release is 2 to 7 % with one increment, 1 to 2 % with four; the error of stresses at
-            single nodes is about twice as large.
+            single nodes is about twice as large. With ``strain="thermal"``, mechanical steps in a
+            dwell, each after the same number of time steps of the heat.
         release: Whether the part is cut from the plate at the end; or its cuts in order, for
             instance ``[{"box": [[x0, y0, z0], [x1, y1, z1]]}, {"below": 0.0}]``, in mm in the
             mesh's coordinates. Each is a :class:`lpbf.BoxCut` or a :class:`lpbf.PlaneCut`, after
@@ -73,6 +77,11 @@ class Process:
             or False for none. If they are generated, ``islands`` has no effect.
         machine: Scanning and recoating, for the estimated build time: a :class:`Machine` or a name
             of :data:`lpbf.MACHINES`; None for no estimate. The simulation does not depend on it.
+        strain: ``"inherent"``: a layer is strained by ``inherent_strain``. ``"thermal"``: the
+            thermo-mechanical model, in which all cells contract and expand with the temperatures of
+            the heat conduction, with Young's modulus, yield stress and hardening at the temperature
+            of each cell; ``inherent_strain``, its scan vectors and ``powder_layers`` have no
+            effect. It needs ``heat`` and an elastic plate or clamped bottom without supports.
 
     Raises:
         ValueError: If a value is outside its range, a strain is too large for small-strain theory,
@@ -96,6 +105,7 @@ class Process:
     strain_source: StrainSource | None = None
     supports: Supports | bool | None = None
     machine: Machine | str | None = None
+    strain: str = "inherent"
 
     def __post_init__(self) -> None:
         material = get_material(self.material)
@@ -143,6 +153,9 @@ class Process:
                 f"Process: expected supports of the order '{REMOVALS[0]}' with a base_plate (got "
                 f"'{supports.order}'); leave out base_plate, which clamps the part's bottom"
             )
+        check_choice("unknown strain", self.strain, STRAINS)
+        if self.strain == "thermal":
+            self._check_thermal(material)
         if self.plasticity:
             material.require("yield_stress")
         if self.heat is not None:
@@ -151,6 +164,26 @@ class Process:
                 material.require("liquidus")
             if self.heat.thermal_strain:
                 material.require("thermal_expansion")
+
+    def _check_thermal(self, material: Material) -> None:
+        heat = self.heat
+        if heat is None:
+            problem = "a heat model (got heat=None); set heat"
+        elif heat.thermal_strain:
+            problem = "heat.thermal_strain=False (got True); it adds to an inherent strain"
+        elif self.strain_source is not None:
+            problem = "no strain_source, which belongs to an inherent strain; leave it out"
+        elif self.supports is not None:
+            problem = "no supports, whose temperature is not simulated; leave them out"
+        elif self.plastic_increments > heat.time_steps:
+            problem = (
+                f"at most as many plastic_increments as time_steps of the heat (got "
+                f"{self.plastic_increments} and {heat.time_steps})"
+            )
+        else:
+            material.require("thermal_expansion")
+            return
+        raise ValueError(f"Process: with strain='thermal', expected {problem}")
 
     @property
     def generates_supports(self) -> bool:
@@ -215,6 +248,11 @@ class Process:
                 across the scan vectors, so that the strategy has no effect.
         """
         strategy = get_scan(scan)
+        if self.strain == "thermal":
+            raise ValueError(
+                f"Process: expected strain='inherent' with a scan strategy (got scan={scan!r} and "
+                f"strain='thermal', on which it has no effect); leave out one of them"
+            )
         along, across, _ = self.inherent_strain
         if along == across:
             raise ValueError(

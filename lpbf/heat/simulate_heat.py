@@ -15,6 +15,27 @@ from lpbf.heat.time_step import HeatStep, TimeStepper
 
 
 @dataclass(frozen=True, eq=False)
+class HeatStage:
+    """Temperatures of the active cells at the end of a mechanical step with thermal strain.
+
+    Attributes:
+        layer: The newest layer, from 0.
+        time: s since the deposition of that layer.
+        temperature: [n], degrees Celsius.
+        annealed: Cells that reached the stress-free temperature since the stage before, [n].
+        in_dwell: Whether it belongs to the layer's dwell, not to the cooling after the last one.
+        is_last: Whether the layer's dwell ends here.
+    """
+
+    layer: int
+    time: float
+    temperature: Tensor
+    annealed: Tensor
+    in_dwell: bool
+    is_last: bool
+
+
+@dataclass(frozen=True, eq=False)
 class HeatResult:
     """Temperatures of the cells, in degrees Celsius, float64.
 
@@ -25,6 +46,8 @@ class HeatResult:
             deposited, [L]; NaN for a layer without cells.
         steps: Report of each time step.
         plate_temperature: Constant temperature of the plate.
+        deposition_temperature: Temperature of a new layer.
+        stages: Stages of the mechanics; empty with an inherent strain.
     """
 
     temperature: Tensor
@@ -32,6 +55,8 @@ class HeatResult:
     interlayer: Tensor
     steps: tuple[HeatStep, ...]
     plate_temperature: float
+    deposition_temperature: float = np.nan
+    stages: tuple[HeatStage, ...] = ()
 
     @property
     def balance_error(self) -> float:
@@ -82,8 +107,10 @@ def simulate_heat(
     num_layers = int(cell_layer[-1]) + 1
     ends = np.searchsorted(cell_layer, np.arange(num_layers), side="right").tolist()
     temperature = torch.zeros(0, dtype=torch.float64, device=device)
-    after_layer, interlayer, steps = [], [], []
+    after_layer, interlayer, steps, stages = [], [], [], []
     time = 0.0
+    ends_stage = _stage_ends(process)
+    limit = material.stress_free_temperature
     for layer, end in enumerate(ends):
         fresh = temperature.new_full((end - len(temperature),), deposition)
         temperature = torch.cat([temperature, fresh])
@@ -91,12 +118,26 @@ def simulate_heat(
         durations = heat.steps(heat.dwell_time)
         if layer == num_layers - 1 and heat.cooling_time > 0:
             durations += heat.steps(heat.cooling_time)
+        deposited, peak = time, temperature
         for number, duration in enumerate(durations, start=1):
             time += duration
             temperature, step = stepper(
                 temperature, conduction.at(temperature), duration, layer=layer, time=time
             )
             steps.append(step)
+            if ends_stage:
+                peak = torch.maximum(peak, temperature)
+                if (number - 1) % heat.time_steps + 1 in ends_stage:
+                    stage = HeatStage(
+                        layer=layer,
+                        time=time - deposited,
+                        temperature=temperature,
+                        annealed=peak >= (torch.inf if limit is None else limit),
+                        in_dwell=number <= heat.time_steps,
+                        is_last=number == heat.time_steps,
+                    )
+                    stages.append(stage)
+                    peak = temperature
             if number == heat.time_steps:
                 after_layer.append(temperature)
                 interlayer.append(temperature[end - len(fresh) :].mean())
@@ -106,4 +147,20 @@ def simulate_heat(
         interlayer=torch.stack(interlayer),
         steps=tuple(steps),
         plate_temperature=heat.preheat,
+        deposition_temperature=deposition,
+        stages=tuple(stages),
     )
+
+
+def _stage_ends(process: Process) -> set[int]:
+    """Numbers of the time steps of a dwell, from 1, after which a mechanical step ends.
+
+    With thermal strain alone. An elastic part without a stress-free temperature depends on the
+    temperatures at the end of the dwell only.
+    """
+    if process.strain != "thermal" or process.heat is None:
+        return set()
+    material = get_material(process.material)
+    is_linear = not process.plasticity and material.stress_free_temperature is None
+    count = 1 if is_linear else process.plastic_increments
+    return {round(process.heat.time_steps * n / count) for n in range(1, count + 1)}

@@ -19,13 +19,18 @@ class BuildStep:
     """A step that adds a layer or changes the temperature of the part.
 
     Attributes:
-        layer: The layer that is added; None if there is none.
+        layer: The newest layer, until its dwell ends; None after the last dwell.
         name: Name in reports and errors.
         eigenstrain: Strain increment of each active cell if it were free, [n, 6].
         temperature: Temperature of the active cells, [n], degrees Celsius; None for the process's.
         in_equilibrium: Whether the active cells are in equilibrium with the supports of this step
             before it. False after a cut.
         stress_free_strain: Uniform strain of part and plate after the step, which causes no stress.
+        activates: Whether the step adds the layer.
+        is_last: Whether it is the last step of the layer's dwell, or of the build.
+        stiffness: Factor on the stiffness of each active cell by its temperature, [n]; None for 1.
+        annealed: Active cells that lose their stress and plastic strain before the step, [n]; None
+            for none.
     """
 
     layer: int | None
@@ -34,6 +39,10 @@ class BuildStep:
     temperature: Tensor | None = None
     in_equilibrium: bool = True
     stress_free_strain: float = 0.0
+    activates: bool = True
+    is_last: bool = True
+    stiffness: Tensor | None = None
+    annealed: Tensor | None = None
 
 
 class Stepper(Protocol):
@@ -89,10 +98,10 @@ def build_steps(
         temperature = None
         if heat is not None:
             now = heat.after_layer[layer].to(inherent)
-            temperature = _scatter(now, is_part[: newest.stop], heat.plate_temperature)
+            temperature = scatter(now, is_part[: newest.stop], heat.plate_temperature)
             if expansion is not None:
                 change = expansion(now[: len(before)]) - expansion(before)
-                strain += _isotropic(change, is_part[: newest.stop])
+                strain += isotropic(change, is_part[: newest.stop])
             before = now
         yield BuildStep(layer, f"layer {layer}", strain, temperature)
     if heat is not None and expansion is not None:
@@ -101,20 +110,27 @@ def build_steps(
         yield BuildStep(
             None,
             "cooling",
-            _isotropic(expansion(plate) - expansion(before), is_part),
-            _scatter(plate, is_part, heat.plate_temperature),
+            isotropic(expansion(plate) - expansion(before), is_part),
+            scatter(plate, is_part, heat.plate_temperature),
             stress_free_strain=float(change[1] - change[0]),
         )
 
 
-def _scatter(values: Tensor, is_part: Tensor, other: float = 0.0) -> Tensor:
+def scaled(factor: Tensor | None, stiffness: Tensor | None) -> Tensor | None:
+    """Product of the build's factors on the stiffness [E] and those of a step [n]; None for 1."""
+    if factor is None or stiffness is None:
+        return factor if stiffness is None else stiffness
+    return factor[: len(stiffness)] * stiffness
+
+
+def scatter(values: Tensor, is_part: Tensor, other: float = 0.0) -> Tensor:
     """Values of the part's first cells on all active cells; ``other`` on the other cells."""
     out = values.new_full((len(is_part),), other)
     out[torch.nonzero(is_part)[: len(values), 0]] = values
     return out
 
 
-def _isotropic(change: Tensor, is_part: Tensor) -> Tensor:
+def isotropic(change: Tensor, is_part: Tensor) -> Tensor:
     """Strain [n] of the part's first cells in each direction, on all active cells, [n, 6]."""
-    strain = _scatter(change, is_part)
+    strain = scatter(change, is_part)
     return strain[:, None] * strain.new_tensor([1.0, 1, 1, 0, 0, 0])

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lpbf.core.report import StepReport
 from lpbf.mechanics.build import Build
-from lpbf.mechanics.build_steps import BuildStep
+from lpbf.mechanics.build_steps import BuildStep, scaled
 from lpbf.mechanics.equilibrium import Equilibrium
 
 # Rounding of the internal forces, relative to the sums of the cells' absolute forces.
@@ -18,6 +18,8 @@ class ElasticStepper:
     """Steps of linear elasticity: K du = forces of the step's eigenstrain.
 
     The state of a cell is the displacement of its nodes since its activation, and its eigenstrain.
+    With a stiffness that depends on the temperature, K and the forces of the whole state are those
+    after the step, so that the stress is the one of the total strain.
 
     Args:
         build: The part in layers.
@@ -34,7 +36,8 @@ class ElasticStepper:
         self._load = [tensor(brick.load.T) for brick in bricks]
         self._strain = tensor(build.brick.strain)
         self._nodes = tensor(build.mesh.cells)
-        self._factor = None if build.cell_stiffness is None else tensor(build.cell_stiffness)
+        self._build_factor = None if build.cell_stiffness is None else tensor(build.cell_stiffness)
+        self._factor = self._build_factor  # by the temperature of the last step, too
         self._brick = None if build.cell_brick is None else tensor(build.cell_brick)
         count = build.mesh.num_cells
         self._local = self._strain.new_zeros(count, 24)
@@ -55,11 +58,15 @@ class ElasticStepper:
             SolverError: If the step does not converge.
         """
         began = time.perf_counter()
+        self._factor = scaled(self._build_factor, step.stiffness)
+        if step.annealed is not None:
+            for state in (self._local, self._eigenstrain):
+                state[: len(step.annealed)].masked_fill_(step.annealed[:, None], 0.0)
         strained = torch.nonzero(step.eigenstrain.abs().sum(1))[:, 0]
         load = self._multiply(step.eigenstrain[strained], self._load, strained)
         load = self._sum(load, strained, equilibrium.size)
         rounding = 0.0
-        if not step.in_equilibrium:
+        if not step.in_equilibrium and self._num_active:
             internal, largest = self._internal_force()
             load[: len(internal)] -= internal
             rounding = _ROUNDING * float(largest.norm())

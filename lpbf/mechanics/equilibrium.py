@@ -10,6 +10,7 @@ from torch import Tensor
 from lpbf.core.errors import SolverError
 from lpbf.mechanics.build import Build
 from lpbf.mechanics.rigid_body_modes import rigid_body_modes
+from lpbf.solve.brick_stiffness import BrickStiffness
 from lpbf.solve.conjugate_gradients import conjugate_gradients
 from lpbf.solve.linear_map import LinearMap
 from lpbf.solve.preconditioner import make_preconditioner
@@ -22,7 +23,8 @@ class Solution:
     Attributes:
         u: Displacement, [size, 3], mm.
         iterations: Iterations of the conjugate gradients.
-        residual: Norm of the residual over that of the force.
+        residual: Norm of the residual over that of the force, or over the larger force for which
+            the rounding is the tolerance.
     """
 
     u: Tensor
@@ -83,6 +85,7 @@ class Equilibrium:
             fixed=fixed,
         )
         self._rigid: Tensor | None = None
+        self._scaled: BrickStiffness | None = None
         self._image = self._zeros()
         self.cells = self._all_cells[:0]
         self.free = torch.zeros(0, dtype=torch.bool, device=self.device)
@@ -93,6 +96,7 @@ class Equilibrium:
 
     def activate_layer(self, layer: int) -> None:
         """Activate the cells of a layer; layers are activated from the bottom up."""
+        self._scaled = None
         newest = self.build.layer_cells(layer)
         self._preconditioner.activate(newest.start, newest.stop)
         self.cells = self._all_cells[: newest.stop]
@@ -103,6 +107,18 @@ class Equilibrium:
             modes = rigid_body_modes(points - points[free].mean(axis=0)) * free[:, None, None]
             columns = torch.from_numpy(modes.transpose(1, 0, 2).reshape(-1, 6))
             self._rigid = torch.linalg.qr(columns)[0].to(self.device)
+
+    def scale_stiffness(self, factor: Tensor | None) -> None:
+        """Multiply the stiffness of each active cell by a factor [n] until the next layer or call.
+
+        The preconditioner keeps the stiffness of the build, so that the iterations increase with
+        the square root of the range of the factors.
+
+        Args:
+            factor: Factors > 0; None for 1.
+        """
+        stiffness = self._preconditioner.stiffness
+        self._scaled = None if factor is None else stiffness.scaled(factor)
 
     def apply(self, u: Tensor) -> Tensor:
         """Nodal forces K u, [size, 3] in N, of displacements u [size, 3] in mm."""
@@ -147,7 +163,7 @@ class Equilibrium:
         right = self._project(self._to_grid(force))
         scale = float(right.norm())
         target, guess = max(tolerance * scale, rounding), None
-        if preconditioner.is_exact and tangent is None:
+        if preconditioner.is_exact and tangent is None and self._scaled is None:
             start = None  # one iteration from zero reaches the solution
         if start is not None and scale > 0:
             starts = [self._project(self._to_grid(s)) for s in start.reshape(-1, size, 3)]
@@ -162,7 +178,9 @@ class Equilibrium:
                 f"or use a larger tolerance"
             )
         solution = self._project(u)[:, :size]
-        return Solution(solution.T.contiguous(), iterations, norm / scale if scale > 0 else 0.0)
+        # A force that is little more than rounding has no relative residual.
+        relative = norm * tolerance / target if target > 0 else 0.0
+        return Solution(solution.T.contiguous(), iterations, relative)
 
     def _zeros(self) -> Tensor:
         """Node array [3, N + 1] of zeros; its last node stays zero."""
@@ -177,7 +195,8 @@ class Equilibrium:
 
     def _multiply(self, u: Tensor) -> Tensor:
         """Product K u, [3, N + 1]; the same tensor in every call."""
-        self._preconditioner.stiffness.multiply(u, self._image, self.size)
+        stiffness = self._preconditioner.stiffness if self._scaled is None else self._scaled
+        stiffness.multiply(u, self._image, self.size)
         return self._image
 
     def _project(self, values: Tensor) -> Tensor:

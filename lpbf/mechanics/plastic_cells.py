@@ -25,6 +25,7 @@ class Increment:
         eigenstrain: Increment of the eigenstrain, [n, 6].
         yield_stress: Initial yield stress of each cell, MPa, infinite for elastic cells, [n].
         hardening: Hardening of the cells.
+        factor: Factor on each cell's stiffness after the increment, [n]; None for 1.
         modes: Amplitudes of the incompatible modes beyond the elastic ones, [m, n]. Each evaluation
             overwrites them, as the initial guess of the next.
     """
@@ -33,18 +34,21 @@ class Increment:
     eigenstrain: Tensor
     yield_stress: Tensor
     hardening: Hardening
+    factor: Tensor | None
     modes: Tensor
 
 
 class PlasticCells:
     """Stress, plastic strain and equivalent plastic strain at the Gauss points of all cells.
 
-    A cell is activated free of stress on the deformed part. Since the elasticity is constant, the
-    stress at its Gauss points represents all deformation since then.
+    A cell is activated free of stress on the deformed part. Its stress is stored without the factor
+    on its stiffness: this is the elastic strain times a constant elasticity, and represents all
+    deformation since then, also while the factor changes with the temperature. Yield stress and
+    hardening are those of the stored stress.
 
     Args:
         element: The brick.
-        factor: Factor on each cell's stiffness, [E]; None for 1. Stresses are stored without it.
+        factor: Factor on each cell's stiffness, [E]; None for 1.
         num_cells: E.
         device: Device of the tensors.
         support: The brick of supports, whose stresses are stored as those of its isotropic
@@ -82,7 +86,7 @@ class PlasticCells:
     def internal_force(self, nodes: Tensor, cells: slice, size: int) -> Tensor:
         """Nodal forces [size, 3] of the stress in ``cells``, with their ``nodes`` [n, 8]."""
         nodal = self.stress.new_empty(len(nodes), 24)
-        self._nodal_force(self.stress[:, cells], cells, nodal)
+        self._nodal_force(self.stress[:, cells], cells, self.factor, nodal)
         return _sum_at_nodes(nodes, nodal, size)
 
     def force(self, increment: Increment, du: Tensor) -> tuple[Tensor, list[YieldedCells]]:
@@ -93,6 +97,12 @@ class PlasticCells:
     def commit(self, increment: Increment, du: Tensor) -> None:
         """Update the state to the one after the displacement increment du."""
         self._evaluate(increment, du, commit=True)
+        self.factor = increment.factor
+
+    def anneal(self, cells: Tensor) -> None:
+        """Set the stress and the plastic strain of the first cells to zero where true, [n]."""
+        for state in (self.stress, self.plastic_strain, self.equivalent):
+            state[:, : len(cells)].masked_fill_(cells, 0.0)
 
     def _evaluate(
         self, increment: Increment, du: Tensor, commit: bool = False
@@ -107,7 +117,7 @@ class PlasticCells:
             if commit:
                 self.stress[:, part] = stress
             found[start] = yielded
-            self._nodal_force(stress, part, nodal[part])
+            self._nodal_force(stress, part, increment.factor, nodal[part])
 
         chunk = _CHUNK if du.device.type == "cpu" else _CHUNK_ON_DEVICE
         over_chunks(count, chunk, evaluate)
@@ -163,14 +173,16 @@ class PlasticCells:
             return torch.empty(0, dtype=torch.long, device=self.stress.device)
         return self.is_support[part].nonzero().flatten()
 
-    def _nodal_force(self, stress: Tensor, cells: slice, out: Tensor) -> None:
+    def _nodal_force(
+        self, stress: Tensor, cells: slice, factor: Tensor | None, out: Tensor
+    ) -> None:
         """Write the nodal forces [n, 24] of a range of cells to ``out``."""
         torch.mm(stress.T, self.element.force, out=out)
         if self.support is not None:
             index = self.supports(cells)
             out[index] = stress[:, index].T @ self.support.force
-        if self.factor is not None:
-            out *= self.factor[cells, None]
+        if factor is not None:
+            out *= factor[cells, None]
 
 
 def _sum_at_nodes(nodes: Tensor, nodal: Tensor, size: int) -> Tensor:

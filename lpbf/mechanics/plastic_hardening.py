@@ -44,6 +44,12 @@ class Hardening:
     def is_linear(self) -> bool:
         return self.saturation_rate == 0.0
 
+    def over(self, factor: Tensor) -> "Hardening":
+        """Hardening divided by the factors of the cells, [n]."""
+        return Hardening(
+            self.modulus / factor, self.saturation_stress / factor, self.saturation_rate
+        )
+
     def of_cells(self, cells: Tensor | slice) -> "Hardening":
         """Hardening of some of the cells."""
 

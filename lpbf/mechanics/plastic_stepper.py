@@ -11,7 +11,7 @@ from lpbf.core.errors import SolverError
 from lpbf.core.material import Material
 from lpbf.core.report import StepReport
 from lpbf.mechanics.build import Build
-from lpbf.mechanics.build_steps import BuildStep
+from lpbf.mechanics.build_steps import BuildStep, scaled
 from lpbf.mechanics.equilibrium import Equilibrium
 from lpbf.mechanics.isotropic_mapping import IsotropicMapping
 from lpbf.mechanics.plastic_cells import Increment, PlasticCells
@@ -85,6 +85,7 @@ class PlasticStepper:
         self._yields = torch.from_numpy(build.is_solid).to(device)
         factor = build.cell_stiffness
         factor = None if factor is None else torch.from_numpy(factor).to(device)
+        self._factor = factor
         self._element = PlasticElement(build.brick, device)
         self._mapping = support = is_support = None
         if build.support_brick is not None:
@@ -108,8 +109,11 @@ class PlasticStepper:
             start: Initial guess of the elastic solution of the first increment.
 
         Raises:
-            SolverError: If an increment does not converge; the state is the one before it.
+            SolverError: If an increment does not converge; the state is the one before it, without
+            the stress and plastic strain of annealed cells.
         """
+        if step.annealed is not None:
+            self._cells.anneal(step.annealed)
         try:
             return self._solve_increments(step, equilibrium, start)
         except SolverError as error:
@@ -164,7 +168,7 @@ class PlasticStepper:
                 )
             tangent = None
             if yielded:
-                tangent = PlasticTangent(increment.nodes, yielded, damping, self._cells.factor)
+                tangent = PlasticTangent(increment.nodes, yielded, damping, increment.factor)
             enough = 0.5 * target / norm
             wanted = enough if tangent is None else max(forcing, enough)
             newton += 1
@@ -192,7 +196,8 @@ class PlasticStepper:
             forcing = min(_LOOSEST, 0.9 * (norm / previous) ** 2)
         self._cells.commit(increment, du)
         self._num_active = len(increment.nodes)
-        relative, seconds = norm / scale if scale else 0.0, time.perf_counter() - began
+        relative = norm * self.tolerance / target if target else 0.0
+        seconds = time.perf_counter() - began
         return du, StepReport(step.name, iterations, relative, newton, seconds)
 
     def cell_stress(self) -> Tensor:
@@ -251,6 +256,7 @@ class PlasticStepper:
         part = copy(self)
         part._nodes = torch.from_numpy(build.mesh.cells).to(self.device)
         part._yields = self._yields[cells]
+        part._factor = None if self._factor is None else self._factor[cells]
         part._cells = self._cells.extract(cells)
         part._num_active = len(cells)
         return part
@@ -262,12 +268,17 @@ class PlasticStepper:
             temperature = torch.full((count,), self.temperature, dtype=torch.float64)
         temperature = temperature.to(self.device)
         yield_stress = initial_yield_stress(self.material, temperature)
+        hardening = Hardening.from_material(self.material, temperature)
+        if step.stiffness is not None:  # the stored stress is the one over this factor
+            yield_stress = yield_stress / step.stiffness
+            hardening = hardening.over(step.stiffness)
         elastic = ~self._yields[:count]
         return Increment(
             nodes=nodes,
             eigenstrain=step.eigenstrain,
             yield_stress=yield_stress.masked_fill(elastic, torch.inf),
-            hardening=Hardening.from_material(self.material, temperature),
+            hardening=hardening,
+            factor=scaled(self._factor, step.stiffness),
             modes=self._cells.stress.new_zeros(self._element.num_modes, count),
         )
 

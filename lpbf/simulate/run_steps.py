@@ -58,8 +58,9 @@ def run_steps(
     state = BuildState(zeros[:-1].clone(), zeros[:-1].clone())
     previous = zeros
     for step in steps:
-        if step.layer is not None:
+        if step.layer is not None and step.activates:
             equilibrium.activate_layer(step.layer)
+        equilibrium.scale_stiffness(step.stiffness)
         size = equilibrium.size
         # Initial guesses: the last increment, and the same moved up by a layer.
         start = torch.stack([previous[:size], previous[below[:size]]])
@@ -71,7 +72,7 @@ def run_steps(
             low, high = build.part.points.min(axis=0), build.part.points.max(axis=0)
             centre = np.append((low[:2] + high[:2]) / 2, low[2])
             points = torch.from_numpy(build.mesh.points - centre).to(device)
-            state.displacement += step.stress_free_strain * points
+            state.displacement[:size] += step.stress_free_strain * points[:size]
         if step.layer is not None:
             new = node_layer == step.layer
             state.at_activation[new] = state.displacement[new]

@@ -1,4 +1,4 @@
-"""Layer-by-layer inherent-strain simulation of a part."""
+"""Layer-by-layer simulation of a part with inherent or thermal strain."""
 
 import time
 
@@ -22,6 +22,7 @@ from lpbf.mechanics.elastic_stepper import ElasticStepper
 from lpbf.mechanics.equilibrium import Equilibrium
 from lpbf.mechanics.plastic_stepper import PlasticStepper
 from lpbf.mechanics.thermal_expansion import ThermalExpansion
+from lpbf.mechanics.thermal_steps import thermal_steps
 from lpbf.simulate.calibration_range import check_strain_source
 from lpbf.simulate.model_range import check_range
 from lpbf.simulate.part_view import PartView, nodal_mean, remaining_mean, solid_build
@@ -44,9 +45,10 @@ def simulate(
 ) -> Result:
     """Simulate the build of a part: its distortion and residual stress.
 
-    Each layer is activated stress-free on the deformed part and strained by the inherent strain,
-    which leads to a new equilibrium on the plate (small strains). The displacement of a node counts
-    from the activation of its first layer. docs/lpbf.md has the equations. A part that distorts so
+    Each layer is activated stress-free on the deformed part and strained by the inherent strain, or
+    contracts as it cools, which leads to a new equilibrium on the plate (small strains). The
+    displacement of a node counts from the activation of its first layer. docs/lpbf.md has the
+    equations. A part that distorts so
     much that small strains are a poor model gives a :class:`PartWarning`, and so does a calibrated
     strain in another model than that of its calibration.
 
@@ -104,7 +106,7 @@ def _simulate(
             material,
             temperature=process.temperature,
             tolerance=min(100 * tolerance, _LOOSEST_PLASTIC),
-            increments=process.plastic_increments,
+            increments=process.plastic_increments if process.strain == "inherent" else 1,
             device=device,
         )
     else:
@@ -118,7 +120,7 @@ def _simulate(
     def on_step(step: BuildStep, state: BuildState) -> None:
         if step.layer is not None:
             clearance[step.layer] = part.top_rise(step.layer, state)
-        if history and part.begins_by(step):
+        if history and step.is_last and part.begins_by(step):
             temperature: Tensor | float = process.temperature
             if heat is not None and step.layer is not None:
                 temperature = heat.after_layer[step.layer]
@@ -126,9 +128,22 @@ def _simulate(
 
     part = PartView(build)
     equilibrium = Equilibrium(build, device=device, tolerance=tolerance)
-    steps = build_steps(
-        build, heat, expansion=expansion, ambient=process.temperature, device=device
-    )
+    if process.strain == "thermal":
+        assert heat is not None
+        plate = process.base_plate
+        modulus = None if plate is None else plate.youngs_modulus
+        steps = thermal_steps(
+            build,
+            heat,
+            material,
+            ambient=process.temperature,
+            plate_modulus=modulus,
+            device=device,
+        )
+    else:
+        steps = build_steps(
+            build, heat, expansion=expansion, ambient=process.temperature, device=device
+        )
     state = run_steps(build, steps, stepper, equilibrium, on_step)
     del equilibrium
 

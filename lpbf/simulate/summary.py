@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from lpbf.core.materials import get_material
 from lpbf.core.mesh import HexMesh
 from lpbf.core.process import Process
 from lpbf.core.result import Result
@@ -27,7 +28,12 @@ def describe_mesh(mesh: HexMesh, process: Process) -> str:
 
 
 def describe_strain(process: Process) -> str:
-    """One line about the inherent strain and where it comes from."""
+    """One line about the strain of a layer and where it comes from."""
+    if process.strain == "thermal":
+        material = get_material(process.material)
+        limit = material.stress_free_temperature
+        start = "the deposition" if limit is None else f"{limit:.4g} C"
+        return f"thermal strain of {material.name}, free of stress from {start} on"
     strain = ", ".join(f"{value:.4g}" for value in process.inherent_strain)
     return f"inherent strain {strain}: {process.strain_source or 'not calibrated'}"
 

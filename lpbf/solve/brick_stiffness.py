@@ -1,5 +1,7 @@
 """Matrix-free stiffness of bricks of equal size on a voxel grid."""
 
+from copy import copy
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -34,9 +36,10 @@ class BrickStiffness:
     ):
         self.kernels = kernels_numba if device.type == "cpu" else kernels_torch
         corners = grid.corners.T
+        self._order: NDArray[np.int64] | None = None
         if kind is not None:
             # Only whole rows are activated, so the kinds can be sorted within each row.
-            order = np.lexsort((kind, grid.cell_index[:, 2]))
+            order = self._order = np.lexsort((kind, grid.cell_index[:, 2]))
             corners, kind = corners[:, order], kind[order]
             factor = None if factor is None else factor[order]
         self._corners = torch.from_numpy(np.ascontiguousarray(corners, np.int32)).to(device)
@@ -59,6 +62,17 @@ class BrickStiffness:
         if self.kernels.COMPILED:
             tensors = self._corners, self._blocks, self._kind, self._factor
             self.arrays = (*(t.numpy() for t in tensors), np.array(self._active_bounds))
+
+    def scaled(self, factor: Tensor) -> "BrickStiffness":
+        """The active cells with their stiffness multiplied by the factors [n]."""
+        own = torch.ones(self._corners.shape[1], dtype=factor.dtype, device=factor.device)
+        own[: len(factor)] = factor
+        if self._order is not None:
+            own = own[torch.from_numpy(self._order).to(own.device)]
+        other = copy(self)
+        other._factor = own * self._factor if len(self._factor) else own
+        other.activate(len(factor))
+        return other
 
     @property
     def takes_one_thread(self) -> bool:

@@ -94,6 +94,7 @@ def test_a_specimen_and_the_file_of_a_process(read, tmp_path):
         (("[0, 1, 2.5]", "[0, 1]"), r"points\[0\]: .*expected position as .x, y, z."),
         (("value: 0.3", "value: 0.3, at: 2"), r"points\[0\]: MeasuredPoint: unknown field 'at'"),
         (("preset: 316L", "supports: {generate: false}"), "expected a process that generates its"),
+        (("preset: 316L", "preset: 316L, strain: thermal"), "strain: inherent .got thermal, which"),
         (("preset: 316L", "preset: 317L"), "unknown preset '317L'; did you mean '316L'"),
         (("plasticity: true", "plastic: true"), "Process: unknown field 'plastic'"),
         (("part: part.stl", "!!python/name:os.system {}: 1"), "expected YAML of plain values"),

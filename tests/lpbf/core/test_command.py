@@ -34,6 +34,15 @@ def test_process(tmp_path):
     assert (rotated.scan_rotation, rotated.scan_angle) == (67.0, 30.0)
 
 
+def test_thermal_strain():
+    process = read_process(parse("--preset", "316L", "--strain", "thermal"))
+    assert process == Process.preset("316L", strain="thermal")
+    with pytest.raises(ValueError, match="expected a heat model .got heat=None.; set heat"):
+        read_process(parse("--strain", "thermal"))
+    with pytest.raises(ValueError, match="expected --scan-angle or thermal strain.*leave out one"):
+        read_process(parse("--preset", "316L", "--strain", "thermal", "--scan-angle", "30"))
+
+
 @pytest.mark.parametrize(
     ("error", "code", "message"),
     [

@@ -22,6 +22,20 @@ def test_elasticity_over_temperature():
     assert np.linalg.inv(material.elasticity_at(900.0))[0, 0] == pytest.approx(1 / 0.6e5)
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, None),
+        ({"annealing_temperature": 690.0}, 690.0),
+        ({"solidus": 1400.0, "liquidus": 1450.0}, 1400.0),
+        ({"solidus": 1400.0, "liquidus": 1450.0, "annealing_temperature": 690.0}, 690.0),
+        ({"solidus": 1400.0, "liquidus": 1450.0, "annealing_temperature": 1500.0}, 1400.0),
+    ],
+)
+def test_stress_free_temperature(given, expected):
+    assert Material("x", **ELASTIC, **given).stress_free_temperature == expected
+
+
 def test_values_are_plain_floats():
     material = Material("x", np.float32(2), 0, yield_stress=np.int64(7), sources="me")
     assert (material.youngs_modulus, material.yield_stress) == (2.0, 7.0)
@@ -58,6 +72,7 @@ def test_values_are_plain_floats():
         ({"specific_heat": 0.5}, "10 <= specific_heat"),
         ({"solidus": 1600}, "both solidus and liquidus, or neither"),
         ({"solidus": 1600, "liquidus": 1500}, "liquidus >= solidus"),
+        ({"annealing_temperature": -300}, "-273.15 < annealing_temperature <= 5000 C"),
         ({"latent_heat": 1e5}, "solidus and liquidus with the latent_heat"),
         ({"sources": 1}, "sources as a list of strings .got 1"),
         ({"sources": (1,)}, "sources as a list of strings"),

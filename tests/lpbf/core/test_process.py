@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from lpbf.core.base_plate import BasePlate
 from lpbf.core.heat import Heat
 from lpbf.core.material import Material
+from lpbf.core.materials import MATERIALS
 from lpbf.core.process import Process
+from lpbf.core.strain_source import StrainSource
 from lpbf.core.table import Table
 
 OWN = Material(
@@ -161,6 +163,44 @@ def test_a_melting_point_and_expansion_only_where_needed():
         Process(material=material, heat=Heat())
     with pytest.raises(ValueError, match="Material 'x': expected thermal_expansion"):
         Process(material=material, heat=Heat(deposition_temperature=1000.0, thermal_strain=True))
+
+
+SOURCE = StrainSource(
+    measurement="m.yaml", sha256=None, num_values=1, inherent_strain=(-0.1, 0, 0),
+    intervals=((-0.1, -0.1), None, None), material="316L", plasticity=False, pitch=(1, 1, 1),
+    layer_height=1,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"strain": "thermo"}, "unknown strain 'thermo'; did you mean 'thermal'"),
+        ({"heat": None}, "a heat model .got heat=None.; set heat"),
+        ({"heat": Heat(thermal_strain=True)}, "heat.thermal_strain=False .got True"),
+        ({"supports": True}, "no supports, whose temperature is not simulated; leave them out"),
+        (
+            {"plastic_increments": 13},
+            "at most as many plastic_increments as time_st.*13 and 12",
+        ),
+        (
+            {"inherent_strain": (-0.1, 0, 0), "strain_source": SOURCE},
+            "no strain_source, which belongs to an inherent strain; leave it out",
+        ),
+        ({"material": replace(MATERIALS["316L"], thermal_expansion=None)}, "thermal_expansion, w"),
+    ],
+)
+def test_what_thermal_strain_needs(options, message):
+    process = {"material": "316L", "heat": Heat(), "strain": "thermal"}
+    assert Process(**process).strain == "thermal"
+    with pytest.raises(ValueError, match=message):
+        Process(**{**process, **options})
+
+
+def test_a_scan_strategy_has_no_effect_on_thermal_strain():
+    process = Process.preset("316L", strain="thermal")
+    with pytest.raises(ValueError, match="strain='inherent' with a scan strategy .got scan='67'"):
+        process.with_scan("67")
 
 
 @pytest.mark.parametrize("process", [Process(), FULL], ids=["default", "full"])

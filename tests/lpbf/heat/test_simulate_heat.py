@@ -198,6 +198,55 @@ def test_any_build_preserves_energy_and_the_range_of_temperatures(
         assert (after < (deposition or alloy.liquidus) + 1e-4).all()
 
 
+def test_stages_of_thermal_strain(alloy):
+    """The mechanics has its steps after equal numbers of time steps, and knows which cells were
+    too hot in between."""
+    mesh = porous()
+    material = dataclasses.replace(
+        alloy, thermal_expansion=1e-5, yield_stress=500.0, annealing_temperature=700.0
+    )
+    options = {"time_steps": 7, "dwell_time": 5.0, "cooling_time": 50.0}
+    process = Process(
+        material,
+        layer_height=2 * mesh.spacing[2],
+        heat=Heat(**options),
+        plasticity=True,
+        plastic_increments=3,
+        strain="thermal",
+    )
+    result = simulate_heat(mesh, process)
+    last = int(mesh.cell_index[-1, 2] // 2)
+    assert [stage.layer for stage in result.stages] == [*np.repeat(range(last + 1), 3), *[last] * 3]
+    ends = np.cumsum(process.heat.steps(5.0))[[1, 4, 6]]  # of 7/3, 14/3 and 7 steps
+    np.testing.assert_allclose([stage.time for stage in result.stages[:3]], ends)
+    is_last = [*[False, False, True] * (last + 1), *[False] * 3]
+    assert [stage.is_last for stage in result.stages] == is_last
+    assert [stage.in_dwell for stage in result.stages[-4:]] == [True, False, False, False]
+    for stage, after in zip(result.stages[2:-3:3], result.after_layer, strict=True):
+        assert torch.equal(stage.temperature, after)
+    before = torch.zeros(0, dtype=torch.float64)
+    hot = []
+    for stage in result.stages:
+        # A cell that is too hot at either end was annealed; new layers always are.
+        ends = torch.full_like(stage.temperature, alloy.liquidus)
+        ends[: len(before)] = before
+        assert (stage.annealed | (torch.maximum(ends, stage.temperature) < 700.0)).all()
+        hot.append(bool(stage.annealed.all()))
+        before = stage.temperature
+    assert hot[0]
+    assert not hot[2]
+    assert simulate_heat(mesh, dataclasses.replace(process, strain="inherent")).stages == ()
+    # The result of an elastic part depends on the ends of the dwells alone.
+    no_melting = {"solidus": None, "liquidus": None, "latent_heat": 0.0}
+    elastic = dataclasses.replace(
+        process,
+        plasticity=False,
+        material=dataclasses.replace(material, annealing_temperature=None, **no_melting),
+        heat=Heat(**options, deposition_temperature=1500.0),
+    )
+    assert len(simulate_heat(mesh, elastic).stages) == last + 2
+
+
 def test_layers_and_their_temperatures(alloy):
     mesh = porous()
     result = build(alloy, mesh, dwell_time=5.0, cooling_time=50.0)

@@ -39,6 +39,7 @@ def evaluate(table, request):
             eigenstrain=torch.zeros(count, 6, dtype=torch.float64),
             yield_stress=torch.linspace(200, 1000, count, dtype=torch.float64),
             hardening=hardening,
+            factor=factor,
             modes=torch.zeros(element.num_modes, count, dtype=torch.float64),
         )
         force, yielded = cells.force(increment, 1e-3 * du)
@@ -79,7 +80,7 @@ def test_tangent_of_supports_is_the_derivative_of_their_forces():
     def force(du):
         nodes, strength = torch.arange(8)[None], torch.full((1,), 300.0, dtype=torch.float64)
         modes = torch.zeros(9, 1, dtype=torch.float64)
-        return cells.force(Increment(nodes, eigenstrain, strength, hardening, modes), du)
+        return cells.force(Increment(nodes, eigenstrain, strength, hardening, factor, modes), du)
 
     _, yielded = force(du)
     walls = brick(spacing, wall_grid_elasticity(2e5, 0.3, 0.2))

@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 from lpbf import HexMesh, Material, Process, SolverError, simulate
 from lpbf.core.base_plate import BasePlate
 from lpbf.core.heat import Heat
+from lpbf.core.table import Table
 from lpbf.heat.simulate_heat import simulate_heat
 
 STRAIN = (-0.004, -0.001, -0.002)
@@ -158,6 +159,33 @@ def test_uniform_cooling_is_an_inherent_strain():
     total = dataclasses.replace(options, inherent_strain=STRAIN)
     own = simulate(mesh, dataclasses.replace(total, heat=None))
     close(simulate(mesh, total).displacement - own.displacement, found.displacement, 1e-4)
+
+
+@pytest.mark.parametrize("plasticity", [False, True])
+def test_uniform_contraction_is_an_inherent_strain(plasticity):
+    """A single layer of a nearly perfect conductor contracts from its annealing temperature."""
+    material = dataclasses.replace(
+        STEEL, conductivity=5000.0, annealing_temperature=800.0,
+        youngs_modulus=Table((25, 1000), (200_000.0, 120_000.0)),
+    )  # fmt: skip
+    mesh = HexMesh.from_mask(bridge().mask, 0.5)
+    heat = Heat(dwell_time=5.0, preheat=30.0, deposition_temperature=900.0, time_steps=8)
+    options = process(
+        material=material, layer_height=3.0, islands="powder", heat=heat, strain="thermal",
+        plasticity=plasticity, plastic_increments=2, release=True,
+    )  # fmt: skip
+    found = simulate(mesh, options, history=True)
+    alike = dataclasses.replace(
+        options, strain="inherent", heat=None, inherent_strain=(1.2e-5 * (30.0 - 800.0),) * 3
+    )
+    expected = simulate(mesh, alike)
+    middle = (mesh.points.min(axis=0) + mesh.points.max(axis=0)) / 2 * (1, 1, 0)
+    together = 1.2e-5 * (options.temperature - heat.preheat) * (mesh.points - middle)
+    close(found.displacement_on_plate, expected.displacement_on_plate + together, 1e-4)
+    close(found.stress, expected.stress, 1e-4)
+    assert [state.name for state in found.history] == ["layer 0", "cooling", "release"]
+    names = ["heat", "layer 0 at 1.627 s", "layer 0", "cooling", "release"]
+    assert [step.name for step in found.report.steps] == names
 
 
 @pytest.mark.parametrize("plasticity", [False, True])
