@@ -31,13 +31,18 @@ def export(
     if opset is not None and suffix != ".onnx":
         raise ValueError(f"{out}: 'opset' belongs to .onnx files (got {opset})")
 
-    from flare_mesh.models import load
+    from flare_mesh.models import FieldModel, load
     from flare_mesh.surrogate import load_surrogate, read_metadata
     from flare_mesh.surrogate.export import export_onnx, export_program
 
     is_model = (Path(model) / "model.safetensors").is_file()
     read = load if is_model else load_surrogate
     loaded = read(model, trust_code=trust_code)
+    if is_model and not isinstance(loaded, FieldModel):
+        raise ValueError(
+            f"{model}: expected a model of fields (got '{loaded.stored_name()}', of sequences); "
+            "load it by flare_mesh.models.load"
+        )
     if suffix == ".onnx":
         export_onnx(loaded, out, weight=weight, opset=opset)
     else:

@@ -11,7 +11,8 @@ from flare_mesh.models.lamo import LaMO
 from flare_mesh.models.lno import LNO
 from flare_mesh.models.meshgraphnet import MeshGraphNet
 from flare_mesh.models.perceiver_io import PerceiverIO
-from flare_mesh.models.registry import MODELS, build, load, model_options
+from flare_mesh.models.registry import MODELS, SEQUENCE_MODELS, build, load, model_options
+from flare_mesh.models.sequence_model import SequenceModel
 from flare_mesh.models.transformer import Transformer
 from flare_mesh.models.transolver import Transolver
 from flare_mesh.models.transolver_plus import TransolverPlus
@@ -22,6 +23,7 @@ __all__ = [
     "GNOT",
     "LNO",
     "MODELS",
+    "SEQUENCE_MODELS",
     "UPT",
     "Backbone",
     "CausalLM",
@@ -31,6 +33,7 @@ __all__ = [
     "LaMO",
     "MeshGraphNet",
     "PerceiverIO",
+    "SequenceModel",
     "Transformer",
     "Transolver",
     "TransolverPlus",

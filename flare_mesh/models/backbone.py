@@ -6,9 +6,8 @@ from torch import Tensor, nn
 
 from flare_mesh.models.block_model import BlockModel
 from flare_mesh.models.nodes import Nodes
-from flare_mesh.nn.graphs import Graphs
 from flare_mesh.nn.mixer import build_mixer, is_ordered, mixer_name
-from flare_mesh.nn.mixing_block import MixingBlock
+from flare_mesh.nn.mixing_block import MixerBlock, MixingBlock
 from flare_mesh.ops.space_curve import curve_order
 
 
@@ -58,7 +57,7 @@ class Backbone(BlockModel):
 
         def block() -> MixingBlock:
             layer = build_mixer(mixer, c, mixer_options, heads=heads)
-            return _MixerBlock(c, layer, mlp_ratio=mlp_ratio, norm=norm)
+            return MixerBlock(c, layer, mlp_ratio=mlp_ratio, norm=norm)
 
         super().__init__(options, block)
         self._ordered = is_ordered(mixer)
@@ -73,8 +72,3 @@ class Backbone(BlockModel):
         graphs = nodes.graphs._replace(log_weight=weight)
         h = super().run_blocks(h[order], nodes._replace(graphs=graphs))
         return h.new_empty(h.shape).index_copy(0, order, h)
-
-
-class _MixerBlock(MixingBlock):
-    def attend(self, x: Tensor, graphs: Graphs, *shared: nn.Module) -> Tensor:
-        return self.attention.mix(x, graphs, *shared)  # pyright: ignore[reportCallIssue]

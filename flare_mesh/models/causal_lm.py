@@ -5,11 +5,11 @@ from torch import Tensor, nn
 
 from flare_mesh.models.stored_model import StoredModel
 from flare_mesh.nn.causal_block import BlockState, CausalBlock
+from flare_mesh.nn.graphs import graphs_of
 from flare_mesh.nn.init import init_linear
 from flare_mesh.nn.option_checks import check_at_least, check_heads
 from flare_mesh.nn.resolver import RMSNorm
-from flare_mesh.ops.checks import ragged_layout
-from flare_mesh.ops.layout import equal_layout
+from flare_mesh.nn.token_checks import check_tokens
 
 LMState = list[BlockState]
 """States of the layers: what the model keeps of a text, the same size for any length."""
@@ -91,11 +91,8 @@ class CausalLM(StoredModel):
         Raises:
             ValueError: If a shape, dtype or token does not fit.
         """
-        self._check(tokens)
-        if ptr is None:
-            layout = equal_layout(1, len(tokens), tokens.device)
-        else:
-            layout = ragged_layout(ptr, len(tokens), tokens.device)
+        check_tokens(tokens, self.table.num_embeddings)
+        layout = graphs_of(tokens, ptr=ptr).layout
         x, new = self.table(tokens), []
         for number, block in enumerate(self.blocks):
             x, after = block(x, layout, None if state is None else state[number])
@@ -142,14 +139,3 @@ class CausalLM(StoredModel):
             new.append(token)
             scores, state = self.read(token, state)
         return torch.cat(new) if new else prompt[:0]
-
-    def _check(self, tokens: Tensor) -> None:
-        if torch.compiler.is_compiling():
-            return
-        if tokens.dim() != 1 or tokens.dtype != torch.int64:
-            got = f"{tokens.dtype} {list(tokens.shape)}"
-            raise ValueError(f"expected 'tokens' of dtype torch.int64 and shape [N] (got {got})")
-        count = self.table.num_embeddings
-        if len(tokens) and not 0 <= int(tokens.min()) <= int(tokens.max()) < count:
-            got = f"{int(tokens.min())} to {int(tokens.max())}"
-            raise ValueError(f"expected tokens from 0 to {count - 1} (got {got})")

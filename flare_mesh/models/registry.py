@@ -11,6 +11,7 @@ from flare_mesh.choices import check_options
 from flare_mesh.files import existing_file, read_json_object
 from flare_mesh.models.ab_upt import ABUPT
 from flare_mesh.models.backbone import Backbone
+from flare_mesh.models.causal_lm import CausalLM
 from flare_mesh.models.field_model import FieldModel
 from flare_mesh.models.flare_operator import FLAREOperator
 from flare_mesh.models.geotransolver import GeoTransolver
@@ -19,6 +20,8 @@ from flare_mesh.models.lamo import LaMO
 from flare_mesh.models.lno import LNO
 from flare_mesh.models.meshgraphnet import MeshGraphNet
 from flare_mesh.models.perceiver_io import PerceiverIO
+from flare_mesh.models.sequence_model import SequenceModel
+from flare_mesh.models.stored_model import StoredModel
 from flare_mesh.models.transformer import Transformer
 from flare_mesh.models.transolver import Transolver
 from flare_mesh.models.transolver_plus import TransolverPlus
@@ -42,7 +45,11 @@ _CLASSES = (
     UPT,
 )
 MODELS: Mapping[str, type[FieldModel]] = {model.NAME: model for model in _CLASSES}
-"""The models by name."""
+"""The models of fields by name."""
+SEQUENCE_MODELS: Mapping[str, type[StoredModel]] = {
+    model.NAME: model for model in (CausalLM, SequenceModel)
+}
+"""The models of sequences by name."""
 _CHANNELS = ("in_channels", "out_channels")
 
 
@@ -103,8 +110,8 @@ def check_model_options(name: str | type[FieldModel], options: Iterable[str]) ->
         check_options(f"the model '{model.stored_name()}'", options, model_options(model))
 
 
-def load(path: str | Path, *, trust_code: bool = False, **modules: nn.Module) -> FieldModel:
-    """Load a model of any kind from a folder written by its ``save``.
+def load(path: str | Path, *, trust_code: bool = False, **modules: nn.Module) -> StoredModel:
+    """Load a model of any kind, of fields or of sequences, from a folder written by its ``save``.
 
     Args:
         path: The folder.
@@ -121,7 +128,8 @@ def load(path: str | Path, *, trust_code: bool = False, **modules: nn.Module) ->
     except (ValueError, KeyError) as error:
         raise ValueError(f"{path}: config.json does not describe a model ({error})") from error
     with trusting_code(trust_code):
-        return model_class(name).load(path, **modules)
+        found = SEQUENCE_MODELS.get(name) if isinstance(name, str) else None
+        return (found or model_class(name)).load(path, **modules)
 
 
 def model_class(name: str | type[FieldModel]) -> type[FieldModel]:

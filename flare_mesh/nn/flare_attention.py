@@ -1,7 +1,7 @@
 """The FLARE mixing layer."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from flare_mesh.nn.latent_mixing import LatentMixing
 from flare_mesh.nn.layer_input import layer_input
 from flare_mesh.nn.merge import merge_over_group
 from flare_mesh.nn.option_checks import check_at_least, check_choice, check_heads, key_and_value
+from flare_mesh.nn.positions import Rotation
 from flare_mesh.nn.residual_mlp import ResidualMLP
 from flare_mesh.nn.resolver import build_norm
 from flare_mesh.ops import backends
@@ -75,6 +76,10 @@ class FLAREAttention(nn.Module):
     Raises:
         ValueError: If the sizes do not fit together, or an option is unknown.
     """
+
+    ROTARY: ClassVar[bool] = True
+    """As :attr:`MixingLayer.ROTARY <flare_mesh.nn.mixing_layer.MixingLayer.ROTARY>`: the keys of
+    the tokens are rotated, and the learned latent queries are not."""
 
     def __init__(
         self,
@@ -179,14 +184,18 @@ class FLAREAttention(nn.Module):
         out = self.mix(nodes, graphs).reshape(x.shape)
         return out if mask is None else out.masked_fill(~mask[..., None], 0.0)
 
-    def mix(self, x: Tensor, graphs: Graphs) -> Tensor:
-        """The output at flat nodes [N, C] of checked graphs."""
-        key, latents = self.encode(x, graphs)
+    def mix(self, x: Tensor, graphs: Graphs, rotation: Rotation | None = None) -> Tensor:
+        """The output at flat nodes [N, C] of checked graphs, with rotated keys if given."""
+        key, latents = self.encode(x, graphs, rotation)
         return self.decode_nodes(self.decode_keys(x, key), latents, graphs, self.gates(x))
 
-    def encode(self, x: Tensor, graphs: Graphs) -> tuple[Tensor, Latents]:
+    def encode(
+        self, x: Tensor, graphs: Graphs, rotation: Rotation | None = None
+    ) -> tuple[Tensor, Latents]:
         """Keys [N, H, D] and latents of flat nodes [N, C]."""
         key, value = self.keys(x), self.values(x)
+        if rotation is not None:
+            key = rotation(key)
         query = self.latent_queries(x, graphs).to(key.dtype)
         return key, self.latents(query, self._encode(query, key, value, graphs, self._scale()))
 

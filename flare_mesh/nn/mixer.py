@@ -25,6 +25,7 @@ from flare_mesh.nn.mixers.strassen import StrassenAttention
 from flare_mesh.nn.mixers.third_order import ThirdOrderAttention
 from flare_mesh.nn.mixers.triple import TripleAttention
 from flare_mesh.nn.mixing_layer import MixingLayer
+from flare_mesh.nn.positions import Rotation
 from flare_mesh.trusted_classes import class_path, import_class, is_class_path
 
 MIXERS: Mapping[str, type[MixingLayer]] = {
@@ -93,8 +94,13 @@ class Mixer(nn.Module):
             raise ValueError(f"Mixer: expected flat nodes 'x' [N, C] (got {list(x.shape)})")
         return self.mix(x, graphs_of(x, batch, **graphs))
 
-    def mix(self, x: Tensor, graphs: Graphs) -> Tensor:
-        """The output at flat nodes [N, C] of checked graphs."""
+    def mix(self, x: Tensor, graphs: Graphs, rotation: Rotation | None = None) -> Tensor:
+        """The output at flat nodes [N, C] of checked graphs.
+
+        A ``rotation`` is for a layer that :func:`is_rotary`.
+        """
+        if rotation is not None:
+            return self.layer(x, graphs, rotation)
         if isinstance(self.layer, MixingLayer):
             return self.layer(x, graphs)
         weight = None if graphs.log_weight is None else graphs.log_weight.exp().to(x.dtype)
@@ -122,6 +128,15 @@ def is_ordered(mixer: str | type[nn.Module] | None) -> bool:
         ValueError: As :func:`check_mixer`.
     """
     return mixer is not None and bool(getattr(check_mixer(mixer), "ORDERED", False))
+
+
+def is_rotary(mixer: str | type[nn.Module]) -> bool:
+    """Whether a mixing layer can rotate queries and keys by their place in a sequence.
+
+    Raises:
+        ValueError: As :func:`check_mixer`.
+    """
+    return bool(getattr(check_mixer(mixer), "ROTARY", False))
 
 
 def check_mixer(mixer: str | type[nn.Module]) -> type[nn.Module]:

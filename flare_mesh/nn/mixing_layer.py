@@ -23,6 +23,9 @@ class MixingLayer(nn.Module, ABC):
     """Whether the result depends on the order of a graph's nodes, as that of a sequence does."""
     SIZED: ClassVar[bool] = False
     """Whether there are parameters for each place of a graph, up to the option ``max_nodes``."""
+    ROTARY: ClassVar[bool] = False
+    """Whether ``forward`` takes a :class:`~flare_mesh.nn.positions.Rotation` of the queries and
+    keys of a sequence's tokens as a third argument."""
 
     @abstractmethod
     def forward(self, x: Tensor, graphs: Graphs) -> Tensor:

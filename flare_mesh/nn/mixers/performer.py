@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from flare_mesh.nn.graphs import Graphs
 from flare_mesh.nn.mixing_layer import MixingLayer
 from flare_mesh.nn.option_checks import check_at_least, check_choice, check_heads
+from flare_mesh.nn.positions import Rotation
 from flare_mesh.ops import backends
 from flare_mesh.ops.precision import wide
 
@@ -49,6 +50,7 @@ class PerformerAttention(MixingLayer):
         ValueError: If the sizes do not fit together.
     """
 
+    ROTARY = True
     directions: Tensor
 
     def __init__(
@@ -76,11 +78,13 @@ class PerformerAttention(MixingLayer):
         with torch.no_grad():
             self.directions.copy_((rows * length).flatten(1, 2)[:, :features])
 
-    def forward(self, x: Tensor, graphs: Graphs) -> Tensor:
+    def forward(self, x: Tensor, graphs: Graphs, rotation: Rotation | None = None) -> Tensor:
         projected = self.project(x)
         # Exponents in half precision would be wrong by whole units.
         with torch.autocast(x.device.type, enabled=False):
             query, key, value = wide(projected).unflatten(-1, (3, self.heads, -1)).unbind(-3)
+            if rotation is not None:
+                query, key = rotation(query), rotation(key)
             scale = query.shape[-1] ** -0.25
             latent, bias = self._encode(scale * key, value, graphs)
             mixed = self._decode(scale * query, latent, bias, graphs)

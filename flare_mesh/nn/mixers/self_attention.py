@@ -9,6 +9,7 @@ from torch.nn.functional import pad
 from flare_mesh.nn.graphs import Graphs
 from flare_mesh.nn.mixing_layer import MixingLayer
 from flare_mesh.nn.option_checks import check_heads
+from flare_mesh.nn.positions import Rotation
 from flare_mesh.ops.packing import MASKED
 from flare_mesh.ops.precision import sum_dtype
 from flare_mesh.ops.sdpa import biased_attention
@@ -30,6 +31,8 @@ class SelfAttention(MixingLayer):
         ValueError: If ``heads`` does not divide ``channels``.
     """
 
+    ROTARY = True
+
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
         check_heads(self, channels, heads)
@@ -37,8 +40,10 @@ class SelfAttention(MixingLayer):
         self.project = nn.Linear(channels, 3 * channels)
         self.out = nn.Linear(channels, channels)
 
-    def forward(self, x: Tensor, graphs: Graphs) -> Tensor:
+    def forward(self, x: Tensor, graphs: Graphs, rotation: Rotation | None = None) -> Tensor:
         query, key, value = self.project(x).unflatten(-1, (3, self.heads, -1)).unbind(-3)
+        if rotation is not None:
+            query, key = rotation(query), rotation(key)
         return self.out(attend_to_all(query, key, value, graphs).flatten(-2))
 
 
