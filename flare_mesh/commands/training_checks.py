@@ -12,8 +12,34 @@ from flare_mesh.training.build import check_model
 from flare_mesh.training.duration import parse_duration
 
 
+def check_field_options(command: str, parser: LightningArgumentParser, options: Namespace) -> None:
+    """Check the options of the training of a surrogate.
+
+    Args:
+        command: ``fit``, ``validate`` or ``test``.
+        parser: The command's parser.
+        options: All options.
+
+    Raises:
+        ValueError: At the first that cannot work.
+    """
+    check_options(command, parser, options)
+    check_model(options.model.name, options.model.options or {}, options.model.size)
+    if command == "fit" and options.budget is None and options.model.size == "auto":
+        raise ValueError(
+            "model.size: 'auto' is chosen for a time budget; set budget instead of "
+            "trainer.max_epochs and max_steps, or name a size"
+        )
+    _check_normalizers(options.model.normalizers or {})
+    if options.coverage is not None and not 0 < options.coverage < 1:
+        raise ValueError(
+            f"coverage: expected a share between 0 and 1, or null for no bands (got "
+            f"{options.coverage})"
+        )
+
+
 def check_options(command: str, parser: LightningArgumentParser, options: Namespace) -> None:
-    """Check the values of options and their combinations.
+    """Check the options of a training and their combinations.
 
     Args:
         command: ``fit``, ``validate`` or ``test``.
@@ -25,9 +51,7 @@ def check_options(command: str, parser: LightningArgumentParser, options: Namesp
     """
     _check_null(parser, options)
     _check_trainer(options.trainer)
-    check_model(options.model.name, options.model.options or {}, options.model.size)
     _check_budget(command, options)
-    _check_normalizers(options.model.normalizers or {})
     if options.data.test_split is not None and options.trainer.limit_test_batches == 0:
         raise ValueError(
             "trainer.limit_test_batches: expected more than 0 (got 0); set data.test_split=null to "
@@ -35,11 +59,6 @@ def check_options(command: str, parser: LightningArgumentParser, options: Namesp
         )
     if options.keep not in (None, "best", "last"):
         raise ValueError(f"keep: expected 'best' or 'last' (got '{options.keep}')")
-    if options.coverage is not None and not 0 < options.coverage < 1:
-        raise ValueError(
-            f"coverage: expected a share between 0 and 1, or null for no bands (got "
-            f"{options.coverage})"
-        )
     if options.data.val_split is None:
         if options.keep == "best":
             raise ValueError("keep: 'best' needs validation cases; set data.val_split")
@@ -103,7 +122,7 @@ def set_default_budget(options: Namespace) -> bool:
 
 
 def _check_budget(command: str, options: Namespace) -> None:
-    """Refuse a second length of the training, and choices that need a budget without one."""
+    """Refuse a second length of the training."""
     trainer = options.trainer
     if command == "fit" and trainer.max_time is not None:
         raise ValueError(
@@ -111,11 +130,6 @@ def _check_budget(command: str, options: Namespace) -> None:
             f"time as budget, such as --budget 5m"
         )
     if options.budget is None:
-        if command == "fit" and options.model.size == "auto":
-            raise ValueError(
-                "model.size: 'auto' is chosen for a time budget; set budget instead of "
-                "trainer.max_epochs and max_steps, or name a size"
-            )
         return
     parse_duration(options.budget)
     if command != "fit":

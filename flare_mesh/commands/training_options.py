@@ -1,13 +1,14 @@
 """Options of the training commands."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from jsonargparse import Namespace
+from lightning import LightningDataModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from flare_mesh.commands.class_paths import check_class_paths, check_classes, limited_imports
@@ -20,19 +21,21 @@ from flare_mesh.commands.option_check import (
 )
 from flare_mesh.commands.parser import SWITCH
 from flare_mesh.documents import load_argument
-from flare_mesh.training.build import build_module
-from flare_mesh.training.data_module import FieldDataModule
-from flare_mesh.training.module import FieldModule
+from flare_mesh.training.training_module import TrainingModule
 
 _COMMAND: ContextVar["TrainingOptions | None"] = ContextVar("command", default=None)
 """The command that builds its classes; None where its parser is used alone."""
 
 
-# The parser takes the options of build_module from it, and allows one function of this name only.
-@wraps(build_module)
-def _build(*args: Any, **given: Any) -> FieldModule:
-    command = _COMMAND.get()
-    return (build_module if command is None else command.build_model)(*args, **given)
+# The parser takes the options of a module from it, and allows one function of its name only.
+@cache
+def _build_by_command(build: Callable[..., TrainingModule]) -> Callable[..., TrainingModule]:
+    @wraps(build)
+    def built(*args: Any, **given: Any) -> TrainingModule:
+        command = _COMMAND.get()
+        return (build if command is None else command.build_model)(*args, **given)
+
+    return built
 
 
 class _OptionsParser(LightningArgumentParser):
@@ -45,10 +48,17 @@ class _OptionsParser(LightningArgumentParser):
 class TrainingOptions(LightningCLI):
     """Lightning's command line with the options of this library's models and data.
 
+    A subclass names the function that builds a module, and the class of its data.
+
     Args:
         args: Arguments of the command; the process's by default.
         trust_config: Accept any class that the options name, which can run any code.
     """
+
+    BUILD: ClassVar[Callable[..., TrainingModule]]
+    """Builds the module from ``data`` and the options of ``model``."""
+    DATA: ClassVar[type[LightningDataModule]]
+    """Class of the data."""
 
     def __init__(self, args: list[str] | None = None, *, trust_config: bool = False) -> None:
         self._trusted = trust_config
@@ -56,8 +66,8 @@ class TrainingOptions(LightningCLI):
         for name in ("lightning.pytorch", "lightning.fabric"):
             logging.getLogger(name).setLevel(logging.WARNING)
         super().__init__(
-            _build,
-            FieldDataModule,
+            _build_by_command(self.BUILD),
+            self.DATA,
             save_config_callback=None,
             seed_everything_default=0,
             trainer_defaults={
@@ -75,9 +85,9 @@ class TrainingOptions(LightningCLI):
             args=args,
         )
 
-    def build_model(self, data: FieldDataModule, *args: Any, **given: Any) -> FieldModule:
+    def build_model(self, data: Any, *args: Any, **given: Any) -> Any:
         """Build the module from the options of ``model``."""
-        return build_module(data, *args, **given)
+        return self.BUILD(data, *args, **given)
 
     # An instance's method, since the parser of each command takes a tenth of a second to build.
     def subcommands(self) -> dict[str, set[str]]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -108,18 +118,11 @@ class TrainingOptions(LightningCLI):
             help="Compare the model with simple baselines in the test.",
         )
         parser.add_argument(
-            "--coverage",
-            type=float | None,
-            default=0.9,
-            help="Share of the nodes of a new case that the bands of a prediction cover, which fit "
-            "calibrates on the validation cases; null for no bands.",
-        )
-        parser.add_argument(
             "--keep",
             type=str | None,
             default=None,
-            help="Epoch whose weights are saved as the surrogate: 'best' on the validation cases, "
-            "or 'last'. By default the best, unless validation and test cases are the same.",
+            help="Epoch whose weights are tested and saved: 'best' on the validation cases, or "
+            "'last'. By default the best, unless validation and test cases are the same.",
         )
         parser.add_argument(
             "--checkpoint_steps",

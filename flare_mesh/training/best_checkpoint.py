@@ -8,7 +8,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Checkpoint of the epoch with the smallest error on the validation cases, in one file.
+    """Checkpoint of the best epoch on the validation cases, in one file.
 
     Unlike Lightning's callback, it can be resumed after the run's folder was moved or copied: paths
     in a checkpoint from this folder are replaced by paths in this folder. A checkpoint from another
@@ -17,14 +17,18 @@ class BestCheckpoint(ModelCheckpoint):
     Args:
         path: The file.
         monitor: Name of the metric to compare.
+        mode: ``"min"`` if the smallest is the best, or ``"max"``.
     """
 
-    def __init__(self, path: str | Path, monitor: str = "val_relative_l2") -> None:
+    def __init__(
+        self, path: str | Path, monitor: str = "val_relative_l2", mode: str = "min"
+    ) -> None:
         path = Path(path)
         super().__init__(
             path.parent,
             path.stem,
             monitor=monitor,
+            mode=mode,
             save_on_train_epoch_end=True,
             enable_version_counter=False,
         )

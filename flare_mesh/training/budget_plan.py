@@ -132,13 +132,7 @@ def plan_budget(
         size, step = choose_size(seconds, measure)
     else:
         step = measure(size)
-    steps = int(seconds / step)
-    if steps < FEWEST_STEPS:
-        raise ValueError(
-            f"budget: {format_duration(seconds)} has time for {steps} steps of {step:.3g} s; "
-            f"expected at least {FEWEST_STEPS}: give {format_duration(step * FEWEST_STEPS + 1)} "
-            f"or more, or draw fewer nodes by data.sample_nodes"
-        )
+    steps = steps_within(seconds, step, "draw fewer nodes by data.sample_nodes")
     batches = steps * int((trainer or {}).get("accumulate_grad_batches") or 1)
     per_pass = data.training_loader(None).case_sampler.pass_batches
     cases = data.cases("train")
@@ -146,7 +140,7 @@ def plan_budget(
     validation = evaluations * _validation_steps(data, sizes, batch_size, sample)
     if data.epoch_batches is None:
         least = math.ceil(validation / VALIDATION_SHARE)
-        data.epoch_batches = _epoch_batches(batches, per_pass, least)
+        data.epoch_batches = batches_between_validations(batches, per_pass, least)
     share = data.epoch_batches / (data.epoch_batches + validation)
     steps, batches = int(share * steps), share * batches
     return BudgetPlan(
@@ -175,7 +169,34 @@ def _validation_steps(
     return len(data.cases("val")) * mean / (3 * nodes)
 
 
-def _epoch_batches(batches: int, per_pass: int, least: int) -> int:
-    """Batches between validations: whole passes where several of them fit."""
+def steps_within(seconds: float, step: float, advice: str) -> int:
+    """Steps of a duration that fit into a budget.
+
+    Args:
+        seconds: The budget.
+        step: Duration of a step.
+        advice: What makes steps shorter.
+
+    Raises:
+        ValueError: If only a few steps fit.
+    """
+    steps = int(seconds / step)
+    if steps < FEWEST_STEPS:
+        raise ValueError(
+            f"budget: {format_duration(seconds)} has time for {steps} steps of {step:.3g} s; "
+            f"expected at least {FEWEST_STEPS}: give {format_duration(step * FEWEST_STEPS + 1)} "
+            f"or more, or {advice}"
+        )
+    return steps
+
+
+def batches_between_validations(batches: int, per_pass: int, least: int) -> int:
+    """Batches of a run between validations: whole passes where several of them fit.
+
+    Args:
+        batches: Batches of the run.
+        per_pass: Batches of a pass over the cases.
+        least: Smallest number, so that validations take a small share of the time.
+    """
     part = min(batches, max(1, least, batches // EVALUATIONS))
     return part if part < per_pass else part - part % per_pass

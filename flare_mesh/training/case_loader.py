@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from flare_mesh.training.case_sampler import CaseSampler
-from flare_mesh.training.cases import Cases
 
 
 class CaseLoader(DataLoader):
@@ -15,13 +14,13 @@ class CaseLoader(DataLoader):
     were used in the epoch. Batches that workers have prefetched do not count.
 
     Args:
-        cases: The cases.
+        cases: The cases; an item is the batch of a list of :class:`CaseKey`.
         sampler: Their order.
         options: Options of :class:`torch.utils.data.DataLoader`, such as ``num_workers``.
     """
 
-    def __init__(self, cases: Cases, sampler: CaseSampler, **options: Any) -> None:
-        # An item of the sampler is a whole batch, which Cases collates.
+    def __init__(self, cases: Dataset[Any], sampler: CaseSampler, **options: Any) -> None:
+        # An item of the sampler is a whole batch, which the cases collate.
         super().__init__(cases, batch_size=None, sampler=sampler, **options)
         self.cases = cases
         self.case_sampler = sampler

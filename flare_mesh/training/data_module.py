@@ -1,6 +1,6 @@
 """Lightning data module: the splits of a data set in batches."""
 
-import os
+import hashlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from lightning import LightningDataModule
 
 from flare_mesh.cases.recipe import CaseRecipe
 from flare_mesh.data.transforms import RandomNodes
@@ -20,10 +19,11 @@ from flare_mesh.training.case_sampler import CaseSampler
 from flare_mesh.training.cases import Cases
 from flare_mesh.training.feature_cache import FeatureCache, is_random
 from flare_mesh.training.sizes import choose_batch, choose_sample
+from flare_mesh.training.split_data_module import SplitDataModule
 from flare_mesh.training.split_datasets import SplitDatasets
 
 
-class FieldDataModule(LightningDataModule):
+class FieldDataModule(SplitDataModule):
     """Training, validation and test cases of a data set by name, or of a folder of meshes.
 
     Args:
@@ -82,7 +82,6 @@ class FieldDataModule(LightningDataModule):
         epoch_batches: int | None = None,
         seed: int | None = None,
     ) -> None:
-        super().__init__()
         if isinstance(val_split, int | float):
             val_split = float(val_split)
             if not 0 < val_split < 1:
@@ -94,8 +93,6 @@ class FieldDataModule(LightningDataModule):
                     "data.val_split: a share of the training cases cannot have other options than "
                     "they have; name a split, or leave out train_options and test_options"
                 )
-        if num_workers < 0:
-            raise ValueError(f"data.num_workers: expected at least 0 (got {num_workers})")
         _check_sample(sample_nodes, augment or [])
         if batch_size == "auto" and max_nodes is not None:
             raise ValueError(
@@ -112,12 +109,18 @@ class FieldDataModule(LightningDataModule):
             )
         except ValueError as error:
             raise ValueError(f"data: {error}") from error
+        super().__init__(
+            {"train": train_split, "val": val_split, "test": test_split},
+            num_workers=num_workers,
+            drop_last=drop_last,
+            epoch_batches=epoch_batches,
+            seed=seed,
+        )
         self.root = Path(root)
         self.options = {
             "train": {**(options or {}), **(train_options or {})},
             "test": {**(options or {}), **(test_options or {})},
         }
-        self.splits = {"train": train_split, "val": val_split, "test": test_split}
         self.features: Sequence[TransformSpec] = features or []
         self._make_features = build_transforms(self.features)
         self.augment: Sequence[TransformSpec] = augment or []
@@ -126,16 +129,10 @@ class FieldDataModule(LightningDataModule):
         self.in_memory = in_memory
         self.batch_size: int | Literal["auto"] = batch_size
         self.max_nodes = max_nodes
-        self.num_workers = num_workers
-        self.drop_last = drop_last
-        self.epoch_batches = epoch_batches
-        self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
         self.edges = False
         self.shards = 1
         self._datasets = SplitDatasets(name, self.root, self.options, self.splits, self.seed)
         self._cases: dict[str, Cases] = {}
-        self._train_loader: CaseLoader | None = None
-        self._resumed: dict[str, int] = {}
 
     @classmethod
     def from_cases(
@@ -181,10 +178,6 @@ class FieldDataModule(LightningDataModule):
     # Lightning's text opens all loaders, and the parser asks for it before the model is known.
     def __str__(self) -> str:
         return f"{type(self).__name__}({self._datasets.name}, {self.root})"
-
-    def has(self, stage: str) -> bool:
-        """Whether there are cases for ``"train"``, ``"val"`` or ``"test"``."""
-        return self.splits[stage] is not None
 
     def cases(self, stage: str) -> Cases:
         """Cases for ``"train"``, ``"val"`` or ``"test"``; opens their files at the first call.
@@ -248,6 +241,17 @@ class FieldDataModule(LightningDataModule):
         """Names of the cases of every split that is open."""
         return {stage: cases.case_ids for stage, cases in self._cases.items()}
 
+    def describe_splits(self) -> dict[str, Any]:
+        """Names of the cases of each split, their number, and a checksum to compare them by."""
+        return {
+            stage: {
+                "count": len(ids),
+                "sha256": hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest(),
+                "cases": list(ids),
+            }
+            for stage, ids in self.case_ids().items()
+        }
+
     def case_sizes(self, count: int | None = None) -> list[int]:
         """Number of nodes of each training case, or of the first ``count``; they are read."""
         cases = self.cases("train")
@@ -282,10 +286,6 @@ class FieldDataModule(LightningDataModule):
             )
         return RandomNodes(sample, by="weight" if "weight" in cases[0] else "uniform")
 
-    def training_loader(self, epoch_batches: int | None) -> CaseLoader:
-        """Loader of training batches with another number of batches in an epoch."""
-        return self._loader("train", epoch_batches)
-
     def _loader(self, stage: str, epoch_batches: int | None = None) -> CaseLoader:
         cases, training = self.cases(stage), stage == "train"
         batch_size, sample = self.resolve()
@@ -305,13 +305,7 @@ class FieldDataModule(LightningDataModule):
                     f"{self.max_nodes}; each is a batch by itself",
                     stacklevel=2,
                 )
-        trainer = self.trainer
-        if getattr(trainer, "overfit_batches", 0):
-            raise ValueError(
-                "trainer.overfit_batches: not supported, since the cases have an order of their "
-                "own; take a data set of few cases, or trainer.limit_train_batches"
-            )
-        rank, world = (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
+        rank, world = self.processes()
         sampler = CaseSampler(
             sizes,
             batch_size=batch_size,
@@ -324,50 +318,7 @@ class FieldDataModule(LightningDataModule):
             drop_last=self.drop_last and training,
             epoch_batches=epoch_batches if training else None,
         )
-        if training and not sampler.pass_batches:
-            raise ValueError(
-                f"data.drop_last: {len(cases)} cases do not fill one batch of {batch_size} on "
-                f"{world} processes; lower data.batch_size"
-            )
-        return CaseLoader(
-            cases,
-            sampler,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
-        )
-
-    def train_dataloader(self) -> CaseLoader:
-        self._train_loader = loader = self._loader("train", self.epoch_batches)
-        if self._resumed:
-            loader.load_state_dict(self._resumed)
-        return loader
-
-    def passes(self, batches: int) -> float:
-        """Passes over the training cases in a number of batches of the last run."""
-        assert self._train_loader is not None
-        return batches / self._train_loader.case_sampler.pass_batches
-
-    # Lightning restores a loader's own state too late if the schedule needs the number of steps.
-    def state_dict(self) -> dict[str, int]:
-        return {} if self._train_loader is None else self._train_loader.state_dict()
-
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        self._resumed = state_dict
-
-    def teardown(self, stage: str) -> None:
-        self._resumed = {}  # the next run starts at its first batch
-
-    def val_dataloader(self) -> Any:
-        return self._loader("val") if self.has("val") else []
-
-    def setup(self, stage: str) -> None:
-        if not self.has("val") and self.trainer is not None:
-            # Lightning would warn of an empty list of loaders.
-            self.trainer.limit_val_batches = 0
-
-    def test_dataloader(self) -> CaseLoader:
-        return self._loader("test")
+        return self.make_loader(cases, sampler)
 
 
 def _check_sample(sample: int | str | None, augment: Sequence[Any]) -> None:

@@ -8,10 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import LightningModule
-from lightning.pytorch.strategies import FSDPStrategy
-from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from flare_mesh.documents import load_json
@@ -20,23 +17,22 @@ from flare_mesh.surrogate.surrogate import Surrogate
 from flare_mesh.surrogate.training_range import TrainingRange
 from flare_mesh.training.checkpoint_check import describe_differences
 from flare_mesh.training.data_module import FieldDataModule
-from flare_mesh.training.error_sums import ErrorSums, all_reduce_sum
+from flare_mesh.training.error_sums import ErrorSums
 from flare_mesh.training.field_errors import error_weights, expand_steps, field_errors, scale_fields
 from flare_mesh.training.fit_normalizers import check_scales, fit_normalizers
-from flare_mesh.training.loss_monitor import LossMonitor
 from flare_mesh.training.losses import FieldLoss, LossConfig
-from flare_mesh.training.optimizers import OptimizerConfig, build_optimizer
+from flare_mesh.training.optimizers import OptimizerConfig
 from flare_mesh.training.prediction_record import PredictionRecord
-from flare_mesh.training.progress_schedule import ProgressSchedule
-from flare_mesh.training.run_plan import check_plan, run_plan
-from flare_mesh.training.schedules import ScheduleConfig, build_schedule
-from flare_mesh.training.seeding import mix_seed, seed_step
+from flare_mesh.training.schedules import ScheduleConfig
 from flare_mesh.training.sharding import Shards
-from flare_mesh.training.time_budget import find_budget
+from flare_mesh.training.training_module import TrainingModule
 from flare_mesh.training.unroll import RolloutConfig, unroll
 
+_TIMED_CASES = 32
+"""Training cases whose statistics are enough for the time of a step."""
 
-class FieldModule(LightningModule):
+
+class FieldModule(TrainingModule):
     """Training of a :class:`~flare_mesh.Surrogate` on cases with a target ``y``.
 
     By default as published for FLARE (arXiv 2508.12594): the loss is the mean over graphs and
@@ -66,6 +62,9 @@ class FieldModule(LightningModule):
         ValueError: If an option does not fit.
     """
 
+    KEY = "surrogate"
+    BAR = ("train_loss", "val_relative_l2")
+
     def __init__(
         self,
         surrogate: Surrogate,
@@ -80,9 +79,7 @@ class FieldModule(LightningModule):
         shards: int = 1,
         seed: int = 0,
     ) -> None:
-        super().__init__()
-        if ema is not None and not 0 < ema < 1:
-            raise ValueError(f"ema: expected a decay between 0 and 1 (got {ema})")
+        super().__init__(optimizer=optimizer, schedule=schedule, seed=seed)
         if shards < 1 or (shards > 1 and not surrogate.model.can_spread):
             raise ValueError(
                 f"shards: expected 1, or more for a model whose nodes can be spread over processes "
@@ -90,24 +87,14 @@ class FieldModule(LightningModule):
             )
         self.surrogate = surrogate
         self.loss = FieldLoss(loss, list(surrogate.fields.values()), grid_shape)
-        self.optimizer = optimizer
-        self.schedule = schedule
         self.rollout = rollout or RolloutConfig()
-        self.seed = seed
         self.shards = Shards(shards)
-        self.ema: AveragedModel | None = None
-        if ema is not None:
-            self.ema = AveragedModel(surrogate.model, multi_avg_fn=get_ema_multi_avg_fn(ema))
-            self.ema.requires_grad_(False)
+        self.average(ema)
         if compile:
             surrogate.model.compile(dynamic=True)
         self.test_cases: list[dict[str, Any]] = []
         self.record: PredictionRecord | None = None
-        self._train_errors = ErrorSums()
         self._errors: dict[str, ErrorSums] = {}
-        self._monitor = LossMonitor()
-        self._plan: dict[str, Any] | None = None
-        self._resumed_plan: dict[str, Any] | None = None
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: str | Path, **options: Any) -> "FieldModule":  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -120,16 +107,7 @@ class FieldModule(LightningModule):
         return cls(load_surrogate(checkpoint_path), **options)
 
     def setup(self, stage: str) -> None:
-        if self.trainer.precision in ("bf16-true", "16-true"):
-            raise ValueError(
-                f"precision {self.trainer.precision} would round coordinates, targets and "
-                f"normalisers; take bf16-mixed or 16-mixed"
-            )
-        if self.ema is not None and isinstance(self.trainer.strategy, FSDPStrategy):
-            raise ValueError(
-                "ema: the strategy fsdp spreads the weights over processes, and averaging needs "
-                "whole ones; leave model.ema out, or take ddp"
-            )
+        super().setup(stage)
         self.shards.setup(self.trainer)
         if stage == "fit":
             self.surrogate.calibration = None  # of other weights
@@ -178,8 +156,7 @@ class FieldModule(LightningModule):
 
     def training_step(self, batch: Data, batch_idx: int = 0) -> Tensor:
         """Loss of a batch, weighted so that the sum over all processes is the mean."""
-        self._monitor.check()
-        seed_step(mix_seed(self.seed, self.global_step, batch_idx, self.global_rank), self.device)
+        self.begin_step(batch_idx)
         batch = self.shards.take(batch)
         prediction, target = self.predict_batch(batch, training=True), batch.y
         assert isinstance(target, Tensor)
@@ -194,21 +171,12 @@ class FieldModule(LightningModule):
             weight = errors.new_ones(len(errors))
             loss = errors.mean()
         self._train_errors.add(errors, weight[:, None].expand_as(errors))
-        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        cases = batch.get("case_id", ())
-        self._monitor.watch(loss, self.global_step, cases, scaled=scaler is not None)
+        self.watch(loss, batch.get("case_id", ()))
         return loss
-
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        super().optimizer_step(*args, **kwargs)
-        if self.ema is not None:
-            self.ema.update_parameters(self.surrogate.model)
-        if (budget := find_budget(self.trainer)) is not None:
-            budget.advance(self.trainer)
 
     def on_train_epoch_end(self) -> None:
         self._monitor.check()
-        self._log("train_loss", self._train_errors.mean().mean())
+        self.log_value("train_loss", self._train_errors.mean().mean())
         self._train_errors.reset()
 
     def validation_step(self, batch: Data, batch_idx: int = 0) -> None:
@@ -268,69 +236,33 @@ class FieldModule(LightningModule):
     def _log_errors(self, stage: str) -> None:
         for name in [name for name in self._errors if name.startswith(stage)]:
             means = self._errors.pop(name).mean()
-            self._log(f"{name}_relative_l2", means.mean())
+            self.log_value(f"{name}_relative_l2", means.mean())
             for field, mean in zip(self.surrogate.fields, means, strict=True):
-                self._log(f"{name}_relative_l2_{field}", mean)
+                self.log_value(f"{name}_relative_l2_{field}", mean)
 
-    def _log(self, name: str, value: Tensor) -> None:
-        # The value is the same on all processes, but Lightning warns without sync_dist.
-        several = self.trainer.world_size > 1
-        bar = name in ("train_loss", "val_relative_l2")
-        self.log(name, value.float(), on_epoch=True, prog_bar=bar, sync_dist=several, batch_size=1)
+    @property
+    def trained(self) -> nn.Module:
+        return self.surrogate
 
-    def configure_optimizers(self) -> Any:
-        """The optimiser, and the schedule over all steps or the time of the run."""
-        budget = find_budget(self.trainer)
-        steps = math.inf if budget is not None else self.trainer.estimated_stepping_batches
-        if budget is None and math.isinf(steps) and self.schedule.name != "constant":
-            raise ValueError(
-                f"the schedule '{self.schedule.name}' needs the length of the run; set budget, "
-                f"trainer.max_epochs or trainer.max_steps, or model.schedule.name=constant"
-            )
-        seconds = None if budget is None else budget.time.seconds
-        self._plan = run_plan(self.optimizer, self.schedule, steps, seconds)
-        if self._resumed_plan is not None:
-            check_plan(self._plan, self._resumed_plan)
-        optimizer = build_optimizer(self.surrogate, self.optimizer)
-        if budget is not None:
-            time = budget.time
-            scheduler = ProgressSchedule(optimizer, self.schedule, lambda: time.progress)
-        else:
-            # A constant rate does not depend on the number of steps.
-            steps = 1 if math.isinf(steps) else int(steps)
-            scheduler = build_schedule(optimizer, self.schedule, steps)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
-        }
+    @property
+    def network(self) -> nn.Module:
+        return self.surrogate.model
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self._monitor.check()
-        total = self._train_errors.total
-        checkpoint["flare_mesh"] = {
-            "surrogate": json.dumps(self.surrogate.header()),
-            "ema": self.ema is not None,
-            "plan": self._plan,
-            "train_sums": None if total is None else all_reduce_sum(total),
-        }
+    def prepare_timing(self, data: Any) -> None:
+        data.edges = self.surrogate.model.uses_edges
+        if self.surrogate.training_range is None:
+            cases = data.cases("train")
+            first = [cases[i] for i in range(min(_TIMED_CASES, len(cases)))]
+            self.surrogate.fit_normalizers(first)
+
+    def describe(self) -> str:
+        return json.dumps(self.surrogate.header())
+
+    def check_description(self, text: str) -> list[str]:
+        return describe_differences(self.surrogate.header(), load_json(text))
 
     def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
         """Check that the checkpoint belongs to this model, and restore the run's state."""
-        saved = checkpoint.get("flare_mesh")
-        if not isinstance(saved, Mapping):
-            raise ValueError("the checkpoint was not written by flare-mesh")
-        header = load_json(saved["surrogate"])
-        found = describe_differences(self.surrogate.header(), header)
-        if saved["ema"] != (self.ema is not None):
-            states = ("off", "on") if self.ema is None else ("on", "off")
-            found.append("ema is {} here, {} in the checkpoint".format(*states))
-        if found:
-            raise ValueError(
-                f"the checkpoint is of another model ({'; '.join(found)}); use the configuration "
-                f"of its run"
-            )
-        self._resumed_plan = saved["plan"]
-        stored = header["training_range"]
+        super().on_load_checkpoint(checkpoint)
+        stored = load_json(checkpoint["flare_mesh"][self.KEY])["training_range"]
         self.surrogate.training_range = stored and TrainingRange.from_dict(stored)
-        # The sums are over all processes, so that one process takes them over.
-        self._train_errors.total = saved["train_sums"] if self.global_rank == 0 else None

@@ -32,17 +32,26 @@ def pack_densely(
 ) -> list[RankCases]:
     """Few batches, by first fit decreasing; their number does not depend on the order.
 
-    Cases of equal size are taken in the given order.
+    Cases of equal size are taken in the given order. The time is that of sorting: a tree of the
+    largest free spaces finds the first batch that fits.
     """
-    bins: list[tuple[int, list[int]]] = []
+    leaves = 1 << max(0, len(order) - 1).bit_length()
+    free = [max_nodes] * (2 * leaves)  # of the batches from free[leaves] on; above, their maxima
+    cases: list[list[int]] = []
     for index in sorted(order, key=lambda i: -sizes[i]):
-        for number, (filled, cases) in enumerate(bins):
-            if filled + sizes[index] <= max_nodes:
-                bins[number] = filled + sizes[index], [*cases, index]
-                break
-        else:
-            bins.append((sizes[index], [index]))
-    cases = [cases for _, cases in bins]
+        size, place = sizes[index], 1
+        if size > max_nodes:
+            place = leaves + len(cases)  # larger cases come first, and fill a batch each
+        while place < leaves:
+            place *= 2
+            place += free[place] < size
+        if place - leaves == len(cases):
+            cases.append([])
+        cases[place - leaves].append(index)
+        free[place] -= size
+        while place > 1:
+            place //= 2
+            free[place] = max(free[2 * place], free[2 * place + 1])
     groups = [cases[i : i + world_size] for i in range(0, len(cases), world_size)]
     return [group + [[]] * (world_size - len(group)) for group in groups]
 

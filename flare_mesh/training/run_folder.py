@@ -1,7 +1,6 @@
 """Files of a run."""
 
 import csv
-import hashlib
 import io
 import json
 import os
@@ -89,7 +88,7 @@ class RunFolder(Checkpoint):
         write_json(self.folder / "environment.json", environment(trainer))
         data = getattr(trainer, "datamodule", None)
         if data is not None:
-            write_json(self.folder / "splits.json", describe_splits(data.case_ids()))
+            write_json(self.folder / "splits.json", data.describe_splits())
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._validated = False
@@ -135,18 +134,6 @@ def remove_partial_files(folder: Path) -> None:
             found = re.search(r"\.(\d+)\.partial(\.\w+)?$", path.name)
             if found and int(found[1]) not in alive:
                 path.unlink(missing_ok=True)
-
-
-def describe_splits(case_ids: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Names of the cases of each split, their number, and a checksum to compare them by."""
-    return {
-        stage: {
-            "count": len(ids),
-            "sha256": hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest(),
-            "cases": list(ids),
-        }
-        for stage, ids in case_ids.items()
-    }
 
 
 def environment(trainer: Trainer) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from lightning.pytorch.callbacks import Callback
 from flare_mesh.training.data_module import FieldDataModule
 from flare_mesh.training.module import FieldModule
 from flare_mesh.training.seeding import seeded
+from flare_mesh.training.split_data_module import SplitDataModule
+from flare_mesh.training.training_module import TrainingModule
 
 _WARM_UP = 3
 _TIMED = 7
@@ -25,8 +27,6 @@ _SHORT_PASS = 16
 """Batches of a pass up to which whole passes are timed, since their last batch is smaller."""
 _OUTLIER = 2.0
 """Times the median, to which longer steps are reduced: the machine did something else too."""
-_CASES = 32
-"""Training cases whose statistics are enough for a measurement."""
 _TRAINER = (
     "accelerator",
     "strategy",
@@ -53,8 +53,8 @@ class _Times(Callback):
 
 
 def step_seconds(
-    build: Callable[[], FieldModule],
-    data: FieldDataModule,
+    build: Callable[[], TrainingModule],
+    data: SplitDataModule,
     options: Mapping[str, Any] | None = None,
     *,
     clock: Callable[[], float] = time.perf_counter,
@@ -97,13 +97,9 @@ def step_seconds(
                 f"data.epoch_batches, and model.size to another value than 'auto'"
             )
         module = build()
-        data.edges = module.surrogate.model.uses_edges
+        module.prepare_timing(data)
         timed = _timed_steps(data.training_loader(None).case_sampler.pass_batches, every)
         loader = data.training_loader(every * (_WARM_UP + timed))
-        if module.surrogate.training_range is None:
-            cases = data.cases("train")
-            first = [cases[i] for i in range(min(_CASES, len(cases)))]
-            module.surrogate.fit_normalizers(first)
         # A run of its own: a module that is trained later starts from the given weights.
         trainer.fit(module, loader)
     ends = times.values[every * _WARM_UP - 1 :: every]
@@ -134,14 +130,15 @@ def uses_edges(build: Callable[[], FieldModule], data: FieldDataModule) -> bool:
 
 
 @contextmanager
-def _unchanged(data: FieldDataModule) -> Iterator[None]:
+def _unchanged(data: SplitDataModule) -> Iterator[None]:
     """Restore the random states, of this process and its GPUs, and the settings of the data."""
-    edges, seed = data.edges, os.environ.get("PL_GLOBAL_SEED")
+    before, seed = vars(data).get("edges"), os.environ.get("PL_GLOBAL_SEED")
     devices = list(range(torch.cuda.device_count()))
     with seeded(0), torch.random.fork_rng(devices):
         try:
             yield
         finally:
-            data.edges = edges
+            if isinstance(data, FieldDataModule) and before is not None:
+                data.edges = before
             if seed is not None:
                 os.environ["PL_GLOBAL_SEED"] = seed

@@ -240,7 +240,7 @@ def test_bad_values_give_one_line(config, capsys, option, message):
 @pytest.mark.filterwarnings("ignore")
 def test_a_run_by_the_clock(config, tmp_path, capsys, monkeypatch):
     """The step that is measured takes half a second."""
-    monkeypatch.setattr("flare_mesh.commands.train.TimeBudget", partial(TimeBudget, clock=looks()))
+    monkeypatch.setattr("flare_mesh.commands.run_command.TimeBudget", partial(TimeBudget, clock=looks()))
     monkeypatch.setattr("flare_mesh.training.budget_plan.step_seconds", lambda *_, **__: 0.5)
     values = yaml.safe_load(config.read_text())
     del values["trainer"]["max_epochs"], values["model"]["options"]
