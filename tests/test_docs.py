@@ -177,6 +177,11 @@ def sequences(names, folder, trained):
     }
     whole = flare_causal_attention(query, *tokens, ptr=torch.tensor([0, 10]))
     torch.testing.assert_close(torch.cat([names["y"], names["y_next"]]), whole)
+    lines = ["Source\tTarget", *40 * ["[MAX 1 4 ]\t4"], ""]
+    Path("data/listops-1000").mkdir(parents=True)
+    Path("data/listops-1000/basic_train.tsv").write_text("\n".join(lines))
+    yield {}
+    assert names["batch"].token.shape == (32 * 4,)
 
 
 def visualize(names, folder, trained):
