@@ -123,12 +123,16 @@ def _code_of_signal(stop: SystemExit) -> int | None:
 def _train(args: list[str], *, trust_config: bool, trust_code: bool) -> None:
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-    from flare_mesh.commands.train import FieldCLI
+    from flare_mesh.commands.training_kind import is_of_sequences
     from flare_mesh.trusted_classes import trusting_code
 
+    if is_of_sequences(args[1:]):
+        from flare_mesh.commands.train_sequences import SequenceCLI as Command
+    else:
+        from flare_mesh.commands.train import FieldCLI as Command
     try:
         with trusting_code(trust_code):
-            FieldCLI(args, trust_config=trust_config)
+            Command(args, trust_config=trust_config)
     except MisconfigurationException as error:  # about the trainer's options
         raise ValueError(" ".join(str(error).split())) from error
 

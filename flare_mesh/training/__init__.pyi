@@ -1,4 +1,5 @@
 from .build import build_module as build_module
+from .build_sequences import build_sequence_module as build_sequence_module
 from .data_module import FieldDataModule as FieldDataModule
 from .losses import FieldLoss as FieldLoss
 from .losses import LossConfig as LossConfig
@@ -9,5 +10,7 @@ from .optimizers import build_optimizer as build_optimizer
 from .parameter_groups import parameter_groups as parameter_groups
 from .schedules import ScheduleConfig as ScheduleConfig
 from .schedules import build_schedule as build_schedule
+from .sequence_data_module import SequenceDataModule as SequenceDataModule
+from .sequence_module import SequenceModule as SequenceModule
 from .time_budget import TimeBudget as TimeBudget
 from .unroll import RolloutConfig as RolloutConfig

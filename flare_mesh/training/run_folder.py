@@ -30,6 +30,8 @@ _RESULTS = (
     "metrics.csv",
     "test.json",
     "test_cases.csv",
+    "model/config.json",
+    "model/model.safetensors",
 )
 """Results of a run; config.yaml and the like are written again at each start."""
 
