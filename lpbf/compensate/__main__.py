@@ -8,15 +8,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from flare_mesh.files import atomic_path, write_text
+from flare_mesh.files import write_text
 from lpbf.compensate.compensate import COMPENSATED_PLACES, compensate
 from lpbf.compensate.compensate_once import compensate_once
 from lpbf.compensate.compensation import Compensation, Iteration
 from lpbf.core import command
 from lpbf.core.errors import PartWarning
 from lpbf.core.part import PART_SUFFIXES, describe_part, load_part
-
-_SUFFIXES = (".stl", ".ply", ".obj", ".off")
+from lpbf.core.write_part import WRITTEN_SUFFIXES, write_part
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add = parser.add_argument
     add("part", help=f"surface file ({', '.join(PART_SUFFIXES)})")
-    add("--out", required=True, help=f"the surface to print ({', '.join(_SUFFIXES)})")
+    add("--out", required=True, help=f"the surface to print ({', '.join(WRITTEN_SUFFIXES)})")
     add("--report", metavar="FILE.json", help="write the errors of the iterations")
     command.add_unit(parser)
     command.add_place(parser, COMPENSATED_PLACES)
@@ -65,7 +64,7 @@ def _run(options: argparse.Namespace, given: list[str]) -> int:
             f"--displacement: nothing is simulated, so --{given[0].replace('_', '-')} has no "
             f"effect; leave one of them out"
         )
-    command.check_output(options.out, "--out", _SUFFIXES, options.part)
+    command.check_output(options.out, "--out", WRITTEN_SUFFIXES, options.part)
     if options.report is not None:
         command.check_output(options.report, "--report", (".json",), options.part)
     with warnings.catch_warnings(record=True) as caught:
@@ -102,8 +101,7 @@ def _run(options: argparse.Namespace, given: list[str]) -> int:
             "({:.4g}, {:.4g}, {:.4g})".format(*row) for row in result.rotation.tolist()
         )
         print(f"built in the orientation that the rotation of the rows {rows} gives")
-    with atomic_path(options.out) as temporary:
-        result.surface.export(temporary)
+    write_part(result.surface, options.out)
     if options.report is not None:
         write_text(options.report, json.dumps(result.to_dict(), indent=1))
     return _print_result(options, result)

@@ -1,7 +1,5 @@
 """Surface and CAD files of parts: reading and checking."""
 
-import json
-import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +10,12 @@ from numpy.typing import NDArray
 
 from flare_mesh.choices import check_choice, clip
 from flare_mesh.io.reader_process import read_in_child
-from flare_mesh.io.surfaces.read_surface import STEP_SUFFIXES, SURFACE_SUFFIXES, read_surface
+from flare_mesh.io.surfaces.read_surface import (
+    STEP_SUFFIXES,
+    SURFACE_SUFFIXES,
+    read_surface,
+    surface_of_arrays,
+)
 from flare_mesh.io.surfaces.surface import Surface
 from lpbf.core.errors import PartError, PartWarning
 from lpbf.core.units import UNITS, has_unit, other_units, size_text, unit_name, unit_scale
@@ -179,6 +182,11 @@ def read_part(path: Path, *, in_child: bool = False, unit: str | None = None) ->
     part.metadata["file_path"] = str(path)
     part.metadata["unit"] = unit or unit_name(surface.unit or 1.0)
     part.metadata["unit_assumed"] = unit is None and not has_unit(path)
+    if surface.bodies:
+        names = [(body.name, body.item) for body in surface.bodies]
+        part.metadata["bodies"] = names
+        counts = [body.triangles for body in surface.bodies]
+        part.metadata["face_body"] = np.repeat(np.arange(len(names)), counts)
     if np.isfinite(part.vertices).all():
         part.merge_vertices(merge_tex=True, merge_norm=True)
     return part
@@ -186,10 +194,7 @@ def read_part(path: Path, *, in_child: bool = False, unit: str | None = None) ->
 
 def _read_in_child(path: Path) -> Surface:
     arrays = read_in_child("surface", path, seconds=_READ_SECONDS, max_memory=_READ_MEMORY)
-    notes = tuple(json.loads(arrays["notes"].tobytes()))
-    unit = float(arrays["unit"][0])
-    own = None if math.isnan(unit) else unit
-    return Surface(arrays["points"], arrays["triangles"], notes, own)
+    return surface_of_arrays(arrays)
 
 
 def check_cad(path: Path) -> None:

@@ -10,7 +10,7 @@ from flare_mesh.io.surfaces.obj import read_obj
 from flare_mesh.io.surfaces.off import read_off
 from flare_mesh.io.surfaces.ply import read_ply
 from flare_mesh.io.surfaces.stl import read_stl
-from flare_mesh.io.surfaces.surface import Surface
+from flare_mesh.io.surfaces.surface import Body, Surface
 from flare_mesh.io.surfaces.threemf import read_3mf
 
 _TEXT = {".stl": read_stl, ".ply": read_ply, ".obj": read_obj, ".off": read_off}
@@ -37,10 +37,15 @@ def read_surface(path: Path) -> Surface:
 def read_surface_arrays(path: Path) -> dict[str, NDArray]:
     """Read a surface as arrays, for the reader process.
 
-    The notes are JSON text as bytes; the unit is NaN if there is none.
+    ``text`` is JSON as bytes: the notes, the unit and the bodies; see :func:`surface_of_arrays`.
     """
-    surface = read_surface(path)
-    notes = np.frombuffer(json.dumps(surface.notes).encode(), np.uint8)
-    unit = np.array([np.nan if surface.unit is None else surface.unit])
-    arrays = {"points": surface.points, "triangles": surface.triangles}
-    return {**arrays, "notes": notes, "unit": unit}
+    points, triangles, *others = read_surface(path)
+    text = np.frombuffer(json.dumps(others).encode(), np.uint8)
+    return {"points": points, "triangles": triangles, "text": text}
+
+
+def surface_of_arrays(arrays: dict[str, NDArray]) -> Surface:
+    """The surface of the arrays of :func:`read_surface_arrays`."""
+    notes, unit, bodies = json.loads(arrays["text"].tobytes())
+    bodies = tuple(Body(*body) for body in bodies)
+    return Surface(arrays["points"], arrays["triangles"], tuple(notes), unit, bodies)

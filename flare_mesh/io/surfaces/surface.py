@@ -6,6 +6,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+class Body(NamedTuple):
+    """A run of triangles of a surface that is an object of its file.
+
+    Attributes:
+        name: Name of the object; empty if it has none.
+        item: Number of the item of the build, from 0; an item may have several objects.
+        triangles: Number of triangles.
+    """
+
+    name: str
+    item: int
+    triangles: int
+
+
 class Surface(NamedTuple):
     """Triangles as a file has them, with coincident points unmerged.
 
@@ -16,12 +30,14 @@ class Surface(NamedTuple):
             sentence each, without the file's name.
         unit: Millimetres of the file's own unit, from which the points were scaled to mm; None if
             the format has none, or its reader does not say.
+        bodies: Objects of the file in the order of the triangles; empty if the format has none.
     """
 
     points: NDArray[np.float64]
     triangles: NDArray[np.int64]
     notes: tuple[str, ...] = ()
     unit: float | None = None
+    bodies: tuple[Body, ...] = ()
 
 
 def whole_numbers(values: NDArray) -> NDArray[np.int64]:

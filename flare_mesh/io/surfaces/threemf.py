@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from flare_mesh.io.surfaces.surface import Surface, check_indices
+from flare_mesh.io.surfaces.surface import Body, Surface, check_indices
 from flare_mesh.io.surfaces.threemf_model import UNITS, ModelObject, ModelPart, Reference
 from flare_mesh.io.surfaces.threemf_package import Package
 from flare_mesh.io.surfaces.threemf_volumes import Modifier, read_modifiers
@@ -34,10 +34,19 @@ def read_3mf(path: Path) -> Surface:
     if not pieces:
         text = f" ({'; '.join(build.notes)})" if build.notes else ""
         raise ValueError(f"its build has no triangles{text}; export it again")
-    offsets = np.cumsum([0, *(len(points) for points, _ in pieces)])
-    triangles = [faces + offset for (_, faces), offset in zip(pieces, offsets[:-1], strict=True)]
-    points = np.concatenate([points for points, _ in pieces])
-    return Surface(points, np.concatenate(triangles), tuple(build.notes), build.scale)
+    all_points, all_triangles, bodies = zip(*pieces, strict=True)
+    offsets = np.cumsum([0, *(len(points) for points in all_points)])[:-1]
+    return Surface(
+        np.concatenate(all_points),
+        np.concatenate([n + first for n, first in zip(all_triangles, offsets, strict=True)]),
+        tuple(build.notes),
+        build.scale,
+        bodies,
+    )
+
+
+Piece = tuple[NDArray[np.float64], NDArray[np.int64], Body]
+"""Points, triangles, and what they are in the file."""
 
 
 class _Build:
@@ -52,7 +61,7 @@ class _Build:
         self._checked: dict[tuple[str, str], tuple[int, int]] = {}
         self.notes: dict[str, None] = {}  # in order, each once
 
-    def pieces(self) -> Iterator[tuple[NDArray[np.float64], NDArray[np.int64]]]:
+    def pieces(self) -> Iterator[Piece]:
         """Points and triangles of each placed object with triangles."""
         items = []
         for item in self._part(self._root).items:
@@ -71,8 +80,9 @@ class _Build:
                 f"its components repeat {stored:,} triangles to {sum(n for _, n in sizes):,}; "
                 f"export the parts one by one"
             )
-        for item in items:
-            yield from self._place(item, np.eye(4, 3) * self.scale)
+        for number, item in enumerate(items):
+            whole = Body(self._object(item).name, number, 0)
+            yield from self._place(item, np.eye(4, 3) * self.scale, whole)
 
     def _note(self, text: str) -> None:
         self.notes[text] = None
@@ -120,8 +130,8 @@ class _Build:
         return size
 
     def _place(
-        self, reference: Reference, outer: NDArray[np.float64]
-    ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.int64]]]:
+        self, reference: Reference, outer: NDArray[np.float64], whole: Body
+    ) -> Iterator[Piece]:
         obj = self._object(reference)
         if obj.kind not in _SOLID:
             self._note(f"leaves out {obj}, which is of the type '{obj.kind[:40]}'")
@@ -137,13 +147,13 @@ class _Build:
                 triangles = triangles[:, ::-1]
             if not (matrix == np.eye(4, 3)).all():
                 points = points @ matrix[:3] + matrix[3]
-            yield points, triangles
+            yield points, triangles, Body(obj.name or whole.name, whole.item, len(triangles))
         for component in obj.components:
             kinds = [m.kind for m in modifiers if m.component == component.id]
             if kinds:
                 self._note(f"leaves out a volume of {obj} of the kind '{kinds[0]}'")
             else:
-                yield from self._place(component, matrix)
+                yield from self._place(component, matrix, whole)
 
     def _printed(
         self, obj: ModelObject, modifiers: list[Modifier], num_triangles: int
