@@ -97,5 +97,4 @@ def treat_islands(mesh: HexMesh, islands: str, name: str = "the mesh") -> HexMes
         f"its voxels: {listed}"
     )
     warnings.warn(text, PartWarning, stacklevel=3)
-    left = mesh.mask & ~unsupported
-    return HexMesh.from_mask(left, mesh.spacing, mesh.origin, mesh.supports, mesh.placement)
+    return mesh.with_voxels(mesh.mask & ~unsupported, mesh.supports)

@@ -1,6 +1,6 @@
 """Hexahedral meshes of voxels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from flare_mesh.mesh import edges_of_cells
 from lpbf.core.checks import check_edges
 from lpbf.core.element import NODES
+from lpbf.core.plate import Plate
 from lpbf.core.rigid_motion import RigidMotion
 
 # Corners of a voxel as grid offsets.
@@ -28,7 +29,8 @@ class HexMesh:
         supports: Voxels of given support bodies, which are no cells of the mesh, bool
             [nx, ny, nz]; None without.
         placement: Motion from the coordinates of the part's file, in mm, to those of the mesh;
-            None if it was not made from a surface.
+            None if it was not made from one surface.
+        plate: The parts of a mesh of several; None for one.
     """
 
     mask: NDArray[np.bool_]
@@ -36,6 +38,7 @@ class HexMesh:
     origin: tuple[float, float, float]
     supports: NDArray[np.bool_] | None = None
     placement: RigidMotion | None = None
+    plate: Plate | None = None
 
     @classmethod
     def from_mask(
@@ -73,6 +76,11 @@ class HexMesh:
         bodies &= ~solid
         bodies.setflags(write=False)
         return cls(solid, edges, origin, bodies, placement)
+
+    def with_voxels(self, mask: ArrayLike, supports: ArrayLike | None) -> "HexMesh":
+        """A mesh of other voxels of this grid, for the same part or parts."""
+        mesh = self.from_mask(mask, self.spacing, self.origin, supports, self.placement)
+        return mesh if self.plate is None else replace(mesh, plate=self.plate)
 
     @cached_property
     def cell_index(self) -> NDArray[np.int64]:

@@ -153,6 +153,12 @@ class Result:
         return nodes
 
     @property
+    def part_number(self) -> NDArray[np.int64] | None:
+        """Number of the part of each voxel, from 1, [E]; None for a single part."""
+        plate = self.mesh.plate
+        return None if plate is None else plate.number[tuple(self.mesh.cell_index.T)]
+
+    @property
     def support_share(self) -> NDArray[np.float64] | None:
         """Share of supports in the voxels around each node, [N]; None for a part without them."""
         return None if self.mesh.supports is None else support_share(self.mesh)
@@ -217,7 +223,8 @@ class Result:
 
         With several cuts, ``displacement_after_cut_1`` and so on precede the last one's
         ``displacement``. If a cut removes voxels, ``removed`` is the number of the cut for each
-        voxel, 0 for those that are left. Voxels of supports follow those of the part, with
+        voxel, 0 for those that are left. With several parts, ``part`` is the number of each voxel's
+        part, from 1. Voxels of supports follow those of the part, with
         ``is_support`` 1 in place of 0; nodes that they do not share with the part have the values
         from before they are taken off. Only ``.vtu`` holds units, the values of the layers, and the
         placement of the part: ``part_rotation`` and ``part_translation`` of
@@ -235,6 +242,10 @@ class Result:
         if self.mesh.placement is not None:
             layers["part_rotation"] = self.mesh.placement.rotation
             layers["part_translation"] = self.mesh.placement.translation[None]
+        if self.mesh.plate is not None:  # one row of nine and one of three for each part
+            motions = self.mesh.plate.motions
+            layers["part_rotation"] = np.stack([m.rotation.reshape(9) for m in motions])
+            layers["part_translation"] = np.stack([m.translation for m in motions])
         points, cells = self.points, self.cells
         fields, voxels = self._node_fields(), self._voxel_fields()
         if supports and self.supports is not None:
@@ -251,10 +262,13 @@ class Result:
         return fields
 
     def _voxel_fields(self) -> dict[str, NDArray[np.int64]]:
-        if not self.removed.any():
-            return {}
-        removed = np.stack([state.removed for state in self.release])
-        return {"removed": np.where(removed[-1], removed.argmax(axis=0) + 1, 0)}
+        fields = {}
+        if self.part_number is not None:
+            fields["part"] = self.part_number
+        if self.removed.any():
+            removed = np.stack([state.removed for state in self.release])
+            fields["removed"] = np.where(removed[-1], removed.argmax(axis=0) + 1, 0)
+        return fields
 
     def _given(self, *names: str) -> dict[str, NDArray[np.float64]]:
         fields = {name: getattr(self, name) for name in names}

@@ -26,6 +26,7 @@ UNITS = {
     "interlayer_temperature": "C",
     "removed": "1",
     "is_support": "1",
+    "part": "1",
     "part_rotation": "1",
     "part_translation": "mm",
 }

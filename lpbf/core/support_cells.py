@@ -73,7 +73,7 @@ def add_supports(mesh: HexMesh, supports: Supports | None) -> HexMesh:
     voxels = _columns(mesh, supports)
     if mesh.supports is not None:
         voxels |= mesh.supports
-    return HexMesh.from_mask(mesh.mask, mesh.spacing, mesh.origin, voxels, mesh.placement)
+    return mesh.with_voxels(mesh.mask, voxels)
 
 
 def support_mesh(mesh: HexMesh) -> HexMesh | None:

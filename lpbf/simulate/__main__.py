@@ -1,4 +1,4 @@
-"""Simulate the build of one part: ``python -m lpbf.simulate``."""
+"""Simulate the build of a part, or of several on one plate: ``python -m lpbf.simulate``."""
 
 import argparse
 import json
@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,11 +17,12 @@ from flare_mesh.files import check_folder, write_text
 from lpbf.core import command
 from lpbf.core.errors import PartWarning, SolverError
 from lpbf.core.mesh import HexMesh
-from lpbf.core.part import PART_SUFFIXES, describe_part, load_part
+from lpbf.core.part import PART_SUFFIXES, describe_part, load_part, unit_if_none
 from lpbf.core.process import Process
 from lpbf.core.result import Result
 from lpbf.core.result_files import RESULT_SUFFIXES
 from lpbf.core.voxelize import voxelize
+from lpbf.core.voxelize_plate import voxelize_plate
 from lpbf.simulate.simulate import simulate
 from lpbf.simulate.summary import describe_mesh, describe_strain, summarize, summary_text
 
@@ -40,7 +42,10 @@ def _run(args: argparse.Namespace) -> int:
     if args.islands is not None:
         process = replace(process, islands=process.choose_islands(args.islands))
     mesh, warned = _voxels(args, process)
-    print(f"{args.part}: {describe_mesh(mesh, process)}\n{describe_strain(process)}", flush=True)
+    print(
+        f"{', '.join(args.parts)}: {describe_mesh(mesh, process)}\n{describe_strain(process)}",
+        flush=True,
+    )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", PartWarning)
         result = simulate(mesh, process, history=args.series is not None, device=args.device)
@@ -54,7 +59,12 @@ def _run(args: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lpbf.simulate", description=__doc__)
     add = parser.add_argument
-    add("part", help=f"surface file ({', '.join(PART_SUFFIXES)})")
+    add(
+        "parts",
+        nargs="+",
+        metavar="part",
+        help=f"surface files on one plate ({', '.join(PART_SUFFIXES)})",
+    )
     add("--out", required=True, help="mesh file of the finished part: .vtu, .vtk or .xdmf")
     add("--series", metavar="FILE.pvd", help="write the part after each layer")
     add("--report", metavar="FILE.json", help="write iterations, residuals, time and memory")
@@ -62,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     group = parser.add_argument_group("mesh")
     command.add_unit(group)
     command.add_place(group)
+    text = "put several parts in a row along x with this gap (default: where their files have them)"
+    group.add_argument("--gap", type=float, metavar="MM", help=text)
     command.add_pitch(group, otherwise=f"about {_VOXELS_ACROSS} voxels in the largest extent")
     text = "voxel height (default: from --pitch)"
     group.add_argument("--pitch-z", type=float, metavar="MM", help=text)
@@ -77,7 +89,8 @@ def _check_outputs(args: argparse.Namespace) -> None:
     suffixes = {"out": RESULT_SUFFIXES, "series": (".pvd",), "report": (".json",)}
     for name, allowed in suffixes.items():
         if getattr(args, name) is not None:
-            command.check_output(getattr(args, name), f"--{name}", allowed, args.part)
+            for part in args.parts:
+                command.check_output(getattr(args, name), f"--{name}", allowed, part)
     if args.series is not None:
         check_folder(Path(args.series).with_suffix("") / "step.vtu")
 
@@ -87,13 +100,15 @@ def _voxels(args: argparse.Namespace, process: Process) -> tuple[HexMesh, list[s
         raise ValueError(f"--pitch-z: expected a size > 0 mm (got {args.pitch_z})")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", PartWarning)
-        part = load_part(args.part, unit=args.unit)
-        print(describe_part(part), flush=True)
+        # In a row of files, the unit applies to those without one.
+        units = [unit_if_none(p, args.unit) if args.parts[1:] else args.unit for p in args.parts]
+        parts = [load_part(p, unit=u) for p, u in zip(args.parts, units, strict=True)]
+        print("\n".join(map(describe_part, parts)), flush=True)
         pitch = args.pitch
         if pitch is None:
             # Layers are whole rows of voxels.
             height = args.pitch_z or process.layer_height
-            size = float(max(part.extents)) / _VOXELS_ACROSS
+            size = float(max(max(part.extents) for part in parts)) / _VOXELS_ACROSS
             pitch = round(size, 1 - math.floor(math.log10(size)))  # two significant digits
             if height is not None:
                 pitch = height / max(1, round(height / pitch))
@@ -103,15 +118,19 @@ def _voxels(args: argparse.Namespace, process: Process) -> tuple[HexMesh, list[s
         volume = tuple(args.build_volume)
         islands = "powder" if process.generates_supports else process.islands
         supports = command.support_files(vars(args))
-        mesh = voxelize(
-            part,
-            pitch,
-            islands=islands,
-            build_volume=volume,
-            supports=supports,
-            unit=args.unit if supports else None,
-            place=args.place,
-        )
+        options: dict[str, Any] = {
+            "islands": islands,
+            "build_volume": volume,
+            "supports": supports,
+            "unit": args.unit if supports else None,
+            "place": args.place,
+        }
+        if len(parts) > 1:
+            mesh = voxelize_plate(parts, pitch, gap=args.gap, **options)
+        elif args.gap is not None:
+            raise ValueError(f"--gap: expected several parts (got {args.parts[0]}); leave it out")
+        else:
+            mesh = voxelize(parts[0], pitch, **options)
     return mesh, _print_warnings(caught)
 
 
@@ -137,7 +156,7 @@ def _write(
         if clearance is not None:  # NaN, where a layer is empty, is not JSON
             clearance = [None if math.isnan(rise) else rise for rise in clearance.tolist()]
         text = {
-            "part": args.part,
+            "parts": args.parts,
             "mesh": {
                 "num_nodes": mesh.num_nodes,
                 "num_cells": mesh.num_cells,

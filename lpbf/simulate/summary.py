@@ -6,6 +6,7 @@ import numpy as np
 
 from lpbf.core.materials import get_material
 from lpbf.core.mesh import HexMesh
+from lpbf.core.plate import Plate
 from lpbf.core.process import Process
 from lpbf.core.result import Result
 from lpbf.core.rigid_motion import RigidMotion
@@ -62,6 +63,8 @@ def summarize(result: Result) -> dict[str, Any]:
         summary["support_contact_area_mm2"] = contact_area(result.mesh)
     if result.mesh.placement is not None:
         summary["placement"] = result.mesh.placement.to_dict()
+    if result.mesh.plate is not None:
+        summary["parts"] = _parts(result, result.mesh.plate)
     if result.build_time is not None:
         summary["build_time_h"] = result.build_time / 3600
     if result.displacement_on_plate is not None:
@@ -109,11 +112,37 @@ def summary_text(summary: dict[str, Any]) -> str:
     if "build_time_h" in summary:
         lines["build time"] = f"at least {value('build_time_h'):.3g} h"
     if "placement" in summary:
-        motion = value("placement")
-        lines["placement"] = str(
-            RigidMotion(np.array(motion["rotation"]), np.array(motion["translation_mm"]))
+        lines["placement"] = _motion_text(value("placement"))
+    for number, part in enumerate(summary.get("parts", ()), start=1):
+        lines[f"part {number}"] = (
+            f"{part['name']}: max displacement {_mm(part['max_displacement_mm'])} mm, von Mises "
+            f"{part['max_von_mises_mpa']:.0f} MPa, {part['volume_mm3']:.4g} mm3, "
+            f"{_motion_text(part['placement'])}"
         )
     return "\n".join(f"{name:<20}{text}" for name, text in lines.items())
+
+
+def _parts(result: Result, plate: Plate) -> list[dict[str, Any]]:
+    """Extreme values of each part of a plate, without voxels that the release removes."""
+    number, voxel = result.part_number, float(np.prod(result.mesh.spacing))
+    length, stress = np.linalg.norm(result.displacement, axis=1), result.von_mises
+    parts = []
+    for part, (name, motion) in enumerate(zip(plate.names, plate.motions, strict=True), start=1):
+        nodes = np.unique(result.cells[(number == part) & ~result.removed])
+        parts.append(
+            {
+                "name": name,
+                "max_displacement_mm": float(length[nodes].max(initial=0.0)),
+                "max_von_mises_mpa": float(stress[nodes].max(initial=0.0)),
+                "volume_mm3": float((number == part).sum()) * voxel,
+                "placement": motion.to_dict(),
+            }
+        )
+    return parts
+
+
+def _motion_text(motion: dict[str, Any]) -> str:
+    return str(RigidMotion(np.array(motion["rotation"]), np.array(motion["translation_mm"])))
 
 
 def _mm(value: float) -> str:
