@@ -8,7 +8,7 @@ JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 PYTEST := $(PY) -m pytest -n $(JOBS)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo docs notebooks test test-slow test-all gpu-check bench lint types wheel-check check clean
+.PHONY: demo docs notebooks references test test-slow test-all gpu-check bench lint types wheel-check check clean
 
 demo: .venv/ready
 	$(PY) examples/demo.py
@@ -21,6 +21,10 @@ docs: .venv/ready-dev .venv/mermaid.min.js
 # Runs the notebooks of examples/ and stores their outputs in them. Some minutes.
 notebooks: .venv/ready
 	$(PY) .ci/run_notebooks.py
+
+# Draws the pictures that a test compares new ones with.
+references: .venv/ready
+	$(PY) tests/visualize/test_references.py
 
 test: .venv/ready
 	$(PYTEST) -m "not slow and not gpu"

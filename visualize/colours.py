@@ -12,6 +12,9 @@ from flare_mesh.choices import nearest
 INK = "#1f2933"
 """Colour of texts and outlines."""
 
+WARNING = "#d00000"
+"""Colour of warnings."""
+
 MISSING = "#f032e6"
 """Colour of values that are NaN or infinite, in none of the maps."""
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from flare_mesh.cases.prediction_mark import predicted_name
@@ -92,12 +93,15 @@ def plot_comparison(
     views = [replace(chosen, warp=warp) for warp in _warps(other, truth, true, predicted, chosen)]
     factor = with_factor(grid, views[0]).factor
     views = [replace(view, factor=factor) for view in views]
+    if chosen.label:
+        views[2] = replace(views[2], label=f"{names[2]} of {chosen.label}")
     shapes = [build_shape(grid, values, view) for values, view in zip(fields, views, strict=True)]
     corners, flat = common_corners(shapes)
     own = plotter is None
     if own:
         plotter = new_plotter(path, shape=(1, 3), window_size=list(size))
-    headlines = [*names[:2], f"{names[2]}{_relative_norm(fields)}"]
+    pair = (true, predicted) if chosen.component is None else fields[:2]
+    headlines = [*names[:2], f"{names[2]}{relative_norm(*(one.values for one in pair))}"]
     caption = deformation_caption(views[0])
     for column, shape in enumerate(shapes):
         plotter.subplot(0, column)
@@ -178,9 +182,9 @@ def _warps(
     return [warp, warp, warp]
 
 
-def _relative_norm(fields: list[FieldValues]) -> str:
-    """Relative L2 error for the headline, over the rows that have all values."""
-    true, predicted, error = (one.values for one in fields)
+def relative_norm(true: NDArray[np.floating], predicted: NDArray[np.floating]) -> str:
+    """Relative L2 error for a headline, over the rows [N, C] that have all values."""
     usable = np.isfinite(true).all(axis=1) & np.isfinite(predicted).all(axis=1)
     norm = np.linalg.norm(true[usable])
-    return f" (relative L2 {np.linalg.norm(error[usable]) / norm:.3g})" if norm > 0 else ""
+    error = np.linalg.norm(predicted[usable] - true[usable])
+    return f" (relative L2 {error / norm:.3g})" if norm > 0 else ""

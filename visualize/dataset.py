@@ -29,9 +29,12 @@ def to_grid(source: Any, step: int | None = None) -> Any:
     """
     grid = _convert(source, step)
     if grid.n_points == 0:
-        name = source if isinstance(source, (str, Path)) else type(source).__name__
-        raise ValueError(f"{name}: expected a mesh with points (got none)")
+        raise _no_points(source if isinstance(source, (str, Path)) else type(source).__name__)
     return grid
+
+
+def _no_points(name: Any) -> ValueError:
+    return ValueError(f"{name}: expected a mesh with points (got none)")
 
 
 def _convert(source: Any, step: int | None) -> Any:
@@ -47,6 +50,8 @@ def _convert(source: Any, step: int | None) -> Any:
     if isinstance(source, Data):
         if source.pos is None:
             raise ValueError(f"expected data with coordinates 'pos' (got {source})")
+        if len(source.pos) == 0:  # before VTK, which refuses empty fields
+            raise _no_points(type(source).__name__)
         return (source if isinstance(source, MeshData) else _to_mesh(source)).to_pyvista()
     if isinstance(source, pyvista.MultiBlock):
         source = source.combine()

@@ -37,8 +37,14 @@ def with_factor(grid: Any, options: PlotOptions) -> PlotOptions:
     displacement = warp_vectors(grid, options)
     if displacement is None or options.factor is not None:
         return options
-    largest = float(np.linalg.norm(displacement, axis=1).max(initial=0.0))
-    return replace(options, factor=visible_scale(np.asarray(grid.points), largest))
+    return replace(options, factor=visible_factor(grid, displacement))
+
+
+def visible_factor(grid: Any, displacement: NDArray[np.floating]) -> float:
+    """Scale factor, of one digit, at which the displacement [N, 3] of a mesh can be seen."""
+    lengths = np.linalg.norm(displacement, axis=1)
+    largest = float(lengths[np.isfinite(lengths)].max(initial=0.0))
+    return visible_scale(np.asarray(grid.points), largest)
 
 
 def warp_vectors(grid: Any, options: PlotOptions) -> NDArray[np.floating] | None:

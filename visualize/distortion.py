@@ -1,17 +1,25 @@
 """Simulated and predicted distortion of a part, and the error, side by side."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from flare_mesh.mesh import MeshData
+from flare_mesh.visualize.colours import Colours, choose_colours
+from flare_mesh.visualize.comparison import relative_norm
+from flare_mesh.visualize.dataset import to_grid
+from flare_mesh.visualize.deformation import visible_factor
+from flare_mesh.visualize.field_values import FieldValues
+from flare_mesh.visualize.field_view import deformation_caption
 from flare_mesh.visualize.offscreen import check_displacement, offscreen_plotter
+from flare_mesh.visualize.panel import Panel, draw_panel
+from flare_mesh.visualize.plot_options import PlotOptions
+from flare_mesh.visualize.shape import add_nominal, build_shape, common_corners
 
-# The largest displacement is drawn at this share of the part's diagonal.
-_VISIBLE = 0.05
-_BAR_PLACE = {"position_x": 0.15, "position_y": 0.02, "width": 0.7, "height": 0.09}
-_FONTS = {"title_font_size": 18, "label_font_size": 15, "color": "black"}
-_BAR = {"vertical": False, "fmt": "%.3f", "n_labels": 4, **_BAR_PLACE, **_FONTS}
+_SIZE = 640  # of a view, pixels
 
 
 def plot_distortion(
@@ -27,6 +35,8 @@ def plot_distortion(
 ) -> float:
     """Plot the deformed part coloured by the magnitude of the displacement.
 
+    Thin lines are the sharp edges of the undeformed part.
+
     With a simulated displacement there are three views: simulated, predicted, and the magnitude of
     their difference on the simulated shape. The first two share the colour scale and the
     exaggeration. With a band there is one more view of the predicted shape, coloured by the
@@ -36,7 +46,7 @@ def plot_distortion(
         mesh: Points and cells, mm.
         predicted: Displacement [N, 3], mm.
         simulated: Displacement [N, 3], mm, if known.
-        path: PNG file to write.
+        path: Picture to write.
         exaggeration: Scale factor of the displacement; None makes the largest one visible.
         title: Name of the part.
         band: Half-width of the band of the prediction, [N, 1], mm, if known.
@@ -55,54 +65,68 @@ def plot_distortion(
     for name, field in (("predicted", predicted), ("simulated", simulated)):
         if field is not None:
             check_displacement(name, mesh, field)
-    shown = predicted if simulated is None else simulated
+    views = _views(predicted.numpy(force=True), _array(simulated), _array(band))
+    grid = to_grid(mesh)
+    chosen = [PlotOptions(warp=view.displacement, factor=exaggeration) for view in views]
     if exaggeration is None:
-        diagonal = float((mesh.pos.amax(0) - mesh.pos.amin(0)).norm())
-        largest = float(shown.norm(dim=1).max())
-        exaggeration = _VISIBLE * diagonal / largest if largest > 0 else 1.0
-    top = max(float(field.norm(dim=1).max()) for field in (predicted, shown))
-    panels = [("predicted", predicted, predicted, "displacement [mm]", top)]
-    if simulated is not None:
-        error = predicted - simulated
-        name = f"error (relative L2 {float(error.norm() / simulated.norm()):.3f})"
-        panels.insert(0, ("simulated", simulated, simulated, "displacement [mm]", top))
-        panels.append((name, simulated, error, "error [mm]", float(error.norm(dim=1).max())))
-    if band is not None:
-        limit = max(float(band.max()), panels[-1][4] if simulated is not None else 0.0)
-        panels.append(("band of the error", predicted, band, "half-width [mm]", limit))
-        if simulated is not None:
-            panels[-2] = (*panels[-2][:4], limit)
-
-    grid = mesh.to_pyvista()
-    outline = grid.extract_feature_edges(30)
-    size = [640 * len(panels), 640]
-    with offscreen_plotter(path, shape=(1, len(panels)), window_size=size) as plotter:
-        for column, (name, shape, colour, label, limit) in enumerate(panels):
+        exaggeration = visible_factor(grid, views[0].displacement)
+        chosen = [replace(one, factor=exaggeration) for one in chosen]
+    shapes = [build_shape(grid, view.values, one) for view, one in zip(views, chosen, strict=True)]
+    for shape in shapes:
+        add_nominal(shape, grid)
+    corners, flat = common_corners(shapes)
+    size = [_SIZE * len(views), _SIZE]
+    with offscreen_plotter(path, shape=(1, len(views)), window_size=size) as plotter:
+        for column, (view, shape) in enumerate(zip(views, shapes, strict=True)):
             plotter.subplot(0, column)
-            deformed = grid.copy()
-            deformed.points = (mesh.pos + exaggeration * shape).numpy(force=True)
-            plotter.add_mesh(
-                deformed,
-                scalars=colour.norm(dim=1).numpy(force=True),
-                clim=(0.0, limit),
-                cmap="inferno" if "error" in name else "viridis",
-                show_edges=True,
-                edge_opacity=0.15,
-                ambient=0.25,
-                # PyVista merges bars of one title.
-                scalar_bar_args={"title": f"{label}{' ' * column}\n", **_BAR},
-            )
-            plotter.add_mesh(outline, color="black", line_width=1, opacity=0.35)
-            plotter.add_text(name, font_size=13, color="black")
-            if column == 0:
-                caption = f"{title}  deformation x {exaggeration:.0f}".strip()
-                plotter.add_text(caption, position=(10, 575), font_size=9, color="black")
-                if note:
-                    plotter.add_text(note, position=(10, 545), font_size=11, color="red")
-        plotter.link_views()
-        plotter.view_isometric()
-        # Room for the colour bars below the part.
-        x, y, z = plotter.camera.focal_point
-        plotter.camera.focal_point = (x, y, z - 0.07 * grid.length)
-        plotter.camera.zoom(0.85)
+            shape.corners, shape.flat = corners, flat
+            first = column == 0
+            headings = (title if first or not title else " ", view.name)
+            caption = deformation_caption(chosen[0]) if first else (" ",)
+            warning = note if first or not note else " "
+            panel = Panel(shape, view.values, view.colours, headings, caption, warning)
+            draw_panel(plotter, panel, chosen[column])
+        plotter.link_views([*range(len(views))])
     return exaggeration
+
+
+@dataclass(frozen=True)
+class _View:
+    """Name, shape [N, 3], values and colours of a view."""
+
+    name: str
+    displacement: NDArray[np.floating]
+    values: FieldValues
+    colours: Colours
+
+
+def _array(field: Tensor | None) -> NDArray[np.floating] | None:
+    return None if field is None else field.numpy(force=True)
+
+
+def _views(
+    predicted: NDArray[np.floating],
+    simulated: NDArray[np.floating] | None,
+    band: NDArray[np.floating] | None,
+) -> list[_View]:
+    def norm(name: str, values: NDArray[np.floating]) -> FieldValues:
+        return FieldValues(name, np.linalg.norm(values, axis=1, keepdims=True), unit="mm")
+
+    zero = np.zeros(1)
+    shapes = [("predicted", predicted)]
+    if simulated is not None:
+        shapes.insert(0, ("simulated", simulated))
+    lengths = [norm("displacement", shape) for _, shape in shapes]
+    colours = choose_colours([zero, *(one.values for one in lengths)])
+    views = [
+        _View(name, shape, one, colours) for (name, shape), one in zip(shapes, lengths, strict=True)
+    ]
+    errors = []
+    if simulated is not None:
+        name = f"error{relative_norm(simulated, predicted)}"
+        errors.append((name, simulated, norm("error", predicted - simulated)))
+    if band is not None:
+        errors.append(("band of the error", predicted, FieldValues("half-width", band, unit="mm")))
+    colours = choose_colours([zero, *(one.values for _, _, one in errors)], error=True)
+    views += [_View(name, shape, one, colours) for name, shape, one in errors]
+    return views

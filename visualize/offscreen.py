@@ -26,11 +26,13 @@ def offscreen_plotter(path: str | Path, **options: Any) -> Iterator[Any]:
 
 
 def check_displacement(name: str, mesh: MeshData, displacement: Tensor) -> None:
-    """Refuse a displacement of another shape than [N, 3].
+    """Refuse an empty mesh, and a displacement of another shape than [N, 3].
 
     Raises:
-        ValueError: If it has another shape.
+        ValueError: If the mesh is empty, or the displacement has another shape.
     """
+    if mesh.num_nodes == 0:
+        raise ValueError(f"'{name}': expected a mesh with points (got none)")
     if tuple(displacement.shape) != (mesh.num_nodes, 3):
         raise ValueError(
             f"expected the displacement '{name}' of shape [{mesh.num_nodes}, 3] "

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from flare_mesh.visualize.camera import aim, view_vectors
-from flare_mesh.visualize.colours import INK, MISSING, NUM_LABELS, PLAIN, Colours
+from flare_mesh.visualize.colours import INK, MISSING, NUM_LABELS, PLAIN, WARNING, Colours
 from flare_mesh.visualize.cut import SHOWN
 from flare_mesh.visualize.dataset import cell_dimension
 from flare_mesh.visualize.field_values import FieldValues
@@ -35,6 +35,8 @@ class Panel:
         colours: Map and range.
         headings: Title and name of the view; a space keeps the room of a line.
         caption: Lines below them.
+        warning: Line in red below the headings.
+        bar: Whether the view has a colour bar of its own.
     """
 
     shape: Shape
@@ -42,36 +44,44 @@ class Panel:
     colours: Colours
     headings: tuple[str, ...] = ()
     caption: tuple[str, ...] = ()
+    warning: str = ""
+    bar: bool = True
 
 
-def draw_panel(plotter: Any, panel: Panel, options: PlotOptions) -> None:
-    """Draw a panel in the current view of a plotter, and aim the camera at it."""
+def draw_panel(plotter: Any, panel: Panel, options: PlotOptions) -> Any:
+    """Draw a panel in the current view of a plotter, and aim the camera at it.
+
+    Returns:
+        The actor with the colours of the field.
+    """
     shape, has_values = panel.shape, panel.values is not None
     actor = _draw_body(plotter, panel, options)
     if shape.overlay is not None:
         actor = plotter.add_mesh(shape.overlay, **_colouring(panel, has_values), **_LIT)
     if shape.ink is not None:
         plotter.add_mesh(shape.ink, color=INK, line_width=1.5, lighting=False, render=False)
-    if shape.outline is not None:
-        plotter.add_mesh(
-            shape.outline,
-            color=INK,
-            line_width=1.0,
-            opacity=0.45,
-            lighting=False,
-            scalars=None,
-            render=False,
-        )
+    for edges, opacity in ((shape.outline, 0.45), (shape.nominal, 0.25)):
+        if edges is not None:
+            plotter.add_mesh(
+                edges,
+                color=INK,
+                line_width=1.0,
+                opacity=opacity,
+                lighting=False,
+                scalars=None,
+                render=False,
+            )
     lines = [*panel.caption, *shape.notes, *_remarks(panel)]
-    top = _write(plotter, panel.headings, lines)
-    bar = has_values and not panel.colours.constant
-    if bar:
-        _draw_bar(plotter, actor, panel, options.label)
+    top = _write(plotter, panel.headings, lines, panel.warning)
+    barred = panel.values if panel.bar and not panel.colours.constant else None
+    if barred is not None:
+        draw_bar(plotter, actor, panel.colours, options.label or barred.label, _BAR, 0.028)
     if shape.flat is None and min(_pixels(plotter)) >= _MIN_AXES:
         _draw_axes(plotter)
     towards, up = view_vectors(options.view, shape.flat)
-    area = (_MARGIN, _BAR + 0.02 if bar else _MARGIN, 1 - _MARGIN, top - 0.02)
+    area = (_MARGIN, _BAR + 0.02 if barred is not None else _MARGIN, 1 - _MARGIN, top - 0.02)
     aim(plotter.renderer, shape.corners, towards, up, area, _pixels(plotter))
+    return actor
 
 
 def _draw_body(plotter: Any, panel: Panel, options: PlotOptions) -> Any:
@@ -134,21 +144,34 @@ def _pixels(plotter: Any) -> tuple[float, float]:
     return (right - left) * width, (top - bottom) * height
 
 
-def _write(plotter: Any, headings: Sequence[str], lines: Sequence[str]) -> float:
+def _write(plotter: Any, headings: Sequence[str], lines: Sequence[str], warning: str) -> float:
     """Write headings and caption, and return the height below them as a share of the view."""
     height = _pixels(plotter)[1]
     top = 1.0 - 0.02
-    for text, share in [(text, _TITLE) for text in headings] + [(text, _LINE) for text in lines]:
+    rows = [(text, _TITLE, INK) for text in headings]
+    rows += [(warning, _LINE, WARNING), *((text, _LINE, INK) for text in lines)]
+    for text, share, colour in rows:
         if not text:
             continue
         top -= share
-        _add_text(plotter, text, (0.03, top), 0.72 * share * height)
+        _add_text(plotter, text, (0.03, top), 0.72 * share * height, colour)
     return top
 
 
-def _draw_bar(plotter: Any, actor: Any, panel: Panel, label: str | None) -> None:
-    label = label or (panel.values.label if panel.values is not None else "")
-    height, low = _pixels(plotter)[1], 0.4 * _BAR
+def draw_bar(
+    plotter: Any, actor: Any, colours: Colours, label: str, height: float, text: float
+) -> None:
+    """Draw a colour bar and its label at the bottom of the current view of a plotter.
+
+    Args:
+        plotter: A ``pyvista.Plotter``.
+        actor: What has the colours.
+        colours: Map and range.
+        label: Text below the bar.
+        height: Height of bar, numbers and label together, as a share of the view's.
+        text: Height of a text, as a share of the view's.
+    """
+    pixels, low = _pixels(plotter)[1], 0.4 * height
     plotter.add_scalar_bar(
         # PyVista merges bars of one title.
         title=" " * (len(plotter.scalar_bars) + 1),
@@ -157,16 +180,16 @@ def _draw_bar(plotter: Any, actor: Any, panel: Panel, label: str | None) -> None
         position_x=0.5 - _BAR_WIDTH / 2,
         position_y=low,
         width=_BAR_WIDTH,
-        height=_BAR - low,
+        height=height - low,
         n_labels=NUM_LABELS,
-        fmt=panel.colours.number_format,
+        fmt=colours.number_format,
         color=INK,
         unconstrained_font_size=True,
         render=False,
-        label_font_size=max(8, round(0.025 * height)),
+        label_font_size=max(8, round(0.9 * text * pixels)),
     )
-    text = _add_text(plotter, label, (0.5, low - 0.012), 0.028 * height)
-    text.prop.justification_horizontal, text.prop.justification_vertical = "center", "top"
+    name = _add_text(plotter, label, (0.5, low - 0.4 * text), text * pixels)
+    name.prop.justification_horizontal, name.prop.justification_vertical = "center", "top"
 
 
 def _draw_axes(plotter: Any) -> None:
@@ -176,10 +199,12 @@ def _draw_axes(plotter: Any) -> None:
     )
 
 
-def _add_text(plotter: Any, text: str, place: tuple[float, float], size: float) -> Any:
+def _add_text(
+    plotter: Any, text: str, place: tuple[float, float], size: float, colour: str = INK
+) -> Any:
     """Write a text at shares of the view's width and height, of a size in pixels."""
     actor = plotter.add_text(
-        text, position=place, viewport=True, color=INK, font="arial", render=False
+        text, position=place, viewport=True, color=colour, font="arial", render=False
     )
     actor.prop.font_size = max(8, round(size))
     return actor

@@ -36,6 +36,7 @@ class Shape:
         is_contour: Whether the body is surfaces of equal value.
         is_faded: Whether the body is translucent and without colours, behind arrows and the like.
         outline: Sharp edges of the whole mesh, uncut, where there are any.
+        nominal: Sharp edges of the undeformed mesh, where they are wanted.
         overlay: Coloured arrows or tubes.
         ink: Lines or arrows without colours, over the body.
         flat: Axis along which the mesh has no extent; None in space.
@@ -49,6 +50,7 @@ class Shape:
     is_contour: bool = False
     is_faded: bool = False
     outline: Any = None
+    nominal: Any = None
     overlay: Any = None
     ink: Any = None
     flat: int | None = None
@@ -104,6 +106,15 @@ def build_shape(
     shape.flat = flat_axis(deformed_points(lean, factor))
     shape.is_lit = shape.is_lit and shape.flat is None
     return shape
+
+
+def add_nominal(shape: Shape, grid: Any) -> None:
+    """Add the sharp edges of the undeformed mesh to the shape of a deformed one."""
+    edges = _outline(grid, cell_dimension(grid), PlotOptions().max_faces)
+    if edges is not None:
+        edges.clear_data()
+        shape.nominal = edges
+        shape.corners = np.concatenate([shape.corners, enclosing_points(edges.points)])
 
 
 def _check_cells(options: PlotOptions, dimension: int) -> None:

@@ -25,7 +25,7 @@ def test_three_panels_show_what_they_claim(mesh, tmp_path):
     truth = torch.zeros_like(mesh.pos)
     truth[:, 2] = mesh.pos[:, 0] * 0.01
     factor = plot_distortion(mesh, truth.clone(), truth, path=tmp_path / "same.png")
-    assert factor * 0.04 == pytest.approx(0.05 * 29**0.5)
+    assert factor == 7.0  # 5 % of the diagonal of 29**0.5 mm over 0.04 mm, with one digit
     same = pixels(tmp_path / "same.png")
     assert same.shape == (640, 1920, 3)
     # Only the part, without texts and colour bars: equal truth and prediction look the same.
@@ -57,7 +57,7 @@ def test_a_band_is_one_more_panel_on_the_scale_of_the_error(mesh, tmp_path):
     body = slice(120, 500)
     assert np.abs(shown[body, 1320:1880] - shown[body, 1960:2520]).mean() < 1e-4
     # The warning is red, and only in the first panel.
-    red = (shown[..., 0] > 0.9) & (shown[..., 1] < 0.1) & (shown[..., 2] < 0.1)
+    red = (shown[..., 0] > 0.75) & (shown[..., 1] < 0.1) & (shown[..., 2] < 0.1)
     assert red[:120, :640].any()
     assert not red[:120, 640:].any()
 

@@ -124,8 +124,11 @@ def test_comparison_has_linked_cameras_and_two_ranges(block, tmp_path):
     other = MeshData(block.pos, hexahedron=block.hexahedron)
     other.von_mises = block.predicted_von_mises
     write_mesh(tmp_path / "other.vtu", other)
-    plotter = plot_comparison(block, "von_mises", tmp_path / "other.vtu", size=(600, 200))
+    other = tmp_path / "other.vtu"
+    plotter = plot_comparison(block, "von_mises", other, label="stress [MPa]", size=(600, 200))
     assert coloured(plotter, 2)[0].scalar_range == pytest.approx((0.0, 6.0))
+    assert "stress [MPa]" in texts(plotter, 1)
+    assert "error of stress [MPa]" in texts(plotter, 2)
     plotter.close()
 
 
