@@ -1,4 +1,5 @@
 from .list_ops import ListOps as ListOps
+from .pathfinder import Pathfinder as Pathfinder
 from .sequence_dataset import SequenceDataset as SequenceDataset
 from .sequence_registry import SEQUENCE_DATASETS as SEQUENCE_DATASETS
 from .sequence_registry import open_sequences as open_sequences

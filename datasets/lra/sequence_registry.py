@@ -8,7 +8,7 @@ from typing import Any
 from flare_mesh import choices
 from flare_mesh.datasets.lra.sequence_dataset import SequenceDataset
 
-SEQUENCE_DATASETS = {"lra_listops": "ListOps"}
+SEQUENCE_DATASETS = {"lra_listops": "ListOps", "lra_pathfinder": "Pathfinder"}
 """Class of each data set of sequences, by name."""
 
 
