@@ -24,7 +24,7 @@ from lpbf.core.materials import get_material
 from lpbf.core.presets import PRESETS
 from lpbf.core.scan import Scan, get_scan
 from lpbf.core.strain_source import StrainSource
-from lpbf.core.supports import REMOVALS, Supports
+from lpbf.core.supports import Supports
 from lpbf.core.table import Table
 from lpbf.core.yaml_file import read_yaml, write_yaml
 
@@ -60,8 +60,7 @@ class Process:
         release: Whether the part is cut from the plate at the end; or its cuts in order, for
             instance ``[{"box": [[x0, y0, z0], [x1, y1, z1]]}, {"below": 0.0}]``, in mm in the
             mesh's coordinates. Each is a :class:`lpbf.BoxCut` or a :class:`lpbf.PlaneCut`, after
-            which the part has a new equilibrium. Several cuts need a part that is clamped at its
-            bottom, without ``base_plate``.
+            which the part has a new equilibrium.
         islands: Treatment of voxels that nothing supports when their layer is built: ``"drop"``
             them with a warning, ``"refuse"`` the part, or support them by ``"powder"`` of
             negligible stiffness.
@@ -141,17 +140,6 @@ class Process:
                 f"Process: expected the inherent_strain {source.inherent_strain} that "
                 f"strain_source was calibrated to (got {self.inherent_strain}); leave out "
                 f"strain_source for a strain of your own"
-            )
-        if self.base_plate is not None and not isinstance(self.release, bool):
-            raise ValueError(
-                f"Process: expected release as True or False with a base_plate (got "
-                f"{len(self.release)} cuts); leave out base_plate, which clamps the part's bottom"
-            )
-        supports = self.supports
-        if isinstance(supports, Supports) and supports.order != REMOVALS[0] and self.base_plate:
-            raise ValueError(
-                f"Process: expected supports of the order '{REMOVALS[0]}' with a base_plate (got "
-                f"'{supports.order}'); leave out base_plate, which clamps the part's bottom"
             )
         check_choice("unknown strain", self.strain, STRAINS)
         if self.strain == "thermal":

@@ -11,7 +11,7 @@ from lpbf.core.result import LayerState, ReleaseState
 from lpbf.core.stress import von_mises
 from lpbf.core.support_cells import support_mesh
 from lpbf.core.support_state import SupportState
-from lpbf.mechanics.build import Build
+from lpbf.mechanics.build import PLATE, Build
 from lpbf.mechanics.build_steps import BuildStep
 from lpbf.simulate.run_steps import BuildState
 
@@ -40,40 +40,58 @@ def remaining_mean(
     return out
 
 
-def solid_build(build: Build) -> Build:
-    """Part and supports as a build of one layer, without inherent strain and clamped nodes."""
-    solid, factor = build.solid, None
-    if build.support_brick is not None:
-        assert build.cell_stiffness is not None
-        factor = build.cell_stiffness[build.is_solid]
-    return replace(
+def built(build: Build, with_plate: bool = False) -> tuple[Build, NDArray[np.bool_]]:
+    """Part and supports as a build of one layer, without inherent strain and clamped nodes.
+
+    Args:
+        build: The part in layers.
+        with_plate: Whether its elastic plate stays in it.
+
+    Returns:
+        The build, and which of the cells are in it, [E].
+    """
+    kept, mesh = build.is_solid, build.solid
+    if with_plate:
+        kept = kept | (build.cell_kind == PLATE)
+        mask = np.zeros_like(build.mesh.mask)
+        mask[tuple(build.mesh.cell_index[kept].T)] = True
+        mesh = HexMesh(mask, build.mesh.spacing, build.mesh.origin)
+    one = replace(
         build,
-        mesh=solid,
-        cell_kind=build.cell_kind[build.is_solid],
-        cell_stiffness=factor,
-        cell_layer=np.zeros(solid.num_cells, dtype=np.int64),
-        node_layer=np.zeros(solid.num_nodes, dtype=np.int64),
+        mesh=mesh,
+        cell_kind=build.cell_kind[kept],
+        cell_stiffness=_factors(build, kept),
+        cell_layer=np.zeros(mesh.num_cells, dtype=np.int64),
+        node_layer=np.zeros(mesh.num_nodes, dtype=np.int64),
         layer_strain=np.zeros((1, 6)),
-        rows_per_layer=solid.mask.shape[2],
+        rows_per_layer=mesh.mask.shape[2],
     )
+    return one, kept
 
 
 def remaining_build(build: Build, left: NDArray[np.bool_]) -> Build:
-    """The voxels that are left of a build of part and supports, [E]."""
+    """The voxels that are left of a build of one layer, [E]."""
     mask = build.mesh.mask.copy()
     mask[tuple(build.mesh.cell_index[~left].T)] = False
     mesh = HexMesh(mask, build.mesh.spacing, build.mesh.origin)
-    factor, supported = build.cell_stiffness, bool(build.is_support[left].any())
+    supported = bool(build.is_support[left].any())
     return replace(
         build,
         part=mesh,
         mesh=mesh,
         cell_kind=build.cell_kind[left],
-        cell_stiffness=factor[left] if factor is not None and supported else None,
+        cell_stiffness=_factors(build, left),
         cell_layer=build.cell_layer[left],
         node_layer=np.zeros(mesh.num_nodes, dtype=np.int64),
         support_brick=build.support_brick if supported else None,
     )
+
+
+def _factors(build: Build, cells: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+    """Factors on the stiffness of some cells; None if all are 1."""
+    if build.cell_stiffness is None or (build.cell_stiffness[cells] == 1).all():
+        return None
+    return build.cell_stiffness[cells]
 
 
 class PartView:

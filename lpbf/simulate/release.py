@@ -22,8 +22,8 @@ class Released:
     """The part after a step of its release.
 
     Attributes:
-        state: Displacement, supports and removed voxels.
-        fields: Fields of the voxels by name, [E] or [E, C]; removed voxels keep their last values.
+        state: Displacement, supports and removed voxels, of part and supports.
+        fields: Fields of their voxels by name, [E] or [E, C]; removed ones keep their last values.
         report: Cost and convergence of the step.
     """
 
@@ -45,13 +45,16 @@ def release(
 
     A component without a node on the plate is aligned with the nominal part, like a scan with a CAD
     model: the best-fit rigid-body motion (least squares over the nodes) is removed. So are
-    mechanisms about common edges and corners of voxels. What the plate holds stays where it is.
+    mechanisms about common edges and corners of voxels. What the plate holds is not aligned.
+
+    An elastic plate relaxes with the part. Its top voxels that touch a node of the part that is cut
+    off are removed: the kerf of the cut is a voxel high, and a voxel wider than the cut surface.
 
     Args:
         stepper: Stepper with the state of the build's cells; it is left in that of the first cuts
             until voxels are removed.
-        displacement: Displacement on the plate, [N, 3], mm.
-        build: Part and supports.
+        displacement: Displacement of part and supports on the plate, [N, 3], mm.
+        build: Part and supports, and the elastic plate if a cut leaves something on it.
         steps: What each cut leaves.
         tolerance: Tolerance of the equilibrium.
         device: Device of the computation.
@@ -62,15 +65,19 @@ def release(
     """
     left = np.ones(build.mesh.num_cells, dtype=bool)
     nodes, rest = np.arange(build.mesh.num_nodes), build
+    moved = np.zeros((build.mesh.num_nodes, 3))
+    moved[build.solid_nodes] = displacement
     fields = {name: values.cpu().numpy() for name, values in stepper.cell_fields().items()}
     done = []
     for step in steps:
-        if (step.left != left).any():
-            rest = remaining_build(build, step.left)
-            cells = torch.from_numpy(np.flatnonzero(step.left[left])).to(device)
+        kept, held = _left(build, step)
+        kept &= left
+        if (kept != left).any():
+            rest = remaining_build(build, kept)
+            cells = torch.from_numpy(np.flatnonzero(kept[left])).to(device)
             stepper = stepper.extract(rest, cells)
-            left, nodes = step.left, np.unique(build.mesh.cells[step.left])
-        fixed = step.on_plate[nodes]
+            left, nodes = kept, np.unique(build.mesh.cells[kept])
+        fixed = held[nodes]
         equilibrium = Equilibrium(
             rest,
             clamped=False,
@@ -83,14 +90,35 @@ def release(
         increment, report = stepper.solve(
             BuildStep(None, step.name, zero, in_equilibrium=False), equilibrium, None
         )
-        displacement = displacement.copy()
-        displacement[nodes] += increment.cpu().numpy()
-        displacement[nodes] = ZeroEnergyModes(rest.mesh, fixed).remove(displacement[nodes])
+        moved[nodes] += increment.cpu().numpy()
+        moved[nodes] = ZeroEnergyModes(rest.mesh, fixed).remove(moved[nodes])
         fields = {name: values.copy() for name, values in fields.items()}
         for name, values in stepper.cell_fields().items():
             fields[name][left] = values.cpu().numpy()
-        state = ReleaseState(step.name, displacement, step.on_plate, ~left)
-        done.append(Released(state, fields, report))
+        solid = build.is_solid
+        state = ReleaseState(step.name, moved[build.solid_nodes], step.on_plate, ~left[solid])
+        own = {name: values[solid] for name, values in fields.items()}
+        done.append(Released(state, own, report))
         if on_step is not None:
             on_step(done[-1])
     return done
+
+
+def _left(build: Build, step: ReleaseStep) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Cells that a step of the release leaves of a build, and its nodes that cannot move."""
+    left = np.ones(build.mesh.num_cells, dtype=bool)
+    solid = build.is_solid
+    left[solid] = step.left
+    on_plate = np.zeros(build.mesh.num_nodes, dtype=bool)
+    on_plate[build.solid_nodes] = step.on_plate
+    if solid.all():
+        return left, on_plate
+    if not on_plate.any():
+        return left & solid, on_plate
+    row, cells = build.mesh.cell_index[:, 2], build.mesh.cells
+    loose = np.zeros_like(on_plate)
+    loose[cells[solid & left & (row == row[solid].min()), :4]] = True
+    left[~solid & (loose & ~on_plate)[cells].any(axis=1)] = False
+    clamped = np.zeros_like(on_plate)
+    clamped[cells[row == 0, :4]] = True
+    return left, clamped

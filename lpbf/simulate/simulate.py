@@ -25,7 +25,7 @@ from lpbf.mechanics.thermal_expansion import ThermalExpansion
 from lpbf.mechanics.thermal_steps import thermal_steps
 from lpbf.simulate.calibration_range import check_strain_source
 from lpbf.simulate.model_range import check_range
-from lpbf.simulate.part_view import PartView, nodal_mean, remaining_mean, solid_build
+from lpbf.simulate.part_view import PartView, built, nodal_mean, remaining_mean
 from lpbf.simulate.release import Released, release
 from lpbf.simulate.release_steps import SUPPORTS_OFF, release_steps
 from lpbf.simulate.run_steps import BuildState, run_steps
@@ -148,13 +148,16 @@ def _simulate(
     del equilibrium
 
     displacement, on_plate = part.solid_displacement(state), None
-    is_solid = torch.from_numpy(np.flatnonzero(build.is_solid)).to(device)
-    alone = solid_build(build)
-    stepper, reports = stepper.extract(alone, is_solid), [*reports, *state.reports]
+    on_elastic = process.base_plate is not None and any(cut.on_plate.any() for cut in cuts)
+    alone, kept = built(build, with_plate=on_elastic)
+    stepper = stepper.extract(alone, torch.from_numpy(np.flatnonzero(kept)).to(device))
+    reports = [*reports, *state.reports]
     temperature = np.full(mesh.num_nodes, process.temperature)
     if heat is not None:
         temperature = nodal_mean(mesh.cells, heat.temperature.cpu().numpy())
-    fields = {name: values.cpu().numpy() for name, values in stepper.cell_fields().items()}
+    fields = {
+        name: values.cpu().numpy()[alone.is_solid] for name, values in stepper.cell_fields().items()
+    }
     removed = np.zeros(build.solid.num_cells, dtype=bool)
     released: list[Released] = []
     if cuts:

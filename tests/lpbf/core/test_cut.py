@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lpbf import BasePlate, BoxCut, HexMesh, PlaneCut, Process
+from lpbf import BoxCut, HexMesh, PlaneCut, Process
 from lpbf.core.cut import CUTS
 
 SEQUENCE = [{"box": [[-1, 0, -1], [2.5, 3, 0]]}, {"below": 0.0}]
@@ -68,9 +68,3 @@ def test_bad_input_is_one_line(release, message):
     with pytest.raises(ValueError, match=message) as caught:
         Process(release=release)
     assert "\n" not in str(caught.value)
-
-
-def test_cuts_need_a_clamped_bottom():
-    Process(release=True, base_plate=BasePlate())
-    with pytest.raises(ValueError, match=r"True or False with a base_plate \(got 2 cuts\)"):
-        Process(release=SEQUENCE, base_plate=BasePlate())

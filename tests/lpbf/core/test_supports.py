@@ -1,6 +1,6 @@
 import pytest
 
-from lpbf import BasePlate, Process, Supports
+from lpbf import Process, Supports
 
 
 def test_in_a_process(tmp_path):
@@ -42,5 +42,3 @@ def test_bad_values(changes, message):
 def test_other_values_in_a_process():
     with pytest.raises(ValueError, match="expected supports as a Supports or None"):
         Process(supports="auto")
-    with pytest.raises(ValueError, match="supports of the order 'plate first' with a base_plate"):
-        Process(supports=Supports(order="supports first"), base_plate=BasePlate())

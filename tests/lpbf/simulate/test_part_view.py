@@ -9,7 +9,7 @@ from lpbf.core.base_plate import BasePlate
 from lpbf.core.stress import von_mises
 from lpbf.mechanics.build import PART, make_build
 from lpbf.mechanics.build_steps import BuildStep
-from lpbf.simulate.part_view import PartView, nodal_mean, solid_build
+from lpbf.simulate.part_view import PartView, built, nodal_mean
 from lpbf.simulate.run_steps import BuildState
 
 
@@ -58,7 +58,7 @@ def random_state(build):
 
 def test_the_part_alone():
     build = build_of(2, base_plate=PLATE)
-    alone = solid_build(build)
+    alone, _ = built(build)
     assert alone.mesh is build.part
     assert alone.num_layers == 1
     assert alone.layer_cells(0) == slice(0, build.part.num_cells)
