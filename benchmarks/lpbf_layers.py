@@ -5,7 +5,7 @@
 A wall of 12 x 4 x 12 mm in voxels of 1 x 1 mm, as high as the thinnest layers: the largest
 displacement on the plate and after the release, and their difference from the limit of thin layers.
 The limit is extrapolated from the two thinnest layers, for an error proportional to the height. The
-last columns have voxels as high as each layer, which is what ``layer_height=None`` gives.
+last columns have voxels as high as each layer.
 """
 
 import argparse

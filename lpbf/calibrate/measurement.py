@@ -14,7 +14,7 @@ from lpbf.calibrate.confidence import INTERVALS
 from lpbf.calibrate.measured_point import MeasuredPoint
 from lpbf.calibrate.parameters import PARAMETERS
 from lpbf.calibrate.specimens import Specimen, read_specimen
-from lpbf.core.checks import check_edges, check_field
+from lpbf.core.checks import check_field
 from lpbf.core.from_dict import from_dict
 from lpbf.core.process import Process
 from lpbf.core.supports import Supports
@@ -38,7 +38,7 @@ class Measurement:
     Args:
         part: A surface in mm or its file; None with a ``specimen``.
         specimen: A built-in specimen; None with a ``part``.
-        pitch: Edge length of the voxels, mm, one or (x, y, z).
+        pitch: Edge length of the voxels, mm, one or (x, y, z); see :meth:`Process.voxel_size`.
         process: The process, with the release after which was measured. Its inherent strain is
             where the identification of a plastic model starts.
         points: The measured values.
@@ -74,9 +74,9 @@ class Measurement:
         if (self.part is None) == (self.specimen is None):
             given = "none" if self.part is None else "both"
             raise ValueError(f"Measurement: expected a part or a specimen (got {given})")
-        object.__setattr__(self, "pitch", check_edges("the pitch", self.pitch))
         if not isinstance(self.process, Process):
             raise ValueError(f"Measurement: expected a process (got {self.process!r:.80})")
+        object.__setattr__(self, "pitch", self.process.voxel_size(self.pitch))
         supports = self.process.supports
         if isinstance(supports, Supports) and not supports.generate:
             raise ValueError(

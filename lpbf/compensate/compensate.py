@@ -120,6 +120,8 @@ def compensate(
     nominal = prepare(part, pitch, part_unit(part, supports, unit))
     rotation = place_rotation(nominal, place)
     nominal = rotate_part(nominal, rotation)
+    if displacement is None:
+        pitch = (process or Process()).voxel_size(pitch)
     bodies = [load_part(body, unit=unit_if_none(body, unit)) for body in supports]
     surface, best = nominal, nominal
     iterations: list[Iteration] = []

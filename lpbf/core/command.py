@@ -99,7 +99,10 @@ def pitch(text: str) -> float | tuple[float, float, float]:
 
 def add_pitch(parser: Any, default: Any = None, otherwise: str = "%(default)s") -> None:
     """Add ``--pitch`` with a default in mm; ``otherwise`` is the default in words."""
-    text = f"voxel edge in mm, or three as X,Y,Z (default: {otherwise})"
+    text = (
+        f"voxel edge in the plane in mm, whose height is a whole fraction of the layer height; or "
+        f"three as X,Y,Z (default: {otherwise})"
+    )
     parser.add_argument("--pitch", type=pitch, metavar="MM", default=default, help=text)
 
 
@@ -156,7 +159,7 @@ def add_process(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--preset", choices=PRESETS, help="process by the name of a material")
     add = group.add_argument
     add("--material", metavar="NAME", help="name of the material")
-    add("--layer-height", type=float, metavar="MM", help="a multiple of the voxel height")
+    add("--layer-height", type=float, metavar="MM", help="simulated layers (default: 0.4)")
     text = "along the scan vectors, across them, and in the build direction"
     add("--inherent-strain", type=float, nargs=3, metavar=("EXX", "EYY", "EZZ"), help=text)
     text = "what strains a layer: the inherent strain, or its contraction as it cools"

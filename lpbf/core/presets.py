@@ -11,8 +11,8 @@ from lpbf.core.table import as_table
 # default "anisotropic strain coefficients" of Ansys Additive (help of 2024 R2), not a measurement.
 _ANISOTROPY = (1.5, 0.5, 1.0)
 
-# For a simulated layer of about 1 mm; exposure and recoating of a small plate take about 10 s.
-_POWDER_LAYERS = 30
+# For the default layers of 0.4 mm; exposure and recoating of a small plate take about 10 s.
+_POWDER_LAYERS = 10
 _LAYER_TIME = 10.0
 
 # Plate temperature, C: 35 from the EOS data sheet of AlSi10Mg for the M 290, otherwise typical.

@@ -18,6 +18,7 @@ from lpbf.core.cut import Cut, check_release
 from lpbf.core.from_dict import from_dict
 from lpbf.core.heat import Heat
 from lpbf.core.islands import ISLANDS
+from lpbf.core.layers import rows_per_layer, voxel_size
 from lpbf.core.machine import Machine, get_machine
 from lpbf.core.material import TABLE_PROPERTIES, Material
 from lpbf.core.materials import get_material
@@ -43,7 +44,8 @@ class Process:
     Args:
         material: A name of :data:`lpbf.MATERIALS` or a :class:`Material`.
         layer_height: Height of a simulated layer, which lumps many powder layers, in mm: a multiple
-            of the voxel height; None takes one row of voxels.
+            of the voxel height. None takes 0.4 mm, or the nearest multiple of the voxel height:
+            see :meth:`voxel_size`.
         inherent_strain: (exx, eyy, ezz) of a layer at angle 0, without unit: along the scan
             vectors, across them, and in the build direction.
         scan_rotation: Rotation of the scan vectors about z from one powder layer to the next,
@@ -209,20 +211,22 @@ class Process:
         return np.array([xx, yy, ezz, xy, 0.0, 0.0])
 
     def voxels_per_layer(self, voxel_height: float) -> int:
-        """Rows of voxels in a layer.
+        """Rows of voxels in a layer; see :func:`lpbf.core.layers.rows_per_layer`.
 
         Raises:
             ValueError: If the layer height is not a multiple of ``voxel_height``.
         """
-        if self.layer_height is None:
-            return 1
-        count = round(self.layer_height / voxel_height)
-        if count < 1 or abs(count * voxel_height - self.layer_height) > 1e-6 * self.layer_height:
-            raise ValueError(
-                f"Process: layer_height = {self.layer_height} mm is not a multiple of the voxel "
-                f"height of {voxel_height} mm; change the pitch or the layer height"
-            )
-        return count
+        return rows_per_layer(self.layer_height, voxel_height)
+
+    def voxel_size(self, pitch: float | tuple[float, float, float]) -> tuple[float, float, float]:
+        """Edges of voxels for :func:`lpbf.voxelize` whose rows make up the layers, mm.
+
+        See :func:`lpbf.core.layers.voxel_size`.
+
+        Raises:
+            ValueError: If an edge is not positive.
+        """
+        return voxel_size(pitch, self.layer_height)
 
     def with_scan(self, scan: str | float | Scan) -> "Process":
         """Return this process with another scan strategy.

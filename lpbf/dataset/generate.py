@@ -126,7 +126,7 @@ def _open_folder(out: Path, settings: Settings, resume: bool) -> None:
     if (out / "settings.json").is_file():
         if not resume:
             raise ValueError(f"{out}: holds a data set; add --resume or choose another --out")
-        before, now = _flat(read_settings(out)), _flat(wanted)
+        before, now = _flat(_with_edges(read_settings(out))), _flat(wanted)
         changes = ", ".join(
             f"{key} = {before.get(key)}, now {now.get(key)}"
             for key in sorted(now.keys() | before.keys())
@@ -142,6 +142,12 @@ def _open_folder(out: Path, settings: Settings, resume: bool) -> None:
     if out.exists() and (not out.is_dir() or any(".partial" not in p.name for p in out.iterdir())):
         raise ValueError(f"{out}: exists and is not an empty folder; choose another --out")
     write_text(out / "settings.json", json.dumps(wanted, indent=1))
+
+
+def _with_edges(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings whose pitch is three edges; in older data sets it may be one."""
+    pitch = settings.get("pitch")
+    return settings | {"pitch": [pitch] * 3} if isinstance(pitch, int | float) else settings
 
 
 def _remove_partial_files(out: Path) -> None:

@@ -125,7 +125,7 @@ def _simulate_case(case: Case, settings: Settings, attempt: int) -> tuple[Result
         "num_elements": mesh.num_cells,
         "extents_mm": [float(edge) for edge in part.extents],
         "dropped_fraction": dropped,
-        "pitch_mm": settings.pitch,
+        "pitch_mm": list(settings.spacing),
         "aspect_ratio": settings.aspect_ratio,
         "process": settings.process.to_dict(),
         "max_displacement_mm": largest,

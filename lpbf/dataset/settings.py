@@ -22,7 +22,7 @@ class Settings:
 
     Args:
         seed: Random seed of the procedural parts, the orientations and the scales.
-        pitch: Voxel edge in mm, one or (x, y, z).
+        pitch: Voxel edge in mm, one or (x, y, z); see :meth:`Process.voxel_size`.
         size: Range of the procedural parts' largest extent, mm.
         min_nodes: Parts with fewer nodes are rejected.
         max_nodes: Parts with more nodes are rejected.
@@ -49,9 +49,9 @@ class Settings:
     pitch: float | tuple[float, float, float] = 2.0
     size: tuple[float, float] = (24.0, 50.0)
     min_nodes: int = 200
-    max_nodes: int = 50_000
+    max_nodes: int = 100_000
     max_displacement: float | None = None
-    max_aspect_ratio: float = 3.0
+    max_aspect_ratio: float = 5.0
     max_dropped: float = 0.2
     build_volume: tuple[float, float, float] = BUILD_VOLUME
     islands: str | None = None
@@ -65,7 +65,10 @@ class Settings:
         low, high = self.size
         smallest, largest = self.scale
         limit = np.inf if self.max_displacement is None else self.max_displacement
-        check_edges("the pitch", self.pitch)
+        x, y, z = self.process.voxel_size(self.pitch)
+        object.__setattr__(self, "pitch", (x, y, z))
+        height = self.process.voxels_per_layer(z) * z  # checks the layer height
+        object.__setattr__(self, "process", replace(self.process, layer_height=height))
         fewest, most, count = self.min_nodes, self.max_nodes, self.orientations
         checks = [
             (0 < low <= high < np.inf, "a size range with 0 < low <= high mm", self.size),
@@ -85,12 +88,11 @@ class Settings:
             raise ValueError(
                 f"voxels of {' x '.join(f'{edge:g}' for edge in self.spacing)} mm have an aspect "
                 f"ratio of {self.aspect_ratio:.3g}, over the limit of {self.max_aspect_ratio:g}; "
-                f"change the pitch or the limit"
+                f"use a finer pitch, thicker layers (--layer-height), or a higher limit"
             )
         check_edges("the build volume", self.build_volume)
         if self.unit is not None:
             check_choice("unknown unit", self.unit, UNITS)
-        self.process.voxels_per_layer(self.spacing[2])  # checks the layer height
         islands = self.process.choose_islands(self.islands)
         if not self.process.generates_supports:
             object.__setattr__(self, "islands", islands)
@@ -113,7 +115,8 @@ class Settings:
             ValueError: If the pitch is too coarse or too fine for their sizes.
         """
         low, high = self.size[0] * self.scale[0], self.size[1] * self.scale[1]
-        pitch = f"{self.pitch:g}" if isinstance(self.pitch, int | float) else f"{self.pitch}"
+        edges = self.spacing[:1] if len(set(self.spacing)) == 1 else self.spacing
+        pitch = " x ".join(f"{edge:g}" for edge in edges)
         if max(self.spacing) > low / 2:
             raise ValueError(
                 f"a pitch of {pitch} mm leaves parts of {low:g} mm without voxels; "

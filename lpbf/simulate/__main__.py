@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     text = "put several parts in a row along x with this gap (default: where their files have them)"
     group.add_argument("--gap", type=float, metavar="MM", help=text)
     command.add_pitch(group, otherwise=f"about {_VOXELS_ACROSS} voxels in the largest extent")
-    text = "voxel height (default: from --pitch)"
+    text = "voxel height (default: a whole fraction of the layer height, near --pitch)"
     group.add_argument("--pitch-z", type=float, metavar="MM", help=text)
     command.add_islands(group, "as the process says")
     command.add_build_volume(group)
@@ -106,15 +106,10 @@ def _voxels(args: argparse.Namespace, process: Process) -> tuple[HexMesh, list[s
         print("\n".join(map(describe_part, parts)), flush=True)
         pitch = args.pitch
         if pitch is None:
-            # Layers are whole rows of voxels.
-            height = args.pitch_z or process.layer_height
             size = float(max(max(part.extents) for part in parts)) / _VOXELS_ACROSS
             pitch = round(size, 1 - math.floor(math.log10(size)))  # two significant digits
-            if height is not None:
-                pitch = height / max(1, round(height / pitch))
-        if args.pitch_z is not None:
-            x, y, _ = np.broadcast_to(pitch, 3).tolist()
-            pitch = (x, y, args.pitch_z)
+        x, y, z = process.voxel_size(pitch)
+        pitch = (x, y, z if args.pitch_z is None else args.pitch_z)
         volume = tuple(args.build_volume)
         islands = "powder" if process.generates_supports else process.islands
         supports = command.support_files(vars(args))

@@ -1,9 +1,11 @@
 """Summary of a simulation in a few numbers."""
 
+import math
 from typing import Any
 
 import numpy as np
 
+from lpbf.core.layers import LAYER_HEIGHT
 from lpbf.core.materials import get_material
 from lpbf.core.mesh import HexMesh
 from lpbf.core.plate import Plate
@@ -22,9 +24,11 @@ def describe_mesh(mesh: HexMesh, process: Process) -> str:
     rows = process.voxels_per_layer(mesh.spacing[2])
     layers = -(-mesh.mask.shape[2] // rows)
     x, y, z = mesh.spacing
+    differs = process.layer_height is None and not math.isclose(rows * z, LAYER_HEIGHT)
+    note = f" (rows of voxels; the default is {LAYER_HEIGHT:g} mm)" if differs else ""
     return (
         f"{mesh.num_nodes:,} nodes, {mesh.num_cells:,} voxels of {x:.4g} x {y:.4g} x {z:.4g} mm, "
-        f"{layers} layer{'s' * (layers > 1)} of {rows * z:.4g} mm"
+        f"{layers} layer{'s' * (layers > 1)} of {rows * z:.4g} mm{note}"
     )
 
 

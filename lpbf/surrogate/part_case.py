@@ -14,6 +14,7 @@ from flare_mesh.cases.case_reader import CaseReader, PredictionCase
 from flare_mesh.cases.source_plugins import SourceError
 from flare_mesh.mesh import MeshData
 from lpbf.core.checks import check_edges
+from lpbf.core.layers import voxel_size
 from lpbf.core.part import PART_SUFFIXES
 from lpbf.core.support_cells import support_share
 
@@ -47,7 +48,11 @@ def part_case(
             f"{file}: the model needs the fields {sorted(missing)}, but a part has no fields; "
             f"give a mesh file with them"
         )
-    pitch = info.get("pitch") if pitch is None else pitch
+    trained = _trained_layers(process, info)
+    if pitch is None:
+        pitch = info.get("pitch")
+    else:
+        pitch = voxel_size(pitch, trained if layer_height is None else layer_height)
     if pitch is None:
         raise ValueError(f"{file}: the pitch of the training data is unknown; give a pitch")
     if simulate and "process" not in info:
@@ -74,7 +79,9 @@ def part_case(
     if not simulate:
         return _on_plate(reader.from_mesh(str(file), mesh))
     if layer_height is not None:
-        process = _with_layers(process, layer_height, hexes.spacing[2], info, file)
+        process = _with_layers(process, layer_height, hexes.spacing[2], trained, file)
+    else:
+        process = replace(process, layer_height=trained)
     process = replace(process, islands=islands)
     # A run on two cells compiles the loops, so that the time of the part does not include it.
     # The cuts are those of a part of another size.
@@ -92,15 +99,22 @@ def part_case(
     return replace(case, simulate_seconds=result.seconds)
 
 
+def _trained_layers(process: lpbf.Process, info: Mapping[str, Any]) -> float | None:
+    """Height of the layers of the training data, mm; None if it is unknown.
+
+    Data sets without a height in their process have one row of voxels in a layer.
+    """
+    if process.layer_height is not None or info.get("pitch") is None:
+        return process.layer_height
+    return check_edges("the pitch", info["pitch"])[2]
+
+
 def _with_layers(
-    process: lpbf.Process, height: float, voxel_height: float, info: Mapping[str, Any], file: Path
+    process: lpbf.Process, height: float, voxel_height: float, trained: float | None, file: Path
 ) -> lpbf.Process:
     """The process with layers of another height, and a warning if the training data had others."""
-    trained, pitch = process.layer_height, info.get("pitch")
     process = replace(process, layer_height=height)
     process.voxels_per_layer(voxel_height)  # checks the height
-    if trained is None and pitch is not None:
-        trained = check_edges("the pitch", pitch)[2]
     if trained is not None and not math.isclose(trained, height, rel_tol=1e-6):
         warnings.warn(
             f"{file}: simulated in layers of {height:g} mm, but the training data have {trained:g} "

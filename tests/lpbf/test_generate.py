@@ -23,7 +23,9 @@ from lpbf.dataset.cases import list_cases
 from lpbf.dataset.settings import Settings, read_settings
 from lpbf.generate import generate, main
 
-SMALL = Settings(pitch=4.0, size=(16.0, 24.0), min_nodes=30, test_fraction=0.25, max_dropped=1.0)
+SMALL = Settings(
+    pitch=(4.0, 4.0, 4.0), size=(16.0, 24.0), min_nodes=30, test_fraction=0.25, max_dropped=1.0
+)
 
 
 def files_of(root):
@@ -261,8 +263,14 @@ def test_a_file_stays_in_its_split_when_others_join(tmp_path):
         (["--parts", "nowhere"], "nowhere: no such folder"),
         (["--pitch", "-1"], "expected the pitch as one or three lengths > 0 mm (got -1.0)"),
         (["--pitch", "inf"], "expected the pitch as one or three lengths > 0 mm (got inf)"),
-        (["--pitch", "100"], "a pitch of 100 mm leaves parts of 24 mm without voxels; use at most"),
-        (["--pitch", "0.01"], "up to 1.25e+11 voxels, over the limit of 4,000,000; use a coarser"),
+        (
+            ["--pitch", "50,50,50"],
+            "a pitch of 50 mm leaves parts of 24 mm without voxels; use at most",
+        ),
+        (
+            ["--pitch", "0.01,0.01,0.01"],
+            "up to 1.25e+11 voxels, over the limit of 4,000,000; use a coarser",
+        ),
         (["--size", "16", "inf"], "0 < low <= high mm"),
         (["--size", "9", "3"], "0 < low <= high"),
         (["--workers", "0"], "expected --workers >= 1 (got 0)"),
@@ -297,7 +305,17 @@ def test_a_folder_in_use(data_set, tmp_path, capsys):
 
 
 def arguments_of(out, *more):
-    small = ["--pitch", "4", "--size", "16", "24", "--min-nodes", "30", "--test-fraction", "0.25"]
+    small = [
+        "--pitch",
+        "4,4,4",
+        "--size",
+        "16",
+        "24",
+        "--min-nodes",
+        "30",
+        "--test-fraction",
+        "0.25",
+    ]
     return ["--out", str(out), *small, "--max-dropped", "1", *more]
 
 
@@ -307,7 +325,7 @@ def test_process_from_a_file_and_from_options(tmp_path, inline):
     options = ("--num-parts", "1", "--process", str(file), "--scan-rotation", "90", "--no-release")
     assert main(arguments_of(tmp_path / "set", *options)) == 0
     found = Process.from_dict(read_settings(tmp_path / "set")["process"])
-    assert found == Process(scan_rotation=90.0, temperature=30.0, islands="drop")
+    assert found == Process(layer_height=4.0, scan_rotation=90.0, temperature=30.0, islands="drop")
     with np.load(tmp_path / "set/train/part_000000.npz") as case:
         assert (case["temp"] == 30.0).all()
 

@@ -31,7 +31,7 @@ def points():
 
 
 def measured(points, **changes):
-    given = {"specimen": SMALL, "pitch": 1.0, "process": ELASTIC, "uncertainty": 0.001}
+    given = {"specimen": SMALL, "pitch": (1.0, 1.0, 1.0), "process": ELASTIC, "uncertainty": 0.001}
     return Measurement(points=points, **given | changes)
 
 

@@ -10,7 +10,7 @@ from lpbf.calibrate import SPECIMENS
 from lpbf.calibrate.__main__ import main
 from lpbf.calibrate.specimens import read_specimen
 
-SMALL = "--dimensions length=8 width=2 height=5 pillar=2"
+SMALL = "--dimensions length=8 width=2 height=4.8 pillar=2"
 
 
 def run(command):
@@ -28,8 +28,8 @@ def filled(folder, capsys):
     """A measurement of the simulated bridge, in the file that was written to be filled in."""
     assert run(f"--specimen bridge --write bridge.stl --preset 316L {SMALL}") == 0
     assert capsys.readouterr().out == "written: bridge.stl, bridge.yaml\n"
-    kind = {"kind": "bridge", "length": 8.0, "width": 2.0, "height": 5.0, "pillar": 2.0}
-    mesh = voxelize(read_specimen(kind).surface(), 1.0)
+    kind = {"kind": "bridge", "length": 8.0, "width": 2.0, "height": 4.8, "pillar": 2.0}
+    mesh = voxelize(read_specimen(kind).surface(), (1.0, 1.0, 0.4))
     process = Process.preset("316L", release=True, heat=None, inherent_strain=(-0.003,) * 3)
     result = simulate(mesh, process)
     text = Path("bridge.yaml").read_text()
@@ -67,7 +67,7 @@ def test_warnings_are_printed(filled, capsys):
     filled.write_text(re.sub("specimen: .*", "part: bridge.stl", text))
     assert run("bridge.yaml --out process.yaml") == 0
     of_part, of_fit = capsys.readouterr().err.splitlines()
-    assert of_part.startswith("warning: bridge.stl: is only 8 x 2 x 5 mm")
+    assert of_part.startswith("warning: bridge.stl: is only 8 x 2 x 4.8 mm")
     assert of_fit.startswith("warning: the residuals are")
 
 

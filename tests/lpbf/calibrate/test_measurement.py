@@ -10,7 +10,7 @@ from lpbf.calibrate import Bridge, MeasuredPoint, Measurement
 
 TEXT = """\
 part: part.stl
-pitch: 2
+pitch: [2, 2, 2]
 process: {preset: 316L, plasticity: true, release: true, scan_rotation: 90}
 parameters: components
 intervals: residuals
@@ -56,14 +56,17 @@ def test_a_specimen_and_the_file_of_a_process(read, tmp_path):
     ("change", "message"),
     [
         (
-            ("pitch: 2", "pich: 2"),
+            ("pitch: [2, 2, 2]", "pich: [2, 2, 2]"),
             "m.yaml: Measurement: unknown field 'pich'; did you mean 'pitch'",
         ),
-        (("pitch: 2", "source: a"), "m.yaml: Measurement: unknown field 'source'"),
-        (("pitch: 2\n", ""), "m.yaml: Measurement: expected a pitch .got none."),
-        (("pitch: 2", "pitch: -1"), "expected the pitch as one or three lengths > 0 mm"),
+        (("pitch: [2, 2, 2]", "source: a"), "m.yaml: Measurement: unknown field 'source'"),
+        (("pitch: [2, 2, 2]\n", ""), "m.yaml: Measurement: expected a pitch .got none."),
+        (("pitch: [2, 2, 2]", "pitch: -1"), "expected the pitch as one or three lengths > 0 mm"),
         *(
-            (("pitch: 2", f"pitch: {pitch}"), "expected the pitch as one or three lengths > 0 mm")
+            (
+                ("pitch: [2, 2, 2]", f"pitch: {pitch}"),
+                "expected the pitch as one or three lengths > 0 mm",
+            )
             for pitch in ("{}", "fine", "[1, [2], 3]", "true", "")
         ),
         (("part: part.stl\n", ""), "expected a part or a specimen .got none."),

@@ -68,7 +68,7 @@ def test_files_to_print_and_to_fill_in(tmp_path, kind):
         Measurement.from_yaml(template)
     template.write_text(template.read_text().replace("value: }", "value: 0.25}"))
     m = Measurement.from_yaml(template)
-    assert (m.specimen, m.pitch) == (specimen, (0.5, 0.5, 0.5))
+    assert (m.specimen, m.pitch) == (specimen, (0.5, 0.5, 0.4))
     assert m.process.material == "316L"
     assert m.process.release
     assert [p.position for p in m.points] == [position for position, _ in specimen.points()]

@@ -74,7 +74,7 @@ def test_rigid_parts(shift):
     """A rigid shift is compensated exactly; a part that does not move is unchanged."""
     result = compensate(
         box(),
-        pitch=2.0,
+        pitch=(2.0, 2.0, 2.0),
         tolerance=1e-6,
         displacement=lambda mesh: np.tile([shift, 0.0, 0.0], (mesh.num_nodes, 1)),
     )
@@ -106,7 +106,9 @@ def test_a_simulated_part_comes_out_as_designed():
     reported = []
     part = bracket()
     process = Process(scan_rotation=67.0)
-    result = compensate(part, process, pitch=2.0, tolerance=0.002, on_iteration=reported.append)
+    result = compensate(
+        part, process, pitch=(2.0, 2.0, 2.0), tolerance=0.002, on_iteration=reported.append
+    )
     assert tuple(reported) == result.iterations
     assert result.converged
     first, best = result.iterations[0], result.iterations[result.best]
@@ -160,7 +162,7 @@ def test_points_on_removed_voxels_move_with_the_voxels_that_are_left():
 
 def test_removed_voxels_count_in_no_error():
     process = Process(release=[{"box": [[-9, -9, 6], [9, 9, 11]]}])
-    result = compensate(box(), process, pitch=2.0, tolerance=10.0)
+    result = compensate(box(), process, pitch=(2.0, 2.0, 2.0), tolerance=10.0)
     simulated = simulate(voxelize(box(), 2.0), process)
     length = np.linalg.norm(simulated.displacement, axis=1)
     largest = length[simulated.remaining_nodes].max()
@@ -180,7 +182,7 @@ def test_once_with_supported_islands_and_cuts(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error", PartWarning)
         once = compensate_once(part, tmp_path / "field.vtu", pitch=2.0)
-        full = compensate(part, process, pitch=2.0, tolerance=1e-9, max_iterations=1)
+        full = compensate(part, process, pitch=(2.0, 2.0, 2.0), tolerance=1e-9, max_iterations=1)
     assert full.best == 1
     assert_allclose(once.surface.vertices, full.surface.vertices, atol=1e-6)
 
@@ -234,7 +236,7 @@ def test_given_supports_are_in_each_shape():
     part = trimesh.boolean.union([table, leg], engine="manifold")
     body = trimesh.creation.box((2.0, 4.0, 8.0)).apply_translation([3, 0, 4])
     process = Process(supports=Supports(generate=False), inherent_strain=(-0.01,) * 3)
-    options = {"pitch": 2.0, "tolerance": 1e-6, "max_iterations": 1}
+    options = {"pitch": (2.0, 2.0, 2.0), "tolerance": 1e-6, "max_iterations": 1}
     supported = compensate(part, process, supports=[body], **options)
     assert len(supported.iterations) == 2
     alone = compensate(part, Process(inherent_strain=(-0.01,) * 3), **options)

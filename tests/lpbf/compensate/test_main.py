@@ -19,7 +19,7 @@ def part(tmp_path):
 
 
 def run(part, *options, out="out.stl"):
-    return main([str(part), "--out", str(part.with_name(out)), "--pitch", "2", *options])
+    return main([str(part), "--out", str(part.with_name(out)), "--pitch", "2,2,2", *options])
 
 
 def test_within_the_tolerance(part, capsys):

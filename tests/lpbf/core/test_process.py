@@ -103,11 +103,22 @@ def test_with_scan():
 
 
 def test_layers_of_several_voxels():
-    assert Process().voxels_per_layer(0.3) == 1
+    assert [Process().voxels_per_layer(z) for z in (2.0, 0.4, 0.3, 0.2, 0.1)] == [1, 1, 1, 2, 4]
     assert Process(layer_height=0.9).voxels_per_layer(0.3) == 3
     for height in (0.5, 0.1):
         with pytest.raises(ValueError, match="is not a multiple of the voxel height of 0.3 mm"):
             Process(layer_height=height).voxels_per_layer(0.3)
+
+
+def test_voxels_whose_rows_make_up_the_layers():
+    default, thick = Process(), Process(layer_height=1.5)
+    for pitch, height in ((2, 0.4), (0.5, 0.4), (0.3, 0.4), (0.25, 0.2), (0.1, 0.1)):
+        np.testing.assert_allclose(default.voxel_size(pitch), (pitch, pitch, height))
+    assert thick.voxel_size(1.5) == (1.5, 1.5, 1.5)
+    assert thick.voxel_size(0.7) == (0.7, 0.7, 0.75)
+    assert thick.voxel_size((2.0, 1.0, 0.3)) == (2.0, 1.0, 0.3)
+    with pytest.raises(ValueError, match="expected the pitch as one or three lengths > 0 mm"):
+        default.voxel_size(-1.0)
 
 
 @pytest.mark.parametrize(

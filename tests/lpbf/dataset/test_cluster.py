@@ -19,7 +19,9 @@ from lpbf.dataset.cluster import open_cluster
 from lpbf.dataset.settings import Settings
 from lpbf.generate import generate, main
 
-SMALL = Settings(pitch=4.0, size=(16.0, 24.0), min_nodes=30, max_nodes=260, test_fraction=0.25)
+SMALL = Settings(
+    pitch=(4.0, 4.0, 4.0), size=(16.0, 24.0), min_nodes=30, max_nodes=260, test_fraction=0.25
+)
 TIMEOUT = 120.0
 
 

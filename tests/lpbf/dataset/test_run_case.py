@@ -15,7 +15,7 @@ from lpbf.dataset.cases import Case, list_cases
 from lpbf.dataset.run_case import run_case
 from lpbf.dataset.settings import Settings
 
-SMALL = Settings(pitch=4.0, size=(16.0, 24.0), min_nodes=30)
+SMALL = Settings(pitch=(4.0, 4.0, 4.0), size=(16.0, 24.0), min_nodes=30)
 
 
 @pytest.fixture
@@ -59,7 +59,9 @@ def test_share_of_supports_as_a_feature(tmp_path):
     arm = trimesh.creation.box((20.0, 8.0, 4.0)).apply_translation((8.0, 0.0, 8.0))
     trimesh.boolean.union([post, arm]).export(tmp_path / "arm.stl")
     case = Case("arm_stl", "train", tmp_path / "arm.stl", "arm.stl")
-    settings = Settings(pitch=4.0, min_nodes=30, process=Process(supports=True, release=True))
+    settings = Settings(
+        pitch=(4.0, 4.0, 4.0), min_nodes=30, process=Process(supports=True, release=True)
+    )
     assert replace(settings, seed=1).process == settings.process
     outcome = run_case(case, settings, tmp_path)
     assert outcome.rejected == []
@@ -103,7 +105,7 @@ def test_reasons_of_rejections(bar, tmp_path, monkeypatch):
 
     assert kind_of(min_nodes=500) == (
         "nodes",
-        "180 nodes are outside the limits of 500 to 50,000; change the pitch or the limits",
+        "180 nodes are outside the limits of 500 to 100,000; change the pitch or the limits",
     )
     kind, reason = kind_of(max_displacement=1e-3)
     assert kind == "displacement"

@@ -19,7 +19,7 @@ def test_settings_as_json_hold_the_process(tmp_path):
     ("options", "message"),
     [
         ({"pitch": (1.0, 1.0)}, "expected the pitch as one or three lengths > 0 mm"),
-        ({"pitch": (1.0, 1.0, 3.1)}, "1 x 1 x 3.1 mm have an aspect ratio of 3.1, over the limit"),
+        ({"pitch": (1.0, 1.0, 5.1)}, "1 x 1 x 5.1 mm have an aspect ratio of 5.1, over the limit"),
         ({"min_nodes": 9, "max_nodes": 8}, "expected 0 <= min_nodes <= max_nodes = 8 .got 9"),
         ({"max_aspect_ratio": 0.5}, "expected max_aspect_ratio >= 1"),
         ({"orientations": 0}, "expected 1 to 24 orientations .got 0"),
@@ -29,7 +29,10 @@ def test_settings_as_json_hold_the_process(tmp_path):
         ({"max_displacement": 0.0}, "expected max_displacement > 0 mm"),
         ({"max_displacement": float("nan")}, "expected max_displacement > 0 mm"),
         ({"islands": "keep"}, "unknown islands 'keep'; choose from .'drop', 'powder', 'refuse'"),
-        ({"process": Process(layer_height=3.0)}, "layer_height = 3.0 mm is not a multiple"),
+        (
+            {"pitch": (2.0,) * 3, "process": Process(layer_height=3.0)},
+            "layer_height = 3.0 mm is not a multiple",
+        ),
     ],
 )
 def test_bad_settings(options, message):
@@ -47,12 +50,12 @@ def test_islands_of_the_settings_and_of_the_process_are_the_same(islands, proces
 
 
 def test_aspect_ratio_at_its_limit():
-    assert Settings(pitch=(0.1, 0.1, 0.3)).aspect_ratio == pytest.approx(3)
+    assert Settings(pitch=(0.1, 0.1, 0.5)).aspect_ratio == pytest.approx(5)
 
 
 def test_scale_counts_in_the_check_of_the_pitch():
-    Settings(pitch=8.0).check_pitch()
+    Settings(pitch=(8.0, 8.0, 8.0)).check_pitch()
     with pytest.raises(ValueError, match="leaves parts of 12 mm without voxels"):
-        Settings(pitch=8.0, scale=(0.5, 1.0)).check_pitch()
+        Settings(pitch=(8.0, 8.0, 8.0), scale=(0.5, 1.0)).check_pitch()
     with pytest.raises(ValueError, match="gives parts of 100 mm up to 8e"):
-        Settings(pitch=0.5, scale=(1.0, 2.0)).check_pitch()
+        Settings(pitch=(0.5, 0.5, 0.5), scale=(1.0, 2.0)).check_pitch()

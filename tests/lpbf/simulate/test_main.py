@@ -44,7 +44,7 @@ def hook(path):
 
 
 def test_a_part_to_a_result(part, capsys):
-    command = f"{part} --out out/box.vtu --pitch 2 --report out/box.json --verbose"
+    command = f"{part} --out out/box.vtu --pitch 2,2,2 --report out/box.json --verbose"
     assert run(command) == 0
     said = capsys.readouterr()
     assert said.err == ""
@@ -72,7 +72,7 @@ def test_a_part_to_a_result(part, capsys):
 def test_supports(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     hook("hook.stl")
-    assert run("hook.stl --out a.vtu --pitch 1 --supports auto --report a.json") == 0
+    assert run("hook.stl --out a.vtu --pitch 1,1,1 --supports auto --report a.json") == 0
     said = capsys.readouterr()
     assert said.err == ""
     written = read("a.json")
@@ -88,22 +88,22 @@ def test_supports(tmp_path, monkeypatch, capsys):
     # The same as a body in a file.
     block = trimesh.creation.box((1.0, 2.0, 8.0)).apply_translation((2.5, 0.0, -1.0))
     block.export("block.stl")
-    assert run("hook.stl --out b.vtu --pitch 1 --supports block.stl --islands drop") == 0
+    assert run("hook.stl --out b.vtu --pitch 1,1,1 --supports block.stl --islands drop") == 0
     assert "16 mm3 around their walls" in capsys.readouterr().out
-    assert run("hook.stl --out b.vtu --pitch 1 --supports auto --islands drop") == 2
+    assert run("hook.stl --out b.vtu --pitch 1,1,1 --supports auto --islands drop") == 2
     assert "expected islands or generated supports" in capsys.readouterr().err
     block.apply_translation((20.0, 0.0, 0.0)).export("far.stl")
-    assert run("hook.stl --out b.vtu --pitch 1 --supports far.stl") == 2
+    assert run("hook.stl --out b.vtu --pitch 1,1,1 --supports far.stl") == 2
     assert "far.stl: expected supports within the part's box of (-1, -1, -5)" in (
         capsys.readouterr().err
     )
-    assert run("hook.stl --out b.vtu --pitch 1 --supports none.stl") == 2
+    assert run("hook.stl --out b.vtu --pitch 1,1,1 --supports none.stl") == 2
     assert "none.stl: no such file" in capsys.readouterr().err
 
 
 def test_the_process_comes_from_a_file_and_options(part):
     Process(inherent_strain=(-0.002, -0.001, 0.0), layer_height=2.0).to_yaml("mine.yaml")
-    command = f"{part} --out a.vtu --pitch 2 --pitch-z 1 --process mine.yaml --report a.json"
+    command = f"{part} --out a.vtu --pitch 2,2,2 --pitch-z 1 --process mine.yaml --report a.json"
     assert main([*command.split(), "--scan-rotation", "67", "--temperature", "80"]) == 0
     written = read("a.json")
     assert written["mesh"]["spacing_mm"] == [2.0, 2.0, 1.0]
@@ -116,7 +116,7 @@ def test_the_process_comes_from_a_file_and_options(part):
 
 
 def test_all_models(part, capsys):
-    command = f"{part} --out a.vtu --pitch 2 --preset 316L --no-heat --series steps.pvd"
+    command = f"{part} --out a.vtu --pitch 2,2,2 --preset 316L --no-heat --series steps.pvd"
     models = "--plasticity --release --base-plate 4 --powder-layers 2 --scan cross --verbose"
     assert run(f"{command} {models} --report a.json") == 0
     said = capsys.readouterr().out
@@ -143,34 +143,44 @@ def test_all_models(part, capsys):
 
 
 def test_heat_can_be_added_and_left_out(part):
-    assert run(f"{part} --out a.vtu --pitch 2 --heat --report a.json") == 0
+    assert run(f"{part} --out a.vtu --pitch 2,2,2 --heat --report a.json") == 0
     assert read("a.json")["process"]["heat"] == Process(heat=Heat()).to_dict()["heat"]
     assert read("a.json")["summary"]["max_temperature_c"] > 30
-    assert run(f"{part} --out a.vtu --pitch 2 --preset 316L --no-heat --report a.json") == 0
+    assert run(f"{part} --out a.vtu --pitch 2,2,2 --preset 316L --no-heat --report a.json") == 0
     assert read("a.json")["process"]["heat"] is None
 
 
-def test_the_default_pitch_fits_the_layers(part):
-    trimesh.creation.box((8.0, 0.4, 0.4)).export("bar.stl")
-    # A fortieth of 8 mm is 0.2 mm, of which 0.38 mm has no whole number.
-    for layer, pitch in ((None, 0.2), (0.4, 0.2), (0.38, 0.19)):
-        height = [] if layer is None else ["--layer-height", str(layer)]
-        assert main(["bar.stl", "--out", "a.vtu", "--report", "a.json", *height]) == 0
-        np.testing.assert_allclose(read("a.json")["mesh"]["spacing_mm"], pitch)
+@pytest.mark.parametrize(
+    ("options", "spacing", "layers"),
+    [
+        ("", (0.2, 0.2, 0.2), "6 layers of 0.4 mm"),
+        ("--layer-height 0.38", (0.2, 0.2, 0.19), "7 layers of 0.38 mm"),
+        ("--pitch 2", (2, 2, 0.4), "6 layers of 0.4 mm"),
+        ("--pitch 0.3", (0.3, 0.3, 0.4), "6 layers of 0.4 mm"),
+        ("--pitch 2,2,0.3", (2, 2, 0.3), "8 layers of 0.3 mm (rows of voxels; the default is 0.4"),
+        ("--pitch 2 --pitch-z 1.2", (2, 2, 1.2), "2 layers of 1.2 mm (rows of voxels; the default"),
+    ],
+)
+def test_layers_do_not_follow_the_pitch(tmp_path, monkeypatch, capsys, options, spacing, layers):
+    monkeypatch.chdir(tmp_path)
+    trimesh.creation.box((8.0, 2.0, 2.4)).export("bar.stl")
+    assert run(f"bar.stl --out a.vtu --report a.json {options}") == 0
+    np.testing.assert_allclose(read("a.json")["mesh"]["spacing_mm"], spacing)
+    assert layers in capsys.readouterr().out
 
 
 def test_build_volume(part, capsys):
     trimesh.creation.box((400.0, 30.0, 30.0)).export("long.stl")
-    assert run("long.stl --out a.vtu --pitch 10") == 2
+    assert run("long.stl --out a.vtu --pitch 10,10,10") == 2
     assert "give the build volume of the machine (--build-volume, or" in capsys.readouterr().err
-    assert run("long.stl --out a.vtu --pitch 10 --build-volume 400 400 400") == 0
+    assert run("long.stl --out a.vtu --pitch 10,10,10 --build-volume 400 400 400") == 0
 
 
 def test_a_part_out_of_the_model_s_range(part, capsys):
     foot = trimesh.creation.box((8.0, 20.0, 8.0))
     slab = trimesh.creation.box((80.0, 20.0, 16.0)).apply_translation((36.0, 0.0, 8.0))
     trimesh.boolean.union([foot, slab], engine="manifold").export("slab.stl")
-    assert run("slab.stl --out a.vtu --pitch 4 --report a.json") == 0
+    assert run("slab.stl --out a.vtu --pitch 4,4,4 --report a.json") == 0
     said = capsys.readouterr().err
     assert said.startswith("warning: the small-strain model is out of its range: a displacement of")
     assert read("a.json")["warnings"] == [said.removeprefix("warning: ").strip()]
@@ -178,15 +188,15 @@ def test_a_part_out_of_the_model_s_range(part, capsys):
 
 def test_islands(part, capsys):
     hook("hook.stl")
-    assert run("hook.stl --out hook.vtu --pitch 1") == 2
+    assert run("hook.stl --out hook.vtu --pitch 1,1,1") == 2
     assert "4 islands are unsupported" in capsys.readouterr().err
-    assert run("hook.stl --out hook.vtu --pitch 1 --islands drop --report h.json") == 0
+    assert run("hook.stl --out hook.vtu --pitch 1,1,1 --islands drop --report h.json") == 0
     said = capsys.readouterr().err
     assert said.startswith("warning: hook.stl: dropped 4 islands")
     assert said.count("\n") == 1
     assert len(read("h.json")["warnings"]) == 1
     dropped = read("h.json")["mesh"]["num_cells"]
-    assert run("hook.stl --out hook.vtu --pitch 1 --islands powder --report h.json") == 0
+    assert run("hook.stl --out hook.vtu --pitch 1,1,1 --islands powder --report h.json") == 0
     assert capsys.readouterr().err == ""
     assert read("h.json")["mesh"]["num_cells"] == dropped + 2 * 2 * 4
     assert read("h.json")["process"]["islands"] == "powder"
@@ -207,7 +217,10 @@ def test_islands(part, capsys):
         ),
         ("box.stl --out a.vtu --pitch-z nan", "--pitch-z: expected a size > 0 mm (got nan)"),
         ("box.stl --out a.vtu --pitch 0.01", "over the limit of 4,000,000; use a pitch of"),
-        ("box.stl --out a.vtu --pitch 1 --layer-height 1.5", "not a multiple of the voxel height"),
+        (
+            "box.stl --out a.vtu --pitch 1,1,1 --layer-height 1.5",
+            "not a multiple of the voxel height",
+        ),
         ("box.stl --out a.vtu --material Unobtainium", "unknown material 'Unobtainium'"),
         ("box.stl --out a.vtu --process none.yaml", "none.yaml: no such file"),
         ("box.stl --out a.vtu --inherent-strain 1 0 0", "each within 0.1 of zero"),
@@ -238,7 +251,7 @@ def test_exit_codes_of_failures(part, capsys, monkeypatch, raised, code, message
         raise raised
 
     monkeypatch.setattr(COMMAND, "simulate", fail)
-    assert run(f"{part} --out a.vtu --pitch 2") == code
+    assert run(f"{part} --out a.vtu --pitch 2,2,2") == code
     assert capsys.readouterr().err.startswith(message)
 
 
@@ -246,7 +259,7 @@ def test_a_solution_that_is_not_finite_is_not_written(part, capsys, monkeypatch,
     bad = simulate(voxelize(part, 2.0))
     bad.displacement[3] = np.nan
     monkeypatch.setattr(COMMAND, "simulate", lambda *args, **options: bad)
-    assert run(f"{part} --out a.vtu --pitch 2") == 1
+    assert run(f"{part} --out a.vtu --pitch 2,2,2") == 1
     assert "the solution is not finite" in capsys.readouterr().err
     assert not (tmp_path / "a.vtu").exists()
 
@@ -266,7 +279,7 @@ def test_a_full_disk_is_an_error(part, capsys, tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
     try:
-        assert run(f"{part} --out a.vtu --pitch 2") == 2
+        assert run(f"{part} --out a.vtu --pitch 2,2,2") == 2
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     expected = "error: a.vtu: cannot be written (File too large); choose another place\n"
@@ -275,7 +288,7 @@ def test_a_full_disk_is_an_error(part, capsys, tmp_path):
 
 
 def test_the_origin_of_the_strain_is_printed(part, capsys):
-    assert run(f"{part} --out box.vtu --pitch 2") == 0
+    assert run(f"{part} --out box.vtu --pitch 2,2,2") == 0
     assert "inherent strain -0.004, -0.004, -0.004: not calibrated\n" in capsys.readouterr().out
     source = StrainSource(
         measurement="cantilever.yaml",
@@ -290,12 +303,12 @@ def test_the_origin_of_the_strain_is_printed(part, capsys):
     )
     process = Process("316L", inherent_strain=source.inherent_strain, strain_source=source)
     process.to_yaml("process.yaml")
-    assert run(f"{part} --out box.vtu --process process.yaml --pitch 2 --report box.json") == 0
+    assert run(f"{part} --out box.vtu --process process.yaml --pitch 2,2,2 --report box.json") == 0
     said = capsys.readouterr()
     line = "calibrated on cantilever.yaml (5 values, sha256 abababababab)"
     assert f"inherent strain -0.003, -0.003, -0.003: {line}\n" in said.out
     assert said.err == ""
     assert read("box.json")["process"]["strain_source"]["measurement"] == "cantilever.yaml"
-    command = f"{part} --out box.vtu --process process.yaml --pitch 2"
+    command = f"{part} --out box.vtu --process process.yaml --pitch 2,2,2"
     assert run(f"{command} --inherent-strain -0.002 -0.002 -0.002") == 0
     assert "not calibrated" in capsys.readouterr().out

@@ -282,7 +282,7 @@ def test_the_command_takes_cuts_of_a_process_file(tmp_path, capsys, monkeypatch)
     import trimesh
 
     trimesh.creation.box((12, 2, 2)).export("part.stl")
-    command = ["part.stl", "--out", "a.vtu", "--pitch", "1", "--process", "process.yaml"]
+    command = ["part.stl", "--out", "a.vtu", "--pitch", "1,1,1", "--process", "process.yaml"]
     Path("process.yaml").write_text("release: [{box: [[-9, -9, 0], [2, 9, 0]]}]\n")
     assert main([*command, "--verbose"]) == 0
     assert "cut 1" in capsys.readouterr().out
