@@ -19,7 +19,9 @@ from lpbf.core.support_cells import add_supports
 from lpbf.core.supports import Supports
 from lpbf.core.table import Table
 from lpbf.core.voxelize import voxelize
+from lpbf.core.voxelize_plate import voxelize_plate
 from lpbf.simulate import simulate
+from lpbf.simulate.deformed import deformed_surface
 
 __all__ = [
     "MACHINES",
@@ -49,7 +51,9 @@ __all__ = [
     "Table",
     "add_supports",
     "calibrate",
+    "deformed_surface",
     "find_unsupported",
     "simulate",
     "voxelize",
+    "voxelize_plate",
 ]

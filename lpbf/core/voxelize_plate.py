@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from flare_mesh.choices import check_choice
+from lpbf.core.checks import check_edges
 from lpbf.core.errors import PartError, PartWarning
 from lpbf.core.fill import fill
 from lpbf.core.islands import treat_islands
@@ -43,8 +44,9 @@ def voxelize_plate(
     Args:
         parts: Surfaces in mm, or the paths of their files.
         pitch: See :func:`lpbf.voxelize`.
-        gap: Gap between the boxes of the parts in mm, which are put in a row along x in their
-            order; None leaves them where their files have them in x and y.
+        gap: Smallest gap between the boxes of the parts in mm, which are put in a row along x in
+            their order, whole voxels apart, so that equal parts have equal voxels; None
+            leaves them where their files have them in x and y.
         place: Placement of each part by itself, see :func:`lpbf.voxelize`; ``"orient"`` needs a
             gap.
         islands: See :func:`lpbf.voxelize`.
@@ -76,7 +78,7 @@ def voxelize_plate(
     surfaces = [load_part(part, unit=unit_if_none(part, unit)) for part in parts]
     placed = [_place(surface, place) for surface in surfaces]
     if gap is not None:
-        placed = _arrange(surfaces, placed, gap)
+        placed = _arrange(surfaces, placed, gap, check_edges("the pitch", pitch)[0])
     names = tuple(part_name(surface) for surface in surfaces)
     moved = [_moved(surface, motion) for surface, motion in zip(surfaces, placed, strict=True)]
     whole = _concatenate(moved, ", ".join(names))
@@ -117,7 +119,10 @@ def _place(surface: "trimesh.Trimesh", place: str) -> RigidMotion:
 
 
 def _arrange(
-    surfaces: "Sequence[trimesh.Trimesh]", placed: Sequence[RigidMotion], gap: float
+    surfaces: "Sequence[trimesh.Trimesh]",
+    placed: Sequence[RigidMotion],
+    gap: float,
+    edge: float,
 ) -> list[RigidMotion]:
     """Move the parts into a row along x, with the middles of their boxes at y = 0."""
     arranged, x = [], 0.0
@@ -125,7 +130,7 @@ def _arrange(
         low, high = np.asarray(_moved(surface, motion).bounds)
         shift = np.array([x - low[0], -(low[1] + high[1]) / 2, 0.0])
         arranged.append(RigidMotion(motion.rotation, motion.translation + shift))
-        x += float(high[0] - low[0]) + gap
+        x += edge * math.ceil((float(high[0] - low[0]) + gap) / edge - 1e-9)
     return arranged
 
 

@@ -23,6 +23,8 @@ from lpbf.core.result import Result
 from lpbf.core.result_files import RESULT_SUFFIXES
 from lpbf.core.voxelize import voxelize
 from lpbf.core.voxelize_plate import voxelize_plate
+from lpbf.core.write_part import WRITTEN_SUFFIXES, write_part, written_unit
+from lpbf.simulate.deformed import deformed_surface
 from lpbf.simulate.simulate import simulate
 from lpbf.simulate.summary import describe_mesh, describe_strain, summarize, summary_text
 
@@ -41,7 +43,7 @@ def _run(args: argparse.Namespace) -> int:
     process = command.read_process(vars(args))
     if args.islands is not None:
         process = replace(process, islands=process.choose_islands(args.islands))
-    mesh, warned = _voxels(args, process)
+    parts, mesh, warned = _voxels(args, process)
     print(
         f"{', '.join(args.parts)}: {describe_mesh(mesh, process)}\n{describe_strain(process)}",
         flush=True,
@@ -52,7 +54,18 @@ def _run(args: argparse.Namespace) -> int:
     warned += _print_warnings(caught)
     if not (np.isfinite(result.displacement).all() and np.isfinite(result.stress).all()):
         raise SolverError("the solution is not finite; check the process and the pitch")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", PartWarning)
+        numbers = [None] if mesh.plate is None else range(1, len(parts) + 1)
+        deformed = {
+            file: deformed_surface(result, part, number)
+            for file, part, number in zip(args.deformed or [], parts, numbers, strict=False)
+        }
+    warned += _print_warnings(caught)
     _write(args, process, mesh, result, warned)
+    for file, surface in deformed.items():
+        write_part(surface, file)
+        print(f"written: {file}, in {written_unit(surface, file)}")
     return 0
 
 
@@ -67,6 +80,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--out", required=True, help="mesh file of the finished part: .vtu, .vtk or .xdmf")
     add("--series", metavar="FILE.pvd", help="write the part after each layer")
+    text = (
+        "write the surface after the build at the place and in the unit of the part's file, with "
+        f"its triangles; one file for each part ({', '.join(WRITTEN_SUFFIXES)})"
+    )
+    add("--deformed", metavar="FILE", nargs="+", help=text)
     add("--report", metavar="FILE.json", help="write iterations, residuals, time and memory")
     add("--verbose", action="store_true", help="print a line for each step")
     group = parser.add_argument_group("mesh")
@@ -91,11 +109,20 @@ def _check_outputs(args: argparse.Namespace) -> None:
         if getattr(args, name) is not None:
             for part in args.parts:
                 command.check_output(getattr(args, name), f"--{name}", allowed, part)
+    deformed = args.deformed or []
+    for file in deformed:
+        for part in args.parts:
+            command.check_output(file, "--deformed", WRITTEN_SUFFIXES, part)
+    if deformed and len(deformed) != len(args.parts):
+        raise ValueError(
+            f"--deformed: expected one file for each of the {len(args.parts)} parts (got "
+            f"{len(deformed)}); each is written in the coordinates of its part's file"
+        )
     if args.series is not None:
         check_folder(Path(args.series).with_suffix("") / "step.vtu")
 
 
-def _voxels(args: argparse.Namespace, process: Process) -> tuple[HexMesh, list[str]]:
+def _voxels(args: argparse.Namespace, process: Process) -> tuple[list[Any], HexMesh, list[str]]:
     if args.pitch_z is not None and not 0 < args.pitch_z < math.inf:
         raise ValueError(f"--pitch-z: expected a size > 0 mm (got {args.pitch_z})")
     with warnings.catch_warnings(record=True) as caught:
@@ -126,7 +153,7 @@ def _voxels(args: argparse.Namespace, process: Process) -> tuple[HexMesh, list[s
             raise ValueError(f"--gap: expected several parts (got {args.parts[0]}); leave it out")
         else:
             mesh = voxelize(parts[0], pitch, **options)
-    return mesh, _print_warnings(caught)
+    return parts, mesh, _print_warnings(caught)
 
 
 def _print_warnings(caught: list[warnings.WarningMessage]) -> list[str]:
