@@ -26,7 +26,7 @@ class TensorTable:
         """Interpolate the property at temperatures in degrees Celsius, in the same shape."""
         points, values = self.points, self.values
         if len(points) == 1:
-            return values.expand(temperature.shape)
+            return values[0].expand(temperature.shape)
         upper = torch.bucketize(temperature, points).clamp(1, len(points) - 1)
         left, right = points[upper - 1], points[upper]
         fraction = ((temperature - left) / (right - left)).clamp(0, 1)

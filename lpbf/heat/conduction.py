@@ -145,6 +145,16 @@ class Conduction:
         self._at_top = torch.from_numpy(row == top_row).to(device)
         self._layer = torch.from_numpy(cell_layer).to(device)
 
+    @property
+    def plate_temperature(self) -> float:
+        """Temperature of the plate, degrees Celsius."""
+        return float(self._surroundings[TO_PLATE])
+
+    @plate_temperature.setter
+    def plate_temperature(self, value: float) -> None:
+        self._surroundings = self._surroundings.clone()
+        self._surroundings[TO_PLATE] = value
+
     def activate(self, num_cells: int) -> None:
         """Make the first cells the active ones, up to the last cell of a layer."""
         neighbours = self._neighbours[:, :num_cells]

@@ -1,6 +1,7 @@
 """Temperature of a part while it is built layer by layer."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from lpbf.core.mesh import HexMesh
 from lpbf.core.process import Process
 from lpbf.heat.conduction import Conduction
 from lpbf.heat.enthalpy import Enthalpy
+from lpbf.heat.plate_balance import PlateBalance
 from lpbf.heat.time_step import HeatStep, TimeStepper
 
 
@@ -23,6 +25,7 @@ class HeatStage:
         time: s since the deposition of that layer.
         temperature: [n], degrees Celsius.
         annealed: Cells that reached the stress-free temperature since the stage before, [n].
+        plate_temperature: Temperature of the plate.
         in_dwell: Whether it belongs to the layer's dwell, not to the cooling after the last one.
         is_last: Whether the layer's dwell ends here.
     """
@@ -31,6 +34,7 @@ class HeatStage:
     time: float
     temperature: Tensor
     annealed: Tensor
+    plate_temperature: float
     in_dwell: bool
     is_last: bool
 
@@ -45,7 +49,9 @@ class HeatResult:
         interlayer: Mean over each layer at the end of its dwell, right before the next one is
             deposited, [L]; NaN for a layer without cells.
         steps: Report of each time step.
-        plate_temperature: Constant temperature of the plate.
+        plate_temperature: Temperature of the plate at the end.
+        plate_after_layer: Temperature of the plate at the end of each layer's dwell.
+        preheat: Temperature of the plate at the beginning.
         deposition_temperature: Temperature of a new layer.
         stages: Stages of the mechanics; empty with an inherent strain.
     """
@@ -55,7 +61,9 @@ class HeatResult:
     interlayer: Tensor
     steps: tuple[HeatStep, ...]
     plate_temperature: float
-    deposition_temperature: float = np.nan
+    plate_after_layer: tuple[float, ...]
+    preheat: float
+    deposition_temperature: float
     stages: tuple[HeatStage, ...] = ()
 
     @property
@@ -70,10 +78,11 @@ def simulate_heat(
     """Simulate the temperature of a part while it is built.
 
     rho c(T) dT/dt = div(k(T) grad T) on the voxels, with latent heat: cell-centred finite volumes,
-    implicit Euler. Each layer is activated at the deposition temperature and cools for the dwell
-    time. Heat flows to the plate through the bottom (also where the mechanics has an elastic base
-    plate), to the gas through the newest layer's top, and to the powder, which stores none, through
-    all other faces. The conductivity is constant during a time step.
+    implicit time steps (:class:`TimeStepper`). Each layer is activated at the deposition
+    temperature and cools for the dwell time. Heat flows to the plate through the bottom (also where
+    the mechanics has an elastic base plate), to the gas through the newest layer's top, and to the
+    powder, which stores none, through all other faces. The temperature of the plate is constant or
+    follows its heat balance (:class:`PlateBalance`).
 
     Args:
         mesh: The part.
@@ -102,12 +111,14 @@ def simulate_heat(
         deposition = material.liquidus
     cell_layer = mesh.cell_index[:, 2] // process.voxels_per_layer(mesh.spacing[2])
     conduction = Conduction(mesh, cell_layer, material, heat, device=device)
-    stepper = TimeStepper(Enthalpy(material, device=device), float(np.prod(mesh.spacing)) * 1e-9)
+    volume = float(np.prod(mesh.spacing)) * 1e-9
+    stepper = TimeStepper(Enthalpy(material, device=device), volume, order=heat.time_order)
 
     num_layers = int(cell_layer[-1]) + 1
     ends = np.searchsorted(cell_layer, np.arange(num_layers), side="right").tolist()
     temperature = torch.zeros(0, dtype=torch.float64, device=device)
-    after_layer, interlayer, steps, stages = [], [], [], []
+    after_layer, plate_after_layer, interlayer, steps, stages = [], [], [], [], []
+    plate = PlateBalance(heat, conduction)
     time = 0.0
     ends_stage = _stage_ends(process)
     limit = material.stress_free_temperature
@@ -121,9 +132,8 @@ def simulate_heat(
         deposited, peak = time, temperature
         for number, duration in enumerate(durations, start=1):
             time += duration
-            temperature, step = stepper(
-                temperature, conduction.at(temperature), duration, layer=layer, time=time
-            )
+            advance = partial(stepper, temperature, conduction.at, duration, layer=layer, time=time)
+            temperature, step = plate.step(advance, duration, float(temperature.max()))
             steps.append(step)
             if ends_stage:
                 peak = torch.maximum(peak, temperature)
@@ -133,6 +143,7 @@ def simulate_heat(
                         time=time - deposited,
                         temperature=temperature,
                         annealed=peak >= (torch.inf if limit is None else limit),
+                        plate_temperature=plate.temperature,
                         in_dwell=number <= heat.time_steps,
                         is_last=number == heat.time_steps,
                     )
@@ -140,13 +151,16 @@ def simulate_heat(
                     peak = temperature
             if number == heat.time_steps:
                 after_layer.append(temperature)
+                plate_after_layer.append(plate.temperature)
                 interlayer.append(temperature[end - len(fresh) :].mean())
     return HeatResult(
         temperature=temperature,
         after_layer=tuple(after_layer),
         interlayer=torch.stack(interlayer),
         steps=tuple(steps),
-        plate_temperature=heat.preheat,
+        plate_temperature=plate.temperature,
+        plate_after_layer=tuple(plate_after_layer),
+        preheat=heat.preheat,
         deposition_temperature=deposition,
         stages=tuple(stages),
     )

@@ -79,7 +79,8 @@ def build_steps(
 
     The inherent strain covers a layer's cooling until the end of its own dwell. With ``expansion``,
     later temperature changes add thermal strain: until the part has the temperature of the plate,
-    which is constant during the build, and then together with the plate.
+    and then together with the plate. Plate and clamped bottom expand like the part, so that the
+    strain relative to them causes stress.
 
     Args:
         build: The part in layers.
@@ -90,29 +91,34 @@ def build_steps(
     """
     inherent = torch.from_numpy(build.cell_strain).to(device)
     is_part = torch.from_numpy(build.is_part).to(device)
-    before = inherent.new_zeros(0)
+    before, plate = inherent.new_zeros(0), inherent.new_zeros(1)
+    if heat is not None:
+        plate += heat.preheat
     for layer in range(build.num_layers):
         newest = build.layer_cells(layer)
         strain = inherent[: newest.stop].clone()
         strain[: newest.start] = 0
-        temperature = None
+        temperature, together = None, 0.0
         if heat is not None:
             now = heat.after_layer[layer].to(inherent)
-            temperature = scatter(now, is_part[: newest.stop], heat.plate_temperature)
+            temperature = scatter(now, is_part[: newest.stop], heat.plate_after_layer[layer])
             if expansion is not None:
-                change = expansion(now[: len(before)]) - expansion(before)
+                plate_now = torch.full_like(plate, heat.plate_after_layer[layer])
+                together = float(expansion(plate_now) - expansion(plate))
+                change = -together * torch.ones_like(now)
+                change[: len(before)] += expansion(now[: len(before)]) - expansion(before)
+                plate = plate_now
                 strain += isotropic(change, is_part[: newest.stop])
             before = now
-        yield BuildStep(layer, f"layer {layer}", strain, temperature)
+        yield BuildStep(layer, f"layer {layer}", strain, temperature, stress_free_strain=together)
     if heat is not None and expansion is not None:
-        plate = torch.full_like(before, heat.plate_temperature)
-        change = expansion(plate.new_tensor([heat.plate_temperature, ambient]))
+        cold = torch.full_like(plate, ambient)
         yield BuildStep(
             None,
             "cooling",
             isotropic(expansion(plate) - expansion(before), is_part),
-            scatter(plate, is_part, heat.plate_temperature),
-            stress_free_strain=float(change[1] - change[0]),
+            plate.expand(len(is_part)).clone(),
+            stress_free_strain=float(expansion(cold) - expansion(plate)),
         )
 
 

@@ -54,13 +54,12 @@ def thermal_steps(
     def strain_at(temperature: torch.Tensor) -> torch.Tensor:
         return expansion(temperature if limit is None else temperature.clamp(max=limit))
 
-    edges = torch.tensor(
-        [heat.deposition_temperature, heat.plate_temperature, ambient],
-        dtype=torch.float64,
-        device=device,
-    )
-    (deposited, *_), (_, plate, cold) = strain_at(edges), expansion(edges)
-    before, newest = edges.new_zeros(0), -1
+    def free_strain(temperature: float) -> torch.Tensor:
+        return expansion(torch.tensor(temperature, dtype=torch.float64, device=device))
+
+    start = torch.tensor(heat.deposition_temperature, dtype=torch.float64, device=device)
+    deposited, plate = strain_at(start), free_strain(heat.preheat)
+    before, newest = start.new_zeros(0), -1
     for stage in heat.stages:
         now = strain_at(stage.temperature)
         before = torch.cat([before, deposited.expand(len(now) - len(before))])
@@ -68,30 +67,32 @@ def thermal_steps(
             hottest = strain_at(torch.full_like(now, limit))
             before = torch.where(stage.annealed, hottest, before)
         active = is_part[: build.layer_cells(stage.layer).stop]
-        temperature = scatter(stage.temperature, active, heat.plate_temperature)
+        temperature = scatter(stage.temperature, active, stage.plate_temperature)
         factor = None
         if stiffness is not None:
             factor = stiffness(temperature) / at_room
             if own_plate is not None:
                 factor = torch.where(own_plate[: len(factor)], 1.0, factor)
+        together = free_strain(stage.plate_temperature) - plate
         name = f"layer {stage.layer}" if stage.in_dwell else "cooling"
         yield BuildStep(
             stage.layer if stage.in_dwell else None,
             name if stage.is_last else f"{name} at {stage.time:.4g} s",
-            isotropic(now - before, active),
+            isotropic(now - before - together, active),
             temperature,
             in_equilibrium=False,
+            stress_free_strain=float(together),
             activates=stage.layer != newest,
             is_last=stage.is_last,
             stiffness=factor,
             annealed=scatter(stage.annealed, active, False),
         )
-        before, newest = now, stage.layer
+        before, newest, plate = now, stage.layer, plate + together
     yield BuildStep(
         None,
         "cooling",
         isotropic(plate - before, is_part),
         in_equilibrium=False,
         activates=False,
-        stress_free_strain=float(cold - plate),
+        stress_free_strain=float(free_strain(ambient) - plate),
     )

@@ -26,6 +26,10 @@ def test_time_steps_grow_and_fill_the_duration():
         ({"time_steps": True}, "time_steps"),
         ({"time_steps": 50, "growth": 2.0}, "growth.time_steps <= 1e12 "),
         ({"thermal_strain": 1}, "thermal_strain"),
+        ({"time_order": 3}, "whole number 1 <= time_order <= 2 .got 3"),
+        ({"plate_heat_capacity": 0}, "0 < plate_heat_capacity .* J/K"),
+        ({"plate_loss": -1}, "plate_loss .* W/K"),
+        ({"plate_loss": 3}, "a plate_heat_capacity with the plate_loss of 3 W/K .got none"),
     ],
 )
 def test_values_out_of_range(values, message):

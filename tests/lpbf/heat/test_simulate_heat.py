@@ -7,11 +7,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.linalg import expm
 from scipy.optimize import brentq
 from scipy.special import erf
 
-from lpbf import HexMesh, Process
+from lpbf import HexMesh, Process, SolverError
 from lpbf.core.heat import Heat
+from lpbf.core.table import Table
+from lpbf.heat import plate_balance
+from lpbf.heat.enthalpy import Enthalpy
 from lpbf.heat.simulate_heat import simulate_heat
 
 ALPHA = 5e-6  # of the linear material, m^2/s
@@ -52,6 +56,95 @@ def test_sudden_plate_temperature_against_the_series_with_order_two(linear):
     assert errors[-1] < 2.0  # of 1000 K
     orders = np.log2(np.divide(errors[:-1], errors[1:]))
     np.testing.assert_allclose(orders, 2, atol=0.15)
+
+
+def test_time_steps_of_second_order(linear):
+    """A slab with a film against the exponential of its matrix."""
+    rows, time, film = 4, 4.0, 2000.0
+    half, inner = 0.5e-3 / 10.0, 1e-3 / 10.0
+    matrix = np.diag([-2.0 / inner] * rows) + np.diag([1 / inner] * (rows - 1), 1)
+    matrix += np.diag([1 / inner] * (rows - 1), -1)
+    matrix[-1, -1] = -1 / inner
+    matrix[0, 0] = -1 / inner - 1 / (half + 1 / film)
+    exact = 100 + 1000 * expm(matrix / (4000 * 500 * 1e-3) * time).sum(1)
+    options = {"dwell_time": time, "preheat": 100.0, "deposition_temperature": 1100.0}
+    for order, limit in ((1, 11.0), (2, 0.06)):
+        errors = []
+        for count in (8, 16, 32):
+            found = slab(
+                rows, 4.0, linear, count, plate_coefficient=film, time_order=order, **options
+            )
+            errors.append(np.abs(found.temperature.numpy() - exact).max())
+        orders = np.log2(np.divide(errors[:-1], errors[1:]))
+        np.testing.assert_allclose(orders, order, atol=0.05)
+        assert errors[-1] < limit
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_order_with_conductivity_and_heat_capacity_over_temperature(alloy, order):
+    smooth = dataclasses.replace(
+        alloy,
+        conductivity=Table((0.0, 2000.0), (6.0, 28.0)),
+        specific_heat=Table((0.0, 2000.0), (500.0, 900.0)),
+        latent_heat=0.0,
+    )
+    options = {"dwell_time": 20.0, "preheat": 100.0, "plate_coefficient": 2000.0}
+    options |= {"deposition_temperature": 1700.0, "time_order": order}
+    found = [slab(6, 12.0, smooth, count, **options) for count in (12, 24, 48)]
+    values = [result.temperature.numpy() for result in found]
+    ratio = np.abs(values[1] - values[0]).max() / np.abs(values[2] - values[1]).max()
+    assert np.log2(ratio) == pytest.approx(order, abs=0.15)
+
+
+def test_second_order_preserves_the_energy_of_melting(alloy):
+    result = slab(6, 12.0, alloy, 8, dwell_time=40.0, growth=1.5, time_order=2)
+    assert result.balance_error < 1e-6
+    gained = sum(step.enthalpy_change for step in result.steps)
+    start = torch.full_like(result.temperature, alloy.liquidus)
+    hot, cold = (Enthalpy(alloy)(temperature)[0] for temperature in (start, result.temperature))
+    assert gained == pytest.approx(2e-9 * float((cold - hot).sum()), rel=1e-9)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("loss", [0.0, 0.02])
+def test_a_plate_that_stores_heat(linear, order, loss):
+    """Part and plate, each with one temperature, by the exponential of their matrix."""
+    part, plate, film, time = 4000 * 500 * 1e-9, 3e-3, 0.005, 1.0
+    half = 0.5e-3 / (5000.0 * 1e-6)
+    between = 1 / (half + 1 / film)
+    material = dataclasses.replace(linear, conductivity=5000.0)
+    matrix = np.array([
+        [-between / part, between / part], [between / plate, -(between + loss) / plate],
+    ])  # fmt: skip
+    exact = 100.0 + expm(matrix * time) @ [1000.0, 0.0]
+    errors = []
+    for count in (8, 16, 32):
+        result = slab(
+            1, 1.0, material, count, plate_coefficient=film / 1e-6, dwell_time=time, preheat=100.0,
+            deposition_temperature=1100.0, plate_heat_capacity=plate, plate_loss=loss,
+            time_order=order,
+        )  # fmt: skip
+        found = [float(result.temperature[0]), result.plate_temperature]
+        errors.append(np.abs(found - exact).max())
+        assert result.plate_after_layer == (result.plate_temperature,)
+        if not loss:
+            assert part * found[0] + plate * found[1] == pytest.approx(
+                part * 1100 + plate * 100, rel=1e-5
+            )
+    np.testing.assert_allclose(np.log2(np.divide(errors[:-1], errors[1:])), order, atol=0.3)
+    assert errors[-1] < (8.0 if order == 1 else 0.5)
+
+
+def test_a_plate_warms_up_layer_by_layer(linear):
+    """Its heat is that which the part lost to it."""
+    heat = {"dwell_time": 5.0, "plate_heat_capacity": 0.5}
+    result = build(linear, porous(), **heat)
+    assert (np.diff([result.preheat, *result.plate_after_layer]) > 0).all()
+    gained = 0.5 * (result.plate_temperature - result.preheat)
+    assert gained == pytest.approx(sum(step.heat_lost[0] for step in result.steps), rel=1e-5)
+    huge = build(linear, porous(), **(heat | {"plate_heat_capacity": 1e8}))
+    constant = build(linear, porous(), dwell_time=5.0)
+    torch.testing.assert_close(huge.temperature, constant.temperature, rtol=1e-6, atol=0)
 
 
 def test_film_at_the_plate_against_the_series(linear):
@@ -369,3 +462,10 @@ def test_bad_input(linear, alloy):
         Process(material=dataclasses.replace(linear, conductivity=None), heat=Heat())
     with pytest.raises(ValueError, match="multiple of the voxel"):
         simulate_heat(mesh, Process(material=alloy, layer_height=1.0, heat=Heat()))
+
+
+def test_a_plate_that_does_not_converge_is_an_error(linear, monkeypatch):
+    monkeypatch.setattr(plate_balance, "_MAX_ITERATIONS", 1)
+    message = r"heat of layer 0 at 5 s: the temperature of the plate did not converge in 1 iter"
+    with pytest.raises(SolverError, match=message):
+        slab(2, 1.0, linear, dwell_time=5.0, plate_heat_capacity=1e-3)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -40,10 +42,31 @@ def heat_of(*after, end):
         interlayer=torch.zeros(2),
         steps=(),
         plate_temperature=80.0,
+        plate_after_layer=(80.0, 80.0),
+        preheat=80.0,
+        deposition_temperature=1500.0,
     )
 
 
 HEAT = heat_of([500.0, 600.0], [300.0, 350.0, 700.0, 800.0, 850.0], end=[20.0, 30, 40, 50, 60])
+
+
+def test_a_plate_of_changing_temperature(build):
+    """Strains are relative to the plate, which moves everything with it."""
+    heat = replace(HEAT, plate_after_layer=(100.0, 130.0), plate_temperature=130.0)
+    steps = list(build_steps(build, heat, expansion=EXPANSION, ambient=25.0, device="cpu"))
+    plain = list(build_steps(build, HEAT, expansion=EXPANSION, ambient=25.0, device="cpu"))
+    part = torch.from_numpy(build.is_part)
+    together = [ALPHA * 20, ALPHA * 30, -ALPHA * 105]
+    assert [step.stress_free_strain for step in steps] == pytest.approx(together)
+    for step, other, relative in zip(steps, plain, (-20.0, -30.0, 50.0), strict=True):
+        own = part[: len(step.eigenstrain)]
+        change = step.eigenstrain - other.eigenstrain
+        assert (change[~own] == 0).all()
+        expected = ALPHA * relative * torch.tensor([1.0, 1, 1, 0, 0, 0], dtype=torch.float64)
+        torch.testing.assert_close(change[own], expected.expand(int(own.sum()), 6))
+    assert set(steps[1].temperature[~part].tolist()) == {130.0}
+    assert set(steps[2].temperature.tolist()) == {130.0}
 
 
 def test_layers_without_heat(build):

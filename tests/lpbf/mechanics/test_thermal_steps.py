@@ -35,22 +35,24 @@ def strain(temperature):
     return 1e-6 * (1 + temperature / 1000) * (temperature - 25)
 
 
-def heat_of(stages, deposition=800.0, plate=20.0):
+def heat_of(stages, deposition=800.0, plate=20.0, plates=None):
     """Stages (layer, temperatures, annealed cells); the last one of a layer ends its dwell."""
     layers = [layer for layer, *_ in stages]
+    plates = [plate] * len(stages) if plates is None else plates
     made = tuple(
         HeatStage(
             layer=layer,
             time=float(number),
             temperature=torch.as_tensor(temperature, dtype=torch.float64),
             annealed=torch.as_tensor(annealed),
+            plate_temperature=plates[number],
             in_dwell=True,
             is_last=layer not in layers[number + 1 :],
         )
         for number, (layer, temperature, annealed) in enumerate(stages)
     )
     nothing = torch.zeros(0)
-    return HeatResult(nothing, (), nothing, (), plate, deposition, made)
+    return HeatResult(nothing, (), nothing, (), plates[-1], (), plate, deposition, made)
 
 
 def uniform(mesh, temperatures, limit=np.inf):
@@ -138,6 +140,21 @@ def test_a_free_part_has_no_stress():
         assert np.abs(stress).max() < 1e-6
         centred = mesh.points - mesh.points.mean(axis=0)
         np.testing.assert_allclose(u, (strain(temperature) - strain(800.0)) * centred, atol=1e-10)
+
+
+def test_a_part_that_has_the_temperature_of_its_plate_has_no_stress():
+    """Both expand and contract together, from the temperature at which the layer was deposited."""
+    mesh = HexMesh.from_mask(np.ones((2, 3, 4)), (1.0, 1.2, 0.7))
+    temperatures = [300.0, 250.0]
+    stages = [(0, np.full(24, t), np.zeros(24, bool)) for t in temperatures]
+    heat = heat_of(stages, deposition=200.0, plate=200.0, plates=temperatures)
+    found, *_ = run(mesh, metal(0.3), heat, fixed=mesh.points[:, 2] == 0)
+    low, high = mesh.points.min(axis=0), mesh.points.max(axis=0)
+    centre = np.append((low[:2] + high[:2]) / 2, low[2])
+    for (stress, u), temperature in zip(found, temperatures, strict=True):
+        assert np.abs(stress).max() < 1e-6
+        change = strain(temperature) - strain(200.0)
+        np.testing.assert_allclose(u, change * (mesh.points - centre), atol=1e-12)
 
 
 def test_curvature_of_a_strip_of_two_temperatures():
