@@ -8,7 +8,7 @@ JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 PYTEST := $(PY) -m pytest -n $(JOBS)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo docs notebooks references test test-slow test-all gpu-check bench lint types wheel-check check clean
+.PHONY: demo docs notebooks references test test-slow test-browser test-all gpu-check bench lint types wheel-check check clean
 
 demo: .venv/ready
 	$(PY) examples/demo.py
@@ -27,13 +27,19 @@ references: .venv/ready
 	$(PY) tests/visualize/test_references.py
 
 test: .venv/ready
-	$(PYTEST) -m "not slow and not gpu"
+	$(PYTEST) -m "not slow and not gpu and not browser"
 
 test-slow: .venv/ready
 	$(PYTEST) -m "slow and not gpu"
 
+# The viewer and reports in Chromium.
+test-browser: .venv/ready
+	@command -v chromium > /dev/null || command -v chromium-browser > /dev/null || { \
+	echo "expected Chromium; install it, on Debian by: apt-get install chromium"; exit 1; }
+	$(PY) -m pytest -m browser
+
 test-all: .venv/ready
-	$(PYTEST)
+	$(PYTEST) -m "not browser"
 
 # On a machine with a CUDA device, in ten minutes.
 gpu-check: .venv/ready
@@ -58,7 +64,7 @@ wheel-check: dist/built
 	$(PY) .ci/wheel_environment.py build/wheel dist/*.whl
 	cd build && wheel/bin/python -I ../.ci/check_wheel.py
 
-check: test test-slow lint types wheel-check docs
+check: test test-slow test-browser lint types wheel-check docs
 
 clean:
 	rm -rf .venv build dist

@@ -18,6 +18,7 @@ _COMMANDS = {
     "predict": "predict the fields of mesh files or CAD parts",
     "plot": "draw a field of a mesh file, a comparison, or a series",
     "report": "write a run or predictions as one HTML file with tables, charts and pictures",
+    "view": "show runs, predictions or mesh files in the browser",
     "benchmark": "train several models on one data set under one budget",
     "models": "list the models and mixing layers",
     "export": "write a trained model as ONNX or as a program of torch.export",
@@ -29,11 +30,12 @@ _FUNCTIONS = {
     "predict": "predict_files",
     "plot": "plot_file",
     "report": "make_report",
+    "view": "view_files",
     "models": "list_models",
 }
 """Functions with another name than their command. The parser looks in all packages above a function
 for one of the same name: it would import ``flare_mesh.predict``."""
-_FIRST = {"init": "--folder", "plot": "--file", "report": "--source"}
+_FIRST = {"init": "--folder", "plot": "--file", "report": "--source", "view": "--source"}
 """Option of a command that its first argument can be without a name."""
 _MAX_MESSAGE = 1500
 _TRUST_CONFIG = ("--trust-config", "--trust_config")

@@ -1,15 +1,18 @@
 import json
 import os
 import resource
+import shutil
 import sys
 import warnings
 from contextlib import contextmanager
+from io import BytesIO
 from itertools import starmap
 
 # Each worker of pytest-xdist computes with one thread, and so do the processes that tests start.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import settings
@@ -126,3 +129,60 @@ def trained(lpbf_root, tmp_path_factory):
         warnings.simplefilter("ignore")
         assert main(["fit", *(f"{key}={value}" for key, value in options.items())]) == 0
     return out, json.loads((out / "summary.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory):
+    """A browser context of real Chromium, without a profile, that reaches this machine alone."""
+    from playwright.sync_api import sync_playwright
+
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+    if program is None:
+        pytest.fail("expected Chromium; install it, for instance by 'apt-get install chromium'")
+    flags = (
+        "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+        "--disable-component-update --disable-sync --use-gl=angle --use-angle=swiftshader "
+        "--enable-unsafe-swiftshader"
+    )
+    with sync_playwright() as tools:
+        context = tools.chromium.launch_persistent_context(
+            tmp_path_factory.mktemp("profile"),
+            executable_path=program,
+            args=flags.split(),
+            viewport={"width": 1280, "height": 800},
+            # Names of other machines are not resolved.
+            proxy={"server": "http://127.0.0.1:9", "bypass": "127.0.0.1"},
+        )
+        context.set_default_timeout(300_000)
+        yield context
+        context.close()
+
+
+@pytest.fixture
+def page(chromium):
+    """A page that must log no error, and request nothing from another machine."""
+    page = chromium.new_page()
+    errors, requests = [], []
+    page.on("console", lambda one: errors.append(one.text) if one.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("websocket", lambda socket: requests.append(socket.url))
+    yield page
+    page.close()
+    assert errors == []
+    own = ("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:", "file:")
+    assert [url for url in requests if not url.startswith(own)] == []
+    assert requests
+
+
+@pytest.fixture
+def coloured(page):
+    """Function that gives the share of the pixels of an element that are neither white nor grey."""
+    from PIL import Image
+
+    def share(selector):
+        picture = Image.open(BytesIO(page.locator(selector).first.screenshot())).convert("RGB")
+        pixels = np.asarray(picture).astype(int)
+        return float((np.ptp(pixels, axis=2) > 40).mean())
+
+    return share

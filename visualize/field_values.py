@@ -16,6 +16,11 @@ _AXES = ("x", "y", "z")
 _COMPONENTS = {1: ("x",), 2: _AXES[:2], 3: _AXES, 6: ("xx", "yy", "zz", "xy", "yz", "xz")}
 
 
+def component_names(channels: int) -> tuple[str, ...]:
+    """Names of the components of a field; their numbers, if they have no names."""
+    return _COMPONENTS.get(channels) or tuple(map(str, range(channels)))
+
+
 @dataclass(frozen=True)
 class FieldValues:
     """A field at the nodes or in the cells of a mesh.

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from flare_mesh.visualize.camera import aim, view_vectors
 from flare_mesh.visualize.colours import INK, MISSING, NUM_LABELS, PLAIN, WARNING, Colours
 from flare_mesh.visualize.cut import SHOWN
 from flare_mesh.visualize.dataset import cell_dimension
 from flare_mesh.visualize.field_values import FieldValues
 from flare_mesh.visualize.plot_options import PlotOptions
+from flare_mesh.visualize.remarks import value_remarks
 from flare_mesh.visualize.shape import Shape
 
 # Edges of more faces than this would cover their colours.
@@ -71,7 +70,8 @@ def draw_panel(plotter: Any, panel: Panel, options: PlotOptions) -> Any:
                 scalars=None,
                 render=False,
             )
-    lines = [*panel.caption, *shape.notes, *_remarks(panel)]
+    remarks = [] if panel.values is None else value_remarks(panel.values, panel.colours)
+    lines = [*panel.caption, *shape.notes, *remarks]
     top = _write(plotter, panel.headings, lines, panel.warning)
     barred = panel.values if panel.bar and not panel.colours.constant else None
     if barred is not None:
@@ -122,20 +122,6 @@ def _colouring(panel: Panel, has_values: bool) -> dict[str, Any]:
         "show_scalar_bar": False,
         "interpolate_before_map": True,
     }
-
-
-def _remarks(panel: Panel) -> list[str]:
-    values = panel.values
-    if values is None:
-        return []
-    lines = []
-    finite = values.values[np.isfinite(values.values)]
-    if panel.colours.constant and finite.size:
-        lines.append(f"{values.label}: {finite[0]:.6g} everywhere")
-    missing, places = values.num_missing, "cells" if values.on_cells else "nodes"
-    if missing:
-        lines.append(f"no value at {missing:,} of {len(values.values):,} {places} (pink)")
-    return lines
 
 
 def _pixels(plotter: Any) -> tuple[float, float]:

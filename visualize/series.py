@@ -44,7 +44,7 @@ def series_frames(series: Any, field: Any = None) -> list[Frame]:
         ValueError: If there is only one mesh, or another number of fields than meshes.
     """
     fields = [*field] if isinstance(field, (list, tuple)) else None
-    frames = _frames(series, None if fields else field)
+    frames = frames_of(series, None if fields else field)
     if fields is not None:
         if len(frames) == 1:
             frames = frames * len(fields)
@@ -64,7 +64,8 @@ def series_frames(series: Any, field: Any = None) -> list[Frame]:
     return frames
 
 
-def _frames(series: Any, field: Any) -> list[Frame]:
+def frames_of(series: Any, field: Any = None) -> list[Frame]:
+    """The meshes of a series as of :func:`series_frames`, or the one mesh of anything else."""
     if isinstance(series, Sequence) and not isinstance(series, str):
         return [Frame(one, field) for one in series]
     if isinstance(series, (str, Path)):

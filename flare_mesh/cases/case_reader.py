@@ -10,6 +10,7 @@ from torch import Tensor
 from flare_mesh.cases.case_files import CaseFiles, MeshStep
 from flare_mesh.cases.case_scalars import NameScalars, TableScalars
 from flare_mesh.cases.recipe import CaseRecipe, stack_fields
+from flare_mesh.cases.source_plugins import Progress
 from flare_mesh.mesh import MeshData
 from flare_mesh.surrogate import Surrogate
 
@@ -49,6 +50,7 @@ class CaseReader:
         values: Numbers for the whole case, by name; they take precedence over files, file names
             and tables.
         table: CSV file of such numbers, instead of the training table.
+        on_progress: Called by a source plug-in that simulates, after each step.
 
     Raises:
         FileNotFoundError: If the table does not exist.
@@ -62,8 +64,10 @@ class CaseReader:
         *,
         values: Mapping[str, float] | None = None,
         table: str | Path | None = None,
+        on_progress: Progress | None = None,
     ) -> None:
         self.surrogate = surrogate
+        self.on_progress = on_progress
         uses_edges = surrogate.model.uses_edges or bool(surrogate.features)
         self.recipe = replace(recipe, edges=recipe.edges and uses_edges)
         self.values = dict(values or {})

@@ -5,10 +5,11 @@ the simulator ``lpbf``, for instance, registers one that voxelises CAD parts. A 
 plug-in in its recipe, and prediction with a model trained on that data set reads files by it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from flare_mesh.choices import check_options
 
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
 GROUP = "flare_mesh.sources"
 """Entry-point group of the plug-ins."""
+
+
+Progress = Callable[[int, int, str], None]
+"""Function that is called with the number of steps that are done, of all steps, and the name of the
+last one."""
 
 
 class SourceError(RuntimeError):
@@ -49,6 +55,27 @@ class SourcePlugin(Protocol):
 
     def from_mesh(self, name: str, mesh: "MeshData", reader: "CaseReader") -> "PredictionCase":
         """The case of a mesh in memory; ``name`` is its name in messages."""
+        ...
+
+
+@runtime_checkable
+class CompensatingPlugin(Protocol):
+    """Interface of a source plug-in that can also compensate the predicted distortion of a part."""
+
+    def compensate(
+        self, file: Path, mesh: "MeshData", reader: "CaseReader", out: str | Path
+    ) -> None:
+        """Write the surface that a part must be made with to come out as designed.
+
+        Args:
+            file: The part, with one of ``suffixes``.
+            mesh: Its mesh, as :meth:`SourcePlugin.read` made it, with the field ``displacement``.
+            reader: Reader of mesh files for the model.
+            out: Surface file to write.
+
+        Raises:
+            ValueError: If the file is no part, or does not fit the mesh.
+        """
         ...
 
 

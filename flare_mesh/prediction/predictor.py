@@ -14,13 +14,16 @@ from flare_mesh.cases.case_files import CaseFiles
 from flare_mesh.cases.case_reader import CaseReader, PredictionCase
 from flare_mesh.cases.prediction_files import find_prediction_files
 from flare_mesh.cases.recipe import CaseRecipe
-from flare_mesh.cases.source_plugins import build_source
+from flare_mesh.cases.source_plugins import CompensatingPlugin, Progress, build_source
 from flare_mesh.devices import find_device, is_out_of_memory
 from flare_mesh.mesh import MeshData
 from flare_mesh.prediction.result import Prediction
 from flare_mesh.surrogate.calibrate import DescribedPrediction, predict_described
 from flare_mesh.surrogate.load import load_surrogate
 from flare_mesh.surrogate.surrogate import Surrogate
+
+DISPLACEMENT = "displacement"
+"""Name of the field by which a part is compensated."""
 
 # Largest number of nodes of a batch: a mesh with more fills the device on its own.
 _NODES_PER_BATCH = 16_384
@@ -56,6 +59,8 @@ class Predictor:
             default as in training.
         values: Input numbers for the whole mesh, by name.
         table: CSV file of such numbers, whose first column names the meshes.
+        on_progress: Called after each step of a source plug-in that simulates, with the number of
+            steps that are done, of all steps, and the name of the last one.
         options: Options of the model's source plug-in, if it has one; see
             :mod:`flare_mesh.cases.source_plugins`.
 
@@ -74,6 +79,7 @@ class Predictor:
         step: int | None = None,
         values: Mapping[str, float] | None = None,
         table: str | Path | None = None,
+        on_progress: Progress | None = None,
         **options: Any,
     ) -> None:
         if batch_size < 1:
@@ -99,7 +105,9 @@ class Predictor:
                     f"step: expected none, since the model predicts time series (got {step})"
                 )
             self.recipe = recipe = replace(recipe, step=step)
-        self._reader = CaseReader(surrogate, recipe, values=values, table=table)
+        self._reader = CaseReader(
+            surrogate, recipe, values=values, table=table, on_progress=on_progress
+        )
         self._source = build_source(recipe.source, options)
 
     def read(self, source: CaseFiles | Data) -> PredictionCase:
@@ -175,6 +183,33 @@ class Predictor:
             self._with_trust(self._prediction(case, predicted, seconds), one)
             for case, predicted, one in zip(cases, fields, found, strict=True)
         ]
+
+    def compensate(self, file: str | Path, prediction: Prediction, out: str | Path) -> None:
+        """Write the surface of a part that comes out as designed if it distorts as predicted.
+
+        The surface is corrected once by the predicted ``displacement``; see
+        :func:`lpbf.compensate.compensate_once`.
+
+        Args:
+            file: The part that was predicted.
+            prediction: Its prediction.
+            out: Surface file to write, such as ``part.stl``.
+
+        Raises:
+            ValueError: If the model is not one of parts and their displacement, or the file does
+                not fit the prediction.
+        """
+        displacement = prediction.predicted.get(DISPLACEMENT)
+        if not isinstance(self._source, CompensatingPlugin) or displacement is None:
+            raise ValueError(
+                f"{file}: expected a model that predicts the displacement of CAD parts (got one of "
+                f"{[*prediction.predicted]}"
+                f"{f' by the source {self.recipe.source!r}' if self.recipe.source else ''})"
+            )
+        mesh = MeshData(prediction.mesh.pos)
+        mesh.cell_index, mesh.cell_type = prediction.mesh.cell_index, prediction.mesh.cell_type
+        mesh[DISPLACEMENT] = displacement
+        self._source.compensate(Path(file), mesh, self._reader, out)
 
     def _with_trust(self, prediction: Prediction, found: DescribedPrediction) -> Prediction:
         """Add bands and score, and warn of a case that is unlike the training cases."""

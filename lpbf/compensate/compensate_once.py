@@ -25,7 +25,7 @@ _NEAR = 1e-3
 
 def compensate_once(
     part: trimesh.Trimesh | str | Path,
-    field: str | Path,
+    field: "MeshData | str | Path",
     *,
     pitch: Pitch,
     build_volume: tuple[float, float, float] = BUILD_VOLUME,
@@ -39,9 +39,9 @@ def compensate_once(
 
     Args:
         part: A surface in mm, or the path of its file.
-        field: A mesh file with a nodal field ``displacement`` [N, 3] in mm, simulated or predicted.
-            Its points include the nodes of the part's voxel mesh, with or without its unsupported
-            voxels. The cell field ``removed`` of a release in cuts is respected.
+        field: A mesh or its file with a nodal field ``displacement`` [N, 3] in mm, simulated or
+            predicted. Its points include the nodes of the part's voxel mesh, with or without its
+            unsupported voxels. The cell field ``removed`` of a release in cuts is respected.
         pitch: Edge length of the voxels of the field, mm.
         build_volume: Largest extents of the part, mm.
         unit: Unit of the part's file if it has none of its own; None for mm.
@@ -56,14 +56,15 @@ def compensate_once(
     nominal = prepare(part, pitch, unit)
     rotation = place_rotation(nominal, place)
     nominal = rotate_part(nominal, rotation)
-    data = _read_field(Path(field))
+    name = field if isinstance(field, (str, Path)) else "the field"
+    data = _check_field(name, field)
     whole = voxelize(nominal, pitch, islands="powder", build_volume=build_volume)
     # Powder or supports under islands, or a part without its islands.
     islands = "powder" if _distance(data, whole) <= _NEAR * min(whole.spacing) else "drop"
     moved = surface_displacement(
         nominal,
         pitch,
-        lambda mesh: _values(Path(field), data, mesh),
+        lambda mesh: _values(name, data, mesh),
         islands,
         build_volume=build_volume,
     )
@@ -72,15 +73,15 @@ def compensate_once(
     return Compensation(nominal, surface, (), None, None, rotation)
 
 
-def _read_field(path: Path) -> "MeshData":
+def _check_field(name: str | Path, given: "MeshData | str | Path") -> "MeshData":
     from flare_mesh.io import read_mesh
 
-    data = read_mesh(path)
+    data = read_mesh(given) if isinstance(given, (str, Path)) else given
     field = data.get("displacement")
     if field is None or list(field.shape) != [data.num_nodes, 3]:
         got = "none" if field is None else list(field.shape)
         raise ValueError(
-            f"{path}: expected a nodal field 'displacement' of shape [{data.num_nodes}, 3] in mm "
+            f"{name}: expected a nodal field 'displacement' of shape [{data.num_nodes}, 3] in mm "
             f"(got {got}); simulate or predict it on the part's voxel mesh"
         )
     return data
@@ -92,18 +93,18 @@ def _distance(data: "MeshData", mesh: HexMesh) -> float:
 
 
 def _values(
-    path: Path, data: "MeshData", mesh: HexMesh
+    name: str | Path, data: "MeshData", mesh: HexMesh
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
     """Displacement of a mesh's nodes, [N, 3], and the voxels that the release removes, [E]."""
     distance, node = KDTree(data.pos.numpy()).query(mesh.points)
     if distance.max() > _NEAR * min(mesh.spacing):
         raise ValueError(
-            f"{path}: expected the nodes of the part's voxel mesh (the points are off by up to "
+            f"{name}: expected the nodes of the part's voxel mesh (the points are off by up to "
             f"{distance.max():.3g} mm); give the part and the pitch of the field"
         )
     values = data["displacement"].numpy()[node].astype(np.float64)
     if not np.isfinite(values).all():
-        raise ValueError(f"{path}: 'displacement' has NaN or infinite values; compute it again")
+        raise ValueError(f"{name}: 'displacement' has NaN or infinite values; compute it again")
     removed = data.cell_fields.get("removed")
     if removed is None:
         return values, None

@@ -1,6 +1,7 @@
 """Layer-by-layer simulation of a part with inherent or thermal strain."""
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -42,6 +43,7 @@ def simulate(
     history: bool = False,
     device: str | torch.device = "cpu",
     tolerance: float = 1e-8,
+    on_step: Callable[[int, int, str], None] | None = None,
 ) -> Result:
     """Simulate the build of a part: its distortion and residual stress.
 
@@ -60,6 +62,8 @@ def simulate(
         tolerance: Norm of the residual over that of the load, of each equilibrium. Plastic steps
             have 100 times this tolerance, at most 1e-3; builds with powder have a hundredth, so
             that unsupported voxels in powder do not drift.
+        on_step: Called after each layer and each cut, with the number of those that are done, of
+            all of them, and the name of the last one.
 
     Raises:
         IslandError: If the mesh has unsupported voxels and the process refuses them.
@@ -79,11 +83,16 @@ def simulate(
         raise ValueError(f"expected 0 < tolerance < 1 (got {tolerance})")
     device = find_device(device)
     with threads_for(mesh.num_cells):
-        return _simulate(mesh, process, history, device, tolerance)
+        return _simulate(mesh, process, history, device, tolerance, on_step)
 
 
 def _simulate(
-    mesh: HexMesh, process: Process, history: bool, device: str | torch.device, tolerance: float
+    mesh: HexMesh,
+    process: Process,
+    history: bool,
+    device: str | torch.device,
+    tolerance: float,
+    report_step: Callable[[int, int, str], None] | None,
 ) -> Result:
     began = time.perf_counter()
     build = make_build(mesh, process)
@@ -117,8 +126,13 @@ def _simulate(
     clearance = np.full(build.num_layers, np.nan)
     states: list[LayerState] = []
 
+    def tell(layers: int, num_cuts: int, name: str) -> None:
+        if report_step is not None:
+            report_step(layers + num_cuts, build.num_layers + len(cuts), name)
+
     def on_step(step: BuildStep, state: BuildState) -> None:
         if step.layer is not None:
+            tell(step.layer + 1, 0, step.name)
             clearance[step.layer] = part.top_rise(step.layer, state)
         if history and step.is_last and part.begins_by(step):
             temperature: Tensor | float = process.temperature
@@ -164,11 +178,13 @@ def _simulate(
         on_plate = displacement
 
         def on_cut(step: Released) -> None:
+            released.append(step)
+            tell(build.num_layers, len(released), step.state.name)
             if history:
                 stress = step.fields["stress"][part.cells]
                 states.append(part.released_state(part.of_part(step.state), stress, temperature))
 
-        released = release(stepper, on_plate, alone, cuts, tolerance, device, on_cut)
+        release(stepper, on_plate, alone, cuts, tolerance, device, on_cut)
         displacement, removed = released[-1].state.displacement, released[-1].state.removed
         fields, reports = released[-1].fields, [*reports, *(step.report for step in released)]
     supports = None

@@ -88,7 +88,7 @@ def part_case(
     warm_up = replace(process, release=bool(process.release))
     lpbf.simulate(lpbf.HexMesh.from_mask([[[True, True]]], pitch), warm_up)
     try:
-        result = lpbf.simulate(hexes, process)
+        result = lpbf.simulate(hexes, process, on_step=reader.on_progress)
     except lpbf.SolverError as error:
         raise SourceError(f"{file}: {error}") from error
     mesh.displacement = torch.from_numpy(result.displacement).float()

@@ -1,6 +1,7 @@
 """Source plug-in for models of laser powder bed fusion."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from lpbf.core.part import PART_SUFFIXES
@@ -78,6 +79,40 @@ class PartSource:
                 f"Result.save(path, supports=False)"
             )
         return hexahedral_case(case)
+
+    def compensate(
+        self, file: Path, mesh: "MeshData", reader: "CaseReader", out: str | Path
+    ) -> None:
+        """Write the surface that is corrected once by the displacement of a part's voxels.
+
+        Args:
+            file: The part.
+            mesh: Its voxels with the field ``displacement``, mm.
+            reader: Reader of the model.
+            out: Surface file to write, in the coordinates of ``file``.
+
+        Raises:
+            ValueError: If the file is no part, or has other voxels.
+        """
+        from flare_mesh.files import atomic_path
+        from lpbf.compensate import compensate_once
+
+        pitch = reader.recipe.info.get("pitch") if self.pitch is None else self.pitch
+        if file.suffix.lower() not in PART_SUFFIXES or pitch is None:
+            raise ValueError(
+                f"{file}: expected a part ({', '.join(PART_SUFFIXES)}) and a known pitch of its "
+                f"voxels (got the pitch {pitch})"
+            )
+        found = compensate_once(
+            file,
+            mesh,
+            pitch=pitch,
+            build_volume=self.build_volume,
+            unit=self.unit,
+            place=self.place or "drop",
+        )
+        with atomic_path(out) as temporary:
+            found.surface.export(temporary)
 
     def from_mesh(self, name: str, mesh: "MeshData", reader: "CaseReader") -> "PredictionCase":
         """The case of a hexahedral mesh in memory."""

@@ -1,0 +1,1 @@
+from .serve import view as view
