@@ -19,6 +19,7 @@ from lpbf.core.support_cells import add_supports
 from lpbf.core.supports import Supports
 from lpbf.core.table import Table
 from lpbf.core.voxelize import voxelize
+from lpbf.core.voxelize_layers import voxelize_layers
 from lpbf.core.voxelize_plate import voxelize_plate
 from lpbf.simulate import simulate
 from lpbf.simulate.deformed import deformed_surface
@@ -55,5 +56,6 @@ __all__ = [
     "find_unsupported",
     "simulate",
     "voxelize",
+    "voxelize_layers",
     "voxelize_plate",
 ]

@@ -21,7 +21,10 @@ from lpbf.core.part import PART_SUFFIXES, describe_part, load_part, unit_if_none
 from lpbf.core.process import Process
 from lpbf.core.result import Result
 from lpbf.core.result_files import RESULT_SUFFIXES
+from lpbf.core.sliced_file import SLICED_SUFFIXES, read_sliced
+from lpbf.core.units import size_text
 from lpbf.core.voxelize import voxelize
+from lpbf.core.voxelize_layers import voxelize_layers
 from lpbf.core.voxelize_plate import voxelize_plate
 from lpbf.core.write_part import WRITTEN_SUFFIXES, write_part, written_unit
 from lpbf.simulate.deformed import deformed_surface
@@ -127,16 +130,14 @@ def _voxels(args: argparse.Namespace, process: Process) -> tuple[list[Any], HexM
         raise ValueError(f"--pitch-z: expected a size > 0 mm (got {args.pitch_z})")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", PartWarning)
+        if any(Path(part).suffix.lower() in SLICED_SUFFIXES for part in args.parts):
+            mesh = _sliced_voxels(args, process)
+            return [], mesh, _print_warnings(caught)
         # In a row of files, the unit applies to those without one.
         units = [unit_if_none(p, args.unit) if args.parts[1:] else args.unit for p in args.parts]
         parts = [load_part(p, unit=u) for p, u in zip(args.parts, units, strict=True)]
         print("\n".join(map(describe_part, parts)), flush=True)
-        pitch = args.pitch
-        if pitch is None:
-            size = float(max(max(part.extents) for part in parts)) / _VOXELS_ACROSS
-            pitch = round(size, 1 - math.floor(math.log10(size)))  # two significant digits
-        x, y, z = process.voxel_size(pitch)
-        pitch = (x, y, z if args.pitch_z is None else args.pitch_z)
+        pitch = _pitch(args, process, float(max(max(part.extents) for part in parts)))
         volume = tuple(args.build_volume)
         islands = "powder" if process.generates_supports else process.islands
         supports = command.support_files(vars(args))
@@ -154,6 +155,42 @@ def _voxels(args: argparse.Namespace, process: Process) -> tuple[list[Any], HexM
         else:
             mesh = voxelize(parts[0], pitch, **options)
     return parts, mesh, _print_warnings(caught)
+
+
+def _pitch(args: argparse.Namespace, process: Process, extent: float) -> tuple[float, float, float]:
+    pitch = args.pitch
+    if pitch is None:
+        size = extent / _VOXELS_ACROSS
+        pitch = round(size, 1 - math.floor(math.log10(size)))  # two significant digits
+    x, y, z = process.voxel_size(pitch)
+    return x, y, z if args.pitch_z is None else args.pitch_z
+
+
+def _sliced_voxels(args: argparse.Namespace, process: Process) -> HexMesh:
+    """Voxels of a sliced file, which has its unit and no surface."""
+    unfit = {
+        "several parts": len(args.parts) > 1,
+        "--unit": args.unit is not None,
+        "--place": args.place != "drop",
+        "--deformed": args.deformed is not None,
+        "--gap": args.gap is not None,
+        "--supports FILE": bool(command.support_files(vars(args))),
+    }
+    given = [name for name, is_given in unfit.items() if is_given]
+    if given:
+        raise ValueError(
+            f"{', '.join(args.parts)}: expected one sliced file alone, which has its unit and "
+            f"place, and no surface (got {given[0]}); leave it out"
+        )
+    part = read_sliced(Path(args.parts[0]))
+    extents = np.ptp(part.bounds, axis=0)
+    print(f"{part.name}: {size_text(extents)} mm, {len(part.tops)} slices", flush=True)
+    return voxelize_layers(
+        part,
+        _pitch(args, process, float(extents.max())),
+        islands="powder" if process.generates_supports else process.islands,
+        build_volume=tuple(args.build_volume),
+    )
 
 
 def _print_warnings(caught: list[warnings.WarningMessage]) -> list[str]:

@@ -30,9 +30,11 @@ from lpbf import Process
 from lpbf.calibrate import Bridge, Measurement
 from lpbf.calibrate.template import write_specimen
 from lpbf.core.part import load_part
+from lpbf.core.sliced_file import read_sliced
 from tests.datasets import conftest as test_records
 from tests.fuzz.mesh_seeds import MESHES, solid
 from tests.lpbf.core import test_part
+from tests.lpbf.core.test_sliced_file import tube
 
 
 @dataclass(frozen=True)
@@ -236,6 +238,19 @@ def _read_part(path: Path) -> dict[str, str]:
     return digest({"vertices": np.array(part.vertices), "faces": np.array(part.faces)})
 
 
+def _write_sliced(binary: bool) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        (folder / "a.cli").write_bytes(tube(binary=binary))
+
+    return write
+
+
+def _read_sliced(path: Path) -> dict[str, str]:
+    part = read_sliced(path)
+    points = np.concatenate([points for layer in part.contours for points in layer])
+    return digest({"tops": part.tops, "points": points})
+
+
 TARGETS: dict[str, Target] = {
     **{
         name: Target(entry, write, _series if name == "pvd" else _mesh)
@@ -254,6 +269,8 @@ TARGETS: dict[str, Target] = {
     "checkpoint": Target("last.ckpt", _write_checkpoint, _read_checkpoint),
     "config": Target("config.yaml", _write_config, _read_config, has_end=False),
     "tfrecord": Target("a.tfrecord", _write_records, _read_records),
+    "sliced text": Target("a.cli", _write_sliced(False), _read_sliced),
+    "sliced binary": Target("a.cli", _write_sliced(True), _read_sliced, has_end=False),
     "part step": Target("box.step", _write_step, _read_part),
     "model": Target(
         ".",
