@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from flare_mesh.choices import clip
 from lpbf.core.errors import PartError, PartWarning
+from lpbf.core.sliced_part import SlicedPart, signed_area
 
 SLICED_SUFFIXES = (".cli",)
 
@@ -27,44 +28,6 @@ _COMMANDS = {
     131: ("hatches", True),
     132: ("hatches", False),
 }
-
-
-@dataclass(frozen=True, eq=False)
-class SlicedPart:
-    """Closed contours of the layers of a part, in mm.
-
-    Attributes:
-        name: Its file.
-        bottoms: Height of the lower surface of each layer, [L].
-        tops: Height of its upper surface, [L], rising.
-        contours: Points [P, 2] of the contours of each layer; outer ones run counter-clockwise,
-            inner ones clockwise, each from its first point to its last and back.
-    """
-
-    name: str
-    bottoms: NDArray[np.float64]
-    tops: NDArray[np.float64]
-    contours: list[list[NDArray[np.float64]]]
-
-    @property
-    def bounds(self) -> NDArray[np.float64]:
-        """Lower and upper corner of the layers with contours, [2, 3]."""
-        points = np.concatenate([c for layer in self.contours for c in layer])
-        used = np.flatnonzero([bool(layer) for layer in self.contours])
-        low = [*points.min(axis=0), self.bottoms[used[0]]]
-        return np.array([low, [*points.max(axis=0), self.tops[used[-1]]]])
-
-    @property
-    def volume(self) -> float:
-        """Volume of the layers, mm^3; overlapping contours count twice."""
-        areas = [sum(signed_area(c) for c in layer) for layer in self.contours]
-        return float(np.dot(areas, self.tops - self.bottoms))
-
-
-def signed_area(points: NDArray[np.float64]) -> float:
-    """Area of a polygon [P, 2], positive if it runs counter-clockwise."""
-    x, y = (points - points[0]).T
-    return float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2
 
 
 def read_sliced(path: Path) -> SlicedPart:
@@ -172,7 +135,8 @@ def _read_text(content: bytes, at: int, header: _Header) -> _Layers:
             _add(layers, float(values[1]), values[3:])
         elif name != "HATCHES":
             raise ValueError(
-                f"expected $$LAYER, $$POLYLINE or $$HATCHES (got '$${_shown(name)}'); export it again"
+                f"expected $$LAYER, $$POLYLINE or $$HATCHES (got '$${_shown(name)}'); export it "
+                f"again"
             )
     return layers
 

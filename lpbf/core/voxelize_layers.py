@@ -12,7 +12,8 @@ from lpbf.core.fill import grid_shape
 from lpbf.core.islands import treat_islands
 from lpbf.core.mesh import HexMesh
 from lpbf.core.rigid_motion import RigidMotion
-from lpbf.core.sliced_file import SlicedPart, read_sliced
+from lpbf.core.sliced_file import read_sliced
+from lpbf.core.sliced_part import SlicedPart
 from lpbf.core.units import size_text
 from lpbf.core.voxelize import BUILD_VOLUME, MAX_VOXELS
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from lpbf import PartError, PartWarning, Process, simulate, voxelize_layers
-from lpbf.core.sliced_file import read_sliced, signed_area
+from lpbf.core.sliced_file import read_sliced
+from lpbf.core.sliced_part import signed_area
 from lpbf.core.voxelize_layers import fill_contours
 from lpbf.simulate.__main__ import main
 
