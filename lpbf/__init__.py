@@ -1,6 +1,7 @@
 """Simulator of laser powder bed fusion, in mm, MPa, degrees Celsius and seconds."""
 
 from lpbf.calibrate import calibrate
+from lpbf.compensate import compensate
 from lpbf.core.base_plate import BasePlate
 from lpbf.core.cut import BoxCut, PlaneCut
 from lpbf.core.errors import IslandError, PartError, PartWarning, SolverError
@@ -52,6 +53,7 @@ __all__ = [
     "Table",
     "add_supports",
     "calibrate",
+    "compensate",
     "deformed_surface",
     "find_unsupported",
     "simulate",

@@ -187,8 +187,8 @@ class Predictor:
     def compensate(self, file: str | Path, prediction: Prediction, out: str | Path) -> None:
         """Write the surface of a part that comes out as designed if it distorts as predicted.
 
-        The surface is corrected once by the predicted ``displacement``; see
-        :func:`lpbf.compensate.compensate_once`.
+        The surface is corrected by the predicted ``displacement``; see
+        :func:`lpbf.compensate`.
 
         Args:
             file: The part that was predicted.

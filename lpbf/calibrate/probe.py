@@ -19,7 +19,7 @@ class Probe:
     """Components of a nodal displacement at measured points.
 
     The displacement is trilinear in the voxel that contains a point. Outside, the trilinear
-    function of the nearest voxel is extrapolated by up to one voxel.
+    functions of the nearest voxels are extrapolated by up to one voxel.
 
     Args:
         mesh: Voxels of the part.

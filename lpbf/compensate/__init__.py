@@ -1,7 +1,6 @@
 """Pre-deformation of surfaces, which compensates the distortion of the printed part."""
 
 from lpbf.compensate.compensate import compensate
-from lpbf.compensate.compensate_once import compensate_once
-from lpbf.compensate.compensation import Compensation, Iteration
+from lpbf.compensate.compensation import Check, Compensation, Deviation, Distances, Iteration
 
-__all__ = ["Compensation", "Iteration", "compensate", "compensate_once"]
+__all__ = ["Check", "Compensation", "Deviation", "Distances", "Iteration", "compensate"]

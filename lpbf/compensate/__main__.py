@@ -10,8 +10,7 @@ import numpy as np
 
 from flare_mesh.files import write_text
 from lpbf.compensate.compensate import COMPENSATED_PLACES, compensate
-from lpbf.compensate.compensate_once import compensate_once
-from lpbf.compensate.compensation import Compensation, Iteration
+from lpbf.compensate.compensation import Check, Compensation, Deviation, Iteration
 from lpbf.core import command
 from lpbf.core.errors import PartWarning
 from lpbf.core.part import PART_SUFFIXES, describe_part, load_part
@@ -37,19 +36,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     command.add_place(parser, COMPENSATED_PLACES)
     command.add_pitch(parser, 1.0)
     command.add_build_volume(parser)
-    text = "largest error that is accepted (default: %(default)s)"
-    add("--tolerance", type=float, metavar="MM", default=0.05, help=text)
+    text = "largest accepted distance of a vertex (default: %(default)s)"
+    add("--tolerance", type=float, metavar="MM", default=1e-3, help=text)
     add("--max-iterations", type=int, default=10, help="corrections (default: %(default)s)")
-    text = "fraction of the error corrected per iteration, 0 to 1 (default: %(default)s)"
-    add("--relaxation", type=float, default=1.0, help=text)
+    text = (
+        "check the surface by a simulation on its own voxels with this edge, or three as X,Y,Z; "
+        "layers keep their height"
+    )
+    add("--check-pitch", type=command.pitch, metavar="MM", help=text)
     text = (
         "mesh file with the field 'displacement' at the nodes of the part's voxels, predicted or "
-        "simulated: correct by it once, without a simulation"
+        "simulated, in place of a simulation"
     )
     add("--displacement", metavar="FILE", help=text)
     command.add_process(parser)
     options = parser.parse_args(argv)
-    simulated = (*command.PROCESS_OPTIONS, "tolerance", "max_iterations", "relaxation")
+    simulated = (*command.PROCESS_OPTIONS, "check_pitch")
     given = [name for name in simulated if getattr(options, name) != parser.get_default(name)]
     return command.run_command(
         lambda: _run(options, given),
@@ -71,29 +73,21 @@ def _run(options: argparse.Namespace, given: list[str]) -> int:
         warnings.simplefilter("always", PartWarning)
         part = load_part(options.part, unit=options.unit)
         print(describe_part(part), flush=True)
-        if options.displacement is not None:
-            result = compensate_once(
-                part,
-                options.displacement,
-                pitch=options.pitch,
-                build_volume=tuple(options.build_volume),
-                place=options.place,
-            )
-        else:
-            files = command.support_files(vars(options))
-            result = compensate(
-                part,
-                command.read_process(vars(options)),
-                pitch=options.pitch,
-                tolerance=options.tolerance,
-                max_iterations=options.max_iterations,
-                relaxation=options.relaxation,
-                build_volume=tuple(options.build_volume),
-                place=options.place,
-                supports=files,
-                unit=options.unit if files else None,
-                on_iteration=_print_iteration,
-            )
+        files = command.support_files(vars(options))
+        result = compensate(
+            part,
+            command.read_process(vars(options)),
+            pitch=options.pitch,
+            tolerance=options.tolerance,
+            max_iterations=options.max_iterations,
+            build_volume=tuple(options.build_volume),
+            supports=files,
+            displacement=options.displacement,
+            unit=options.unit if files else None,
+            place=options.place,
+            check_pitch=options.check_pitch,
+            on_iteration=_print_iteration,
+        )
     for warning in dict.fromkeys(str(warning.message) for warning in caught):
         print(f"warning: {warning}", file=sys.stderr)
     if not np.array_equal(result.rotation, np.eye(3)):
@@ -104,23 +98,21 @@ def _run(options: argparse.Namespace, given: list[str]) -> int:
     write_part(result.surface, options.out)
     if options.report is not None:
         write_text(options.report, json.dumps(result.to_dict(), indent=1))
+    if result.check is not None:
+        _print_check(result.check)
     return _print_result(options, result)
 
 
 def _print_result(options: argparse.Namespace, result: Compensation) -> int:
-    """Print the error that was reached; return the exit code."""
-    if result.best is None:
-        print(f"wrote {options.out}, corrected once; its distortion is not simulated")
-        return 0
+    """Print the deviation that was reached; return the exit code."""
     best = result.iterations[result.best]
-    print(f"wrote {options.out}, of iteration {best.number}: max error {best.max_error:.4f} mm")
+    largest = best.deviation.vertices.max
+    print(f"wrote {options.out}, of iteration {best.number}: max {largest:.4f} mm at the vertices")
     if result.converged:
         return 0
     print(
-        f"error: the error is above the tolerance of {options.tolerance:g} mm (99 % of the points "
-        f"are within {best.p99_error:.4f} mm; {result.iterations[-1].changed_cells} voxels "
-        f"changed in the last iteration); try a finer --pitch, a smaller --relaxation or more "
-        f"--max-iterations",
+        f"error: the vertices deviate by up to {largest:.4g} mm, above the tolerance of "
+        f"{options.tolerance:g} mm; try a finer --pitch or more --max-iterations",
         file=sys.stderr,
     )
     return 1
@@ -128,13 +120,23 @@ def _print_result(options: argparse.Namespace, result: Compensation) -> int:
 
 def _print_iteration(iteration: Iteration) -> None:
     name = "as designed" if iteration.number == 0 else f"iteration {iteration.number}"
-    plate = f", plate {iteration.plate_error:.4f} mm" if iteration.plate_error > 0 else ""
+    plate = f"; plate {iteration.plate_error:.4f} mm" if iteration.plate_error > 0 else ""
+    print(f"{name}: {_text(iteration.deviation)}{plate}", flush=True)
+
+
+def _print_check(check: Check) -> None:
+    """Print the deviations on the check's voxels."""
+    edges = " x ".join(f"{edge:.4g}" for edge in check.pitch)
     print(
-        f"{name}: max error {iteration.max_error:.4f} mm, rms {iteration.rms_error:.4f}, "
-        f"99 % below {iteration.p99_error:.4f}{plate} ({iteration.num_cells} voxels, "
-        f"{iteration.changed_cells} changed, {iteration.seconds:.1f} s)",
-        flush=True,
+        f"check on voxels of {edges} mm\n"
+        f"  as designed: {_text(check.before)}\n"
+        f"  compensated: {_text(check.after)}\n"
+        f"  the pitches disagree about the part as designed by: {_text(check.disagreement)}"
     )
+
+
+def _text(deviation: Deviation) -> str:
+    return f"vertices {deviation.vertices}; surface {deviation.surface}"
 
 
 if __name__ == "__main__":

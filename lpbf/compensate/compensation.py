@@ -1,38 +1,93 @@
 """Result of a compensation."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import trimesh
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import trimesh
+
+
+@dataclass(frozen=True)
+class Distances:
+    """Distances between the points of a surface and their nominal positions.
+
+    Attributes:
+        max: Largest distance, mm.
+        rms: Root mean square, mm.
+        p95: Distance that 95 % of the points do not exceed, mm.
+    """
+
+    max: float
+    rms: float
+    p95: float
+
+    @classmethod
+    def of(
+        cls, error: NDArray[np.float64], weight: NDArray[np.float64] | None = None
+    ) -> "Distances":
+        """Distances of vectors [P, 3] with weights [P]; None for equal ones."""
+        distance = np.linalg.norm(error, axis=1)
+        weight = np.ones(len(distance)) if weight is None else weight
+        order = np.argsort(distance)
+        share = np.cumsum(weight[order]) / weight.sum()
+        return cls(
+            max=float(distance.max()),
+            rms=float(np.sqrt((weight * distance**2).sum() / weight.sum())),
+            p95=float(distance[order[np.searchsorted(share, 0.95 * (1 - 1e-12))]]),
+        )
+
+    def __str__(self) -> str:
+        return f"max {self.max:.4f}, rms {self.rms:.4f}, 95 % {self.p95:.4f} mm"
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """Distances of a distorted surface from the nominal one.
+
+    Attributes:
+        vertices: Distances of the vertices.
+        surface: Distances of the middles of the triangles, weighted by area.
+    """
+
+    vertices: Distances
+    surface: Distances
 
 
 @dataclass(frozen=True)
 class Iteration:
-    """Errors of one simulated shape.
+    """Deviation of one shape.
 
     Attributes:
-        number: Number of the iteration; 0 is the part as designed.
-        max_error: Largest distance between a point of the simulated distorted surface and its
-            nominal position, mm.
-        rms_error: Root mean square of the distance over the surface, mm.
-        p99_error: 99th percentile of the distance, mm. The largest errors often belong to a few
-            points next to voxels that appear and disappear.
-        plate_error: Largest |z displacement| of points printed on the plate, mm.
-        num_cells: Number of voxels.
-        changed_cells: Number of voxels that differ from the last shape; all if the grid differs.
-        seconds: Wall time.
+        number: Number of corrections; 0 is the part as designed.
+        deviation: Distances of the distorted shape from the nominal one.
+        plate_error: Largest |z displacement| of vertices printed on the plate, mm.
     """
 
     number: int
-    max_error: float
-    rms_error: float
-    p99_error: float
+    deviation: Deviation
     plate_error: float
-    num_cells: int
-    changed_cells: int
-    seconds: float
+
+
+@dataclass(frozen=True)
+class Check:
+    """A simulation of the pre-deformed surface on voxels of its own.
+
+    Attributes:
+        pitch: Edge lengths of its voxels, mm.
+        before: Deviation of the part as designed, on voxels of this pitch.
+        after: Deviation of the pre-deformed surface, on voxels of this pitch.
+        disagreement: Distances between the displacements of the part as designed on voxels of this
+            pitch and of the compensation's: how far the voxels alone change the result. No
+            deviation below it can be confirmed.
+    """
+
+    pitch: tuple[float, float, float]
+    before: Deviation
+    after: Deviation
+    disagreement: Deviation
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,44 +98,34 @@ class Compensation:
         nominal: The part as designed, with subdivided triangles.
         surface: The pre-deformed surface, with the vertices and triangles of ``nominal`` in the
             same order, in the coordinates of the part's file.
-        iterations: The simulated shapes in order.
-        best: Number of the iteration that simulated ``surface``; None without simulation.
-        tolerance: Largest accepted error, mm; None without simulation.
+        iterations: The shapes in order.
+        best: Number of the iteration that ``surface`` is.
+        tolerance: Largest accepted distance of a vertex, mm.
         rotation: Rotation [3, 3] from the part's file to the orientation in which it is built.
+        check: The check on voxels of its own; None without.
     """
 
-    nominal: trimesh.Trimesh
-    surface: trimesh.Trimesh
+    nominal: "trimesh.Trimesh"
+    surface: "trimesh.Trimesh"
     iterations: tuple[Iteration, ...]
-    best: int | None
-    tolerance: float | None
+    best: int
+    tolerance: float
     rotation: NDArray[np.float64]
+    check: Check | None = None
 
     @property
     def converged(self) -> bool:
-        """Whether the surface was simulated and its error is within the tolerance."""
-        if self.best is None or self.tolerance is None:
-            return False
-        return self.iterations[self.best].max_error <= self.tolerance
+        """Whether no vertex is farther from its nominal position than the tolerance."""
+        return self.iterations[self.best].deviation.vertices.max <= self.tolerance
 
     def to_dict(self) -> dict[str, Any]:
         """All values as JSON holds them."""
         return {
+            "unit": "mm",
             "converged": self.converged,
             "best": self.best,
-            "tolerance_mm": self.tolerance,
+            "tolerance": self.tolerance,
             "rotation": self.rotation.tolist(),
-            "iterations": [
-                {
-                    "iteration": i.number,
-                    "max_error_mm": i.max_error,
-                    "rms_error_mm": i.rms_error,
-                    "p99_error_mm": i.p99_error,
-                    "plate_error_mm": i.plate_error,
-                    "voxels": i.num_cells,
-                    "changed_voxels": i.changed_cells,
-                    "seconds": round(i.seconds, 3),
-                }
-                for i in self.iterations
-            ],
+            "iterations": [asdict(iteration) for iteration in self.iterations],
+            "check": None if self.check is None else asdict(self.check),
         }

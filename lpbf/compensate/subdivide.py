@@ -1,11 +1,15 @@
 """Subdivision of surfaces."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import trimesh
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    import trimesh
 
-def subdivide(surface: trimesh.Trimesh, max_edge: float) -> trimesh.Trimesh:
+
+def subdivide(surface: "trimesh.Trimesh", max_edge: float) -> "trimesh.Trimesh":
     """Halve edges until none is longer than ``max_edge``.
 
     An edge is split in all its triangles at once, so that a watertight surface stays watertight.
@@ -16,6 +20,8 @@ def subdivide(surface: trimesh.Trimesh, max_edge: float) -> trimesh.Trimesh:
         surface: A surface.
         max_edge: Length of the longest edge, in the surface's unit.
     """
+    import trimesh
+
     vertices = np.asarray(surface.vertices, dtype=np.float64)
     faces = np.asarray(surface.faces, dtype=np.int64)
     metadata = dict(surface.metadata)

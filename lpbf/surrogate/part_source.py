@@ -83,7 +83,7 @@ class PartSource:
     def compensate(
         self, file: Path, mesh: "MeshData", reader: "CaseReader", out: str | Path
     ) -> None:
-        """Write the surface that is corrected once by the displacement of a part's voxels.
+        """Write the surface that the displacement of a part's voxels moves to the part.
 
         Args:
             file: The part.
@@ -95,7 +95,7 @@ class PartSource:
             ValueError: If the file is no part, or has other voxels.
         """
         from flare_mesh.files import atomic_path
-        from lpbf.compensate import compensate_once
+        from lpbf.compensate import compensate
 
         pitch = reader.recipe.info.get("pitch") if self.pitch is None else self.pitch
         if file.suffix.lower() not in PART_SUFFIXES or pitch is None:
@@ -103,9 +103,9 @@ class PartSource:
                 f"{file}: expected a part ({', '.join(PART_SUFFIXES)}) and a known pitch of its "
                 f"voxels (got the pitch {pitch})"
             )
-        found = compensate_once(
+        found = compensate(
             file,
-            mesh,
+            displacement=mesh,
             pitch=pitch,
             build_volume=self.build_volume,
             unit=self.unit,

@@ -10,12 +10,13 @@ from lpbf import (
     PartWarning,
     Process,
     Supports,
+    compensate,
     find_unsupported,
     simulate,
     voxelize,
 )
-from lpbf.compensate import compensate, compensate_once
-from lpbf.compensate.surface_displacement import surface_displacement
+from lpbf.compensate.surface_field import SurfaceField
+from lpbf.core.placement import part_offset
 
 STRETCH = np.array([0.02, -0.03, 0.01])
 
@@ -49,24 +50,40 @@ def test_a_stretch_is_undone_in_closed_form(at):
     assert result.best == len(result.iterations) - 1
 
 
+def test_a_free_block_that_shrinks_is_scaled_up():
+    """A uniform shrinkage e is compensated by the factor 1 / (1 + e), on any voxels."""
+    strain = -0.004
+
+    def shrink(mesh):
+        return strain * mesh.points
+
+    result = compensate(box(), pitch=2.0, tolerance=1e-12, displacement=shrink, check_pitch=1.3)
+    assert_allclose(result.surface.vertices * (1 + strain), result.nominal.vertices, atol=1e-10)
+    check = result.check
+    assert check.pitch == (1.3, 1.3, 1.3)
+    assert check.before.vertices.max == pytest.approx(-strain * np.linalg.norm([6, 4, 10]))
+    assert check.after.vertices.max < 1e-10
+    assert check.disagreement.surface.max < 1e-12
+
+
 def test_the_error_falls_by_the_stretch_in_each_iteration():
     result = compensate(box(), pitch=2.0, tolerance=1e-9, displacement=stretch)
     corners = np.abs(np.array([6.0, 4.0, 10.0]) * STRETCH)
-    assert result.iterations[0].max_error == pytest.approx(np.linalg.norm(corners))
+    assert result.iterations[0].deviation.vertices.max == pytest.approx(np.linalg.norm(corners))
+    middles = result.nominal.triangles_center.copy()
+    middles[(result.nominal.triangles[..., 2] == 0).any(axis=1), 2] = 0.0  # the plate's error
     for k, iteration in enumerate(result.iterations):
-        expected = np.linalg.norm(corners * np.abs(STRETCH) ** k)
-        assert iteration.max_error == pytest.approx(expected, rel=1e-6)
-        assert iteration.rms_error < iteration.max_error
-        assert iteration.rms_error < iteration.p99_error <= iteration.max_error
-
-
-def test_relaxation():
-    result = compensate(
-        box(), pitch=2.0, tolerance=1e-9, max_iterations=1, relaxation=0.5, displacement=stretch
-    )
-    assert not result.converged
-    half = result.nominal.vertices * (1 - STRETCH / 2)
-    assert_allclose(result.surface.vertices, half, atol=1e-12)
+        falls = np.abs(STRETCH) ** (k + 1)
+        vertices, surface = iteration.deviation.vertices, iteration.deviation.surface
+        errors = np.linalg.norm(result.nominal.vertices * falls, axis=1)
+        assert vertices.max == pytest.approx(errors.max(), rel=1e-6)
+        assert vertices.rms == pytest.approx(np.sqrt((errors**2).mean()), rel=1e-6)
+        p95 = np.quantile(errors, 0.95, method="inverted_cdf")
+        assert vertices.p95 == pytest.approx(p95, rel=1e-6)
+        errors, area = np.linalg.norm(middles * falls, axis=1), result.nominal.area_faces
+        assert surface.max == pytest.approx(errors.max(), rel=1e-6)
+        rms = np.sqrt((area * errors**2).sum() / area.sum())
+        assert surface.rms == pytest.approx(rms, rel=1e-6)
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.3])
@@ -74,7 +91,7 @@ def test_rigid_parts(shift):
     """A rigid shift is compensated exactly; a part that does not move is unchanged."""
     result = compensate(
         box(),
-        pitch=(2.0, 2.0, 2.0),
+        pitch=2.0,
         tolerance=1e-6,
         displacement=lambda mesh: np.tile([shift, 0.0, 0.0], (mesh.num_nodes, 1)),
     )
@@ -92,7 +109,7 @@ def test_a_surface_does_not_go_below_its_plate():
     result = compensate(box(), pitch=2.0, tolerance=0.5, displacement=rise)
     first = result.iterations[0]
     assert first.plate_error == pytest.approx(lift)
-    assert first.max_error == pytest.approx(lift)
+    assert first.deviation.vertices.max == pytest.approx(lift)
     result = compensate(box(), pitch=2.0, tolerance=1e-3, displacement=rise)
     assert result.converged
     assert result.iterations[-1].plate_error == pytest.approx(lift)
@@ -107,17 +124,28 @@ def test_a_simulated_part_comes_out_as_designed():
     part = bracket()
     process = Process(scan_rotation=67.0)
     result = compensate(
-        part, process, pitch=(2.0, 2.0, 2.0), tolerance=0.002, on_iteration=reported.append
+        part,
+        process,
+        pitch=(2.0, 2.0, 2.0),
+        tolerance=1e-5,
+        check_pitch=1.0,
+        on_iteration=reported.append,
     )
     assert tuple(reported) == result.iterations
     assert result.converged
     first, best = result.iterations[0], result.iterations[result.best]
-    assert first.max_error > 0.03
-    assert best.max_error < 0.002
+    assert first.deviation.vertices.max > 0.03
+    assert best.deviation.vertices.max < 1e-5
+    assert best.deviation.surface.max < 0.006
     assert result.surface.is_watertight
     assert result.surface.is_winding_consistent
     assert_allclose(result.surface.bounds[0, 2], part.bounds[0, 2], atol=1e-12)
-    # The same once more, by hand, at the corners, which the voxels' nodes nearly meet.
+    # On finer voxels the error falls to about the difference between the two pitches.
+    check = result.check
+    assert check.pitch == (1.0, 1.0, 1.0)
+    assert check.after.vertices.rms < 0.3 * check.before.vertices.rms
+    assert check.after.vertices.max < 1.1 * check.disagreement.vertices.max
+    # The compensated surface, simulated by hand, at the corners, which the nodes nearly meet.
     mesh = voxelize(result.surface, 2.0)
     low, high = result.surface.bounds
     points = mesh.points + np.array([*(low + high)[:2] / 2, low[2]])
@@ -126,7 +154,7 @@ def test_a_simulated_part_comes_out_as_designed():
     vertex = [np.linalg.norm(result.nominal.vertices - c, axis=1).argmin() for c in corners]
     node = [np.linalg.norm(points - c, axis=1).argmin() for c in corners]
     assert np.linalg.norm(shift[node], axis=1).min() > 0.01
-    assert_allclose(result.surface.vertices[vertex] + shift[node], corners, atol=0.002)
+    assert_allclose(result.surface.vertices[vertex] + shift[node], corners, atol=1e-3)
 
 
 def test_bottom_rows_without_voxels_do_not_shift_the_interpolation():
@@ -139,10 +167,13 @@ def test_bottom_rows_without_voxels_do_not_shift_the_interpolation():
     part = trimesh.util.concatenate([part, tip])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        moved = surface_displacement(part, 2.0, lambda mesh: (mesh.points, None))
-    assert moved.mesh.mask.shape == (4, 4, 4)
-    assert not moved.lost.any()
-    assert_allclose(moved.shift[:8], part.vertices[:8] - [5.0, 0, 0], atol=1e-12)
+        mesh = voxelize(part, 2.0)
+        field = SurfaceField(mesh, part_offset(part, mesh), lambda mesh: (mesh.points, None))
+        field.warn_of_far_points(part)
+    assert mesh.mask.shape == (4, 4, 4)
+    vertices = part.vertices.view(np.ndarray)
+    assert not field.is_lost(vertices).any()
+    assert_allclose(field.at(vertices)[:8], vertices[:8] - [5.0, 0, 0], atol=1e-12)
     messages = [str(w.message) for w in caught if issubclass(w.category, PartWarning)]
     assert any("1 of 12 surface points are up to 2 voxels away" in m for m in messages)
 
@@ -155,9 +186,11 @@ def test_points_on_removed_voxels_move_with_the_voxels_that_are_left():
         values[mesh.points[:, 2] < 2] = 99.0  # from before the cut
         return values, mesh.cell_index[:, 2] == 0
 
-    moved = surface_displacement(part, 2.0, simulator)
-    assert_allclose(moved.shift, part.vertices * STRETCH, atol=1e-12)
-    np.testing.assert_array_equal(moved.lost, part.vertices[:, 2] == 0)
+    mesh = voxelize(part, 2.0)
+    field = SurfaceField(mesh, part_offset(part, mesh), simulator)
+    vertices = part.vertices.view(np.ndarray)
+    assert_allclose(field.at(vertices), vertices * STRETCH, atol=1e-12)
+    np.testing.assert_array_equal(field.is_lost(vertices), vertices[:, 2] == 0)
 
 
 def test_removed_voxels_count_in_no_error():
@@ -167,11 +200,29 @@ def test_removed_voxels_count_in_no_error():
     length = np.linalg.norm(simulated.displacement, axis=1)
     largest = length[simulated.remaining_nodes].max()
     assert length.max() > 1.05 * largest
-    assert 0.8 * largest < result.iterations[0].max_error <= largest
+    assert 0.8 * largest < result.iterations[0].deviation.vertices.max <= largest
+
+
+def test_the_cuts_of_a_check_stay_where_they_are_in_the_part():
+    """The box of a stretched part has another middle, but its mesh keeps the coordinates."""
+    (removal,) = Process(release=[{"box": [[-9, -9, 0], [-5.0, 9, 20]]}]).release
+    ends = []
+
+    def grow(mesh):
+        ends.append(mesh.points[mesh.cells[removal.removed(mesh)]][..., 0].max())
+        values = np.zeros_like(mesh.points)
+        values[:, 0] = -1.5 * (mesh.points[:, 0] > 0)
+        return values
+
+    part = box(at=(40.0, 0.0, 0.0))
+    result = compensate(part, pitch=1.0, check_pitch=0.5, displacement=grow)
+    # The middle has moved by 0.75 mm, the cut in the part by less than half a voxel.
+    assert_allclose(result.surface.bounds[:, 0], [34.0, 47.5], atol=1e-3)
+    assert_allclose(ends, -5.0, atol=0.26)
 
 
 @pytest.mark.filterwarnings("ignore:.*mm; if it is in metres")
-def test_once_with_supported_islands_and_cuts(tmp_path):
+def test_a_file_with_supported_islands_and_cuts(tmp_path):
     hook = trimesh.util.concatenate([box((2.0, 6.0, 6.0)), box((2.0, 6.0, 6.0), at=(4.0, 0, 2))])
     top = box((6.0, 6.0, 2.0), at=(2.0, 0.0, 6.0))
     part = trimesh.boolean.union([*hook.split(), top], engine="manifold")
@@ -181,25 +232,21 @@ def test_once_with_supported_islands_and_cuts(tmp_path):
     simulate(mesh, process).save(tmp_path / "field.vtu")
     with warnings.catch_warnings():
         warnings.simplefilter("error", PartWarning)
-        once = compensate_once(part, tmp_path / "field.vtu", pitch=2.0)
-        full = compensate(part, process, pitch=(2.0, 2.0, 2.0), tolerance=1e-9, max_iterations=1)
-    assert full.best == 1
-    assert_allclose(once.surface.vertices, full.surface.vertices, atol=1e-6)
+        read = compensate(part, pitch=2.0, displacement=tmp_path / "field.vtu")
+        full = compensate(part, process, pitch=(2.0, 2.0, 2.0))
+    assert full.best >= 1
+    assert_allclose(read.surface.vertices, full.surface.vertices, atol=1e-6)
 
 
-def test_stalled_iterations_return_the_best_surface():
-    """Voxels that appear and disappear limit the error: here the field jumps at each call."""
-    calls = []
-
-    def jump(mesh):
-        calls.append(mesh)
-        sign = -1.0 if len(calls) % 2 else 1.0
-        return np.tile([0.1 * sign, 0.0, 0.0], (mesh.num_nodes, 1))
-
-    result = compensate(box(), pitch=2.0, tolerance=0.01, max_iterations=40, displacement=jump)
+def test_without_a_fixed_point_the_best_surface_is_returned():
+    """A displacement that folds the part: its gradient along x is 1.5."""
+    result = compensate(
+        box(), pitch=2.0, max_iterations=4, displacement=lambda mesh: mesh.points * [1.5, 0, 0]
+    )
     assert not result.converged
-    assert len(result.iterations) < 15
-    assert result.iterations[result.best].max_error == min(i.max_error for i in result.iterations)
+    assert len(result.iterations) == 5
+    largest = [i.deviation.vertices.max for i in result.iterations]
+    assert largest[result.best] == min(largest)
 
 
 def test_a_process_with_powder_keeps_islands():
@@ -230,7 +277,7 @@ def test_a_process_with_powder_keeps_islands():
     assert seen[2] == seen[1]
 
 
-def test_given_supports_are_in_each_shape():
+def test_given_supports_hold_the_part():
     table = trimesh.creation.box((12.0, 4.0, 2.0)).apply_translation([0, 0, 9])
     leg = trimesh.creation.box((2.0, 4.0, 8.0)).apply_translation([-5, 0, 4])
     part = trimesh.boolean.union([table, leg], engine="manifold")
@@ -238,9 +285,9 @@ def test_given_supports_are_in_each_shape():
     process = Process(supports=Supports(generate=False), inherent_strain=(-0.01,) * 3)
     options = {"pitch": (2.0, 2.0, 2.0), "tolerance": 1e-6, "max_iterations": 1}
     supported = compensate(part, process, supports=[body], **options)
-    assert len(supported.iterations) == 2
     alone = compensate(part, Process(inherent_strain=(-0.01,) * 3), **options)
-    assert supported.iterations[0].max_error < 0.8 * alone.iterations[0].max_error
+    with_body, without = (r.iterations[0].deviation.vertices.max for r in (supported, alone))
+    assert with_body < 0.8 * without
     with pytest.raises(ValueError, match="has support bodies, but the process has no supports"):
         compensate(part, supports=[body], **options)
 
@@ -251,7 +298,7 @@ def test_bad_input(tmp_path):
         ({"tolerance": 0.0}, "expected a tolerance > 0 mm"),
         ({"tolerance": float("nan")}, "expected a tolerance > 0 mm"),
         ({"max_iterations": 0}, "expected max_iterations >= 1"),
-        ({"relaxation": 1.5}, "expected 0 < relaxation <= 1"),
+        ({"check_pitch": -1.0}, "expected check_pitch as one or three lengths > 0 mm"),
         ({"pitch": 0.0}, "expected the pitch as one or three lengths > 0 mm"),
         ({"pitch": (1.0, 2.0)}, "expected the pitch as one or three lengths > 0 mm"),
         ({"displacement": lambda mesh: np.zeros(3)}, r"expected finite values of shape \[\d+, 3\]"),

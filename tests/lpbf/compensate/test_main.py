@@ -27,12 +27,13 @@ def test_within_the_tolerance(part, capsys):
     assert run(part, "--tolerance", "0.005", "--report", str(report)) == 0
     said, *lines = capsys.readouterr().out.splitlines()
     assert said == f"{part}: 12 x 6 x 8 mm (its file has no unit)"
-    assert lines[0].startswith("as designed: max error 0.0")
-    assert lines[1].startswith("iteration 1: max error 0.00")
+    assert lines[0].startswith("as designed: vertices max 0.0")
+    assert lines[1].startswith("iteration 1: vertices max 0.00")
     figures = json.loads(report.read_text())
     assert figures["converged"]
-    assert figures["iterations"][0]["max_error_mm"] > 0.01
-    assert figures["iterations"][-1]["max_error_mm"] <= figures["tolerance_mm"] == 0.005
+    assert figures["iterations"][0]["deviation"]["vertices"]["max"] > 0.01
+    last = figures["iterations"][-1]["deviation"]["vertices"]["max"]
+    assert last <= figures["tolerance"] == 0.005
     surface = trimesh.load_mesh(part.with_name("out.stl"))
     assert surface.is_watertight
     np.testing.assert_allclose(surface.bounds.mean(axis=0)[:2], [40.0, 3.0], atol=1e-3)
@@ -43,8 +44,8 @@ def test_within_the_tolerance(part, capsys):
 def test_not_within_the_tolerance(part, capsys):
     assert run(part, "--tolerance", "1e-9", "--max-iterations", "1") == 1
     captured = capsys.readouterr()
-    assert "is above the tolerance of 1e-09 mm" in captured.err
-    assert "of iteration 1: max error" in captured.out
+    assert "above the tolerance of 1e-09 mm" in captured.err
+    assert "of iteration 1: max 0.00" in captured.out
     assert part.with_name("out.stl").is_file()
 
 
@@ -52,18 +53,25 @@ def test_process_and_plain_material(part, capsys):
     process = part.with_name("process.yaml")
     Process(inherent_strain=(0.0, 0.0, 0.0)).to_yaml(process)
     assert run(part, "--process", str(process), out="out.ply") == 0
-    assert "\nas designed: max error 0.0000 mm" in capsys.readouterr().out
+    assert "\nas designed: vertices max 0.0000" in capsys.readouterr().out
 
 
-def test_once_with_a_field_of_a_file(part, capsys):
+def test_the_field_of_a_file_in_place_of_a_simulation(part, capsys):
     simulate(voxelize(part, 2.0)).save(part.with_name("field.vtu"))
     assert run(part, "--displacement", str(part.with_name("field.vtu"))) == 0
-    assert "its distortion is not simulated" in capsys.readouterr().out
-    once = trimesh.load_mesh(part.with_name("out.stl"))
-    assert run(part, "--tolerance", "1e-9", "--max-iterations", "1", out="two.stl") == 1
-    simulated = trimesh.load_mesh(part.with_name("two.stl"))
-    # One simulated correction is the same thing.
-    np.testing.assert_allclose(once.vertices, simulated.vertices, atol=1e-5)
+    assert run(part, out="two.stl") == 0
+    one, two = (trimesh.load_mesh(part.with_name(name)) for name in ("out.stl", "two.stl"))
+    np.testing.assert_allclose(one.vertices, two.vertices, atol=1e-5)
+
+
+def test_a_check_at_another_pitch(part, capsys):
+    report = part.with_name("report.json")
+    assert run(part, "--check-pitch", "1.4", "--report", str(report)) == 0
+    captured = capsys.readouterr().out
+    assert "check on voxels of 1.4 x 1.4 x 2 mm" in captured
+    assert "the pitches disagree about the part as designed by: vertices max 0.0" in captured
+    check = json.loads(report.read_text())["check"]
+    assert check["after"]["vertices"]["max"] < 0.3 * check["before"]["vertices"]["max"]
 
 
 @pytest.mark.filterwarnings("ignore:.*its voxels hold")
@@ -109,7 +117,8 @@ def test_bad_input(part, capsys):
         (["--tolerance", "-1"], "expected a tolerance > 0 mm"),
         (["--process", "none.yaml"], "none.yaml"),
         (["--pitch", "0"], "expected the pitch as one or three lengths > 0 mm"),
-        (["--displacement", "a.vtu", "--max-iterations", "3"], "so --max-iterations has no"),
+        (["--displacement", "a.vtu", "--check-pitch", "1"], "so --check-pitch has no effect"),
+        (["--displacement", "a.vtu", "--release"], "so --release has no effect"),
     ):
         assert run(part, *options) == 2
         assert message in capsys.readouterr().err
