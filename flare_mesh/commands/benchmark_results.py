@@ -9,6 +9,7 @@ from flare_mesh.files import atomic_path, write_text
 from flare_mesh.training.run_folder import write_csv
 
 _MEANS = ("parameters", "ms_per_step", "peak_memory_mb", "epochs", "steps", "train_seconds")
+_NARROW = 30.0  # range of a logarithmic axis below which powers of ten would be too few labels
 
 
 def write_tables(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -115,7 +116,26 @@ def _draw(done: Sequence[Mapping[str, Any]], path: Path) -> None:
         axis.set(xscale="log", yscale="log")
         axis.grid(alpha=0.3, which="both")
         axis.margins(0.15)
+        for one in (axis.xaxis, axis.yaxis):
+            label_log_axis(one)
     figure.legend(
         handles=handles, loc="outside lower center", ncols=min(columns, len(done)), frameon=False
     )
     figure.savefig(path, dpi=120)
+
+
+def label_log_axis(axis: Any) -> None:
+    """Label a logarithmic axis by plain numbers that do not overlap.
+
+    Args:
+        axis: ``xaxis`` or ``yaxis`` of axes that have their data.
+    """
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+    low, high = axis.axes.get_xlim() if axis.axis_name == "x" else axis.axes.get_ylim()
+    axis.set_minor_formatter(NullFormatter())
+    narrow = high < _NARROW * low
+    axis.set_major_locator(MaxNLocator(4) if narrow else LogLocator(numticks=4))
+    if narrow:
+        axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))

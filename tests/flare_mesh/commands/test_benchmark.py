@@ -2,19 +2,26 @@ import csv
 import json
 import signal
 import statistics
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import yaml
+from matplotlib.figure import Figure
 
 from flare_mesh.baselines import NodeMLP
 from flare_mesh.cli import main
 from flare_mesh.commands import benchmark_runs
 from flare_mesh.commands.benchmark import benchmark
 from flare_mesh.commands.benchmark_needs import with_edges
-from flare_mesh.commands.benchmark_results import draw_results, summarize, write_tables
+from flare_mesh.commands.benchmark_results import (
+    draw_results,
+    label_log_axis,
+    summarize,
+    write_tables,
+)
 from flare_mesh.commands.benchmark_runs import finish_run, result_of
 from flare_mesh.commands.benchmark_sizes import match_parameters
 from flare_mesh.mesh import MeshData
@@ -454,3 +461,19 @@ def test_baselines_in_the_table(config, processes, tmp_path, monkeypatch):
         main(["benchmark", "--data", config, "--models", "ridge", "--out", f"{tmp_path}/one"]) == 0
     )
     assert [row["model"] for row in read(tmp_path / "one/table.csv")] == ["ridge"]
+
+
+@pytest.mark.parametrize("values", [(522.3, 695.4), (22_541, 34_917), (0.0615, 0.257), (3, 9e5)])
+def test_labels_of_the_figure_do_not_overlap(values):
+    ax = Figure(figsize=(4, 3)).subplots()
+    ax.plot(values, values, "o")
+    ax.set(xscale="log", yscale="log")
+    label_log_axis(ax.xaxis)
+    ax.figure.canvas.draw()
+    low, high = ax.get_xlim()
+    every = [*ax.get_xticklabels(), *ax.get_xticklabels(minor=True)]
+    shown = [one for one in every if one.get_text() and low <= one.get_position()[0] <= high]
+    assert len(shown) >= 2
+    boxes = sorted((one.get_window_extent() for one in shown), key=lambda box: box.x0)
+    assert all(a.x1 < b.x0 for a, b in pairwise(boxes))
+    assert all(float(one.get_text().replace(",", "")) > 0 for one in shown)
