@@ -69,8 +69,9 @@ class FieldValues:
                 return self
             if self.channels > 3:
                 raise ValueError(
-                    f"'{self.name}': expected one of its {self.channels} components, since a "
-                    f"tensor has no norm of its own; choose component {_list(names, self.channels)}"
+                    f"'{self.name}': expected one of its {self.channels} components, since only "
+                    f"vectors are shown by their norm; choose component "
+                    f"{_list(names, self.channels)}"
                 )
             norm = np.linalg.norm(self.values, axis=1, keepdims=True)
             return replace(self, name=f"norm of {self.name}", values=norm)

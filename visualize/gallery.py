@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flare_mesh.mesh import MeshData
+from flare_mesh.visualize.camera import view_vectors
 from flare_mesh.visualize.colours import choose_colours
 from flare_mesh.visualize.dataset import to_grid
 from flare_mesh.visualize.field_values import FieldValues
@@ -106,9 +107,12 @@ def _finite(values: list[NDArray[np.floating]]) -> NDArray[np.floating]:
 
 
 def _share_scale(shapes: list[Shape]) -> None:
-    """Give all shapes corners of one size, so that lengths are comparable between views."""
-    sizes = np.max([np.ptp(shape.corners, axis=0) for shape in shapes], axis=0)
+    """Give all shapes corners that are seen in one size, so that the views have one scale."""
+    towards, up = view_vectors(None, None)
+    axes = np.stack([np.cross(up, towards), up, towards])
+    seen = [shape.corners @ axes.T for shape in shapes]
+    sizes = np.max([np.ptp(corners, axis=0) for corners in seen], axis=0)
     signs = np.array(np.meshgrid(*[(-0.5, 0.5)] * 3)).reshape(3, -1).T
-    for shape in shapes:
-        middle = (shape.corners.min(axis=0) + shape.corners.max(axis=0)) / 2
-        shape.corners, shape.flat = middle + signs * sizes, None
+    for shape, corners in zip(shapes, seen, strict=True):
+        middle = (corners.min(axis=0) + corners.max(axis=0)) / 2
+        shape.corners, shape.flat = (middle + signs * sizes) @ axes, None

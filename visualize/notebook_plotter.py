@@ -9,7 +9,7 @@ import pyvista
 class NotebookPlotter(pyvista.Plotter):
     """A plotter that is a static picture where it is the last value of a notebook's cell.
 
-    ``show(jupyter_backend="trame")`` makes it interactive.
+    ``show()`` displays an interactive view there if ``pyvista[jupyter]`` is installed.
     """
 
     def _repr_png_(self) -> bytes:

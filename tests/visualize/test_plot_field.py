@@ -314,4 +314,7 @@ def test_a_notebook_shows_the_plotter(block):
     plotter = plot_field(block, "von_mises", **SMALL)
     with Image.open(BytesIO(plotter._repr_png_())) as picture:
         assert picture.size == SMALL["size"]
-    plotter.close()
+    plotter.notebook = True  # as in a kernel
+    shown = plotter.show(jupyter_backend="static", return_viewer=True)
+    assert shown.size == SMALL["size"]
+    assert np.asarray(shown).std() > 10
