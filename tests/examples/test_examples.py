@@ -1,5 +1,6 @@
 import json
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -45,3 +46,14 @@ def test_lpbf_supports(tmp_path):
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert "around their walls, which touch the part" in done.stdout
     assert (tmp_path / "supports.png").stat().st_size > 50_000
+
+
+def test_data_set_pictures(tmp_path):
+    """The example as it is, for two of its sets."""
+    script = EXAMPLES / "data_set_pictures.py"
+    shown = {path.stem for path in (EXAMPLES.parent / "docs/images/data_sets").iterdir()}
+    assert {*runpy.run_path(str(script))["SETS"]} == shown
+    command = [sys.executable, script, tmp_path, "--sets", "plates", "elasticity"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    for name in ("plates", "elasticity"):
+        assert (tmp_path / f"{name}.png").stat().st_size > 20_000
