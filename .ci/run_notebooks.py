@@ -2,8 +2,9 @@
 
     .venv/bin/python .ci/run_notebooks.py [NOTEBOOK ...] [--out FOLDER]
 
-Without notebooks it runs all of examples/; without a folder it stores the outputs in the notebooks.
-An error in a cell ends it with code 1.
+Without notebooks it runs all of examples/. Without a folder it stores the outputs in the notebooks,
+and their last pictures in docs/images/examples, for the page that lists them. An error in a cell
+ends it with code 1.
 """
 
 import argparse
@@ -23,7 +24,9 @@ from PIL import Image
 
 _CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")  # colours and movements of a terminal
 _BAR = "\u2501"  # which progress bars are made of
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+_WIDTH = 480  # of a picture in the list of examples, pixels
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES, LISTED = ROOT / "examples", ROOT / "docs/images/examples"
 
 
 def run(path: Path, target: Path) -> None:
@@ -36,7 +39,7 @@ def run(path: Path, target: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         client = NotebookClient(
             notebook,
-            timeout=600,
+            timeout=1800,
             kernel_name="python3",
             extra_arguments=["--log-level=ERROR"],
             resources={"metadata": {"path": folder}},
@@ -76,6 +79,17 @@ def smaller(picture: str) -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
+def last_picture(notebook: nbformat.NotebookNode) -> Image.Image:
+    """The last picture of a notebook, as small as the list of examples needs it."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    pictures = [
+        output.data["image/png"] for output in outputs if "image/png" in output.get("data", ())
+    ]
+    image = Image.open(BytesIO(base64.b64decode(pictures[-1]))).convert("RGB")
+    height = round(_WIDTH * image.height / image.width)
+    return image.resize((_WIDTH, height), Image.Resampling.LANCZOS)
+
+
 def main() -> int:
     """Run the notebooks of the command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -87,6 +101,9 @@ def main() -> int:
         start = time.perf_counter()
         try:
             run(path, path if args.out is None else args.out / path.name)
+            if args.out is None:
+                small = last_picture(nbformat.read(path, 4)).quantize(128)
+                small.save(LISTED / f"{path.stem}.png", optimize=True)
         except CellExecutionError as error:
             print(f"{path.name}: {error}")
             code = 1
