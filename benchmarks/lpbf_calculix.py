@@ -1,4 +1,4 @@
-"""Reference results of CalculiX for six small builds, used by the verification tests.
+"""Reference results of CalculiX for seven small builds, used by the verification tests.
 
     python benchmarks/lpbf_calculix.py [--out tests/lpbf/verification/data] [--only NAME ...]
 
@@ -13,7 +13,9 @@ Needs ``ccx`` on the path. Each file contains the part, the process and the resu
 - plastic_build: the table with linear hardening, whose layers are activated free of stress by
   ``*MODEL CHANGE``, with the same numbers of increments per layer;
 - plastic_release: the build of plastic_build in four increments per layer, after a kerf in one leg
-  (``*MODEL CHANGE``), and after a cut along the plate of a part of the other one.
+  (``*MODEL CHANGE``), and after a cut along the plate of a part of the other one;
+- thermal_build: the table with properties over temperature, whose layers have one temperature each
+  in each stage and contract as they cool.
 """
 
 import argparse
@@ -23,9 +25,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from calculix import Metal, Solved, available, build_deck, run, step_deck
+from calculix import Metal, Solved, available, build_deck, run, step_deck, thermal_build_deck
 
 from lpbf import BasePlate, HexMesh, Material, Process
+from lpbf.core.table import Table
 from lpbf.mechanics.build import make_build
 from lpbf.simulate.release_steps import release_steps
 
@@ -35,6 +38,22 @@ YIELD, HARDENING = 100.0, 3_000.0
 METAL = Metal(MODULUS, POISSON, ((YIELD, 0.0), (YIELD + HARDENING, 1.0)))
 STRAIN, ROTATION, HEIGHT = (-0.004, -0.001, -0.002), 67.0, 0.8
 FINE, COARSE = 50, 4
+TABLES = ("youngs_modulus", "yield_stress", "hardening_modulus", "thermal_expansion")
+METAL_OVER_TEMPERATURE = Material(
+    "metal",
+    Table((0, 1000), (MODULUS, 60_000.0)),
+    POISSON,
+    yield_stress=Table((0, 500, 1000), (300.0, 220.0, 40.0)),
+    hardening_modulus=Table((0, 1000), (HARDENING, 500.0)),
+    thermal_expansion=Table((0, 1000), (9e-6, 13e-6)),
+)
+# Temperatures of the four layers in each stage, and its newest layer; the last stage is the end.
+STAGE_LAYERS = (0, 0, 1, 1, 2, 2, 3, 3, 3)
+STAGES = (
+    (600, 300, 0, 0), (300, 0, 0, 0), (450, 650, 0, 0), (250, 320, 0, 0), (350, 430, 600, 0),
+    (200, 220, 280, 0), (240, 330, 420, 700), (150, 170, 220, 330), (25, 25, 25, 25),
+)  # fmt: skip
+DEPOSITION = 900.0
 BOXES = [[[5, 0, 0.8], [6, 4, 1.6]], [[0, 0, 0], [1, 4, 0]]]
 
 
@@ -124,6 +143,23 @@ def plastic_release() -> dict[str, Any]:
     }
 
 
+def thermal_build() -> dict[str, Any]:
+    mesh = table()
+    layers = make_build(mesh, Process(**_process()))
+    deck = thermal_build_deck(
+        mesh, layers.cell_layer, STAGE_LAYERS, np.array(STAGES), DEPOSITION, METAL_OVER_TEMPERATURE
+    )
+    solved = run(deck)
+    tables = {
+        name: np.array([value.temperature, value.value])
+        for name in TABLES
+        if isinstance(value := getattr(METAL_OVER_TEMPERATURE, name), Table)
+    }
+    given = {"layer_height": HEIGHT, "deposition": DEPOSITION, "stage_layers": STAGE_LAYERS}
+    results = {name: getattr(solved, name) for name in _FIELDS}
+    return {**_part(mesh), **given, "stages": STAGES, **tables, **results}
+
+
 def _part(mesh: HexMesh) -> dict[str, Any]:
     elasticity = {"youngs_modulus": MODULUS, "poisson_ratio": POISSON}
     return {"mask": mesh.mask, "spacing": mesh.spacing, **elasticity}
@@ -152,6 +188,7 @@ CASES: dict[str, Callable[[], dict[str, Any]]] = {
     "plastic_step": plastic_step,
     "plastic_build": plastic_build,
     "plastic_release": plastic_release,
+    "thermal_build": thermal_build,
 }
 
 

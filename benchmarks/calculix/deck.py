@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 # Tolerances of the residual and the correction of each increment, and many iterations. The default
 # tolerance of CalculiX is half a percent.
-_ACCURATE = [
+ACCURATE = [
     "*CONTROLS, PARAMETERS=FIELD",
     "1e-9, 1e-9, , , 1e-9",
     "*CONTROLS, PARAMETERS=TIME INCREMENTATION",
@@ -40,9 +40,9 @@ class Metal:
     yield_curve: tuple[tuple[float, float], ...] = ()
 
     def lines(self) -> list[str]:
-        elastic = ["*ELASTIC", _row(self.youngs_modulus, self.poisson_ratio)]
+        elastic = ["*ELASTIC", row(self.youngs_modulus, self.poisson_ratio)]
         return elastic + (
-            ["*PLASTIC", *(_row(*pair) for pair in self.yield_curve)] if self.yield_curve else []
+            ["*PLASTIC", *(row(*pair) for pair in self.yield_curve)] if self.yield_curve else []
         )
 
 
@@ -69,10 +69,10 @@ def step_deck(
     """
     factors = np.ones(len(eigenstrain)) if factor is None else factor
     kinds, group = np.unique(np.column_stack([eigenstrain, factors]), axis=0, return_inverse=True)
-    lines = _nodes(mesh, mesh.cells[: len(eigenstrain)])
+    lines = nodes_lines(mesh, mesh.cells[: len(eigenstrain)])
     for number, (*strain, times) in enumerate(kinds.tolist()):
         cells = np.flatnonzero(group.ravel() == number)
-        lines += _cells(f"PART{number}", mesh, cells, element)
+        lines += cells_lines(f"PART{number}", mesh, cells, element)
         scaled = replace(metal, youngs_modulus=metal.youngs_modulus * times)
         lines += _section(f"PART{number}", scaled, [_expansion(strain)])
     lines += ["*ELSET, ELSET=CELLS", *(f"PART{number}," for number in range(len(kinds)))]
@@ -106,14 +106,14 @@ def build_deck(
         cuts: What each cut leaves. Every component needs nodes on the plate.
     """
     layers = range(len(layer_strain))
-    lines = _nodes(mesh, mesh.cells)
+    lines = nodes_lines(mesh, mesh.cells)
     for layer in layers:
-        lines += _cells(f"LAYER{layer}", mesh, np.flatnonzero(cell_layer == layer), element)
+        lines += cells_lines(f"LAYER{layer}", mesh, np.flatnonzero(cell_layer == layer), element)
         # Expansion times temperature is the strain at the end of each increment.
         times = np.arange(1, len(layers) * increments + 1) / increments
         shares = np.clip(times - layer, 0, 1) / times
         table = [
-            f"{_expansion(layer_strain[layer] * share)}, {_row(time)}"
+            f"{_expansion(layer_strain[layer] * share)}, {row(time)}"
             for time, share in zip(times, shares, strict=True)
         ]
         lines += _section(f"LAYER{layer}", metal, table)
@@ -142,23 +142,25 @@ def build_deck(
     return "\n".join([*lines, ""])
 
 
-def _nodes(mesh: HexMesh, cells: NDArray[np.int64]) -> list[str]:
+def nodes_lines(mesh: HexMesh, cells: NDArray[np.int64], temperature: float = 0.0) -> list[str]:
+    """Nodes of some cells, clamped at the bottom of the mesh, with their initial temperature."""
     nodes = np.unique(cells)
     points = mesh.points[nodes]
     clamped = nodes[points[:, 2] == mesh.points[:, 2].min()]
     return [
         "*NODE, NSET=NODES",
-        *(f"{n + 1}, {_row(*point)}" for n, point in zip(nodes, points, strict=True)),
+        *(f"{n + 1}, {row(*point)}" for n, point in zip(nodes, points, strict=True)),
         "*NSET, NSET=CLAMPED",
         *(f"{n + 1}," for n in clamped),
         "*INITIAL CONDITIONS, TYPE=TEMPERATURE",
-        "NODES, 0.",
+        f"NODES, {row(temperature)}",
         "*BOUNDARY",
         "CLAMPED, 1, 3",
     ]
 
 
-def _cells(name: str, mesh: HexMesh, cells: NDArray[np.int64], element: str) -> list[str]:
+def cells_lines(name: str, mesh: HexMesh, cells: NDArray[np.int64], element: str) -> list[str]:
+    """Elements of a set."""
     rows = (f"{cell + 1}, " + ", ".join(map(str, mesh.cells[cell] + 1)) for cell in cells)
     return [f"*ELEMENT, TYPE={element}, ELSET={name}", *rows]
 
@@ -176,7 +178,7 @@ def _section(name: str, metal: Metal, expansion: Iterable[str]) -> list[str]:
 def _expansion(strain: Iterable[float]) -> str:
     """Tensor components in CalculiX's order, from engineering shear strains."""
     xx, yy, zz, xy, yz, xz = strain
-    return _row(xx, yy, zz, xy / 2, xz / 2, yz / 2)
+    return row(xx, yy, zz, xy / 2, xz / 2, yz / 2)
 
 
 def _step(
@@ -189,19 +191,20 @@ def _step(
     cells: str = "CELLS",
 ) -> list[str]:
     plastic = bool(metal.yield_curve)
-    share = _row(1 / increments)
+    share = row(1 / increments)
     last = ", FREQUENCY=100000" if plastic else ""
     return [
         "*STEP, INC=100000",
-        *(["*STATIC, DIRECT", f"{share}, 1.", *_ACCURATE] if plastic else ["*STATIC"]),
+        *(["*STATIC, DIRECT", f"{share}, 1.", *ACCURATE] if plastic else ["*STATIC"]),
         *change,
         "*TEMPERATURE",
-        f"NODES, {_row(temperature)}",
+        f"NODES, {row(temperature)}",
         *([f"*NODE PRINT, NSET=NODES{last}", "U"] if output else []),
         *([f"*EL PRINT, ELSET={cells}{last}", "S, PEEQ" if plastic else "S"] if output else []),
         "*END STEP",
     ]
 
 
-def _row(*numbers: float) -> str:
+def row(*numbers: float) -> str:
+    """Numbers of a line."""
     return ", ".join(f"{number:.12g}" for number in numbers)
