@@ -65,10 +65,10 @@ def table(found: dict[str, list[dict[str, Any]]]) -> str:
     share = None
     for name, runs in found.items():
         done = [run for run in runs if not run["failed"]]
-        values = [100 * run["summary"]["test"]["test_accuracy"] for run in done]
+        values = [100 * run["summary"]["test_accuracy"] for run in done]
         if not values:
             continue
-        share = done[0]["summary"]["test"]["baselines"]["majority"]["accuracy"]
+        share = done[0]["summary"]["baselines"]["majority"]["accuracy"]
         spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
         minutes = statistics.mean(run["wall_seconds"] / 60 for run in done)
         lines.append(
@@ -105,7 +105,8 @@ def main() -> None:
             options = config(name, root, given.steps, given.max_tokens)
             run = train(options, given.out / name / f"seed{seed}", seed)
             found[name].append(run)
-            print(f"{name}, seed {seed}: {run['failed'] or run['summary']['test']}", flush=True)
+            reached = run["failed"] or f"accuracy {run['summary']['test_accuracy']:.4f}"
+            print(f"{name}, seed {seed}: {reached}", flush=True)
             (given.out / "table.md").write_text(table(found))
     print(table(found))
 
