@@ -27,7 +27,9 @@ from lpbf.core.voxelize import voxelize
 from lpbf.core.voxelize_layers import voxelize_layers
 from lpbf.core.voxelize_plate import voxelize_plate
 from lpbf.core.write_part import WRITTEN_SUFFIXES, write_part, written_unit
+from lpbf.simulate.build_progress import BuildProgress
 from lpbf.simulate.deformed import deformed_surface
+from lpbf.simulate.estimate import check_memory, estimate_build
 from lpbf.simulate.simulate import simulate
 from lpbf.simulate.summary import describe_mesh, describe_strain, summarize, summary_text
 
@@ -51,9 +53,14 @@ def _run(args: argparse.Namespace) -> int:
         f"{', '.join(args.parts)}: {describe_mesh(mesh, process)}\n{describe_strain(process)}",
         flush=True,
     )
-    with warnings.catch_warnings(record=True) as caught:
+    history = args.series is not None
+    estimate = estimate_build(mesh, process, history=history)
+    if find_device(args.device).type == "cpu":
+        check_memory(estimate, mesh, process.voxel_size, ", ".join(args.parts))
+        print(f"estimate: {estimate}", flush=True)
+    with warnings.catch_warnings(record=True) as caught, BuildProgress(estimate) as progress:
         warnings.simplefilter("always", PartWarning)
-        result = simulate(mesh, process, history=args.series is not None, device=args.device)
+        result = simulate(mesh, process, history=history, device=args.device, on_step=progress)
     warned += _print_warnings(caught)
     if not (np.isfinite(result.displacement).all() and np.isfinite(result.stress).all()):
         raise SolverError("the solution is not finite; check the process and the pitch")
