@@ -24,6 +24,8 @@ from flare_mesh import FLAREOperator, MeshData
 from flare_mesh.cli import _call, _expand, main
 from flare_mesh.commands.parser import CommandParser
 from flare_mesh.commands.train import FieldCLI
+from flare_mesh.commands.train_sequences import SequenceCLI
+from flare_mesh.commands.training_kind import is_of_sequences
 from flare_mesh.configs import find_config
 from flare_mesh.io import read_mesh, write_mesh
 from flare_mesh.io.mesh_formats import READABLE_SUFFIXES
@@ -229,7 +231,7 @@ def test_code_runs(page, results, trained, monkeypatch):
         next(prepared)
 
 
-class ParseOnly(FieldCLI):
+class ParseOnly:
     """The command's parser without what follows."""
 
     def before_instantiate_classes(self):
@@ -247,9 +249,19 @@ def test_ten_lines_from_a_folder_to_a_trained_model():
     assert len([line for line in code.splitlines() if line]) <= 12
 
 
+class FieldParser(ParseOnly, FieldCLI):
+    pass
+
+
+class SequenceParser(ParseOnly, SequenceCLI):
+    pass
+
+
 @pytest.fixture(scope="module")
 def cli():
-    return {name: ParseOnly([name]) for name in ("fit", "validate", "test")}
+    """Parsers of the training commands, of fields and of sequences."""
+    kinds = FieldParser, SequenceParser
+    return {name: [kind([name]) for kind in kinds] for name in ("fit", "validate", "test")}
 
 
 class UnderstoodError(Exception):
@@ -272,7 +284,7 @@ def understand(cli, monkeypatch, program, arguments):
         taken_by_main = ("--trust-config", "--trust-code")
         arguments = [arg for arg in arguments if arg not in taken_by_main]
         arguments = [arguments[0], *_expand(arguments[0], arguments[1:])]
-        parser = cli[arguments[0]]
+        parser = cli[arguments[0]][is_of_sequences(arguments[1:])]
         parser.parse_arguments(parser.parser, arguments)
     else:
         for parser, name in ((argparse.ArgumentParser, "parse_args"), (CommandParser, "parse")):
@@ -303,6 +315,9 @@ COMMANDS = [*commands()]
 @pytest.mark.parametrize(("page", "program", "arguments"), COMMANDS)
 def test_commands_are_understood(cli, tmp_path, monkeypatch, page, program, arguments):
     monkeypatch.chdir(tmp_path)
+    sequences = tmp_path / "runs/lra_listops_cpu/config.yaml"
+    sequences.parent.mkdir(parents=True)
+    shutil.copy(find_config("lra_listops_cpu"), sequences)
     runs = (f"runs/{name}/config.yaml" for name in ("lpbf", "mesh_folder", "plates"))
     for name in ("mine.yaml", "fit.yaml", *runs):  # files of the reader
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

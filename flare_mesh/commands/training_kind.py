@@ -3,10 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from flare_mesh.choices import check_choice
 from flare_mesh.commands.option_check import option_values
 from flare_mesh.datasets.lra import SEQUENCE_DATASETS
+from flare_mesh.datasets.registry import DATASETS
 from flare_mesh.documents import load_argument, load_yaml, read_yaml_text
 from flare_mesh.models import MODELS, SEQUENCE_MODELS
+from flare_mesh.trusted_classes import is_class_path
 
 
 def is_of_sequences(args: Sequence[str]) -> bool:
@@ -27,6 +30,8 @@ def is_of_sequences(args: Sequence[str]) -> bool:
             f"model.options.mixer"
         )
     if not sequences and model in SEQUENCE_MODELS:
+        if data is not None and data not in DATASETS and not is_class_path(data):
+            check_choice("data.name: unknown data set of sequences", data, SEQUENCE_DATASETS)
         raise ValueError(
             f"model.name: '{model}' is a model of sequences, and the data set "
             f"'{data or 'mesh_folder'}' has fields on meshes; take a data set of sequences, such "

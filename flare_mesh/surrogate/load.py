@@ -11,6 +11,11 @@ from flare_mesh.surrogate.surrogate import Surrogate
 from flare_mesh.surrogate.surrogate_file import FILE, loading
 from flare_mesh.trusted_classes import trusting_code
 
+_OF_SEQUENCES = (
+    "{}: expected a surrogate, which predicts fields (got a classifier of sequences); its model is "
+    "loaded by flare_mesh.models.load('{}')"
+)
+
 
 def load_surrogate(path: str | Path, *, ema: bool = False, trust_code: bool = False) -> Surrogate:
     """Load a trained surrogate; no code in the files is run.
@@ -44,6 +49,8 @@ def load_surrogate(path: str | Path, *, ema: bool = False, trust_code: bool = Fa
             f"{folder}: expected a run's folder or checkpoint, or a folder with {FILE}"
         )
     if not (folder / FILE).is_file():
+        if (folder / "model" / "config.json").is_file():
+            raise ValueError(_OF_SEQUENCES.format(folder, folder / "model"))
         found = [folder / name for name in (BEST, LAST) if (folder / name).is_file()]
         if found:
             raise FileNotFoundError(
@@ -54,6 +61,8 @@ def load_surrogate(path: str | Path, *, ema: bool = False, trust_code: bool = Fa
 
 def _from_checkpoint(path: Path, ema: bool) -> Surrogate:
     found = read_checkpoint(path)
+    if "sequence_model" in found.get("flare_mesh", ()):
+        raise ValueError(_OF_SEQUENCES.format(path, "RUN/model"))
     with loading(path) as header:
         header.update(json.loads(found["flare_mesh"]["surrogate"]))
         weights = found["state_dict"]

@@ -11,6 +11,7 @@ import yaml
 from flare_mesh.cli import main
 from flare_mesh.commands.training_kind import is_of_sequences
 from flare_mesh.models import load
+from flare_mesh.surrogate.load import load_surrogate
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -83,6 +84,9 @@ def test_files_of_a_run(config, root, tmp_path, capsys):
     assert again["test_accuracy"] == summary["test_accuracy"]
     assert main(["fit", "--config", str(config)]) == 2
     assert "has a run already" in capsys.readouterr().err
+    for path in (run, run / "checkpoints/best.ckpt"):
+        with pytest.raises(ValueError, match="predicts fields .got a classifier of sequences"):
+            load_surrogate(path)
 
 
 @pytest.mark.slow
@@ -119,6 +123,10 @@ def test_a_run_by_the_clock(config, tmp_path, capsys, monkeypatch):
     [
         (["--model.name=flare"], "'flare' is a model of fields on meshes, and the data set 'lra_"),
         (["--data.name=elasticity"], "'sequence' is a model of sequences, and the data set 'elast"),
+        (
+            ["--data.name=lra_listop"],
+            "unknown data set of sequences 'lra_listop'; did you mean",
+        ),
         (["--model.name=causal_lm"], "expected 'sequence' for a data set of sequences"),
         (["--model.options.mixer=softmx"], "did you mean 'softmax'"),
         (["--model.options.max_length=1000"], "up to 2000 tokens (got 1000); leave it out"),
