@@ -37,7 +37,19 @@ def reduce_surface(surface: Any, limit: int, notes: list[str]) -> Any:
             break
         divisions = int(0.7 * divisions)
     notes.append(f"{count:,} faces, reduced to {reduced.n_cells:,} for view")
-    return reduced
+    return _without_unused_points(reduced)
+
+
+def _without_unused_points(surface: Any) -> Any:
+    """Triangles with the points that they need; the decimation keeps those of the whole surface."""
+    import pyvista
+
+    used, corners = np.unique(surface.faces.reshape(-1, 4)[:, 1:], return_inverse=True)
+    triangles = corners.reshape(-1, 3)
+    lean = pyvista.PolyData.from_regular_faces(np.asarray(surface.points)[used], triangles)
+    for name, values in surface.point_data.items():
+        lean.point_data[name] = np.asarray(values)[used]
+    return lean
 
 
 def reduce_cloud(cloud: Any, limit: int, notes: list[str]) -> Any:

@@ -304,6 +304,7 @@ def test_a_surface_of_many_faces_is_reduced(block):
     plotter = plot_field(sphere, sphere.points[:, 2], max_faces=1000, **SMALL)
     body = coloured(plotter)[1]
     assert 100 < body.n_cells <= 1000
+    assert {*range(body.n_points)} == {*body.regular_faces.ravel()}  # no point is unused
     # Of the largest face, from corner to corner.
     assert np.abs(body.point_data[SHOWN] - body.points[:, 2]).max() < 0.05
     assert f"{sphere.n_cells:,} faces, reduced to {body.n_cells:,} for view" in texts(plotter)
