@@ -164,8 +164,9 @@ def _number(
     """
     sizes, origin = np.array(mesh.spacing), np.array(mesh.origin)
     nx, ny, nz = mesh.mask.shape
-    patches, count = ndimage.label(mesh.mask, np.ones((3, 3, 3)))  # pyright: ignore
-    owner = np.zeros(count + 1, dtype=np.int64)
+    labels, count = ndimage.label(mesh.mask, np.ones((3, 3, 3)))  # pyright: ignore[reportGeneralTypeIssues]
+    patches = np.asarray(labels, dtype=np.int64)
+    owner = np.zeros(int(count) + 1, dtype=np.int64)
     for part, (corners, surface) in enumerate(zip(triangles, surfaces, strict=True), start=1):
         own = fill(corners, (nx, ny, nz), sizes, origin, surface.is_watertight).mask & mesh.mask
         found = np.unique(patches[own])

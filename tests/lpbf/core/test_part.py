@@ -114,8 +114,11 @@ def test_wrong_type(tmp_path):
         load_part(path)
 
 
-def step_box(size, unit):
-    """A STEP file (AP214) of a box with a corner at the origin."""
+def step_box(size, unit, copies=(), unit_of_copies=None):
+    """A STEP file (AP214) of a box with a corner at the origin.
+
+    With copies, it is an assembly of the box at places: point, z axis and x axis.
+    """
     entities = []
 
     def add(text):
@@ -155,31 +158,56 @@ def step_box(size, unit):
         faces.append(add(f"ADVANCED_FACE('',({bound}),{plane},.T.)"))
     shell = add(f"CLOSED_SHELL('',({','.join(faces)}))")
     solid = add(f"MANIFOLD_SOLID_BREP('',{shell})")
-    length = add(
-        f"(LENGTH_UNIT()NAMED_UNIT(*)SI_UNIT({'.MILLI.' if unit == 'mm' else '$'},.METRE.))"
-    )
-    if unit == "inch":
-        measure = add(f"LENGTH_MEASURE_WITH_UNIT(LENGTH_MEASURE(0.0254),{length})")
-        exponents = add("DIMENSIONAL_EXPONENTS(1.,0.,0.,0.,0.,0.,0.)")
+
+    def units(unit):
         length = add(
-            f"(CONVERSION_BASED_UNIT('INCH',{measure})LENGTH_UNIT()NAMED_UNIT({exponents}))"
+            f"(LENGTH_UNIT()NAMED_UNIT(*)SI_UNIT({'.MILLI.' if unit == 'mm' else '$'},.METRE.))"
         )
-    angle = add("(NAMED_UNIT(*)PLANE_ANGLE_UNIT()SI_UNIT($,.RADIAN.))")
-    solid_angle = add("(NAMED_UNIT(*)SI_UNIT($,.STERADIAN.)SOLID_ANGLE_UNIT())")
-    context = add(
-        f"(GEOMETRIC_REPRESENTATION_CONTEXT(3)GLOBAL_UNIT_ASSIGNED_CONTEXT(({length},{angle},"
-        f"{solid_angle}))REPRESENTATION_CONTEXT('',''))"
-    )
+        if unit == "inch":
+            measure = add(f"LENGTH_MEASURE_WITH_UNIT(LENGTH_MEASURE(0.0254),{length})")
+            exponents = add("DIMENSIONAL_EXPONENTS(1.,0.,0.,0.,0.,0.,0.)")
+            length = add(
+                f"(CONVERSION_BASED_UNIT('INCH',{measure})LENGTH_UNIT()NAMED_UNIT({exponents}))"
+            )
+        angle = add("(NAMED_UNIT(*)PLANE_ANGLE_UNIT()SI_UNIT($,.RADIAN.))")
+        solid_angle = add("(NAMED_UNIT(*)SI_UNIT($,.STERADIAN.)SOLID_ANGLE_UNIT())")
+        return add(
+            f"(GEOMETRIC_REPRESENTATION_CONTEXT(3)GLOBAL_UNIT_ASSIGNED_CONTEXT(({length},{angle},"
+            f"{solid_angle}))REPRESENTATION_CONTEXT('',''))"
+        )
+
+    context = units(unit)
     origin = place((0, 0, 0), (0, 0, 1), (1, 0, 0))
     shape = add(f"ADVANCED_BREP_SHAPE_REPRESENTATION('',({origin},{solid}),{context})")
     application = add("APPLICATION_CONTEXT('automotive design')")
     mechanical = add(f"PRODUCT_CONTEXT('',{application},'mechanical')")
-    product = add(f"PRODUCT('box','box','',({mechanical}))")
-    formation = add(f"PRODUCT_DEFINITION_FORMATION('','',{product})")
     design = add(f"PRODUCT_DEFINITION_CONTEXT('part definition',{application},'design')")
-    definition = add(f"PRODUCT_DEFINITION('','',{formation},{design})")
-    whole = add(f"PRODUCT_DEFINITION_SHAPE('','',{definition})")
-    add(f"SHAPE_DEFINITION_REPRESENTATION({whole},{shape})")
+
+    def product(name, shape):
+        item = add(f"PRODUCT('{name}','{name}','',({mechanical}))")
+        formation = add(f"PRODUCT_DEFINITION_FORMATION('','',{item})")
+        definition = add(f"PRODUCT_DEFINITION('','',{formation},{design})")
+        whole = add(f"PRODUCT_DEFINITION_SHAPE('','',{definition})")
+        add(f"SHAPE_DEFINITION_REPRESENTATION({whole},{shape})")
+        return definition
+
+    box = product("box", shape)
+    if copies:
+        targets = [place(*copy) for copy in copies]
+        root = place((0, 0, 0), (0, 0, 1), (1, 0, 0))
+        frame = units(unit_of_copies or unit)
+        pair = add(f"SHAPE_REPRESENTATION('',({','.join([root, *targets])}),{frame})")
+        assembly = product("pair", pair)
+        for number, target in enumerate(targets):
+            use = add(f"NEXT_ASSEMBLY_USAGE_OCCURRENCE('{number}','','',{assembly},{box},$)")
+            used = add(f"PRODUCT_DEFINITION_SHAPE('','',{use})")
+            motion = add(f"ITEM_DEFINED_TRANSFORMATION('','',{origin},{target})")
+            relation = add(
+                f"(REPRESENTATION_RELATIONSHIP('','',{shape},{pair})"
+                f"REPRESENTATION_RELATIONSHIP_WITH_TRANSFORMATION({motion})"
+                f"SHAPE_REPRESENTATION_RELATIONSHIP())"
+            )
+            add(f"CONTEXT_DEPENDENT_SHAPE_REPRESENTATION({relation},{used})")
     data = "\n".join(f"#{i}={entity};" for i, entity in enumerate(entities, 1))
     return (
         "ISO-10303-21;\nHEADER;\nFILE_DESCRIPTION((''),'2;1');\n"
@@ -199,6 +227,30 @@ def test_step_files_are_scaled_to_millimetres(tmp_path, suffix, unit, millimetre
     assert part.is_watertight
     np.testing.assert_allclose(part.bounds, [[0, 0, 0], [10, 20, 30]], rtol=1e-5, atol=1e-5)
     assert part.volume == pytest.approx(6000, rel=1e-5)
+
+
+@pytest.mark.parametrize(("unit", "millimetres"), [("mm", 1.0), ("inch", 25.4)])
+@pytest.mark.parametrize("other", [None, "mm"])
+def test_step_assemblies_are_placed_in_their_units(tmp_path, unit, millimetres, other):
+    """The second box is rotated by a quarter turn about z: (x, y, z) -> (40 - y, x, z)."""
+    pytest.importorskip("cascadio")
+    size = np.array([10.0, 20.0, 30.0]) / millimetres
+    at = 40.0 / (millimetres if other is None else 1.0)
+    copies = [((0, 0, 0), (0, 0, 1), (1, 0, 0)), ((at, 0, 0), (0, 0, 1), (0, 1, 0))]
+    (tmp_path / "pair.step").write_text(step_box(size, unit, copies, other))
+    with pytest.warns(PartWarning, match="has 2 bodies"):
+        part = load_part(tmp_path / "pair.step")
+    assert part.volume == pytest.approx(12_000, rel=1e-5)
+    boxes = sorted(part.split(only_watertight=True), key=lambda box: box.bounds[0, 0])
+    np.testing.assert_allclose(boxes[0].bounds, [[0, 0, 0], [10, 20, 30]], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(boxes[1].bounds, [[20, 0, 0], [40, 10, 30]], rtol=1e-5, atol=1e-5)
+
+
+def test_a_unit_for_a_step_file(tmp_path):
+    pytest.importorskip("cascadio")
+    (tmp_path / "box.step").write_text(step_box(np.array([10.0, 20.0, 30.0]), "mm"))
+    with pytest.raises(PartError, match="box.step: has a unit of its own, not 'inch'; leave out"):
+        load_part(tmp_path / "box.step", unit="inch")
 
 
 @pytest.mark.parametrize(
