@@ -56,7 +56,8 @@ def draw_pathfinder(rng: np.random.Generator, count: int, contour_length: int) -
     targets, distractors = np.zeros((2, count, SIZE, SIZE), np.uint8)
     labels = np.zeros(count, np.int64)
     for i in range(count):
-        grow_image(rng, lines, masks, number, targets[i], distractors[i], paths[i])
+        state = rng.integers(2**64, size=1, dtype=np.uint64)
+        grow_image(state, lines, masks, number, targets[i], distractors[i], paths[i])
         labels[i], first = rng.integers(2, size=2)
         second = first if labels[i] else 1 - first
         markers[i] = paths[i, first, 0, :2], paths[i, second, -1, :2]

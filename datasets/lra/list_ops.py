@@ -8,8 +8,9 @@ import numpy as np
 
 from flare_mesh.choices import clip
 from flare_mesh.datasets.field_dataset import locate_file
-from flare_mesh.datasets.lra.release import RELEASE, download_release, missing_release
-from flare_mesh.datasets.lra.sequence_dataset import SequenceDataset, Sequences
+from flare_mesh.datasets.lra.release import RELEASE, missing_release
+from flare_mesh.datasets.lra.sequence_dataset import SequenceDataset
+from flare_mesh.datasets.lra.sequences import Sequences
 
 SYMBOLS = (*"0123456789", "X", "[MAX", "[MED", "[MIN", "[SM")
 """Symbols of the ids 1 to 15; X closes a list."""
@@ -30,7 +31,9 @@ class ListOps(SequenceDataset):
     Files: ``lra_release/lra_release/listops-1000/basic_{train,val,test}.tsv`` with the columns
     ``Source`` and ``Target``; ``python -m flare_mesh.datasets.generate listops`` makes them.
     Parentheses of the files say nothing and are left out. The ids are those of :data:`SYMBOLS`, 1
-    to 15, independent of the files; those of the original code depend on the run.
+    to 15, independent of the files; those of the original code depend on the run. The processed
+    pickles ``lra-listops.{train,dev,test}.pickle`` have ids of such a run, which are left as they
+    are: a model that was trained on one source cannot be tested on the other.
 
     =====  =======  ============  =====================
     split  samples  tokens        most frequent classes
@@ -44,7 +47,7 @@ class ListOps(SequenceDataset):
         root: Folder of the files, or any folder on their path.
         split: ``"train"``, ``"val"`` or ``"test"``.
         max_length: Most tokens of a sample.
-        source: Which files to read: ``"release"``.
+        source: Which files to read: ``"release"`` or ``"pickle"``; by default those that exist.
         transform: Applied to each sample on access, as in PyG.
 
     Raises:
@@ -55,6 +58,7 @@ class ListOps(SequenceDataset):
     task = "listops"
     STATS: ClassVar[Mapping[str, int]] = {"train": 96000, "val": 2000, "test": 2000}
     ADDRESS = RELEASE
+    FIRST_ID = 1
     class_names = tuple("0123456789")
     vocabulary_size = len(SYMBOLS) + 1
 
@@ -74,24 +78,14 @@ class ListOps(SequenceDataset):
         found = locate_file(root, f"lra_release/lra_release/listops-1000/basic_{split}.tsv")
         return {"release": [found] if found else []}
 
-    def missing(self, split: str, sources: Sequence[str]) -> str:
-        return missing_release(f"listops-1000/basic_{split}.tsv", "listops")
+    def missing(self, source: str | None) -> str:
+        if source == "pickle":
+            return f"no {self.pickle_name(self.split)} there"
+        return missing_release(f"listops-1000/basic_{self.split}.tsv", "listops")
 
     def read(self) -> Sequences:
-        parts, labels = [], []
-        for tokens, label in _read_tsv(self._files[0]):
-            parts.append(tokens)
-            labels.append(label)
-        offsets = np.cumsum([0, *map(len, parts)], dtype=np.int64)
-        tokens = np.concatenate(parts) if parts else np.zeros(0, np.uint8)
-        return Sequences(tokens, offsets, np.array(labels, np.int64))
-
-    @classmethod
-    def download(  # pyright: ignore[reportIncompatibleMethodOverride]
-        cls, root: str | Path, *, max_bytes: int = 40 * 2**30
-    ) -> None:
-        """Download the Long Range Arena's release (7.7 GB) and unpack it below ``root``."""
-        download_release(root, max_bytes=max_bytes)
+        rows = [*_read_tsv(self._files[0])]
+        return Sequences.join([ids - np.uint8(1) for ids, _ in rows], [label for _, label in rows])
 
 
 def encode(text: bytes) -> np.ndarray:

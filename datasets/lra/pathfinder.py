@@ -7,10 +7,11 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image
 
-from flare_mesh.choices import check_choice, clip
+from flare_mesh.choices import clip
 from flare_mesh.datasets.field_dataset import locate_file
-from flare_mesh.datasets.lra.release import RELEASE, download_release, missing_release
-from flare_mesh.datasets.lra.sequence_dataset import SequenceDataset, Sequences
+from flare_mesh.datasets.lra.release import RELEASE, missing_release
+from flare_mesh.datasets.lra.sequence_dataset import SequenceDataset
+from flare_mesh.datasets.lra.sequences import Sequences
 
 _SIDE = 32
 _FOLDERS = {14: "curv_contour_length_14", 9: "curv_contour_length_9", 6: "curv_baseline"}
@@ -32,7 +33,8 @@ class Pathfinder(SequenceDataset):
 
     The first 80 % of the images in the order of ``metadata`` are for training, the next 10 % for
     validation, the last 10 % for the test. The shares are those of the original, whose order
-    depends on TensorFlow; that of other programs is random.
+    depends on TensorFlow; that of other programs is random. Processed pickles
+    (``lra-pathfinder32-curv_contour_length_14.{train,dev,test}.pickle``) have splits of their own.
 
     =====  =======  ======  =======
     split  samples  tokens  label 1
@@ -46,7 +48,7 @@ class Pathfinder(SequenceDataset):
         root: Folder of the files, or any folder on the path to ``metadata``.
         split: ``"train"``, ``"val"`` or ``"test"``.
         contour_length: Dashes of a curve: 14, 9 or 6.
-        source: Which files to read: ``"release"``.
+        source: Which files to read: ``"release"`` or ``"pickle"``; by default those that exist.
         transform: Applied to each sample on access, as in PyG.
 
     Raises:
@@ -70,7 +72,10 @@ class Pathfinder(SequenceDataset):
         source: str | None = None,
         transform: Callable[[Any], Any] | None = None,
     ) -> None:
-        check_choice("Pathfinder: unknown contour_length", contour_length, _FOLDERS)
+        if contour_length not in _FOLDERS:
+            raise ValueError(
+                f"Pathfinder: expected contour_length 6, 9 or 14 (got {contour_length})"
+            )
         self.contour_length = contour_length
         super().__init__(root, split, source=source, transform=transform)
 
@@ -84,7 +89,16 @@ class Pathfinder(SequenceDataset):
         files = [] if found is None else [one for one in found.glob("*.npy") if one.stem.isdigit()]
         return {"release": sorted(files, key=lambda one: int(one.stem))}
 
-    def missing(self, split: str, sources: Sequence[str]) -> str:
+    def pickle_name(self, split: str) -> str:
+        return (
+            super()
+            .pickle_name(split)
+            .replace(self.task, f"pathfinder32-{_FOLDERS[self.contour_length]}")
+        )
+
+    def missing(self, source: str | None) -> str:
+        if source == "pickle":
+            return f"no {self.pickle_name(self.split)} there"
         folder = _FOLDERS[self.contour_length]
         return missing_release(f"pathfinder32/{folder}/metadata", "pathfinder")
 
@@ -97,13 +111,6 @@ class Pathfinder(SequenceDataset):
             tokens[i] = _read_image(path).ravel()
         offsets = np.arange(len(kept) + 1, dtype=np.int64) * _SIDE**2
         return Sequences(tokens.ravel(), offsets, np.array([label for _, label in kept], np.int64))
-
-    @classmethod
-    def download(  # pyright: ignore[reportIncompatibleMethodOverride]
-        cls, root: str | Path, *, max_bytes: int = 40 * 2**30
-    ) -> None:
-        """Download the Long Range Arena's release (7.7 GB) and unpack it below ``root``."""
-        download_release(root, max_bytes=max_bytes)
 
 
 def _read_labels(file: Path) -> list[tuple[Path, int]]:

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,23 +13,13 @@ from numpy.typing import NDArray
 from torch_geometric.data import Data, Dataset
 
 from flare_mesh.choices import check_choice
+from flare_mesh.datasets.field_dataset import locate_file
+from flare_mesh.datasets.lra.processed_pickle import read_processed
+from flare_mesh.datasets.lra.release import download_release
+from flare_mesh.datasets.lra.sequences import Sequences
 from flare_mesh.io.array_cache import cached_npz
 
 _log = logging.getLogger(__name__)
-
-
-class Sequences(NamedTuple):
-    """All documents of a split, one after the other.
-
-    Attributes:
-        tokens: Ids of the tokens, less the data set's smallest, uint8 [T].
-        offsets: First token of each document, and the end of the last, int64 [D + 1].
-        labels: Class of each sample, int64 [S].
-    """
-
-    tokens: NDArray[np.uint8]
-    offsets: NDArray[np.int64]
-    labels: NDArray[np.int64]
 
 
 class SequenceDataset(Dataset, ABC):
@@ -54,8 +44,8 @@ class SequenceDataset(Dataset, ABC):
     Args:
         root: Folder of the files.
         split: ``"train"``, ``"val"`` or ``"test"``.
-        source: Which files to read, one of the names in :meth:`find_files`; by default those that
-            exist.
+        source: Which files to read, one of the names in :meth:`find_files` or ``"pickle"``; by
+            default those that exist.
         transform: Applied to each sample on access, as in PyG.
 
     Raises:
@@ -70,12 +60,16 @@ class SequenceDataset(Dataset, ABC):
     """Documents of a sample: 1, or 2 for pairs."""
     splits: ClassVar[tuple[str, ...]] = ("train", "val", "test")
     """Names of the splits."""
-    STATS: ClassVar[Mapping[str, int]] = {}
+    STATS: ClassVar[Mapping[str, int]]
     """Samples of each published split."""
     ADDRESS: ClassVar[str] = ""
     """Where a person finds the files."""
     FIRST_ID: ClassVar[int] = 0
-    """Smallest id of a token."""
+    """Smallest id of a token: 1 where 0 is kept for padding, which no sample has."""
+    CUTS: ClassVar[bool] = False
+    """Whether longer documents are cut to ``max_length``; otherwise they are refused."""
+    FOLDERS: ClassVar[bool] = False
+    """Whether any folder of text files can be read, by ``source="folder"``."""
     class_names: tuple[str, ...]
     """Names of the classes."""
     vocabulary_size: int
@@ -97,22 +91,27 @@ class SequenceDataset(Dataset, ABC):
         self.split = split
         self.source, self._files = self._choose(Path(root), source)
         super().__init__(str(root), transform)
-        self._sequences: Sequences | None = self._open()
-        longest = int(np.diff(self._sequences.offsets).max())
+        found = self._open()
+        self._sequences: Sequences | None = found
+        longest, count = int(np.diff(found.offsets).max()), len(found.labels)
         if longest > self.max_length:
             raise ValueError(
                 f"{self._files[0]}: expected documents of at most {self.max_length:,} tokens (got "
                 f"{longest:,}); choose max_length={longest}"
             )
-        expected = self.STATS.get(split)
-        if self.source != "folder" and expected not in (None, len(self._sequences.labels)):
+        if count != (self.published_samples or count):
             text = "%s: %d samples instead of %d; the split '%s' is not the published one"
-            _log.warning(text, self._files[0], len(self._sequences.labels), expected, split)
+            _log.warning(text, self._files[0], count, self.published_samples, split)
 
     @property
     def has_download(self) -> bool:
         """False: PyG downloads automatically."""
         return False
+
+    @property
+    def published_samples(self) -> int | None:
+        """Samples of the published split; None if the files are not published ones."""
+        return None if self.source == "folder" else self.STATS[self.split]
 
     @abstractmethod
     def find_files(self, root: Path, split: str) -> Mapping[str, Sequence[Path]]:
@@ -126,10 +125,15 @@ class SequenceDataset(Dataset, ABC):
             ValueError: If a file cannot be used; the message begins with its path.
         """
 
+    def keep(self, found: Sequences) -> Sequences:
+        """The samples of the split among those of its files; by default all."""
+        return found
+
     @property
     def cache_name(self) -> str:
         """Name of the cached tokens, with every option that changes them."""
-        return f"{self.task}_{self.split}_{self.source}"
+        cut = f"_{self.max_length}" if self.CUTS else ""
+        return f"{self.task}_{self.split}_{self.source}{cut}"
 
     @property
     def num_classes(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -192,12 +196,17 @@ class SequenceDataset(Dataset, ABC):
         """The source of the files, and the files."""
         name = type(self).__name__
         found = {kind: [*files] for kind, files in self.find_files(root, self.split).items()}
+        pickle = locate_file(root, self.pickle_name(self.split))
+        found["pickle"] = [pickle] if pickle else []
+        if source == "folder" and self.FOLDERS:
+            return source, [*self.find_folder(root, self.split)]
         if source is not None:
-            check_choice(f"{name}: unknown source", source, found)
+            known = [*found, *(["folder"] if self.FOLDERS else [])]
+            check_choice(f"{name}: unknown source", source, known)
             found = {source: found[source]}
         there = {kind: files for kind, files in found.items() if files}
         if not there:
-            raise FileNotFoundError(f"{root}: {self.missing(self.split, [*found])}")
+            raise FileNotFoundError(f"{root}: {self.missing(source)}")
         if len(there) > 1:
             raise ValueError(
                 f"{root}: expected files of one source for {name}, '{self.split}' (got "
@@ -206,8 +215,28 @@ class SequenceDataset(Dataset, ABC):
         return there.popitem()
 
     @abstractmethod
-    def missing(self, split: str, sources: Sequence[str]) -> str:
-        """What is missing if there are no files of these sources, and how to get it."""
+    def missing(self, source: str | None) -> str:
+        """What is missing if there are no files, or none of a source, and how to get it."""
+
+    def find_folder(self, root: Path, split: str) -> Sequence[Path]:
+        """Text files of a split in any folder."""
+        raise NotImplementedError
+
+    def pickle_name(self, split: str) -> str:
+        """Name of the processed pickle of a split."""
+        return f"lra-{self.task}.{'dev' if split == 'val' else split}.pickle"
+
+    @classmethod
+    def download(  # pyright: ignore[reportIncompatibleMethodOverride]
+        cls, root: str | Path, *, max_bytes: int = 40 * 2**30
+    ) -> None:
+        """Download the Long Range Arena's release (7.7 GB) and unpack it below ``root``.
+
+        Args:
+            root: Folder for ``lra_release``.
+            max_bytes: Limit of the unpacked size.
+        """
+        download_release(root, max_bytes=max_bytes)
 
     def _open(self) -> Sequences:
         target = Path(self.processed_dir, "lra", f"{self.cache_name}.npz")
@@ -216,8 +245,17 @@ class SequenceDataset(Dataset, ABC):
         )
         return Sequences(**arrays)
 
+    def _read_pickle(self) -> Sequences:
+        return read_processed(
+            self._files[0],
+            documents=self.documents,
+            first_id=self.FIRST_ID,
+            vocabulary_size=self.vocabulary_size,
+            max_length=self.max_length if self.CUTS else None,
+        )
+
     def _checked(self) -> Sequences:
-        found = self.read()
+        found = self.keep(self._read_pickle() if self.source == "pickle" else self.read())
         count = len(found.labels)
         assert len(found.offsets) == self.documents * count + 1
         assert found.offsets[-1] == len(found.tokens)

@@ -8,7 +8,13 @@ from typing import Any
 from flare_mesh import choices
 from flare_mesh.datasets.lra.sequence_dataset import SequenceDataset
 
-SEQUENCE_DATASETS = {"lra_listops": "ListOps", "lra_pathfinder": "Pathfinder"}
+SEQUENCE_DATASETS = {
+    "lra_listops": "ListOps",
+    "lra_text": "Text",
+    "lra_retrieval": "Retrieval",
+    "lra_image": "Image",
+    "lra_pathfinder": "Pathfinder",
+}
 """Class of each data set of sequences, by name."""
 
 

@@ -82,6 +82,7 @@ def possible_ends(tail, head, dashes):
     return found
 
 
+@pytest.mark.slow
 def test_every_label_agrees_with_the_dashes(drawn):
     """Follow the dashes from one marker, without knowing to which curve each belongs."""
     unique = 0
@@ -102,6 +103,7 @@ def test_every_label_agrees_with_the_dashes(drawn):
     assert 15 < drawn.labels.sum() < 45
 
 
+@pytest.mark.slow
 def test_markers_are_joined_by_pixels_if_the_label_says_so(drawn):
     """Flood fill of the image alone, across gaps between dashes."""
     for image, label, (first, second) in zip(
@@ -116,6 +118,7 @@ def test_markers_are_joined_by_pixels_if_the_label_says_so(drawn):
             assert image[y, x] >= 127  # a disc of half the light of a distractor
 
 
+@pytest.mark.slow
 def test_both_classes_look_the_same():
     """Neither the grey values nor the places of the markers tell the class."""
     drawn = draw_pathfinder(np.random.default_rng(1), 300, 14)
@@ -127,6 +130,7 @@ def test_both_classes_look_the_same():
         assert abs(a.mean() - b.mean()) < 4 * error
 
 
+@pytest.mark.slow
 def test_layout_and_splits(root):
     folder = root / PLACE
     lines = (folder / "metadata/1.npy").read_text().splitlines()
@@ -144,10 +148,9 @@ def test_layout_and_splits(root):
         np.testing.assert_array_equal(sample.token.reshape(32, 32), image)
     assert sample.num_nodes == 1024
     assert splits[0].lengths.tolist() == [1024] * 104
-    named = open_sequences("lra_pathfinder", folder, "test", contour_length=14)
-    assert (named.num_classes, named.vocabulary_size, named.max_length) == (2, 256, 1024)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_continues_with_the_same_bytes(root, tmp_path, here, monkeypatch):
     recipe = PathfinderRecipe(num=130, seed=3)
     write = pathfinder_recipe._write_folder
@@ -171,14 +174,10 @@ def test_an_interrupted_run_continues_with_the_same_bytes(root, tmp_path, here, 
     assert not [*tmp_path.rglob(".*")]
 
 
+@pytest.mark.slow
 def test_shorter_curves():
     drawn = draw_pathfinder(np.random.default_rng(0), 3, 6)
     assert drawn.paths.shape == (3, 2, 6, 4)
-    assert PathfinderRecipe(num=1, contour_length=9).targets()[0].path == (
-        "pathfinder32/curv_contour_length_9/metadata/0.npy"
-    )
-    with pytest.raises(ValueError, match="--contour-length 6, 9 or 14"):
-        PathfinderRecipe(contour_length=12)
 
 
 def write_set(folder, lines, image=None):
@@ -193,6 +192,32 @@ def write_set(folder, lines, image=None):
         (folder / "imgs/0/sample_3.png").write_bytes(image)
 
 
+def test_splits_of_a_set(tmp_path):
+    lines = [f"imgs/0 sample_{i}.png {i} {i % 2} 1.0 14 4 2 0.5 1 1\n" for i in range(20)]
+    write_set(tmp_path / PLACE, lines)
+    splits = [Pathfinder(tmp_path, split) for split in ("train", "val", "test")]
+    assert [[int(sample.token[7]) for sample in data] for data in splits] == [
+        [*range(16)],
+        [16, 17],
+        [18, 19],
+    ]
+    assert splits[2].labels.tolist() == [0, 1]
+    named = open_sequences("lra_pathfinder", tmp_path / PLACE, "test", contour_length=14)
+    assert (named.num_classes, named.vocabulary_size, named.max_length) == (2, 256, 1024)
+    assert named.lengths.tolist() == [1024, 1024]
+
+
+def test_files_of_the_recipe(monkeypatch):
+    monkeypatch.setattr(pathfinder_recipe, "_FOLDER", 1000)
+    paths = [target.path for target in PathfinderRecipe().targets()]
+    assert (len(paths), paths[3]) == (200, f"{PLACE}/metadata/3.npy")
+    short = PathfinderRecipe(num=1010, contour_length=9).targets()
+    assert short[1].path == "pathfinder32/curv_contour_length_9/metadata/1.npy"
+    assert [len(target.samples) for target in short] == [20, 1]
+    with pytest.raises(ValueError, match="--contour-length 6, 9 or 14"):
+        PathfinderRecipe(contour_length=12)
+
+
 def test_the_empty_file_of_the_release_is_left_out(tmp_path):
     lines = [f"imgs/0 sample_{i}.png {i} {i % 2} 1.8 6 2 2 0.5 1 1\n" for i in range(20)]
     write_set(tmp_path / "curv_baseline", lines, b"")
@@ -203,7 +228,7 @@ def test_the_empty_file_of_the_release_is_left_out(tmp_path):
 def test_errors(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no pathfinder32/.*unpack.*generate pathfinder"):
         Pathfinder(tmp_path)
-    with pytest.raises(ValueError, match="unknown contour_length '12'"):
+    with pytest.raises(ValueError, match="contour_length 6, 9 or 14 .got 12"):
         Pathfinder(tmp_path, contour_length=12)
     good = [f"imgs/0 sample_{i}.png {i} 1 1.0\n" for i in range(20)]
     for lines, image, text in [
