@@ -2,5 +2,15 @@
 
 from lpbf.compensate.compensate import compensate
 from lpbf.compensate.compensation import Check, Compensation, Deviation, Distances, Iteration
+from lpbf.compensate.topology import Defect, Topology
 
-__all__ = ["Check", "Compensation", "Deviation", "Distances", "Iteration", "compensate"]
+__all__ = [
+    "Check",
+    "Compensation",
+    "Defect",
+    "Deviation",
+    "Distances",
+    "Iteration",
+    "Topology",
+    "compensate",
+]

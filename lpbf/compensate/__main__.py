@@ -98,6 +98,7 @@ def _run(options: argparse.Namespace, given: list[str]) -> int:
     write_part(result.surface, options.out)
     if options.report is not None:
         write_text(options.report, json.dumps(result.to_dict(), indent=1))
+    _print_topology(result)
     if result.check is not None:
         _print_check(result.check)
     return _print_result(options, result)
@@ -122,6 +123,13 @@ def _print_iteration(iteration: Iteration) -> None:
     name = "as designed" if iteration.number == 0 else f"iteration {iteration.number}"
     plate = f"; plate {iteration.plate_error:.4f} mm" if iteration.plate_error > 0 else ""
     print(f"{name}: {_text(iteration.deviation)}{plate}", flush=True)
+
+
+def _print_topology(result: Compensation) -> None:
+    united = result.topology_as_designed.bodies
+    if united != result.bodies:
+        print(f"united bodies that touch: {result.bodies} bodies became {united}")
+    print(f"as designed: {result.topology_as_designed}\ncompensated: {result.topology}")
 
 
 def _print_check(check: Check) -> None:

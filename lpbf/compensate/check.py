@@ -48,7 +48,7 @@ def check_surface(
         offset = np.array([*field.offset[:2], own[2]])
         errors.append(nominal.errors(shape, SurfaceField(mesh, offset, simulator))[0])
     before, after = errors
-    predicted, _ = nominal.errors(nominal.surface, field)
+    predicted, _ = nominal.errors(nominal.surface)
     return Check(
         mesh.spacing,
         before=nominal.deviation(before),

@@ -1,5 +1,6 @@
 """Compensation of a part's distortion."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +13,17 @@ from flare_mesh.choices import check_choice
 from flare_mesh.mesh import MeshData
 from lpbf.compensate.check import check_surface
 from lpbf.compensate.compensation import Compensation, Iteration
+from lpbf.compensate.merge_bodies import merge_bodies
 from lpbf.compensate.mesh_field import MeshField
 from lpbf.compensate.nominal import Nominal
 from lpbf.compensate.subdivide import subdivide
 from lpbf.compensate.surface_field import Simulator, SurfaceField
+from lpbf.compensate.topology import Defect, compare_topology
+from lpbf.core.bodies import body_labels
 from lpbf.core.checks import check_edges
+from lpbf.core.errors import PartWarning
 from lpbf.core.mesh import HexMesh
-from lpbf.core.part import load_part, part_unit, unit_if_none
+from lpbf.core.part import load_part, part_name, part_unit, unit_if_none
 from lpbf.core.placement import part_offset, place_rotation, rotate_part
 from lpbf.core.process import Process
 from lpbf.core.voxelize import BUILD_VOLUME, voxelize
@@ -51,10 +56,11 @@ def compensate(
 ) -> Compensation:
     """Pre-deform a surface so that its distortion gives the nominal surface.
 
-    The displacement d of the part's voxels is simulated once, and extended continuously to all
-    points in and around them. With nominal points x, the surface v that distorts to x is the fixed
-    point of ``v <- v - (v + d(v) - x)``. The iteration starts from v = x and ends when
-    ``max |v + d(v) - x| <= tolerance`` at the vertices; each step reduces the error by about the
+    The displacement of the part's voxels is simulated once, and extended continuously to all points
+    in and around them. A vertex with the nominal position x and the displacement u there has
+    ``d(v) = u + grad u (v - x)`` when it has moved to v, and the position from which it distorts to
+    x is the fixed point of ``v <- v - (v + d(v) - x)``. The iteration starts from v = x and ends
+    when ``max |v + d(v) - x| <= tolerance``; each step reduces the error by about the
     displacement's gradient. The best surface is returned even if the tolerance is not reached
     (:attr:`Compensation.converged`).
 
@@ -69,6 +75,10 @@ def compensate(
     other goes below it. Bending of this plane after the release is not compensated, but reported as
     the plate error. Points on voxels that a cut of the release removes are corrected like the
     nearest voxel that is left, and count in no error.
+
+    Bodies that touch or overlap are united first. Triangles of the pre-deformed surface that
+    intersect, are inverted or have no area, and did not or were not before, give a
+    :class:`PartWarning` with their places.
 
     Args:
         part: A surface in mm, or the path of its file.
@@ -118,7 +128,8 @@ def compensate(
         check_edges("check_pitch", check_pitch)
     if displacement is None:
         pitch = process.voxel_size(pitch)
-    surface = subdivide(load_part(part, unit=part_unit(part, supports, unit)), min(edges))
+    given = load_part(part, unit=part_unit(part, supports, unit))
+    surface = subdivide(merge_bodies(given), min(edges))
     rotation = place_rotation(surface, place)
     surface = rotate_part(surface, rotation)
     bodies = [load_part(body, unit=unit_if_none(body, unit)) for body in supports]
@@ -143,7 +154,7 @@ def compensate(
     best, best_number = surface, 0
     iterations: list[Iteration] = []
     for number in range(max_iterations + 1):
-        error, plate_error = nominal.errors(surface, field)
+        error, plate_error = nominal.errors(surface)
         iteration = Iteration(number, nominal.deviation(error), plate_error)
         iterations.append(iteration)
         if on_iteration is not None:
@@ -165,7 +176,31 @@ def compensate(
         fine, simulator = check_pitch, _simulator(displacement, process)
         check = check_surface(nominal, best, field, lambda s: voxels(s, fine), simulator)
     designed, best = (rotate_part(shape, rotation.T) for shape in (nominal.surface, best))
-    return Compensation(designed, best, tuple(iterations), best_number, tolerance, rotation, check)
+    before, after, defects = compare_topology(designed, best)
+    if defects:
+        _warn(part_name(given), defects, float(np.abs(best.vertices - designed.vertices).max()))
+    return Compensation(
+        designed,
+        best,
+        tuple(iterations),
+        best_number,
+        tolerance,
+        rotation,
+        check=check,
+        bodies=int(body_labels(given).max()) + 1,
+        topology=after,
+        topology_as_designed=before,
+        defects=defects,
+    )
+
+
+def _warn(name: str, defects: tuple[Defect, ...], largest: float) -> None:
+    text = (
+        f"{name}: the compensated surface has {' and '.join(map(str, defects))}; the correction, "
+        f"up to {largest:.3g} mm, differs there by more than the width of a wall or gap: repair "
+        f"the surface, or print the part in another orientation or with supports"
+    )
+    warnings.warn(text, PartWarning, stacklevel=3)
 
 
 def _simulator(displacement: Displacement | None, process: Process) -> Simulator:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lpbf.compensate.topology import Defect, Topology
+
 if TYPE_CHECKING:
     import trimesh
 
@@ -95,7 +97,7 @@ class Compensation:
     """A pre-deformed surface.
 
     Attributes:
-        nominal: The part as designed, with subdivided triangles.
+        nominal: The part as designed, with united bodies and subdivided triangles.
         surface: The pre-deformed surface, with the vertices and triangles of ``nominal`` in the
             same order, in the coordinates of the part's file.
         iterations: The shapes in order.
@@ -103,6 +105,10 @@ class Compensation:
         tolerance: Largest accepted distance of a vertex, mm.
         rotation: Rotation [3, 3] from the part's file to the orientation in which it is built.
         check: The check on voxels of its own; None without.
+        bodies: Number of bodies of the part that was given, before those that touch were united.
+        topology: Topology of ``surface``.
+        topology_as_designed: Topology of ``nominal``.
+        defects: Defects of ``surface`` that ``nominal`` does not have.
     """
 
     nominal: "trimesh.Trimesh"
@@ -111,7 +117,11 @@ class Compensation:
     best: int
     tolerance: float
     rotation: NDArray[np.float64]
-    check: Check | None = None
+    check: Check | None
+    bodies: int
+    topology: Topology
+    topology_as_designed: Topology
+    defects: tuple[Defect, ...]
 
     @property
     def converged(self) -> bool:
@@ -128,4 +138,8 @@ class Compensation:
             "rotation": self.rotation.tolist(),
             "iterations": [asdict(iteration) for iteration in self.iterations],
             "check": None if self.check is None else asdict(self.check),
+            "bodies": self.bodies,
+            "topology": asdict(self.topology),
+            "topology_as_designed": asdict(self.topology_as_designed),
+            "defects": [asdict(defect) for defect in self.defects],
         }

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class Nominal:
-    """A part as designed.
+    """A part as designed, and the displacement at its points.
+
+    A moved point keeps the displacement of its nominal point, changed by the gradient there. The
+    displacement where it has moved to may be that of another wall, beyond a gap.
 
     Errors are vectors from nominal to actual positions, at the vertices and, behind them, at the
     middles of the triangles. Vertices on the plate and triangles that touch it have no z component:
@@ -38,6 +41,7 @@ class Nominal:
         self.on_plate = height <= low + 1e-6 * (high - low)
         touching = self.on_plate[surface.faces].any(axis=1)
         self._no_rise = np.concatenate([self.on_plate, touching])
+        self._shift, self._slope = field.at(self._points), field.gradient_at(self._points)
         self._left = ~field.is_lost(self._points)
         if not self._left[: self._vertices].any() or not self._left[self._vertices :].any():
             raise PartError(
@@ -50,11 +54,20 @@ class Nominal:
         return np.concatenate([vertices, vertices[self.surface.faces].mean(axis=1)])
 
     def errors(
-        self, surface: "trimesh.Trimesh", field: SurfaceField
+        self, surface: "trimesh.Trimesh", field: SurfaceField | None = None
     ) -> tuple[NDArray[np.float64], float]:
-        """Errors [P, 3] of a surface after its displacement, and the error on the plate, mm."""
+        """Errors of a surface after its displacement, [P, 3], and the error on the plate, mm.
+
+        Args:
+            surface: The part, with moved vertices.
+            field: Displacement of the moved part; None for that of the part as designed.
+        """
         points = self._with_middles(surface)
-        error = points + field.at(points) - self._points
+        if field is None:
+            by = self._shift + np.einsum("pcd,pd->pc", self._slope, points - self._points)
+        else:
+            by = field.at(points)
+        error = points + by - self._points
         rise = np.abs(error[: self._vertices][self.on_plate & self._left[: self._vertices], 2])
         error[self._no_rise, 2] = 0.0
         return error, float(rise.max(initial=0.0))

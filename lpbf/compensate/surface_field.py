@@ -47,6 +47,10 @@ class SurfaceField:
         """Displacement at points [P, 3], mm; near removed voxels that of the nearest one left."""
         return self._field.at(points - self.offset)[0]
 
+    def gradient_at(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Derivatives of the displacement's components (first) along x, y and z, [P, 3, 3]."""
+        return self._field.gradient().at(points - self.offset)[0].reshape(-1, 3, 3)
+
     def is_lost(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Which points [P, 3] lie in or nearest to voxels that the release removes."""
         if self._removed is None:

@@ -35,6 +35,19 @@ class VoxelField:
         self.values = values
         self._centers = KDTree(mesh.cell_index + 0.5)
 
+    def gradient(self) -> "VoxelField":
+        """Field of the gradient: at a node the mean of those in the middles of its voxels.
+
+        Its values [N, 3 C] are the derivatives of each component along x, y and z. That of a linear
+        field is exact.
+        """
+        slopes = NODES / (4 * np.array(self.mesh.spacing))
+        cells = self.mesh.cells
+        middles = np.einsum("nd,enc->ecd", slopes, self.values[cells]).reshape(len(cells), -1)
+        count = np.bincount(cells.ravel())
+        sums = [np.bincount(cells.ravel(), np.repeat(one, 8)) for one in middles.T]
+        return VoxelField(self.mesh, np.stack(sums, axis=1) / count[:, None])
+
     def at(self, points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Interpolate at points [P, 3]: values [P, C], and distances to the nearest voxel, [P].
 

@@ -211,13 +211,13 @@ def test_the_cuts_of_a_check_stay_where_they_are_in_the_part():
     def grow(mesh):
         ends.append(mesh.points[mesh.cells[removal.removed(mesh)]][..., 0].max())
         values = np.zeros_like(mesh.points)
-        values[:, 0] = -1.5 * (mesh.points[:, 0] > 0)
+        values[:, 0] = -0.5 * np.clip(mesh.points[:, 0], 0, 3)
         return values
 
     part = box(at=(40.0, 0.0, 0.0))
     result = compensate(part, pitch=1.0, check_pitch=0.5, displacement=grow)
     # The middle has moved by 0.75 mm, the cut in the part by less than half a voxel.
-    assert_allclose(result.surface.bounds[:, 0], [34.0, 47.5], atol=1e-3)
+    assert_allclose(result.surface.bounds[:, 0], [34.0, 47.5], atol=1e-2)
     assert_allclose(ends, -5.0, atol=0.26)
 
 

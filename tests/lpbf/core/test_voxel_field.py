@@ -24,6 +24,8 @@ def test_linear_fields_are_reproduced_in_and_near_the_voxels(seed, spacing, orig
     points = (mesh.cell_index[cells] + local) * np.array(spacing) + np.array(origin)
     values, distance = field.at(points)
     np.testing.assert_allclose(values, points @ gradient + constant, atol=1e-9)
+    slopes = field.gradient().at(points)[0].reshape(-1, 2, 3)
+    np.testing.assert_allclose(slopes, np.broadcast_to(gradient.T, slopes.shape), atol=1e-9)
     assert distance.max() <= np.sqrt(0.75) + 1e-9
     inside = ((local >= 0) & (local <= 1)).all(axis=1)
     assert (distance[inside] < 1e-9).all()
