@@ -8,7 +8,7 @@ def list_models(*, markdown: bool = False) -> None:
     """List the models and mixing layers: name, source, use, cost of a layer, parameters.
 
     Names of models are for model.name, those of mixers for model.options.mixer of the models
-    'flare' and 'backbone'; both are for 'benchmark --models'.
+    'flare', 'backbone' and, for sequences, 'sequence'; both are for 'benchmark --models'.
 
     Args:
         markdown: Print the table of the README and of docs/models.md.

@@ -35,12 +35,12 @@ class SequenceCLI(RunCommand):
 
     def build_model(self, data: SequenceDataModule, *args: Any, **given: Any) -> SequenceModule:
         """Build the module; with a time budget, after the choice of what is left open."""
-        options = self.options
-        fits = self.subcommand == "fit" and options.budget is not None
-        if fits and options.ckpt_path is None and data.epoch_batches is None:
+        options, budget = self.options, self.options.budget
+        starts = self.subcommand == "fit" and options.ckpt_path is None
+        if starts and budget is not None and data.epoch_batches is None:
             lines = plan_sequences(
                 data,
-                parse_duration(options.budget),
+                parse_duration(budget),
                 lambda: build_sequence_module(data, *args, **given),
                 options.trainer,
             )

@@ -17,9 +17,9 @@ from flare_mesh.training.time_progress import TimeProgress
 class TimeBudget(Timer):
     """Ends training after some time, with the learning rate's schedule laid over that time.
 
-    :class:`FieldModule` makes the learning rate a function of :class:`TimeProgress`, which reaches
-    1 at the last step that fits into the budget, however long steps take. The time is that of
-    training: steps, validation, checkpoints; not the reading of cases before the first step, nor
+    :class:`TrainingModule` makes the learning rate a function of :class:`TimeProgress`, which
+    reaches 1 at the last step that fits into the budget, however long steps take. The time is that
+    of training: steps, validation, checkpoints; not the reading of cases before the first step, nor
     the test. It is saved in checkpoints, and a resumed run has the rest of it. All processes end
     with the same step.
 
@@ -32,7 +32,7 @@ class TimeBudget(Timer):
 
     Raises:
         ValueError: If the duration is invalid; when training starts, if the trainer has another
-            limit, or the module is no :class:`FieldModule`.
+            limit, or the module is no :class:`TrainingModule`.
     """
 
     def __init__(
@@ -72,8 +72,8 @@ class TimeBudget(Timer):
         found = (config.scheduler for config in trainer.lr_scheduler_configs)
         if not any(isinstance(scheduler, ProgressSchedule) for scheduler in found):
             raise ValueError(
-                f"TimeBudget: expected a FieldModule, whose schedule can follow the time (got "
-                f"{type(pl_module).__name__}); use Trainer(max_time=...)"
+                f"TimeBudget: expected a FieldModule or SequenceModule, whose schedule can follow "
+                f"the time (got {type(pl_module).__name__}); use Trainer(max_time=...)"
             )
         self.time.start()
         self._last_end, self._paused = self.time.clock(), False

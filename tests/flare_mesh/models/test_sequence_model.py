@@ -77,7 +77,7 @@ def test_positions_added_before_every_block():
 
 
 @pytest.mark.parametrize("positions", ["learned", "sinusoidal", "rotary", "none"])
-@pytest.mark.parametrize("mixer", ["softmax", "flare", "performer"])
+@pytest.mark.parametrize("mixer", ["softmax", "flare"])
 @pytest.mark.parametrize("pool", ["mean", "class"])
 def test_only_positions_tell_the_order(positions, mixer, pool):
     model, x = small(mixer=mixer, positions=positions, pool=pool), tokens(12)
@@ -163,8 +163,7 @@ def test_half_precision_keeps_the_mean_of_long_sequences():
     ids=str,
 )  # fmt: skip
 def test_sizes_of_the_comparison(options, count):
-    with torch.device("meta"):
-        model = SequenceModel(**LISTOPS, **options)
+    model = SequenceModel(**LISTOPS, **options)
     assert sum(p.numel() for p in model.parameters()) == count + 128 * 16
 
 
