@@ -28,8 +28,8 @@ class PartSource:
         build_volume: Largest extents of a part, mm.
         unit: Unit of the files of parts that have none of their own (STL, PLY, OBJ, OFF): "mm",
             "cm", "m", "um", "inch" or "foot"; by default mm.
-        place: "drop" a part to the plate, leave its height "as-is" in its file, where the plate is
-            z = 0, or "orient" it so that it stands with the least support; by default "drop".
+        place: "drop" a part to the plate, or "orient" it first so that it stands with the least
+            support; by default "drop". The training data have no parts above the plate.
     """
 
     pitch: float | None = None
@@ -38,7 +38,7 @@ class PartSource:
     islands: Literal["drop", "refuse", "powder"] | None = None
     build_volume: tuple[float, float, float] = BUILD_VOLUME
     unit: Literal["mm", "cm", "m", "um", "inch", "foot"] | None = None
-    place: Literal["drop", "as-is", "orient"] | None = None
+    place: Literal["drop", "orient"] | None = None
 
     suffixes: ClassVar[tuple[str, ...]] = PART_SUFFIXES
 

@@ -97,6 +97,10 @@ def test_a_part_in_inches(surrogate, part, tmp_path):
     trimesh.load_mesh(part).apply_scale(1 / 25.4).export(tmp_path / "inch.stl")
     prediction = predict(surrogate, tmp_path / "inch.stl", unit="inch")
     np.testing.assert_allclose(prediction.mesh.pos, voxelize(part, 4.0).points, atol=1e-5)
+    lying = predict(surrogate, part, place="orient")
+    expected = voxelize(part, 4.0, place="orient").points
+    np.testing.assert_allclose(lying.mesh.pos, expected, atol=1e-5)
+    assert expected[:, 2].max() == 12  # 20 x 12 x 16 mm
 
 
 @pytest.mark.filterwarnings("ignore::lpbf.PartWarning")
