@@ -24,7 +24,7 @@ _COMMANDS = {
     "export": "write a trained model as ONNX or as a program of torch.export",
 }
 
-_WITHOUT_TRAINING = ("init", "predict", "plot")
+_WITHOUT_TRAINING = ("init", "predict", "plot", "view")
 """Commands that never need torch's compiler."""
 _FUNCTIONS = {
     "predict": "predict_files",

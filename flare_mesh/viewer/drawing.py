@@ -67,12 +67,17 @@ def draw(grid: Any, fields: dict[str, ViewField], selection: Selection) -> Drawi
 
 
 def suitable_factor(grid: Any, fields: dict[str, ViewField], warp: str) -> float:
-    """Scale factor of one digit at which a displacement can be seen; 1 for none."""
+    """Scale factor of one digit at which a displacement, true and predicted, can be seen.
+
+    It is 1 if there is none.
+    """
     if warp not in fields:
         return 1.0
-    vectors = values_of(grid, warp, _moving_kind(fields[warp], PREDICTION)).values
-    lengths = np.linalg.norm(vectors, axis=1)
-    largest = float(lengths[np.isfinite(lengths)].max(initial=0.0))
+    largest = 0.0
+    for kind in fields[warp].kinds:
+        if kind in (TRUTH, PREDICTION):
+            lengths = np.linalg.norm(values_of(grid, warp, kind).values, axis=1)
+            largest = max(largest, float(lengths[np.isfinite(lengths)].max(initial=0.0)))
     return visible_scale(np.asarray(grid.points), largest)
 
 

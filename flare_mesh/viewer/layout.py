@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from flare_mesh.viewer.scene import AXES
 from flare_mesh.viewer.selection import SIDES
 
 _DENSE = {"density": "compact", "hide_details": True, "variant": "outlined"}
@@ -20,6 +21,8 @@ _STYLE = """
 .flare-bar .strip { width: 18px; border: 1px solid #1f2933; }
 .flare-bar .ticks { display: flex; flex-direction: column; justify-content: space-between;
   padding-left: 6px; margin: -8px 0; }
+.flare-axes { position: absolute; left: 12px; bottom: 4px; pointer-events: none; font-weight: 600; }
+.flare-axes span { margin-right: 8px; }
 .flare-caption { position: absolute; left: 16px; top: 8px; color: #1f2933; pointer-events: none;
   font-size: 14px; }
 """
@@ -79,7 +82,10 @@ def _texts(html: Any, v: Any, actions: Any) -> None:
         style="position: absolute; right: 8px; top: 8px; background: white",
         id="reset",
     )
-    with html.Div(style="position: absolute; left: 16px; right: 16px; bottom: 12px"):
+    with html.Div(classes="flare-axes"):
+        for name, colour in AXES.items():
+            html.Span(name, style=f"color: {colour}")
+    with html.Div(style="position: absolute; left: 160px; right: 16px; bottom: 12px"):
         v.VAlert(
             "{{ note }}",
             v_for="note in notes",

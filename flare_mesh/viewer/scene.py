@@ -10,7 +10,11 @@ from flare_mesh.visualize.camera import view_vectors
 from flare_mesh.visualize.colours import INK, MISSING, PLAIN, Colours
 from flare_mesh.visualize.cut import SHOWN
 
+AXES = {"x": "#d55e00", "y": "#009e73", "z": "#0072b2"}
+"""Colours of the axes in the corner, which can be told apart without red and green."""
+
 NUM_COLOURS = 256
+_CORNER = (0.0, 0.0, 0.12, 0.16)
 _POINT_SIZE, _LINE_WIDTH = 4.0, 3.0
 
 
@@ -33,6 +37,7 @@ class Scene:
         self._outline = self._actor(lit=False)
         self._outline.GetProperty().SetOpacity(0.45)
         self._outline.GetProperty().SetColor(*_rgb(INK))
+        self.window.AddRenderer(_axes())
 
     def _actor(self, *, lit: bool) -> Any:
         from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper
@@ -87,6 +92,30 @@ class Scene:
         camera.SetViewUp(*up)
         camera.SetParallelScale(1.05 * radius)
         camera.SetClippingRange(0.5 * radius, 8 * radius)
+
+
+def _axes() -> Any:
+    """A corner with the directions of x, y and z; the browser turns it with the mesh."""
+    import pyvista
+    from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper, vtkRenderer
+
+    corner = vtkRenderer()
+    corner.SetViewport(*_CORNER)
+    corner.SetBackground(1.0, 1.0, 1.0)
+    corner.InteractiveOff()
+    for direction, colour in zip(np.eye(3).tolist(), AXES.values(), strict=True):
+        actor, mapper = vtkActor(), vtkPolyDataMapper()
+        arrow = pyvista.Arrow(
+            direction=direction, tip_length=0.3, tip_radius=0.12, shaft_radius=0.045
+        )
+        arrow.clear_data()
+        mapper.SetInputData(arrow)
+        actor.SetMapper(mapper)
+        actor.GetProperty().SetColor(*_rgb(colour))
+        actor.GetProperty().SetLighting(False)
+        corner.AddActor(actor)
+    corner.ResetCamera((-1.0, 1.0, -1.0, 1.0, -1.0, 1.0))
+    return corner
 
 
 def bar_gradient(colours: Colours) -> str:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import pyvista
@@ -92,6 +94,21 @@ def test_another_case_keeps_what_it_has(store, first):
 def test_impossible_values(store, first, wanted, message):
     with pytest.raises(ValueError, match=message):
         show(store, first.controls | wanted, first)
+
+
+def test_a_case_that_was_simulated(prediction):
+    unknown = replace(prediction, truth={})
+    store = CaseStore([ViewCase("a", lambda: unknown)])
+    before = show(store, CONTROLS | {"case_name": "a"}, None)
+    assert before.choices["kinds"] == ["prediction"]
+    large = {"displacement": 10 * prediction.predicted["displacement"]}
+    store.add(ViewCase("a", lambda: replace(prediction, truth=large)))
+    after = show(store, before.controls, before)
+    assert after.choices["kinds"] == ["truth", "prediction", "error"]
+    assert after.controls["kind"] == "prediction"
+    # So that the larger one of truth and prediction can be seen.
+    assert after.controls["factor"] == pytest.approx(before.controls["factor"] / 10, rel=0.2)
+    assert show(store, after.controls | {"factor": 3.0}, after).selection.factor == 3.0
 
 
 def test_a_selection_from_anything(store, first):

@@ -111,6 +111,11 @@ def test_a_part_is_predicted_and_simulated(view, tmp_path):
     assert "predicted displacement" in label(view)
     view.wait_for_selector("#job", state="detached")
     view.locator("#simulate").click()
+    view.locator("#cancel").click()
+    view.wait_for_selector("#job", state="detached")
+    until(lambda: "cancelled" in view.locator("#message").inner_text())
+    assert not view.locator("#kind").is_visible()
+    view.locator("#simulate").click()
     view.wait_for_selector("#kind")
     assert "predicted displacement" in label(view)
     assert view.locator("#kind").inner_text().split() == ["truth", "prediction", "error"]

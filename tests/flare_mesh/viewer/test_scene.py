@@ -8,7 +8,8 @@ from flare_mesh.visualize.colours import MISSING, Colours
 
 
 def actors(scene):
-    (renderer,) = scene.window.GetRenderers()
+    renderer, corner = scene.window.GetRenderers()
+    assert not corner.GetInteractive()
     return renderer, [*renderer.GetActors()]
 
 
