@@ -359,11 +359,12 @@ def test_configurations_are_understood(cli, tmp_path):
         if yaml.safe_load(block)
     ]
     assert len(found) >= 7
+    fields, _ = cli["fit"]
     for text in found:
         path = tmp_path / "part.yaml"
         path.write_text(text)
         base = _expand("fit", ["--config", "navier_stokes_cpu"])
-        cli["fit"].parse_arguments(cli["fit"].parser, ["fit", *base, "--config", str(path)])
+        fields.parse_arguments(fields.parser, ["fit", *base, "--config", str(path)])
 
 
 def test_options_of_the_table_exist(cli):
@@ -371,8 +372,9 @@ def test_options_of_the_table_exist(cli):
     table = page.split("| option |")[1].split("\n\n")[0]
     names = re.findall(r"`((?:trainer|model|data)\.[\w.]+)`", table)
     assert len(names) > 20
-    cli["fit"].parse_arguments(cli["fit"].parser, ["fit"])
-    known = {**cli["fit"].config.fit.as_flat().__dict__}
+    fields, _ = cli["fit"]
+    fields.parse_arguments(fields.parser, ["fit"])
+    known = {**fields.config.fit.as_flat().__dict__}
     for name in names:
         group = any(key.startswith(f"{name}.") for key in known)
         assert name in known or group or name.startswith("model.options."), name
