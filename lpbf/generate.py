@@ -57,6 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--max-aspect-ratio", type=float, default=defaults.max_aspect_ratio, help=text)
     text = "largest accepted fraction of dropped voxels (default: %(default)s)"
     add("--max-dropped", type=float, metavar="F", default=defaults.max_dropped, help=text)
+    text = "largest accepted error of the voxels' volume and extents (default: %(default)s)"
+    add("--max-volume-error", type=float, metavar="F", default=defaults.max_volume_error, help=text)
     command.add_build_volume(group)
     command.add_process(parser)
     return parser

@@ -27,7 +27,13 @@ from lpbf.generate import generate
 # Hypothesis draws the same examples in each run; --hypothesis-profile default searches for others.
 settings.load_profile("ci")
 
-TINY = Settings(pitch=(4.0, 4.0, 4.0), size=(16.0, 24.0), min_nodes=30, test_fraction=0.25)
+TINY = Settings(
+    pitch=(4.0, 4.0, 4.0),
+    size=(16.0, 24.0),
+    min_nodes=30,
+    max_volume_error=9.0,
+    test_fraction=0.25,
+)
 
 
 @pytest.fixture

@@ -2,19 +2,50 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lpbf.core.fill import Filled, fill, grid_shape
 
-_TOLERANCE = 0.10
-"""Accepted difference of the volumes."""
-_WANTED = 0.05
+_TOLERANCE = 0.05
+"""Accepted difference of the volumes, and share of an extent that may be lost."""
+_WANTED = 0.04
 """Difference of the volumes at a pitch that is proposed."""
 _DECIDED = 0.02
 """Accepted fraction of the volume that lies exactly on the border of voxels."""
 _MAX_TRIES = 8
+
+
+@dataclass(frozen=True)
+class Filling:
+    """How voxels fill their part, before unsupported ones are dropped.
+
+    Attributes:
+        volume: Volume of the voxels over that of the part.
+        lost: Length of the part's ends without voxels along each axis, mm.
+        extents: Extents of the part, mm.
+        wall: Mean thickness 2 V / A of the part, which is that of a thin-walled one, mm.
+    """
+
+    volume: float
+    lost: tuple[float, float, float]
+    extents: tuple[float, float, float]
+    wall: float
+
+    def reasons(self, tolerance: float = _TOLERANCE) -> list[str]:
+        """How the voxels differ from the part by more than a fraction."""
+        reasons = []
+        if abs(self.volume - 1) > tolerance:
+            reasons.append(f"its voxels hold {100 * self.volume:.0f} % of its volume")
+        for axis, (lost, extent) in enumerate(zip(self.lost, self.extents, strict=True)):
+            if lost > tolerance * extent:
+                reasons.append(
+                    f"{lost:.3g} of its {extent:.4g} mm along {'xyz'[axis]} are thinner than the "
+                    f"voxels and lost"
+                )
+        return reasons
 
 
 def check_filling(
@@ -22,8 +53,8 @@ def check_filling(
     triangles: NDArray[np.float64],
     sizes: NDArray[np.float64],
     max_voxels: int,
-) -> list[str]:
-    """Note where the voxels hold much more or less than the part, or rounding decides about them.
+) -> tuple[Filling, list[str]]:
+    """Compare voxels with their part: its volume, its extents, and faces that rounding decides on.
 
     Args:
         filled: Voxels inside a closed surface, on a grid that is centred in x and y and begins at
@@ -33,24 +64,22 @@ def check_filling(
         max_voxels: Largest number of voxels of a pitch that is proposed.
 
     Returns:
-        No note or one, with a pitch that helps if one is found.
+        The comparison; and no note or one, with a pitch that helps if one is found.
     """
-    ratio, axes = _compare(filled, triangles, sizes)
-    reasons = []
-    if abs(ratio - 1) > _TOLERANCE:
-        reasons.append(f"its voxels hold {100 * ratio:.0f} % of its volume")
+    filling, axes = _compare(filled, triangles, sizes)
+    extents = np.ptp(triangles, axis=(0, 1))
+    extents[2] = triangles[:, :, 2].max()  # from the plate
+    reasons = filling.reasons()
     if axes:
         reasons.append(
             f"its surface lies on the centres of voxels along {' and '.join(axes)}, so that "
             f"rounding decides about them and walls may become unequal"
         )
     if not reasons:
-        return []
+        return filling, []
     remedy = "use a finer pitch"
     for scale in _scales(triangles, sizes):
         finer = scale * sizes
-        extents = np.ptp(triangles, axis=(0, 1))
-        extents[2] = triangles[:, :, 2].max()  # from the plate
         shape, count = grid_shape(extents, finer)
         if count > max_voxels:
             break
@@ -59,27 +88,30 @@ def check_filling(
         better, on_border = _compare(
             fill(triangles, (nx, ny, nz), finer, origin, watertight=True), triangles, finer
         )
-        if abs(better - 1) <= _WANTED and not on_border:
+        if not better.reasons(_WANTED) and not on_border:
             edges = finer[:1] if np.ptp(finer) == 0 else finer
             text = " x ".join(f"{edge:.4g}" for edge in edges)
-            remedy = f"a pitch of {text} mm gives {100 * better:.0f} % of the volume"
+            remedy = f"a pitch of {text} mm gives {100 * better.volume:.0f} % of the volume"
             break
-    return [f"{' and '.join(reasons)}; {remedy}"]
+    return filling, [f"{' and '.join(reasons)}; {remedy}"]
 
 
 def _compare(
     filled: Filled, triangles: NDArray[np.float64], sizes: NDArray[np.float64]
-) -> tuple[float, list[str]]:
-    """Ratio of the volumes of voxels and part, and the axes along which rounding decides."""
-    if filled.winding is None:
-        return 1.0, []
+) -> tuple[Filling, list[str]]:
+    """Comparison of voxels and part, and the axes along which rounding decides."""
+    assert filled.winding is not None
     a, b, c = np.moveaxis(triangles, 1, 0)
     normals = np.cross(b - a, c - a) / 2
     volume = abs(float(np.einsum("ni,ni->", a, normals))) / 3
     # Overlaps count as often on both sides.
     voxels = abs(float(filled.winding.sum())) * float(sizes.prod())
+    wall = 2 * volume / float(np.linalg.norm(normals, axis=1).sum())
+    x, y, z = np.ptp(triangles, axis=(0, 1)).tolist()
+    ratio = voxels / volume if volume else 1.0
+    filling = Filling(ratio, _lost(filled.mask, sizes), (x, y, z), wall)
     if volume == 0:
-        return 1.0, []
+        return filling, []
     shape = np.array(filled.winding.shape)
     origin = np.array([*(-shape * sizes / 2)[:2], 0.0])
     extents = np.ptp(triangles, axis=1)
@@ -92,7 +124,20 @@ def _compare(
         area = float(np.abs(normals[flat, axis])[on_centre].sum())
         if area * sizes[axis] / 2 > _DECIDED * volume:
             axes.append(name)
-    return voxels / volume, axes
+    return filling, axes
+
+
+def _lost(mask: NDArray[np.bool_], sizes: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Length of the empty rows at both ends of each axis, mm; one empty row is rounding."""
+    if not mask.any():
+        return 0.0, 0.0, 0.0
+    lost = []
+    for axis, size in enumerate(sizes.tolist()):
+        rows = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
+        empty = mask.shape[axis] - 1 - int(rows[-1] - rows[0])
+        lost.append(size * empty if empty > 1 else 0.0)
+    x, y, z = lost
+    return x, y, z
 
 
 def _scales(triangles: NDArray[np.float64], sizes: NDArray[np.float64]) -> Iterator[float]:

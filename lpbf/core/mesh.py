@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from flare_mesh.mesh import edges_of_cells
 from lpbf.core.checks import check_edges
 from lpbf.core.element import NODES
+from lpbf.core.filling import Filling
 from lpbf.core.plate import Plate
 from lpbf.core.rigid_motion import RigidMotion
 
@@ -31,6 +32,7 @@ class HexMesh:
         placement: Motion from the coordinates of the part's file, in mm, to those of the mesh;
             None if it was not made from one surface.
         plate: The parts of a mesh of several; None for one.
+        filling: Comparison of the voxels with the closed surface of the part; None without.
     """
 
     mask: NDArray[np.bool_]
@@ -39,6 +41,7 @@ class HexMesh:
     supports: NDArray[np.bool_] | None = None
     placement: RigidMotion | None = None
     plate: Plate | None = None
+    filling: Filling | None = None
 
     @classmethod
     def from_mask(

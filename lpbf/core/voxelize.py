@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,11 +116,12 @@ def voxelize(
     nx, ny, nz = (int(n) for n in shape)
     origin = (-nx * sizes[0] / 2, -ny * sizes[1] / 2, 0.0)
     filled = fill(triangles, (nx, ny, nz), sizes, np.array(origin), surface.is_watertight)
-    notes = []
+    notes, filling = [], None
     if filled.winding is not None:
         labels = body_labels(surface)
         filled, triangles, notes = orient_bodies(filled, triangles, labels, sizes, np.array(origin))
-        notes += check_filling(filled, triangles, sizes, max_voxels)
+        filling, told = check_filling(filled, triangles, sizes, max_voxels)
+        notes += told
     mask = filled.mask
     if not mask.any():
         raise PartError(
@@ -144,4 +146,4 @@ def voxelize(
     bodies = None if bodies is None else bodies[:, :, bottom:]
     motion = RigidMotion(rotation, 0.0 - base - np.array([0.0, 0.0, bottom * sizes[2]]))
     mesh = HexMesh.from_mask(mask[:, :, bottom:], spacing, origin, bodies, motion)
-    return treat_islands(mesh, islands, name)
+    return treat_islands(replace(mesh, filling=filling), islands, name)

@@ -82,6 +82,14 @@ def _simulate_case(case: Case, settings: Settings, attempt: int) -> tuple[Result
             build_volume=settings.build_volume,
         )
         mesh = treat_islands(whole, settings.process.islands, part_name(part))
+    filling = whole.filling
+    reasons = [] if filling is None else filling.reasons(settings.max_volume_error)
+    if reasons:
+        raise _RejectedError(
+            "voxels",
+            f"{' and '.join(reasons)}, over the limit of {100 * settings.max_volume_error:g} %; "
+            f"use a finer pitch, or raise the limit",
+        )
     dropped = 1.0 - mesh.num_cells / whole.num_cells
     if dropped > settings.max_dropped:
         raise _RejectedError(
@@ -125,6 +133,7 @@ def _simulate_case(case: Case, settings: Settings, attempt: int) -> tuple[Result
         "num_elements": mesh.num_cells,
         "extents_mm": [float(edge) for edge in part.extents],
         "dropped_fraction": dropped,
+        "volume_ratio": None if filling is None else filling.volume,
         "pitch_mm": list(settings.spacing),
         "aspect_ratio": settings.aspect_ratio,
         "process": settings.process.to_dict(),

@@ -31,6 +31,8 @@ class Settings:
         max_aspect_ratio: Largest ratio of two edges of a voxel.
         max_dropped: Parts that lose a larger fraction of their voxels, because these are
             unsupported, are rejected.
+        max_volume_error: Parts whose voxels hold more or less than the part by a larger fraction of
+            its volume, or lose a larger fraction of an extent, are rejected.
         build_volume: Parts of larger extents are rejected, mm.
         islands: Treatment of unsupported voxels, here and in ``process``: ``"drop"`` them,
             ``"refuse"`` the part, or support them by ``"powder"``; None takes powder if the process
@@ -53,6 +55,7 @@ class Settings:
     max_displacement: float | None = None
     max_aspect_ratio: float = 5.0
     max_dropped: float = 0.2
+    max_volume_error: float = 0.1
     build_volume: tuple[float, float, float] = BUILD_VOLUME
     islands: str | None = None
     test_fraction: float = 0.2
@@ -76,6 +79,7 @@ class Settings:
             (limit > 0, "max_displacement > 0 mm", self.max_displacement),
             (self.max_aspect_ratio >= 1, "max_aspect_ratio >= 1", self.max_aspect_ratio),
             (0 <= self.max_dropped <= 1, "0 <= max_dropped <= 1", self.max_dropped),
+            (self.max_volume_error > 0, "max_volume_error > 0", self.max_volume_error),
             (0 <= self.test_fraction < 1, "0 <= test_fraction < 1", self.test_fraction),
             (1 <= count <= len(ORIENTATIONS), f"1 to {len(ORIENTATIONS)} orientations", count),
             (0 < smallest <= largest < np.inf, "a scale range with 0 < low <= high", self.scale),

@@ -15,6 +15,7 @@ import numpy as np
 from flare_mesh.devices import find_device
 from flare_mesh.files import check_folder, write_text
 from lpbf.core import command
+from lpbf.core.default_pitch import VOXELS_ACROSS, default_pitch, pitch_across
 from lpbf.core.errors import PartWarning, SolverError
 from lpbf.core.mesh import HexMesh
 from lpbf.core.part import PART_SUFFIXES, describe_part, load_part, unit_if_none
@@ -31,9 +32,13 @@ from lpbf.simulate.build_progress import BuildProgress
 from lpbf.simulate.deformed import deformed_surface
 from lpbf.simulate.estimate import check_memory, estimate_build
 from lpbf.simulate.simulate import simulate
-from lpbf.simulate.summary import describe_mesh, describe_strain, summarize, summary_text
-
-_VOXELS_ACROSS = 40
+from lpbf.simulate.summary import (
+    describe_filling,
+    describe_mesh,
+    describe_strain,
+    summarize,
+    summary_text,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,10 +54,8 @@ def _run(args: argparse.Namespace) -> int:
     if args.islands is not None:
         process = replace(process, islands=process.choose_islands(args.islands))
     parts, mesh, warned = _voxels(args, process)
-    print(
-        f"{', '.join(args.parts)}: {describe_mesh(mesh, process)}\n{describe_strain(process)}",
-        flush=True,
-    )
+    lines = [describe_mesh(mesh, process), describe_filling(mesh), describe_strain(process)]
+    print(f"{', '.join(args.parts)}: " + "\n".join(filter(None, lines)), flush=True)
     history = args.series is not None
     estimate = estimate_build(mesh, process, history=history)
     if find_device(args.device).type == "cpu":
@@ -102,7 +105,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_place(group)
     text = "put several parts in a row along x with this gap (default: where their files have them)"
     group.add_argument("--gap", type=float, metavar="MM", help=text)
-    command.add_pitch(group, otherwise=f"about {_VOXELS_ACROSS} voxels in the largest extent")
+    text = f"two voxels in the mean wall 2 V / A, {VOXELS_ACROSS} or more in the largest extent"
+    command.add_pitch(group, otherwise=text)
     text = "voxel height (default: a whole fraction of the layer height, near --pitch)"
     group.add_argument("--pitch-z", type=float, metavar="MM", help=text)
     command.add_islands(group, "as the process says")
@@ -144,7 +148,7 @@ def _voxels(args: argparse.Namespace, process: Process) -> tuple[list[Any], HexM
         units = [unit_if_none(p, args.unit) if args.parts[1:] else args.unit for p in args.parts]
         parts = [load_part(p, unit=u) for p, u in zip(args.parts, units, strict=True)]
         print("\n".join(map(describe_part, parts)), flush=True)
-        pitch = _pitch(args, process, float(max(max(part.extents) for part in parts)))
+        pitch = _pitch(args, process, default_pitch(parts))
         volume = tuple(args.build_volume)
         islands = "powder" if process.generates_supports else process.islands
         supports = command.support_files(vars(args))
@@ -164,12 +168,10 @@ def _voxels(args: argparse.Namespace, process: Process) -> tuple[list[Any], HexM
     return parts, mesh, _print_warnings(caught)
 
 
-def _pitch(args: argparse.Namespace, process: Process, extent: float) -> tuple[float, float, float]:
-    pitch = args.pitch
-    if pitch is None:
-        size = extent / _VOXELS_ACROSS
-        pitch = round(size, 1 - math.floor(math.log10(size)))  # two significant digits
-    x, y, z = process.voxel_size(pitch)
+def _pitch(
+    args: argparse.Namespace, process: Process, default: float
+) -> tuple[float, float, float]:
+    x, y, z = process.voxel_size(default if args.pitch is None else args.pitch)
     return x, y, z if args.pitch_z is None else args.pitch_z
 
 
@@ -194,7 +196,7 @@ def _sliced_voxels(args: argparse.Namespace, process: Process) -> HexMesh:
     print(f"{part.name}: {size_text(extents)} mm, {len(part.tops)} slices", flush=True)
     return voxelize_layers(
         part,
-        _pitch(args, process, float(extents.max())),
+        _pitch(args, process, pitch_across(float(extents.max()))),
         islands="powder" if process.generates_supports else process.islands,
         build_volume=tuple(args.build_volume),
     )

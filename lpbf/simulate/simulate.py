@@ -212,7 +212,7 @@ def _simulate(
         **{name: remaining_mean(mesh.cells, values, removed) for name, values in fields.items()},
     )
     check_strain_source(process, mesh)
-    check_range(result, build.rows_per_layer * mesh.spacing[2])
+    check_range(result, process, build.rows_per_layer * mesh.spacing[2])
     return result
 
 

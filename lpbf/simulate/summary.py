@@ -32,6 +32,20 @@ def describe_mesh(mesh: HexMesh, process: Process) -> str:
     )
 
 
+def describe_filling(mesh: HexMesh) -> str:
+    """One line about how the voxels fill the part; empty without a closed surface."""
+    filling = mesh.filling
+    if filling is None:
+        return ""
+    spanned = zip(filling.extents, filling.lost, strict=True)
+    inside = " x ".join(f"{extent - lost:.4g}" for extent, lost in spanned)
+    extents = " x ".join(f"{extent:.4g}" for extent in filling.extents)
+    return (
+        f"its voxels hold {100 * filling.volume:.0f} % of its volume and {inside} of its {extents} "
+        f"mm; mean wall {filling.wall:.3g} mm"
+    )
+
+
 def describe_strain(process: Process) -> str:
     """One line about the strain of a layer and where it comes from."""
     if process.strain == "thermal":

@@ -24,7 +24,12 @@ from lpbf.dataset.settings import Settings, read_settings
 from lpbf.generate import generate, main
 
 SMALL = Settings(
-    pitch=(4.0, 4.0, 4.0), size=(16.0, 24.0), min_nodes=30, test_fraction=0.25, max_dropped=1.0
+    pitch=(4.0, 4.0, 4.0),
+    size=(16.0, 24.0),
+    min_nodes=30,
+    max_volume_error=9.0,
+    test_fraction=0.25,
+    max_dropped=1.0,
 )
 
 

@@ -1,6 +1,7 @@
 import re
 import warnings
 
+import numpy as np
 import pytest
 import trimesh
 
@@ -62,6 +63,26 @@ def test_walls_that_end_on_the_centres_of_voxels():
         mesh = voxelize(channel(), proposed)
     walls = mesh.mask[4, :, mesh.mask.shape[2] // 2]
     assert (walls == walls[::-1]).all()
+
+
+def test_a_lost_feature():
+    """A blade of 40 mm that tapers from 1.9 mm to nothing; the voxels' centres are at 0.5 mm."""
+    corners = [[-5, -6, 0], [5, -6, 0], [5, 6, 0], [-5, 6, 0], [0, -6, 40], [0, 6, 40]]
+    blade = trimesh.convex.convex_hull(corners).apply_scale((0.19, 1.0, 1.0))
+    mesh, text = filled(blade, 1.0)
+    lost = 40 - int(mesh.mask.any(axis=(0, 1)).sum())
+    assert lost == round(40 * 0.5 / 0.95)
+    assert f"{lost} of its 40 mm along z are thinner than the voxels and lost" in text
+    assert mesh.filling.lost[2] == lost
+
+
+def test_how_the_voxels_fill_the_part():
+    mesh = voxelize(trimesh.creation.box((20.0, 10.0, 4.0)), 1.0)
+    assert mesh.filling.volume == pytest.approx(1.0)
+    assert mesh.filling.lost == (0.0, 0.0, 0.0)
+    np.testing.assert_allclose(mesh.filling.extents, (20.0, 10.0, 4.0))
+    assert mesh.filling.wall == pytest.approx(2 * 800 / 640)
+    assert mesh.filling.reasons() == []
 
 
 def test_nothing_is_said_of_a_part_that_fits():

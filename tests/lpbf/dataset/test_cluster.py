@@ -20,7 +20,12 @@ from lpbf.dataset.settings import Settings
 from lpbf.generate import generate, main
 
 SMALL = Settings(
-    pitch=(4.0, 4.0, 4.0), size=(16.0, 24.0), min_nodes=30, max_nodes=260, test_fraction=0.25
+    pitch=(4.0, 4.0, 4.0),
+    size=(16.0, 24.0),
+    min_nodes=30,
+    max_volume_error=9.0,
+    max_nodes=260,
+    test_fraction=0.25,
 )
 TIMEOUT = 120.0
 

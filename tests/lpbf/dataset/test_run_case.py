@@ -15,7 +15,12 @@ from lpbf.dataset.cases import Case, list_cases
 from lpbf.dataset.run_case import run_case
 from lpbf.dataset.settings import Settings
 
-SMALL = Settings(pitch=(4.0, 4.0, 4.0), size=(16.0, 24.0), min_nodes=30)
+SMALL = Settings(
+    pitch=(4.0, 4.0, 4.0),
+    size=(16.0, 24.0),
+    min_nodes=30,
+    max_volume_error=9.0,
+)
 
 
 @pytest.fixture
@@ -60,7 +65,10 @@ def test_share_of_supports_as_a_feature(tmp_path):
     trimesh.boolean.union([post, arm]).export(tmp_path / "arm.stl")
     case = Case("arm_stl", "train", tmp_path / "arm.stl", "arm.stl")
     settings = Settings(
-        pitch=(4.0, 4.0, 4.0), min_nodes=30, process=Process(supports=True, release=True)
+        pitch=(4.0, 4.0, 4.0),
+        min_nodes=30,
+        max_volume_error=9.0,
+        process=Process(supports=True, release=True),
     )
     assert replace(settings, seed=1).process == settings.process
     outcome = run_case(case, settings, tmp_path)
@@ -107,6 +115,10 @@ def test_reasons_of_rejections(bar, tmp_path, monkeypatch):
         "nodes",
         "180 nodes are outside the limits of 500 to 100,000; change the pitch or the limits",
     )
+    kind, reason = kind_of(pitch=(7.0, 7.0, 7.0), max_volume_error=0.05, process=Process())
+    assert kind == "voxels"
+    assert reason.startswith("its voxels hold ")
+    assert reason.endswith("over the limit of 5 %; use a finer pitch, or raise the limit")
     kind, reason = kind_of(max_displacement=1e-3)
     assert kind == "displacement"
     assert "mm is over the limit of 0.001 mm" in reason

@@ -21,6 +21,7 @@ def test_settings_as_json_hold_the_process(tmp_path):
         ({"pitch": (1.0, 1.0)}, "expected the pitch as one or three lengths > 0 mm"),
         ({"pitch": (1.0, 1.0, 5.1)}, "1 x 1 x 5.1 mm have an aspect ratio of 5.1, over the limit"),
         ({"min_nodes": 9, "max_nodes": 8}, "expected 0 <= min_nodes <= max_nodes = 8 .got 9"),
+        ({"max_volume_error": 0.0}, "expected max_volume_error > 0"),
         ({"max_aspect_ratio": 0.5}, "expected max_aspect_ratio >= 1"),
         ({"orientations": 0}, "expected 1 to 24 orientations .got 0"),
         ({"orientations": 25}, "expected 1 to 24 orientations .got 25"),
