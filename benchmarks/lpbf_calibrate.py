@@ -31,7 +31,7 @@ def measurement() -> Measurement:
     ]
     return Measurement(
         specimen=part,
-        pitch=1.0,
+        pitch=(1.0, 1.0, 1.0),
         process=replace(process, inherent_strain=(-0.004, -0.004, -0.004)),
         points=tuple(points),
         parameters="components",

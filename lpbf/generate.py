@@ -25,7 +25,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lpbf.generate", description=__doc__)
     add = parser.add_argument
     add("--out", required=True, help="folder of the data set")
-    add("--num-parts", type=int, metavar="N", default=64, help="procedural parts (default: 64)")
+    text = "procedural parts (default: 64, or none with --parts)"
+    add("--num-parts", type=int, metavar="N", help=text)
     add("--parts", metavar="DIR", help=f"folder of part files ({', '.join(PART_SUFFIXES)})")
     command.add_workers(parser)
     add("--scheduler", metavar="ADDRESS", help="Dask cluster that runs the cases instead")
@@ -80,6 +81,8 @@ def _generate(options: dict[str, Any]) -> int:
         raise ValueError("expected --workers or --scheduler (got both); leave one out")
     if options["workers"] is None:
         options["workers"] = os.cpu_count() or 1
+    if options["num_parts"] is None:
+        options["num_parts"] = 64 if options["parts"] is None else 0
     options_of_process = {name: options.pop(name) for name in command.PROCESS_OPTIONS}
     process = command.read_process(options_of_process)
     files = command.support_files(options_of_process)

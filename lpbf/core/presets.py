@@ -16,7 +16,7 @@ _POWDER_LAYERS = 10
 _LAYER_TIME = 10.0
 
 # Plate temperature, C: 35 from the EOS data sheet of AlSi10Mg for the M 290, otherwise typical.
-_PREHEAT = {"Ti-6Al-4V": 170.0, "316L": 80.0, "IN718": 80.0, "AlSi10Mg": 35.0}
+_PREHEAT = {"Ti-6Al-4V": 170.0, "316L": 80.0, "IN718": 80.0, "IN625": 80.0, "AlSi10Mg": 35.0}
 
 
 def yield_strain(material: Material) -> float:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,6 +28,17 @@ class CaseFields(Protocol):
     def displacement(self) -> NDArray[np.floating]: ...  # [N, 3], mm
     @property
     def von_mises(self) -> NDArray[np.floating]: ...  # [N], MPa
+
+
+@dataclass(frozen=True, eq=False)
+class CaseArrays:
+    """The fields of a case as arrays; see :class:`CaseFields`."""
+
+    points: NDArray[np.floating]
+    cells: NDArray[np.integer]
+    temperature: NDArray[np.floating]
+    displacement: NDArray[np.floating]
+    von_mises: NDArray[np.floating]
 
 
 def write_case(

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from flare_mesh.mesh import edges_of_cells
 from lpbf.core.errors import IslandError, PartError, PartWarning, SolverError
 from lpbf.core.islands import treat_islands
 from lpbf.core.part import MissingReaderError, part_name, read_part, unit_if_none
 from lpbf.core.procedural_part import procedural_part
 from lpbf.core.result import Result
 from lpbf.core.voxelize import voxelize
-from lpbf.dataset.case_file import file_digest, write_case
+from lpbf.dataset.case_file import CaseArrays, file_digest, write_case
 from lpbf.dataset.cases import Case
 from lpbf.dataset.orientations import ORIENTATIONS, Placement, draw_placement
 from lpbf.dataset.outcome import Outcome, Rejection
@@ -52,11 +53,33 @@ def run_case(case: Case, settings: Settings, out: Path) -> Outcome:
             reason = f"{case.source}: {type(error).__name__}: {error}".splitlines()[0]
             outcome.rejected.append(Rejection("error", _portable(reason, case)))
         else:
-            edges, share = result.mesh.edge_index, result.support_share
-            outcome.entry = write_case(out / case.file, result, edges, metadata, share)
+            outcome.entry = _write(out / case.file, result, metadata)
             break
     outcome.seconds = round(time.perf_counter() - start, 3)
     return outcome
+
+
+def _write(path: Path, result: Result, metadata: dict[str, Any]) -> dict[str, Any]:
+    """Write the voxels that the release leaves, so that no model learns values of removed ones."""
+    nodes, share = result.remaining_nodes, result.support_share
+    number = np.cumsum(nodes) - 1
+    cells = number[result.cells[~result.removed]]
+    left = CaseArrays(
+        result.points[nodes],
+        cells,
+        result.temperature[nodes],
+        result.displacement[nodes],
+        result.von_mises[nodes],
+    )
+    edges = edges_of_cells({"hexahedron": cells}, int(nodes.sum()))
+    counts = {
+        "num_nodes": len(left.points),
+        "num_edges": edges.shape[1],
+        "num_elements": len(cells),
+        "removed_fraction": 1.0 - len(cells) / len(result.cells),
+    }
+    share = None if share is None else share[nodes]
+    return write_case(path, left, edges, metadata | counts, share)
 
 
 def _portable(message: str, case: Case) -> str:
@@ -128,9 +151,6 @@ def _simulate_case(case: Case, settings: Settings, attempt: int) -> tuple[Result
         "variant": case.variant,
         "rotation": ORIENTATIONS[placement.orientation].tolist(),
         "scale": placement.scale,
-        "num_nodes": mesh.num_nodes,
-        "num_edges": mesh.edge_index.shape[1],
-        "num_elements": mesh.num_cells,
         "extents_mm": [float(edge) for edge in part.extents],
         "dropped_fraction": dropped,
         "volume_ratio": None if filling is None else filling.volume,

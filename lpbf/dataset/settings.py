@@ -53,7 +53,7 @@ class Settings:
     min_nodes: int = 200
     max_nodes: int = 100_000
     max_displacement: float | None = None
-    max_aspect_ratio: float = 5.0
+    max_aspect_ratio: float = 10.0
     max_dropped: float = 0.2
     max_volume_error: float = 0.1
     build_volume: tuple[float, float, float] = BUILD_VOLUME

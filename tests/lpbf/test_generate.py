@@ -190,7 +190,7 @@ def test_nothing_accepted(tmp_path, capsys, inline):
     (tmp_path / "parts").mkdir()
     (tmp_path / "parts" / "a.stl").touch()
     out = tmp_path / "set"
-    arguments = ["--out", str(out), "--num-parts", "0", "--parts", str(tmp_path / "parts")]
+    arguments = ["--out", str(out), "--parts", str(tmp_path / "parts")]  # and no others
     assert main(arguments) == 2
     assert "every part was rejected, the first because: " in capsys.readouterr().err
 
@@ -309,19 +309,12 @@ def test_a_folder_in_use(data_set, tmp_path, capsys):
     assert files_of(tmp_path) == ["notes.txt"]
 
 
+DROPPED = ("--test-fraction", "0.25", "--max-dropped", "1")
+
+
 def arguments_of(out, *more):
-    small = [
-        "--pitch",
-        "4,4,4",
-        "--size",
-        "16",
-        "24",
-        "--min-nodes",
-        "30",
-        "--test-fraction",
-        "0.25",
-    ]
-    return ["--out", str(out), *small, "--max-dropped", "1", *more]
+    small = "--pitch 4,4,4 --size 16 24 --min-nodes 30 --max-volume-error 9"
+    return ["--out", str(out), *small.split(), *DROPPED, *more]
 
 
 def test_process_from_a_file_and_from_options(tmp_path, inline):

@@ -59,6 +59,20 @@ def test_cuts_that_fit_some_parts_only(bar, tmp_path):
     assert outcome.entry["metadata"]["process"]["release"] == low.process.to_dict()["release"]
 
 
+def test_voxels_that_the_cuts_remove_are_not_in_the_case(bar, tmp_path):
+    cuts = Process(release=[{"box": [[-6, -8, 8], [6, 0, 16]]}, {"below": 4.0}])
+    outcome = run_case(bar, replace(SMALL, process=cuts), tmp_path)
+    data = LPBF(tmp_path)[0]
+    metadata = outcome.entry["metadata"]
+    # 3 x 4 x 8 voxels without the lowest row, and without a notch of 3 x 2 x 2.
+    assert len(data.hexahedron) == metadata["num_elements"] == 3 * 4 * 7 - 3 * 2 * 2
+    assert metadata["removed_fraction"] == pytest.approx(24 / 96)
+    assert data.num_nodes == metadata["num_nodes"] == outcome.entry["num_nodes"]
+    assert sorted(data.hexahedron.unique().tolist()) == list(range(data.num_nodes))
+    assert data.pos[:, 2].min() == 4.0
+    assert data.edge_index.shape[1] == metadata["num_edges"]
+
+
 def test_share_of_supports_as_a_feature(tmp_path):
     post = trimesh.creation.box((4.0, 8.0, 20.0))
     arm = trimesh.creation.box((20.0, 8.0, 4.0)).apply_translation((8.0, 0.0, 8.0))

@@ -19,7 +19,7 @@ def test_settings_as_json_hold_the_process(tmp_path):
     ("options", "message"),
     [
         ({"pitch": (1.0, 1.0)}, "expected the pitch as one or three lengths > 0 mm"),
-        ({"pitch": (1.0, 1.0, 5.1)}, "1 x 1 x 5.1 mm have an aspect ratio of 5.1, over the limit"),
+        ({"pitch": (1.0, 1.0, 11.0)}, "1 x 1 x 11 mm have an aspect ratio of 11, over the limit"),
         ({"min_nodes": 9, "max_nodes": 8}, "expected 0 <= min_nodes <= max_nodes = 8 .got 9"),
         ({"max_volume_error": 0.0}, "expected max_volume_error > 0"),
         ({"max_aspect_ratio": 0.5}, "expected max_aspect_ratio >= 1"),
@@ -51,7 +51,7 @@ def test_islands_of_the_settings_and_of_the_process_are_the_same(islands, proces
 
 
 def test_aspect_ratio_at_its_limit():
-    assert Settings(pitch=(0.1, 0.1, 0.5)).aspect_ratio == pytest.approx(5)
+    assert Settings(pitch=(0.1, 0.1, 1.0)).aspect_ratio == pytest.approx(10)
 
 
 def test_scale_counts_in_the_check_of_the_pitch():

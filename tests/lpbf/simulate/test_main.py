@@ -181,10 +181,10 @@ def test_a_part_out_of_the_model_s_range(part, capsys):
     slab = trimesh.creation.box((80.0, 20.0, 16.0)).apply_translation((36.0, 0.0, 8.0))
     trimesh.boolean.union([foot, slab], engine="manifold").export("slab.stl")
     assert run("slab.stl --out a.vtu --pitch 4,4,4 --report a.json") == 0
-    said = capsys.readouterr().err.splitlines()
-    starts = ["warning: a displacement of", "warning: layer 3 rises by"]
-    assert [line[: len(start)] for line, start in zip(said, starts, strict=True)] == starts
-    assert read("a.json")["warnings"] == [line.removeprefix("warning: ") for line in said]
+    said = capsys.readouterr().err
+    assert said.startswith("warning: a displacement of")
+    assert "is out of the range of the small-strain model; support the overhangs or" in said
+    assert read("a.json")["warnings"] == [said.removeprefix("warning: ").strip()]
 
 
 def test_islands(part, capsys):
