@@ -109,7 +109,7 @@ def _compare(
     wall = 2 * volume / float(np.linalg.norm(normals, axis=1).sum())
     x, y, z = np.ptp(triangles, axis=(0, 1)).tolist()
     ratio = voxels / volume if volume else 1.0
-    filling = Filling(ratio, _lost(filled.mask, sizes), (x, y, z), wall)
+    filling = Filling(ratio, _lost(filled.mask, sizes, (x, y, z)), (x, y, z), wall)
     if volume == 0:
         return filling, []
     shape = np.array(filled.winding.shape)
@@ -127,15 +127,17 @@ def _compare(
     return filling, axes
 
 
-def _lost(mask: NDArray[np.bool_], sizes: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Length of the empty rows at both ends of each axis, mm; one empty row is rounding."""
+def _lost(
+    mask: NDArray[np.bool_], sizes: NDArray[np.float64], extents: tuple[float, float, float]
+) -> tuple[float, float, float]:
+    """Length by which the voxels fall short of each extent, mm; up to a voxel is rounding."""
     if not mask.any():
         return 0.0, 0.0, 0.0
     lost = []
-    for axis, size in enumerate(sizes.tolist()):
+    for axis, (size, extent) in enumerate(zip(sizes.tolist(), extents, strict=True)):
         rows = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
-        empty = mask.shape[axis] - 1 - int(rows[-1] - rows[0])
-        lost.append(size * empty if empty > 1 else 0.0)
+        short = extent - size * int(rows[-1] - rows[0] + 1)
+        lost.append(short if short > size else 0.0)
     x, y, z = lost
     return x, y, z
 

@@ -81,7 +81,17 @@ def test_several_parts_on_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     A.export("a.stl")
     B.export("b.stl")
-    command = ["a.stl", "b.stl", "--out", "p.vtu", "--pitch", "2", "--report", "p.json", "--unit"]
+    command = [
+        "a.stl",
+        "b.stl",
+        "--out",
+        "p.vtu",
+        "--pitch",
+        "2,2,2",
+        "--report",
+        "p.json",
+        "--unit",
+    ]
     assert main([*command, "mm"]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "a.stl: 8 x 4 x 6 mm (file in mm)"

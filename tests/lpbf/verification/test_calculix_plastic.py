@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from lpbf import Material, Process, simulate
+from lpbf import Material, PartWarning, Process, simulate
 from lpbf.core.materials import get_material
 from lpbf.mechanics.build import make_build
 from lpbf.mechanics.build_steps import BuildStep
@@ -87,7 +87,8 @@ def test_a_build_with_one_increment_per_layer(reference, mean_at_nodes):
     assert np.linalg.norm(found - plastic) < 0.01 * np.linalg.norm(plastic)
     stress = mean_at_nodes(mesh, case["stress"])
     assert np.linalg.norm(result.stress - stress) < 0.05 * np.linalg.norm(stress)
-    elastic = simulate(mesh, replace(process, plasticity=False)).displacement
+    with pytest.warns(PartWarning, match="the elastic von Mises stress exceeds 224 MPa at a tenth"):
+        elastic = simulate(mesh, replace(process, plasticity=False)).displacement
     assert np.abs(elastic - case["displacement"]).max() > 0.05 * scale
     finer = simulate(mesh, process)
     np.testing.assert_allclose(finer.displacement, case["displacement"], atol=0.004 * scale)
