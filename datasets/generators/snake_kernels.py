@@ -59,6 +59,7 @@ def _grow_targets(state, lines, masks, mask, last, image, paths):
     framed = np.empty((SIZE, SIZE), np.uint8)
     _copy(mask, framed)
     _frame(framed, 2 * _SEED_DISTANCE)
+    angle, tail_y, tail_x, head_y, head_x, pivot_y, pivot_x = 0.0, 0, 0, 0, 0, 0, 0
     for snake in range(2):
         found = False
         for _ in range(_TRIALS):
@@ -109,6 +110,7 @@ def _grow_distractor(state, lines, masks, mask, length, distractors):
     _copy(distractors, image)
     _copy(mask, occupied)
     pivot = np.empty(2, np.int64)
+    angle, tail_y, tail_x = 0.0, 0, 0
     found = False
     for _ in range(_TRIALS):
         angle = _random_angle(state)
