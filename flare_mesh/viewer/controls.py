@@ -75,8 +75,8 @@ def show(store: CaseStore, wanted: Mapping[str, Any], before: Shown | None) -> S
     step = max(0, min(step if isinstance(step, int) else 0, len(mesh.steps) - 1))
     warps = ["", *(name for name, field in mesh.fields.items() if field.is_vector)]
     is_new = before is None or before.case != case
-    # A case that was simulated meanwhile is a new one too.
-    is_new = is_new or (before.step == step and before.mesh is not mesh)
+    if before is not None and before.step == step:  # a case that was simulated meanwhile is new too
+        is_new = is_new or before.mesh is not mesh
     if is_new:
         controls["warp"] = _USUAL_WARP if _USUAL_WARP in warps else ""
     elif controls["warp"] not in warps:
