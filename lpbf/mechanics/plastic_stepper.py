@@ -35,8 +35,10 @@ _SHORTEST = 1e-2
 _FIRST_DAMPING = 1e-2
 _MIN_DAMPING = 1e-3
 _FINE_DAMPING = 1e-6
-# Rounding of a cell's forces, relative to the largest force.
-_ROUNDING = 1e-13
+# Rounding of a cell's forces, relative to the largest force; and the unbalanced forces that remain
+# where a change of the temperature is so small that its load is no measure of them. The forces on
+# the incompatible modes are balanced to a tenth of that.
+_ROUNDING, _UNBALANCED = 1e-13, 1e-9
 
 
 class PlasticStepper:
@@ -157,7 +159,8 @@ class PlasticStepper:
         residual, yielded = self._residual(increment, du, free)
         norm = float(residual.norm())
         scale = max(scale, norm)
-        target = max(self.tolerance * scale, _ROUNDING * self._largest_force(step))
+        least = _ROUNDING if step.in_equilibrium else _UNBALANCED
+        target = max(self.tolerance * scale, least * self._largest_force(step))
         forcing, damping, minimum = _LOOSEST, _FIRST_DAMPING, _MIN_DAMPING
         while not norm <= target:  # true for NaN
             if newton == self.max_iterations:

@@ -133,6 +133,19 @@ def test_annealing_resets_the_plastic_strain():
     assert [bool(step.annealed.all()) for step in steps[:-1]] == [False, True]
 
 
+def test_a_change_of_temperature_that_is_nearly_none():
+    """The part flows at 100 C; then there is no load to speak of that could measure the forces."""
+    mesh = HexMesh.from_mask(np.ones((3, 2, 3)), (2.0, 2.0, 0.4))
+    alloy = replace(
+        metal(0.3, yield_stress=YIELD, hardening_modulus=1000.0),
+        thermal_expansion=Table((0, 1000), (1e-5, 2e-5)),
+    )
+    temperatures = [100.0, 100.0 - 1e-9, 100.0 - 1e-6]
+    bottom = mesh.points[:, 2] == 0
+    found, *_ = run(mesh, alloy, uniform(mesh, temperatures), fixed=bottom, plastic=True)
+    np.testing.assert_allclose(found[2][0], found[0][0], atol=0.1)
+
+
 def test_a_free_part_has_no_stress():
     mesh = HexMesh.from_mask(np.ones((2, 3, 4)), (1.0, 1.2, 0.7))
     found, *_ = run(mesh, metal(0.3), uniform(mesh, [500.0, 100.0]))
