@@ -11,6 +11,7 @@ import argparse
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 import trimesh
@@ -30,7 +31,7 @@ def bracket() -> trimesh.Trimesh:
 
 
 PARTS: dict[str, Callable[[], trimesh.Trimesh]] = {
-    "nut": lambda: read_part(examples.nutfile, unit="mm"),
+    "nut": lambda: read_part(Path(examples.nutfile), unit="mm"),
     "bracket": bracket,
     "cantilever": Cantilever().surface,
     "wall": lambda: box((-15.0, 15.0), (-0.5, 0.5), (0.0, 20.0)),

@@ -5,6 +5,8 @@ import json
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("part", help=f"surface file ({', '.join(PART_SUFFIXES)})")
     add("--out", required=True, help=f"the surface to print ({', '.join(WRITTEN_SUFFIXES)})")
-    add("--report", metavar="FILE.json", help="write the errors of the iterations")
+    add("--report", metavar="FILE.json", help="write the deviations of the iterations")
+    add("--picture", metavar="FILE.png", help="draw the correction (extra view)")
     command.add_unit(parser)
     command.add_place(parser, COMPENSATED_PLACES)
     command.add_pitch(parser, 1.0)
@@ -69,6 +72,8 @@ def _run(options: argparse.Namespace, given: list[str]) -> int:
     command.check_output(options.out, "--out", WRITTEN_SUFFIXES, options.part)
     if options.report is not None:
         command.check_output(options.report, "--report", (".json",), options.part)
+    if options.picture is not None:
+        command.check_picture(options.picture, options.part)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", PartWarning)
         part = load_part(options.part, unit=options.unit)
@@ -98,6 +103,8 @@ def _run(options: argparse.Namespace, given: list[str]) -> int:
     write_part(result.surface, options.out)
     if options.report is not None:
         write_text(options.report, json.dumps(result.to_dict(), indent=1))
+    if options.picture is not None:
+        _draw(result, options.picture, Path(options.part).stem)
     _print_topology(result)
     if result.check is not None:
         _print_check(result.check)
@@ -123,6 +130,18 @@ def _print_iteration(iteration: Iteration) -> None:
     name = "as designed" if iteration.number == 0 else f"iteration {iteration.number}"
     plate = f"; plate {iteration.plate_error:.4f} mm" if iteration.plate_error > 0 else ""
     print(f"{name}: {_text(iteration.deviation)}{plate}", flush=True)
+
+
+def _draw(result: Compensation, path: str, title: str) -> None:
+    """Draw the surface in the colours of its correction, which is enlarged."""
+    import pyvista
+
+    from flare_mesh.visualize import plot_field
+
+    surface: Any = pyvista.wrap(result.nominal)
+    surface["correction"] = np.asarray(result.surface.vertices - result.nominal.vertices)
+    label = "correction [mm]"
+    plot_field(surface, "correction", warp="correction", label=label, path=path, title=title)
 
 
 def _print_topology(result: Compensation) -> None:

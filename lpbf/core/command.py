@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,19 @@ def check_output(path: str, option: str, suffixes: Sequence[str], part: str) -> 
     folder = next(parent for parent in file.resolve().parents if parent.exists())
     if not os.access(folder, os.W_OK):
         raise PermissionError(f"{file}: cannot write into {folder}; choose another {option}")
+
+
+def check_picture(path: str, part: str) -> None:
+    """Check that the file of ``--picture`` can be drawn and written, before any work is spent.
+
+    Raises:
+        ImportError: If the extra ``view`` is not installed.
+        ValueError: If it is no PNG file, or the part's.
+        OSError: If it is a folder, or its folder cannot be written to.
+    """
+    check_output(path, "--picture", (".png",), part)
+    if find_spec("matplotlib") is None:
+        raise ImportError(f"--picture {path}: needs matplotlib; pip install 'flare-mesh[view]'")
 
 
 def pitch(text: str) -> float | tuple[float, float, float]:

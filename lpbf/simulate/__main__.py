@@ -98,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         f"its triangles; one file for each part ({', '.join(WRITTEN_SUFFIXES)})"
     )
     add("--deformed", metavar="FILE", nargs="+", help=text)
+    add("--picture", metavar="FILE.png", help="draw the distorted part (extra view)")
     add("--report", metavar="FILE.json", help="write iterations, residuals, time and memory")
     add("--verbose", action="store_true", help="print a line for each step")
     group = parser.add_argument_group("mesh")
@@ -132,6 +133,9 @@ def _check_outputs(args: argparse.Namespace) -> None:
             f"--deformed: expected one file for each of the {len(args.parts)} parts (got "
             f"{len(deformed)}); each is written in the coordinates of its part's file"
         )
+    if args.picture is not None:
+        for part in args.parts:
+            command.check_picture(args.picture, part)
     if args.series is not None:
         check_folder(Path(args.series).with_suffix("") / "step.vtu")
 
@@ -219,6 +223,11 @@ def _write(
     result.save(args.out)
     if args.series is not None:
         result.save_series(args.series)
+    if args.picture is not None:
+        from flare_mesh.visualize import plot_field
+
+        name = Path(args.parts[0]).stem
+        plot_field(result, "displacement", warp="displacement", path=args.picture, title=name)
     if args.report is not None:
         clearance = result.recoater_clearance
         if clearance is not None:  # NaN, where a layer is empty, is not JSON
@@ -237,7 +246,9 @@ def _write(
             "report": None if result.report is None else result.report.to_dict(),
         }
         write_text(args.report, json.dumps(text, indent=1, allow_nan=False))
-    written = [path for path in (args.out, args.series, args.report) if path is not None]
+    written = [
+        path for path in (args.out, args.series, args.picture, args.report) if path is not None
+    ]
     print(f"written: {', '.join(map(str, written))}")
 
 

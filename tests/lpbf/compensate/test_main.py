@@ -64,6 +64,25 @@ def test_the_field_of_a_file_in_place_of_a_simulation(part, capsys):
     np.testing.assert_allclose(one.vertices, two.vertices, atol=1e-5)
 
 
+def test_picture(part, capsys, monkeypatch):
+    drawn = []
+
+    def plot(surface, field, *, path, **options):
+        drawn.append((surface[field], path))
+
+    monkeypatch.setattr("flare_mesh.visualize.plot_field", plot, raising=False)
+    picture = str(part.with_name("picture.png"))
+    assert run(part, "--picture", picture) == 0
+    ((correction, path),) = drawn
+    assert path == picture
+    assert 0.01 < np.linalg.norm(correction, axis=1).max() < 0.1
+    assert run(part, "--picture", str(part.with_name("picture.txt"))) == 2
+    assert "expected a file of type .png for --picture" in capsys.readouterr().err
+    monkeypatch.setattr("lpbf.core.command.find_spec", lambda name: None)
+    assert run(part, "--picture", picture) == 2
+    assert "needs matplotlib; pip install 'flare-mesh[view]'" in capsys.readouterr().err
+
+
 def test_a_check_at_another_pitch(part, capsys):
     report = part.with_name("report.json")
     assert run(part, "--check-pitch", "1.4", "--report", str(report)) == 0
