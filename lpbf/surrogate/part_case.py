@@ -49,11 +49,10 @@ def part_case(
             f"give a mesh file with them"
         )
     trained = _trained_layers(process, info)
-    if pitch is None:
-        pitch = info.get("pitch")
-    else:
-        pitch = voxel_size(pitch, trained if layer_height is None else layer_height)
-    if pitch is None:
+    edges = info.get("pitch")
+    if pitch is not None:
+        edges = voxel_size(pitch, trained if layer_height is None else layer_height)
+    if edges is None:
         raise ValueError(f"{file}: the pitch of the training data is unknown; give a pitch")
     if simulate and "process" not in info:
         raise ValueError(
@@ -67,7 +66,7 @@ def part_case(
         )
     islands = process.choose_islands(islands)
     hexes = lpbf.voxelize(
-        file, pitch, islands=islands, build_volume=build_volume, unit=unit, place=place
+        file, edges, islands=islands, build_volume=build_volume, unit=unit, place=place
     )
     supports = process.supports if isinstance(process.supports, lpbf.Supports) else None
     hexes = lpbf.add_supports(hexes, supports)
@@ -86,7 +85,7 @@ def part_case(
     # A run on two cells compiles the loops, so that the time of the part does not include it.
     # The cuts are those of a part of another size.
     warm_up = replace(process, release=bool(process.release))
-    lpbf.simulate(lpbf.HexMesh.from_mask([[[True, True]]], pitch), warm_up)
+    lpbf.simulate(lpbf.HexMesh.from_mask([[[True, True]]], edges), warm_up)
     try:
         result = lpbf.simulate(hexes, process, on_step=reader.on_progress)
     except lpbf.SolverError as error:
