@@ -1,6 +1,6 @@
 """Union of the bodies of a part that touch."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +20,8 @@ def merge_bodies(surface: "trimesh.Trimesh") -> "trimesh.Trimesh":
         surface: A surface in mm.
     """
     labels = body_labels(surface)
-    bodies = surface.submesh([labels == body for body in range(labels.max() + 1)], repair=False)
+    masks = [labels == body for body in range(labels.max() + 1)]
+    bodies: Any = surface.submesh(masks, repair=False)
     if len(bodies) == 1 or not all(body.is_volume for body in bodies):
         return surface
     import trimesh

@@ -46,7 +46,8 @@ class MeshField:
         return self._nearest(mesh)[0].max() <= _NEAR * min(mesh.spacing)
 
     def _nearest(self, mesh: HexMesh) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        return KDTree(self._data.pos.numpy()).query(mesh.points)
+        distance, node = KDTree(self._data.pos.numpy()).query(mesh.points)
+        return np.asarray(distance), np.asarray(node)
 
     def __call__(self, mesh: HexMesh) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
         """Displacement of a mesh's nodes, [N, 3], mm, and the voxels that the release removes, [E].

@@ -33,8 +33,8 @@ def intersecting_pairs(
             corners = vertices[faces[other]]
             for first, second in ((0, 1), (1, 2), (2, 0)):
                 free = np.flatnonzero(~shared[:, first] & ~shared[:, second] & ~hit)
-                ends = (vertices[faces[one[free]][:, end]] for end in (first, second))
-                hit[free] |= _passes_through(*ends, corners[free])
+                start, end = (vertices[faces[one[free]][:, side]] for side in (first, second))
+                hit[free] |= _passes_through(start, end, corners[free])
         found.append(pairs[hit])
     return np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
 
