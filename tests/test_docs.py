@@ -112,6 +112,8 @@ def lpbf_page(names, folder, trained):
     assert lpbf.Process.from_yaml("process.yaml") == names["process"]
     yield {}
     assert names["result"].mesh.supports is not None
+    yield {}
+    assert names["process"].strain == "thermal"
 
 
 def mixer(names, folder, trained):
