@@ -35,10 +35,11 @@ class Nominal:
         self.surface = surface
         self._vertices = len(surface.vertices)
         self._points = self._with_middles(surface)
-        low, high = surface.bounds[:, 2]
+        low = surface.bounds[0, 2]
         height = surface.vertices.view(np.ndarray)[:, 2]
         self.plate = float(low)
-        self.on_plate = height <= low + 1e-6 * (high - low)
+        # Files in single precision, and rotations to the plate, tilt the lowest plane a little.
+        self.on_plate = height <= low + 1e-5 * float(np.max(surface.extents))
         touching = self.on_plate[surface.faces].any(axis=1)
         self._no_rise = np.concatenate([self.on_plate, touching])
         self._shift, self._slope = field.at(self._points), field.gradient_at(self._points)

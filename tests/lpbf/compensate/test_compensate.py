@@ -66,6 +66,28 @@ def test_a_free_block_that_shrinks_is_scaled_up():
     assert check.disagreement.surface.max < 1e-12
 
 
+def test_coarse_voxels_of_a_check_are_a_warning():
+    with pytest.warns(PartWarning, match="its voxels hold 338 % of its volume"):
+        compensate(box(), pitch=2.0, displacement=stretch, check_pitch=(18.0, 18.0, 10.0))
+
+
+@pytest.mark.parametrize("degrees", [0.0, 37.0])
+def test_points_on_the_plate_are_found_on_a_rotated_part_in_single_precision(degrees):
+    """A base that curls up is the error of the plate, not one that no correction reduces."""
+
+    def curl(mesh):
+        x, y, _ = mesh.points.T
+        return np.stack([0 * x, 0 * y, 1e-3 * (x**2 + y**2)], axis=1)
+
+    long = box(extents=(24.0, 8.0, 4.0))
+    turn = trimesh.transformations.rotation_matrix(np.radians(degrees), [1.0, 2.0, 0.5])
+    long.apply_transform(turn)
+    part = trimesh.Trimesh(long.vertices.astype(np.float32), long.faces, process=False)
+    result = compensate(part, pitch=2.0, displacement=curl, place="orient")
+    assert result.converged
+    assert result.iterations[0].plate_error == pytest.approx(0.16, rel=0.1)
+
+
 def test_the_error_falls_by_the_stretch_in_each_iteration():
     result = compensate(box(), pitch=2.0, tolerance=1e-9, displacement=stretch)
     corners = np.abs(np.array([6.0, 4.0, 10.0]) * STRETCH)
