@@ -116,6 +116,18 @@ def unit_if_none(part: "trimesh.Trimesh | str | Path", unit: str | None) -> str 
     return unit if isinstance(part, str | Path) and not has_unit(part) else None
 
 
+def plate_units(
+    parts: "Sequence[trimesh.Trimesh | str | Path]", unit: str | None, supports: Sequence[object]
+) -> list[str | None]:
+    """The unit of each of several parts: the given one for files that have none of their own.
+
+    If it applies to no file, and not to those of supports either, :func:`load_part` gets it for all
+    parts, and refuses what does not fit.
+    """
+    units = [unit_if_none(part, unit) for part in parts]
+    return units if len(supports) or any(units) else [unit] * len(units)
+
+
 def _check_size(surface: "trimesh.Trimesh", extents: NDArray[np.float64]) -> None:
     """Warn of a part that is too small in mm."""
     name, sizes = part_name(surface), size_text(extents)

@@ -17,7 +17,7 @@ from lpbf.core.errors import PartError, PartWarning
 from lpbf.core.fill import fill
 from lpbf.core.islands import treat_islands
 from lpbf.core.mesh import HexMesh
-from lpbf.core.part import load_part, part_name, unit_if_none
+from lpbf.core.part import load_part, part_name, plate_units
 from lpbf.core.placement import PLACES, place_rotation, plate_height, rotate_part
 from lpbf.core.plate import Plate
 from lpbf.core.rigid_motion import RigidMotion
@@ -75,7 +75,8 @@ def voxelize_plate(
             "expected place 'as-is' without a gap of several parts with given supports, which are "
             "in the coordinates of their files; leave out --gap and give --place as-is"
         )
-    surfaces = [load_part(part, unit=unit_if_none(part, unit)) for part in parts]
+    units = plate_units(parts, unit, supports)
+    surfaces = [load_part(part, unit=u) for part, u in zip(parts, units, strict=True)]
     placed = [_place(surface, place) for surface in surfaces]
     if gap is not None:
         placed = _arrange(surfaces, placed, gap, check_edges("the pitch", pitch)[0])

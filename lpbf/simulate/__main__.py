@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from lpbf.core import command
 from lpbf.core.default_pitch import VOXELS_ACROSS, default_pitch, pitch_across
 from lpbf.core.errors import PartWarning, SolverError
 from lpbf.core.mesh import HexMesh
-from lpbf.core.part import PART_SUFFIXES, describe_part, load_part, unit_if_none
+from lpbf.core.part import PART_SUFFIXES, describe_part, load_part, plate_units
 from lpbf.core.process import Process
 from lpbf.core.result import Result
 from lpbf.core.result_files import RESULT_SUFFIXES
@@ -136,6 +137,11 @@ def _check_outputs(args: argparse.Namespace) -> None:
     if args.picture is not None:
         for part in args.parts:
             command.check_picture(args.picture, part)
+    if len({os.path.realpath(file) for file in deformed}) < len(deformed):
+        raise ValueError(
+            f"--deformed: expected a file of its own for each part (got {', '.join(deformed)}); "
+            f"give each another name"
+        )
     if args.series is not None:
         check_folder(Path(args.series).with_suffix("") / "step.vtu")
 
@@ -143,19 +149,20 @@ def _check_outputs(args: argparse.Namespace) -> None:
 def _voxels(args: argparse.Namespace, process: Process) -> tuple[list[Any], HexMesh, list[str]]:
     if args.pitch_z is not None and not 0 < args.pitch_z < math.inf:
         raise ValueError(f"--pitch-z: expected a size > 0 mm (got {args.pitch_z})")
+    if args.pitch_z is not None and isinstance(args.pitch, tuple):
+        raise ValueError("--pitch-z: expected one edge of --pitch (got three); leave out --pitch-z")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", PartWarning)
         if any(Path(part).suffix.lower() in SLICED_SUFFIXES for part in args.parts):
             mesh = _sliced_voxels(args, process)
             return [], mesh, _print_warnings(caught)
-        # In a row of files, the unit applies to those without one.
-        units = [unit_if_none(p, args.unit) if args.parts[1:] else args.unit for p in args.parts]
+        supports = command.support_files(vars(args))
+        units = plate_units(args.parts, args.unit, supports) if args.parts[1:] else [args.unit]
         parts = [load_part(p, unit=u) for p, u in zip(args.parts, units, strict=True)]
         print("\n".join(map(describe_part, parts)), flush=True)
         pitch = _pitch(args, process, default_pitch(parts))
         volume = tuple(args.build_volume)
         islands = "powder" if process.generates_supports else process.islands
-        supports = command.support_files(vars(args))
         options: dict[str, Any] = {
             "islands": islands,
             "build_volume": volume,

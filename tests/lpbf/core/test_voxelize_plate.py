@@ -108,3 +108,10 @@ def test_several_parts_on_the_command_line(tmp_path, monkeypatch, capsys):
     assert main(["a.stl", "--out", "p.vtu", "--gap", "2"]) == 2
     assert "--gap: expected several parts" in capsys.readouterr().err
     assert main(["a.stl", "b.stl", "--out", "b.stl.vtu", "--gap", "-2"]) == 2
+
+
+def test_a_unit_that_applies_to_no_part_is_refused(tmp_path):
+    A.export(tmp_path / "a.3mf")
+    parts = [tmp_path / "a.3mf"] * 2
+    with pytest.raises(PartError, match="has a unit of its own .mm., not 'inch'; leave out --unit"):
+        voxelize_plate(parts, 2.0, gap=4.0, unit="inch")

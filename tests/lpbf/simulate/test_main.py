@@ -103,7 +103,7 @@ def test_supports(tmp_path, monkeypatch, capsys):
 
 def test_the_process_comes_from_a_file_and_options(part):
     Process(inherent_strain=(-0.002, -0.001, 0.0), layer_height=2.0).to_yaml("mine.yaml")
-    command = f"{part} --out a.vtu --pitch 2,2,2 --pitch-z 1 --process mine.yaml --report a.json"
+    command = f"{part} --out a.vtu --pitch 2 --pitch-z 1 --process mine.yaml --report a.json"
     assert main([*command.split(), "--scan-rotation", "67", "--temperature", "80"]) == 0
     written = read("a.json")
     assert written["mesh"]["spacing_mm"] == [2.0, 2.0, 1.0]
@@ -217,6 +217,14 @@ def test_islands(part, capsys):
             "expected the pitch as one or three lengths > 0 mm (got 0.0)",
         ),
         ("box.stl --out a.vtu --pitch-z nan", "--pitch-z: expected a size > 0 mm (got nan)"),
+        (
+            "box.stl --out a.vtu --pitch 1,1,1 --pitch-z 1",
+            "expected one edge of --pitch (got three",
+        ),
+        (
+            "box.stl box.stl --gap 5 --out a.vtu --deformed d.stl ./d.stl",
+            "--deformed: expected a file of its own for each part (got d.stl, ./d.stl)",
+        ),
         ("box.stl --out a.vtu --pitch 0.01", "over the limit of 4,000,000; use a pitch of"),
         (
             "box.stl --out a.vtu --pitch 1,1,1 --layer-height 1.5",
