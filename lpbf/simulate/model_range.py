@@ -55,10 +55,13 @@ def _reasons(result: Result, process: Process, layer_height: float) -> Iterator[
     high = math.ceil(_SHARE * len(result.von_mises))
     stress = float(np.sort(result.von_mises)[-high])
     if stress > _YIELD * strength:
+        calibrated = (
+            ", or rely on the displacement alone if the inherent strain was calibrated elastically"
+        )
         yield (
             f"the elastic von Mises stress exceeds {stress:.0f} MPa at a tenth of the nodes, over "
-            f"{_YIELD:g} times the yield stress of {strength:.0f} MPa; use plasticity, or rely on "
-            f"the displacement alone if the inherent strain was calibrated elastically"
+            f"{_YIELD:g} times the yield stress of {strength:.0f} MPa; use plasticity"
+            f"{calibrated if process.strain == 'inherent' else ''}"
         )
 
 

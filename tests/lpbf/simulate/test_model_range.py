@@ -59,3 +59,12 @@ def test_out_of_the_range(process, found, message):
         check_range(result(*found, stress=stress), Process(METAL, **process), 2.0)
     (warning,) = told
     assert str(warning.message).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("strain", "advice"), [("thermal", "use plasticity"), ("inherent", "calibrated elastically")]
+)
+def test_thermal_strain_has_no_calibration(strain, advice):
+    process = Process.preset("IN718", strain=strain, plasticity=False)
+    with pytest.warns(PartWarning, match=f"yield stress of .* {advice}$"):
+        check_range(result(1.0, stress=[9e3]), process, 2.0)
