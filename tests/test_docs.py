@@ -199,6 +199,7 @@ def visualize(names, folder, trained):
     write_mesh("predicted.vtu", predicted)
     yield {}
     yield {"lpbf": lpbf, "part": part, "process": process}
+    yield {}
     written = {path.name for path in Path().iterdir() if path.suffix in (".png", ".gif")}
     assert written == {"part.png", "comparison.png", "build.gif"}
 

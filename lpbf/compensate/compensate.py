@@ -4,13 +4,12 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Union, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flare_mesh.choices import check_choice
-from flare_mesh.mesh import MeshData
 from lpbf.compensate.check import check_surface
 from lpbf.compensate.compensation import Compensation, Iteration
 from lpbf.compensate.merge_bodies import merge_bodies
@@ -32,11 +31,13 @@ from lpbf.simulate import simulate
 if TYPE_CHECKING:
     import trimesh
 
+    from flare_mesh.mesh import MeshData
+
 COMPENSATED_PLACES = ("drop", "orient")
 """Placements of a part that is compensated."""
 
 Pitch = float | tuple[float, float, float]
-Displacement = Callable[[HexMesh], NDArray[np.float64]] | MeshData | str | Path
+Displacement = Callable[[HexMesh], NDArray[np.float64]] | Union["MeshData", str, Path]
 
 
 def compensate(
@@ -204,14 +205,15 @@ def _warn(name: str, defects: tuple[Defect, ...], largest: float) -> None:
 
 
 def _simulator(displacement: Displacement | None, process: Process) -> Simulator:
-    if isinstance(displacement, MeshData | str | Path):
-        return MeshField(displacement)
+    if isinstance(displacement, str | Path) or hasattr(displacement, "pos"):
+        return MeshField(cast("MeshData | str | Path", displacement))
+    function = cast("Callable[[HexMesh], NDArray[np.float64]] | None", displacement)
 
     def simulator(mesh: HexMesh) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
-        if displacement is None:
+        if function is None:
             result = simulate(mesh, process)
             return result.displacement, result.removed
-        values = np.asarray(displacement(mesh), dtype=np.float64)
+        values = np.asarray(function(mesh), dtype=np.float64)
         if values.shape != (mesh.num_nodes, 3) or not np.isfinite(values).all():
             raise ValueError(
                 f"displacement: expected finite values of shape [{mesh.num_nodes}, 3] in mm (got "

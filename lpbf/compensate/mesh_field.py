@@ -1,13 +1,16 @@
 """Displacement of a part's voxels from a mesh or its file."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from flare_mesh.mesh import MeshData
 from lpbf.core.mesh import HexMesh
+
+if TYPE_CHECKING:
+    from flare_mesh.mesh import MeshData
 
 # Accepted distance of the field's points from the nodes, in voxels.
 _NEAR = 1e-3
@@ -27,12 +30,12 @@ class MeshField:
         ValueError: If it has no such field.
     """
 
-    def __init__(self, source: MeshData | str | Path) -> None:
+    def __init__(self, source: "MeshData | str | Path") -> None:
         from flare_mesh.io import read_mesh
 
-        is_mesh = isinstance(source, MeshData)
-        self.name = "the field" if is_mesh else str(source)
-        self._data = source if is_mesh else read_mesh(Path(source))
+        is_file = isinstance(source, str | Path)
+        self.name = str(source) if is_file else "the field"
+        self._data = read_mesh(Path(source)) if is_file else source
         count, field = self._data.num_nodes, self._data.get("displacement")
         if field is None or list(field.shape) != [count, 3]:
             got = "none" if field is None else list(field.shape)

@@ -145,7 +145,7 @@ def test_recipe(points, lpbf_root):
     assert (found.in_channels, found.inputs, found.features) == (14, {}, ["build_features"])
     assert found.targets == {"displacement": 3, "von_mises": 1}
     assert found.units["displacement"] == "mm"
-    assert found.info["pitch"] == 4.0
+    assert found.info["pitch"] == [4.0, 4.0, 4.0]
 
 
 def batches(data, epoch=0):
