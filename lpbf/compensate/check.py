@@ -35,9 +35,10 @@ def check_surface(
         simulator: Returns the displacement of the voxels' nodes, and the removed voxels.
     """
     errors = []
-    # The voxels of the pre-deformed part have the same defects, which are given once.
-    for shape, action in ((nominal.surface, None), (surface, "ignore")):
-        with warnings.catch_warnings(action=action, category=PartWarning):
+    for shape in (nominal.surface, surface):
+        with warnings.catch_warnings():
+            if errors:  # the voxels of the part as designed have given their warnings
+                warnings.simplefilter("ignore", PartWarning)
             mesh = voxels(shape)
         # The middle of the pre-deformed part is another one. Cuts of the release, which are in the
         # coordinates of the mesh, stay where they are in the part.
