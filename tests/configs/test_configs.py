@@ -93,6 +93,7 @@ def test_every_published_set_has_its_recipe():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_command_line_knows_all_options(cli, name):
     options = parse(cli, find_config(name)).fit
@@ -123,6 +124,7 @@ def test_an_unknown_option_would_be_refused(cli, tmp_path):
         parse(cli, path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in NAMES if name in PUBLISHED or "_flare" in name])
 def test_the_model_has_the_published_size(cli, monkeypatch, name):
     options = parse(cli, find_config(name))
@@ -172,6 +174,7 @@ def fit(name, root, out, *options):
     return json.loads((out / "summary.json").read_text())
 
 
+@pytest.mark.slow
 def test_elasticity_on_a_few_cells(tmp_path):
     rng, meshes = np.random.default_rng(0), tmp_path / "elasticity/Meshes"
     meshes.mkdir(parents=True)
@@ -182,6 +185,7 @@ def test_elasticity_on_a_few_cells(tmp_path):
     assert summary["kept"] == "last"
 
 
+@pytest.mark.slow
 def test_steps_of_a_flow_are_predicted_one_after_another(tmp_path):
     rng = np.random.default_rng(0)
     savemat(tmp_path / "NavierStokes_V1e-3_N6_T20.mat", {"u": 1 + rng.random((6, 4, 4, 20))})

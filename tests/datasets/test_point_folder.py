@@ -230,6 +230,7 @@ def test_compressed_chunks_and_blocks(tmp_path):
     np.testing.assert_allclose(data.weight, (rows + 1) * (5000 / 300), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_opens_ten_thousand_cases(tmp_path):
     write(tmp_path / "case_00000", arrays_of("a", 5), "hdf5")
     for number in range(1, 10_000):

@@ -98,6 +98,7 @@ def test_links_lead_nowhere_else(tmp_path, monkeypatch):
             check_class_paths({"init_args": {"save_dir": name}}, [Path.cwd()])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_ordinary_use(lpbf_root, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)

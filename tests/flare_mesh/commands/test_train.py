@@ -131,6 +131,7 @@ def test_a_second_fit_in_the_folder_is_refused(config, tmp_path, capsys):
         assert error.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_finished_run_is_extended(config, tmp_path, capsys):
     run = tmp_path / "run"
@@ -142,6 +143,7 @@ def test_a_finished_run_is_extended(config, tmp_path, capsys):
     assert [row.split(",")[0] for row in rows] == ["epoch", "0", "1", "2", "3"]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_replaced_run_leaves_no_files(config, tmp_path, capsys):
     run = tmp_path / "run"
@@ -237,6 +239,7 @@ def test_bad_values_give_one_line(config, capsys, option, message):
     assert not (config.parent / "run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_run_by_the_clock(config, tmp_path, capsys, monkeypatch):
     """The step that is measured takes half a second."""
@@ -292,6 +295,7 @@ def test_null_in_a_file_is_refused(config, capsys, name):
     assert f"data.{name}: expected a value (got null); leave it out for" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_refused_resume_does_not_change_the_run(config, tmp_path, capsys):
     run, other = tmp_path / "run", tmp_path / "other.yaml"
@@ -365,6 +369,7 @@ def test_bad_configurations(config, tmp_path, capsys):
     assert "unknown command 'fitt'; did you mean 'fit'" in refused("fitt")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_checkpoint_of_another_model_is_refused(config, tmp_path, capsys):
     run, other = tmp_path / "run", tmp_path / "other"
@@ -464,6 +469,7 @@ def test_two_processes_train_as_one(config, tmp_path, one_process, shards):
     assert errors[1]["test_relative_l2"] == pytest.approx(errors[0]["test_relative_l2"], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_own_model_and_data_set(own_code, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model = {"name": "own_code:Net", "optimizer": {"lr": 1e-2}}

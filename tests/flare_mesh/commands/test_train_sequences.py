@@ -106,6 +106,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(config, tmp_path):
     assert [row["val_loss"] for row in tables[0]] == [row["val_loss"] for row in tables[1]]
 
 
+@pytest.mark.slow
 def test_a_run_by_the_clock(config, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("flare_mesh.training.sequence_plan.step_seconds", lambda *_, **__: 0.1)
     options = ["--budget=3s", "--trainer.max_epochs=null", "--keep=last", "--data.max_tokens=20"]

@@ -44,6 +44,7 @@ def test_names_that_no_file_has(tmp_path):
     refused(tmp_path / "m.pvd", text, "refers to '.*', which is too long for a name")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 @pytest.mark.parametrize("name", ["m.pvtu", "m.vtm", "m.pvd", "m.xdmf", "m.vtu", "m.vti"])
 def test_entities_anywhere(tmp_path, name, encoding):

@@ -70,6 +70,7 @@ def test_uniform_draws_all_sets_alike(count, num):
     assert ((counts - expected) ** 2 / expected).sum() < freedom + 4 * (2 * freedom) ** 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("count", "chunk", "num", "num_blocks"),
     [(20, 6, 5, 1), (20, 6, 5, 2), (13, 4, 9, 1), (23, None, 7, 3), (10, None, 9, 2), (7, 7, 3, 5)],

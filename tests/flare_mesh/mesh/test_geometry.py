@@ -37,6 +37,7 @@ def bend(pos):
     return image[..., : pos.shape[-1]], torch.stack(factors[: pos.shape[-1]]).prod(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @settings(deadline=None, max_examples=10, derandomize=True)
 @given(seed=st.integers(0, 2**32 - 1), beyond=st.integers(0, 2))

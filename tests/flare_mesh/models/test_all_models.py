@@ -112,6 +112,7 @@ def test_nan_in_a_graph_stays_there(name):
     torch.testing.assert_close(*results, **TIGHT)
 
 
+@pytest.mark.slow
 def test_gradients_of_graphs_are_independent(name):
     model = small(name)
 
@@ -129,6 +130,7 @@ def test_node_order_does_not_matter(name):
     assert_permutation_equivariant(small(name), GRAPHS[0], atol=1e-9)
 
 
+@pytest.mark.slow
 def test_nodes_depend_on_all_nodes_of_their_graph_only(name):
     model = small(name)
     x = BATCH.x.clone().requires_grad_()
@@ -139,6 +141,7 @@ def test_nodes_depend_on_all_nodes_of_their_graph_only(name):
     assert not bool(grad[first:].any())
 
 
+@pytest.mark.slow
 def test_graphs_without_nodes(name):
     model = small(name)
     ptr = torch.tensor([0, 0, 30, 31, 31, 65, 72, 80, 88, 88])
@@ -242,6 +245,7 @@ def test_save_and_load(name, tmp_path):
     assert torch.equal(again(x, pos, BATCH.batch, **EDGES), model(x, pos, BATCH.batch, **EDGES))
 
 
+@pytest.mark.slow
 def test_the_configuration_holds_every_option(name):
     options = models.model_options(name.partition(":")[0])
     with torch.device("meta"):
@@ -250,6 +254,7 @@ def test_the_configuration_holds_every_option(name):
         assert repr(type(model)(**model.config)) == repr(model)
 
 
+@pytest.mark.slow
 def test_parameters_are_drawn_again(name):
     model = small(name)
     before = model(BATCH)
@@ -265,6 +270,7 @@ def test_parameters_are_drawn_again(name):
     torch.testing.assert_close(model(BATCH), drawn, **TIGHT)
 
 
+@pytest.mark.slow
 def test_checkpointing_changes_nothing(name):
     if "checkpointing" not in model_options(name):
         return

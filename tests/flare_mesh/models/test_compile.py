@@ -43,6 +43,7 @@ def test_one_graph_for_meshes_of_all_sizes(options):
     assert counter.frame_count == 1
 
 
+@pytest.mark.slow
 def test_one_graph_for_batches():
     model = FLAREOperator(2, 3, **SMALL)
     counter = CompileCounter()

@@ -96,6 +96,7 @@ def test_every_way_to_read_is_seen(read):
     assert host.reads == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(MODELS))
 def test_offsets_are_read_once_in_a_forward_pass(name):
     model = small(name, num_layers=3)

@@ -86,6 +86,7 @@ def with_large_weights(model, std=0.3):
     return model
 
 
+@pytest.mark.slow
 def test_a_program_of_torch_alone(tmp_path):
     model = with_large_weights(FLAREOperator(2, 3, **TINY))
     before = model.blocks[0].attention.backend
@@ -200,6 +201,7 @@ def test_channels_of_features_and_the_scale_are_described():
     assert x["fields"] == [{"name": "features", "first": 0, "channels": 6, "unit": None}]
 
 
+@pytest.mark.slow
 def test_weights_that_are_left_out_are_said_to_change_the_fields(tmp_path):
     surrogate, case = physical_surrogate()
     with pytest.warns(UserWarning, match=r"without node weights, but .* differ by up to [\d.]+ %"):
@@ -287,6 +289,7 @@ def _(pos):
     return torch.empty_like(pos)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("export", "suffix"), [(export_program, ".pt2"), (export_onnx, ".onnx")])
 def test_a_full_disk_is_named(tmp_path, full_disk, export, suffix):
     if export is export_onnx:

@@ -58,6 +58,7 @@ def train(cases, size):
     return module.surrogate.state_dict()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_chosen_plan_trains_as_the_same_plan_written_out(lpbf_root):
     chosen = data(lpbf_root, batch_size="auto", sample_nodes="auto")

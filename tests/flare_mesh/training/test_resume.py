@@ -88,6 +88,7 @@ def undisturbed(lpbf_root, tmp_path_factory):
     return out, state, rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("step", "num_workers"), [(1, 2), (2, 0), (3, 0), (4, 0), (5, 2), (6, 0)])
 def test_resuming_from_any_step(undisturbed, lpbf_root, tmp_path, step, num_workers):
     folder, state, rows = undisturbed

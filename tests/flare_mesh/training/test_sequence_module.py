@@ -110,6 +110,7 @@ def test_loss_and_accuracy_are_means_over_the_samples():
     assert float(trainer.callback_metrics["test_accuracy"]) == pytest.approx(share)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["adamw", "muon"])
 def test_it_learns_the_class(name):
     torch.manual_seed(0)

@@ -11,6 +11,7 @@ def cases(rng, count, spread, nodes=40):
     return np.abs(rng.normal(size=(count, nodes))) * factor
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [5, 10, 20])
 @pytest.mark.parametrize("spread", [0.0, 0.5])
 def test_nine_of_ten_nodes_of_new_cases_are_covered_in_the_mean(count, spread):

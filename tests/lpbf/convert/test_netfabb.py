@@ -24,6 +24,7 @@ def results(tmp_path, write_case, ensight, grown):
     return tmp_path / "in"
 
 
+@pytest.mark.slow
 def test_a_data_set(results, tmp_path, grown, capsys):
     out = tmp_path / "out"
     options = ["--test-fraction", "0", "--max-displacement-z", "0.05", "--workers", "1"]

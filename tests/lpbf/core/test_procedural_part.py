@@ -96,6 +96,7 @@ def test_walls_can_be_voxelised(family: str) -> None:
     assert min(thinnest) <= 7.0, "the family never makes a thin wall"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", NAMES)
 def test_no_layer_starts_in_mid_air(family: str) -> None:
     assert [islands(procedural_part((seed, 3), family)) for seed in range(16)] == [0] * 16
@@ -109,6 +110,7 @@ def test_the_island_check_sees_an_island() -> None:
     assert islands(hook) == 1
 
 
+@pytest.mark.slow
 def test_every_default_draw_is_plausible_and_all_families_occur() -> None:
     parts = [procedural_part(seed) for seed in range(200)]
     fills = np.array([fill(part) for part in parts])

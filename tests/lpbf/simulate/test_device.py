@@ -47,6 +47,7 @@ def assert_same(one, other):
             np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * np.abs(a).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("process", [replace(EVERYTHING, plasticity=False), EVERYTHING, CUTS])
 def test_torchs_kernels(process, monkeypatch):
     compiled = simulate(bridge(), process)

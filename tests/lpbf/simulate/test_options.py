@@ -385,6 +385,7 @@ def test_tolerances(tolerance):
         simulate(bridge(), tolerance=tolerance)
 
 
+@pytest.mark.slow
 def test_a_loose_tolerance_does_not_make_a_plastic_part_elastic():
     options = process(material=dataclasses.replace(STEEL, yield_stress=300.0), plasticity=True)
     exact = simulate(bridge(), options, tolerance=1e-10)
@@ -393,6 +394,7 @@ def test_a_loose_tolerance_does_not_make_a_plastic_part_elastic():
     close(loose.displacement, exact.displacement, 2e-2)
 
 
+@pytest.mark.slow
 def test_a_release_after_layers_in_increments_is_one_step():
     options = process(
         material=dataclasses.replace(STEEL, yield_stress=300.0),

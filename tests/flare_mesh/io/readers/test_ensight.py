@@ -252,6 +252,7 @@ def test_variable_of_some_parts(tmp_path):
     assert set(mesh.node_fields) == {"v", "s"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [KINDS[0], KINDS[1], KINDS[4]])
 @pytest.mark.parametrize("name", ["m.geo", "m.t010", "m.v010", "m.c010", "m.case"])
 def test_cuts_of_gold(tmp_path, refuse_cuts, kind, name):
