@@ -75,7 +75,8 @@ def _dash_stamps() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     lines, masks = np.zeros((2, side, side, side, side), np.uint8)
     for row in range(side):
         for column in range(side):
-            large = Image.new("L", (2 * _SCALE * REACH + 1,) * 2)
+            wide = 2 * _SCALE * REACH + 1
+            large = Image.new("L", (wide, wide))
             middle = _SCALE * REACH
             ends = [(middle, middle), (column + REACH, row + REACH)]
             ImageDraw.Draw(large).line(ends, fill=255, width=1)

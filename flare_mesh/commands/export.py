@@ -32,17 +32,20 @@ def export(
         raise ValueError(f"{out}: 'opset' belongs to .onnx files (got {opset})")
 
     from flare_mesh.models import FieldModel, load
-    from flare_mesh.surrogate import load_surrogate, read_metadata
+    from flare_mesh.surrogate import Surrogate, load_surrogate, read_metadata
     from flare_mesh.surrogate.export import export_onnx, export_program
 
-    is_model = (Path(model) / "model.safetensors").is_file()
-    read = load if is_model else load_surrogate
-    loaded = read(model, trust_code=trust_code)
-    if is_model and not isinstance(loaded, FieldModel):
-        raise ValueError(
-            f"{model}: expected a model of fields (got '{loaded.stored_name()}', of sequences); "
-            "load it by flare_mesh.models.load"
-        )
+    loaded: FieldModel | Surrogate
+    if (Path(model) / "model.safetensors").is_file():
+        stored = load(model, trust_code=trust_code)
+        if not isinstance(stored, FieldModel):
+            raise ValueError(
+                f"{model}: expected a model of fields (got '{stored.stored_name()}', of "
+                "sequences); load it by flare_mesh.models.load"
+            )
+        loaded = stored
+    else:
+        loaded = load_surrogate(model, trust_code=trust_code)
     if suffix == ".onnx":
         export_onnx(loaded, out, weight=weight, opset=opset)
     else:

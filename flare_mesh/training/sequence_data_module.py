@@ -104,9 +104,10 @@ class SequenceDataModule(SplitDataModule):
             ValueError: If there is no such split or data set.
         """
         if stage not in self._datasets:
-            self._datasets[stage] = open_sequences(
-                self.name, self.root, self.splits[stage], **self.options
-            )
+            split = self.splits[stage]
+            if split is None:
+                raise ValueError(f"data.{stage}_split: there is none")
+            self._datasets[stage] = open_sequences(self.name, self.root, split, **self.options)
         return self._datasets[stage]
 
     def describe_splits(self) -> dict[str, Any]:
