@@ -107,6 +107,7 @@ class SequenceDataModule(SplitDataModule):
             split = self.splits[stage]
             if split is None:
                 raise ValueError(f"data.{stage}_split: there is none")
+            assert self.name is not None  # may be None for Lightning
             self._datasets[stage] = open_sequences(self.name, self.root, split, **self.options)
         return self._datasets[stage]
 
