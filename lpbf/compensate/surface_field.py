@@ -37,11 +37,8 @@ class SurfaceField:
         self._removed = None
         if removed is not None and removed.any():
             # Nodes of removed voxels have values from before the cut.
-            mask = mesh.mask.copy()
-            mask[tuple(mesh.cell_index[removed].T)] = False
-            left = HexMesh.from_mask(mask, mesh.spacing, mesh.origin)
             self._removed = self._field
-            self._field = VoxelField(left, values[left.nodes_in(mesh)])
+            self._field = VoxelField.of_cells(mesh, values, ~removed)
 
     def at(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Displacement at points [P, 3], mm; near removed voxels that of the nearest one left."""

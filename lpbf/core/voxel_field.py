@@ -35,6 +35,22 @@ class VoxelField:
         self.values = values
         self._centers = KDTree(mesh.cell_index + 0.5)
 
+    @classmethod
+    def of_cells(
+        cls, mesh: HexMesh, values: NDArray[np.float64], cells: NDArray[np.bool_]
+    ) -> "VoxelField":
+        """Field of some of the voxels: the others, such as removed ones, have no part in it.
+
+        Args:
+            mesh: The mesh.
+            values: Values at the nodes, [N, C].
+            cells: Which voxels, [E]; at least one.
+        """
+        mask = np.zeros_like(mesh.mask)
+        mask[tuple(mesh.cell_index[cells].T)] = True
+        some = HexMesh.from_mask(mask, mesh.spacing, mesh.origin)
+        return cls(some, values[some.nodes_in(mesh)])
+
     def gradient(self) -> "VoxelField":
         """Field of the gradient: at a node the mean of those in the middles of its voxels.
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lpbf.core.errors import PartWarning
-from lpbf.core.mesh import HexMesh
 from lpbf.core.part import part_name
 from lpbf.core.result import Result
 from lpbf.core.voxel_field import VoxelField
@@ -47,10 +46,7 @@ def deformed_surface(
         motion = mesh.placement
     if not cells.any():
         raise ValueError(f"{part_name(part)}: the release leaves no voxel of it; move its cuts")
-    mask = np.zeros_like(mesh.mask)
-    mask[tuple(mesh.cell_index[cells].T)] = True
-    left = HexMesh.from_mask(mask, mesh.spacing, mesh.origin)
-    field = VoxelField(left, result.displacement[left.nodes_in(mesh)])
+    field = VoxelField.of_cells(mesh, result.displacement, cells)
     vertices = np.asarray(part.vertices)
     shift, distance = field.at(motion.apply(vertices))
     far = distance > 1
