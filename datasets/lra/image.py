@@ -1,13 +1,12 @@
 """Image: the class of a small picture, pixel by pixel."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flare_mesh.choices import check_choice
 from flare_mesh.datasets.field_dataset import locate_file
 from flare_mesh.datasets.lra.idx_files import find_idx, read_idx
 from flare_mesh.datasets.lra.sequence_dataset import SequenceDataset
@@ -60,23 +59,15 @@ class Image(SequenceDataset):
     ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
     vocabulary_size = 256
     max_length = _PIXELS
+    class_names = _CIFAR
 
-    def __init__(
-        self,
-        root: str | Path,
-        split: str = "train",
-        *,
-        source: str | None = None,
-        transform: Callable[[Any], Any] | None = None,
-    ) -> None:
-        check_choice("Image: unknown split", split, self.splits)
-        self.split = split
-        self.class_names = _CIFAR
-        if self._choose(Path(root), source)[0] == "idx":
-            files = [find_idx(Path(root), part) for part in ("train", "t10k")]
+    def _choose(self, root: Path, source: str | None) -> tuple[str, list[Path]]:
+        found = super()._choose(root, source)
+        if found[0] == "idx":
+            files = [find_idx(root, part) for part in ("train", "t10k")]
             largest = max(int(read_idx(pair[1], 1).max(initial=0)) for pair in files if pair)
             self.class_names = tuple(str(label) for label in range(largest + 1))
-        super().__init__(root, split, source=source, transform=transform)
+        return found
 
     @property
     def published_samples(self) -> int | None:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from flare_mesh.choices import check_choice, clip
+from flare_mesh.choices import clip
 from flare_mesh.datasets.field_dataset import locate_file
 from flare_mesh.datasets.lra.release import RELEASE, missing_release
 from flare_mesh.datasets.lra.sequence_dataset import SequenceDataset
@@ -79,7 +79,6 @@ class Retrieval(SequenceDataset):
         source: str | None = None,
         transform: Callable[[Any], Any] | None = None,
     ) -> None:
-        check_choice("Retrieval: unknown split", split, self.splits)
         if max_length < 1:
             raise ValueError(f"Retrieval: expected max_length >= 1 (got {max_length})")
         self.max_length = max_length

@@ -71,7 +71,6 @@ class Text(SequenceDataset):
         transform: Callable[[Any], Any] | None = None,
     ) -> None:
         check_choice("Text: unknown validation", validation, ("test", "train_tenth"))
-        check_choice("Text: unknown split", split, self.splits)
         if max_length < 1:
             raise ValueError(f"Text: expected max_length >= 1 (got {max_length})")
         self.max_length = max_length
