@@ -2,7 +2,7 @@
 
     NUMBA_NUM_THREADS=1 OMP_NUM_THREADS=1 python benchmarks/lpbf_estimate.py
 
-Each build runs in a process of its own, which first compiles the loops. The time is that of the
+Each build runs in a new process, which first compiles the loops. The time is that of the
 process, so that other programs matter little. The estimates have to be within a factor of three of
 the time and of two of the memory.
 """

@@ -28,8 +28,8 @@ def thermal_build_deck(
 ) -> str:
     """Deck of a plastic build whose layers have one temperature each, in stages of one increment.
 
-    The temperature of the deck is the number of the stage, from 1, and each layer has a material
-    of its own with the properties at its real temperature in that stage.
+    The temperature of the deck is the number of the stage, from 1, and each layer has one
+    material, with the properties at its real temperature in that stage.
 
     Args:
         mesh: The part, clamped at its bottom.
