@@ -13,6 +13,7 @@ import numpy as np
 from flare_mesh.files import write_text
 from lpbf.compensate.compensate import COMPENSATED_PLACES, compensate
 from lpbf.compensate.compensation import Check, Compensation, Deviation, Iteration
+from lpbf.compensate.progress import CompensationProgress
 from lpbf.core import command
 from lpbf.core.errors import PartWarning
 from lpbf.core.part import PART_SUFFIXES, describe_part, load_part
@@ -74,7 +75,10 @@ def _run(options: argparse.Namespace, given: list[str]) -> int:
         command.check_output(options.report, "--report", (".json",), options.part)
     if options.picture is not None:
         command.check_picture(options.picture, options.part)
-    with warnings.catch_warnings(record=True) as caught:
+    with (
+        warnings.catch_warnings(record=True) as caught,
+        CompensationProgress(options.part) as progress,
+    ):
         warnings.simplefilter("always", PartWarning)
         part = load_part(options.part, unit=options.unit)
         print(describe_part(part), flush=True)
@@ -92,6 +96,7 @@ def _run(options: argparse.Namespace, given: list[str]) -> int:
             place=options.place,
             check_pitch=options.check_pitch,
             on_iteration=_print_iteration,
+            on_builds=progress.begin,
         )
     for warning in dict.fromkeys(str(warning.message) for warning in caught):
         print(f"warning: {warning}", file=sys.stderr)
@@ -118,9 +123,10 @@ def _print_result(options: argparse.Namespace, result: Compensation) -> int:
     print(f"wrote {options.out}, of iteration {best.number}: max {largest:.4f} mm at the vertices")
     if result.converged:
         return 0
+    why = result.stopped or "try a finer --pitch or more --max-iterations"
     print(
         f"error: the vertices deviate by up to {largest:.4g} mm, above the tolerance of "
-        f"{options.tolerance:g} mm; try a finer --pitch or more --max-iterations",
+        f"{options.tolerance:g} mm; {why}",
         file=sys.stderr,
     )
     return 1

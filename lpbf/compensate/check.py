@@ -22,6 +22,7 @@ def check_surface(
     nominal: Nominal,
     surface: "trimesh.Trimesh",
     field: SurfaceField,
+    mesh: HexMesh,
     voxels: "Callable[[trimesh.Trimesh], HexMesh]",
     simulator: Simulator,
 ) -> Check:
@@ -31,15 +32,17 @@ def check_surface(
         nominal: The part as designed.
         surface: The pre-deformed surface.
         field: The displacement by which it was made.
+        mesh: The part as designed in the check's voxels.
         voxels: Fills a surface with the check's voxels.
         simulator: Returns the displacement of the voxels' nodes, and the removed voxels.
     """
     errors = []
     for shape in (nominal.surface, surface):
-        with warnings.catch_warnings():
-            if errors:  # the voxels of the part as designed have given their warnings
+        if errors:
+            with warnings.catch_warnings():
+                # The voxels of the part as designed have given their warnings.
                 warnings.simplefilter("ignore", PartWarning)
-            mesh = voxels(shape)
+                mesh = voxels(shape)
         # The middle of the pre-deformed part is another one. Cuts of the release, which are in the
         # coordinates of the mesh, stay where they are in the part.
         own = part_offset(shape, mesh)

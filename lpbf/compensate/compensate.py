@@ -4,10 +4,9 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Union, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from flare_mesh.choices import check_choice
 from lpbf.compensate.check import check_surface
@@ -15,8 +14,9 @@ from lpbf.compensate.compensation import Compensation, Iteration
 from lpbf.compensate.merge_bodies import merge_bodies
 from lpbf.compensate.mesh_field import MeshField
 from lpbf.compensate.nominal import Nominal
+from lpbf.compensate.simulator import Displacement, OnStep, simulator
 from lpbf.compensate.subdivide import subdivide
-from lpbf.compensate.surface_field import Simulator, SurfaceField
+from lpbf.compensate.surface_field import SurfaceField
 from lpbf.compensate.topology import Defect, compare_topology
 from lpbf.core.bodies import body_labels
 from lpbf.core.checks import check_edges
@@ -26,18 +26,15 @@ from lpbf.core.part import load_part, part_name, part_unit, unit_if_none
 from lpbf.core.placement import part_offset, place_rotation, rotate_part
 from lpbf.core.process import Process
 from lpbf.core.voxelize import BUILD_VOLUME, voxelize
-from lpbf.simulate import simulate
 
 if TYPE_CHECKING:
     import trimesh
-
-    from flare_mesh.mesh import MeshData
 
 COMPENSATED_PLACES = ("drop", "orient")
 """Placements of a part that is compensated."""
 
 Pitch = float | tuple[float, float, float]
-Displacement = Callable[[HexMesh], NDArray[np.float64]] | Union["MeshData", str, Path]
+OnBuilds = Callable[[Sequence[HexMesh], Process], OnStep]
 
 
 def compensate(
@@ -54,6 +51,7 @@ def compensate(
     place: str = "drop",
     check_pitch: Pitch | None = None,
     on_iteration: Callable[[Iteration], None] | None = None,
+    on_builds: OnBuilds | None = None,
 ) -> Compensation:
     """Pre-deform a surface so that its distortion gives the nominal surface.
 
@@ -62,8 +60,9 @@ def compensate(
     ``d(v) = u + grad u (v - x)`` when it has moved to v, and the position from which it distorts to
     x is the fixed point of ``v <- v - (v + d(v) - x)``. The iteration starts from v = x and ends
     when ``max |v + d(v) - x| <= tolerance``; each step reduces the error by about the
-    displacement's gradient. The best surface is returned even if the tolerance is not reached
-    (:attr:`Compensation.converged`).
+    displacement's gradient. It ends, too, when a correction would move no vertex by more than a
+    hundredth of the tolerance (:attr:`Compensation.stopped` says why). The best surface is returned
+    even if the tolerance is not reached (:attr:`Compensation.converged`).
 
     The assumption is that the pre-deformed part, which has other voxels where its surface has
     crossed their centres, distorts like the nominal one. What it neglects is of second order, the
@@ -103,6 +102,11 @@ def compensate(
         check_pitch: Edge length of the voxels of a check in mm, as ``pitch``; None for no check.
             The layers keep their height. Costs two simulations.
         on_iteration: Function to call after each shape.
+        on_builds: Function to call before the first simulation, with the voxels of each and the
+            process; those of the pre-deformed surface, which are not known, are given as those of
+            the part. It returns a function to call after each layer and each cut, with the number
+            of the simulation (from 0), its steps that are done, all of its steps, and the name of
+            the last one. It is not called if ``displacement`` is given.
 
     Raises:
         FileNotFoundError: If a file does not exist.
@@ -134,25 +138,35 @@ def compensate(
     rotation = place_rotation(surface, place)
     surface = rotate_part(surface, rotation)
     bodies = [load_part(body, unit=unit_if_none(body, unit)) for body in supports]
-    islands, simulator = process.choose_islands(), _simulator(displacement, process)
-    if isinstance(simulator, MeshField):
+    islands, field_of = process.choose_islands(), simulator(displacement, process)
+    if isinstance(field_of, MeshField):
         if check_pitch is not None:
             raise ValueError(
                 f"check_pitch: expected a process to simulate (got the displacement of "
-                f"{simulator.name}); leave one of them out"
+                f"{field_of.name}); leave one of them out"
             )
         whole = voxelize(surface, pitch, islands="powder", build_volume=build_volume)
         # Powder or supports under islands, or a part without its islands.
-        islands = "powder" if simulator.has_nodes_of(whole) else "drop"
+        islands = "powder" if field_of.has_nodes_of(whole) else "drop"
 
     def voxels(shape: "trimesh.Trimesh", edges: Pitch) -> HexMesh:
         return voxelize(shape, edges, islands=islands, build_volume=build_volume, supports=bodies)
 
     mesh = voxels(surface, pitch)
-    field = SurfaceField(mesh, part_offset(surface, mesh), simulator)
+    builds = [mesh]
+    if check_pitch is not None:
+        if displacement is None:
+            height = mesh.spacing[2] * process.voxels_per_layer(mesh.spacing[2])
+            process = replace(process, layer_height=height)
+            check_pitch = process.voxel_size(check_pitch)
+        builds += [voxels(surface, check_pitch)] * 2
+    if displacement is None:
+        on_step = None if on_builds is None else on_builds(builds, process)
+        field_of = simulator(None, process, on_step)
+    field = SurfaceField(mesh, part_offset(surface, mesh), field_of)
     field.warn_of_far_points(surface)
     nominal = Nominal(surface, field)
-    best, best_number = surface, 0
+    best, best_number, stopped = surface, 0, None
     iterations: list[Iteration] = []
     for number in range(max_iterations + 1):
         error, plate_error = nominal.errors(surface)
@@ -165,17 +179,16 @@ def compensate(
             best, best_number = surface, number
         if largest <= tolerance:
             break
-        if number < max_iterations:
-            surface = nominal.correct(surface, error)
+        moved = nominal.correct(surface, error)
+        stopped = nominal.why_stopped(surface, moved, error, tolerance)
+        if stopped is not None:
+            break
+        surface = moved
 
     check = None
     if check_pitch is not None:
-        if displacement is None:
-            height = mesh.spacing[2] * process.voxels_per_layer(mesh.spacing[2])
-            process = replace(process, layer_height=height)
-            check_pitch = process.voxel_size(check_pitch)
-        fine, simulator = check_pitch, _simulator(displacement, process)
-        check = check_surface(nominal, best, field, lambda s: voxels(s, fine), simulator)
+        fine = check_pitch
+        check = check_surface(nominal, best, field, builds[1], lambda s: voxels(s, fine), field_of)
     designed, best = (rotate_part(shape, rotation.T) for shape in (nominal.surface, best))
     before, after, defects = compare_topology(designed, best)
     if defects:
@@ -187,6 +200,7 @@ def compensate(
         best_number,
         tolerance,
         rotation,
+        stopped=stopped,
         check=check,
         bodies=int(body_labels(given).max()) + 1,
         topology=after,
@@ -202,23 +216,3 @@ def _warn(name: str, defects: tuple[Defect, ...], largest: float) -> None:
         f"the surface, or print the part in another orientation or with supports"
     )
     warnings.warn(text, PartWarning, stacklevel=3)
-
-
-def _simulator(displacement: Displacement | None, process: Process) -> Simulator:
-    if isinstance(displacement, str | Path) or hasattr(displacement, "pos"):
-        return MeshField(cast("MeshData | str | Path", displacement))
-    function = cast("Callable[[HexMesh], NDArray[np.float64]] | None", displacement)
-
-    def simulator(mesh: HexMesh) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
-        if function is None:
-            result = simulate(mesh, process)
-            return result.displacement, result.removed
-        values = np.asarray(function(mesh), dtype=np.float64)
-        if values.shape != (mesh.num_nodes, 3) or not np.isfinite(values).all():
-            raise ValueError(
-                f"displacement: expected finite values of shape [{mesh.num_nodes}, 3] in mm (got "
-                f"{list(values.shape)}, {int((~np.isfinite(values)).sum())} not finite)"
-            )
-        return values, None
-
-    return simulator

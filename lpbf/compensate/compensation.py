@@ -104,6 +104,8 @@ class Compensation:
         best: Number of the iteration that ``surface`` is.
         tolerance: Largest accepted distance of a vertex, mm.
         rotation: Rotation [3, 3] from the part's file to the orientation in which it is built.
+        stopped: Why further corrections change nothing, although the tolerance is not reached;
+            None if they would.
         check: The check on voxels of its own; None without.
         bodies: Number of bodies of the part that was given, before those that touch were united.
         topology: Topology of ``surface``.
@@ -117,6 +119,7 @@ class Compensation:
     best: int
     tolerance: float
     rotation: NDArray[np.float64]
+    stopped: str | None
     check: Check | None
     bodies: int
     topology: Topology
@@ -136,6 +139,7 @@ class Compensation:
             "best": self.best,
             "tolerance": self.tolerance,
             "rotation": self.rotation.tolist(),
+            "stopped": self.stopped,
             "iterations": [asdict(iteration) for iteration in self.iterations],
             "check": None if self.check is None else asdict(self.check),
             "bodies": self.bodies,

@@ -92,3 +92,31 @@ class Nominal:
         vertices[self.on_plate, 2] = self.plate
         metadata = dict(self.surface.metadata)
         return trimesh.Trimesh(vertices, self.surface.faces, process=False, metadata=metadata)
+
+    def why_stopped(
+        self,
+        surface: "trimesh.Trimesh",
+        corrected: "trimesh.Trimesh",
+        error: NDArray[np.float64],
+        tolerance: float,
+    ) -> str | None:
+        """Why a correction hardly moves the surface; None if it moves it.
+
+        Args:
+            surface: The part, with moved vertices.
+            corrected: The surface after :meth:`correct`.
+            error: Errors of ``surface``, see :meth:`errors`.
+            tolerance: Largest accepted error, mm.
+        """
+        move = np.abs(corrected.vertices.view(np.ndarray) - surface.vertices.view(np.ndarray))
+        rounding = 4 * np.finfo(float).eps * float(np.abs(surface.vertices).max())
+        if move[self._left[: self._vertices]].max() > max(tolerance / 100, rounding):
+            return None
+        wanted = surface.vertices[:, 2] - error[: self._vertices, 2]
+        held = (wanted < self.plate - tolerance / 2) & self._left[: self._vertices]
+        if held.any():
+            return (
+                f"{int(held.sum())} vertices would have to be printed below the plate, and stop at "
+                f"it; cut off what rises from the plate"
+            )
+        return "the tolerance is below the rounding of the coordinates; use a larger tolerance"

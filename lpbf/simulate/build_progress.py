@@ -47,10 +47,16 @@ class BuildProgress:
         if self._bar is not None:
             self._bar.stop()
 
+    def pause(self) -> None:
+        """Take the bar off the terminal until the next step, so that other lines can be printed."""
+        if self._bar is not None:
+            self._bar.stop()
+
     def __call__(self, done: int, total: int, name: str) -> None:
         """Show that so many layers and cuts of all are done, and the name of the last one."""
         share, now = self._estimate.done(done), time.monotonic()
         if self._bar is not None:
+            self._bar.start()
             self._bar.update(self._task, completed=share, description=f"{name} of {total}")
         elif now - self._printed >= _SECONDS:
             self._printed = now

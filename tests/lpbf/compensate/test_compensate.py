@@ -141,6 +141,37 @@ def test_a_surface_does_not_go_below_its_plate():
     assert_allclose(above, np.tile([0, 0, -lift], (len(above), 1)), atol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:.*degenerate triangles")
+def test_vertices_that_stop_at_the_plate_end_the_iteration():
+    """A foot 0.2 mm above the plate, which rises by 0.5 mm, cannot be printed 0.3 mm below it."""
+    foot = box((4.0, 8.0, 2.0), at=(10.0, 0.0, 0.2))
+    beam = box((24.0, 8.0, 4.0), at=(0.0, 0.0, 2.0))
+    leg = box((4.0, 8.0, 2.0), at=(-10.0, 0.0, 0.0))
+    part = trimesh.boolean.union([foot, beam, leg], engine="manifold")
+
+    def rise(mesh):
+        return np.tile([0.0, 0.0, 0.5], (mesh.num_nodes, 1))
+
+    result = compensate(part, pitch=2.0, displacement=rise)
+    assert not result.converged
+    assert len(result.iterations) == 2
+    assert result.iterations[1].deviation.vertices.max == pytest.approx(0.3)
+    height = result.nominal.vertices[:, 2]
+    lowest = np.isclose(height, 0.2)
+    assert result.stopped == (
+        f"{((height > 0) & (height < 0.499)).sum()} vertices would have to be printed below the plate, and stop at it; cut "
+        f"off what rises from the plate"
+    )
+    assert_allclose(result.surface.vertices[lowest, 2], 0.0)
+    assert result.to_dict()["stopped"] == result.stopped
+
+
+def test_a_tolerance_below_rounding_ends_the_iteration():
+    result = compensate(box(), pitch=2.0, tolerance=1e-30, max_iterations=40, displacement=stretch)
+    assert len(result.iterations) < 15
+    assert "below the rounding of the coordinates" in result.stopped
+
+
 def test_a_simulated_part_comes_out_as_designed():
     reported = []
     part = bracket()

@@ -8,6 +8,7 @@ import trimesh
 from flare_mesh.io import write_mesh
 from lpbf import Process, simulate, voxelize
 from lpbf.compensate.__main__ import main
+from lpbf.simulate import build_progress, estimate
 
 
 @pytest.fixture
@@ -27,8 +28,9 @@ def test_within_the_tolerance(part, capsys):
     assert run(part, "--tolerance", "0.005", "--report", str(report)) == 0
     said, *lines = capsys.readouterr().out.splitlines()
     assert said == f"{part}: 12 x 6 x 8 mm (its file has no unit)"
-    assert lines[0].startswith("as designed: vertices max 0.0")
-    assert lines[1].startswith("iteration 1: vertices max 0.00")
+    assert lines[0].startswith("estimate of 1 simulation: about 0:00:01 h on one core, 0.02")
+    assert lines[1].startswith("as designed: vertices max 0.0")
+    assert lines[2].startswith("iteration 1: vertices max 0.00")
     figures = json.loads(report.read_text())
     assert figures["converged"]
     assert figures["iterations"][0]["deviation"]["vertices"]["max"] > 0.01
@@ -83,10 +85,15 @@ def test_picture(part, capsys, monkeypatch):
     assert "needs matplotlib; pip install 'flare-mesh[view]'" in capsys.readouterr().err
 
 
-def test_a_check_at_another_pitch(part, capsys):
+def test_a_check_at_another_pitch(part, capsys, monkeypatch):
+    monkeypatch.setattr(build_progress, "_SECONDS", 0.0)
     report = part.with_name("report.json")
     assert run(part, "--check-pitch", "1.4", "--report", str(report)) == 0
-    captured = capsys.readouterr().out
+    captured, told = capsys.readouterr()
+    steps = [line.split(":")[0] for line in told.splitlines()]
+    assert steps == [f"simulation {n}, layer {k} of 4" for n in (1, 2, 3) for k in range(4)]
+    assert told.splitlines()[-1].endswith("4: 100%, 0:00:00 h left")
+    assert "\nestimate of 3 simulations: about 0:00:01 h" in captured
     assert "check on voxels of 1.4 x 1.4 x 2 mm" in captured
     assert "the pitches disagree about the part as designed by: vertices max 0.0" in captured
     check = json.loads(report.read_text())["check"]
@@ -129,6 +136,13 @@ def test_a_report_that_cannot_be_written_is_refused_before_the_work(part, capsys
         assert run(part, "--report", str(report)) == 2
         assert message in capsys.readouterr().err
         assert not part.with_name("out.stl").exists()
+
+
+def test_more_memory_than_there_is(part, capsys, monkeypatch):
+    monkeypatch.setattr(estimate, "free_memory", lambda: 1000)
+    assert run(part) == 2
+    assert f"{part}: the build of 72 voxels needs about" in capsys.readouterr().err
+    assert not part.with_name("out.stl").exists()
 
 
 def test_bad_input(part, capsys):
