@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from flare_mesh.choices import clip
 from lpbf.core.errors import PartError, PartWarning
-from lpbf.core.sliced_part import SlicedPart, signed_area
+from lpbf.core.sliced_part import SlicedPart, describe_gaps, signed_area
 
 SLICED_SUFFIXES = (".cli",)
 
@@ -35,11 +35,14 @@ def read_sliced(path: Path) -> SlicedPart:
 
     Hatches, which are scan vectors, and open lines are left out; the models of a file are one part.
     A contour whose points run against its direction (inner or outer) is reversed, with a
+    :class:`PartWarning`. A layer reaches down to the one below, as the format says; one that is
+    over half as thick again as the layers around it, as where layers are missing, gives a
     :class:`PartWarning`.
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        PartError: If it is damaged or cut off, or has no closed contour.
+        PartError: If it is damaged or cut off, has no closed contour, or a layer has inner contours
+            alone.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; give the path of a sliced file")
@@ -210,6 +213,7 @@ def _part(name: str, header: _Header, layers: _Layers) -> SlicedPart:
         raise ValueError("expected two layers or more, with rising heights; export it again")
     tops, layer_of = np.unique(heights, return_inverse=True)
     contours: list[list[NDArray[np.float64]]] = [[] for _ in tops]
+    outer = np.zeros(len(tops), dtype=bool)
     turned = 0
     for number, (_, lines) in zip(layer_of.tolist(), layers, strict=True):
         for direction, values in lines:
@@ -218,14 +222,24 @@ def _part(name: str, header: _Header, layers: _Layers) -> SlicedPart:
             if area != 0:
                 against = (area > 0) != (direction == _OUTER)
                 turned += against
+                outer[number] |= direction == _OUTER
                 contours[number].append(points[::-1] if against else points)
     if not any(contours):
         raise ValueError("has no closed contour; export contours, not hatches alone")
     if len(tops) < 2:
         raise ValueError("expected layers of two heights or more; export it again")
+    for number in np.flatnonzero(~outer & [bool(layer) for layer in contours])[:1].tolist():
+        raise ValueError(
+            f"expected an outer contour (direction 1) in each layer with contours (got inner ones "
+            f"alone, direction 0, at z = {tops[number]:g} mm); export it again"
+        )
     if turned:
         text = f"{name}: {turned} contours run against their direction, which is taken"
         warnings.warn(text, PartWarning, stacklevel=3)
     # The first height is that of the plate if its layer is empty.
     below = 2 * tops[0] - tops[1]
-    return SlicedPart(name, np.concatenate([[below], tops[:-1]]), tops, contours)
+    bottoms = np.concatenate([[below], tops[:-1]])
+    text = describe_gaps(bottoms, tops, outer)
+    if text is not None:
+        warnings.warn(f"{name}: {text}", PartWarning, stacklevel=3)
+    return SlicedPart(name, bottoms, tops, contours)

@@ -67,20 +67,22 @@ def voxelize_layers(
     nx, ny, nz = (int(n) for n in shape)
     base = np.array([*((low + high) / 2)[:2], low[2]])
     origin = np.array([-nx * sizes[0] / 2, -ny * sizes[1] / 2, 0.0])
-    mask = np.zeros((nx, ny, nz), dtype=bool)
+    winding = np.zeros((nx, ny, nz), dtype=np.int64)
     heights = base[2] + (np.arange(nz) + 0.5) * sizes[2]
     rows = np.searchsorted(sliced.tops, heights - 1e-9 * sizes[2])
     for row, layer in enumerate(rows.tolist()):
         contours = sliced.contours[layer] if layer < len(sliced.tops) else []
-        mask[:, :, row] = fill_contours(
+        winding[:, :, row] = winding_numbers(
             [points - base[:2] for points in contours], (nx, ny), sizes[:2], origin[:2]
         )
+    mask = winding > 0
     if not mask.any():
         raise PartError(
             f"{name}: no voxel centre lies inside at a pitch of {size_text(sizes)} mm; use a pitch "
             f"below its wall thickness"
         )
-    share = float(mask.sum() * sizes.prod()) / sliced.volume if sliced.volume > 0 else 1.0
+    # Overlaps count as often in both volumes.
+    share = float(winding.sum() * sizes.prod()) / sliced.volume if sliced.volume > 0 else 1.0
     if abs(share - 1) > _TOLERANCE:
         text = f"{name}: its voxels hold {100 * share:.0f} % of its volume; use a finer pitch"
         warnings.warn(text, PartWarning, stacklevel=2)
@@ -91,13 +93,13 @@ def voxelize_layers(
     return treat_islands(mesh, islands, name)
 
 
-def fill_contours(
+def winding_numbers(
     contours: list[NDArray[np.float64]],
     shape: tuple[int, int],
     sizes: NDArray[np.float64],
     origin: NDArray[np.float64],
-) -> NDArray[np.bool_]:
-    """Which squares of a grid, [nx, ny], have centres with a positive winding number.
+) -> NDArray[np.int64]:
+    """Winding number of contours about the centres of a grid's squares, [nx, ny].
 
     Args:
         contours: Points of closed polygons, [P, 2] each.
@@ -120,4 +122,4 @@ def fill_contours(
         x = start[edge, 0] + share * (end[edge, 0] - start[edge, 0])
         i = np.ceil((x - first[0]) / sizes[0]).clip(0, nx).astype(np.int64)
         np.add.at(crossings, (i, j), np.where(rise > 0, -1, 1))
-    return crossings.cumsum(axis=0)[:nx] > 0
+    return crossings.cumsum(axis=0)[:nx]

@@ -158,8 +158,9 @@ def test_vertices_that_stop_at_the_plate_end_the_iteration():
     assert result.iterations[1].deviation.vertices.max == pytest.approx(0.3)
     height = result.nominal.vertices[:, 2]
     lowest = np.isclose(height, 0.2)
+    below = (height > 0) & (height < 0.499)
     assert result.stopped == (
-        f"{((height > 0) & (height < 0.499)).sum()} vertices would have to be printed below the plate, and stop at it; cut "
+        f"{below.sum()} vertices would have to be printed below the plate, and stop at it; cut "
         f"off what rises from the plate"
     )
     assert_allclose(result.surface.vertices[lowest, 2], 0.0)

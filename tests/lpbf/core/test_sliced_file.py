@@ -6,7 +6,7 @@ import pytest
 from lpbf import PartError, PartWarning, Process, simulate, voxelize_layers
 from lpbf.core.sliced_file import read_sliced
 from lpbf.core.sliced_part import signed_area
-from lpbf.core.voxelize_layers import fill_contours
+from lpbf.core.voxelize_layers import winding_numbers
 from lpbf.simulate.__main__ import main
 
 OUTER = np.array([[0.0, 0.0], [12.0, 0.0], [12.0, 8.0], [0.0, 8.0]])
@@ -101,7 +101,7 @@ def test_winding_numbers():
     """Overlapping outer contours are united, and an inner contour alone is nothing."""
 
     def grid(*contours):
-        return fill_contours(list(contours), (14, 10), np.ones(2), np.array([-1.0, -1.0]))
+        return winding_numbers(list(contours), (14, 10), np.ones(2), np.array([-1.0, -1.0])) > 0
 
     square = np.array([[1.0, 1.0], [5.0, 1.0], [5.0, 5.0], [1.0, 5.0]])
     assert grid(square, square + 2).sum() == 16 + 16 - 4
@@ -112,6 +112,39 @@ def test_winding_numbers():
     assert signed_area(triangle) == 40.5
     assert grid(triangle).sum() == sum(x + y < 9 for x in np.arange(12) + 0.5 for y in
                                        np.arange(9) + 0.5)  # fmt: skip
+
+
+def test_overlapping_outer_contours_are_united_without_a_warning(tmp_path):
+    """Two boxes of 6 x 8 mm that share 3 x 8 mm; the voxels hold their union, whole."""
+    contours = [(1, SOLID), (1, SOLID + np.array([3.0, 0.0]))]
+    layers = [(0.0, []), (2.0, contours), (4.0, contours)]
+    (tmp_path / "a.cli").write_bytes(tube(layers=layers))
+    mesh = voxelize_layers(tmp_path / "a.cli", 1.0)
+    assert mesh.mask.shape == (9, 8, 4)
+    assert mesh.mask.all()
+
+
+@pytest.mark.parametrize(
+    ("heights", "said"),
+    [
+        ([0, 1, 2, 3, 4, 7, 8, 9], r"1 of 8 layers .* z = 4 to 7 mm, where 1 mm are usual"),
+        ([0, 1, 2, 5, 8, 9, 10, 11], r"2 of 8 layers .* z = 2 to 5 mm"),
+        ([0, 6, 7, 8, 9, 10], r"1 of 6 layers .* z = 0 to 6 mm"),
+        ([0, 1, 2, 3, 6], r"1 of 5 layers .* z = 3 to 6 mm"),
+        ([0, 1, 2, 3, 5, 7, 9], None),  # adaptive layers
+        ([0, 0.8, 2, 3, 4.4], None),
+        ([0, 4], None),
+    ],
+)
+def test_missing_layers_are_a_warning(tmp_path, heights, said):
+    layers = [(z, [(1, OUTER)] if z else []) for z in heights]
+    (tmp_path / "a.cli").write_bytes(tube(layers=layers))
+    if said is None:
+        read_sliced(tmp_path / "a.cli")
+        return
+    with pytest.warns(PartWarning, match=f"a.cli: {said}.*are missing, export the file again"):
+        part = read_sliced(tmp_path / "a.cli")
+    assert part.volume == pytest.approx(96 * heights[-1])
 
 
 def test_contours_against_their_direction(tmp_path):
@@ -155,6 +188,12 @@ def test_refused_files(tmp_path):
         read_sliced(path)
     path.write_bytes(tube(layers=[(z, []) for z, _ in LAYERS]))
     with pytest.raises(PartError, match="has no closed contour; export contours, not hatches"):
+        read_sliced(path)
+    path.write_bytes(tube(layers=[(z, [(2, OUTER)]) for z, _ in LAYERS]))
+    with pytest.raises(PartError, match="has no closed contour"):
+        read_sliced(path)
+    path.write_bytes(tube(layers=[*LAYERS[:2], (5.0, [(0, INNER)]), LAYERS[3]]))
+    with pytest.raises(PartError, match=r"outer contour .* \(got inner ones alone, .* z = 5 mm\)"):
         read_sliced(path)
     path.write_bytes(tube(binary=True) + b"\x01\x02")
     with pytest.raises(PartError, match=r"expected a command from 127 to 132 \(got 513\)"):
