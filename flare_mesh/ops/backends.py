@@ -14,6 +14,8 @@ from flare_mesh.ops import fused, reference, sdpa
 from flare_mesh.ops.layout import Layout
 
 NAMES = ("reference", "sdpa", "numba", "triton")
+TRITON_CHANNELS = 64
+"""Most channels of a head in the Triton kernels of the mixer."""
 _TRITON_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 _HAS_TRITON = find_spec("triton") is not None
 
@@ -39,6 +41,24 @@ def _numba_works() -> bool:
 _numba_works._dynamo_marked_constant = True  # pyright: ignore[reportFunctionMemberAccess]
 
 
+def prefers_triton(family: str, key: Tensor) -> bool:
+    """Whether ``"auto"`` takes the Triton kernels of a family for tensors like ``key``.
+
+    They must be on a GPU, and the kernels pass a comparison of values, once in a process for each
+    device and dtype. While a CUDA graph is captured nothing can be compared: the answer is then no
+    unless it is known.
+    """
+    usable = _HAS_TRITON and key.device.type == "cuda" and key.dtype in _TRITON_DTYPES
+    return usable and _triton_works(family, str(key.device), key.dtype)
+
+
+def _triton_works(family: str, device: str, dtype: torch.dtype) -> bool:
+    return import_module("flare_mesh.ops.triton_self_test").works(family, device, dtype)
+
+
+_triton_works._dynamo_marked_constant = True  # pyright: ignore[reportFunctionMemberAccess]
+
+
 def choose(backend: str, key: Tensor) -> str:
     """Name of the backend for ``key``, with ``"auto"`` resolved.
 
@@ -46,7 +66,10 @@ def choose(backend: str, key: Tensor) -> str:
         ValueError: If the backend is unknown or does not support these tensors.
     """
     if backend == "auto":
-        return "numba" if key.device.type == "cpu" and _numba_works() else "sdpa"
+        if key.device.type == "cpu":
+            return "numba" if _numba_works() else "sdpa"
+        fits = key.shape[-1] <= TRITON_CHANNELS and prefers_triton("mixer", key)
+        return "triton" if fits else "sdpa"
     if backend not in NAMES:
         raise ValueError(f"unknown backend '{backend}'; choose from {['auto', *NAMES]}")
     if backend == "numba" and key.device.type != "cpu":

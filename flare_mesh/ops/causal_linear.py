@@ -14,6 +14,8 @@ from flare_mesh.ops.register_operator import register_operator
 
 _NORMALIZATIONS = ("keys", "position")
 _BACKENDS = ("auto", "torch", "triton")
+WIDEST = 128
+"""Most channels of a head that the Triton kernels keep in registers."""
 # Products q_t k_s at a time: they stay in the second or third level cache of a CPU, and on a GPU
 # are enough to keep it busy.
 _SCORES = {"cpu": 2**18, "cuda": 2**24}
@@ -53,9 +55,9 @@ def causal_linear_attention(
         normalize: ``"keys"`` or ``"position"``, as above.
         chunk_size: Nodes that are multiplied with each other at a time in the backend ``"torch"``;
             the result does not depend on it.
-        backend: ``"torch"``, which ``"auto"`` takes; or ``"triton"``, for at most 128 channels D
-            and 128 E (127 with ``normalize="keys"``), tested in Triton's interpreter and not yet
-            run on a GPU.
+        backend: ``"torch"``; or ``"triton"``, for at most 128 channels D and 128 E (127 with
+            ``normalize="keys"``), tested in Triton's interpreter and not yet run on a GPU;
+            ``"auto"`` takes the latter on a GPU on which it passes a comparison of values.
 
     Returns:
         [N, H, E] in the dtype of the values.
@@ -64,6 +66,10 @@ def causal_linear_attention(
         ValueError: If a shape, dtype or option does not fit, or the backend cannot run here.
     """
     layout = _checked(query, key, value, ptr, normalize, chunk_size, backend)
+    if backend == "auto":
+        fits = max(query.shape[-1], value.shape[-1] + (normalize == "keys")) <= WIDEST
+        fits = fits and backends.prefers_triton("causal_linear", query)
+        backend = "triton" if fits else "torch"
     with torch.autocast(query.device.type, enabled=False):
         values = value
         if backend != "triton":  # whose kernels convert what they read

@@ -7,8 +7,7 @@ from torch import Tensor
 
 from flare_mesh.ops import triton_causal_device as device
 from flare_mesh.ops import triton_launch as launch
-
-_WIDEST = 128  # channels of a head, in registers
+from flare_mesh.ops.causal_linear import WIDEST
 
 
 def sums(query: Tensor, key: Tensor, value: Tensor, ptr: Tensor, reverse: bool) -> Tensor:
@@ -19,9 +18,9 @@ def sums(query: Tensor, key: Tensor, value: Tensor, ptr: Tensor, reverse: bool) 
     """
     nodes, heads, dim = query.shape
     width = value.shape[-1]
-    if not (1 <= dim <= _WIDEST and 1 <= width <= _WIDEST):
+    if not (1 <= dim <= WIDEST and 1 <= width <= WIDEST):
         raise ValueError(
-            f"backend 'triton': expected 1 to {_WIDEST} channels of keys, and of values with "
+            f"backend 'triton': expected 1 to {WIDEST} channels of keys, and of values with "
             f"their sum of weights (got {dim} and {width}); choose 'torch'"
         )
     query, key, value = (launch.rows(t) for t in (query, key, value))

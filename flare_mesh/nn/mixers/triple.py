@@ -4,7 +4,7 @@ from torch import Tensor
 
 from flare_mesh.nn.mixers.state_attention import StateAttention
 from flare_mesh.nn.option_checks import check_choice
-from flare_mesh.ops.backends import check_triton
+from flare_mesh.ops.backends import check_triton, prefers_triton
 from flare_mesh.ops.graph_products import GraphProducts
 from flare_mesh.ops.graph_trilinear import graph_contract, graph_moments
 from flare_mesh.ops.trilinear import contract, third_moments
@@ -26,8 +26,9 @@ class TripleAttention(StateAttention):
         proj_layers: Residual hidden layers of each projection; -1 for a Linear plus its input.
         feature_map: Map of queries and keys, see :class:`~flare_mesh.nn.feature_maps.FeatureMap`.
         normalize: Whether queries and keys are then divided by their norm in each head.
-        backend: ``"torch"``, which ``"auto"`` takes; or ``"triton"``, ragged kernels without copies
-            into blocks, tested in Triton's interpreter and not yet run on a GPU.
+        backend: ``"torch"``; or ``"triton"``, ragged kernels without copies into blocks, tested in
+            Triton's interpreter and not yet run on a GPU; ``"auto"`` takes the latter on a GPU on
+            which they pass a comparison of values.
 
     Shapes:
         x [N, C], output [N, C].
@@ -65,8 +66,12 @@ class TripleAttention(StateAttention):
         share: Tensor,
         products: GraphProducts,
     ) -> Tensor:
-        if self.backend == "triton":
+        backend = self.backend
+        if backend == "triton":
             check_triton(queries[0])
+        elif backend == "auto" and prefers_triton("trilinear", queries[0]):
+            backend = "triton"
+        if backend == "triton":
             state = graph_moments(share * values[0], keys[0], keys[1], products.ptr)
             return graph_contract(state, queries[0], queries[1], products.ptr)
         value, *keys = (products.blocks(t) for t in (share * values[0], *keys))
