@@ -4,6 +4,7 @@ import argparse
 import sys
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lpbf.calibrate.calibrate import calibrate
@@ -14,6 +15,7 @@ from lpbf.calibrate.specimens import SPECIMENS, Specimen, read_specimen
 from lpbf.calibrate.template import write_specimen
 from lpbf.core import command
 from lpbf.core.errors import PartWarning
+from lpbf.core.part import describe_part, load_part
 from lpbf.core.presets import PRESETS
 
 _CALIBRATION = ("measurement", "out", "plot", "device")
@@ -82,6 +84,10 @@ def _calibrate(options: argparse.Namespace, given: list[str]) -> int:
     print(f"{file}: {len(measurement.points)} values, parameters: {measurement.parameters}")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", PartWarning)
+        if measurement.part is not None:
+            part = load_part(measurement.part, unit=measurement.unit)
+            print(describe_part(part), flush=True)
+            measurement = replace(measurement, part=part, unit=None)
         calibration = calibrate(measurement, on_simulation=_print, device=options.device)
     print(calibration)
     for warning in dict.fromkeys([*(str(w.message) for w in caught), *calibration.warnings]):

@@ -16,8 +16,10 @@ from lpbf.calibrate.parameters import PARAMETERS
 from lpbf.calibrate.specimens import Specimen, read_specimen
 from lpbf.core.checks import check_field
 from lpbf.core.from_dict import from_dict
+from lpbf.core.placement import PLACES
 from lpbf.core.process import Process
 from lpbf.core.supports import Supports
+from lpbf.core.units import UNITS
 from lpbf.core.yaml_file import read_yaml
 
 if TYPE_CHECKING:
@@ -38,6 +40,10 @@ class Measurement:
     Args:
         part: A surface in mm or its file; None with a ``specimen``.
         specimen: A built-in specimen; None with a ``part``.
+        unit: Unit of the part's file if that has none of its own, one of
+            :data:`lpbf.core.units.UNITS`; None for mm. Positions and values are in mm.
+        place: Placement of the part on the plate, see :func:`lpbf.voxelize`. The measured points
+            are in the coordinates and the orientation of the part's file.
         pitch: Edge length of the voxels, mm, one or (x, y, z); see :meth:`Process.voxel_size`.
         process: The process, with the release after which was measured. Its inherent strain is
             where the identification of a plastic model starts.
@@ -60,6 +66,8 @@ class Measurement:
 
     part: "trimesh.Trimesh | str | Path | None" = None
     specimen: Specimen | None = None
+    unit: str | None = None
+    place: str = "drop"
     pitch: float | tuple[float, float, float]
     process: Process
     points: tuple[MeasuredPoint, ...]
@@ -74,6 +82,16 @@ class Measurement:
         if (self.part is None) == (self.specimen is None):
             given = "none" if self.part is None else "both"
             raise ValueError(f"Measurement: expected a part or a specimen (got {given})")
+        if self.unit is not None:
+            check_choice("Measurement: unknown unit", self.unit, UNITS)
+        check_choice("Measurement: unknown place", self.place, PLACES)
+        for name, default in (("unit", None), ("place", "drop")):
+            if self.specimen is not None and getattr(self, name) != default:
+                raise ValueError(
+                    f"Measurement: expected a {name} of a part's file (got {name}: "
+                    f"{getattr(self, name)} of a specimen, which is in mm on its plate); leave it "
+                    f"out"
+                )
         if not isinstance(self.process, Process):
             raise ValueError(f"Measurement: expected a process (got {self.process!r:.80})")
         object.__setattr__(self, "pitch", self.process.voxel_size(self.pitch))

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from lpbf.calibrate.measured_point import MeasuredPoint
 from lpbf.core.mesh import HexMesh
+from lpbf.core.rigid_motion import RigidMotion
 from lpbf.core.voxel_field import VoxelField
 from lpbf.mechanics.rigid_body_modes import rigid_body_modes
 
@@ -24,7 +25,7 @@ class Probe:
     Args:
         mesh: Voxels of the part.
         left: Which of them the release leaves, [E].
-        offset: Position of the mesh's point (0, 0, 0) in the coordinates of the points, mm.
+        motion: Motion from the coordinates of the points to those of the mesh.
         points: The measured points.
 
     Raises:
@@ -35,20 +36,21 @@ class Probe:
         self,
         mesh: HexMesh,
         left: NDArray[np.bool_],
-        offset: NDArray[np.float64],
+        motion: RigidMotion,
         points: Sequence[MeasuredPoint],
     ) -> None:
         mask = mesh.mask.copy()
         mask[tuple(mesh.cell_index[~left].T)] = False
         self._nodes = np.unique(mesh.cells[left])
         self._mesh = mesh = HexMesh(mask, mesh.spacing, mesh.origin)
-        self._positions = np.array([point.position for point in points]) - offset
-        self._directions = np.stack([point.direction for point in points])
+        self._positions = motion.apply(np.array([point.position for point in points]))
+        self._directions = np.stack([point.direction for point in points]) @ motion.rotation.T
         _, distance = VoxelField(mesh, np.zeros((mesh.num_nodes, 1))).at(self._positions)
         far = np.flatnonzero(distance > _REACH)
         if len(far):
             first = points[far[0]].position
-            low, high = mesh.points.min(axis=0) + offset, mesh.points.max(axis=0) + offset
+            nodes = motion.rotate_back(mesh.points - motion.translation)
+            low, high = nodes.min(axis=0), nodes.max(axis=0)
             spans = (f"{a:.4g} to {b:.4g}" for a, b in zip(low, high, strict=True))
             others = f" (and {len(far) - 1} other points)" if len(far) > 1 else ""
             raise ValueError(

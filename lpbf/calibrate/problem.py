@@ -16,7 +16,6 @@ from lpbf.core.cut import check_release
 from lpbf.core.errors import PartError, PartWarning
 from lpbf.core.mesh import HexMesh
 from lpbf.core.part import load_part
-from lpbf.core.placement import part_offset
 from lpbf.core.process import Process
 from lpbf.core.voxelize import voxelize
 from lpbf.simulate import simulate
@@ -76,11 +75,13 @@ class Problem:
             surface = specimen.surface()
         else:
             assert measurement.part is not None
-            surface = load_part(measurement.part)
+            surface = load_part(measurement.part, unit=measurement.unit)
         islands = process.choose_islands()
-        self.mesh = voxelize(surface, measurement.pitch, islands=islands)
+        place = measurement.place
+        self.mesh = voxelize(surface, measurement.pitch, islands=islands, place=place)
+        assert self.mesh.placement is not None
         left = _left(self.mesh, process)
-        self._probe = Probe(self.mesh, left, part_offset(surface, self.mesh), measurement.points)
+        self._probe = Probe(self.mesh, left, self.mesh.placement, measurement.points)
         motions = self._probe.rigid_motions()
         if measurement.alignment == "given":
             motions = motions[:, :0]

@@ -110,6 +110,34 @@ def test_a_part_file_elsewhere_and_directions(tmp_path, points):
     np.testing.assert_allclose(calibration.numbers, STRAIN, rtol=1e-4)
 
 
+def test_a_part_file_in_inches_that_was_oriented(tmp_path):
+    """Points have the coordinates of the file in mm, and its orientation."""
+    surface = trimesh.creation.box((4.0, 10.0, 6.0))
+    turn = trimesh.transformations.rotation_matrix(0.4, [1.0, 2.0, 0.5], [3.0, 0.0, 2.0])
+    surface.apply_transform(turn).apply_scale(1 / 25.4).export(tmp_path / "part.stl")
+    given = {"unit": "inch", "place": "orient"}
+    mesh = voxelize(tmp_path / "part.stl", 1.0, **given)
+    # Part of the part stays, so that the datum is that of the plate.
+    process = replace(ELASTIC, release=[{"box": [[-9, -9, 0], [0, 9, 1]]}])
+    result = simulate(mesh, process)
+    nodes = np.flatnonzero(mesh.points[:, 2] > 1)[::7]
+    motion = mesh.placement
+    back = np.linalg.inv(motion.rotation)
+    assert motion.is_rotated
+    points = [
+        MeasuredPoint(position=back @ (at - motion.translation), component=axis, value=value)
+        for at, values in zip(mesh.points[nodes], result.displacement[nodes], strict=True)
+        for axis, value in zip("xyz", back @ values, strict=True)
+    ]
+    found = measured(points, specimen=None, part=tmp_path / "part.stl", process=process, **given)
+    found = lpbf.calibrate(replace(found, parameters="components"))
+    np.testing.assert_allclose(found.numbers, STRAIN, rtol=1e-4)
+    np.testing.assert_allclose(found.residual, 0, atol=1e-7)
+    outside = replace(points[0], position=points[0].position + np.array([0.0, 0.0, 50.0]))
+    with pytest.raises(ValueError, match=r"mm outside the voxels .* give nominal positions"):
+        lpbf.calibrate(measured([outside], specimen=None, part=tmp_path / "part.stl", **given))
+
+
 def test_the_datum_does_not_matter_if_the_alignment_is_fitted(points):
     rotation, shift = np.array([0.002, -0.003, 0.001]), np.array([0.1, -0.2, 0.05])
     moved = []

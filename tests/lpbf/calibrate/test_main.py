@@ -66,7 +66,9 @@ def test_warnings_are_printed(filled, capsys):
     text = re.sub("value: [^}]*", "value: 0.1", filled.read_text(), count=1)
     filled.write_text(re.sub("specimen: .*", "part: bridge.stl", text))
     assert run("bridge.yaml --out process.yaml") == 0
-    of_part, of_fit = capsys.readouterr().err.splitlines()
+    said = capsys.readouterr()
+    assert "\nbridge.stl: 8 x 2 x 4.8 mm (its file has no unit)\n" in said.out
+    of_part, of_fit = said.err.splitlines()
     assert of_part.startswith("warning: bridge.stl: is only 8 x 2 x 4.8 mm")
     assert of_fit.startswith("warning: the residuals are")
 

@@ -78,6 +78,12 @@ def test_a_specimen_and_the_file_of_a_process(read, tmp_path):
             "Bridge: unknown field 'lenght'",
         ),
         (("part: part.stl", "specimen: bridge"), "specimen: expected a kind, one of"),
+        (("pitch", "unit: yard\npitch"), "unknown unit 'yard'"),
+        (("pitch", "place: down\npitch"), "unknown place 'down'"),
+        *(
+            (("part: part.stl", f"specimen: {{kind: bridge}}\n{entry}"), f"got {entry} of a specim")
+            for entry in ("unit: inch", "place: orient")
+        ),
         (("components", "three"), "unknown parameters 'three'; choose from"),
         (("residuals", "t"), "unknown intervals 't'"),
         (("fitted", "best"), "unknown alignment 'best'"),
