@@ -82,7 +82,7 @@ class Process:
             thermo-mechanical model, in which all cells contract and expand with the temperatures of
             the heat conduction, with Young's modulus, yield stress and hardening at the temperature
             of each cell; ``inherent_strain``, its scan vectors and ``powder_layers`` have no
-            effect. It needs ``heat`` and an elastic plate or clamped bottom without supports.
+            effect. It needs ``heat``.
 
     Raises:
         ValueError: If a value is outside its range, a strain is too large for small-strain theory,
@@ -163,8 +163,6 @@ class Process:
             problem = "heat.thermal_strain=False (got True); it adds to an inherent strain"
         elif self.strain_source is not None:
             problem = "no strain_source, which belongs to an inherent strain; leave it out"
-        elif self.supports is not None:
-            problem = "no supports, whose temperature is not simulated; leave them out"
         elif self.plastic_increments > heat.time_steps:
             problem = (
                 f"at most as many plastic_increments as time_steps of the heat (got "

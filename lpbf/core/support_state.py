@@ -43,8 +43,8 @@ def append_supports(
         mesh: The part, N nodes and E cells.
         supports: Its supports.
         fields: Fields at the part's nodes by name, [N] or [N, C]. Nodes of the supports alone get
-            theirs: the coldest temperature of the part, 1 as the share of supports, and the
-            supports' displacement for any displacement after a step of the release.
+            theirs: 1 as the share of supports, and the supports' displacement for any
+            displacement after a step of the release.
         voxels: Fields of the part's cells by name, [E]; 0 in the supports.
 
     Returns:
@@ -62,7 +62,6 @@ def append_supports(
         "principal_stress": principal_stress(supports.fields["stress"]),
         "displacement_on_plate": supports.displacement_on_plate,
         "support_share": np.ones(len(ids)),
-        "temperature": np.full(len(ids), fields["temperature"].min()),
     }
     joined = {
         name: np.concatenate([part, values.get(name, supports.displacement)[own]])

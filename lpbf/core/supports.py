@@ -17,8 +17,9 @@ class Supports:
 
     A voxel of supports has the stiffness of :func:`lpbf.core.wall_grid.wall_grid_elasticity`. Its
     walls shrink by the inherent strain of their layer, like the part: a grid of equal walls that
-    could shrink freely has the strain of its walls. With plasticity a column of supports yields at
-    ``volume_fraction`` of the part's yield stress.
+    could shrink freely has the strain of its walls. They conduct and store heat
+    (:func:`lpbf.core.wall_grid.wall_grid_conduction`). With plasticity a column of supports yields
+    at ``volume_fraction`` of the part's yield stress.
 
     Args:
         generate: Whether columns are generated under overhangs and islands, down to the plate or

@@ -12,12 +12,14 @@ from lpbf.core.material import Material
 from lpbf.core.mesh import HexMesh
 from lpbf.core.table import as_table
 from lpbf.core.tensor_table import TensorTable
+from lpbf.core.wall_grid import wall_grid_conduction
 from lpbf.heat import heat_kernels
 from lpbf.solve.cell_stencil import CellStencil
 
 TO_PLATE, TO_POWDER, TO_GAS = 0, 1, 2
 _OFFSETS = ((-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1))
 _BELOW, _ABOVE = 4, 5
+_AXIS = [0, 0, 0, 0, 1, 1]  # of each face: in the plane or vertical
 
 
 @dataclass(frozen=True)
@@ -94,11 +96,16 @@ class Conduction:
     voxel and the film in series, A / (h/2k + 1/coefficient). The scheme conserves energy and no
     temperature leaves the range of the cells and their surroundings.
 
+    A cell of supports conducts like a grid of walls (:func:`wall_grid_conduction`). Upwards and
+    downwards only the section of its walls faces plate, powder and gas; at the sides it is the
+    whole face, like an outer wall.
+
     Args:
-        mesh: The part.
+        mesh: The part and its supports.
         cell_layer: Layer of each cell, [E], rising.
         material: Material with a conductivity.
         heat: Coefficients and temperatures of the surroundings.
+        fraction: Volume fraction of the metal in each cell, [E]; None for 1.
         device: Device of the tensors.
 
     Attributes:
@@ -115,11 +122,17 @@ class Conduction:
         material: Material,
         heat: Heat,
         *,
+        fraction: NDArray[np.float64] | None = None,
         device: str | torch.device = "cpu",
     ):
         material.require("conductivity")
         assert material.conductivity is not None
         self.conductivity = TensorTable(as_table(material.conductivity), device)
+
+        shares = np.ones((2, mesh.num_cells))
+        for value in () if fraction is None else np.unique(fraction):
+            shares[:, fraction == value] = np.reshape(wall_grid_conduction(float(value)), (2, 1))
+        self._share = torch.from_numpy(shares).to(device)  # in the plane, vertically
 
         size = np.array(mesh.spacing) / 1e3  # m
         area = size.prod() / size
@@ -157,6 +170,7 @@ class Conduction:
 
     def activate(self, num_cells: int) -> None:
         """Make the first cells the active ones, up to the last cell of a layer."""
+        self._active_share = self._share[:, :num_cells].contiguous()
         neighbours = self._neighbours[:, :num_cells]
         self._linked = (neighbours >= 0) & (neighbours < num_cells)
         self._cells = torch.where(self._linked, neighbours, 0).contiguous()
@@ -172,14 +186,22 @@ class Conduction:
             links = torch.empty(self._cells.shape, dtype=temperature.dtype)
             conductance = torch.empty(3, len(temperature), dtype=temperature.dtype)
             arrays = (temperature, self.conductivity.points, self.conductivity.values)
-            arrays += (self._shape, self._area, self._coefficients, self._medium, self._cells)
+            arrays += (
+                self._active_share,
+                self._shape,
+                self._area,
+                self._coefficients,
+                self._medium,
+                self._cells,
+            )
             arrays += (links, conductance)
             diagonal = torch.from_numpy(heat_kernels.conduct(*(t.numpy() for t in arrays)))
             matrix = CellStencil(diagonal, links, self._cells)
             return HeatFlow(matrix, conductance, self._surroundings)
-        half = 0.5 / self.conductivity(temperature)
-        shape, area = self._shape[:, None], self._area[:, None]
-        links = torch.stack([half.index_select(0, cells) for cells in self._cells])
+        half = (0.5 / (self.conductivity(temperature) * self._active_share))[_AXIS]
+        shape, area = self._shape[:, None], self._area[:, None].repeat(1, len(temperature))
+        area[_BELOW:] *= self._active_share[1]
+        links = torch.stack([h[cells] for h, cells in zip(half, self._cells, strict=True)])
         links = torch.where(self._linked, shape / links.add_(half), 0)
         half_resistance = half / shape
         conductances = []

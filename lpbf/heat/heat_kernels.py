@@ -39,7 +39,17 @@ def enthalpy(temperature, points, starts, tables, value, capacity):
 
 @jit
 def conduct(
-    temperature, points, values, shape, area, coefficients, medium, neighbours, links, conductance
+    temperature,
+    points,
+    values,
+    share,
+    shape,
+    area,
+    coefficients,
+    medium,
+    neighbours,
+    links,
+    conductance,
 ):
     """Write the links between the cells and their conductance to the surroundings; return the
     diagonal.
@@ -48,6 +58,7 @@ def conduct(
         temperature: [n].
         points: Temperatures of the conductivity's table, [m].
         values: Its values, [m].
+        share: Share of it in the plane and vertically, [2, n].
         shape: Area over length of each face, [6].
         area: [6].
         coefficients: Heat transfer to plate, powder and gas, [3].
@@ -56,7 +67,7 @@ def conduct(
         links: [6, n], out.
         conductance: [3, n], out.
     """
-    half, diagonal = np.empty_like(temperature), np.zeros_like(temperature)
+    half, diagonal = np.empty_like(share), np.zeros_like(temperature)
     last = len(points) - 1
     for e in range(len(temperature)):
         upper = 0
@@ -64,21 +75,24 @@ def conduct(
             upper += 1
         if 0 < upper <= last:
             width = points[upper] - points[upper - 1]
-            share = (temperature[e] - points[upper - 1]) / width
-            conductivity = values[upper - 1] + share * (values[upper] - values[upper - 1])
+            weight = (temperature[e] - points[upper - 1]) / width
+            conductivity = values[upper - 1] + weight * (values[upper] - values[upper - 1])
         else:
             conductivity = values[min(upper, last)]
-        half[e] = 0.5 / conductivity
+        half[0, e] = 0.5 / (conductivity * share[0, e])
+        half[1, e] = 0.5 / (conductivity * share[1, e])
     conductance[:] = 0
     for side in range(6):
+        vertical = side // 4
         for e in range(len(temperature)):
             outside = medium[side, e]
             if outside < 0:
-                value = shape[side] / (half[neighbours[side, e]] + half[e])
+                value = shape[side] / (half[vertical, neighbours[side, e]] + half[vertical, e])
                 links[side, e] = value
             else:
-                film = 1 / (coefficients[outside] * area[side])  # infinite without heat transfer
-                value = 1 / (half[e] / shape[side] + film)
+                exposed = area[side] * share[1, e] if vertical else area[side]
+                film = 1 / (coefficients[outside] * exposed)  # infinite without heat transfer
+                value = 1 / (half[vertical, e] / shape[side] + film)
                 links[side, e] = 0
                 conductance[outside, e] += value
             diagonal[e] += value

@@ -1,6 +1,6 @@
-"""Temperature of a part while it is built layer by layer."""
+"""Temperature of a part and its supports while they are built layer by layer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from lpbf.core.materials import get_material
-from lpbf.core.mesh import HexMesh
+from lpbf.core.mesh import HexMesh, check_on_plate
 from lpbf.core.process import Process
+from lpbf.core.support_cells import with_supports
+from lpbf.core.supports import Supports
 from lpbf.heat.conduction import Conduction
 from lpbf.heat.enthalpy import Enthalpy
 from lpbf.heat.plate_balance import PlateBalance
@@ -41,13 +43,13 @@ class HeatStage:
 
 @dataclass(frozen=True, eq=False)
 class HeatResult:
-    """Temperatures of the cells, in degrees Celsius, float64.
+    """Temperatures of the cells of part and supports, in degrees Celsius, float64.
 
     Attributes:
         temperature: Temperature at the end, [E].
         after_layer: Temperature of the active cells at the end of each layer's dwell, [n] each.
-        interlayer: Mean over each layer at the end of its dwell, right before the next one is
-            deposited, [L]; NaN for a layer without cells.
+        interlayer: Mean over the part's cells of each layer at the end of its dwell, right before
+            the next one is deposited, [L]; NaN for a layer without cells of the part.
         steps: Report of each time step.
         plate_temperature: Temperature of the plate at the end.
         plate_after_layer: Temperature of the plate at the end of each layer's dwell.
@@ -82,10 +84,11 @@ def simulate_heat(
     temperature and cools for the dwell time. Heat flows to the plate through the bottom (also where
     the mechanics has an elastic base plate), to the gas through the newest layer's top, and to the
     powder, which stores none, through all other faces. The temperature of the plate is constant or
-    follows its heat balance (:class:`PlateBalance`).
+    follows its heat balance (:class:`PlateBalance`). A voxel of supports stores the heat of its
+    volume fraction, and conducts like its walls (:class:`Conduction`).
 
     Args:
-        mesh: The part.
+        mesh: The part, with its supports.
         process: Process with ``heat`` and a material with thermal properties.
         device: Device of the computation.
 
@@ -98,21 +101,25 @@ def simulate_heat(
     if heat is None:
         raise ValueError("expected a process with a heat model (got heat=None); set Process.heat")
     material = get_material(process.material)
-    if not mesh.mask[:, :, 0].any():
-        raise ValueError(
-            "heat: expected a part that rests on the plate (got a mesh without voxels in its "
-            "lowest row, and supports conduct no heat in this model); put it on the plate "
-            "(--place drop), or leave out the heat conduction (--no-heat)"
-        )
+    check_on_plate(mesh)
+    fraction = None
+    is_part = np.ones(mesh.num_cells, dtype=bool)
+    if mesh.supports is not None:
+        supports, mesh = mesh.supports, with_supports(mesh)
+        is_part = ~supports[tuple(mesh.cell_index.T)]
+        assert isinstance(process.supports, Supports)  # make_build refuses a mesh without
+        fraction = np.where(is_part, 1.0, process.supports.volume_fraction)
     deposition = heat.deposition_temperature
     if deposition is None:
         material.require("liquidus")
         assert material.liquidus is not None
         deposition = material.liquidus
     cell_layer = mesh.cell_index[:, 2] // process.voxels_per_layer(mesh.spacing[2])
-    conduction = Conduction(mesh, cell_layer, material, heat, device=device)
-    volume = float(np.prod(mesh.spacing)) * 1e-9
-    stepper = TimeStepper(Enthalpy(material, device=device), volume, order=heat.time_order)
+    conduction = Conduction(mesh, cell_layer, material, heat, fraction=fraction, device=device)
+    voxel = float(np.prod(mesh.spacing)) * 1e-9
+    volume = None if fraction is None else torch.from_numpy(voxel * fraction).to(device)
+    stepper = TimeStepper(Enthalpy(material, device=device), voxel, order=heat.time_order)
+    of_part = torch.from_numpy(is_part).to(device)
 
     num_layers = int(cell_layer[-1]) + 1
     ends = np.searchsorted(cell_layer, np.arange(num_layers), side="right").tolist()
@@ -126,6 +133,8 @@ def simulate_heat(
         fresh = temperature.new_full((end - len(temperature),), deposition)
         temperature = torch.cat([temperature, fresh])
         conduction.activate(end)
+        if volume is not None:
+            stepper = replace(stepper, volume=volume[:end])
         durations = heat.steps(heat.dwell_time)
         if layer == num_layers - 1 and heat.cooling_time > 0:
             durations += heat.steps(heat.cooling_time)
@@ -152,7 +161,8 @@ def simulate_heat(
             if number == heat.time_steps:
                 after_layer.append(temperature)
                 plate_after_layer.append(plate.temperature)
-                interlayer.append(temperature[end - len(fresh) :].mean())
+                newest = slice(end - len(fresh), end)
+                interlayer.append(temperature[newest][of_part[newest]].mean())
     return HeatResult(
         temperature=temperature,
         after_layer=tuple(after_layer),

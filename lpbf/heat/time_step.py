@@ -74,7 +74,7 @@ class TimeStepper:
 
     Args:
         enthalpy: H(T).
-        volume: Volume of a voxel, m^3.
+        volume: Volume of the metal in a voxel, m^3; one number or that of each voxel, [n].
         tolerance: Sum of the cells' absolute residuals over the heat exchanged.
         max_newton: Maximum number of Newton iterations.
         max_iterations: Maximum number of conjugate gradient iterations for a linear system.
@@ -82,7 +82,7 @@ class TimeStepper:
     """
 
     enthalpy: Enthalpy
-    volume: float
+    volume: float | Tensor
     tolerance: float = 1e-7
     max_newton: int = 60
     max_iterations: int = 5000

@@ -84,13 +84,13 @@ def build_steps(
 
     Args:
         build: The part in layers.
-        heat: Temperatures of the part's cells; None without a heat model.
+        heat: Temperatures of the cells of part and supports; None without a heat model.
         expansion: Thermal expansion of the part and its plate; None for no thermal strain.
         ambient: Temperature at the end of the cooling, degrees Celsius.
         device: Device of the tensors.
     """
     inherent = torch.from_numpy(build.cell_strain).to(device)
-    is_part = torch.from_numpy(build.is_part).to(device)
+    is_solid = torch.from_numpy(build.is_solid).to(device)
     before, plate = inherent.new_zeros(0), inherent.new_zeros(1)
     if heat is not None:
         plate += heat.preheat
@@ -101,14 +101,14 @@ def build_steps(
         temperature, together = None, 0.0
         if heat is not None:
             now = heat.after_layer[layer].to(inherent)
-            temperature = scatter(now, is_part[: newest.stop], heat.plate_after_layer[layer])
+            temperature = scatter(now, is_solid[: newest.stop], heat.plate_after_layer[layer])
             if expansion is not None:
                 plate_now = torch.full_like(plate, heat.plate_after_layer[layer])
                 together = float(expansion(plate_now) - expansion(plate))
                 change = -together * torch.ones_like(now)
                 change[: len(before)] += expansion(now[: len(before)]) - expansion(before)
                 plate = plate_now
-                strain += isotropic(change, is_part[: newest.stop])
+                strain += isotropic(change, is_solid[: newest.stop])
             before = now
         yield BuildStep(layer, f"layer {layer}", strain, temperature, stress_free_strain=together)
     if heat is not None and expansion is not None:
@@ -116,8 +116,8 @@ def build_steps(
         yield BuildStep(
             None,
             "cooling",
-            isotropic(expansion(plate) - expansion(before), is_part),
-            plate.expand(len(is_part)).clone(),
+            isotropic(expansion(plate) - expansion(before), is_solid),
+            plate.expand(len(is_solid)).clone(),
             stress_free_strain=float(expansion(cold) - expansion(plate)),
         )
 
@@ -129,14 +129,15 @@ def scaled(factor: Tensor | None, stiffness: Tensor | None) -> Tensor | None:
     return factor[: len(stiffness)] * stiffness
 
 
-def scatter(values: Tensor, is_part: Tensor, other: float = 0.0) -> Tensor:
-    """Values of the part's first cells on all active cells; ``other`` on the other cells."""
-    out = values.new_full((len(is_part),), other)
-    out[torch.nonzero(is_part)[: len(values), 0]] = values
+def scatter(values: Tensor, is_solid: Tensor, other: float = 0.0) -> Tensor:
+    """Values of the first cells of part and supports on all active cells; ``other`` on the rest."""
+    out = values.new_full((len(is_solid),), other)
+    out[torch.nonzero(is_solid)[: len(values), 0]] = values
     return out
 
 
-def isotropic(change: Tensor, is_part: Tensor) -> Tensor:
-    """Strain [n] of the part's first cells in each direction, on all active cells, [n, 6]."""
-    strain = scatter(change, is_part)
+def isotropic(change: Tensor, is_solid: Tensor) -> Tensor:
+    """Strain [n] of the first cells of part and supports in each direction, on all active cells,
+    [n, 6]."""
+    strain = scatter(change, is_solid)
     return strain[:, None] * strain.new_tensor([1.0, 1, 1, 0, 0, 0])

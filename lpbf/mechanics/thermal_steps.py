@@ -33,7 +33,7 @@ def thermal_steps(
 
     Args:
         build: The part in layers; its element matrices are those at the ambient temperature.
-        heat: Temperatures of the part's cells, with stages.
+        heat: Temperatures of the cells of part and supports, with stages.
         material: Material with thermal expansion.
         ambient: Temperature at the end, degrees Celsius.
         plate_modulus: Young's modulus of the elastic plate, which is constant; None for that of
@@ -42,7 +42,7 @@ def thermal_steps(
     """
     expansion = ThermalExpansion(material, device)
     limit = material.stress_free_temperature
-    is_part = torch.from_numpy(build.is_part).to(device)
+    is_solid = torch.from_numpy(build.is_solid).to(device)
     own_plate = None
     if plate_modulus is not None:
         own_plate = torch.from_numpy(build.cell_kind == PLATE).to(device)
@@ -66,7 +66,7 @@ def thermal_steps(
         if limit is not None:
             hottest = strain_at(torch.full_like(now, limit))
             before = torch.where(stage.annealed, hottest, before)
-        active = is_part[: build.layer_cells(stage.layer).stop]
+        active = is_solid[: build.layer_cells(stage.layer).stop]
         temperature = scatter(stage.temperature, active, stage.plate_temperature)
         factor = None
         if stiffness is not None:
@@ -91,7 +91,7 @@ def thermal_steps(
     yield BuildStep(
         None,
         "cooling",
-        isotropic(plate - before, is_part),
+        isotropic(plate - before, is_solid),
         in_equilibrium=False,
         activates=False,
         stress_free_strain=float(free_strain(ambient) - plate),

@@ -98,6 +98,7 @@ def _simulate(
     build = make_build(mesh, process)
     mesh = build.part  # without dropped islands
     is_support = build.is_support[build.is_solid]
+    of_part = torch.from_numpy(~is_support).to(device)
     order = process.supports.order if isinstance(process.supports, Supports) else REMOVALS[0]
     cuts = release_steps(build.solid, process.release, is_support, order)
     material = get_material(process.material)
@@ -138,6 +139,7 @@ def _simulate(
             temperature: Tensor | float = process.temperature
             if heat is not None and step.layer is not None:
                 temperature = heat.after_layer[step.layer]
+                temperature = temperature[of_part[: len(temperature)]]
             states.append(part.layer_state(step, state, stepper.cell_stress(), temperature))
 
     part = PartView(build)
@@ -166,9 +168,10 @@ def _simulate(
     alone, kept = built(build, with_plate=on_elastic)
     stepper = stepper.extract(alone, torch.from_numpy(np.flatnonzero(kept)).to(device))
     reports = [*reports, *state.reports]
-    temperature = np.full(mesh.num_nodes, process.temperature)
+    cell_temperature = np.full(build.solid.num_cells, process.temperature)
     if heat is not None:
-        temperature = nodal_mean(mesh.cells, heat.temperature.cpu().numpy())
+        cell_temperature = heat.temperature.cpu().numpy()
+    temperature = nodal_mean(mesh.cells, cell_temperature[part.cells])
     fields = {
         name: values.cpu().numpy()[alone.is_solid] for name, values in stepper.cell_fields().items()
     }
@@ -194,7 +197,7 @@ def _simulate(
             if step.state.name == SUPPORTS_OFF:
                 break
             last = step.state.displacement
-        supports = part.support_state(on_plate, last, fields)
+        supports = part.support_state(on_plate, last, fields | {"temperature": cell_temperature})
     fields = {name: values[part.cells] for name, values in fields.items()}
     removed = removed[part.cells]
     result = Result(

@@ -189,7 +189,6 @@ SOURCE = StrainSource(
         ({"strain": "thermo"}, "unknown strain 'thermo'; did you mean 'thermal'"),
         ({"heat": None}, "a heat model .got heat=None.; set heat"),
         ({"heat": Heat(thermal_strain=True)}, "heat.thermal_strain=False .got True"),
-        ({"supports": True}, "no supports, whose temperature is not simulated; leave them out"),
         (
             {"plastic_increments": 13},
             "at most as many plastic_increments as time_st.*13 and 12",

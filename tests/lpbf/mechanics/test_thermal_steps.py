@@ -9,7 +9,9 @@ from scipy.sparse.linalg import spsolve
 
 from lpbf import HexMesh, Material, Process
 from lpbf.core.base_plate import BasePlate
+from lpbf.core.element import brick
 from lpbf.core.table import Table
+from lpbf.core.wall_grid import wall_grid_elasticity
 from lpbf.heat.simulate_heat import HeatResult, HeatStage
 from lpbf.mechanics.build import make_build
 from lpbf.mechanics.elastic_stepper import ElasticStepper
@@ -186,15 +188,18 @@ def test_curvature_of_a_strip_of_two_temperatures():
     assert curvature == pytest.approx(expected, rel=1e-2)
 
 
-def test_layers_against_a_direct_solution(table, assembled):
+@pytest.mark.parametrize("supported", [False, True])
+def test_layers_against_a_direct_solution(table, assembled, supported):
     """Cells of random temperatures, some annealed, on a plate that has its own modulus."""
     rng = np.random.default_rng(3)
     material = metal(0.3, annealing_temperature=750.0)
     plate = BasePlate(thickness=table.spacing[2], margin=0.0, youngs_modulus=70_000.0)
-    process = Process(material, layer_height=2 * table.spacing[2], base_plate=plate)
+    height = 2 * table.spacing[2]
+    process = Process(material, layer_height=height, base_plate=plate, supports=supported)
     build = make_build(table, process)
-    of_part = np.flatnonzero(build.is_part)
-    counts = [int((of_part < build.layer_cells(n).stop).sum()) for n in range(build.num_layers)]
+    assert build.is_support.any() == supported
+    solid = np.flatnonzero(build.is_solid)
+    counts = [int((solid < build.layer_cells(n).stop).sum()) for n in range(build.num_layers)]
     stages = []
     for layer, count in enumerate(counts):
         for _ in range(2):
@@ -211,10 +216,13 @@ def test_layers_against_a_direct_solution(table, assembled):
     local, free_strain = np.zeros((mesh.num_cells, 24)), np.zeros(mesh.num_cells)
     displacement, reached = np.zeros((mesh.num_nodes, 3)), np.zeros(0)
     free_nodes = build.node_layer >= 0
-    plain = np.where(build.is_part, 1.0, 70_000.0 / at_room)
+    plain = np.where(build.is_solid, 1.0, 70_000.0 / at_room)
+    walls = brick(table.spacing, wall_grid_elasticity(at_room, 0.3, 0.2))
+    stiffness = np.where(build.is_support[:, None, None], walls.stiffness, build.brick.stiffness)
+    loads = np.where(build.is_support[:, None, None], walls.load, build.brick.load)
     for layer, temperature, annealed in [*stages, (2, np.full(counts[-1], 20.0), None)]:
         count = counts[layer]
-        stop, part = build.layer_cells(layer).stop, of_part[:count]
+        stop, part = build.layer_cells(layer).stop, solid[:count]
         start = np.append(reached, np.full(count - len(reached), 800.0)).clip(max=750)
         if annealed is not None:
             start[annealed] = 750.0
@@ -225,9 +233,10 @@ def test_layers_against_a_direct_solution(table, assembled):
             factor[part] = modulus(temperature) / at_room
         reached = temperature
         nodes = mesh.cells[:stop]
-        matrix = assembled(nodes, build.brick.stiffness, mesh.num_nodes, factor[:stop])
-        load = free_strain[:stop, None] * build.brick.load[:, :3].sum(1)
-        force = (load - local[:stop] @ build.brick.stiffness) * factor[:stop, None]
+        matrix = assembled(nodes, stiffness[:stop], mesh.num_nodes, factor[:stop])
+        load = free_strain[:stop, None] * loads[:stop, :, :3].sum(2)
+        force = load - np.einsum("ei,eij->ej", local[:stop], stiffness[:stop])
+        force *= factor[:stop, None]
         total = np.zeros((mesh.num_nodes, 3))
         np.add.at(total, nodes.ravel(), force.reshape(-1, 3))
         used = np.zeros(mesh.num_nodes, bool)
