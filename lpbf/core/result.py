@@ -95,6 +95,9 @@ class Result:
             mm: the rise above the plane of the next layer. NaN for a layer without voxels.
         interlayer_temperature: Mean temperature of each layer before the next one is deposited,
             [L], degrees Celsius; None without heat conduction.
+        plate_temperature: Temperature of the plate at the end of each layer's dwell, and after the
+            cooling time, [L + 1], degrees Celsius; None if its heat balance is not simulated
+            (:attr:`lpbf.Heat.plate_heat_capacity`).
         release: The part after each cut of its release; empty without a release.
         supports: The part's supports; None without.
         build_time: Estimated time of the build, s; None without a machine in the process.
@@ -114,6 +117,7 @@ class Result:
     displacement_on_plate: NDArray[np.float64] | None = None
     recoater_clearance: NDArray[np.float64] | None = None
     interlayer_temperature: NDArray[np.float64] | None = None
+    plate_temperature: NDArray[np.float64] | None = None
     release: tuple[ReleaseState, ...] = ()
     supports: SupportState | None = None
     build_time: float | None = None
@@ -238,7 +242,7 @@ class Result:
             ValueError: If the file is of another type.
             OSError: If it cannot be written.
         """
-        layers = self._given("recoater_clearance", "interlayer_temperature")
+        layers = self._given("recoater_clearance", "interlayer_temperature", "plate_temperature")
         if self.mesh.placement is not None:
             layers["part_rotation"] = self.mesh.placement.rotation
             layers["part_translation"] = self.mesh.placement.translation[None]

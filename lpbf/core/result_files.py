@@ -24,6 +24,7 @@ UNITS = {
     "support_share": "1",
     "recoater_clearance": "mm",
     "interlayer_temperature": "C",
+    "plate_temperature": "C",
     "removed": "1",
     "is_support": "1",
     "part": "1",

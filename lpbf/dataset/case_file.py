@@ -47,12 +47,14 @@ def write_case(
     edge_index: NDArray[np.integer],
     metadata: Mapping[str, Any],
     support_share: NDArray[np.floating] | None = None,
+    plate_temperature: NDArray[np.floating] | None = None,
 ) -> dict[str, Any]:
     """Write a case of a data set, whole or not at all, and return its entry in the index.
 
     The file holds ``pos`` (mm), ``edge_index``, ``elems``, ``temp`` (C), ``disp`` (mm), ``vmstr``
-    (MPa), ``support`` of parts with supports, and ``_metadata`` as JSON text, so that nothing has
-    to be unpickled. The same input gives the same bytes.
+    (MPa), ``support`` of parts with supports, ``plate_temp`` (C) if it was simulated, and
+    ``_metadata`` as JSON text, so that nothing has to be unpickled. The same input gives the same
+    bytes.
 
     Args:
         path: The file, in a folder named after its split.
@@ -60,6 +62,8 @@ def write_case(
         edge_index: Edges in both directions, [2, num_edges].
         metadata: Values that JSON can hold, with the name as ``case_id``.
         support_share: Share of supports in the voxels around each node, [N]; None without.
+        plate_temperature: Temperature of the plate after each layer and at the end, [L + 1]; None
+            if it was not simulated.
     """
     arrays = {
         "pos": fields.points.astype(np.float32),
@@ -72,6 +76,8 @@ def write_case(
     }
     if support_share is not None:
         arrays["support"] = support_share.astype(np.float32)
+    if plate_temperature is not None:
+        arrays["plate_temp"] = plate_temperature.astype(np.float32)
     buffer = BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     with atomic_path(path) as temporary:

@@ -79,7 +79,8 @@ def _write(path: Path, result: Result, metadata: dict[str, Any]) -> dict[str, An
         "removed_fraction": 1.0 - len(cells) / len(result.cells),
     }
     share = None if share is None else share[nodes]
-    return write_case(path, left, edges, metadata | counts, share)
+    plate = result.plate_temperature
+    return write_case(path, left, edges, metadata | counts, share, plate)
 
 
 def _portable(message: str, case: Case) -> str:

@@ -236,7 +236,7 @@ def _write(
         name = Path(args.parts[0]).stem
         plot_field(result, "displacement", warp="displacement", path=args.picture, title=name)
     if args.report is not None:
-        clearance = result.recoater_clearance
+        clearance, plate = result.recoater_clearance, result.plate_temperature
         if clearance is not None:  # NaN, where a layer is empty, is not JSON
             clearance = [None if math.isnan(rise) else rise for rise in clearance.tolist()]
         text = {
@@ -250,6 +250,7 @@ def _write(
             "warnings": warned,
             "summary": summary,
             "recoater_clearance_mm": clearance,
+            "plate_temperature_c": None if plate is None else plate.tolist(),
             "report": None if result.report is None else result.report.to_dict(),
         }
         write_text(args.report, json.dumps(text, indent=1, allow_nan=False))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from flare_mesh.devices import find_device, peak_memory
@@ -16,7 +17,7 @@ from lpbf.core.report import Report, StepReport
 from lpbf.core.result import LayerState, Result
 from lpbf.core.supports import REMOVALS, Supports
 from lpbf.core.threads import threads_for
-from lpbf.heat.simulate_heat import simulate_heat
+from lpbf.heat.simulate_heat import HeatResult, simulate_heat
 from lpbf.mechanics.build import POWDER, make_build
 from lpbf.mechanics.build_steps import BuildStep, build_steps
 from lpbf.mechanics.elastic_stepper import ElasticStepper
@@ -207,6 +208,7 @@ def _simulate(
         displacement_on_plate=None if on_plate is None else on_plate[part.nodes],
         recoater_clearance=clearance,
         interlayer_temperature=None if heat is None else heat.interlayer.cpu().numpy(),
+        plate_temperature=_plate_temperature(process, heat),
         release=tuple(part.of_part(step.state) for step in released),
         supports=supports,
         build_time=_build_time(mesh, process),
@@ -217,6 +219,12 @@ def _simulate(
     check_strain_source(process, mesh)
     check_range(result, process, build.rows_per_layer * mesh.spacing[2])
     return result
+
+
+def _plate_temperature(process: Process, heat: HeatResult | None) -> NDArray[np.float64] | None:
+    if heat is None or process.heat is None or process.heat.plate_heat_capacity is None:
+        return None
+    return np.array([*heat.plate_after_layer, heat.plate_temperature])
 
 
 def _build_time(mesh: HexMesh, process: Process) -> float | None:

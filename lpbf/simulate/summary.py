@@ -93,6 +93,9 @@ def summarize(result: Result) -> dict[str, Any]:
     if result.recoater_clearance is not None:
         summary["max_recoater_clearance_mm"] = float(np.nanmax(result.recoater_clearance))
         summary["highest_layer"] = int(np.nanargmax(result.recoater_clearance))
+    if result.plate_temperature is not None:
+        summary["max_plate_temperature_c"] = float(result.plate_temperature.max())
+        summary["plate_temperature_c"] = float(result.plate_temperature[-1])
     return summary
 
 
@@ -120,6 +123,11 @@ def summary_text(summary: dict[str, Any]) -> str:
     low, high = value("min_temperature_c"), value("max_temperature_c")
     if high - low > 0.5:
         lines["temperature"] = f"{low:.0f} to {high:.0f} C at the end"
+    if "plate_temperature_c" in summary:
+        lines["plate"] = (
+            f"up to {value('max_plate_temperature_c'):.0f} C during the build, "
+            f"{value('plate_temperature_c'):.0f} C at the end"
+        )
     if "part_volume_mm3" in summary:
         lines["part volume"] = f"{value('part_volume_mm3'):.4g} mm3"
     if "support_volume_mm3" in summary:

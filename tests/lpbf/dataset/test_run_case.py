@@ -9,6 +9,7 @@ import trimesh
 
 from flare_mesh.datasets import LPBF
 from lpbf.core.errors import SolverError
+from lpbf.core.heat import Heat
 from lpbf.core.process import Process
 from lpbf.dataset.case_file import file_digest, read_metadata
 from lpbf.dataset.cases import Case, list_cases
@@ -71,6 +72,16 @@ def test_voxels_that_the_cuts_remove_are_not_in_the_case(bar, tmp_path):
     assert sorted(data.hexahedron.unique().tolist()) == list(range(data.num_nodes))
     assert data.pos[:, 2].min() == 4.0
     assert data.edge_index.shape[1] == metadata["num_edges"]
+
+
+def test_plate_temperature_of_a_simulated_heat_balance(bar, tmp_path):
+    heat = Heat(plate_heat_capacity=100.0, time_steps=2)
+    settings = replace(SMALL, process=Process(heat=heat, layer_height=16.0))
+    run_case(bar, settings, tmp_path)
+    with np.load(tmp_path / bar.file) as file:
+        plate = file["plate_temp"]
+    assert plate.shape == (3,)
+    assert (np.diff([80.0, *plate]) > 0).tolist() == [True, True, False]
 
 
 def test_share_of_supports_as_a_feature(tmp_path):
