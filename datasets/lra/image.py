@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from flare_mesh.datasets.field_dataset import locate_file
 from flare_mesh.datasets.lra.idx_files import find_idx, read_idx
-from flare_mesh.datasets.lra.sequence_dataset import SequenceDataset
+from flare_mesh.datasets.lra.picture_dataset import SIDE, PictureDataset
 from flare_mesh.datasets.lra.sequences import Sequences
 from flare_mesh.io.archives import extract_tar
 from flare_mesh.io.download import download_file
@@ -18,10 +18,10 @@ _CIFAR = (
     *("airplane", "automobile", "bird", "cat", "deer"),
     *("dog", "frog", "horse", "ship", "truck"),
 )
-_RECORD, _PIXELS = 3073, 1024
+_RECORD, _PIXELS = 3073, SIDE**2
 
 
-class Image(SequenceDataset):
+class Image(PictureDataset):
     """Grey pictures of 32 x 32 pixels, row by row; the class is what they show.
 
     CIFAR-10 (Krizhevsky, 2009), Long Range Arena (arXiv 2011.04006). A token is the grey value, 0
@@ -45,6 +45,7 @@ class Image(SequenceDataset):
     Args:
         root: Folder of the files.
         split: ``"train"``, ``"val"`` or ``"test"``.
+        patch: Continuous values of patches instead of tokens, see :class:`PictureDataset`.
         source: Which files to read: ``"cifar10"``, ``"pickle"`` or ``"idx"``; by default those that
             exist.
         transform: Applied to each sample on access, as in PyG.
@@ -57,8 +58,6 @@ class Image(SequenceDataset):
     task = "image"
     STATS: ClassVar[Mapping[str, int]] = {"train": 45000, "val": 5000, "test": 10000}
     ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
-    vocabulary_size = 256
-    max_length = _PIXELS
     class_names = _CIFAR
 
     def _choose(self, root: Path, source: str | None) -> tuple[str, list[Path]]:
@@ -150,10 +149,9 @@ def _read_cifar(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 def _bordered(path: Path) -> NDArray[np.uint8]:
     images = read_idx(path, 3)
     _, height, width = images.shape
-    side = 32
-    if not (0 < height <= side and 0 < width <= side):
+    if not (0 < height <= SIDE and 0 < width <= SIDE):
         raise ValueError(f"{path}: expected at most 32 x 32 pixels (got {height} x {width})")
-    top, left = (side - height) // 2, (side - width) // 2
-    found = np.zeros((len(images), side, side), np.uint8)
+    top, left = (SIDE - height) // 2, (SIDE - width) // 2
+    found = np.zeros((len(images), SIDE, SIDE), np.uint8)
     found[:, top : top + height, left : left + width] = images
     return found.reshape(-1, _PIXELS)

@@ -9,17 +9,16 @@ from PIL import Image
 
 from flare_mesh.choices import clip
 from flare_mesh.datasets.field_dataset import locate_file
+from flare_mesh.datasets.lra.picture_dataset import SIDE, PictureDataset
 from flare_mesh.datasets.lra.release import RELEASE, missing_release
-from flare_mesh.datasets.lra.sequence_dataset import SequenceDataset
 from flare_mesh.datasets.lra.sequences import Sequences
 
-_SIDE = 32
 _FOLDERS = {14: "curv_contour_length_14", 9: "curv_contour_length_9", 6: "curv_baseline"}
 _SHARES = {"train": (0, 80), "val": (80, 90), "test": (90, 100)}
 _MAX_BYTES = 1 << 16  # of an image's file
 
 
-class Pathfinder(SequenceDataset):
+class Pathfinder(PictureDataset):
     """Images of 32 x 32 pixels with two long dashed curves, two markers and distractors.
 
     The class is 1 if the markers are at both ends of the same curve. The pixels follow each other
@@ -48,6 +47,7 @@ class Pathfinder(SequenceDataset):
         root: Folder of the files, or any folder on the path to ``metadata``.
         split: ``"train"``, ``"val"`` or ``"test"``.
         contour_length: Dashes of a curve: 14, 9 or 6.
+        patch: Continuous values of patches instead of tokens, see :class:`PictureDataset`.
         source: Which files to read: ``"release"`` or ``"pickle"``; by default those that exist.
         transform: Applied to each sample on access, as in PyG.
 
@@ -60,8 +60,6 @@ class Pathfinder(SequenceDataset):
     STATS: ClassVar[Mapping[str, int]] = {"train": 160000, "val": 20000, "test": 20000}
     ADDRESS = RELEASE
     class_names = ("different curves", "same curve")
-    vocabulary_size = 256
-    max_length = _SIDE**2
 
     def __init__(
         self,
@@ -69,6 +67,7 @@ class Pathfinder(SequenceDataset):
         split: str = "train",
         *,
         contour_length: int = 14,
+        patch: int | None = None,
         source: str | None = None,
         transform: Callable[[Any], Any] | None = None,
     ) -> None:
@@ -77,7 +76,7 @@ class Pathfinder(SequenceDataset):
                 f"Pathfinder: expected contour_length 6, 9 or 14 (got {contour_length})"
             )
         self.contour_length = contour_length
-        super().__init__(root, split, source=source, transform=transform)
+        super().__init__(root, split, patch=patch, source=source, transform=transform)
 
     @property
     def cache_name(self) -> str:
@@ -106,10 +105,10 @@ class Pathfinder(SequenceDataset):
         rows = [row for file in self._files for row in _read_labels(file)]
         start, stop = (len(rows) * share // 100 for share in _SHARES[self.split])
         kept = rows[start:stop]
-        tokens = np.empty((len(kept), _SIDE**2), np.uint8)
+        tokens = np.empty((len(kept), SIDE**2), np.uint8)
         for i, (path, _) in enumerate(kept):
             tokens[i] = _read_image(path).ravel()
-        offsets = np.arange(len(kept) + 1, dtype=np.int64) * _SIDE**2
+        offsets = np.arange(len(kept) + 1, dtype=np.int64) * SIDE**2
         return Sequences(tokens.ravel(), offsets, np.array([label for _, label in kept], np.int64))
 
 
@@ -147,12 +146,12 @@ def _read_image(path: Path) -> np.ndarray:
     try:
         with Image.open(path, formats=["PNG"]) as image:
             size, mode = image.size, image.mode
-            pixels = np.asarray(image) if size == (_SIDE, _SIDE) and mode == "L" else None
+            pixels = np.asarray(image) if size == (SIDE, SIDE) and mode == "L" else None
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise ValueError(f"{path}: not a whole PNG file; get it again") from error
     if pixels is None:
         raise ValueError(
-            f"{path}: expected {_SIDE} x {_SIDE} grey pixels of 8 bits (got {size[0]} x {size[1]}, "
+            f"{path}: expected {SIDE} x {SIDE} grey pixels of 8 bits (got {size[0]} x {size[1]}, "
             f"mode {mode})"
         )
     return pixels

@@ -74,6 +74,8 @@ class SequenceDataset(Dataset, ABC):
     """Names of the classes."""
     vocabulary_size: int
     """Ids of tokens, 0 included."""
+    in_channels: int | None = None
+    """Channels of the continuous values ``x`` that a sample has instead of tokens, or None."""
     max_length: int
     """Upper bound of the tokens of a document."""
     validation_is_test = False

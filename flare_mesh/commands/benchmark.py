@@ -10,6 +10,7 @@ from flare_mesh.commands.benchmark_results import draw_results, write_tables
 from flare_mesh.commands.benchmark_runs import finish_run, result_of
 from flare_mesh.commands.benchmark_sizes import build_trial, count_parameters, match_parameters
 from flare_mesh.commands.class_paths import check_classes
+from flare_mesh.datasets.lra import SEQUENCE_DATASETS
 from flare_mesh.files import check_folder
 from flare_mesh.training.data_module import FieldDataModule
 from flare_mesh.trusted_classes import trusting_code
@@ -111,6 +112,12 @@ def _read_data(data: str) -> dict[str, Any]:
     base = read_config(data)
     if not isinstance(base.get("data"), dict):
         raise ValueError(f"{data}: expected a configuration with 'data'")
+    if str(base["data"].get("name")) in SEQUENCE_DATASETS:
+        raise ValueError(
+            f"{data}: expected a data set of fields (got '{base['data']['name']}', of sequences); "
+            f"compare mixing layers on it by 'flare-mesh fit --config {data} "
+            f"--model.options.mixer NAME --out DIR' for each, whose accuracy is in summary.json"
+        )
     if base.get("ckpt_path") is not None:
         raise ValueError(f"{data}: ckpt_path resumes one run, but a benchmark starts its own")
     if base["data"].get("test_split", "test") is None:

@@ -33,8 +33,8 @@ def build_sequence_module(
     Args:
         data: A :class:`SequenceDataModule`; the command line passes its own ``data``.
         name: ``sequence``, for :class:`~flare_mesh.models.SequenceModel`.
-        options: Options of the model, such as ``mixer`` and ``hidden_channels``. Classes, tokens
-            and documents are those of the data, ``max_length`` is by default.
+        options: Options of the model, such as ``mixer`` and ``hidden_channels``. Classes, tokens or
+            channels, and documents are those of the data, ``max_length`` is by default.
         optimizer: Optimiser and its options.
         schedule: Schedule of the learning rate.
         ema: Decay of an exponential moving average of the weights, such as 0.999; none by default.
@@ -51,7 +51,8 @@ def build_sequence_module(
     longest = dataset.max_length
     found = {
         "num_classes": dataset.num_classes,
-        "num_tokens": dataset.vocabulary_size,
+        "num_tokens": None if dataset.in_channels else dataset.vocabulary_size,
+        "in_channels": dataset.in_channels,
         "documents": dataset.documents,
     }
     for key, value in found.items():

@@ -8,6 +8,7 @@ from dataclasses import field as attribute
 from pathlib import Path
 from typing import Any, Self
 
+from flare_mesh.datasets.lra import SEQUENCE_DATASETS
 from flare_mesh.documents import load_json, load_yaml, read_yaml_text
 from flare_mesh.surrogate.checkpoint import BEST, LAST
 
@@ -45,7 +46,7 @@ class RunResults:
 
         Raises:
             FileNotFoundError: If the folder has no run, or its run has not ended.
-            ValueError: If a file is damaged.
+            ValueError: If a file is damaged, or the run is of a classifier of sequences.
         """
         folder = Path(folder)
         if not (folder / "config.yaml").is_file():
@@ -64,6 +65,12 @@ class RunResults:
             raise _damaged(config, error) from error
         if not isinstance(options, dict):
             raise _damaged(config, "not a mapping of options")
+        if str(cls._mapping(options, "data").get("name")) in SEQUENCE_DATASETS:
+            raise ValueError(
+                f"{folder}: expected a run that predicts fields (got a classifier of sequences); "
+                f"read its accuracy in summary.json, its learning curve in metrics.csv and its "
+                f"predicted classes in test_cases.csv"
+            )
         rows = _read_table(folder / "metrics.csv")
         cases: dict[str, dict[str, float]] = {}
         for row in _read_table(folder / "test_cases.csv"):

@@ -14,7 +14,7 @@ class SequenceBatch(NamedTuple):
     """A batch of B samples.
 
     Attributes:
-        tokens: Tokens of all sequences, one after another, int64 [N].
+        tokens: Tokens of all sequences, one after another, int64 [N]; or continuous values [N, C].
         ptr: Offsets of the sequences, [B + 1]; [2 B + 1] for pairs.
         y: Class of each sample, int64 [B].
         weight: Weight of each sample's loss in the sum over the batch, [B].
@@ -43,14 +43,15 @@ class SequenceBatches(Dataset[SequenceBatch]):
 
     def __getitem__(self, keys: Sequence[CaseKey]) -> SequenceBatch:  # pyright: ignore[reportIncompatibleMethodOverride]
         samples = [self.dataset[key.index] for key in keys]
-        pairs = self.dataset.documents == 2
-        lengths = [
-            length
-            for sample in samples
-            for length in (sample.length.flatten().tolist() if pairs else [len(sample.token)])
+        tokens = [
+            sample.token if self.dataset.in_channels is None else sample.x for sample in samples
         ]
+        if self.dataset.documents == 2:
+            lengths = torch.cat([sample.length.flatten() for sample in samples]).tolist()
+        else:
+            lengths = [len(one) for one in tokens]
         return SequenceBatch(
-            torch.cat([sample.token for sample in samples]),
+            torch.cat(tokens),
             torch.tensor([0, *lengths]).cumsum(0),
             torch.cat([sample.y for sample in samples]),
             torch.tensor([key.weight for key in keys]),

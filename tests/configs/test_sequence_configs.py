@@ -104,7 +104,11 @@ def test_published_settings(known, monkeypatch, task, model):
     assert values["data"]["name"] == f"lra_{task}"
     (classes, words, documents, length), _ = TASKS[task]
     sample = SimpleNamespace(
-        num_classes=classes, vocabulary_size=words, documents=documents, max_length=length
+        num_classes=classes,
+        vocabulary_size=words,
+        in_channels=None,
+        documents=documents,
+        max_length=length,
     )
     monkeypatch.setattr(SequenceDataModule, "dataset", lambda self, stage: sample)
     given = values["model"]

@@ -3,6 +3,7 @@ import tarfile
 
 import numpy as np
 import pytest
+import torch
 
 from flare_mesh.datasets.lra import Image, open_sequences
 from flare_mesh.datasets.lra import image as module
@@ -64,6 +65,30 @@ def test_idx(tmp_path):
     assert picture.sum() == images[19].sum()
     named = open_sequences("lra_image", tmp_path, "test", source="idx")
     assert named[2].token.equal(test[2].token)
+
+
+def test_patches(tmp_path):
+    write_idx(tmp_path)
+    pixels = Image(tmp_path, "test")[1].token.reshape(32, 32)
+    for patch in (1, 4):
+        data = Image(tmp_path, "test", patch=patch)
+        side = 32 // patch
+        rows = [
+            [
+                (int(pixels[patch * row + i, patch * column + j]) - 127.5) / 127.5
+                for i in range(patch)
+                for j in range(patch)
+            ]
+            for row in range(side)
+            for column in range(side)
+        ]
+        sample = data[1]
+        torch.testing.assert_close(sample.x, torch.tensor(rows))
+        assert "token" not in sample
+        assert (data.in_channels, data.max_length) == (patch**2, side**2)
+        assert data.lengths.tolist() == [sample.num_nodes] * 3 == [side**2] * 3
+    with pytest.raises(ValueError, match="Image: expected patch 1, 2, 4 or 8, .*got 3"):
+        Image(tmp_path, patch=3)
 
 
 def test_download(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from scipy import ndimage
 
@@ -205,6 +206,9 @@ def test_splits_of_a_set(tmp_path):
     named = open_sequences("lra_pathfinder", tmp_path / PLACE, "test", contour_length=14)
     assert (named.num_classes, named.vocabulary_size, named.max_length) == (2, 256, 1024)
     assert named.lengths.tolist() == [1024, 1024]
+    patches = open_sequences("lra_pathfinder", tmp_path, "test", patch=2)
+    assert patches[1].x.shape == (256, 4)
+    torch.testing.assert_close(patches[1].x, torch.full((256, 4), 19 / 127.5 - 1))
 
 
 def test_files_of_the_recipe(monkeypatch):

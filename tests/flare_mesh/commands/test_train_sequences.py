@@ -84,6 +84,12 @@ def test_files_of_a_run(config, root, tmp_path, capsys):
     assert again["test_accuracy"] == summary["test_accuracy"]
     assert main(["fit", "--config", str(config)]) == 2
     assert "has a run already" in capsys.readouterr().err
+    for command, message in {
+        f"report {run}": "expected a run that predicts fields (got a classifier of sequences)",
+        f"benchmark --data={config} --models=flare": "(got 'lra_listops', of sequences); compare",
+    }.items():
+        assert main([*command.split(), f"--out={tmp_path / 'other.html'}"]) == 2
+        assert message in capsys.readouterr().err
     for path in (run, run / "checkpoints/best.ckpt"):
         with pytest.raises(ValueError, match="predicts fields .got a classifier of sequences"):
             load_surrogate(path)

@@ -22,6 +22,7 @@ class Words:
     """Random words of a random length, whose class is the first token's half of the vocabulary."""
 
     num_classes, vocabulary_size, max_length, validation_is_test = 2, 6, 9, False
+    in_channels: int | None = None
     class_names = ("low", "high")
 
     def __init__(self, count, documents=1, seed=0):
@@ -43,6 +44,17 @@ class Words:
         if self.documents == 2:
             data.length = torch.tensor([[len(word) for word in words]])
         return data
+
+
+class Values(Words):
+    """The same words, each with two values."""
+
+    in_channels = 2
+
+    def __getitem__(self, index):
+        data = super().__getitem__(index)
+        word = data.token / 6
+        return Data(x=torch.stack([word, 1 - word], dim=1), y=data.y)
 
 
 def data(count=40, documents=1, **options):
@@ -79,6 +91,19 @@ def test_pairs_have_the_offsets_of_both_documents():
     lengths = [len(word) for i in batch.samples for word in words[i]]
     assert batch.ptr.tolist() == [0, *np.cumsum(lengths).tolist()]
     assert build_sequence_module(data(5, documents=2), options=SMALL).model.documents == 2
+
+
+def test_continuous_values():
+    module = SequenceDataModule.from_sequences(Values(5), batch_size=5)
+    (batch,) = batches(module)
+    alone = np.concatenate([Words(5).words[i][0] for i in batch.samples])
+    torch.testing.assert_close(batch.tokens[:, 0], torch.from_numpy(alone) / 6)
+    assert batch.ptr.diff().tolist() == Words(5).lengths[batch.samples].tolist()
+    trained = build_sequence_module(module, options=SMALL)
+    assert (trained.model.embedding.in_features, trained.model.config["num_tokens"]) == (2, None)
+    assert trained._loss(trained.model, batch)[0].isfinite()
+    with pytest.raises(ValueError, match="in_channels: the data set 'lra_listops' has 2; leave"):
+        build_sequence_module(module, options=SMALL | {"in_channels": 3})
 
 
 def test_loss_and_accuracy_are_means_over_the_samples():
