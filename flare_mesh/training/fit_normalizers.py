@@ -1,5 +1,6 @@
 """Statistics of the training cases for a surrogate's scales and normalisers."""
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -29,8 +30,11 @@ def fit_normalizers(
         nonzero: Whether each field of each case must have a relative error.
 
     Raises:
-        ValueError: If a target has one value in all cases, a case has no scale, or, with
+        ValueError: If every target has one value in all cases, a case has no scale, or, with
             ``nonzero``, a field of a case is zero at every node.
+
+    Warns:
+        UserWarning: If a target has one value in all cases and another one has not.
     """
 
     def mine() -> Iterator[Data]:
@@ -75,17 +79,22 @@ def _exchange(mine: Any, world_size: int) -> list[Any]:
 
 
 def _check_varies(surrogate: Surrogate, statistics: Statistics) -> None:
-    """Refuse a target that has one value at all nodes of all cases."""
+    """Warn of a target that has one value at all nodes of all cases; refuse if no target varies."""
     low, high = statistics["y"].minimum, statistics["y"].maximum
     fields = surrogate.fields if surrogate.rollout is None else surrogate.rollout.step_fields
     sizes = [*fields.values()]
-    for name, a, b in zip(fields, low.split(sizes), high.split(sizes), strict=True):
-        if torch.equal(a, b):
-            raise ValueError(
-                f"target '{name}': all nodes of all training cases have the value "
-                f"{', '.join(f'{value:.4g}' for value in a.tolist())}, so that there is nothing to "
-                f"learn; leave it out of the targets"
-            )
+    ranges = zip(fields, low.split(sizes), high.split(sizes), strict=True)
+    constant = {name: a for name, a, b in ranges if torch.equal(a, b)}
+    messages = [
+        f"target '{name}': all nodes of all training cases have the value "
+        f"{', '.join(f'{number:.4g}' for number in value.tolist())}, so that there is nothing to "
+        f"learn; leave it out of the targets"
+        for name, value in constant.items()
+    ]
+    if messages and len(constant) == len(fields):
+        raise ValueError("; ".join(messages))
+    for message in messages:
+        warnings.warn(message, stacklevel=3)
 
 
 def _checked(surrogate: Surrogate, cases: Iterable[Data]) -> Iterator[Data]:

@@ -58,12 +58,17 @@ def test_processes_that_read_shares_fit_the_same(monkeypatch):
     assert shared[1].training_range == alone.training_range
 
 
-def test_a_target_of_one_value_is_refused():
-    some = cases()
+def test_a_target_of_one_value():
+    some, message = cases(), "all nodes of all training cases have the value {}, so that there is"
     for case in some:
         case.y[:, 1] = 3.5
-    with pytest.raises(ValueError, match="target 'v': all nodes of all training cases have the "
-                       "value 3.5, so that there is nothing to learn; leave it out"):  # fmt: skip
+    with pytest.warns(UserWarning, match=f"target 'v': {message.format('3.5')}"):
+        fit_normalizers(surrogate(), some)
+    for case in some:
+        case.y[:, 0] = 2.0
+    with pytest.raises(
+        ValueError, match=f"'u': {message.format('2')}.*'v': {message.format('3.5')}"
+    ):
         fit_normalizers(surrogate(), some)
 
 
