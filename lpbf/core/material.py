@@ -1,6 +1,6 @@
 """The material of a part."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
@@ -51,7 +51,7 @@ class Material:
     Args:
         name: Its designation.
         youngs_modulus: E, MPa.
-        poisson_ratio: nu, without unit.
+        poisson_ratio: nu, without unit; one number for all temperatures (docs/lpbf.md says why).
         yield_stress: MPa.
         hardening_modulus: Linear hardening, MPa.
         saturation_stress: Limit of the saturating hardening, MPa.
@@ -97,6 +97,11 @@ class Material:
         owner = f"Material '{self.name}'"
         for name in _RANGES:
             object.__setattr__(self, name, _check_property(owner, name, getattr(self, name)))
+        if isinstance(self.poisson_ratio, Table | Mapping):
+            raise ValueError(
+                f"{owner}: expected poisson_ratio as one number (got a table); give that at the "
+                f"ambient temperature"
+            )
         ratio = check_number(owner, "poisson_ratio", self.poisson_ratio)
         if not -1 < ratio < 0.5:
             raise ValueError(f"{owner}: expected -1 < poisson_ratio < 0.5 (got {ratio})")

@@ -59,6 +59,7 @@ def test_values_are_plain_floats():
         ({"poisson_ratio": 0.5}, "-1 < poisson_ratio < 0.5"),
         ({"poisson_ratio": -1.0}, "-1 < poisson_ratio < 0.5"),
         ({"poisson_ratio": "0.3"}, "finite poisson_ratio"),
+        ({"poisson_ratio": Table((25, 900), (0.3, 0.35))}, "as one number .got a table.; give"),
         ({"yield_stress": 0.0}, "0 < yield_stress"),
         ({"yield_stress": 880e6}, "yield_stress"),
         ({"yield_stress": Table((0, 100), (5, -1))}, "yield_stress .* MPa .got -1.0"),
