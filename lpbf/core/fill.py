@@ -1,5 +1,6 @@
 """Voxels inside a surface."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -72,14 +73,45 @@ def winding_along_z(
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Winding number of each voxel [nx, ny, nz], and the sum of each column, 0 if closed."""
     nx, ny, nz = shape
+    lowest = origin[2] + sizes[2] / 2
+    # Signed crossings of each column between the centres k - 1 and k.
+    crossings = np.zeros(nx * ny * (nz + 1), dtype=np.int32)
+    for found in crossings_along_z(triangles, shape, sizes, origin):
+        k = np.ceil((found.z - lowest) / sizes[2]).clip(0, nz).astype(np.int64)
+        np.add.at(crossings, found.column * (nz + 1) + k, found.sign)
+    below = crossings.reshape(nx, ny, nz + 1).cumsum(axis=2, dtype=np.int32)
+    return below[:, :, :-1], below[:, :, -1:]
+
+
+class Crossings(NamedTuple):
+    """Crossings of the columns of a grid with a surface, in no order.
+
+    Attributes:
+        column: i * ny + j of the column (i, j), [C].
+        z: Height, [C].
+        sign: 1 where the column enters the body from below, -1 where it leaves it, [C].
+        triangle: Number of the triangle, [C].
+    """
+
+    column: NDArray[np.int64]
+    z: NDArray[np.float64]
+    sign: NDArray[np.int32]
+    triangle: NDArray[np.int64]
+
+
+def crossings_along_z(
+    triangles: NDArray[np.float64],
+    shape: tuple[int, ...],
+    sizes: NDArray[np.float64],
+    origin: NDArray[np.float64],
+) -> Iterator[Crossings]:
+    """Yield the crossings of the middles of a grid's columns with a surface, in chunks."""
+    nx, ny = shape[:2]
     first = origin + sizes / 2
     low = np.ceil((triangles.min(axis=1) - first) / sizes)[:, :2].clip(0, None).astype(np.int64)
     high = np.floor((triangles.max(axis=1) - first) / sizes)[:, :2].astype(np.int64)
     spans = (np.minimum(high, [nx - 1, ny - 1]) - low + 1).clip(0, None)
     counts = spans.prod(axis=1)
-
-    # crossings[i, j, k]: signed crossings of column (i, j) between the centres k - 1 and k.
-    crossings = np.zeros(nx * ny * (nz + 1), dtype=np.int32)
     pending = np.flatnonzero(counts)
     ends = np.cumsum(counts[pending])
     total = int(ends[-1]) if len(ends) else 0
@@ -100,14 +132,9 @@ def winding_along_z(
             [_side(corners[:, a], corners[:, (a + 1) % 3], x, y) for a in range(3)], axis=1
         )
         hit = np.abs(sides.sum(axis=1)) == 3
-        corners, sign = corners[hit], -sides[hit, 0].astype(np.int32)
-        z = _height(corners, x[hit], y[hit])
-        k = np.ceil((z - first[2]) / sizes[2]).clip(0, nz).astype(np.int64)
-        cell = (i[hit] * ny + j[hit]) * (nz + 1) + k
-        np.add.at(crossings, cell, sign)
-
-    below = crossings.reshape(nx, ny, nz + 1).cumsum(axis=2, dtype=np.int32)
-    return below[:, :, :-1], below[:, :, -1:]
+        z = _height(corners[hit], x[hit], y[hit])
+        sign = -sides[hit, 0].astype(np.int32)
+        yield Crossings(i[hit] * ny + j[hit], z, sign, owner[hit])
 
 
 def _side(a, b, x, y) -> NDArray[np.int64]:

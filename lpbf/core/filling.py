@@ -1,13 +1,15 @@
 """Comparison of voxels with the part that they fill."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lpbf.core.fill import Filled, fill, grid_shape
+from lpbf.core.rigid_motion import RigidMotion
+from lpbf.core.walls import Wall, Walls, find_walls
 
 _TOLERANCE = 0.05
 """Accepted difference of the volumes, and share of an extent that may be lost."""
@@ -27,15 +29,26 @@ class Filling:
         lost: Length of the part's ends without voxels along each axis, mm.
         extents: Extents of the part, mm.
         wall: Mean thickness 2 V / A of the part, which is that of a thin-walled one, mm.
+        thinnest: The thinnest wall (:meth:`lpbf.core.walls.Walls.thinnest`), in the coordinates of
+            the part's file; None without walls.
+        lost_wall: The thinnest one of the walls that no voxel fills; None without.
+        lost_surface: Share of the part's surface that is on those walls.
     """
 
     volume: float
     lost: tuple[float, float, float]
     extents: tuple[float, float, float]
     wall: float
+    thinnest: Wall | None = None
+    lost_wall: Wall | None = None
+    lost_surface: float = 0.0
 
     def reasons(self, tolerance: float = _TOLERANCE) -> list[str]:
-        """How the voxels differ from the part by more than a fraction."""
+        """How the voxels differ from the part by more than a fraction.
+
+        Walls that no voxel fills are named from 1 % of the part's surface on, whatever the
+        fraction.
+        """
         reasons = []
         if abs(self.volume - 1) > tolerance:
             reasons.append(f"its voxels hold {100 * self.volume:.0f} % of its volume")
@@ -45,6 +58,11 @@ class Filling:
                     f"{lost:.3g} of its {extent:.4g} mm along {'xyz'[axis]} are thinner than the "
                     f"voxels and lost"
                 )
+        if self.lost_wall is not None:
+            reasons.append(
+                f"{100 * self.lost_surface:.2g} % of its surface is on walls that no voxel fills, "
+                f"the thinnest of {self.lost_wall}"
+            )
         return reasons
 
 
@@ -53,6 +71,7 @@ def check_filling(
     triangles: NDArray[np.float64],
     sizes: NDArray[np.float64],
     max_voxels: int,
+    motion: RigidMotion,
 ) -> tuple[Filling, list[str]]:
     """Compare voxels with their part: its volume, its extents, and faces that rounding decides on.
 
@@ -62,11 +81,13 @@ def check_filling(
         triangles: Corners of the triangles, [T, 3, 3], in the coordinates of the grid.
         sizes: Edge lengths of a voxel, mm.
         max_voxels: Largest number of voxels of a pitch that is proposed.
+        motion: Motion from the part's file to the grid.
 
     Returns:
         The comparison; and no note or one, with a pitch that helps if one is found.
     """
-    filling, axes = _compare(filled, triangles, sizes)
+    walls = find_walls(triangles)
+    filling, axes = _compare(filled, triangles, sizes, walls, motion)
     extents = np.ptp(triangles, axis=(0, 1))
     extents[2] = triangles[:, :, 2].max()  # from the plate
     reasons = filling.reasons()
@@ -77,17 +98,18 @@ def check_filling(
         )
     if not reasons:
         return filling, []
-    remedy = "use a finer pitch"
-    for scale in _scales(triangles, sizes):
+    remedy, thin = "use a finer pitch", filling.thinnest
+    if thin is not None and thin.thickness < sizes.max():
+        remedy += f", as its thinnest wall is {thin.thickness:.3g} mm thick"
+    for scale in _scales(filling, sizes):
         finer = scale * sizes
         shape, count = grid_shape(extents, finer)
         if count > max_voxels:
             break
         nx, ny, nz = (int(n) for n in shape)
         origin = np.array([-nx * finer[0] / 2, -ny * finer[1] / 2, 0.0])
-        better, on_border = _compare(
-            fill(triangles, (nx, ny, nz), finer, origin, watertight=True), triangles, finer
-        )
+        refilled = fill(triangles, (nx, ny, nz), finer, origin, watertight=True)
+        better, on_border = _compare(refilled, triangles, finer, walls, motion)
         if not better.reasons(_WANTED) and not on_border:
             edges = finer[:1] if np.ptp(finer) == 0 else finer
             text = " x ".join(f"{edge:.4g}" for edge in edges)
@@ -97,7 +119,11 @@ def check_filling(
 
 
 def _compare(
-    filled: Filled, triangles: NDArray[np.float64], sizes: NDArray[np.float64]
+    filled: Filled,
+    triangles: NDArray[np.float64],
+    sizes: NDArray[np.float64],
+    walls: Walls,
+    motion: RigidMotion,
 ) -> tuple[Filling, list[str]]:
     """Comparison of voxels and part, and the axes along which rounding decides."""
     assert filled.winding is not None
@@ -109,11 +135,24 @@ def _compare(
     wall = 2 * volume / float(np.linalg.norm(normals, axis=1).sum())
     x, y, z = np.ptp(triangles, axis=(0, 1)).tolist()
     ratio = voxels / volume if volume else 1.0
-    filling = Filling(ratio, _lost(filled.mask, sizes, (x, y, z)), (x, y, z), wall)
-    if volume == 0:
-        return filling, []
     shape = np.array(filled.winding.shape)
     origin = np.array([*(-shape * sizes / 2)[:2], 0.0])
+    lost = walls.lost(filled.mask, sizes, origin)
+    thinnest, lost_wall = (
+        None if wall is None else wall.before(motion)
+        for wall in (walls.thinnest(), walls.thinnest(lost))
+    )
+    filling = Filling(
+        ratio,
+        _lost(filled.mask, sizes, (x, y, z)),
+        (x, y, z),
+        wall,
+        thinnest,
+        lost_wall,
+        float(walls.share[lost].sum()),
+    )
+    if volume == 0:
+        return filling, []
     extents = np.ptp(triangles, axis=1)
     axes = []
     for axis, name in enumerate("xyz"):
@@ -142,18 +181,21 @@ def _lost(
     return x, y, z
 
 
-def _scales(triangles: NDArray[np.float64], sizes: NDArray[np.float64]) -> Iterator[float]:
-    """Factors of the pitch to try, from the largest: fractions of the part's typical lengths."""
-    a, b, c = np.moveaxis(triangles, 1, 0)
-    normals = np.cross(b - a, c - a) / 2
-    volume = abs(float(np.einsum("ni,ni->", a, normals))) / 3
-    wall = 2 * volume / float(np.linalg.norm(normals, axis=1).sum())  # thickness of a plate
+def _scales(filling: Filling, sizes: NDArray[np.float64]) -> Iterator[float]:
+    """Factors of the pitch to try, from the largest: fractions of the part's typical lengths.
+
+    One and two voxels more than now across the thinnest walls are always among them.
+    """
+    walls = [wall.thickness for wall in (filling.thinnest, filling.lost_wall) if wall is not None]
     pitch = float(sizes.min())
-    scales = set()
-    for length in (wall, *np.ptp(triangles, axis=(0, 1)), pitch):
-        fewest = math.ceil(length / pitch)
-        for parts in range(fewest, fewest + 4):
-            edge = float(f"{length / parts:.3g}")
-            if pitch / 4 <= edge < 0.99 * pitch:
-                scales.add(edge / pitch)
-    yield from sorted(scales, reverse=True)[:_MAX_TRIES]
+
+    def edges(lengths: Sequence[float], count: int) -> set[float]:
+        parts = (
+            (length, math.ceil(length / pitch) + n) for length in lengths for n in range(count)
+        )
+        found = {float(f"{length / number:.3g}") for length, number in parts}
+        return {edge for edge in found if pitch / 4 <= edge < 0.99 * pitch}
+
+    others = sorted(edges((filling.wall, *filling.extents, pitch), 4), reverse=True)
+    tries = edges(walls, 2).union(others[:_MAX_TRIES])
+    yield from (edge / pitch for edge in sorted(tries, reverse=True))

@@ -23,6 +23,10 @@ class RigidMotion:
         """Points of the file, [P, 3] in mm, in the coordinates of the mesh."""
         return points @ self.rotation.T + self.translation
 
+    def undo(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Points of the mesh, [P, 3] in mm, in the coordinates of the file."""
+        return (points - self.translation) @ self.rotation
+
     def rotate_back(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
         """Vectors of the mesh, [P, 3], such as displacements, in the coordinates of the file."""
         return vectors @ self.rotation

@@ -108,6 +108,7 @@ def _simulate_case(case: Case, settings: Settings, attempt: int) -> tuple[Result
         mesh = treat_islands(whole, settings.process.islands, part_name(part))
     filling = whole.filling
     reasons = [] if filling is None else filling.reasons(settings.max_volume_error)
+    thinnest = None if filling is None else filling.thinnest
     if reasons:
         raise _RejectedError(
             "voxels",
@@ -155,6 +156,7 @@ def _simulate_case(case: Case, settings: Settings, attempt: int) -> tuple[Result
         "extents_mm": [float(edge) for edge in part.extents],
         "dropped_fraction": dropped,
         "volume_ratio": None if filling is None else filling.volume,
+        "thinnest_wall_mm": None if thinnest is None else thinnest.thickness,
         "pitch_mm": list(settings.spacing),
         "aspect_ratio": settings.aspect_ratio,
         "process": settings.process.to_dict(),

@@ -42,7 +42,7 @@ def describe_filling(mesh: HexMesh) -> str:
     extents = " x ".join(f"{extent:.4g}" for extent in filling.extents)
     return (
         f"its voxels hold {100 * filling.volume:.0f} % of its volume and {inside} of its {extents} "
-        f"mm; mean wall {filling.wall:.3g} mm"
+        f"mm; mean wall {filling.wall:.3g} mm, thinnest {filling.thinnest or 'not found'}"
     )
 
 

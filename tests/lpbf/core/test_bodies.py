@@ -3,6 +3,7 @@ import pytest
 import trimesh
 
 from lpbf import PartWarning, voxelize
+from lpbf.core.fill import fill as fill_grid
 
 
 def cube(size, at=(0.0, 0.0, 0.0), inverted=False):
@@ -71,11 +72,12 @@ def test_many_bodies_are_not_looked_at_one_by_one(monkeypatch):
 
 
 def test_a_triangle_over_many_columns_is_filled_in_pieces(monkeypatch):
-    monkeypatch.setattr("lpbf.core.fill._CHUNK", 7)
+    def voxels(part, shape):
+        corners, low = np.asarray(part.triangles), np.array(part.bounds[0])
+        return fill_grid(corners, shape, np.ones(3), low, watertight=True).mask
+
     sphere = trimesh.creation.icosphere(subdivisions=2, radius=6.0)
-    pieces = voxelize(sphere, 1.0, islands="powder").mask
-    monkeypatch.undo()
-    np.testing.assert_array_equal(pieces, voxelize(sphere, 1.0, islands="powder").mask)
-    box = trimesh.creation.box((20.0, 20.0, 4.0))
+    whole = voxels(sphere, (12, 12, 12))
     monkeypatch.setattr("lpbf.core.fill._CHUNK", 7)
-    assert voxelize(box, 1.0).num_cells == 1600
+    np.testing.assert_array_equal(voxels(sphere, (12, 12, 12)), whole)
+    assert voxels(trimesh.creation.box((20.0, 20.0, 4.0)), (20, 20, 4)).sum() == 1600

@@ -52,6 +52,7 @@ def test_a_part_to_a_result(part, capsys):
         "box.stl: 12 x 4 x 6 mm (its file has no unit)\n"
         "box.stl: 84 nodes, 36 voxels of 2 x 2 x 2 mm, 3 layers of 2 mm"
     )
+    assert "and 12 x 4 x 6 of its 12 x 4 x 6 mm; mean wall 2 mm, thinnest 4 mm at (" in said.out
     assert "max von Mises" in said.out
     assert "written: out/box.vtu, out/box.json" in said.out
 
