@@ -25,16 +25,28 @@ def to_grid(source: Any, step: int | None = None) -> Any:
     Raises:
         FileNotFoundError: If the file does not exist.
         TypeError: If the source is something else.
-        ValueError: If the file cannot be read, the source has no such step, or there are no points.
+        ValueError: If the file cannot be read, the source has no such step, there are no points, or
+            some have coordinates that are NaN or infinite.
     """
     grid = _convert(source, step)
     if grid.n_points == 0:
-        raise _no_points(source if isinstance(source, (str, Path)) else type(source).__name__)
+        raise _no_points(source)
+    missing = np.flatnonzero(~np.isfinite(np.asarray(grid.points)).all(axis=1))
+    if len(missing):
+        raise ValueError(
+            f"{_name(source)}: expected finite coordinates (got NaN or infinite ones at "
+            f"{len(missing):,} of {grid.n_points:,} nodes, the first is node {missing[0]}); remove "
+            f"these nodes and their cells"
+        )
     return grid
 
 
-def _no_points(name: Any) -> ValueError:
-    return ValueError(f"{name}: expected a mesh with points (got none)")
+def _no_points(source: Any) -> ValueError:
+    return ValueError(f"{_name(source)}: expected a mesh with points (got none)")
+
+
+def _name(source: Any) -> str:
+    return str(source) if isinstance(source, (str, Path)) else type(source).__name__
 
 
 def _convert(source: Any, step: int | None) -> Any:
@@ -51,7 +63,7 @@ def _convert(source: Any, step: int | None) -> Any:
         if source.pos is None:
             raise ValueError(f"expected data with coordinates 'pos' (got {source})")
         if len(source.pos) == 0:  # before VTK, which refuses empty fields
-            raise _no_points(type(source).__name__)
+            raise _no_points(source)
         return (source if isinstance(source, MeshData) else _to_mesh(source)).to_pyvista()
     if isinstance(source, pyvista.MultiBlock):
         source = source.combine()

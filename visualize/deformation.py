@@ -47,31 +47,52 @@ def visible_factor(grid: Any, displacement: NDArray[np.floating]) -> float:
     return visible_scale(np.asarray(grid.points), largest)
 
 
-def warp_vectors(grid: Any, options: PlotOptions) -> NDArray[np.floating] | None:
+def warp_vectors(
+    grid: Any, options: PlotOptions, notes: list[str] | None = None
+) -> NDArray[np.floating] | None:
     """Displacement of the nodes, [N, 3], zero where it is missing; None without one.
+
+    Args:
+        grid: The mesh.
+        options: Its displacement.
+        notes: Remarks, to which missing values are added.
 
     Raises:
         ValueError: If there is a factor without a displacement.
     """
     if options.warp is None and options.factor is not None:
         raise ValueError("factor: expected a displacement to scale; give warp")
-    return _vectors(grid, options.warp, WARP)
+    return _vectors(grid, options.warp, WARP, notes, "displacement")
 
 
-def arrow_vectors(grid: Any, options: PlotOptions) -> NDArray[np.floating] | None:
-    """Vectors of arrows or streamlines at the nodes, [N, 3], zero where missing; None without."""
+def arrow_vectors(
+    grid: Any, options: PlotOptions, notes: list[str] | None = None
+) -> NDArray[np.floating] | None:
+    """Vectors of arrows or streamlines at the nodes, [N, 3], zero where missing; None without.
+
+    Args:
+        grid: The mesh.
+        options: Its vectors.
+        notes: Remarks, to which missing values are added.
+    """
     given = [one for one in (options.glyphs, options.streamlines) if one is not None]
     if len(given) > 1:
         raise ValueError("expected glyphs or streamlines (got both); choose one")
-    return _vectors(grid, given[0] if given else None, ARROWS)
+    return _vectors(grid, given[0] if given else None, ARROWS, notes, "vector")
 
 
-def _vectors(grid: Any, given: Any, name: str) -> NDArray[np.floating] | None:
+def _vectors(
+    grid: Any, given: Any, name: str, notes: list[str] | None, kind: str
+) -> NDArray[np.floating] | None:
     if given is None:
         return None
     found = given if isinstance(given, FieldValues) else find_field(grid, given, name=name)
     vectors = at_nodes(grid, found).vector()
-    return np.where(np.isfinite(vectors).all(axis=1, keepdims=True), vectors, 0.0)
+    known = np.isfinite(vectors).all(axis=1, keepdims=True)
+    missing = len(known) - np.count_nonzero(known)
+    if missing and notes is not None:
+        notes.append(f"no {kind} at {missing:,} of {len(known):,} nodes (taken as zero)")
+    return np.where(known, vectors, 0.0)
 
 
 def deform(part: Any, factor: float) -> Any:

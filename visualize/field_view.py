@@ -61,7 +61,8 @@ def plot_field(
         step: Time step of a file, prediction or result that has several.
         warp: Displacement by which the shape is deformed: name of a field, or values.
         factor: Scale factor of the displacement; None makes it visible.
-        slice: Cut by planes: ``"z=10"``, ``"z"`` for the centre, a normal and a point, or a list.
+        slice: Cut by planes: ``"z=10"``, ``"x+2y=10"``, ``"z"`` for the centre, a normal and a
+            point, or a list.
         clip: Remove one side of planes: ``"x<5"`` keeps the side below 5, and ``"x=5"`` the side
             away from the viewer. Planes cut the undeformed mesh.
         threshold: Show the cells with values from this number, or between two.

@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_TEXT = re.compile(r"\s*([xyzXYZ])\s*(?:([=<>])\s*([-+.\deE]+)\s*)?")
+_NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?"
+_TERM = rf"(?:{_NUMBER}\*?)?[xyz]"
+_EQUATION = re.compile(rf"([-+]?{_TERM}(?:[-+]{_TERM})*)(?:([=<>])([-+]?{_NUMBER}))?")
+_FACTOR = re.compile(rf"([-+]?)({_NUMBER})?\*?([xyz])")
 
 
 @dataclass(frozen=True)
@@ -35,30 +38,21 @@ class Plane:
 
 
 def parse_plane(given: Any, bounds: Sequence[float], name: str) -> Plane:
-    """A plane from ``"z=10"``, ``"z<10"``, ``"z>10"``, ``"z"`` (through the centre), or vectors.
+    """A plane from an equation such as ``"z=10"`` or ``"x+2y<10"``, or from vectors.
+
+    An equation without a number, such as ``"z"`` or ``"x+y"``, goes through the centre.
 
     Args:
-        given: The text, or a normal, or a pair of a normal and a point of the plane.
+        given: The equation, or a normal, or a pair of a normal and a point of the plane.
         bounds: Of the mesh: smallest and largest x, y and z.
         name: Name of the option, for messages.
 
     Raises:
         ValueError: If it is something else.
     """
-    box = np.asarray(bounds, dtype=float).reshape(3, 2)
-    origin = box.mean(axis=1)
+    centre = np.asarray(bounds, dtype=float).reshape(3, 2).mean(axis=1)
     if isinstance(given, str):
-        found = _TEXT.fullmatch(given)
-        try:
-            if found is None:
-                raise ValueError(given)
-            axis = "xyz".index(found[1].lower())
-            if found[3] is not None:
-                origin[axis] = float(found[3])
-        except ValueError:
-            raise ValueError(_expected(name, given)) from None
-        normal = np.eye(3)[axis] * (-1.0 if found[2] == "<" else 1.0)
-        return Plane(normal, origin, found[2] in ("<", ">"), given)
+        return _from_equation(given, centre, name)
     try:
         array = np.asarray(given, dtype=float)
     except (TypeError, ValueError):
@@ -69,11 +63,29 @@ def parse_plane(given: Any, bounds: Sequence[float], name: str) -> Plane:
     length = np.linalg.norm(normal)
     if length == 0:
         raise ValueError(_expected(name, given))
-    return Plane(normal / length, array[1] if array.ndim == 2 else origin, True, str(given))
+    return Plane(normal / length, array[1] if array.ndim == 2 else centre, True, str(given))
+
+
+def _from_equation(text: str, centre: NDArray[np.float64], name: str) -> Plane:
+    found = _EQUATION.fullmatch("".join(text.lower().split()))
+    terms, relation, number = found.groups() if found else ("", None, None)
+    factors = np.zeros(3)
+    for sign, factor, axis in _FACTOR.findall(terms):
+        factors["xyz".index(axis)] += float(f"{sign}{factor or 1}")
+    length = np.linalg.norm(factors)
+    if not (0 < length < np.inf and np.isfinite(float(number or 0))):
+        raise ValueError(_expected(name, text))
+    origin = centre.copy()
+    if number is not None:  # moved along one axis, so that z=10 is met without rounding
+        axis = int(np.abs(factors).argmax())
+        origin[axis] = 0.0
+        origin[axis] = (float(number) - factors @ origin) / factors[axis]
+    normal = factors / length
+    return Plane(-normal if relation == "<" else normal, origin, relation in ("<", ">"), text)
 
 
 def _expected(name: str, given: Any) -> str:
     return (
-        f"{name}: expected a plane such as 'z=10', 'z<10', 'z>10' or 'z' for the centre, or a "
+        f"{name}: expected a plane such as 'z=10', 'z<10', 'x+2y>10' or 'z' for the centre, or a "
         f"normal and a point (got {given!r})"
     )

@@ -142,7 +142,10 @@ def _lean(grid: Any, values: FieldValues | None, options: PlotOptions, notes: li
         data = lean.cell_data if values.on_cells else lean.point_data
         # VTK paints NaN as missing, but infinite values as the ends of the range.
         data[SHOWN] = np.where(np.isfinite(values.values[:, 0]), values.values[:, 0], np.nan)
-    vectors = {WARP: warp_vectors(grid, options), ARROWS: arrow_vectors(grid, options)}
+    vectors = {
+        WARP: warp_vectors(grid, options, notes),
+        ARROWS: arrow_vectors(grid, options, notes),
+    }
     for name, found in vectors.items():
         if found is not None:
             lean.point_data[name] = found

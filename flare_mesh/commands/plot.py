@@ -45,9 +45,9 @@ def plot_file(
         step: Index of the time step of files that have several, -1 for the last.
         warp: Displacement field by which the shape is deformed.
         factor: Scale factor of the displacement; by default one that makes it visible.
-        slice: Planes of cuts, such as z=10, or z for the centre.
-        clip: Planes whose one side is removed: x<5 keeps what is below 5, x=5 removes the side
-            towards the viewer. (Quote < and > for the shell.)
+        slice: Planes of cuts, such as z=10, or x+2y=10 for an oblique one, or z for the centre.
+        clip: Planes whose one side is removed: x<5 keeps what is below 5, x+2y<10 what is below an
+            oblique plane, x=5 removes the side towards the viewer. (Quote < and > for the shell.)
         threshold: Show the cells with values from this number, or between two.
         contours: Number of surfaces or lines of equal value, or a list of values.
         glyphs: Vector field to show by arrows.

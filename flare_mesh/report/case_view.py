@@ -10,6 +10,7 @@ from torch import Tensor
 
 from flare_mesh.mesh import MeshData
 from flare_mesh.prediction import Prediction
+from flare_mesh.visualize.dataset import to_grid
 
 KINDS = {
     "truth": "truth",
@@ -81,7 +82,7 @@ class CaseView:
         """Points and cells without fields as a PyVista grid."""
         plain = MeshData(self.mesh.pos)
         plain.cell_index, plain.cell_type = self.mesh.cell_index, self.mesh.cell_type
-        return plain.to_pyvista()
+        return to_grid(plain)
 
     def is_deformed_by(self, one: FieldView) -> bool:
         """Whether a field is a displacement of the nodes, by which the shape is deformed."""

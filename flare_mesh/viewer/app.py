@@ -160,6 +160,11 @@ class Viewer:
     def reset_camera(self) -> None:
         """Aim the camera of the browser at the mesh again."""
         self._scene.aim(self._shown.drawing)
+        self._send()
+        self._view.push_camera()
+
+    def place_camera(self) -> None:
+        """Give the camera to a browser that has opened the page; the scene has no projection."""
         self._view.push_camera()
 
     # Uploads and downloads

@@ -9,7 +9,16 @@ import numpy as np
 from flare_mesh.viewer.cases import CaseStore, ViewMesh
 from flare_mesh.viewer.drawing import Drawing, draw, suitable_factor
 from flare_mesh.viewer.scene import bar_gradient
-from flare_mesh.viewer.selection import AXES, SIDES, Selection, make_selection
+from flare_mesh.viewer.selection import (
+    AXES,
+    NORMAL,
+    OBLIQUE,
+    SIDES,
+    Clip,
+    Selection,
+    clip_normal,
+    make_selection,
+)
 
 CONTROLS = {
     "case_name": "",
@@ -21,6 +30,9 @@ CONTROLS = {
     "factor": 0.0,
     "clip_on": False,
     "clip_axis": "x",
+    "clip_nx": 1.0,
+    "clip_ny": 1.0,
+    "clip_nz": 0.0,
     "clip_side": SIDES[0],
     "clip_position": 0.0,
     "edges": False,
@@ -58,7 +70,7 @@ class Shown:
 def show(store: CaseStore, wanted: Mapping[str, Any], before: Shown | None) -> Shown:
     """Compute what the controls ask for.
 
-    A new case is deformed by its displacement, if it has one, as much as can be seen; a new axis
+    A new case is deformed by its displacement, if it has one, as much as can be seen; a new normal
     has its clip plane in the middle.
 
     Args:
@@ -86,13 +98,17 @@ def show(store: CaseStore, wanted: Mapping[str, Any], before: Shown | None) -> S
         controls["factor"] = usual
     box = np.asarray(mesh.grid.bounds, dtype=float).reshape(3, 2)
     axes = [axis for axis, (low, high) in zip(AXES, box, strict=True) if high > low]
-    if controls["clip_axis"] not in axes:
+    normals = [*axes, OBLIQUE] if len(axes) > 1 else axes
+    if controls["clip_axis"] not in normals:
         controls["clip_axis"] = next(iter(axes), AXES[0])
-    low, high = box[AXES.index(controls["clip_axis"])].tolist()
-    margin = _INSIDE * (high - low)
-    if is_new or before is None or controls["clip_axis"] != before.controls["clip_axis"]:
-        controls["clip_position"] = (low + high) / 2
     controls["clip_on"] = bool(controls["clip_on"]) and bool(axes)
+    if before is not None and not controls["clip_on"]:  # a normal that is none ends with its plane
+        controls |= {name: before.controls[name] for name in NORMAL}
+    low, high, expression = _clip_range(mesh.grid, controls)
+    margin = _INSIDE * (high - low)
+    plane = ("clip_axis", *NORMAL)
+    if is_new or before is None or any(controls[one] != before.controls[one] for one in plane):
+        controls["clip_position"] = (low + high) / 2
     selection = make_selection(controls, [*mesh.fields.values()])
     drawing = draw(mesh.grid, mesh.fields, selection)
     field = mesh.fields.get(selection.field)
@@ -109,7 +125,8 @@ def show(store: CaseStore, wanted: Mapping[str, Any], before: Shown | None) -> S
         "components": [] if field is None else [*field.components],
         "warps": [{"title": name or "none", "value": name} for name in warps],
         "factor_max": float(f"{max(5 * usual, abs(selection.factor)):.3g}"),
-        "clip_axes": axes,
+        "clip_axes": normals,
+        "clip_expression": expression,
         "clip_low": low + margin,
         "clip_high": high - margin,
         "bar": "" if drawing.colours is None else bar_gradient(drawing.colours),
@@ -119,3 +136,19 @@ def show(store: CaseStore, wanted: Mapping[str, Any], before: Shown | None) -> S
         "summary": f"{mesh.grid.n_points:,} nodes, {mesh.grid.n_cells:,} cells",
     }
     return Shown(case, step, mesh, selection, drawing, controls, choices)
+
+
+def _clip_range(grid: Any, controls: Mapping[str, Any]) -> tuple[float, float, str]:
+    """Smallest and largest position of the clip plane, and the left side of its equation.
+
+    Raises:
+        ValueError: If the normal is none, or the mesh has no extent along it.
+    """
+    normal = clip_normal(controls)
+    along = np.asarray(grid.points, dtype=float) @ np.array(normal)
+    low, high = float(along.min()), float(along.max())
+    if controls["clip_on"] and low == high:
+        raise ValueError(
+            f"the mesh has no extent along the normal {normal} of the clip plane; give another one"
+        )
+    return low, high, Clip(normal, low, SIDES[0]).expression

@@ -3,7 +3,7 @@
 from typing import Any
 
 from flare_mesh.viewer.scene import AXES
-from flare_mesh.viewer.selection import SIDES
+from flare_mesh.viewer.selection import NORMAL, OBLIQUE, SIDES
 
 _DENSE = {"density": "compact", "hide_details": True, "variant": "outlined"}
 # Without the attribute the browser would leave the page, and its connection with it.
@@ -34,12 +34,16 @@ def build_page(server: Any, window: Any, actions: Any) -> Any:
     Args:
         server: The trame server, whose state has the values of the page.
         window: Render window of the scene.
-        actions: Object with the methods ``cancel``, ``simulate`` and ``reset_camera``.
+        actions: Object with the methods ``cancel``, ``simulate``, ``reset_camera`` and
+            ``place_camera``.
     """
     from trame.ui.vuetify3 import VAppLayout
     from trame.widgets import client, html, vtk
     from trame.widgets import vuetify3 as v
 
+    # The view is ready after each change, but a reader keeps the camera that they have chosen.
+    place = server.trigger_name(actions.place_camera)
+    once = f"window.flarePlaced || (window.flarePlaced = true, trigger('{place}'))"
     with VAppLayout(server):
         client.Style(_STYLE)
         with v.VNavigationDrawer(permanent=True, width=330, classes="flare-panel"):
@@ -50,7 +54,7 @@ def build_page(server: Any, window: Any, actions: Any) -> Any:
             _downloads(html, v)
         with v.VMain(), html.Div(classes="flare-view"):
             with html.Div(classes="picture"):
-                view = vtk.VtkLocalView(window, ref="view")
+                view = vtk.VtkLocalView(window, ref="view", on_ready=once)
                 _texts(html, v, actions)
             with html.Div(classes="flare-bar", v_if=("ticks.length",), id="bar"):
                 html.Div("{{ label }}", style="margin-bottom: 14px; overflow-wrap: anywhere")
@@ -172,7 +176,19 @@ def _shape(html: Any, v: Any) -> None:
             v.VSelect(
                 v_model=("clip_side",), items=("sides", [*SIDES]), label="Keep", id="side", **_DENSE
             )
-        html.Div("{{ clip_axis }} = {{ Number(clip_position.toPrecision(4)) }}", id="position")
+        with html.Div(
+            v_if=(f"clip_axis === '{OBLIQUE}'",),
+            classes="row d-flex",
+            style="gap: 8px",
+            id="normal",
+        ):
+            for name in NORMAL:
+                v.VTextField(
+                    v_model_number=(name,), label=name[-1], type="number", step="any", **_DENSE
+                )
+        html.Div(
+            "{{ clip_expression }} = {{ Number(clip_position.toPrecision(4)) }}", id="position"
+        )
         v.VSlider(
             v_model=("clip_position",),
             min=("clip_low",),

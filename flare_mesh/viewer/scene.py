@@ -37,7 +37,8 @@ class Scene:
         self._outline = self._actor(lit=False)
         self._outline.GetProperty().SetOpacity(0.45)
         self._outline.GetProperty().SetColor(*_rgb(INK))
-        self.window.AddRenderer(_axes())
+        self._corner = _axes()
+        self.window.AddRenderer(self._corner)
 
     def _actor(self, *, lit: bool) -> Any:
         from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper
@@ -92,6 +93,9 @@ class Scene:
         camera.SetViewUp(*up)
         camera.SetParallelScale(1.05 * radius)
         camera.SetClippingRange(0.5 * radius, 8 * radius)
+        corner = self._corner.GetActiveCamera()
+        corner.SetPosition(*(corner.GetDistance() * towards + np.array(corner.GetFocalPoint())))
+        corner.SetViewUp(*up)
 
 
 def _axes() -> Any:

@@ -8,6 +8,12 @@ from typing import Any
 from flare_mesh.viewer.fields import ViewField
 
 AXES = ("x", "y", "z")
+OBLIQUE = "oblique"
+"""Choice of a clip plane whose normal is given by three numbers instead of an axis."""
+
+NORMAL = ("clip_nx", "clip_ny", "clip_nz")
+"""Controls of the normal of an oblique clip plane."""
+
 _BELOW, _ABOVE = "below", "above"
 SIDES = (_BELOW, _ABOVE)
 """Sides of the clip plane that can be kept."""
@@ -15,22 +21,32 @@ SIDES = (_BELOW, _ABOVE)
 
 @dataclass(frozen=True)
 class Clip:
-    """A clip plane normal to an axis.
+    """A clip plane: the points whose scalar product with the normal is the position.
 
     Attributes:
-        axis: ``"x"``, ``"y"`` or ``"z"``.
-        position: Coordinate on the axis.
+        normal: Its normal, of any length; that of an axis is a unit vector.
+        position: The scalar product; on an axis the coordinate.
         side: Which side is kept.
     """
 
-    axis: str
+    normal: tuple[float, float, float]
     position: float
     side: str
 
     @property
+    def expression(self) -> str:
+        """Its left side as an equation, such as ``x`` or ``x+2y``."""
+        terms = [
+            f"{'-' if factor < 0 else '+'}{_factor(abs(factor))}{axis}"
+            for factor, axis in zip(self.normal, AXES, strict=True)
+            if factor
+        ]
+        return "".join(terms).removeprefix("+")
+
+    @property
     def text(self) -> str:
         """The plane as pictures take it, such as ``x<3.5``."""
-        return f"{self.axis}{'<' if self.side == _BELOW else '>'}{self.position!r}"
+        return f"{self.expression}{'<' if self.side == _BELOW else '>'}{self.position!r}"
 
 
 @dataclass(frozen=True)
@@ -76,10 +92,10 @@ def make_selection(state: Mapping[str, Any], fields: Sequence[ViewField]) -> Sel
     warp = _text(state, "warp")
     clip = None
     if state.get("clip_on"):
-        axis, side = _text(state, "clip_axis"), _text(state, "clip_side")
-        if axis not in AXES or side not in SIDES:
-            raise ValueError(f"expected a clip plane of {AXES} and {SIDES} (got {axis}, {side})")
-        clip = Clip(axis, _number(state, "clip_position"), side)
+        side = _text(state, "clip_side")
+        if side not in SIDES:
+            raise ValueError(f"clip_side: expected one of {SIDES} (got {side!r:.40})")
+        clip = Clip(clip_normal(state), _number(state, "clip_position"), side)
     return Selection(
         field="" if field is None else field.name,
         kind="" if field is None else _known(_text(state, "kind"), field.kinds),
@@ -89,6 +105,28 @@ def make_selection(state: Mapping[str, Any], fields: Sequence[ViewField]) -> Sel
         clip=clip,
         edges=bool(state.get("edges")),
     )
+
+
+def clip_normal(state: Mapping[str, Any]) -> tuple[float, float, float]:
+    """The normal of the clip plane.
+
+    Raises:
+        ValueError: If it is zero or not three numbers, or the axis is none.
+    """
+    axis = _text(state, "clip_axis")
+    if axis in AXES:
+        x, y, z = (float(axis == one) for one in AXES)
+    elif axis == OBLIQUE:
+        x, y, z = (_number(state, name) for name in NORMAL)
+        if not any((x, y, z)):
+            raise ValueError("the normal of the clip plane is zero; give another number than 0")
+    else:
+        raise ValueError(f"clip_axis: expected one of {(*AXES, OBLIQUE)} (got {axis!r:.40})")
+    return x, y, z
+
+
+def _factor(value: float) -> str:
+    return "" if value == 1 else repr(value).removesuffix(".0")
 
 
 def _known(value: str, choices: Sequence[str]) -> str:

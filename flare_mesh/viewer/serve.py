@@ -108,7 +108,7 @@ def _new_server() -> Any:
     server: Any = get_server("flare-mesh", client_type="vue3")
     server.enable_module(
         {
-            "serve": {"__flare_mesh": str(Path(__file__).with_name("client"))},
+            "serve": {"__flare_mesh": str(Path(__file__).with_name("browser-files"))},
             "scripts": ["__flare_mesh/upload.js"],
         }
     )

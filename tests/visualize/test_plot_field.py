@@ -93,7 +93,10 @@ def test_deformation_leaves_the_mesh_as_it_was(block):
         ({"clip": "x>1"}, [3, 3, 2]),
         ({"clip": ["x>1", "z<1"]}, [3, 3, 1]),
         ({"clip": "y=1"}, [4, 2, 2]),  # away from the viewer, who is at small y
+        ({"clip": "x+2z>6"}, [2, 3, 1]),
+        ({"clip": " - 0.5*X - 1e0 z > -1"}, [2, 3, 1]),
         ({"slice": "z"}, [4, 3, 0]),
+        ({"slice": "x-z"}, [2, 3, 2]),  # x - z = 1 at the centre
         ({"slice": ((1, 0, 0), (0.5, 0, 0))}, [0, 3, 2]),
         ({"threshold": 30}, [2, 3, 2]),
         ({"threshold": (None, 5)}, [1, 3, 2]),
@@ -222,6 +225,9 @@ def test_points_planes_and_files(block, tmp_path):
         ("von_mises", {"clip": "x<-3"}, "'x<-3' leaves nothing of the mesh; x is from 0 to 4"),
         ("von_mises", {"slice": "z=9"}, "'z=9' does not meet the mesh"),
         ("von_mises", {"slice": "w=9"}, "slice: expected a plane such as 'z=10'"),
+        ("von_mises", {"slice": "x2y=9"}, "slice: expected a plane .*'x2y=9'"),
+        ("von_mises", {"clip": "x-x<1"}, "clip: expected a plane .*'x-x<1'"),
+        ("von_mises", {"clip": "x<1e999"}, "clip: expected a plane .*'x<1e999'"),
         ("von_mises", {"threshold": 50}, "no cell from 50; the values are from 0 to 40"),
         ("von_mises", {"threshold": (50, 60)}, "no cell from 50 to 60; the values are"),
         ("von_mises", {"cmap": "virids"}, "cmap: unknown colour map 'virids'; did you mean 'viri"),

@@ -35,6 +35,13 @@ def with_holes():
     return mesh
 
 
+def without_places():
+    """Coordinates that are missing, in a mesh that no reader has checked."""
+    grid = block().to_pyvista()
+    grid.points[[3, 5], [0, 1]] = np.nan, np.inf
+    return grid
+
+
 def constant():
     mesh = block()
     mesh.stress[:] = 3.25
@@ -74,6 +81,8 @@ def gallery(mesh, path):
     [
         (field, with_holes, {}, "no value at 7 of 60 nodes (pink)"),
         (comparison, with_holes, {}, "no value at 7 of 60 nodes (pink)"),
+        (field, with_holes, {"warp": "u"}, "no displacement at 7 of 60 nodes (taken as zero)"),
+        (field, with_holes, {"glyphs": "u"}, "no vector at 7 of 60 nodes (taken as zero)"),
         (field, constant, {}, "stress: 3.25 everywhere"),
         (comparison, constant, {}, "stress: 3.25 everywhere"),
         (field, huge, {"name": None, "max_faces": 500}, "6,960 faces, reduced to "),
@@ -102,6 +111,13 @@ def test_a_caption_says_what_is_shown(draw, mesh, options, caption, tmp_path):
             "no field 'stres'; did you mean 'stress'? The fields are",
         ),
         (field, block, {"name": "heat"}, "no field 'heat'; choose from stress, u"),
+        (
+            field,
+            without_places,
+            {},
+            "UnstructuredGrid: expected finite coordinates (got NaN or infinite ones at 2 of 60 "
+            "nodes, the first is node 3); remove these nodes and their cells",
+        ),
         (field, empty, {}, "expected a mesh with points (got none)"),
         (comparison, empty, {}, "expected a mesh with points (got none)"),
         (distortion, empty, {}, "expected a mesh with points (got none)"),

@@ -70,9 +70,13 @@ def assemble(
     if dtype == torch.float32 and full.dtype == np.float64 and np.isfinite(full).all():
         check_resolution(full, cell_index, cell_sizes(codes).numpy())
     pos = array_to_tensor(full, dtype)
-    bad = int((~pos.isfinite()).any(1).sum())
-    if bad:
-        raise ValueError(f"{bad} points have NaN or infinite coordinates")
+    bad = (~pos.isfinite()).any(1).nonzero()
+    if len(bad):
+        raise ValueError(
+            f"expected finite coordinates (got NaN or infinite ones at {len(bad):,} of "
+            f"{len(pos):,} nodes, the first is node {int(bad[0])}); remove these nodes and their "
+            f"cells"
+        )
     data: Any = cls(pos=pos)
     if origin is not None:
         data.origin = origin

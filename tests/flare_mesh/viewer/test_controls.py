@@ -71,6 +71,33 @@ def test_clip_plane(store, first):
         show(store, wanted | {"clip_position": -3.0}, below)
 
 
+def test_oblique_clip_plane(store, first):
+    """Of the cube from 0 to 2 the corner with x + 2 y < 2 is left."""
+    oblique = {"clip_axis": "oblique", "clip_nx": 1, "clip_ny": "2", "clip_nz": 0}
+    wanted = first.controls | {"clip_on": True, "warp": ""} | oblique
+    middle = show(store, wanted, first)
+    assert middle.controls["clip_position"] == 3.0
+    assert middle.choices["clip_expression"] == "x+2y"
+    assert middle.choices["clip_low"] == pytest.approx(0.005 * 6)
+    corner = show(store, middle.controls | {"clip_position": 2.0}, middle).drawing.shape.body
+    assert np.allclose(corner.bounds, (0, 2, 0, 1, 0, 2))
+    for zero in ({"clip_nx": 0, "clip_ny": 0}, {"clip_nx": ""}):
+        wrong = middle.controls | zero
+        with pytest.raises(ValueError, match="is zero; give another|clip_nx: expected a number"):
+            show(store, wrong, middle)
+        off = show(store, wrong | {"clip_on": False}, middle)
+        assert (off.controls["clip_nx"], off.controls["clip_ny"]) == (1, "2")
+
+
+def test_a_plane_mesh_has_no_plane_along_it():
+    store = CaseStore([ViewCase("a", lambda: pyvista.Plane())])
+    first = show(store, CONTROLS | {"case_name": "a"}, None)
+    assert first.choices["clip_axes"] == ["x", "y", "oblique"]
+    wanted = {"clip_on": True, "clip_axis": "oblique", "clip_nx": 0, "clip_ny": 0, "clip_nz": 1}
+    with pytest.raises(ValueError, match="no extent along the normal"):
+        show(store, first.controls | wanted, first)
+
+
 def test_another_case_keeps_what_it_has(store, first):
     there = show(store, first.controls | {"case_name": "b", "kind": "error"}, first)
     assert there.controls["field"] == ""
@@ -87,7 +114,7 @@ def test_another_case_keeps_what_it_has(store, first):
         ({"case_name": "c"}, "there is no case 'c'"),
         ({"factor": "nan"}, "factor: expected a number"),
         ({"factor": {"a": 1}}, "factor: expected a number"),
-        ({"clip_on": True, "clip_side": "left"}, "expected a clip plane"),
+        ({"clip_on": True, "clip_side": "left"}, "clip_side: expected one of"),
         ({"clip_on": True, "clip_position": None}, "clip_position: expected a number"),
     ],
 )
@@ -117,7 +144,8 @@ def test_a_selection_from_anything(store, first):
     found = make_selection(odd, fields)
     assert (found.field, found.kind, found.component) == ("displacement", "truth", "norm")
     assert (found.warp, found.factor) == ("", 0.0)
-    assert Clip("x", 0.1, "below").text == "x<0.1"
+    assert Clip((1, 0, 0), 0.1, "below").text == "x<0.1"
+    assert Clip((-1, 0, 0.3), -2.0, "above").text == "-x+0.3z>-2.0"
 
 
 def test_missing_values_and_large_meshes(monkeypatch):

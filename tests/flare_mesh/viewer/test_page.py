@@ -95,12 +95,21 @@ def test_clip_plane_and_deformation(view, coloured):
     choose(view, "side", "above")
     choose(view, "axis", "z")
     until(lambda: view.locator("#position").inner_text().startswith("z = "))
+    choose(view, "axis", "oblique")
+    view.locator("#normal input").nth(2).fill("-0.5")
+    until(lambda: view.locator("#position").inner_text().startswith("x+y-0.5z = "))
     view.locator("#clip").click()
     view.locator("#factor .v-slider-thumb").press("Home")
     until(lambda: "deformation x 0" in view.locator("#caption").inner_text())
     view.locator("#edges").click()
     view.locator("#reset").click()
+    view.wait_for_selector("#computing", state="detached")
     assert coloured("canvas") > 0.03
+    middle = {"x": 450, "y": 150, "width": 550, "height": 450}
+    whole = view.screenshot(clip=middle)
+    view.reload()  # the first view has the same projection
+    view.wait_for_selector("canvas")
+    until(lambda: view.screenshot(clip=middle) == whole)
 
 
 def test_a_part_is_predicted_and_simulated(view, tmp_path):

@@ -34,6 +34,11 @@ def test_what_the_browser_gets(prediction):
     focus = np.array(renderer.GetActiveCamera().GetFocalPoint())
     centre = np.asarray(shown.drawing.shape.body.bounds).reshape(3, 2).mean(axis=1)
     np.testing.assert_allclose(focus, centre, atol=1e-6)
+    body_view, corner_view = (
+        np.array(one.GetActiveCamera().GetDirectionOfProjection())
+        for one in scene.window.GetRenderers()
+    )
+    np.testing.assert_allclose(corner_view, body_view, atol=1e-6)
     scene.show(shown.drawing, edges=True)
     assert body.GetProperty().GetEdgeVisibility()
     assert not outline.GetVisibility()
