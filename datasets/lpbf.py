@@ -71,7 +71,7 @@ class LPBF(FieldDataset):
         "support_share": 1,
     }
     UNITS = {"displacement": "mm", "displacement_z": "mm", "von_mises": "MPa", "temperature": "C"}
-    FEATURES = ("build_features", "support_features")
+    FEATURES = ("build_features", "support_features", "shrinkage_features")
     VECTORS = frozenset({"displacement"})
     ADDRESS = "https://huggingface.co/datasets/vedantpuri/LPBF_FLARE"
     STATS: ClassVar = {

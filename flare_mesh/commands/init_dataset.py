@@ -4,6 +4,9 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from flare_mesh.cases.case_statistics import case_statistics
 from flare_mesh.cases.target_scales import propose_scale
 from flare_mesh.commands.init_fields import FieldChoice, target_hints
@@ -14,7 +17,7 @@ from flare_mesh.commands.init_variation import check_variation
 from flare_mesh.data.splits import spaced_indices
 from flare_mesh.data.transforms.channels import Channel, components
 from flare_mesh.data.transforms.checks import AXES
-from flare_mesh.data.transforms.resolver import appended_channels
+from flare_mesh.data.transforms.resolver import appended_channels, build_transform
 from flare_mesh.data.transforms.square_columns import square_columns
 from flare_mesh.datasets.data_summary import DataSummary
 from flare_mesh.datasets.field_dataset import FieldDataset
@@ -55,7 +58,7 @@ def dataset_config(
     summary = _summarize(train, len(test))
     channels = [*train.input_channels.values(), *train.target_channels.values()]
     settings = choose_settings(summary, sum(channels))
-    fields = _choose(train, summary)
+    fields = _choose(train, summary, feature_sizes(train))
     check_variation(summary, fields)
     symmetry = train.square_symmetry()
     grid = "" if train.grid_shape is None else f" on a grid of {train.grid_shape}"
@@ -131,7 +134,28 @@ def _summarize(train: FieldDataset, num_test: int) -> DataSummary:
     )
 
 
-def _choose(train: FieldDataset, summary: DataSummary) -> FieldChoice:
+def feature_sizes(train: FieldDataset) -> dict[str, NDArray[np.float64]]:
+    """Sizes of the cases that are read, among the features of the data set, by their names.
+
+    They are the channels that are logarithms, each of which is one number for a case.
+    """
+    found: dict[str, list[float]] = {}
+    for spec in train.FEATURES:
+        channels = appended_channels([spec], len(AXES))
+        columns = [i - len(channels) for i, channel in enumerate(channels) if channel.log]
+        if not columns:
+            continue
+        transform = build_transform(spec)
+        for number in spaced_indices(len(train), _MAX_CASES):
+            x = transform(train.get(number)).x
+            for column in columns:
+                found.setdefault(channels[column].name, []).append(float(x[0, column]))
+    return {name: np.exp(values) for name, values in found.items()}
+
+
+def _choose(
+    train: FieldDataset, summary: DataSummary, sizes: Mapping[str, NDArray[np.float64]]
+) -> FieldChoice:
     scales = {}
     known = summary.fields
     numbers = {
@@ -144,7 +168,7 @@ def _choose(train: FieldDataset, summary: DataSummary) -> FieldChoice:
             name: propose_scale(
                 [one.rms for one in summary.statistics(name)],
                 numbers,
-                summary.sizes,
+                {**summary.sizes, **sizes},
                 [*zip(*(one.means for one in summary.statistics(name)), strict=True)],
             )
             for name in train.targets

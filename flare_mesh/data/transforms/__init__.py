@@ -19,6 +19,7 @@ from flare_mesh.data.transforms.random_nodes import RandomNodes
 from flare_mesh.data.transforms.random_reflection import RandomReflection
 from flare_mesh.data.transforms.random_rotation import RandomRotation
 from flare_mesh.data.transforms.random_square_symmetry import RandomSquareSymmetry
+from flare_mesh.data.transforms.shrinkage_features import ShrinkageFeatures
 from flare_mesh.data.transforms.signed_distance import SignedDistance
 from flare_mesh.data.transforms.support_features import SupportFeatures
 from flare_mesh.data.transforms.surface_normals import SurfaceNormals
@@ -37,6 +38,7 @@ __all__ = [
     "RandomReflection",
     "RandomRotation",
     "RandomSquareSymmetry",
+    "ShrinkageFeatures",
     "SignedDistance",
     "SupportFeatures",
     "SurfaceNormals",

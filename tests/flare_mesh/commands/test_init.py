@@ -10,8 +10,10 @@ import yaml
 
 from flare_mesh import MeshData
 from flare_mesh.cli import main
+from flare_mesh.commands.init_dataset import feature_sizes
 from flare_mesh.commands.train import FieldCLI
-from flare_mesh.datasets import MeshFolder
+from flare_mesh.data.transforms import ShrinkageFeatures
+from flare_mesh.datasets import LPBF, MeshFolder
 from flare_mesh.io import write_mesh
 
 
@@ -250,6 +252,14 @@ def test_symmetries_of_a_data_set(lpbf_root, tmp_path, monkeypatch, capsys):
     assert values["model"]["average_symmetries"] is True
     (augment,) = values["data"]["augment"]
     assert augment["random_square_symmetry"] == {
-        "vectors": {"pos": [0], "x": [0, 6, 10, 17, 21, 29, 34, 41, 48], "y": [1]},
-        "sizes": {"x": [3, 8, 12, 24, 37, 44, 51]},
+        "vectors": {"pos": [0], "x": [0, 6, 10, 17, 21, 24, 28, 36, 41, 48, 55], "y": [1]},
+        "sizes": {"x": [3, 8, 12, 31, 44, 51, 58]},
     }
+
+
+def test_sizes_of_the_cases_among_the_features(lpbf_root):
+    cases = LPBF(lpbf_root)
+    (found,) = feature_sizes(cases).items()
+    assert found[0] == "size of the shrinkage"
+    expected = [ShrinkageFeatures()(cases.get(i)).x[0, -1].exp() for i in range(len(cases))]
+    np.testing.assert_allclose(found[1], expected, rtol=1e-6)

@@ -22,6 +22,7 @@ CASES = {
         vectors={"u": (0,)}, tensors={"s": (0,)}
     ),
     "RandomRotation": lambda: transforms.RandomRotation(vectors={"u": (0,)}, tensors={"s": (0,)}),
+    "ShrinkageFeatures": lambda: transforms.ShrinkageFeatures(),
     "SignedDistance": lambda: transforms.SignedDistance(),
     "SupportFeatures": lambda: transforms.SupportFeatures(),
     "SurfaceNormals": lambda: transforms.SurfaceNormals(),
@@ -35,6 +36,7 @@ SINGLE = (
     "MeshEdges",
     "RadiusEdges",
     "RandomNodes",
+    "ShrinkageFeatures",
     "SignedDistance",
     "SupportFeatures",
     "SurfaceNormals",
@@ -43,6 +45,7 @@ SINGLE = (
 NEEDS_CELLS = (
     "MeshEdges",
     "QuadratureWeights",
+    "ShrinkageFeatures",
     "SignedDistance",
     "SupportFeatures",
     "SurfaceNormals",

@@ -1,0 +1,153 @@
+"""Features of a coarse build of a voxel part whose layers shrink."""
+
+from itertools import product
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch_geometric.data import Data
+from torch_geometric.data.datapipes import functional_transform
+from torch_geometric.transforms import BaseTransform
+
+from flare_mesh.data.transforms.channels import Channel, components
+from flare_mesh.data.transforms.checks import check_single
+from flare_mesh.mesh.layered_shrinkage import count_operations, layered_shrinkage
+
+_ROUNDING = 1e-6  # of a cell's edge
+_SMALLEST = 1e-6  # displacement relative to the size of the part
+_FEWEST = 4  # cells along the largest extent
+
+
+@functional_transform("shrinkage_features")
+class ShrinkageFeatures(BaseTransform):
+    """Append features of a coarse elastic build of the part: ``x`` [N, C + 7].
+
+    A part that is built layer by layer distorts because each layer shrinks on the layers below it.
+    :func:`~flare_mesh.mesh.layered_shrinkage.layered_shrinkage` computes that for a linear elastic
+    material, Poisson's ratio 0.3, a strain of -1 in all directions and the lowest nodes fixed, on
+    cells whose height is that of the voxels and whose width is as small as ``work`` allows. The
+    features of each node are:
+
+    - its displacement since its activation (3), and the part of it that its own layer causes (3),
+      both over R, the root mean square of the displacement over the nodes;
+    - the logarithm of R over ``length`` (1), the same at all nodes.
+
+    They know neither plasticity nor the true strain, which is for the model to learn. A part so
+    small that its voxels are the cells has the exact elastic displacement for an isotropic strain.
+
+    Args:
+        work: Largest cost of the build in 1e9 floating-point operations, about 0.1 s each.
+        length: Reference length, mm.
+
+    Shapes:
+        needs ``pos`` [N, 3] and ``hexahedron``; changes ``x`` [N, C + 7], C = 0 without ``x``.
+
+    Raises:
+        ValueError: If an option is not positive; on access, if the data is a batch, has no
+            hexahedra, has nodes without hexahedra, or is flat.
+    """
+
+    APPENDS = True
+
+    def __init__(self, work: float = 1.0, length: float = 30.0) -> None:
+        for name, value in (("work", work), ("length", length)):
+            if not 0 < value < float("inf"):
+                raise ValueError(f"ShrinkageFeatures: expected {name} > 0 (got {value})")
+        self.work = work
+        self.length = length
+
+    def forward(self, data: Data) -> Data:
+        check_single(data, "ShrinkageFeatures")
+        pos = data.pos
+        assert isinstance(pos, Tensor)
+        if "hexahedron" not in data:
+            raise ValueError("ShrinkageFeatures: expected a part of hexahedra (got none)")
+        points = pos.detach().double().numpy()
+        values = self._displacements(points, data["hexahedron"].numpy())
+        square = float(np.square(values[:, :3]).sum(1).mean())
+        size = max(square**0.5, _SMALLEST * float(np.ptp(points, axis=0).max()))
+        logs = np.full((len(points), 1), np.log(size / self.length))
+        found = torch.from_numpy(np.concatenate([values / size, logs], axis=1)).to(pos.dtype)
+        data.x = found if data.x is None else torch.cat([data.x, found.to(data.x.dtype)], dim=1)
+        return data
+
+    def channels(self, pos_dim: int) -> tuple[Channel, ...]:
+        """The appended channels."""
+        return (
+            *components("shrinkage along", "xy", kind="vector"),
+            Channel("shrinkage along z"),
+            *components("shrinkage by the own layer along", "xy", kind="vector"),
+            Channel("shrinkage by the own layer along z"),
+            Channel("size of the shrinkage", log=True),
+        )
+
+    def _displacements(
+        self, points: NDArray[np.float64], cells: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Displacement of each node, and the part that its own layer causes, mm [N, 6]."""
+        unused = np.ones(len(points), dtype=bool)
+        unused[cells] = False
+        if unused.any():
+            raise ValueError(
+                f"ShrinkageFeatures: {int(unused.sum())} nodes belong to no hexahedron; remove them"
+            )
+        corners = points[cells]
+        boxes = np.stack([corners.min(1), corners.max(1)])
+        low, extents = points.min(0), np.ptp(points, axis=0)
+        voxel = np.median(boxes[1] - boxes[0], axis=0)
+        if not (voxel > 0).all():
+            raise ValueError(
+                f"ShrinkageFeatures: expected voxels with three edges (got edges of "
+                f"{voxel.tolist()} in the median)"
+            )
+        density, edges = self._coarsen(boxes - low, extents, voxel)
+        places = (points - low) / edges
+        x, y, z = edges.tolist()
+        found = layered_shrinkage(density, (x, y, z))
+        return np.concatenate([_interpolate(grid, places) for grid in found], axis=1)
+
+    def _coarsen(
+        self, boxes: NDArray[np.float64], extents: NDArray[np.float64], voxel: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Share of solid in the smallest cells that ``work`` allows, and their edges, mm."""
+        factor = 1.0
+        while True:
+            wanted = voxel * np.array([factor, factor, 1.0])
+            counts = np.maximum(np.ceil(extents / wanted - _ROUNDING), 1).astype(np.int64)
+            edges = extents / counts
+            density = _share_solid(boxes[0] / edges, boxes[1] / edges, counts)
+            enough = count_operations(density) <= 1e9 * self.work
+            if enough or wanted[:2].max() * _FEWEST >= extents.max():
+                return density, edges
+            # Multiples of the half voxel, since cells that no wall fills bend too easily.
+            factor = max(factor + 0.5, round(2.3 * factor) / 2)
+
+
+def _share_solid(
+    low: NDArray[np.float64], high: NDArray[np.float64], counts: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Share of solid in each cell of a grid, from the boxes of the voxels in units of the grid."""
+    density = np.zeros(counts.prod())
+    first = np.floor(low + _ROUNDING).astype(np.int64)
+    span = (np.ceil(high - _ROUNDING).astype(np.int64) - first).max(0).tolist()
+    for offset in product(*map(range, span)):
+        place = first + np.array(offset)
+        shares = np.minimum(high, place + 1) - np.maximum(low, place)
+        inside = (shares > _ROUNDING).all(1)
+        cell = np.ravel_multi_index(tuple(place[inside].T), tuple(counts))
+        density += np.bincount(cell, shares[inside].prod(1), len(density))
+    return density.reshape(counts)
+
+
+def _interpolate(grid: NDArray[np.float64], places: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Trilinear interpolation of [X, Y, Z, C] at places [N, 3] in units of the grid, [N, C]."""
+    last = np.array(grid.shape[:3]) - 2
+    first = np.clip(np.floor(places).astype(np.int64), 0, last)
+    shares = places - first
+    out = np.zeros((len(places), grid.shape[3]))
+    for corner in product((0, 1), repeat=3):
+        weight = np.where(corner, shares, 1 - shares).prod(1)
+        i, j, k = (first + np.array(corner)).T
+        out += weight[:, None] * grid[i, j, k]
+    return out
