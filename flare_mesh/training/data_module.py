@@ -14,6 +14,7 @@ from flare_mesh.data.transforms import RandomNodes
 from flare_mesh.data.transforms.resolver import TransformSpec, build_transforms
 from flare_mesh.datasets import FieldDataset
 from flare_mesh.datasets.wrapped_dataset import wrap_dataset
+from flare_mesh.surrogate.case_size import varies
 from flare_mesh.training.case_loader import CaseLoader
 from flare_mesh.training.case_sampler import CaseSampler
 from flare_mesh.training.cases import Cases
@@ -269,11 +270,21 @@ class FieldDataModule(SplitDataModule):
             sizes = self.case_sizes()
             if sample == "auto":
                 # Drawn nodes have no edges.
-                sample = None if self.edges else choose_sample(sizes)
+                sample = None
+                if not self.edges:
+                    sample = choose_sample(sizes, has_fields=self._has_fields())
             if batch == "auto":
                 batch = choose_batch(sizes, sample)
             self.batch_size, self.sample_nodes = batch, sample
         return batch, sample
+
+    def _has_fields(self) -> bool:
+        """Whether an input, other than a feature, varies over the nodes of the first case."""
+        count, x = sum(self.recipe().model_inputs.values()), self.cases("train")[0].x
+        if x is None or not count:
+            return False
+        low, high = torch.aminmax(x[:, :count], dim=0)
+        return bool(varies(low, high).any())
 
     def _draw(self, cases: Cases, sample: int | None) -> RandomNodes | None:
         """Choice of the nodes of a training case at each step."""

@@ -26,6 +26,8 @@ SAMPLED_NODES = 256
 """Nodes drawn from a case at each step; more steps are worth more than more nodes."""
 WHOLE_NODES = 384
 """If no case has more nodes than this, no nodes are drawn."""
+FIELD_NODES = 2048
+"""The same, and nodes drawn, for cases with an input field, of which only drawn nodes are known."""
 BATCH_CASES = 8
 """Largest number of cases a step."""
 BATCHES_A_PASS = 4
@@ -61,13 +63,17 @@ def size_options(model: str | type, size: str | None) -> dict[str, Any]:
     return dict(SIZES[size])
 
 
-def choose_sample(sizes: Sequence[int]) -> int | None:
+def choose_sample(sizes: Sequence[int], *, has_fields: bool = False) -> int | None:
     """Nodes to draw from each training case a step; None for whole cases.
 
     Args:
         sizes: Number of nodes of each training case.
+        has_fields: Whether an input varies over the nodes of a case.
     """
-    return SAMPLED_NODES if max(sizes, default=0) > WHOLE_NODES else None
+    largest = max(sizes, default=0)
+    if has_fields:
+        return FIELD_NODES if largest > FIELD_NODES else None
+    return SAMPLED_NODES if largest > WHOLE_NODES else None
 
 
 def choose_batch(sizes: Sequence[int], sample: int | None) -> int:

@@ -6,7 +6,13 @@ import torch
 from lightning import Trainer
 
 from flare_mesh.datasets import LPBF
-from flare_mesh.training import FieldDataModule, ScheduleConfig, build_module, split_datasets
+from flare_mesh.training import (
+    FieldDataModule,
+    ScheduleConfig,
+    build_module,
+    sizes,
+    split_datasets,
+)
 
 
 @pytest.fixture(scope="module")
@@ -277,3 +283,11 @@ def test_auto_fits_the_cases(points):
     assert (data.batch_size, data.sample_nodes) == (2, None)
     with pytest.raises(ValueError, match=r"data.batch_size: .* 'auto' and max_nodes=9"):
         point_data(points, batch_size="auto", max_nodes=9)
+
+
+def test_no_nodes_are_drawn_from_an_input_field(points, monkeypatch):
+    monkeypatch.setattr(sizes, "WHOLE_NODES", 2)
+    for inputs, sample in ((["load"], 256), (["heat", "load"], None)):
+        fields = {"inputs": inputs, "targets": ["heat"]}
+        data = point_data(points, options=fields, sample_nodes="auto")
+        assert data.resolve() == (1, sample)

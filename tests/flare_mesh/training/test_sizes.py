@@ -32,7 +32,7 @@ def test_an_unknown_size_is_refused():
     ("sizes", "sample", "batch"),
     [
         ([495, 1000, 3400] * 16, 256, 8),  # brackets
-        ([1089] * 100, 256, 8),  # Darcy on 33 x 33 nodes
+        ([1089] * 100, 256, 8),
         ([3000] * 12, 256, 3),
         ([100, 200], None, 1),
         ([384] * 800, None, 8),
@@ -41,6 +41,11 @@ def test_an_unknown_size_is_refused():
 def test_nodes_and_cases_a_step(sizes, sample, batch):
     assert choose_sample(sizes) == sample
     assert choose_batch(sizes, sample) == batch
+
+
+def test_an_input_field_is_drawn_as_a_whole_or_at_many_nodes():
+    assert choose_sample([1089] * 100, has_fields=True) is None  # Darcy on 33 x 33 nodes
+    assert choose_sample([2048, 2049], has_fields=True) == 2048
 
 
 def test_whole_large_cases_make_small_batches():
