@@ -74,6 +74,9 @@ assert torch._dynamo.is_compiling() is False and loaded(compiler)
 
 def test_the_simulator_knows_no_network():
     loaded = imported_by("import lpbf, lpbf.generate")
+    # What only a few calls need, and would double the time of the import.
+    assert not loaded & {"pyvista", "gmsh", "cadquery", "matplotlib", "meshio", "trimesh"}
+    assert not {f"scipy.{room}" for room in ("linalg", "ndimage", "optimize", "spatial")} & loaded
     assert not loaded & {"lightning", "vtkmodules", "torch_geometric"}
     assert not {f"flare_mesh.{room}" for room in ("ops", "nn", "models", "training")} & loaded
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtrc
 
 from lpbf.calibrate.measurement import Measurement
 from lpbf.core.process import Process
@@ -58,6 +57,8 @@ class Calibration:
 
         None without degrees of freedom.
         """
+        from scipy.special import chdtrc
+
         if self.degrees_of_freedom == 0:
             return None
         return float(chdtrc(self.degrees_of_freedom, self.chi_square))

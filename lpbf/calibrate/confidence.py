@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri, stdtrit
 
 Array = NDArray[np.float64]
 
@@ -50,6 +49,8 @@ def make_confidence(kind: str, chi_square: float, freedom: int) -> Confidence:
         chi_square: Sum of the squared residuals over their variances.
         freedom: Degrees of freedom of the residuals; with ``"residuals"`` at least one.
     """
+    from scipy.special import ndtri, stdtrit
+
     if kind == "uncertainty":
         return Confidence(1.0, float(ndtri(_LEVEL)), "normal, from the uncertainties")
     text = f"Student's t with {freedom} degrees of freedom, from the residuals"

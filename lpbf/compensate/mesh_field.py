@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 from lpbf.core.mesh import HexMesh
 
@@ -49,6 +48,8 @@ class MeshField:
         return self._nearest(mesh)[0].max() <= _NEAR * min(mesh.spacing)
 
     def _nearest(self, mesh: HexMesh) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        from scipy.spatial import KDTree
+
         distance, node = KDTree(self._data.pos.numpy()).query(mesh.points)
         return np.asarray(distance), np.asarray(node)
 
@@ -64,6 +65,8 @@ class MeshField:
                 f"{self.name}: expected the nodes of the part's voxel mesh (the points are off by "
                 f"up to {distance.max():.3g} mm); give the part and the pitch of the field"
             )
+        from scipy.spatial import KDTree
+
         values = self._data["displacement"].numpy()[node].astype(np.float64)
         if not np.isfinite(values).all():
             text = "'displacement' has NaN or infinite values; compute it again"

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 # Triangles in a chunk, which bounds the memory.
 _CHUNK = 10_000
@@ -41,6 +40,8 @@ def intersecting_pairs(
 
 def _near_pairs(triangles: NDArray[np.float64]) -> Iterator[NDArray[np.int64]]:
     """Chunks of all pairs, [n, 2], of triangles [F, 3, 3] whose boxes meet."""
+    from scipy.spatial import KDTree
+
     low, high = triangles.min(axis=1), triangles.max(axis=1)
     centers = (low + high) / 2
     radius = np.linalg.norm(high - low, axis=1) / 2

@@ -5,9 +5,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import KDTree
 
 from lpbf.compensate.self_intersections import intersecting_pairs
 from lpbf.core.bodies import body_labels
@@ -137,6 +134,10 @@ def _places(
     points: NDArray[np.float64], reach: float
 ) -> tuple[tuple[tuple[float, float, float], int], ...]:
     """Middles of groups of points that are close to each other, and the sizes of the groups."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial import KDTree
+
     pairs = KDTree(points).query_pairs(reach, output_type="ndarray")
     graph = coo_array((np.ones(len(pairs)), pairs.T), shape=(len(points), len(points)))
     _, group = connected_components(graph, directed=False)

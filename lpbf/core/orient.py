@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import ConvexHull, QhullError
 
 if TYPE_CHECKING:
     import trimesh
@@ -79,6 +78,8 @@ def _resting_directions(
     surface: "trimesh.Trimesh", points: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Normals [K, 3] of the facets of the convex hull on which the part stands."""
+    from scipy.spatial import ConvexHull
+
     hull = ConvexHull(points)
     rounded = np.round(hull.equations[:, :3], 6) + 0.0
     normals, facet = np.unique(rounded, axis=0, return_inverse=True)
@@ -98,6 +99,8 @@ def _stands(
     corners: NDArray[np.float64], down: NDArray[np.float64], centre: NDArray[np.float64]
 ) -> bool:
     """Whether the centre of mass is above the facet of the hull that faces down."""
+    from scipy.spatial import ConvexHull, QhullError
+
     along = corners @ down
     size = float(np.ptp(corners, axis=0).max())
     facet = corners[along >= along.max() - 1e-5 * size]

@@ -9,10 +9,10 @@ thins a wall.
 import math
 from collections.abc import Callable
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.random import Generator
-from trimesh import Trimesh
 
 from lpbf.core.part_shapes import (
     ROUND,
@@ -32,8 +32,11 @@ from lpbf.core.part_shapes import (
     rotate_z,
 )
 
+if TYPE_CHECKING:
+    from trimesh import Trimesh
 
-def _plate(rng: Generator, length: float) -> Trimesh:
+
+def _plate(rng: Generator, length: float) -> "Trimesh":
     """Plate with sharp, chamfered or round corners and a grid of holes, flat or on edge."""
     wall = min_wall(length)
     width = draw(rng, 0.45 * length, length)
@@ -47,7 +50,7 @@ def _plate(rng: Generator, length: float) -> Trimesh:
     return cycle_axes(combine([body], tools), pick(rng, 0, 0, 1, 2))
 
 
-def _bracket(rng: Generator, length: float) -> Trimesh:
+def _bracket(rng: Generator, length: float) -> "Trimesh":
     """L or inverted-T bracket with holes in base or wall and up to two gussets."""
     wall = min_wall(length)
     reach, height = rng.permutation([length, draw(rng, 0.5 * length, length)]).tolist()
@@ -74,7 +77,7 @@ def _bracket(rng: Generator, length: float) -> Trimesh:
     return cycle_axes(combine(parts, tools), pick(rng, 0, 0, 2))
 
 
-def _tube(rng: Generator, length: float) -> Trimesh:
+def _tube(rng: Generator, length: float) -> "Trimesh":
     """Round or polygonal ring or tube, upright or lying, some slit, stepped or cross-drilled."""
     wall = min_wall(length)
     girth, height = length, draw(rng, 1.5 * wall, length)
@@ -102,7 +105,7 @@ def _tube(rng: Generator, length: float) -> Trimesh:
     return cycle_axes(combine([prism(polygon(sides, flat), z)], tools), pick(rng, 0, 1, 1))
 
 
-def _channel(rng: Generator, length: float) -> Trimesh:
+def _channel(rng: Generator, length: float) -> "Trimesh":
     """U, I or T section, also rotated to C and H, upright or lying; U opens up or sideways."""
     wall = min_wall(length)
     dims = rng.uniform(0.52, 1.0, 3) * length
@@ -124,7 +127,7 @@ def _channel(rng: Generator, length: float) -> Trimesh:
     return cycle_axes(body, pick(rng, 0, 1, 1))
 
 
-def _arch(rng: Generator, length: float) -> Trimesh:
+def _arch(rng: Generator, length: float) -> "Trimesh":
     """Vault, bridge of one or two spans, or closed frame with round, flat or pointed openings."""
     wall = min_wall(length)
     height, depth = draw(rng, 0.55 * length, length), draw(rng, 1.5 * wall, length)
@@ -151,7 +154,7 @@ def _arch(rng: Generator, length: float) -> Trimesh:
     return cycle_axes(combine([prism(outline, (0.0, depth))], tools))
 
 
-def _ribs(rng: Generator, length: float) -> Trimesh:
+def _ribs(rng: Generator, length: float) -> "Trimesh":
     """Base plate with ribs along one or both directions, flat or on edge."""
     wall = min_wall(length)
     width = draw(rng, 0.5 * length, length)
@@ -167,7 +170,7 @@ def _ribs(rng: Generator, length: float) -> Trimesh:
     return cycle_axes(combine(parts), pick(rng, 0, 0, 1, 2))
 
 
-def _shaft(rng: Generator, length: float) -> Trimesh:
+def _shaft(rng: Generator, length: float) -> "Trimesh":
     """Stepped shaft, some bored, with a keyway or a hexagonal collar, upright or lying."""
     wall = min_wall(length)
     count, lying = int(rng.integers(2, 5)), rng.random() < 0.5
@@ -198,7 +201,7 @@ def _shaft(rng: Generator, length: float) -> Trimesh:
     return cycle_axes(combine(parts, tools), int(lying))
 
 
-def _block(rng: Generator, length: float) -> Trimesh:
+def _block(rng: Generator, length: float) -> "Trimesh":
     """Block or prism with n sides: through bores, crossing bores or blind pockets, any axis."""
     wall = min_wall(length)
     sides = pick(rng, 4, 4, 4, 5, 6, 6, 8)
@@ -228,7 +231,7 @@ def _block(rng: Generator, length: float) -> Trimesh:
     return cycle_axes(combine([prism(outline, (0.0, z))], tools), times)
 
 
-def _flange(rng: Generator, length: float) -> Trimesh:
+def _flange(rng: Generator, length: float) -> "Trimesh":
     """Round or polygonal disc with a hub, a through bore and a bolt circle, flat or on edge."""
     wall = min_wall(length)
     sides = pick(rng, ROUND, ROUND, ROUND, 4, 6, 8)
@@ -252,5 +255,5 @@ def _flange(rng: Generator, length: float) -> Trimesh:
 
 
 _BUILDERS = (_plate, _bracket, _tube, _channel, _arch, _ribs, _shaft, _block, _flange)
-FAMILIES: dict[str, Callable[..., Trimesh]] = {f.__name__[1:]: f for f in _BUILDERS}
+FAMILIES: dict[str, Callable[..., "Trimesh"]] = {f.__name__[1:]: f for f in _BUILDERS}
 """Builders by family, in the order in which :func:`lpbf.procedural_part` draws them."""

@@ -5,12 +5,14 @@ Shapes are made upright: sections in the xy plane, extruded along z.
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import trimesh
 from numpy.random import Generator
 from numpy.typing import NDArray
-from trimesh import Trimesh
+
+if TYPE_CHECKING:
+    from trimesh import Trimesh
 
 ROUND = 48
 """Sides of the polygon that approximates a circle."""
@@ -57,7 +59,7 @@ def doorway(radius: float, spring: float, points: int, bottom: float) -> NDArray
     return np.vstack([[[-radius, bottom], [radius, bottom]], top])
 
 
-def prism(section: NDArray[np.float64], z: Span, at: Span = (0.0, 0.0)) -> Trimesh:
+def prism(section: NDArray[np.float64], z: Span, at: Span = (0.0, 0.0)) -> "Trimesh":
     """Prism over a convex counter-clockwise section."""
     n = len(section)
     vertices = np.vstack([np.column_stack([section + np.array(at), np.full(n, h)]) for h in z])
@@ -65,30 +67,40 @@ def prism(section: NDArray[np.float64], z: Span, at: Span = (0.0, 0.0)) -> Trime
     j = (i + 1) % n
     sides = np.vstack([np.column_stack([i, j, j + n]), np.column_stack([i, j + n, i + n])])
     fan = np.column_stack([np.zeros(n - 2, dtype=int), i[1:-1], i[2:]])
-    return Trimesh(vertices, np.vstack([sides, fan[:, ::-1], fan + n]), process=False)
+    return _surface(vertices, np.vstack([sides, fan[:, ::-1], fan + n]))
 
 
-def box(x: Span, y: Span, z: Span) -> Trimesh:
+def box(x: Span, y: Span, z: Span) -> "Trimesh":
     """Box between bounds."""
+    import trimesh
+
     return trimesh.creation.box(bounds=np.array([x, y, z]).T)
 
 
-def cycle_axes(mesh: Trimesh, times: int = 1) -> Trimesh:
+def cycle_axes(mesh: "Trimesh", times: int = 1) -> "Trimesh":
     """Rotate the axes cyclically, without rounding: once moves (x, y, z) to (z, x, y)."""
-    return Trimesh(np.roll(mesh.vertices, times, axis=1), mesh.faces, process=False)
+    return _surface(np.roll(mesh.vertices, times, axis=1), mesh.faces)
 
 
-def rotate_z(mesh: Trimesh, times: int) -> Trimesh:
+def rotate_z(mesh: "Trimesh", times: int) -> "Trimesh":
     """Rotate about z by 90 degrees, ``times`` times, without rounding."""
     x, y, z = mesh.vertices.T
     rotated = ((x, y), (-y, x), (-x, -y), (y, -x))[times % 4]
-    return Trimesh(np.column_stack([*rotated, z]), mesh.faces, process=False)
+    return _surface(np.column_stack([*rotated, z]), mesh.faces)
 
 
-def combine(parts: Sequence[Trimesh], tools: Sequence[Trimesh] = ()) -> Trimesh:
+def combine(parts: "Sequence[Trimesh]", tools: "Sequence[Trimesh]" = ()) -> "Trimesh":
     """Union of the parts minus all tools."""
+    import trimesh
+
     body = trimesh.boolean.union(parts, engine="manifold")
     return trimesh.boolean.difference([body, *tools], engine="manifold") if tools else body
+
+
+def _surface(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> "Trimesh":
+    from trimesh import Trimesh
+
+    return Trimesh(vertices, faces, process=False)
 
 
 def centers(
@@ -101,7 +113,7 @@ def centers(
     return (np.arange(n, dtype=np.float64) - (n - 1) / 2) * pitch
 
 
-def holes(rng: Generator, x: Span, y: Span, z: Span, wall: float) -> list[Trimesh]:
+def holes(rng: Generator, x: Span, y: Span, z: Span, wall: float) -> "list[Trimesh]":
     """Cutters for a grid of round, hexagonal or square holes along z, a wall apart."""
     width, depth = x[1] - x[0], y[1] - y[0]
     room = min(width, depth) / 2 - wall

@@ -2,14 +2,17 @@
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.random import Generator
-from trimesh import Trimesh
 
 from flare_mesh.choices import check_choice
 from lpbf.core.part_families import FAMILIES
 from lpbf.core.part_shapes import pick, rotate_z
+
+if TYPE_CHECKING:
+    from trimesh import Trimesh
 
 
 def procedural_part(
@@ -17,7 +20,7 @@ def procedural_part(
     family: str | None = None,
     *,
     size: tuple[float, float] = (24.0, 50.0),
-) -> Trimesh:
+) -> "Trimesh":
     """Make a random part, the same for the same seed.
 
     The part is one watertight body with axis-aligned features, centred at x = y = 0 and resting on
@@ -35,6 +38,8 @@ def procedural_part(
     Raises:
         ValueError: If ``family`` is unknown, or ``size`` is not positive, finite and ordered.
     """
+    from trimesh import Trimesh
+
     low, high = size
     if not 0.0 < low <= high < math.inf:
         raise ValueError(f"expected a size (low, high) with 0 < low <= high mm (got {size})")

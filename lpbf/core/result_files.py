@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flare_mesh.files import check_folder
-from flare_mesh.io import write_mesh
 from flare_mesh.io.vtk_writer import write_vtk
 
 UNITS = {
@@ -78,6 +77,8 @@ def write_hexahedra(
     check_folder(path)
     if suffix != ".vtu":
         import meshio
+
+        from flare_mesh.io import write_mesh
 
         block: dict[str, Any] = {"hexahedron": cells}
         of_cells: dict[str, Any] = {name: [values] for name, values in (voxels or {}).items()}

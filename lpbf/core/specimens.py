@@ -1,15 +1,19 @@
 """Specimens whose distortion is measured."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from trimesh import Trimesh
 
 from lpbf.core.part_shapes import box, combine, cycle_axes, prism
+
+if TYPE_CHECKING:
+    from trimesh import Trimesh
 
 # Left and right edges of the gaps between the legs of the bridge in a group of 14 mm.
 _GAPS = ((5.0, 7.0), (7.5, 9.5), (12.0, 14.0))
 
 
-def ambench_bridge() -> Trimesh:
+def ambench_bridge() -> "Trimesh":
     """The bridge of the benchmark AMB2018-01 of NIST: 75 x 5 x 12.5 mm, 3732.5 mm^3.
 
     Twelve legs of 5, 0.5 and 2.5 mm in four groups, an end block from x = 56 mm with a point of 90

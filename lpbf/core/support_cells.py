@@ -5,7 +5,6 @@ from collections import deque
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from lpbf.core.errors import PartError
 from lpbf.core.islands import find_unsupported
@@ -154,6 +153,8 @@ def _around_nodes(mesh: HexMesh, voxels: NDArray[np.bool_] | None) -> NDArray[np
 def _check_bodies(mesh: HexMesh) -> None:
     """Refuse given supports that touch no voxel of the part, or that nothing supports."""
     assert mesh.supports is not None
+    from scipy import ndimage
+
     labels, count = ndimage.label(mesh.supports)  # pyright: ignore[reportGeneralTypeIssues]
     near = np.asarray(ndimage.binary_dilation(mesh.mask), dtype=bool)
     loose = np.setdiff1d(np.arange(1, count + 1), labels[near])
@@ -184,6 +185,8 @@ def _distance(solid: NDArray[np.bool_], x: float, y: float) -> NDArray[np.float6
     """Distance of each voxel of a row to the nearest solid one, between centres, mm."""
     if not solid.any():
         return np.full(solid.shape, np.inf)
+    from scipy import ndimage
+
     distance = ndimage.distance_transform_edt(~solid, sampling=(x, y))
     assert isinstance(distance, np.ndarray)
     return distance
@@ -191,6 +194,8 @@ def _distance(solid: NDArray[np.bool_], x: float, y: float) -> NDArray[np.float6
 
 def _gaps(solid: NDArray[np.bool_], x: float, y: float) -> NDArray[np.float64]:
     """Gap between each voxel of a row and the nearest solid one, 0 for neighbours, mm."""
+    from scipy import ndimage
+
     around = np.asarray(ndimage.binary_dilation(solid, np.ones((3, 3))), dtype=bool)
     return _distance(around, x, y)
 

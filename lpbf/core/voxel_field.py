@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 from lpbf.core.element import NODES
 from lpbf.core.mesh import HexMesh
@@ -31,6 +30,8 @@ class VoxelField:
     """
 
     def __init__(self, mesh: HexMesh, values: NDArray[np.float64]) -> None:
+        from scipy.spatial import KDTree
+
         self.mesh = mesh
         self.values = values
         self._centers = KDTree(mesh.cell_index + 0.5)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from flare_mesh.choices import check_choice
 from lpbf.core.checks import check_edges
@@ -165,6 +164,8 @@ def _number(
     """
     sizes, origin = np.array(mesh.spacing), np.array(mesh.origin)
     nx, ny, nz = mesh.mask.shape
+    from scipy import ndimage
+
     labels, count = ndimage.label(mesh.mask, np.ones((3, 3, 3)))  # pyright: ignore[reportGeneralTypeIssues]
     patches = np.asarray(labels, dtype=np.int64)
     owner = np.zeros(int(count) + 1, dtype=np.int64)

@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 from itertools import permutations, product
+from typing import TYPE_CHECKING
 
 import numpy as np
-import trimesh
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import trimesh
 
 
 def _rotations() -> list[NDArray[np.int64]]:
@@ -34,7 +37,7 @@ class Placement:
     orientation: int = 0
     scale: float = 1.0
 
-    def apply(self, part: trimesh.Trimesh) -> trimesh.Trimesh:
+    def apply(self, part: "trimesh.Trimesh") -> "trimesh.Trimesh":
         """Rotate and scale a copy of the part."""
         matrix = np.eye(4)
         matrix[:3, :3] = self.scale * ORIENTATIONS[self.orientation]

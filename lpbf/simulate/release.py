@@ -12,7 +12,6 @@ from lpbf.core.result import ReleaseState
 from lpbf.mechanics.build import Build
 from lpbf.mechanics.build_steps import BuildStep, Stepper
 from lpbf.mechanics.equilibrium import Equilibrium
-from lpbf.mechanics.zero_energy_modes import ZeroEnergyModes
 from lpbf.simulate.part_view import remaining_build
 from lpbf.simulate.release_steps import ReleaseStep
 
@@ -90,6 +89,8 @@ def release(
         increment, report = stepper.solve(
             BuildStep(None, step.name, zero, in_equilibrium=False), equilibrium, None
         )
+        from lpbf.mechanics.zero_energy_modes import ZeroEnergyModes
+
         moved[nodes] += increment.cpu().numpy()
         moved[nodes] = ZeroEnergyModes(rest.mesh, fixed).remove(moved[nodes])
         fields = {name: values.copy() for name, values in fields.items()}

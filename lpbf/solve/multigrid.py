@@ -3,7 +3,6 @@
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.linalg import block_diag, eigh
 from torch import Tensor
 
 from lpbf.solve import kernels_numba, kernels_torch
@@ -58,6 +57,8 @@ class Multigrid:
         device: torch.device | str = "cpu",
         fixed: NDArray[np.bool_] | None = None,
     ):
+        from scipy.linalg import block_diag, eigh
+
         self.clamped, self.device = clamped, torch.device(device)
         self.kernels = kernels_numba if self.device.type == "cpu" else kernels_torch
         matrices = np.stack([to_lexicographic(one) for one in stiffness.reshape(-1, 24, 24)])

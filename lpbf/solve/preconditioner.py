@@ -9,7 +9,6 @@ from torch import Tensor
 
 from lpbf.solve.brick_stiffness import BrickStiffness
 from lpbf.solve.multigrid import Multigrid
-from lpbf.solve.plane_elimination import PlaneElimination
 
 _MOST_MEMORY = 512e6  # bytes of the dense inverses of the direct solution
 # Times in s, measured on one core: of the direct solution by multiplications in the inversion of a
@@ -69,6 +68,8 @@ def make_preconditioner(
         kind: Kind of each cell, [E]; None if there is one.
     """
     if clamped and device.type == "cpu" and prefers_elimination(cell_index, layers):
+        from lpbf.solve.plane_elimination import PlaneElimination
+
         return PlaneElimination(cell_index, stiffness, factor, kind)
     return Multigrid(
         cell_index, stiffness, factor, kind=kind, clamped=clamped, device=device, fixed=fixed
