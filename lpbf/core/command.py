@@ -18,7 +18,8 @@ from lpbf.core.islands import ISLANDS
 from lpbf.core.machine import MACHINES
 from lpbf.core.placement import PLACES
 from lpbf.core.presets import PRESETS
-from lpbf.core.process import STRAINS, Process
+from lpbf.core.process import Process
+from lpbf.core.process_checks import STRAINS
 from lpbf.core.scan import SCANS
 from lpbf.core.supports import Supports
 from lpbf.core.units import UNITLESS, UNITS

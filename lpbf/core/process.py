@@ -2,9 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +11,21 @@ from numpy.typing import NDArray
 
 from flare_mesh.choices import check_choice, clip
 from lpbf.core.base_plate import BasePlate
-from lpbf.core.checks import check_bool, check_count, check_field, check_number
-from lpbf.core.cut import Cut, check_release
+from lpbf.core.cut import Cut
 from lpbf.core.from_dict import from_dict
 from lpbf.core.heat import Heat
 from lpbf.core.islands import ISLANDS
+from lpbf.core.layer_strain import mean_strain
 from lpbf.core.layers import rows_per_layer, voxel_size
-from lpbf.core.machine import Machine, get_machine
-from lpbf.core.material import TABLE_PROPERTIES, Material
-from lpbf.core.materials import get_material
+from lpbf.core.machine import Machine
+from lpbf.core.material import Material
 from lpbf.core.presets import PRESETS
+from lpbf.core.process_checks import check_process
+from lpbf.core.process_readers import PROCESS_READERS
 from lpbf.core.scan import Scan, get_scan
 from lpbf.core.strain_source import StrainSource
 from lpbf.core.supports import Supports
-from lpbf.core.table import Table
 from lpbf.core.yaml_file import read_yaml, write_yaml
-
-STRAINS = ("inherent", "thermal")
-"""What strains a layer: a given inherent strain, or the contraction as it cools."""
 
 
 @dataclass(frozen=True)
@@ -109,69 +104,7 @@ class Process:
     strain: str = "inherent"
 
     def __post_init__(self) -> None:
-        material = get_material(self.material)
-        check_field(self, "scan_rotation")
-        check_field(self, "scan_angle")
-        check_field(self, "temperature", -273.15, 3e3, "C")
-        check_field(self, "layer_height", 0, unit="mm", above=True)
-        object.__setattr__(self, "inherent_strain", _check_strain(self.inherent_strain))
-        for name in ("powder_layers", "plastic_increments"):
-            count = check_count("Process", name, getattr(self, name), 10_000)
-            object.__setattr__(self, name, count)
-        for name in ("plasticity", "incompatible_modes"):
-            check_bool("Process", name, getattr(self, name))
-        object.__setattr__(self, "release", check_release(self.release))
-        check_choice("unknown islands", self.islands, ISLANDS)
-        object.__setattr__(self, "machine", get_machine(self.machine))
-        if isinstance(self.supports, bool):
-            object.__setattr__(self, "supports", Supports() if self.supports else None)
-        for name, kind in (
-            ("base_plate", BasePlate),
-            ("heat", Heat),
-            ("strain_source", StrainSource),
-            ("supports", Supports),
-            ("machine", Machine),
-        ):
-            value = getattr(self, name)
-            if not isinstance(value, kind | None):
-                expected = f"{name} as a {kind.__name__} or None"
-                raise ValueError(f"Process: expected {expected} (got {value!r})")
-        source = self.strain_source
-        if source is not None and source.inherent_strain != self.inherent_strain:
-            raise ValueError(
-                f"Process: expected the inherent_strain {source.inherent_strain} that "
-                f"strain_source was calibrated to (got {self.inherent_strain}); leave out "
-                f"strain_source for a strain of your own"
-            )
-        check_choice("unknown strain", self.strain, STRAINS)
-        if self.strain == "thermal":
-            self._check_thermal(material)
-        if self.plasticity:
-            material.require("yield_stress")
-        if self.heat is not None:
-            material.require("density", "conductivity", "specific_heat", "latent_heat")
-            if self.heat.deposition_temperature is None:
-                material.require("liquidus")
-            if self.heat.thermal_strain:
-                material.require("thermal_expansion")
-
-    def _check_thermal(self, material: Material) -> None:
-        heat = self.heat
-        if heat is None:
-            problem = "a heat model (got heat=None); set heat"
-        elif heat.thermal_strain:
-            problem = "heat.thermal_strain=False (got True); it adds to an inherent strain"
-        elif self.strain_source is not None:
-            problem = "no strain_source, which belongs to an inherent strain; leave it out"
-        elif self.plastic_increments > heat.time_steps:
-            problem = (
-                f"at most as many plastic_increments as time_steps of the heat (got "
-                f"{self.plastic_increments} and {heat.time_steps})"
-            )
-        else:
-            material.require("thermal_expansion")
-            return
-        raise ValueError(f"Process: with strain='thermal', expected {problem}")
+        check_process(self)
 
     @property
     def generates_supports(self) -> bool:
@@ -200,13 +133,9 @@ class Process:
 
     def layer_strain(self, layer: int) -> NDArray[np.float64]:
         """Inherent strain of a simulated layer [6] in the order xx, yy, zz, xy, yz, xz."""
-        exx, eyy, ezz = self.inherent_strain
-        powder_layer = self.powder_layers * layer + np.arange(self.powder_layers)
-        angle = np.deg2rad(self.scan_angle + self.scan_rotation * powder_layer)
-        c, s = np.cos(angle), np.sin(angle)
-        in_plane = [c * c * exx + s * s * eyy, s * s * exx + c * c * eyy, 2 * c * s * (exx - eyy)]
-        xx, yy, xy = np.mean(in_plane, axis=1)
-        return np.array([xx, yy, ezz, xy, 0.0, 0.0])
+        powder_layers = self.powder_layers * layer + np.arange(self.powder_layers)
+        angles = np.deg2rad(self.scan_angle + self.scan_rotation * powder_layers)
+        return mean_strain(self.inherent_strain, angles)
 
     def voxels_per_layer(self, voxel_height: float) -> int:
         """Rows of voxels in a layer; see :func:`lpbf.core.layers.rows_per_layer`.
@@ -290,11 +219,7 @@ class Process:
         Raises:
             ValueError: If a key is unknown or a value does not fit.
         """
-        kinds = {"base_plate": BasePlate, "heat": Heat, "strain_source": StrainSource}
-        nested = {name: partial(from_dict, kind) for name, kind in kinds.items()}
-        readers = {"material": _read_material, "supports": _read_supports, **nested}
-        readers["machine"] = _read_machine
-        return from_dict(cls, values, readers)
+        return from_dict(cls, values, PROCESS_READERS)
 
     def to_yaml(self, path: str | Path) -> None:
         """Write all parameters to a YAML file, whole or not at all."""
@@ -313,31 +238,3 @@ class Process:
             return cls.from_dict(values)
         except ValueError as error:
             raise ValueError(f"{path}: {clip(error)}") from error
-
-
-def _check_strain(given: Any) -> tuple[float, ...]:
-    if isinstance(given, (Sequence, np.ndarray)) and len(given) == 3:
-        with suppress(ValueError):  # the message below says more
-            return tuple(check_number("", "", strain, -0.1, 0.1) for strain in given)
-    raise ValueError(
-        f"Process: expected inherent_strain as (exx, eyy, ezz), each within 0.1 of zero "
-        f"(got {given})"
-    )
-
-
-def _read_material(value: Any) -> str | Material:
-    if not isinstance(value, Mapping):
-        return value
-    return from_dict(Material, value, dict.fromkeys(TABLE_PROPERTIES, _read_table))
-
-
-def _read_machine(value: Any) -> Any:
-    return value if isinstance(value, str) else from_dict(Machine, value)
-
-
-def _read_supports(value: Any) -> Any:
-    return value if isinstance(value, bool) else from_dict(Supports, value)
-
-
-def _read_table(value: Any) -> Any:
-    return from_dict(Table, value) if isinstance(value, Mapping) else value
