@@ -53,7 +53,10 @@ class FLAREAttention(nn.Module):
         qk_norm: Whether to normalise the queries and keys of each head.
         queries: ``"fixed"``, learned and independent of the input; or ``"synthesized"`` from the
             input as in FLARE++ (arXiv 2608.11519), with RMS-normalised queries and keys, here on
-            top of deep key and value projections (the paper's are linear: ``kv_layers=-1``).
+            top of deep key and value projections (the paper's are linear: ``kv_layers=-1``). The
+            paper starts the projections to keys, values and seed keys at the identity plus
+            N(0, 0.02). So do keys and values here with ``kv_layers=-1``, by their residual; seed
+            keys, whose length is normalised, start at N(0, 0.02).
         decode: ``"shared"``: decode with the keys of the encode. ``"encoded"``: nodes have a
             separate decode query, and the latents are both keys and values,
             :math:`Y = \mathrm{softmax}_M(s\, Q_d Z^T) Z`. The projection to it has the sizes of
