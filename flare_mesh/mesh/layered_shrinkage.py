@@ -22,10 +22,13 @@ class LayeredShrinkage(NamedTuple):
     Attributes:
         total: Displacement of each node since its activation, [X + 1, Y + 1, Z + 1, 3].
         own: The part of it that the layer under the node contributes, of the same shape.
+        deviator: Deviatoric stress over Young's modulus in the middle of each cell, for full
+            density, [X, Y, Z, 3, 3].
     """
 
     total: NDArray[np.float64]
     own: NDArray[np.float64]
+    deviator: NDArray[np.float64]
 
 
 class _Layer(NamedTuple):
@@ -86,7 +89,24 @@ def layered_shrinkage(
         where = number[:, :, k] >= 0
         total[:, :, k][where] = values.reshape(-1, 3)
         own[:, :, k][where] = upper[k - 1].reshape(-1, 3)
-    return LayeredShrinkage(total, own)
+    return LayeredShrinkage(total, own, _deviator(total, own, edges))
+
+
+def _deviator(
+    total: NDArray[np.float64], own: NDArray[np.float64], edges: tuple[float, float, float]
+) -> NDArray[np.float64]:
+    """Deviatoric stress of the cells, in which the isotropic shrinkage has no share."""
+    x, y, z = (count - 1 for count in total.shape[:3])
+    gradient = np.zeros((x, y, z, 3, 3))
+    for corner in _CORNERS:
+        i, j, k = corner
+        nodes = np.s_[i : i + x, j : j + y, k : k + z]
+        # A cell has the displacements since its own activation.
+        moved = total[nodes] - own[nodes] * (k == 0)
+        gradient += moved[..., None] * ((2.0 * corner - 1) / (4 * np.array(edges)))
+    strain = (gradient + gradient.swapaxes(-1, -2)) / 2
+    strain -= strain.trace(axis1=-2, axis2=-1)[..., None, None] * np.eye(3) / 3
+    return strain / (1 + _POISSON_RATIO)
 
 
 def count_operations(density: NDArray[np.float64]) -> float:

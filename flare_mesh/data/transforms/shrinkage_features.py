@@ -21,7 +21,7 @@ _FEWEST = 4  # cells along the largest extent
 
 @functional_transform("shrinkage_features")
 class ShrinkageFeatures(BaseTransform):
-    """Append features of a coarse elastic build of the part: ``x`` [N, C + 7].
+    """Append features of a coarse elastic build of the part: ``x`` [N, C + 8].
 
     A part that is built layer by layer distorts because each layer shrinks on the layers below it.
     :func:`~flare_mesh.mesh.layered_shrinkage.layered_shrinkage` computes that for a linear elastic
@@ -31,6 +31,7 @@ class ShrinkageFeatures(BaseTransform):
 
     - its displacement since its activation (3), and the part of it that its own layer causes (3),
       both over R, the root mean square of the displacement over the nodes;
+    - the von Mises stress over Young's modulus (1), of the mean stress of the cells around it;
     - the logarithm of R over ``length`` (1), the same at all nodes.
 
     They know neither plasticity nor the true strain, which is for the model to learn. A part so
@@ -41,7 +42,7 @@ class ShrinkageFeatures(BaseTransform):
         length: Reference length, mm.
 
     Shapes:
-        needs ``pos`` [N, 3] and ``hexahedron``; changes ``x`` [N, C + 7], C = 0 without ``x``.
+        needs ``pos`` [N, 3] and ``hexahedron``; changes ``x`` [N, C + 8], C = 0 without ``x``.
 
     Raises:
         ValueError: If an option is not positive; on access, if the data is a batch, has no
@@ -64,11 +65,13 @@ class ShrinkageFeatures(BaseTransform):
         if "hexahedron" not in data:
             raise ValueError("ShrinkageFeatures: expected a part of hexahedra (got none)")
         points = pos.detach().double().numpy()
-        values = self._displacements(points, data["hexahedron"].numpy())
+        values, stress = self._build(points, data["hexahedron"].numpy())
         square = float(np.square(values[:, :3]).sum(1).mean())
         size = max(square**0.5, _SMALLEST * float(np.ptp(points, axis=0).max()))
         logs = np.full((len(points), 1), np.log(size / self.length))
-        found = torch.from_numpy(np.concatenate([values / size, logs], axis=1)).to(pos.dtype)
+        found = torch.from_numpy(np.concatenate([values / size, stress, logs], axis=1)).to(
+            pos.dtype
+        )
         data.x = found if data.x is None else torch.cat([data.x, found.to(data.x.dtype)], dim=1)
         return data
 
@@ -79,13 +82,15 @@ class ShrinkageFeatures(BaseTransform):
             Channel("shrinkage along z"),
             *components("shrinkage by the own layer along", "xy", kind="vector"),
             Channel("shrinkage by the own layer along z"),
+            Channel("von Mises stress of the shrinkage"),
             Channel("size of the shrinkage", log=True),
         )
 
-    def _displacements(
+    def _build(
         self, points: NDArray[np.float64], cells: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
-        """Displacement of each node, and the part that its own layer causes, mm [N, 6]."""
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Displacement of each node and the part that its own layer causes, mm [N, 6], and the
+        stress [N, 1]."""
         unused = np.ones(len(points), dtype=bool)
         unused[cells] = False
         if unused.any():
@@ -105,7 +110,10 @@ class ShrinkageFeatures(BaseTransform):
         places = (points - low) / edges
         x, y, z = edges.tolist()
         found = layered_shrinkage(density, (x, y, z))
-        return np.concatenate([_interpolate(grid, places) for grid in found], axis=1)
+        moved = [_interpolate(grid, places) for grid in (found.total, found.own)]
+        deviator = _node_means(found.deviator, density > 0)
+        stress = np.sqrt(1.5 * np.square(deviator).sum((-2, -1)))
+        return np.concatenate(moved, axis=1), _interpolate(stress[..., None], places)
 
     def _coarsen(
         self, boxes: NDArray[np.float64], extents: NDArray[np.float64], voxel: NDArray[np.float64]
@@ -138,6 +146,18 @@ def _share_solid(
         cell = np.ravel_multi_index(tuple(place[inside].T), tuple(counts))
         density += np.bincount(cell, shares[inside].prod(1), len(density))
     return density.reshape(counts)
+
+
+def _node_means(values: NDArray[np.float64], solid: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Mean over the solid cells around each node of a grid, 0 without one."""
+    x, y, z = solid.shape
+    total = np.zeros((x + 1, y + 1, z + 1, *values.shape[3:]))
+    count = np.zeros((x + 1, y + 1, z + 1, *(1,) * (values.ndim - 3)))
+    mask = solid.reshape(*solid.shape, *count.shape[3:])
+    for i, j, k in product((0, 1), repeat=3):
+        total[i : i + x, j : j + y, k : k + z] += values * mask
+        count[i : i + x, j : j + y, k : k + z] += mask
+    return total / np.maximum(count, 1)
 
 
 def _interpolate(grid: NDArray[np.float64], places: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -252,8 +252,8 @@ def test_symmetries_of_a_data_set(lpbf_root, tmp_path, monkeypatch, capsys):
     assert values["model"]["average_symmetries"] is True
     (augment,) = values["data"]["augment"]
     assert augment["random_square_symmetry"] == {
-        "vectors": {"pos": [0], "x": [0, 6, 10, 17, 21, 24, 28, 36, 41, 48, 55], "y": [1]},
-        "sizes": {"x": [3, 8, 12, 31, 44, 51, 58]},
+        "vectors": {"pos": [0], "x": [0, 6, 10, 17, 21, 24, 29, 37, 42, 49, 56], "y": [1]},
+        "sizes": {"x": [3, 8, 12, 32, 45, 52, 59]},
     }
 
 

@@ -13,7 +13,7 @@ from lpbf import MATERIALS, HexMesh, Process, simulate
 
 
 def displacement(x, length=30.0):
-    return x[:, :3] * x[:, 6:].exp() * length
+    return x[:, :3] * x[:, 7:].exp() * length
 
 
 def test_a_small_part_has_the_displacement_of_its_simulation(data_of):
@@ -23,13 +23,16 @@ def test_a_small_part_has_the_displacement_of_its_simulation(data_of):
     mesh = HexMesh.from_mask(mask, (2.0, 1.5, 1.0), origin=(3.0, -2.0, 5.0))
     material = dataclasses.replace(MATERIALS["Ti-6Al-4V"], poisson_ratio=0.3)
     process = Process(material=material, inherent_strain=(-0.01, -0.01, -0.01))
-    expected = simulate(mesh, process).displacement / 0.01
+    result = simulate(mesh, process)
+    expected = result.displacement / 0.01
     data = data_of(mesh)
     data.x = torch.ones(len(mesh.points), 2)
     x = ShrinkageFeatures(length=7.0)(data).x
     assert torch.equal(x[:, :2], torch.ones(len(mesh.points), 2))
     found = displacement(x[:, 2:], 7.0).numpy()
     assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max()
+    stress = result.von_mises / 0.01 / material.youngs_modulus_at(process.temperature)
+    np.testing.assert_allclose(x[:, 8], stress, rtol=1e-3)
     # Nodes of the arm's lower side are activated by the layer above them.
     low = (mesh.points[:, 2] == 7.0) & (mesh.points[:, 0] > 5.5)
     assert low.any()
