@@ -27,6 +27,7 @@ HERE = Path(__file__).resolve().parent
 
 PARTS: dict[str, list[str]] = {
     "mixer": ["flare_mixing.py", "--only", "mixer", "batch", "operator", "--no-compile"],
+    "small": ["small_meshes.py"],
     "training": ["training_loop.py", "--steps", "40"],
     "prediction": ["prediction.py", "--nodes", "200000", "--repeat", "3"],
     "points": ["point_sampling.py", "--points", "2000000", "--repeat", "3"],

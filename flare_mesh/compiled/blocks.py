@@ -255,20 +255,23 @@ def store_row_sums(context, block, out, at):
 
 
 @intrinsic
-def store_products(context, tile, length, matrix, at, stride, count, factors, out, row_at):
-    """out[row_at[j] + d] = factors[j] sum over c of tile[j length + c] matrix[at + d stride + c].
+def store_products(
+    context, scratch, tile_at, length, matrix, at, stride, count, factors_at, out, row_at
+):
+    """out[row_at[j] + d] = factor[j] sum over c of tile[j length + c] matrix[at + d stride + c].
 
-    For ``count`` rows d of the matrix, a multiple of four. Of rows with equal positions, the
-    result of the first is stored.
+    The tile is at ``tile_at`` of ``scratch`` and the factors are at ``factors_at``. For ``count``
+    rows d of the matrix, a multiple of four. Of rows with equal positions, the result of the first
+    is stored.
     """
-    kind = block_of(tile)
+    kind = block_of(scratch)
 
     def generate(context, builder, signature, arguments):
         code = BlockCode(context, builder, kind)
-        tile, length, matrix, at, stride, count, factors, out, row_at = arguments
-        tile, matrix = code.data(signature.args[0], tile), code.data(signature.args[2], matrix)
-        factors, out = code.data(signature.args[6], factors), code.data(signature.args[7], out)
-        starts = [builder.mul(length, code.integer(j)) for j in range(ROWS)]
+        tile, tile_at, length, matrix, at, stride, count, factors_at, out, row_at = arguments
+        tile, matrix = code.data(signature.args[0], tile), code.data(signature.args[3], matrix)
+        out = code.data(signature.args[8], out)
+        starts = [builder.add(tile_at, builder.mul(length, code.integer(j))) for j in range(ROWS)]
 
         def four_channels(d, _):
             places = [builder.add(at, builder.mul(code.step(d, e), stride)) for e in range(4)]
@@ -286,7 +289,8 @@ def store_products(context, tile, length, matrix, at, stride, count, factors, ou
                 sums = code.repeat(length, [code.constant(0.0)] * 8, add_columns, kind.lanes)
                 for i, j in enumerate(pair):
                     four = code.sum_lanes(sums[i::2])
-                    factor = code.splat(code.load(factors, code.integer(j), code.scalar), 4)
+                    factor = code.load(tile, code.step(factors_at, j), code.scalar)
+                    factor = code.splat(factor, 4)
                     place = builder.add(builder.extract_value(row_at, j), d)
                     code.store(code.multiply(four, factor), out, place)
             return []
@@ -294,4 +298,4 @@ def store_products(context, tile, length, matrix, at, stride, count, factors, ou
         code.repeat(count, [], four_channels, 4)
         return context.get_dummy_value()
 
-    return types.void(tile, INT, matrix, INT, INT, INT, factors, out, _Rows), generate
+    return types.void(scratch, INT, INT, matrix, INT, INT, INT, INT, out, _Rows), generate

@@ -32,3 +32,22 @@ def registers() -> tuple[int, int]:
     if "+avx" in found:
         return 32, 16
     return (16, 32) if "+neon" in found else (16, 16)
+
+
+def check_features() -> None:
+    """Check that the processor has the instructions that loops are compiled for.
+
+    Raises:
+        RuntimeError: If NUMBA_CPU_FEATURES asks for some that it lacks: compiled loops would end
+            the process with an illegal instruction.
+    """
+    asked = config.CPU_FEATURES  # pyright: ignore[reportAttributeAccessIssue]
+    if asked is None:
+        return
+    host = get_host_cpu_features().split(",")
+    lacking = {one[1:] for one in host if one.startswith("-")}
+    missing = [one[1:] for one in asked.split(",") if one[:1] == "+" and one[1:] in lacking]
+    if missing:
+        raise RuntimeError(
+            f"{_VARIABLE} asks for {', '.join(missing)}, which this processor lacks; unset it"
+        )

@@ -189,17 +189,21 @@ class FLAREAttention(nn.Module):
 
     def mix(self, x: Tensor, graphs: Graphs, rotation: Rotation | None = None) -> Tensor:
         """The output at flat nodes [N, C] of checked graphs, with rotated keys if given."""
-        key, latents = self.encode(x, graphs, rotation)
-        return self.decode_nodes(self.decode_keys(x, key), latents, graphs, self.gates(x))
+        if self.decode == "encoded" or len(self.latent_blocks) or graphs.group is not None:
+            key, latents = self.encode(x, graphs, rotation)
+            return self.decode_nodes(self.decode_keys(x, key), latents, graphs, self.gates(x))
+        layout, log_weight, _ = graphs
+        mixed = backends.mix(
+            *self._inputs(x, graphs, rotation), layout, log_weight, scale=self._scale(),
+            backend=self.backend,
+        )  # fmt: skip
+        return self._output(mixed, self.gates(x))
 
     def encode(
         self, x: Tensor, graphs: Graphs, rotation: Rotation | None = None
     ) -> tuple[Tensor, Latents]:
         """Keys [N, H, D] and latents of flat nodes [N, C]."""
-        key, value = self.keys(x), self.values(x)
-        if rotation is not None:
-            key = rotation(key)
-        query = self.latent_queries(x, graphs).to(key.dtype)
+        query, key, value = self._inputs(x, graphs, rotation)
         return key, self.latents(query, self._encode(query, key, value, graphs, self._scale()))
 
     def keys(self, x: Tensor) -> Tensor:
@@ -260,8 +264,22 @@ class FLAREAttention(nn.Module):
         query, value = latents.query.to(key.dtype), latents.value
         mixed = backends.decode(
             query, key, value, graphs.layout, scale=self._scale(), backend=self.backend
-        ).flatten(-2)
+        )
+        return self._output(mixed, gates)
+
+    def _output(self, mixed: Tensor, gates: Tensor | None) -> Tensor:
+        """Output [N, C] from mixed values [N, H, D]."""
+        mixed = mixed.flatten(-2)
         return self.out(mixed if gates is None else mixed * gates)
+
+    def _inputs(
+        self, x: Tensor, graphs: Graphs, rotation: Rotation | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Latent queries [B, H, M, D], and keys and values [N, H, D] of nodes [N, C]."""
+        key, value = self.keys(x), self.values(x)
+        if rotation is not None:
+            key = rotation(key)
+        return self.latent_queries(x, graphs).to(key.dtype), key, value
 
     def _seeds(self, x: Tensor, graphs: Graphs) -> tuple[Tensor, Tensor, Tensor, Graphs, float]:
         seed = self._split(self.seed_key(x))

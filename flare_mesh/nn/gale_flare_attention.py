@@ -70,8 +70,7 @@ class GALEFlareAttention(nn.Module):
         projected = self.project(x).unflatten(-1, (self.heads, -1))
         key, value = self.key(projected), self.value(projected)
         query = self.latent_query.to(key.dtype).expand(layout.num_graphs, *self.latent_query.shape)
-        latents = backends.encode_latents(query, key, value, layout, log_weight, **how)
-        own = backends.decode(query, key, latents.to(key.dtype), layout, **how)
+        own = backends.mix(query, key, value, layout, log_weight, **how)
 
         context = context.to(key.dtype)
         context_key, context_value = self.context.key(context), self.context.value(context)

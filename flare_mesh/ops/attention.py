@@ -53,9 +53,7 @@ def flare_attention(
             backend is unknown. Compiled code skips these checks.
     """
     flat = checked_input(query, key, value, ptr, mask, weight, scale, check_finite)
-    flat_query, flat_key, _, layout, _ = flat
-    latent = backends.encode_latents(*flat, scale=scale, backend=backend)
-    mixed = backends.decode(flat_query, flat_key, latent, layout, scale=scale, backend=backend)
+    mixed = backends.mix(*flat, scale=scale, backend=backend)
     return _like_input(mixed, ptr, mask, key)
 
 

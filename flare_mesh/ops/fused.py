@@ -2,7 +2,8 @@
 
 A backend is a module with ``encode``, ``encode_backward``, ``decode`` and ``decode_backward`` on
 flat tensors. In compiled, exported and otherwise recorded code each is one operator; eager code
-calls the kernels from autograd functions, whose gradients are the same operators.
+calls the kernels from autograd functions, whose gradients are the same operators. Without gradients
+it calls the kernels alone. ``fused_mixer`` has both halves as one function.
 """
 
 from functools import cache, partial
@@ -15,7 +16,7 @@ from torch import Tensor
 from flare_mesh.ops.fixed_signature import fixed_signature
 from flare_mesh.ops.layout import Layout
 from flare_mesh.ops.precision import sum_dtype
-from flare_mesh.ops.recording import is_recorded
+from flare_mesh.ops.recording import is_plain, is_recorded
 from flare_mesh.ops.register_operator import register_operator
 from flare_mesh.ops.vmap import one_by_one
 
@@ -101,7 +102,7 @@ for _name in ("encode_backward", "decode_backward"):
     )
 
 
-class _Gradients(torch.autograd.Function):
+class Gradients(torch.autograd.Function):
     """An operator that computes gradients, without second derivatives."""
 
     @staticmethod
@@ -123,7 +124,7 @@ class _Gradients(torch.autograd.Function):
     @staticmethod
     def vmap(info, in_dims, *args):
         operator, *tensors = args
-        return one_by_one(partial(_Gradients.apply, operator))(info, in_dims[1:], *tensors)
+        return one_by_one(partial(Gradients.apply, operator))(info, in_dims[1:], *tensors)
 
 
 class _Encode(torch.autograd.Function):
@@ -142,7 +143,7 @@ class _Encode(torch.autograd.Function):
     @staticmethod
     def backward(ctx, *grads):
         operator = torch.ops.flare_mesh.encode_backward
-        dq, dk, dv, dw = _Gradients.apply(
+        dq, dk, dv, dw = Gradients.apply(
             operator, *grads, *ctx.saved_tensors, ctx.scale, ctx.backend
         )
         return dq, dk, dv, None, dw if ctx.needs_input_grad[4] else None, None, None
@@ -169,7 +170,7 @@ class _Decode(torch.autograd.Function):
     def backward(ctx, *grads):
         grad_out, _ = grads  # nothing uses the log-sum-exps
         operator = torch.ops.flare_mesh.decode_backward
-        results = _Gradients.apply(operator, grad_out, *ctx.saved_tensors, ctx.scale, ctx.backend)
+        results = Gradients.apply(operator, grad_out, *ctx.saved_tensors, ctx.scale, ctx.backend)
         return *results, None, None, None
 
     @staticmethod
@@ -194,6 +195,8 @@ def encode(
     backend: str,
 ) -> tuple[Tensor, Tensor]:
     """As the reference, with the kernels of ``backend``."""
+    if is_plain() and not torch.is_grad_enabled():
+        return _kernels(backend).encode(query, key, value, layout.ptr, log_weight, scale)
     half = torch.ops.flare_mesh.encode if is_recorded() else _Encode.apply
     return half(query, key, value, layout.ptr, log_weight, scale, backend)
 
@@ -202,5 +205,7 @@ def decode(
     query: Tensor, key: Tensor, latent: Tensor, layout: Layout, scale: float, *, backend: str
 ) -> Tensor:
     """As the reference, with the kernels of ``backend``."""
+    if is_plain() and not torch.is_grad_enabled():
+        return _kernels(backend).decode(query, key, latent, layout.ptr, scale)[0]
     half = torch.ops.flare_mesh.decode if is_recorded() else _Decode.apply
     return half(query, key, latent, layout.ptr, scale, backend)[0]

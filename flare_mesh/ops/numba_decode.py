@@ -3,43 +3,23 @@
 The names are those of ``numba_encode``.
 """
 
-import numpy as np
-
-from flare_mesh.compiled import blocks
+from flare_mesh.compiled import blocks, softmax_blocks
 from flare_mesh.compiled.block_code import ROWS
-from flare_mesh.compiled.jit import FAST_MAX, FAST_SUM, jit
-from flare_mesh.ops.numba_tiles import ABSENT, BLOCK, tile_rows
+from flare_mesh.compiled.jit import jit
+from flare_mesh.ops.numba_tiles import ABSENT, BLOCK, LN2, tile_rows
 
 _LARGEST = 2.0**60  # of a sum of powers that needs no shift
 
 
-@jit(fastmath=FAST_MAX)
-def _subtract_row_maxima(scores, padded, rows):
-    """rows[j] = -max_m scores[j, m]."""
-    for j in range(ROWS):
-        highest = scores[j * padded]
-        for m in range(padded):
-            highest = max(highest, scores[j * padded + m])
-        rows[j] = -highest
-
-
-@jit(fastmath=FAST_SUM)
-def _dot(a, b, at, count):
-    total = a[at] * b[at]
-    for d in range(1, count):
-        total += a[at + d] * b[at + d]
-    return total
-
-
 @jit
 def decode(
-    query, key, latent, padding, graph, start, end, first, last, sizes, out, total, top
+    query, key, latent, padding, graph, start, end, first, last, sizes, scratch, out, total, top
 ):  # fmt: skip
     """out = R Z for R = 2^(score - top) over the latents of each node, divided by its total."""
     shared, heads, channels, padded = sizes
     columns, stride = blocks.columns(key), heads * channels
-    node_bias, share = np.zeros(ROWS, key.dtype), np.empty(ROWS * padded, key.dtype)
-    added = np.empty(ROWS, key.dtype)
+    share, node_bias = 0, ROWS * padded  # positions in `scratch`
+    added = node_bias + ROWS
     largest, smallest = key.dtype.type(_LARGEST), key.dtype.type(1 / _LARGEST)
     one = key.dtype.type(1)
     for s in range(first, last):
@@ -53,47 +33,54 @@ def decode(
                     rows = tile_rows(n, stop, stride, h * channels)
                     blocks.prefetch(key, rows, BLOCK * stride)
                     for j in range(ROWS):
-                        node_bias[j] = 0
+                        scratch[node_bias + j] = 0
                     for attempt in range(2):
                         sums = blocks.zeros(key)
                         for m in range(0, padded, columns):
-                            x = blocks.differences(node_bias, 0, padding, m)
+                            x = blocks.differences(scratch, node_bias, padding, m)
                             x = blocks.add_products(x, key, rows, query, q + m, padded, channels)
                             x = blocks.powers(x, 126)
-                            blocks.store(x, share, m, padded)
+                            blocks.store(x, scratch, share + m, padded)
                             sums = blocks.add(sums, x)
-                        blocks.store_row_sums(sums, added, 0)
+                        blocks.store_row_sums(sums, scratch, added)
                         fits = True
                         for j in range(ROWS):
-                            fits &= smallest < added[j] < largest
+                            fits &= smallest < scratch[added + j] < largest
                         if fits or attempt:
                             break
-                        for m in range(0, padded, columns):
-                            x = blocks.differences(node_bias, 0, padding, m)
+                        highest = blocks.differences(scratch, node_bias, padding, 0)
+                        highest = blocks.add_products(
+                            highest, key, rows, query, q, padded, channels
+                        )
+                        for m in range(columns, padded, columns):
+                            x = blocks.differences(scratch, node_bias, padding, m)
                             x = blocks.add_products(x, key, rows, query, q + m, padded, channels)
-                            blocks.store(x, share, m, padded)
-                        _subtract_row_maxima(share, padded, node_bias)
+                            highest = softmax_blocks.maxima(highest, x)
+                        softmax_blocks.store_negative_maxima(highest, scratch, node_bias)
                     for j in range(min(ROWS, stop - n)):
                         i = (n + j) * heads + h
-                        total[i], top[i] = added[j], -node_bias[j]
+                        total[i], top[i] = scratch[added + j], -scratch[node_bias + j]
                     for j in range(ROWS):
-                        added[j] = one / added[j]
+                        scratch[added + j] = one / scratch[added + j]
                     blocks.store_products(
-                        share, padded, latent, z, padded, channels, added, out, rows
+                        scratch, share, padded, latent, z, padded, channels, added, out, rows
                     )
 
 
 @jit
 def decode_backward(
     query, key, latent, padding, grad_out, out, lse, graph, start, end, first, last, sizes,
-    grad_query, grad_key, grad_latent,
+    scratch, grad_query, grad_key, grad_latent,
 ):  # fmt: skip
-    """R = 2^(score - lse), G = R (dY Z - <dY, Y>): dZ = R dY, dK = G Q, dQ = G K."""
+    """R = 2^(score - lse), G = R (dY Z - <dY, Y>): dZ += R dY, dK = G Q, dQ += G K."""
     shared, heads, channels, padded = sizes
     columns, stride = blocks.columns(key), heads * channels
-    node_bias, delta = np.zeros(ROWS, key.dtype), np.zeros(ROWS, key.dtype)
-    factor, zero = np.empty(ROWS * padded, key.dtype), np.zeros(padded, key.dtype)
-    ln2 = np.full(ROWS, np.log(2.0), key.dtype)
+    # Positions in `scratch`.
+    factor, zero = 0, ROWS * padded
+    node_bias = zero + padded
+    delta, ln2 = node_bias + ROWS, node_bias + 2 * ROWS
+    for j in range(ROWS):
+        scratch[ln2 + j] = LN2
     for s in range(first, last):
         row = 0 if shared else graph[s]
         for block in range(start[s], end[s], BLOCK):
@@ -109,22 +96,24 @@ def decode_backward(
                     blocks.prefetch(out, rows, BLOCK * stride)
                     for j in range(ROWS):
                         i = min(n + j, stop - 1)
-                        node_bias[j] = -lse[i * heads + h] if n + j < stop else ABSENT
-                        delta[j] = -_dot(grad_out, out, i * stride + h * channels, channels)
+                        scratch[node_bias + j] = -lse[i * heads + h] if n + j < stop else ABSENT
+                    softmax_blocks.store_negative_dots(
+                        grad_out, out, rows, channels, scratch, delta
+                    )
                     for m in range(0, padded, columns):
-                        x = blocks.differences(node_bias, 0, padding, m)
+                        x = blocks.differences(scratch, node_bias, padding, m)
                         x = blocks.add_products(x, key, rows, query, q + m, padded, channels)
                         x = blocks.powers(x, 0)  # rounding may lift a score above its sum
                         blocks.scatter_products(
                             x, grad_out, rows, grad_latent, piece + m, padded, channels
                         )
-                        y = blocks.differences(delta, 0, zero, m)
+                        y = blocks.differences(scratch, delta, scratch, zero + m)
                         y = blocks.add_products(y, grad_out, rows, latent, z + m, padded, channels)
                         y = blocks.multiply(x, y)
-                        blocks.store(y, factor, m, padded)
+                        blocks.store(y, scratch, factor + m, padded)
                         blocks.scatter_products(
                             y, key, rows, grad_query, piece + m, padded, channels
                         )
                     blocks.store_products(
-                        factor, padded, query, q, padded, channels, ln2, grad_key, rows
+                        scratch, factor, padded, query, q, padded, channels, ln2, grad_key, rows
                     )

@@ -1,9 +1,23 @@
-"""Tiles of four nodes and the layout of latents, for the compiled loops of the mixer."""
+"""Tiles of four nodes, for the compiled loops of the mixer."""
 
+import math
+
+import numpy as np
+
+from flare_mesh.compiled.block_code import ROWS
 from flare_mesh.compiled.jit import jit
 
 BLOCK = 256  # nodes whose rows stay in the second-level cache during the loop over heads
 ABSENT = -3e38  # score of the rows beyond the last node
+LN2 = math.log(2.0)
+
+
+def scratch(padded: int, dtype: np.dtype) -> np.ndarray:
+    """Zeros for the scores, weights and sums of one tile with so many padded latents.
+
+    Each task has its own: arrays that compiled loops allocate themselves take a second to compile.
+    """
+    return np.zeros((2 * ROWS + 1) * padded + 5 * ROWS, dtype)
 
 
 @jit
@@ -16,27 +30,3 @@ def tile_rows(n, stop, stride, head):
         min(n + 2, last) * stride + head,
         min(n + 3, last) * stride + head,
     )
-
-
-@jit
-def transpose(source, sizes, factor, out):
-    """out[g, d, m] = factor source[g, m, d]; padding latents are left as they are."""
-    latents, channels, padded = sizes
-    for g in range(len(source) // (latents * channels)):
-        for m in range(latents):
-            for d in range(channels):
-                value = source[(g * latents + m) * channels + d]
-                out[(g * channels + d) * padded + m] = factor * value
-
-
-@jit
-def merge_gradients(partial, graph, sizes, factor, out):
-    """out[graph[s], h, m, d] += factor partial[s, h, d, m]."""
-    heads, latents, width, channels, padded = sizes
-    for s in range(len(graph)):
-        for h in range(heads):
-            at = (s * heads + h) * channels * padded
-            to = (graph[s] * heads + h) * latents * width
-            for m in range(latents):
-                for d in range(width):
-                    out[to + m * width + d] += factor * partial[at + d * padded + m]

@@ -14,3 +14,12 @@ def is_recorded() -> bool:
         or torch._C._len_torch_dispatch_stack() > 0
         or torch._C._get_tracing_state() is not None
     )
+
+
+def is_plain() -> bool:
+    """Whether operations are neither recorded nor transformed by ``torch.func`` or forward mode."""
+    return (
+        not is_recorded()
+        and not torch._C._are_functorch_transforms_active()
+        and torch.autograd.forward_ad._current_level < 0
+    )

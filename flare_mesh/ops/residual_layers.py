@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import gelu, linear
 
-from flare_mesh.ops.recording import is_recorded
+from flare_mesh.ops.recording import is_plain
 
 _MIN_SIZE = 2**13  # numbers; for fewer, torch is as fast
 
@@ -122,14 +122,12 @@ def _gradients(
 
 def _has_compiled_pass(x: Tensor, parameters: Parameters) -> bool:
     return (
-        not is_recorded()  # first, so that compiled code does not check the size
+        is_plain()  # first, so that compiled code does not check the size
         and x.device.type == "cpu"
         and all(t.dtype == torch.float32 for t in (x, *parameters))
         and not torch.is_autocast_enabled("cpu")
         and x.numel() >= _MIN_SIZE
         and x.is_contiguous()
-        and not torch._C._are_functorch_transforms_active()
-        and torch.autograd.forward_ad._current_level < 0
     )
 
 

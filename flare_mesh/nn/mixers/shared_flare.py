@@ -57,9 +57,6 @@ class SharedFLAREAttention(MixingLayer):
         key, value = self.key(projected), self.value(projected)
         query = self.latent_query.to(key.dtype)
         query = query.expand(graphs.layout.num_graphs, *query.shape)
-        options = {"scale": 1.0, "backend": self.backend}
-        latents = backends.encode_latents(
-            query, key, value, graphs.layout, graphs.log_weight, **options
-        )
-        mixed = backends.decode(query, key, latents, graphs.layout, **options)
+        layout, log_weight, _ = graphs
+        mixed = backends.mix(query, key, value, layout, log_weight, scale=1.0, backend=self.backend)
         return self.out(mixed.flatten(-2).to(key.dtype))

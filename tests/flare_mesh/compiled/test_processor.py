@@ -47,3 +47,13 @@ def test_wide_vectors_only_with_avx512_and_without_a_choice_of_the_user(host, mo
     monkeypatch.delenv("NUMBA_CPU_FEATURES")
     processor.use_wide_vectors()
     assert os.environ["NUMBA_CPU_FEATURES"] == "+avx,+avx512f,-prefer-256-bit"
+
+
+def test_features_that_the_processor_lacks(host):
+    host("+avx,+avx2,-avx512f,-amx-bf16")
+    processor.check_features()
+    host("+avx,+avx2,-avx512f,-amx-bf16", chosen="+avx,-avx2,+unknown")
+    processor.check_features()
+    host("+avx,+avx2,-avx512f,-amx-bf16", chosen="+avx,+avx512f,+amx-bf16")
+    with pytest.raises(RuntimeError, match="asks for avx512f, amx-bf16, which this processor"):
+        processor.check_features()

@@ -5,6 +5,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from flare_mesh import flare_attention
+from flare_mesh.ops import numba_kernels
 
 H, M, D = 2, 3, 4
 
@@ -38,6 +39,31 @@ def test_operators_keep_torchs_rules():
     torch.library.opcheck(
         ops.decode_backward.default, (torch.ones_like(out), *given, out, lse, 0.7, "numba")
     )
+
+
+def test_gradients_of_both_halves_keep_torchs_rules():
+    query, key, value, ptr = (t.detach() for t in tensors())
+    given = (query.expand(2, H, M, D), key, value, ptr, torch.zeros(14, dtype=torch.float64))
+    out, *saved = numba_kernels.mix_forward(*given, 0.7)
+    torch.library.opcheck(
+        torch.ops.flare_mesh.mix_backward.default, (torch.ones_like(out), *given, out, *saved, 0.7)
+    )
+
+
+def test_several_gradients_at_once():
+    """And the same values without gradients."""
+    query, key, value, ptr = tensors()
+    out = flare_attention(query, key, value, ptr=ptr, backend="numba")
+    with torch.no_grad():
+        alone = flare_attention(query, key, value, ptr=ptr, backend="numba")
+    assert torch.equal(out, alone)
+    grads = torch.stack([torch.ones_like(out), out.detach()])
+    leaves = (query, key, value)
+    options = {"retain_graph": True}
+    got = torch.autograd.grad(out, leaves, grads, is_grads_batched=True, **options)
+    each = [torch.autograd.grad(out, leaves, grad, **options) for grad in grads]
+    for both, parts in zip(got, zip(*each, strict=True), strict=True):
+        torch.testing.assert_close(both, torch.stack(parts))
 
 
 def test_gradcheck():
