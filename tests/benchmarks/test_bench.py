@@ -25,7 +25,8 @@ def test_every_part_is_a_script(bench):
     for script, *_ in bench.PARTS.values():
         text = (PATH.parent / script).read_text()
         assert '"--json"' in text
-        assert re.search(r"def check|import .*\bcheck\b|assert", text), f"{script} times without a check"
+        checks = re.search(r"def check|import .*\bcheck\b|assert", text)
+        assert checks, f"{script} times without a check"
 
 
 @pytest.mark.parametrize(
