@@ -7,6 +7,7 @@ from flare_mesh.models.field_model import FieldModel
 from flare_mesh.models.flare_operator import FLAREOperator
 from flare_mesh.models.geotransolver import GeoTransolver
 from flare_mesh.models.gnot import GNOT
+from flare_mesh.models.history import HistoryState
 from flare_mesh.models.lamo import LaMO
 from flare_mesh.models.lno import LNO
 from flare_mesh.models.meshgraphnet import MeshGraphNet
@@ -30,6 +31,7 @@ __all__ = [
     "FLAREOperator",
     "FieldModel",
     "GeoTransolver",
+    "HistoryState",
     "LaMO",
     "MeshGraphNet",
     "PerceiverIO",

@@ -73,6 +73,11 @@ class FieldModel(StoredModel):
         """Whether :meth:`forward` takes ``group``: processes that share the nodes of a graph."""
         return False
 
+    @property
+    def has_history(self) -> bool:
+        """Whether :meth:`forward` takes ``series``, ``state`` and ``return_state``."""
+        return False
+
     def forward(
         self,
         x: Any,

@@ -8,13 +8,16 @@ from typing import Any, Self
 from torch import Tensor, nn
 
 from flare_mesh.files import read_json_object
+from flare_mesh.models.history import HistoryState, evaluate_steps
 from flare_mesh.models.latent_model import LatentModel
+from flare_mesh.models.nodes import read_nodes
 from flare_mesh.models.reference_weights import read_reference
 from flare_mesh.models.shared_layers import share_layer, store_shared_weights_once
 from flare_mesh.nn import FLAREBlock, ResidualMLP
 from flare_mesh.nn.encoders import build_encoder
 from flare_mesh.nn.mixer import is_ordered, mixer_name
 from flare_mesh.nn.resolver import build_norm
+from flare_mesh.nn.series import series_of_graphs
 
 
 class FLAREOperator(LatentModel):
@@ -51,6 +54,10 @@ class FLAREOperator(LatentModel):
             FLARE's there are no latents, and so neither :meth:`encode` nor ``chunk_size`` nor
             ``group``.
         mixer_options: Options of another mixer than FLARE's, as a dictionary.
+        history: Whether each step of a series of meshes sees the earlier ones, see :meth:`forward`:
+            None if not; ``"equal"``, all steps with the same weight; or ``"fading"``, with weights
+            that fall from step to step at rates which are learned, see
+            :class:`~flare_mesh.nn.latent_memory.LatentMemory`.
         attention: Other options of :class:`~flare_mesh.FLAREAttention`: ``kv_layers``,
             ``kv_ratio``, ``scale``, ``qk_norm``, ``queries``, ``decode``, ``shared_latents``,
             ``latent_blocks``, ``gate_layers``, ``backend``.
@@ -87,6 +94,7 @@ class FLAREOperator(LatentModel):
         act: str = "gelu",
         mixer: str | type[nn.Module] | None = None,
         mixer_options: dict[str, Any] | None = None,
+        history: str | None = None,
         **attention: Any,
     ) -> None:
         options = {**locals(), **attention, "encoder_options": dict(encoder_options or {})}
@@ -100,12 +108,17 @@ class FLAREOperator(LatentModel):
                 f"which a mesh does not have; use the model 'backbone', which orders them along a "
                 f"space-filling curve"
             )
+        if history is not None and not num_layers:
+            raise ValueError(
+                "FLAREOperator: expected blocks with history, which are what has one (got "
+                "num_layers=0); leave out history"
+            )
         c = hidden_channels
         self.encoder = build_encoder(
             encoder, in_channels, c, pos_dim, **self.config["encoder_options"]
         )
         attention |= {"heads": heads, "num_latents": num_latents, "norm": norm, "act": act}
-        attention |= {"mixer": mixer, "mixer_options": mixer_options}
+        attention |= {"mixer": mixer, "mixer_options": mixer_options, "history": history}
         self.blocks = nn.ModuleList(  # pyright: ignore[reportAttributeAccessIssue]
             FLAREBlock(c, ffn_layers=ffn_layers, ffn_ratio=ffn_ratio, **attention)
             for _ in range(num_layers)
@@ -117,6 +130,64 @@ class FLAREOperator(LatentModel):
             store_shared_weights_once(self)
         self.norm = build_norm(norm, c)
         self.head = ResidualMLP(c, c, out_channels, head_layers, input_residual=True, act=act)
+
+    @property
+    def has_history(self) -> bool:
+        """Whether :meth:`forward` takes ``state``."""
+        return self.config["history"] is not None
+
+    @property
+    def can_spread(self) -> bool:
+        """As :attr:`can_stream`, without ``history``."""
+        return self.can_stream and not self.has_history
+
+    def forward(
+        self,
+        x: Any,
+        pos: Tensor | None = None,
+        batch: Tensor | None = None,
+        *,
+        series: Tensor | int | None = None,
+        state: HistoryState | None = None,
+        return_state: bool = False,
+        **given: Any,
+    ) -> Any:
+        """The field at the nodes; other arguments as in :meth:`LatentModel.forward`.
+
+        With ``history``, the graphs are steps of series, by default first steps of as many series.
+        Steps in one call or one call after the other have the same results: in training all at
+        once, and in a rollout with the state of the step before. Batch-mates change nothing.
+
+        Args:
+            series: The series of the graphs, whose steps follow one another: their offsets in the
+                graphs, int64 [B + 1], or the number of steps of each, where all have as many.
+            state: State of each series after the steps of earlier calls.
+            return_state: Whether to return the state after these steps too.
+
+        Returns:
+            [N, out_channels], or that and the :class:`~flare_mesh.models.HistoryState`.
+
+        Raises:
+            ValueError: If shapes do not fit, or an option does not apply.
+        """
+        if series is None and state is None and not return_state:
+            return super().forward(x, pos, batch, **given)
+        if not self.has_history:
+            raise ValueError(
+                "FLAREOperator: expected a model with history for series of steps (got "
+                "history=None); leave out series, state and return_state, or set history"
+            )
+        chunk_size, group = given.pop("chunk_size", None), given.pop("group", None)
+        if group is not None:
+            raise ValueError(
+                "FLAREOperator: expected each step with history in one process (got a group); "
+                "leave out group"
+            )
+        nodes = read_nodes(self, x, pos, batch, **given)
+        layout = nodes.graphs.layout
+        steps = series_of_graphs(series, layout.num_graphs, layout.ptr.device)
+        out, state = evaluate_steps(self, nodes, steps, state, chunk_size)
+        return (out, state) if return_state else out
 
     def reset_parameters(self) -> None:
         """Draw all parameters again; an encoder module needs the same method."""

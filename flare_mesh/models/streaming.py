@@ -39,7 +39,7 @@ def check_chunk_size(model: object, size: int) -> None:
         )
 
 
-def _start(model: StreamedModel, nodes: Nodes, size: int) -> tuple[Tensor, list[Chunk]]:
+def start_chunks(model: StreamedModel, nodes: Nodes, size: int) -> tuple[Tensor, list[Chunk]]:
     """Embeddings of the nodes [N, C], and the chunks of all blocks."""
     check_chunk_size(model, size)
     # Until a block of this size has been freed once, glibc returns the memory of each chunk to
@@ -59,7 +59,7 @@ def _start(model: StreamedModel, nodes: Nodes, size: int) -> tuple[Tensor, list[
 
 def forward_in_chunks(model: StreamedModel, nodes: Nodes, size: int) -> Tensor:
     """Output [N, out_channels] of the operator; latents are merged over the chunks."""
-    h, chunks = _start(model, nodes, size)
+    h, chunks = start_chunks(model, nodes, size)
     keys = None
     for block in model.block_sequence:
         latents, keys = encode_in_chunks(block, h, chunks, keys)
@@ -69,7 +69,7 @@ def forward_in_chunks(model: StreamedModel, nodes: Nodes, size: int) -> Tensor:
 
 def latents_in_chunks(model: StreamedModel, nodes: Nodes, size: int) -> list[Latents]:
     """Latents of all blocks."""
-    h, chunks = _start(model, nodes, size)
+    h, chunks = start_chunks(model, nodes, size)
     every, keys, sequence = [], None, model.block_sequence
     for number, block in enumerate(sequence, 1):
         latents, keys = encode_in_chunks(block, h, chunks, keys)

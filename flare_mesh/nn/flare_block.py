@@ -7,9 +7,12 @@ from torch import Tensor, nn
 
 from flare_mesh.nn.flare_attention import FLAREAttention, Latents
 from flare_mesh.nn.graphs import Graphs
+from flare_mesh.nn.latent_memory import LatentState
 from flare_mesh.nn.mixer import build_mixer
+from flare_mesh.nn.recurrent_flare_attention import RecurrentFLAREAttention
 from flare_mesh.nn.residual_mlp import ResidualMLP
 from flare_mesh.nn.resolver import build_norm
+from flare_mesh.nn.series import Series
 
 
 class FLAREBlock(nn.Module):
@@ -25,6 +28,8 @@ class FLAREBlock(nn.Module):
             :data:`~flare_mesh.nn.mixer.MIXERS`, or a class of your own or its import path, see
             :class:`~flare_mesh.nn.mixer.Mixer`.
         mixer_options: Options of another mixing layer than FLARE's, as a dictionary.
+        history: Whether and how a step of a series sees earlier ones: None for
+            :class:`FLAREAttention`, or as in :class:`RecurrentFLAREAttention`.
         attention: Other options of :class:`FLAREAttention` (heads, num_latents, ...).
 
     Shapes:
@@ -41,6 +46,7 @@ class FLAREBlock(nn.Module):
         act: str = "gelu",
         mixer: str | type[nn.Module] | None = None,
         mixer_options: Mapping[str, Any] | None = None,
+        history: str | None = None,
         **attention: Any,
     ) -> None:
         super().__init__()
@@ -52,8 +58,17 @@ class FLAREBlock(nn.Module):
                     f"FLAREBlock: mixer_options are for another mixer than FLARE's (got "
                     f"{dict(mixer_options)}); leave them out, or set mixer"
                 )
-            self.attention = FLAREAttention(c, norm=norm, act=act, **attention)
+            attention |= {"norm": norm, "act": act}
+            if history is None:
+                self.attention = FLAREAttention(c, **attention)
+            else:
+                self.attention = RecurrentFLAREAttention(c, history=history, **attention)
         else:
+            if history is not None:
+                raise ValueError(
+                    f"FLAREBlock: history is for FLARE's mixer (got '{history}' with another "
+                    f"mixer); leave out history, or mixer"
+                )
             # Only the methods of FLAREAttention that need its latents are missing.
             other: Any = build_mixer(mixer, c, mixer_options, **attention)
             self.attention = other
@@ -73,6 +88,17 @@ class FLAREBlock(nn.Module):
     def mix(self, x: Tensor, graphs: Graphs) -> Tensor:
         """The output at flat nodes [N, C] of checked graphs."""
         return self.feed_forward(x + self.attention.mix(self.norm1(x), graphs))
+
+    def mix_steps(
+        self, x: Tensor, graphs: Graphs, series: Series, state: LatentState | None
+    ) -> tuple[Tensor, LatentState]:
+        """The output at nodes [N, C] of steps of series, and the state after the last ones.
+
+        Only with ``history``.
+        """
+        attention: Any = self.attention
+        mixed, after = attention.mix_steps(self.norm1(x), graphs, series, state)
+        return self.feed_forward(x + mixed), after
 
     def update(self, x: Tensor, decode_keys: Tensor, latents: Latents, graphs: Graphs) -> Tensor:
         """The output at nodes [N, C] with given latents and decode keys [N, H, D]."""

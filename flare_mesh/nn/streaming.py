@@ -20,22 +20,37 @@ def chunk_ranges(nodes: int, size: int) -> Iterator[slice]:
     return (slice(start, min(start + size, nodes)) for start in range(0, max(nodes, 1), size))
 
 
-def _merged(encode: Callable[[Chunk], tuple[Tensor, Tensor]], chunks: Sequence[Chunk]) -> Tensor:
+Remember = Callable[[Tensor, Tensor], Tensor]
+"""Maps the latents of steps and their log-sum-exps to the latents over the steps so far."""
+
+
+def _merged(
+    encode: Callable[[Chunk], tuple[Tensor, Tensor]],
+    chunks: Sequence[Chunk],
+    remember: Remember | None = None,
+) -> Tensor:
     parts = map(encode, chunks)
     latent, lse = next(parts)
     for more, more_lse in parts:
         latent, lse = flare_merge(torch.stack([latent, more]), torch.stack([lse, more_lse]))
+    if remember is not None:
+        return remember(latent, lse)
     group = chunks[0][1].group
     return latent if group is None else merge_over_group(latent, lse, group)
 
 
 def encode_in_chunks(
-    block: FLAREBlock, h: Tensor, chunks: Sequence[Chunk], buffer: Tensor | None = None
+    block: FLAREBlock,
+    h: Tensor,
+    chunks: Sequence[Chunk],
+    buffer: Tensor | None = None,
+    remember: Remember | None = None,
 ) -> tuple[Latents, Tensor]:
     """Latents of a block with input h [N, C], and the decode keys [N, H, D] of the nodes.
 
-    The keys overwrite ``buffer``, the keys of the previous block: besides h, they are the only
-    memory that grows with N.
+    With ``remember``, the latents are those of series of meshes, in one process. The keys
+    overwrite ``buffer``, the keys of the previous block: besides h, they are the only memory that
+    grows with N.
     """
     attention = block.attention
 
@@ -59,7 +74,7 @@ def encode_in_chunks(
         buffer[nodes] = attention.decode_keys(x, key)
         return attention.encode_part(query, key, attention.values(x), graphs, attention.scale)
 
-    encoded = _merged(encode, chunks)
+    encoded = _merged(encode, chunks, remember)
     assert buffer is not None
     return attention.latents(query, encoded), buffer
 

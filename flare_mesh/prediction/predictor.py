@@ -140,9 +140,9 @@ class Predictor:
     def _check(self, case: PredictionCase) -> None:
         surrogate, x = self.surrogate, case.data.x
         channels = 0 if x is None else x.shape[-1]
-        if channels != surrogate.x_normalizer.channels:
+        if channels != surrogate.x_channels:
             raise ValueError(
-                f"{case.name}: expected {surrogate.x_normalizer.channels} features per node (got "
+                f"{case.name}: expected {surrogate.x_channels} features per node (got "
                 f"{channels}); the model's inputs are {surrogate.inputs or surrogate.features}"
             )
         surrogate.check_input(case.data, case.name)

@@ -156,7 +156,8 @@ class RunCases:
         assert isinstance(pos, Tensor)
         features = None
         if isinstance(x, Tensor) and surrogate.x_normalizer.channels:
-            features = surrogate.x_normalizer(x)
+            seen = x if surrogate.rollout is None else surrogate.rollout.known(x)[-1]
+            features = surrogate.x_normalizer(seen)
             if surrogate.scale is not None:
                 features = surrogate.scale.hide_dropped(features)
         weight = case.weight if "weight" in case else None

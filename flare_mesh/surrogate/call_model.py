@@ -16,7 +16,8 @@ def call_model(
     *,
     chunk_size: int | None,
     group: Any,
-) -> Tensor:
+    **history: Any,
+) -> Any:
     """Evaluate a model on normalised features and coordinates of meshes, [N, out_channels].
 
     Args:
@@ -26,11 +27,12 @@ def call_model(
         data: The meshes, with the rest of what the model takes.
         chunk_size: Nodes of a chunk; None for all at once.
         group: Process group over which the nodes are spread, or None.
+        history: Arguments of a model with history: ``series``, ``state``, ``return_state``.
 
     Raises:
         ValueError: If the model cannot evaluate chunks or spread its nodes.
     """
-    more: dict[str, Any] = {}
+    more = history
     if model.can_stream:
         more["chunk_size"] = chunk_size
     elif chunk_size is not None:
@@ -44,7 +46,8 @@ def call_model(
     elif group is not None:
         raise ValueError(
             f"{type(model).__name__}: cannot spread its nodes over processes (got a group); leave "
-            f"it out, or train a model that can: 'flare' with FLARE's mixer and a pointwise encoder"
+            f"it out, or train a model that can: 'flare' with FLARE's mixer and a pointwise "
+            f"encoder, and without history"
         )
     return model(
         features,

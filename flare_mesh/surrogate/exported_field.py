@@ -25,7 +25,7 @@ class ExportedField(nn.Module):
         trained_with_weights: Whether the training cases had weights; None if unknown.
 
     Raises:
-        ValueError: If the model is neither in float32 nor in float64.
+        ValueError: If the model is neither in float32 nor in float64, or has a history.
     """
 
     def __init__(self, model: FieldModel | Surrogate, weight: bool | None) -> None:
@@ -36,6 +36,12 @@ class ExportedField(nn.Module):
             raise ValueError(
                 f"{self.name}: expected a model in float32 or float64 to export (got "
                 f"{self.dtype}); call model.float() first"
+            )
+        own = model.model if isinstance(model, Surrogate) else model
+        if own.has_history:
+            raise ValueError(
+                f"{self.name}: cannot be exported: its steps depend on the earlier ones by a state "
+                f"(history='{own.config['history']}'); train a model without history to export it"
             )
         self.surrogate = _copy(model, self.dtype, backend="sdpa")
         trained = self.surrogate.info.get("recipe", {}).get("weights")

@@ -21,6 +21,8 @@ class Rollout:
         fields: Channels of each field in y, in order.
         num_in: Steps in x.
         num_out: Steps in y.
+        input_steps: Steps that a model with a history sees at a time: the known steps are read one
+            after the other. None for a model without, which sees all ``num_in`` steps.
 
     Raises:
         ValueError: If a field in y has no past in x, or the channels do not match the steps.
@@ -30,12 +32,18 @@ class Rollout:
     fields: Mapping[str, int]
     num_in: int
     num_out: int
+    input_steps: int | None = None
 
     def __post_init__(self) -> None:
         if self.num_in < 1 or self.num_out < 1:
             raise ValueError(
                 f"rollout: expected at least one step in and one out (got {self.num_in} and "
                 f"{self.num_out})"
+            )
+        if not 1 <= self.seen_steps <= self.num_in:
+            raise ValueError(
+                f"rollout.input_steps: expected 1 to {self.num_in}, the known steps (got "
+                f"{self.input_steps})"
             )
         for name, channels in self.fields.items():
             past = _past_of(name)
@@ -57,14 +65,63 @@ class Rollout:
         return {name: channels // self.num_out for name, channels in self.fields.items()}
 
     @property
+    def seen_steps(self) -> int:
+        """Steps that the model sees at a time."""
+        return self.num_in if self.input_steps is None else self.input_steps
+
+    @property
+    def seen_inputs(self) -> dict[str, int]:
+        """Channels of each field in what the model sees at a time, in order."""
+        return {
+            name: size * self.seen_steps // self.num_in if name in self._pasts else size
+            for name, size in self.inputs.items()
+        }
+
+    @property
+    def hidden_channels(self) -> int:
+        """Channels of x that the model does not see at the same time as the others."""
+        return sum(self.inputs.values()) - sum(self.seen_inputs.values())
+
+    @property
     def past(self) -> list[bool]:
-        """Whether each channel of the fields in x is the past of a predicted field."""
-        known = {_past_of(name) for name in self.fields}
-        return [name in known for name, size in self.inputs.items() for _ in range(size)]
+        """Whether each channel of the fields that the model sees is the past of a predicted one."""
+        sizes = self.seen_inputs.items()
+        return [name in self._pasts for name, size in sizes for _ in range(size)]
+
+    @property
+    def _pasts(self) -> set[str]:
+        return {_past_of(name) for name in self.fields}
+
+    def known(self, x: Tensor) -> list[Tensor]:
+        """What the model sees at each known step of x [N, C_in], one after the other."""
+        if self.input_steps is None:
+            return [x]
+        sizes = list(self.inputs.values())
+        *fields, appended = x.split([*sizes, x.shape[1] - sum(sizes)], 1)
+        seen = []
+        for first in range(self.num_in - self.seen_steps + 1):
+            parts = []
+            for (name, size), field in zip(self.seen_inputs.items(), fields, strict=True):
+                step = size // self.seen_steps if name in self._pasts else 0
+                parts.append(field[:, first * step : first * step + size])
+            seen.append(torch.cat([*parts, appended], 1))
+        return seen
+
+    def along(self, x: Tensor, y: Tensor) -> list[Tensor]:
+        """What the model sees before each step of y and at the known steps, from the truth."""
+        seen = self.known(x)
+        for step in self.split(y)[:-1]:
+            seen.append(self.advance(seen[-1], step))
+        return seen
 
     def advance(self, x: Tensor, step: Tensor) -> Tensor:
-        """Append ``step`` [N, C_step] to the past in x [N, C_in], and drop the oldest step."""
-        sizes = list(self.inputs.values())
+        """Append ``step`` [N, C_step] to the past in x, and drop the oldest step.
+
+        Args:
+            x: What the model sees, :attr:`seen_inputs` and what features append.
+            step: The step.
+        """
+        sizes = list(self.seen_inputs.values())
         *fields, appended = x.split([*sizes, x.shape[1] - sum(sizes)], 1)
         parts = dict(zip(self.inputs, fields, strict=True))
         steps = zip(self.step_fields, step.split(list(self.step_fields.values()), 1), strict=True)

@@ -18,13 +18,14 @@ from flare_mesh.data.transforms.resolver import (
     appended_channels,
     build_transforms,
 )
-from flare_mesh.models import FieldModel, build
+from flare_mesh.models import FieldModel, HistoryState, build
 from flare_mesh.surrogate.calibrate import calibrate, step_channels
 from flare_mesh.surrogate.call_model import call_model
 from flare_mesh.surrogate.case_scale import CaseScale
 from flare_mesh.surrogate.map_chunks import map_chunks
 from flare_mesh.surrogate.rollout import Rollout
 from flare_mesh.surrogate.scale_by import ScaleBy
+from flare_mesh.surrogate.series_steps import predict_steps
 from flare_mesh.surrogate.square_average import SquareAverage
 from flare_mesh.surrogate.stored_surrogate import StoredSurrogate
 from flare_mesh.surrogate.training_range import TrainingRange
@@ -110,6 +111,11 @@ class Surrogate(StoredSurrogate):
         unknown = [key for key in normalizers or {} if key not in NORMALIZED]
         if unknown:
             raise ValueError(f"Surrogate: no normaliser for {unknown}; choose from {NORMALIZED}")
+        if model.has_history != (rollout is not None and rollout.input_steps is not None):
+            raise ValueError(
+                f"Surrogate: expected a model with history and a rollout with input_steps, or none "
+                f"of both (got history={model.config.get('history')!r} and rollout={rollout})"
+            )
         if drop_scales and not scale_by:
             raise ValueError("drop_scales: there are no scales; set scale_by, or leave it out")
         if scale_by and rollout is not None:
@@ -169,12 +175,18 @@ class Surrogate(StoredSurrogate):
         return {"pos": self.pos_normalizer, "x": self.x_normalizer, "y": self.y_normalizer}
 
     @property
+    def x_channels(self) -> int:
+        """Channels of x, of which a model with history sees some steps at a time."""
+        hidden = 0 if self.rollout is None else self.rollout.hidden_channels
+        return self.x_normalizer.channels + hidden
+
+    @property
     def channels(self) -> list[Channel]:
         """Names of the channels of x in order, as far as they are known, else empty."""
         appended = appended_channels(self.features, self.model.config["pos_dim"])
         sizes = [*self.inputs.values()]
         # Before the names are made: a damaged file may have any sizes.
-        if sum(sizes) + len(appended) != self.x_normalizer.channels or min([*sizes, 0]) < 0:
+        if sum(sizes) + len(appended) != self.x_channels or min([*sizes, 0]) < 0:
             return []
         fields = [
             Channel(name if size == 1 else f"{name}, component {i}")
@@ -234,12 +246,45 @@ class Surrogate(StoredSurrogate):
         """
         if self.rollout is None:
             return self.step(data, data.x, chunk_size=chunk_size, group=group)
-        steps, x = [], data.x
+        x = data.x
         assert isinstance(x, Tensor)
-        for _ in range(self.rollout.num_out if num_steps is None else num_steps):
-            steps.append(self.step(data, x, chunk_size=chunk_size, group=group))
-            x = self.rollout.advance(x, steps[-1])
-        return self.rollout.join(steps)
+        count = self.rollout.num_out if num_steps is None else num_steps
+        known = self.rollout.known(x)
+        return predict_steps(self, data, known, count, chunk_size=chunk_size, group=group)
+
+    def advance(
+        self,
+        data: Data,
+        x: Tensor,
+        state: HistoryState | None = None,
+        *,
+        series: Tensor | int | None = None,
+        chunk_size: int | None = None,
+        group: Any = None,
+    ) -> tuple[Tensor, HistoryState | None]:
+        """Predict the next step of a time series, and keep what a model with history has seen.
+
+        Args:
+            data: The meshes.
+            x: What the model sees of the past [N, C], in physical units.
+            state: State after the steps before; None at the first step, and for a model without
+                history.
+            series: As in :meth:`FLAREOperator.forward`.
+            chunk_size: As in :meth:`forward`.
+            group: As in :meth:`forward`.
+
+        Returns:
+            The step [N, out_channels] in physical units, and the state; None for a model without
+            history.
+        """
+        if not self.model.has_history:
+            return self.step(data, x, chunk_size=chunk_size, group=group), None
+        pos = data.pos
+        assert isinstance(pos, Tensor)
+        return self._evaluate(
+            data, pos, x, chunk_size=chunk_size, group=group,
+            series=series, state=state, return_state=True,
+        )  # fmt: skip
 
     def step(
         self, data: Data, x: Tensor | None, *, chunk_size: int | None = None, group: Any = None
@@ -256,27 +301,35 @@ class Surrogate(StoredSurrogate):
         assert isinstance(pos, Tensor)
 
         def evaluate(pos: Tensor, x: Tensor | None) -> Tensor:
-            return self._evaluate(data, pos, x, chunk_size=chunk_size, group=group)
+            return self._evaluate(data, pos, x, chunk_size=chunk_size, group=group)[0]
 
         if self.square_average is None or self.training:
             return evaluate(pos, x)
         return self.square_average(evaluate, pos, x)
 
     def _evaluate(
-        self, data: Data, pos: Tensor, x: Tensor | None, *, chunk_size: int | None, group: Any
-    ) -> Tensor:
-        """Evaluate the model once, [N, out_channels] in physical units."""
+        self,
+        data: Data,
+        pos: Tensor,
+        x: Tensor | None,
+        *,
+        chunk_size: int | None,
+        group: Any,
+        **history: Any,
+    ) -> tuple[Tensor, HistoryState | None]:
+        """Evaluate the model once, [N, out_channels] in physical units, with the new state."""
         dtype = next(self.model.parameters()).dtype
         features = None
         if self.x_normalizer.channels and x is not None:
             features = map_chunks(self._to_features, x, chunk_size, dtype)
         normalized = map_chunks(self.pos_normalizer, pos, chunk_size, dtype)
-        fields = call_model(
-            self.model, features, normalized, data, chunk_size=chunk_size, group=group
+        found = call_model(
+            self.model, features, normalized, data, chunk_size=chunk_size, group=group, **history
         )
+        fields, state = found if history else (found, None)
         # In the precision of pos, since mixed precision is too coarse for physical values.
         more_rows = () if self.scale is None or x is None else (x,)
-        return map_chunks(self._to_physical, fields, chunk_size, pos.dtype, *more_rows)
+        return map_chunks(self._to_physical, fields, chunk_size, pos.dtype, *more_rows), state
 
     def _to_features(self, x: Tensor) -> Tensor:
         x = self.x_normalizer(x)
@@ -349,7 +402,8 @@ class Surrogate(StoredSurrogate):
             ValueError: If there are some.
         """
         if isinstance(case.x, Tensor):
-            self.x_normalizer.check(case.x, f"case '{name}', x")
+            for seen in [case.x] if self.rollout is None else self.rollout.known(case.x):
+                self.x_normalizer.check(seen, f"case '{name}', x")
             if self.scale is not None:
                 self.scale.check_case(case.x, name)
 

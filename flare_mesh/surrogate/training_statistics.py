@@ -37,8 +37,12 @@ def gather_statistics(
         ValueError: If a value cannot be normalised; names the case.
     """
     channels = {key: normalizer.channels for key, normalizer in normalizers.items()}
+    in_steps = rollout is not None and rollout.input_steps is not None
+    if rollout is not None:
+        channels["x"] += rollout.hidden_channels
     for key, normalizer in normalizers.items():
-        if normalizer.has_transform or (key == "y" and scale is not None):
+        other = scale is not None if key == "y" else key == "x" and in_steps
+        if normalizer.has_transform or other:
             channels[f"normalized_{key}"] = normalizer.channels
     channels |= {"num_nodes": 1, "extent": channels["pos"]}
     total = {key: FieldStatistics.empty(size) for key, size in channels.items()}
@@ -54,6 +58,9 @@ def gather_statistics(
                 field: Any = values[key]
                 if key == "y" and scale is not None:
                     field = field / scale(case.x)
+                if key == "x" and in_steps and rollout is not None:
+                    assert isinstance(case.y, Tensor)
+                    field = torch.cat(rollout.along(field, case.y))
                 normalizer.check(field, f"case '{case.get('case_id', number)}', {key}")
                 values[f"normalized_{key}"] = normalizer.transform(field)
         values["num_nodes"] = torch.tensor([[len(pos)]])

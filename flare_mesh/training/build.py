@@ -90,11 +90,12 @@ def build_module(
         sized = {key: value for key, value in sized.items() if key not in ours}
     options = sized | (options or {})
     recipe = data if isinstance(data, CaseRecipe) else data.recipe()
-    series = _rollout(recipe) if rollout is not None else None
+    has_history = options.get("history") is not None
+    series = _rollout(recipe, rollout, has_history)
     step = recipe.targets if series is None else series.step_fields
     found = {
         "pos_dim": recipe.pos_dim,
-        "in_channels": recipe.in_channels,
+        "in_channels": recipe.in_channels - (series.hidden_channels if series else 0),
         "out_channels": sum(step.values()),
     }
     for key, value in found.items():
@@ -186,10 +187,25 @@ def check_model(name: ModelName, options: Mapping[str, Any], size: str | None = 
         raise ValueError(f"model.options: {error}") from error
 
 
-def _rollout(recipe: CaseRecipe) -> Rollout:
+def _rollout(recipe: CaseRecipe, config: RolloutConfig | None, has_history: bool) -> Rollout | None:
+    if config is None:
+        if has_history:
+            raise ValueError(
+                "model.options.history: expected model.rollout, whose steps have a history (got "
+                "none); set model.rollout={}, or leave out history"
+            )
+        return None
     if recipe.window is None:
         raise ValueError(
             f"model.rollout: the data set '{recipe.dataset}' has no time series; leave it out, "
             f"or set data.options.window=[n_in, n_out]"
         )
-    return Rollout(recipe.model_inputs, recipe.targets, *recipe.window)
+    given = {name: getattr(config, name) for name in ("input_steps", "truncate")}
+    for name, steps in given.items():
+        if steps is not None and not has_history:
+            raise ValueError(
+                f"model.rollout.{name}: expected a model with a history (got {steps} without); "
+                f"set model.options.history, or leave it out"
+            )
+    seen = (config.input_steps or 1) if has_history else None
+    return Rollout(recipe.model_inputs, recipe.targets, *recipe.window, seen)

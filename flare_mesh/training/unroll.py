@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torch_geometric.data import Data
 
-from flare_mesh.surrogate.rollout import Rollout
+from flare_mesh.surrogate.series_steps import predict_in_parallel, predict_steps
 from flare_mesh.surrogate.surrogate import Surrogate
 
 
@@ -23,15 +23,24 @@ class RolloutConfig:
             2202.03376), which needs less memory and trains the model to correct its own errors.
         noise: Standard deviation of the normal noise that is added once to the normalised past
             (Sanchez-Gonzalez et al., arXiv 2002.09405).
+        input_steps: Steps that a model with ``history`` sees at a time, 1 by default; the known
+            steps are read one after the other.
+        truncate: Steps after which gradients stop at the state of a model with ``history``
+            (truncated backpropagation through time); by default never.
     """
 
     feedback: Literal["prediction", "truth"] = "prediction"
     pushforward: bool = False
     noise: float = 0.0
+    input_steps: int | None = None
+    truncate: int | None = None
 
     def __post_init__(self) -> None:
         if self.noise < 0:
             raise ValueError(f"rollout.noise: expected at least 0 (got {self.noise})")
+        for name in ("input_steps", "truncate"):
+            if (steps := getattr(self, name)) is not None and steps < 1:
+                raise ValueError(f"rollout.{name}: expected at least 1 (got {steps})")
         if self.pushforward and self.feedback == "truth":
             raise ValueError(
                 "rollout.pushforward: has no effect with feedback 'truth', which has no gradients; "
@@ -45,22 +54,29 @@ def unroll(surrogate: Surrogate, data: Data, config: RolloutConfig, group: Any =
     assert rollout is not None
     assert isinstance(x, Tensor)
     assert isinstance(y, Tensor)
-    if config.noise:
-        x = _with_noise(surrogate, rollout, x, config.noise)
-    steps: list[Tensor] = []
-    for truth in rollout.split(y):
-        step = surrogate.step(data, x, group=group)
-        steps.append(step)
+    if surrogate.model.has_history and config.feedback == "truth":
+        seen = _with_noise(surrogate, rollout.along(x, y), config.noise)
+        found = predict_in_parallel(surrogate, data, seen, config.truncate)
+        return rollout.join(found[-len(rollout.split(y)) :])
+    truth = rollout.split(y)
+
+    def feed(number: int, step: Tensor) -> Tensor:
         if config.feedback == "truth":
-            step = truth
-        elif config.pushforward:
-            step = step.detach()
-        x = rollout.advance(x, step)
-    return rollout.join(steps)
+            return truth[number]
+        return step.detach() if config.pushforward else step
+
+    known = _with_noise(surrogate, rollout.known(x), config.noise)
+    return predict_steps(
+        surrogate, data, known, len(truth), feed, truncate=config.truncate, group=group
+    )
 
 
-def _with_noise(surrogate: Surrogate, rollout: Rollout, x: Tensor, noise: float) -> Tensor:
-    normalizer = surrogate.x_normalizer
-    noisy = normalizer.inverse(normalizer(x) + noise * torch.randn_like(x))
-    past = torch.tensor(rollout.past, device=x.device)
-    return torch.where(pad(past, (0, x.shape[1] - len(past))), noisy, x)
+def _with_noise(surrogate: Surrogate, seen: list[Tensor], noise: float) -> list[Tensor]:
+    """Noise in the past, in standard deviations of the input."""
+    rollout, normalizer = surrogate.rollout, surrogate.x_normalizer
+    if not noise or rollout is None:
+        return seen
+    past = torch.tensor(rollout.past, device=seen[0].device)
+    past = pad(past, (0, seen[0].shape[1] - len(past)))
+    noisy = (normalizer.inverse(normalizer(x) + noise * torch.randn_like(x)) for x in seen)
+    return [torch.where(past, with_noise, x) for with_noise, x in zip(noisy, seen, strict=True)]

@@ -227,6 +227,12 @@ def test_a_time_series_is_exported_as_one_step():
     assert found["features"] == ["quadrature_weights"]
 
 
+def test_a_state_is_refused(tmp_path):
+    model = FLAREOperator(1, 1, **TINY, history="equal")
+    with pytest.raises(ValueError, match=r"depend on .* by a state \(history='equal'\); train a"):
+        export_program(model, tmp_path / "field.pt2")
+
+
 def test_neighbour_searches_are_refused(tmp_path, capfd):
     model = FLAREOperator(0, 1, **TINY, encoder="graph", encoder_options={"radius": 0.5})
     with pytest.raises(ValueError, match="FLAREOperator: cannot be exported: its program depends"):

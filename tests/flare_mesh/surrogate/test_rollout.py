@@ -68,6 +68,22 @@ def test_advancing_by_the_true_steps_restores_the_series():
         assert torch.equal(x, values[:, t - 1 : t + 1])
 
 
+def test_a_few_steps_are_seen_at_a_time():
+    """Two of three known steps; a wall that does not change, and a feature at the end."""
+    series = Rollout({"u_in": 6, "wall": 1, "T_in": 3}, {"T_out": 2, "u_out": 4}, 3, 2, 2)
+    assert series.seen_inputs == {"u_in": 4, "wall": 1, "T_in": 2}
+    assert series.hidden_channels == 3
+    assert series.past == [True] * 4 + [False] + [True] * 2
+    #                 u at 0, 1, 2; wall; T at 0, 1, 2; feature
+    x = torch.tensor([[10.0, 20, 11, 21, 12, 22, 7, 100, 101, 102, 9]])
+    y = torch.tensor([[103.0, 104, 13, 23, 14, 24]])
+    first, second = [10.0, 20, 11, 21, 7, 100, 101, 9], [11.0, 21, 12, 22, 7, 101, 102, 9]
+    third = [12.0, 22, 13, 23, 7, 102, 103, 9]
+    assert [seen[0].tolist() for seen in series.known(x)] == [first, second]
+    assert [seen[0].tolist() for seen in series.along(x, y)] == [first, second, third]
+    assert Rollout(**json.loads(json.dumps(asdict(series)))) == series
+
+
 def test_json_and_back():
     series = rollout()
     assert Rollout(**json.loads(json.dumps(asdict(series)))) == series
@@ -80,5 +96,7 @@ def test_options_that_do_not_match():
         Rollout({"T_in": 1}, {"T_out": 3}, 1, 2)
     with pytest.raises(ValueError, match=r"2 steps of 1 channels in 'T_in' \(got 3 channels\)"):
         Rollout({"T_in": 3}, {"T_out": 1}, 2, 1)
+    with pytest.raises(ValueError, match=r"expected 1 to 2, the known steps \(got 3\)"):
+        Rollout({"T_in": 2}, {"T_out": 1}, 2, 1, 3)
     with pytest.raises(ValueError, match=r"at least one step in and one out \(got 1 and 0\)"):
         Rollout({"T_in": 1}, {"T_out": 1}, 1, 0)

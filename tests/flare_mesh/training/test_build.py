@@ -1,7 +1,9 @@
 import pytest
 import torch
 
+from flare_mesh import FLAREOperator
 from flare_mesh.cases import CaseRecipe
+from flare_mesh.surrogate.surrogate import Surrogate
 from flare_mesh.surrogate.training_range import TrainingRange
 from flare_mesh.testing import random_graph
 from flare_mesh.training import FieldDataModule, RolloutConfig, build_module
@@ -55,6 +57,32 @@ def test_a_series_is_predicted_step_by_step():
     at_once = build_module(series, options=SMALL)
     assert at_once.surrogate.model.config["out_channels"] == 6
     assert at_once.surrogate.rollout is None
+
+
+def test_a_model_with_history_sees_a_few_steps_at_a_time():
+    series = recipe(
+        inputs={"u_in": 6, "wall": 1}, in_channels=7, targets={"u_out": 4}, window=(3, 2)
+    )
+    options = {**SMALL, "history": "fading"}
+    for steps, channels in ((None, 3), (2, 5)):
+        surrogate = build_module(
+            series, options=options, rollout=RolloutConfig(input_steps=steps)
+        ).surrogate
+        assert surrogate.model.config["in_channels"] == channels
+        assert surrogate.rollout.input_steps == (steps or 1)
+        assert surrogate.x_channels == 7
+    for given, message in (
+        ({"options": options}, "model.options.history: expected model.rollout"),
+        ({"options": options, "rollout": RolloutConfig(input_steps=4)}, "expected 1 to 3"),
+        (
+            {"options": SMALL, "rollout": RolloutConfig(truncate=4)},
+            r"model.rollout.truncate: expected a model with a history \(got 4 without\)",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            build_module(series, **given)
+    with pytest.raises(ValueError, match="model with history and a rollout with input_steps, or"):
+        Surrogate(FLAREOperator(1, 1, num_layers=1, history="equal"), {"u": 1})
 
 
 @pytest.mark.parametrize(
