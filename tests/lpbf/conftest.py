@@ -1,5 +1,8 @@
 """Fixtures of the simulator's tests: materials, small shapes, and assembled stiffness matrices."""
 
+import filecmp
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +14,7 @@ from lpbf import HexMesh, Material
 from lpbf.core.element import brick, isotropic_elasticity
 from lpbf.core.table import Table
 from lpbf.core.wall_grid import wall_grid_elasticity
+from lpbf.dataset.settings import Settings
 
 SPACING = (1.0, 1.3, 0.7)
 ELASTIC = {"youngs_modulus": 100e3, "poisson_ratio": 0.3}
@@ -132,3 +136,72 @@ def threads():
     before = torch.get_num_threads()
     yield torch.set_num_threads
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def small_set():
+    """Settings of a data set of small parts."""
+    return Settings(
+        pitch=(4.0, 4.0, 4.0),
+        size=(16.0, 24.0),
+        min_nodes=30,
+        max_volume_error=9.0,
+        test_fraction=0.25,
+        max_dropped=1.0,
+    )
+
+
+@pytest.fixture(scope="session")
+def command():
+    """Arguments of ``lpbf.generate`` with the settings of ``small_set``, and others."""
+
+    def arguments(out, *more):
+        small = (
+            "--pitch 4,4,4 --size 16 24 --min-nodes 30 --max-volume-error 9 --test-fraction 0.25 "
+            "--max-dropped 1"
+        )
+        return ["--out", str(out), *small.split(), *more]
+
+    return arguments
+
+
+@pytest.fixture
+def inline(monkeypatch, threads):
+    """Run the cases of a data set in this process, which is faster."""
+    monkeypatch.setattr(
+        "lpbf.dataset.generate.run_tasks", lambda function, tasks, _: (function(*t) for t in tasks)
+    )
+    threads(1)
+
+
+@pytest.fixture(scope="session")
+def rejections():
+    """Read the rejections of a data set."""
+
+    def read(out):
+        return [json.loads(line) for line in (out / "rejected.jsonl").read_text().splitlines()]
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def files_of():
+    """Names of all files of a folder, sorted."""
+    return _files_of
+
+
+def _files_of(root):
+    return sorted(str(p.relative_to(root)) for p in root.rglob("*") if p.is_file())
+
+
+@pytest.fixture(scope="session")
+def assert_same_sets():
+    """Compare two data sets, except for the seconds of the cases."""
+
+    def compare(a, b):
+        assert _files_of(a) == _files_of(b)
+        files = [name for name in _files_of(a) if name != "timing.json"]
+        differing = filecmp.cmpfiles(a, b, files, shallow=False)[1:]
+        assert differing == ([], [])
+
+    return compare
