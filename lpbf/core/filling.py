@@ -46,8 +46,7 @@ class Filling:
     def reasons(self, tolerance: float = _TOLERANCE) -> list[str]:
         """How the voxels differ from the part by more than a fraction.
 
-        Walls that no voxel fills are named from 1 % of the part's surface on, whatever the
-        fraction.
+        Walls that no voxel fills may have a fifth of the fraction of the part's surface.
         """
         reasons = []
         if abs(self.volume - 1) > tolerance:
@@ -58,7 +57,7 @@ class Filling:
                     f"{lost:.3g} of its {extent:.4g} mm along {'xyz'[axis]} are thinner than the "
                     f"voxels and lost"
                 )
-        if self.lost_wall is not None:
+        if self.lost_wall is not None and self.lost_surface > tolerance / 5:
             reasons.append(
                 f"{100 * self.lost_surface:.2g} % of its surface is on walls that no voxel fills, "
                 f"the thinnest of {self.lost_wall}"

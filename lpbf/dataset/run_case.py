@@ -9,6 +9,7 @@ import numpy as np
 
 from flare_mesh.mesh import edges_of_cells
 from lpbf.core.errors import IslandError, PartError, PartWarning, SolverError
+from lpbf.core.grid_planes import align_planes
 from lpbf.core.islands import treat_islands
 from lpbf.core.part import MissingReaderError, part_name, read_part, unit_if_none
 from lpbf.core.procedural_part import procedural_part
@@ -95,6 +96,8 @@ def _simulate_case(case: Case, settings: Settings, attempt: int) -> tuple[Result
         if isinstance(case.part, int):
             part = procedural_part((settings.seed, case.part, attempt), size=settings.size)
             source = {"source": "procedural", "family": part.metadata["family"]}
+            if settings.aligned:
+                part = align_planes(part, max(settings.spacing) / placement.scale)
         else:
             unit = unit_if_none(case.part, settings.unit)
             part = read_part(case.part, in_child=True, unit=unit)

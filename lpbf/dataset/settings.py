@@ -9,7 +9,7 @@ import numpy as np
 
 from flare_mesh.choices import check_choice
 from flare_mesh.files import read_json_object
-from lpbf.core.checks import check_edges
+from lpbf.core.checks import check_bool, check_edges
 from lpbf.core.process import Process
 from lpbf.core.units import UNITS
 from lpbf.core.voxelize import BUILD_VOLUME, MAX_VOXELS
@@ -32,7 +32,8 @@ class Settings:
         max_dropped: Parts that lose a larger fraction of their voxels, because these are
             unsupported, are rejected.
         max_volume_error: Parts whose voxels hold more or less than the part by a larger fraction of
-            its volume, or lose a larger fraction of an extent, are rejected.
+            its volume, lose a larger fraction of an extent, or walls with over a fifth of the
+            fraction of its surface, are rejected.
         build_volume: Parts of larger extents are rejected, mm.
         islands: Treatment of unsupported voxels, here and in ``process``: ``"drop"`` them,
             ``"refuse"`` the part, or support them by ``"powder"``; None takes powder if the process
@@ -42,6 +43,8 @@ class Settings:
         scale: Range of the random scale factor of each case.
         process: The process of the builds.
         unit: Unit of the part files that have none of their own; None for mm.
+        aligned: Whether the flat faces of procedural parts are moved to multiples of the longest
+            edge of the voxels (:func:`lpbf.core.grid_planes.align_planes`).
 
     Raises:
         ValueError: If a value is outside its range, or values do not fit together.
@@ -55,7 +58,7 @@ class Settings:
     max_displacement: float | None = None
     max_aspect_ratio: float = 10.0
     max_dropped: float = 0.2
-    max_volume_error: float = 0.1
+    max_volume_error: float = 0.05
     build_volume: tuple[float, float, float] = BUILD_VOLUME
     islands: str | None = None
     test_fraction: float = 0.2
@@ -63,6 +66,7 @@ class Settings:
     scale: tuple[float, float] = (1.0, 1.0)
     process: Process = field(default_factory=Process)
     unit: str | None = None
+    aligned: bool = True
 
     def __post_init__(self) -> None:
         low, high = self.size
@@ -95,6 +99,7 @@ class Settings:
                 f"use a finer pitch, thicker layers (--layer-height), or a higher limit"
             )
         check_edges("the build volume", self.build_volume)
+        check_bool("Settings", "aligned", self.aligned)
         if self.unit is not None:
             check_choice("unknown unit", self.unit, UNITS)
         islands = self.process.choose_islands(self.islands)

@@ -74,6 +74,18 @@ def test_voxels_that_the_cuts_remove_are_not_in_the_case(bar, tmp_path):
     assert data.edge_index.shape[1] == metadata["num_edges"]
 
 
+def test_faces_of_procedural_parts_lie_between_the_voxels(tmp_path):
+    settings = replace(SMALL, orientations=2, scale=(0.9, 1.2), max_volume_error=0.2)
+    for case in list_cases(1, settings):
+        metadata = run_case(case, settings, tmp_path).entry["metadata"]
+        edges = np.array(metadata["extents_mm"]) * metadata["scale"] / 4
+        np.testing.assert_allclose(edges, np.rint(edges), atol=1e-9)
+    plain = replace(settings, aligned=False)
+    metadata = run_case(case, plain, tmp_path / "plain").entry["metadata"]
+    edges = np.array(metadata["extents_mm"]) * metadata["scale"] / 4
+    assert np.abs(edges - np.rint(edges)).max() > 1e-3
+
+
 def test_plate_temperature_of_a_simulated_heat_balance(bar, tmp_path):
     heat = Heat(plate_heat_capacity=100.0, time_steps=2)
     settings = replace(SMALL, process=Process(heat=heat, layer_height=16.0))
