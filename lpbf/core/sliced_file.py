@@ -225,7 +225,9 @@ def _part(name: str, header: _Header, layers: _Layers) -> SlicedPart:
                 outer[number] |= direction == _OUTER
                 contours[number].append(points[::-1] if against else points)
     if not any(contours):
-        raise ValueError("has no closed contour; export contours, not hatches alone")
+        raise ValueError(
+            "expected closed contours (got hatches or open lines alone); export contours"
+        )
     if len(tops) < 2:
         raise ValueError("expected layers of two heights or more; export it again")
     for number in np.flatnonzero(~outer & [bool(layer) for layer in contours])[:1].tolist():
