@@ -7,7 +7,7 @@ from flare_mesh.nn.init import init_linear
 from flare_mesh.nn.layer_input import layer_input
 from flare_mesh.nn.option_checks import check_at_least, check_choice, check_heads, key_and_value
 from flare_mesh.nn.residual_mlp import ResidualMLP
-from flare_mesh.ops.causal_flare import CausalState, attend_causally
+from flare_mesh.ops.causal_flare import BACKENDS, CausalState, attend_causally
 
 _DECODES = ("shared", "separate")
 
@@ -59,7 +59,7 @@ class CausalFLAREAttention(nn.Module):
         check_heads(self, channels, heads)
         check_at_least(self, 1, num_latents=num_latents)
         check_choice(self, _DECODES, decode=decode)
-        check_choice(self, ("auto", "reference", "numba"), backend=backend)
+        check_choice(self, BACKENDS, backend=backend)
         self.channels, self.heads = channels, heads
         self.decode, self.backend = decode, backend
         width = channels // heads

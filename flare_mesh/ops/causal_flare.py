@@ -1,20 +1,16 @@
 """FLARE attention in which a token sees only itself and the tokens before it."""
 
-from importlib import import_module
-from typing import Any, Literal, NamedTuple, overload
+from itertools import pairwise
+from typing import Literal, NamedTuple, overload
 
 import torch
 from torch import Tensor
 
 from flare_mesh.ops import backends, causal_reference, checks
+from flare_mesh.ops.causal_operator import TRITON_WIDEST, Causal
 from flare_mesh.ops.layout import Layout, flatten_nodes, unflatten
-from flare_mesh.ops.precision import sum_dtype
-from flare_mesh.ops.register_operator import register_operator
 
-CHUNK = 64
-"""Tokens between two states that the compiled loops store for the backward pass."""
-
-_BACKENDS = ("auto", "reference", "numba")
+BACKENDS = ("auto", "reference", "numba", "triton")
 
 
 class CausalState(NamedTuple):
@@ -117,8 +113,10 @@ def flare_causal_attention(
         chunk_size: Tokens at a time in the backend ``"reference"``; no result depends on it.
         state: State of each sequence after earlier tokens.
         return_state: Whether to return the state after the last tokens too.
-        backend: ``"reference"``, on any device; ``"numba"``, on the CPU; ``"auto"`` takes the
-            latter where it can.
+        backend: ``"reference"``, on any device; ``"numba"``, on the CPU; ``"triton"``, on a GPU,
+            for heads of at most 64 channels and at most float32. ``"auto"`` takes the second on a
+            CPU that loops can be compiled for, and the third where it can and passes a comparison
+            of values.
 
     Returns:
         Outputs with the shape and dtype of ``value``, or the outputs and the state.
@@ -166,16 +164,27 @@ def attend_causally(
         state.logsumexp.detach(), state.latent.detach(), float(scale),
     )  # fmt: skip
     if backend == "auto":
-        backend = "numba" if backends.choose("auto", key) == "numba" else "reference"
+        backend = _automatic(key, value, decode_query)
     with torch.autocast(key.device.type, enabled=False):
-        if backend == "numba":
+        if backend != "reference":
             # The backward pass starts from states of the past.
             differentiable = any(t is not None and t.requires_grad for t in arguments[:5])
             store = differentiable and torch.is_grad_enabled()
-            out, *new = _Causal.apply(*arguments, store)
+            out, *new = Causal.apply(*arguments, store, backend)
         else:
-            out, *new = causal_reference.causal(*arguments, chunk_size)  # pyright: ignore[reportArgumentType]
+            # The offsets have been read for the checks.
+            length = max((b - a for a, b in pairwise(layout.offsets)), default=0)
+            out, *new = causal_reference.causal(*arguments, chunk_size, length)  # pyright: ignore[reportArgumentType]
     return out.to(value.dtype), CausalState(*(t.detach() for t in new))
+
+
+def _automatic(key: Tensor, value: Tensor, decode_query: Tensor | None) -> str:
+    """The backend that ``"auto"`` takes."""
+    if key.device.type == "cpu":
+        return "numba" if backends.choose("auto", key) == "numba" else "reference"
+    widths = [t.shape[-1] for t in (key, value, decode_query) if t is not None]
+    fits = max(widths) <= TRITON_WIDEST and backends.prefers_triton("causal_flare", key)
+    return "triton" if fits else "reference"
 
 
 def _check(
@@ -189,9 +198,9 @@ def _check(
     backend: str,
 ) -> None:
     checks.check_scale(scale)
-    if backend not in _BACKENDS:
-        raise ValueError(f"unknown backend '{backend}'; choose from {list(_BACKENDS)}")
-    if backend == "numba":
+    if backend not in BACKENDS:
+        raise ValueError(f"unknown backend '{backend}'; choose from {list(BACKENDS)}")
+    if backend in ("numba", "triton"):
         backends.choose(backend, key)
     if chunk_size < 1:
         checks.fail("'chunk_size'", "of at least 1", chunk_size)
@@ -226,81 +235,3 @@ def given_state(
                 f"{got.dtype} {list(got.shape)} on {got.device}",
             )
     return state
-
-
-@register_operator(
-    "(Tensor query, Tensor key, Tensor value, Tensor? decode_query, Tensor? decode_key, "
-    "Tensor? valid, Tensor ptr, Tensor lse, Tensor latent, float scale, bool store) "
-    "-> (Tensor, Tensor, Tensor, Tensor)"
-)
-def _causal_flare(*arguments):
-    return import_module("flare_mesh.ops.numba_causal").causal(*arguments)
-
-
-@register_operator(
-    "(Tensor grad, Tensor query, Tensor key, Tensor value, Tensor? decode_query, "
-    "Tensor? decode_key, Tensor? valid, Tensor ptr, Tensor stored, float scale) "
-    "-> (Tensor, Tensor, Tensor, Tensor, Tensor)"
-)
-def _causal_flare_backward(*arguments):
-    return import_module("flare_mesh.ops.numba_causal").causal_backward(*arguments)
-
-
-@torch.library.register_fake(_causal_flare)
-def _(query, key, value, decode_query, decode_key, valid, ptr, lse, latent, scale, store):
-    count = len(key) // CHUNK + lse.shape[0] if store else 0
-    shape = (count, lse.shape[1], value.shape[2] + 2, lse.shape[2])
-    stored = lse.new_empty(shape, dtype=sum_dtype(key))
-    return value.new_empty(value.shape), lse.new_empty(lse.shape), torch.empty_like(latent), stored
-
-
-@torch.library.register_fake(_causal_flare_backward)
-def _(grad, query, key, value, decode_query, decode_key, valid, ptr, stored, scale):
-    wide_key = key.new_empty(key.shape, dtype=sum_dtype(key))
-    empty = wide_key.new_empty(0)
-    pairs = [
-        empty if t is None else torch.empty_like(t, dtype=wide_key.dtype)
-        for t in (decode_query, decode_key)
-    ]
-    return (
-        torch.empty_like(query, dtype=wide_key.dtype), wide_key,
-        value.new_empty(value.shape, dtype=wide_key.dtype), *pairs,
-    )  # fmt: skip
-
-
-class _Causal(torch.autograd.Function):
-    """The compiled loops and their hand-written gradient."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        decode_query: Tensor | None,
-        decode_key: Tensor | None,
-        valid: Tensor | None,
-        ptr: Tensor,
-        lse: Tensor,
-        latent: Tensor,
-        scale: float,
-        store: bool,
-    ) -> tuple[Tensor, ...]:
-        inputs = (query, key, value, decode_query, decode_key)
-        out, lse, latent, stored = torch.ops.flare_mesh.causal_flare(
-            *inputs, valid, ptr, lse, latent, scale, store
-        )
-        ctx.save_for_backward(*inputs, valid, ptr, stored)
-        ctx.scale = scale
-        ctx.mark_non_differentiable(lse, latent)
-        return out, lse, latent
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:  # pyright: ignore
-        *inputs, valid, ptr, stored = ctx.saved_tensors
-        grads = torch.ops.flare_mesh.causal_flare_backward(
-            grad, *inputs, valid, ptr, stored, ctx.scale
-        )
-        results = [None if t is None else g.to(t.dtype) for g, t in zip(grads, inputs, strict=True)]
-        return *results, *(None,) * 6

@@ -32,8 +32,11 @@ def causal(
     latent: Tensor,
     scale: float,
     chunk_size: int,
+    length: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Outputs [N, H, E] and the state after the last tokens; shapes as in ``numba_causal``.
+
+    ``length`` is that of the longest sequence.
 
     In a chunk the weights of all pairs of tokens are formed from differences that are at most 0, so
     that no exponential overflows. Only the states between chunks are kept for the gradient.
@@ -44,7 +47,6 @@ def causal(
     tokens = torch.arange(len(key), device=key.device)
     sequence = torch.searchsorted(ptr, tokens, right=True) - 1
     place = tokens - ptr[sequence]
-    length = int(ptr.diff().max()) if len(ptr) > 1 else 0
 
     def pad(rows: Tensor) -> Tensor:
         blank = rows.new_zeros(len(ptr) - 1, length, *rows.shape[1:])

@@ -17,7 +17,7 @@ from torch import Tensor
 from flare_mesh.compiled.jit import FAST_MAX, FAST_SUM, jit
 from flare_mesh.compiled.threads import run
 from flare_mesh.ops import checks
-from flare_mesh.ops.causal_flare import CHUNK
+from flare_mesh.ops.causal_operator import CHUNK
 from flare_mesh.ops.numba_exp2 import exp2
 from flare_mesh.ops.precision import sum_dtype
 
@@ -300,7 +300,7 @@ def causal(
     latent: Tensor,
     scale: float,
     store: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Outputs [N, H, E], the state after the last tokens, and what the backward pass needs.
 
     The state is in float64, and so is the computation of few tokens: otherwise each call would
@@ -334,7 +334,7 @@ def causal(
     total, shift, sums = total.double(), shift.double(), sums.double()
     new_lse = torch.where(total > 0, total.log() + shift * _LN2, -torch.inf)
     new_latent = (sums / torch.where(total > 0, total, 1.0)[:, :, None]).transpose(-1, -2)
-    return out.to(value.dtype), new_lse, new_latent.contiguous(), stored
+    return out.to(value.dtype), new_lse, new_latent.contiguous(), stored, stored.new_empty(0)
 
 
 def causal_backward(
@@ -346,10 +346,15 @@ def causal_backward(
     decode_key: Tensor | None,
     valid: Tensor | None,
     ptr: Tensor,
+    out: Tensor,
     stored: Tensor,
+    norm: Tensor,
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients for query, key, value, decode_query and decode_key; the last two may be empty."""
+    """Gradients for query, key, value, decode_query and decode_key; the last two may be empty.
+
+    The outputs and ``norm`` belong to the Triton kernels.
+    """
     dtype, (heads, latents, channels) = sum_dtype(key), query.shape[1:]
     arguments, first = _arguments(
         query, key, value, decode_query, decode_key, valid, ptr, scale, dtype

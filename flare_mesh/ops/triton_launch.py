@@ -19,6 +19,11 @@ def _multiprocessors(index: int) -> int:
     return torch.cuda.get_device_properties(index).multi_processor_count
 
 
+def multiprocessors(tensor: Tensor) -> int:
+    """Multiprocessors of the GPU of a tensor."""
+    return _multiprocessors(tensor.get_device()) if tensor.is_cuda else _SMS
+
+
 def chunk_shift(nodes: Tensor, sharing: int, partial: int) -> int:
     """Chunks hold 1 << shift nodes of one graph; more parallelism comes from splitting the nodes.
 
@@ -27,7 +32,7 @@ def chunk_shift(nodes: Tensor, sharing: int, partial: int) -> int:
         sharing: Programs that share a chunk.
         partial: Numbers in the partial results of a chunk; 0 for none.
     """
-    sms = _multiprocessors(nodes.get_device()) if nodes.is_cuda else _SMS
+    sms = multiprocessors(nodes)
     splits = min(MAX_SPLITS, triton.cdiv(_PROGRAMS_PER_SM * sms, sharing))
     if partial:
         splits = min(splits, max(_MAX_PARTIAL // partial, 2 * sms // sharing, 1))

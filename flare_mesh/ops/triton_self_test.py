@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from flare_mesh.ops import backends, trilinear
+from flare_mesh.ops.causal_flare import flare_causal_attention
 from flare_mesh.ops.causal_linear import causal_linear_attention
 from flare_mesh.ops.graph_trilinear import graph_contract, graph_moments
 from flare_mesh.ops.layout import Layout
@@ -47,6 +48,12 @@ def _causal_linear(given: list[Tensor], ptr: Tensor, kernels: bool) -> Tensor:
     return causal_linear_attention(query.square(), key.square(), value, ptr, backend=backend)
 
 
+def _causal_flare(given: list[Tensor], ptr: Tensor, kernels: bool) -> Tensor:
+    query, key, value = given
+    backend = "triton" if kernels else "reference"
+    return flare_causal_attention(query, key, value, ptr=ptr, backend=backend)
+
+
 def _trilinear(given: list[Tensor], ptr: Tensor, kernels: bool) -> Tensor:
     a, b, c = given
     if kernels:
@@ -61,6 +68,7 @@ def _trilinear(given: list[Tensor], ptr: Tensor, kernels: bool) -> Tensor:
 _ROWS, _FEW = (_OFFSETS[-1], 2, 8), (_OFFSETS[-1], 2, 4)
 FAMILIES = {
     "mixer": _Family(((2, 20, 8), _ROWS, _ROWS), _mixer, "sdpa"),
+    "causal_flare": _Family(((2, 20, 8), _ROWS, _ROWS), _causal_flare, "reference"),
     "causal_linear": _Family((_ROWS, _ROWS, _ROWS), _causal_linear, "torch"),
     "trilinear": _Family((_FEW, _FEW, _FEW), _trilinear, "torch"),
 }

@@ -7,7 +7,7 @@ import torch
 if not torch.cuda.is_available():
     # Triton's interpreter; read when triton is imported, its own functions included.
     os.environ.setdefault("TRITON_INTERPRET", "1")
-tl = pytest.importorskip("triton.language")
+pytest.importorskip("triton")
 
 from flare_mesh.ops import triton_kernels as kernels
 from flare_mesh.ops import triton_launch
@@ -16,25 +16,10 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 MIXED = [3, 0, 63, 1, 8, 9, 10, 40]
 F32, BF16, F16 = torch.float32, torch.bfloat16, torch.float16
 # The interpreter computes with NumPy, which warns of what IEEE arithmetic defines.
-pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
-
-
-@pytest.fixture(autouse=True)
-def interpreter(monkeypatch):
-    """Without a GPU the tests need Triton's interpreter, and it to multiply bfloat16."""
-    if DEVICE == "cuda":
-        return
-    interpreter = pytest.importorskip("triton.runtime.interpreter")
-    if not isinstance(tl.sum, interpreter.InterpretedFunction):
-        pytest.fail("TRITON_INTERPRET=1 must be set before anything imports triton")
-    create_dot = interpreter.InterpreterBuilder.create_dot
-
-    def create_dot_of_floats(self, a, b, *rest):
-        if a.dtype.scalar == tl.bfloat16:  # held as integers
-            a, b = self.cast_impl(a, tl.float32), self.cast_impl(b, tl.float32)
-        return create_dot(self, a, b, *rest)
-
-    monkeypatch.setattr(interpreter.InterpreterBuilder, "create_dot", create_dot_of_floats)
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::RuntimeWarning"),
+    pytest.mark.usefixtures("interpreter"),
+]
 
 
 def nodes_tensor(generator, layout, nodes, heads, dim):
