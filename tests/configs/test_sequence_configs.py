@@ -1,5 +1,7 @@
 """Configurations of the Long Range Arena, whose 35 files must not drift apart."""
 
+import inspect
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -7,8 +9,10 @@ import pytest
 from flare_mesh.commands.option_check import check_config_file
 from flare_mesh.commands.train_sequences import SequenceCLI
 from flare_mesh.configs import config_names, find_config
+from flare_mesh.datasets import lra
+from flare_mesh.datasets.lra import SEQUENCE_DATASETS
 from flare_mesh.training import OptimizerConfig, ScheduleConfig, SequenceDataModule
-from flare_mesh.training.build_sequences import build_sequence_module
+from flare_mesh.training.build_sequences import build_sequence_module, check_sequence_model
 
 # Classes, ids of tokens, documents, largest length; places of the published tables, blocks,
 # channels, hidden layers of the head.
@@ -133,3 +137,24 @@ def test_published_settings(known, monkeypatch, task, model):
     assert module.optimizer.betas == [0.9, 0.98]
     if module.schedule.name == "one_cycle":  # ends at a hundredth of the largest rate
         assert module.schedule.div_factor * module.schedule.final_div_factor == 100
+
+
+@pytest.mark.parametrize("task", ["listops", "text", "image"])
+def test_settings_for_a_processor(known, task):
+    """The small ones name the accuracy that was reached, and options that exist."""
+    path = find_config(f"lra_{task}_cpu")
+    values = check_config_file(path, known)
+    comment = " ".join(line[2:] for line in path.read_text().splitlines() if line[0] == "#")
+    reached = re.search(
+        r"accuracy of (\d\d\.\d) % on the test samples; the most frequent class has (\d\d\.\d) %",
+        comment,
+    )
+    assert float(reached[1]) > float(reached[2])
+    assert f"lra_{task}_flare." in comment
+    assert values["out"] == f"runs/{path.stem}"
+    check_sequence_model(values["model"]["name"], values["model"]["options"])
+    OptimizerConfig(**values["model"]["optimizer"])
+    ScheduleConfig(**values["model"]["schedule"])
+    data = SequenceDataModule(**values["data"])
+    known_options = inspect.signature(getattr(lra, SEQUENCE_DATASETS[data.name])).parameters
+    assert data.options.keys() <= known_options.keys()
