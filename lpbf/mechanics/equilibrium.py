@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lpbf.core.errors import SolverError
 from lpbf.mechanics.build import Build
+from lpbf.mechanics.convergence_advice import convergence_advice
 from lpbf.mechanics.rigid_body_modes import rigid_body_modes
 from lpbf.solve.brick_stiffness import BrickStiffness
 from lpbf.solve.conjugate_gradients import conjugate_gradients
@@ -174,8 +175,8 @@ class Equilibrium:
         if not norm <= target:
             raise SolverError(
                 f"{name}: the equilibrium did not converge in {iterations} iterations "
-                f"(residual {norm:.3g} N, expected {target:.3g} N); check the material, "
-                f"or use a larger tolerance"
+                f"(residual {norm:.3g} N, expected {target:.3g} N); "
+                f"{convergence_advice(self.build)}"
             )
         solution = self._project(u)[:, :size]
         # A force that is little more than rounding has no relative residual.

@@ -174,6 +174,30 @@ def test_no_convergence_is_an_error(steel, table):
         equilibrium.solve(force, name="cooling")
 
 
+def struts(gap):
+    """Two bars above each other at a post, with this gap in x between the post and the upper."""
+    mask = np.zeros((5, 2, 3), dtype=bool)
+    mask[:2, :, 0] = mask[:2, :, 1] = True
+    mask[2 + gap :, :, 2] = True
+    return HexMesh.from_mask(mask, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("mesh", "message"),
+    [
+        (struts(0), "2 bodies of voxels touch each other only at edges or corners, where they "
+         "rotate freely in the powder; use a finer pitch, so that the voxels of a strut share"),
+        (struts(1), "2 parts are loose in the powder until they are joined; drop the unsupported"),
+    ],
+)  # fmt: skip
+def test_what_to_do_about_a_lattice_in_powder(steel, mesh, message):
+    build = make_build(mesh, Process(material=steel, layer_height=1.0, islands="powder"))
+    equilibrium = active(build, max_iterations=1)
+    equilibrium._preconditioner.cycle = lambda residual: residual  # no direct solution
+    with pytest.raises(SolverError, match=f"layer 2: .* N.; {message}"):
+        equilibrium.solve(random_force(equilibrium.size), name="layer 2")
+
+
 def test_an_indefinite_tangent_is_an_error(whole):
     with pytest.raises(SolverError, match="layer 3: .*did not converge"):
         whole.solve(random_force(whole.size), tangent=lambda u: -1e9 * u, name="layer 3")

@@ -1,0 +1,29 @@
+"""What to do about an equilibrium that does not converge."""
+
+import numpy as np
+from scipy import ndimage
+
+from lpbf.mechanics.build import POWDER, Build
+
+
+def convergence_advice(build: Build) -> str:
+    """What to change, by the reason that the voxels of a build suggest."""
+    solid = np.zeros_like(build.mesh.mask)
+    is_powder = build.cell_kind == POWDER
+    solid[tuple(build.mesh.cell_index[~is_powder].T)] = True
+    bodies, parts = (
+        ndimage.label(solid, structure)[1]  # pyright: ignore[reportGeneralTypeIssues]
+        for structure in (None, np.ones((3, 3, 3)))
+    )
+    if bodies > parts:
+        return (
+            f"{bodies:,} bodies of voxels touch each other only at edges or corners, where they "
+            f"rotate freely{' in the powder' if is_powder.any() else ''}; use a finer pitch, so "
+            f"that the voxels of a strut share faces"
+        )
+    if parts > 1 and is_powder.any():
+        return (
+            f"{parts:,} parts are loose in the powder until they are joined; drop the unsupported "
+            f"voxels (--islands drop) or support them (--supports auto)"
+        )
+    return "check the material, or use a larger tolerance"
