@@ -120,10 +120,10 @@ def voxelize(
     if filled.winding is not None:
         labels = body_labels(surface)
         filled, triangles, notes = orient_bodies(filled, triangles, labels, sizes, np.array(origin))
-        filling, told = check_filling(
+        filling, found = check_filling(
             filled, triangles, sizes, max_voxels, RigidMotion(rotation, -base)
         )
-        notes += told
+        notes += found
     mask = filled.mask
     if not mask.any():
         raise PartError(

@@ -11,10 +11,8 @@ def convergence_advice(build: Build) -> str:
     solid = np.zeros_like(build.mesh.mask)
     is_powder = build.cell_kind == POWDER
     solid[tuple(build.mesh.cell_index[~is_powder].T)] = True
-    bodies, parts = (
-        ndimage.label(solid, structure)[1]  # pyright: ignore[reportGeneralTypeIssues]
-        for structure in (None, np.ones((3, 3, 3)))
-    )
+    _, bodies = ndimage.label(solid)  # pyright: ignore[reportGeneralTypeIssues]
+    _, parts = ndimage.label(solid, np.ones((3, 3, 3)))  # pyright: ignore[reportGeneralTypeIssues]
     if bodies > parts:
         return (
             f"{bodies:,} bodies of voxels touch each other only at edges or corners, where they "
