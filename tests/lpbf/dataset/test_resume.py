@@ -59,7 +59,7 @@ def test_resume_after_a_kill(tmp_path, small_set, assert_same_sets, files_of):
         f"    generate({str(out)!r}, 8, settings={narrow!r}, workers=2)\n"
     )
     process = subprocess.Popen([sys.executable, script])
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not list(out.glob("train/part_*.npz")) and time.monotonic() < deadline:
         time.sleep(0.01)
     process.kill()
