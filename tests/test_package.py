@@ -59,6 +59,7 @@ assert not loaded("lightning", "torch_geometric", "trimesh"), "unknown option"
 Path("empty").mkdir()
 assert main(["predict", "--model", ".", "--input", "empty", "--out", "p.vtu"]) == 2
 assert loaded("torch_geometric")
+assert not loaded("scipy.ndimage", "scipy.sparse", "scipy.special", "pyvista", "matplotlib")
 compiler = "torch._dynamo.convert_frame"
 assert not loaded(compiler, "torch_geometric.datasets.planetoid", "lightning", "trimesh")
 import torch

@@ -22,6 +22,11 @@ def use_wide_vectors() -> None:
         os.environ[_VARIABLE] = config.CPU_FEATURES = f"{host},-prefer-256-bit"  # pyright: ignore
 
 
+def host_features() -> list[str]:
+    """LLVM's names of the processor's features, each with + or -."""
+    return get_host_cpu_features().split(",")
+
+
 @cache
 def registers() -> tuple[int, int]:
     """Bytes of a vector register, and the number of such registers."""
@@ -44,8 +49,7 @@ def check_features() -> None:
     asked = config.CPU_FEATURES  # pyright: ignore[reportAttributeAccessIssue]
     if asked is None:
         return
-    host = get_host_cpu_features().split(",")
-    lacking = {one[1:] for one in host if one.startswith("-")}
+    lacking = {one[1:] for one in host_features() if one.startswith("-")}
     missing = [one[1:] for one in asked.split(",") if one[:1] == "+" and one[1:] in lacking]
     if missing:
         raise RuntimeError(

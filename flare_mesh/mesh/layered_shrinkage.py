@@ -5,8 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
-from scipy.sparse import coo_array
 
 _POISSON_RATIO = 0.3
 # Stiffness of each node beside the material's, relative to the largest, so that pieces that nothing
@@ -118,6 +116,8 @@ def count_operations(density: NDArray[np.float64]) -> float:
 def _solve(
     matrix: NDArray[np.float64], right: NDArray[np.float64], ground: float
 ) -> NDArray[np.float64]:
+    from scipy.linalg import cho_factor, cho_solve  # not needed by most models
+
     matrix = matrix.copy()
     matrix.flat[:: len(matrix) + 1] += ground
     return cho_solve(cho_factor(matrix, check_finite=False), right, check_finite=False)
@@ -150,6 +150,8 @@ def _assemble(
         unknowns.append((3 * nodes[:, :, None] + np.arange(3)).reshape(len(x), 12))
         values = share[:, None] * load[12 * half : 12 * half + 12]
         forces.append(np.bincount(unknowns[half].ravel(), values.ravel(), 3 * size))
+
+    from scipy.sparse import coo_array
 
     def block(rows: int, columns: int) -> NDArray[np.float64]:
         part = stiffness[12 * rows : 12 * rows + 12, 12 * columns : 12 * columns + 12]

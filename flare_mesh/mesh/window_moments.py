@@ -5,7 +5,6 @@ from itertools import product
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from flare_mesh.mesh.cells import CELL_TYPES
@@ -91,6 +90,8 @@ def window_moments(
 
 
 def _moments(mass: np.ndarray, places: "_Places") -> tuple[Tensor, Tensor, Tensor]:
+    from scipy.ndimage import gaussian_filter  # not needed by most models
+
     density = gaussian_filter(mass, _FILTER, mode="constant", truncate=_TRUNCATE)
     value = places.interpolate(density)
     # At a corner of a much larger cell the window is as good as empty, and its offset about 0.

@@ -17,6 +17,7 @@ from flare_mesh.cases.recipe import CaseRecipe
 from flare_mesh.cases.source_plugins import CompensatingPlugin, Progress, build_source
 from flare_mesh.devices import find_device, is_out_of_memory
 from flare_mesh.mesh import MeshData
+from flare_mesh.prediction.precision import check_precision, in_precision
 from flare_mesh.prediction.result import Prediction
 from flare_mesh.surrogate.calibrate import DescribedPrediction, predict_described
 from flare_mesh.surrogate.load import load_surrogate
@@ -54,6 +55,9 @@ class Predictor:
         device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for CUDA if it is available. By default a
             surrogate stays on its device, and a loaded one is moved to ``"auto"``.
         batch_size: Largest number of meshes in a batch; a large mesh is a batch of its own.
+        precision: ``"32"``, or ``"bf16"`` for linear layers in bfloat16, which processors and GPUs
+            with instructions for it compute faster. The fields change by some 1 %, see
+            ``docs/mixer.md``; bands are those of the training's precision.
         num_steps: Time steps to predict; by default as many as in training.
         step: Index of the time step to read of files that have several, negative from the last; by
             default as in training.
@@ -75,6 +79,7 @@ class Predictor:
         *,
         device: str | None = None,
         batch_size: int = 8,
+        precision: str = "32",
         num_steps: int | None = None,
         step: int | None = None,
         values: Mapping[str, float] | None = None,
@@ -89,7 +94,8 @@ class Predictor:
             surrogate = load_surrogate(surrogate)
             where = find_device("auto") if where is None else where
         self.surrogate = surrogate if where is None else surrogate.to(where)
-        self.batch_size = batch_size
+        self.batch_size, self.precision = batch_size, precision
+        check_precision(precision, self.surrogate.y_mean.device)
         self.num_steps = num_steps
         self.recipe = recipe = CaseRecipe.from_info(
             surrogate.info, surrogate.inputs, surrogate.fields
@@ -164,11 +170,8 @@ class Predictor:
         start = time.perf_counter()
         inputs = [case.data for case in cases]
         try:
-            if self.surrogate.calibration is None:
-                plain = self.surrogate.predict_prepared(inputs, num_steps=self.num_steps)
-                found = [DescribedPrediction(*pair, {}) for pair in zip(inputs, plain, strict=True)]
-            else:
-                found = predict_described(self.surrogate, inputs, self.num_steps)
+            with in_precision(self.precision, self.surrogate.y_mean.device):
+                found = self._describe(inputs)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -183,6 +186,12 @@ class Predictor:
             self._with_trust(self._prediction(case, predicted, seconds), one)
             for case, predicted, one in zip(cases, fields, found, strict=True)
         ]
+
+    def _describe(self, inputs: Sequence[Data]) -> list[DescribedPrediction]:
+        if self.surrogate.calibration is not None:
+            return predict_described(self.surrogate, inputs, self.num_steps)
+        plain = self.surrogate.predict_prepared(inputs, num_steps=self.num_steps)
+        return [DescribedPrediction(*pair, {}) for pair in zip(inputs, plain, strict=True)]
 
     def compensate(self, file: str | Path, prediction: Prediction, out: str | Path) -> None:
         """Write the surface of a part that comes out as designed if it distorts as predicted.
@@ -308,6 +317,7 @@ def predict(
     source: str | Path | Data,
     *,
     device: str | None = None,
+    precision: str = "32",
     num_steps: int | None = None,
     step: int | None = None,
     values: Mapping[str, float] | None = None,
@@ -336,6 +346,7 @@ def predict(
     predictor = Predictor(
         surrogate,
         device=device,
+        precision=precision,
         num_steps=num_steps,
         step=step,
         values=values,

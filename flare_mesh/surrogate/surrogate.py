@@ -358,7 +358,6 @@ class Surrogate(StoredSurrogate):
         """
         return self.predict_prepared([self.prepare(data)], num_steps=num_steps)[0]
 
-    @torch.no_grad()
     def predict_prepared(
         self, cases: Sequence[Data], *, num_steps: int | None = None
     ) -> list[dict[str, Tensor]]:
@@ -377,9 +376,12 @@ class Surrogate(StoredSurrogate):
         batch = inputs[0] if len(inputs) == 1 else Batch.from_data_list([*inputs])
         self.eval()
         try:
-            y = self(batch, num_steps=num_steps, chunk_size=size)
+            with torch.inference_mode():
+                y = self(batch, num_steps=num_steps, chunk_size=size)
         finally:
             self.train(training)
+        # A copy is an ordinary tensor: one of inference mode cannot be changed, nor have gradients.
+        y = y.clone()
         return [self.split_fields(part) for part in y.split([len(one.pos) for one in inputs])]  # pyright: ignore[reportArgumentType]
 
     @contextmanager

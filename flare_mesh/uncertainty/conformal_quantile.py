@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri, stdtrit
 
 Array = NDArray[np.float64]
 
@@ -65,6 +64,8 @@ def conformal_quantile(
     model = _CaseModel.fit(scores, coverage, expected_spread)
     if not np.isfinite(pooled) or model is None:
         return pooled
+    from scipy.special import ndtri, stdtrit  # not needed by a prediction
+
     new = model.spread * np.sqrt(1 + 1 / count) * stdtrit(model.freedom, _PROBABILITIES)
     known = model.spread * ndtri(_PROBABILITIES)
     student = model.quantile(new, coverage)
@@ -108,6 +109,8 @@ def coverage_range(
     distance = np.log(quantile) - model.center
     z = distance / model.spread
     deviation = model.spread * np.sqrt(1 / count + z**2 / (2 * model.freedom))
+    from scipy.special import ndtri, stdtrit
+
     half = float(stdtrit(model.freedom, (1 + probability) / 2)) * deviation
     factors = model.spread * ndtri(_PROBABILITIES)
     return model.covered(factors, distance - half), model.covered(factors, distance + half)

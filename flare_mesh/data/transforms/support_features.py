@@ -1,11 +1,10 @@
 """Features of the way from a voxel part's nodes to its support."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import coo_array, csr_array, diags_array
-from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import cg
 from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.data.datapipes import functional_transform
@@ -15,6 +14,9 @@ from flare_mesh.data.transforms.channels import Channel, components
 from flare_mesh.data.transforms.checks import check_single
 from flare_mesh.mesh.cells import CELL_TYPES
 from flare_mesh.mesh.geometry import cell_measures
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 _EDGES = np.array(CELL_TYPES["hexahedron"].edges)
 _TOLERANCE = 1e-6  # of the residual
@@ -78,6 +80,10 @@ class SupportFeatures(BaseTransform):
 
 def _solve(pos: NDArray[np.float64], hexahedra: NDArray[np.int64]) -> NDArray[np.float64]:
     """Offsets along x and y, softness and height of each node, mm [N, 4]."""
+    from scipy.sparse import diags_array  # not needed by most models
+    from scipy.sparse.csgraph import connected_components
+    from scipy.sparse.linalg import cg
+
     laplacian, volume = _assemble(pos, hexahedra)
     if not volume.all():
         raise ValueError(
@@ -113,11 +119,13 @@ def _solve(pos: NDArray[np.float64], hexahedra: NDArray[np.int64]) -> NDArray[np
 
 def _assemble(
     pos: NDArray[np.float64], hexahedra: NDArray[np.int64]
-) -> tuple[csr_array, NDArray[np.float64]]:
+) -> "tuple[csr_array, NDArray[np.float64]]":
     """Matrix of -Laplace times volume [N, N], and the volume of each node [N].
 
     Each edge of a brick conducts a quarter of the brick's cross-section.
     """
+    from scipy.sparse import coo_array, csr_array, diags_array
+
     nodes = len(pos)
     measures = cell_measures(torch.from_numpy(pos), {"hexahedron": torch.from_numpy(hexahedra)})
     volumes = measures["hexahedron"].abs().numpy()

@@ -224,3 +224,10 @@ def test_prediction_restores_the_training_mode():
     s = surrogate().train()
     s.predict(random_graph(5, 2))
     assert s.training
+
+
+def test_predictions_are_ordinary_tensors():
+    fields = surrogate().predict(random_graph(5, 2))
+    weight = torch.ones(1, requires_grad=True)
+    (weight * fields["displacement"].add_(1)).sum().backward()
+    torch.testing.assert_close(weight.grad, fields["displacement"].sum()[None])
