@@ -2,11 +2,13 @@
 
     python benchmarks/gpu_check.py [--json FILE]
 
-Runs the tests that need a GPU; times block sizes of the Triton kernels; and measures the backends
-beside two SDPA calls on the same tensors. Results are compared before they are timed: with float64
-up to 50,000 nodes, and with the two calls beyond. The figures are written to one file, by default
-``benchmarks/results/DEVICE.json``. Without a CUDA device the exit code is 2, and 1 if a test or a
-comparison fails.
+Runs the tests that need a GPU; measures the backends of the mixer beside two SDPA calls on the same
+tensors, and those of causal FLARE beside causal SDPA of the same width; and times block sizes of
+the Triton kernels in the time that is left. Results are compared before they are timed: with
+float64 up to 50,000 nodes, and with the two calls in float32 beyond; causal FLARE with float64 on
+the first 4,096 tokens. A kernel that fails is a line of the table. The figures are written to one
+file, by default ``benchmarks/results/DEVICE.json``. Without a CUDA device the exit code is 2, and 1
+if a test or a comparison fails.
 """
 
 import argparse
@@ -17,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -27,12 +29,17 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention as sdpa
 
 from flare_mesh import flare_attention
+from flare_mesh.ops import flare_causal_attention
 
 HERE = Path(__file__).resolve().parent
 H, M, D = 8, 64, 8
 SIZES = (1_000, 10_000, 50_000, 200_000, 1_000_000)
 DTYPES = (torch.float32, torch.bfloat16)
 TEST_SECONDS = 300
+SECONDS = 570  # of all, after which no further block sizes are timed
+CAUSAL = (16, 32, 32)  # heads, latents, channels of a head
+CAUSAL_SIZES = (2_048, 16_384, 65_536)
+_CAUSAL_REFERENCE = 4_096
 _LARGEST_REFERENCE = 50_000
 _TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 3e-2}
 
@@ -52,15 +59,19 @@ class Problem:
         return self.query, self.key, self.value
 
 
-def problem(nodes: int, dtype: torch.dtype, device: str) -> Problem:
+def problem(
+    nodes: int, dtype: torch.dtype, device: str, sizes: tuple[int, int, int] = (H, M, D)
+) -> Problem:
+    heads, latents, width = sizes
     generator = torch.Generator().manual_seed(0)
 
     def draw(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator).to(device, dtype)
 
-    query = (0.3 * draw(H, M, D)).requires_grad_()
-    key, value = (draw(nodes, H, D).requires_grad_() for _ in range(2))
-    return Problem(query, key, value, draw(nodes, H, D), torch.tensor([0, nodes], device=device))
+    query = (0.3 * draw(heads, latents, width)).requires_grad_()
+    key, value, upstream = (draw(nodes, heads, width) for _ in range(3))
+    ptr = torch.tensor([0, nodes], device=device)
+    return Problem(query, key.requires_grad_(), value.requires_grad_(), upstream, ptr)
 
 
 def two_sdpa_calls(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -75,12 +86,10 @@ def results(mix: Callable[..., Tensor], given: Problem) -> list[Tensor]:
 
 
 def expected(given: Problem) -> list[Tensor]:
-    """The same in float64, or by two SDPA calls for a large mesh."""
-    if len(given.key) > _LARGEST_REFERENCE:
-        return results(two_sdpa_calls, given)
-    exact = [leaf.detach().double().requires_grad_() for leaf in given.leaves]
-    exact = Problem(*exact, given.upstream.double(), given.ptr)
-    return results(two_sdpa_calls, exact)
+    """The same by two SDPA calls in float64, or in float32 for a large mesh."""
+    exact = torch.float32 if len(given.key) > _LARGEST_REFERENCE else torch.float64
+    leaves = [leaf.detach().to(exact).requires_grad_() for leaf in given.leaves]
+    return results(two_sdpa_calls, Problem(*leaves, given.upstream.to(exact), given.ptr))
 
 
 def largest_error(got: Sequence[Tensor], want: Sequence[Tensor]) -> float:
@@ -127,17 +136,88 @@ def table(
                     "dtype": str(dtype).removeprefix("torch."),
                     "nodes": nodes,
                     "backend": backend,
-                    "error": largest_error(results(mix, given), want),
+                    "correct": False,
                 }
-                row["correct"] = row["error"] < _TOLERANCE[dtype]
-                if row["correct"]:
-                    seconds = _times(mix, given, device, repeat)
-                    baseline = baseline or seconds
-                    row |= {f"{name}_ms": 1e3 * value for name, value in seconds.items()}
-                    row |= {f"{n}_speed": baseline[n] / value for n, value in seconds.items()}
+                try:
+                    row["error"] = largest_error(results(mix, given), want)
+                    row["correct"] = row["error"] < _TOLERANCE[dtype]
+                    if row["correct"]:
+                        seconds = _times(mix, given, device, repeat)
+                        baseline = baseline or seconds
+                        row |= _figures(seconds, baseline)
+                except Exception as error:  # Triton's are of many types
+                    row |= {"correct": False, "refused": _line(error)}
                 rows.append(row)
                 print(", ".join(f"{k} {_text(v)}" for k, v in row.items()), flush=True)
     return rows
+
+
+def _figures(seconds: dict[str, float], baseline: dict[str, float]) -> dict[str, float]:
+    """Times, and speeds over the baseline where it could be timed."""
+    row = {f"{name}_ms": 1e3 * value for name, value in seconds.items()}
+    return row | {f"{n}_speed": baseline[n] / seconds[n] for n in baseline}
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"[:200]
+
+
+def causal_table(
+    device: str,
+    backends: Sequence[str],
+    *,
+    sizes: Sequence[int] = CAUSAL_SIZES,
+    dtypes: Sequence[torch.dtype] = DTYPES,
+    repeat: int = 15,
+) -> list[dict[str, Any]]:
+    """Errors and times of causal FLARE, and its speed over causal SDPA of the same width."""
+    rows: list[dict[str, Any]] = []
+    for dtype in dtypes:
+        for tokens in sizes:
+            given = problem(tokens, dtype, device, CAUSAL)
+            # The first tokens do not depend on the others, nor do gradients of their outputs.
+            first = min(tokens, _CAUSAL_REFERENCE)
+            leaves = [given.query, given.key[:first], given.value[:first]]
+            leaves = [leaf.detach().double().requires_grad_() for leaf in leaves]
+            upstream = given.upstream.clone()
+            upstream[first:] = 0
+            start = torch.tensor([0, first], device=device)
+            exact = Problem(*leaves, upstream[:first].double(), start)
+            want = results(_causal("reference", start), exact)
+            checked = replace(given, upstream=upstream)
+            baseline = _times(_causal_sdpa, given, device, repeat)
+            for backend in backends:
+                row: dict[str, Any] = {
+                    "dtype": str(dtype).removeprefix("torch."),
+                    "tokens": tokens,
+                    "backend": backend,
+                    "correct": False,
+                }
+                mix = _causal(backend, given.ptr)
+                try:
+                    out, of_query, *of_tokens = results(mix, checked)
+                    got = [out[:first], of_query, *(t[:first] for t in of_tokens)]
+                    row["error"] = largest_error(got, want)
+                    row["correct"] = row["error"] < _TOLERANCE[dtype]
+                    if row["correct"]:
+                        row |= _figures(_times(mix, given, device, repeat), baseline)
+                except Exception as error:  # as above
+                    row |= {"correct": False, "refused": _line(error)}
+                rows.append(row)
+                print(", ".join(f"{k} {_text(v)}" for k, v in row.items()), flush=True)
+    return rows
+
+
+def _causal(backend: str, ptr: Tensor) -> Callable[..., Tensor]:
+    scale = CAUSAL[2] ** -0.5
+    return lambda *leaves: flare_causal_attention(*leaves, ptr=ptr, scale=scale, backend=backend)
+
+
+def _causal_sdpa(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Softmax attention; the query takes part, so that it has a gradient."""
+    key, value = key.transpose(0, 1)[None], value.transpose(0, 1)[None]
+    out = sdpa(key + query[None, :, :1], key, value, is_causal=True)
+    return out[0].transpose(0, 1)
 
 
 def _mixer(backend: str, ptr: Tensor) -> Callable[..., Tensor]:
@@ -157,29 +237,36 @@ def _text(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def tune(nodes: int = 200_000) -> list[dict[str, Any]]:
-    """Times of the Triton kernels with other numbers of nodes and warps in a block."""
+def tune(deadline: float, nodes: int = 200_000, device: str = "cuda") -> list[dict[str, Any]]:
+    """Times of the Triton kernels with other numbers of nodes and warps in a block.
+
+    What is not timed before the deadline, a time of ``time.monotonic``, is left out.
+    """
     from flare_mesh.ops import triton_kernels
 
     chosen = triton_kernels._tiles
     rows = []
     for dtype in DTYPES:
-        given = problem(nodes, dtype, "cuda")
+        given = problem(nodes, dtype, device)
         want, mix = expected(given), _mixer("triton", given.ptr)
         for pass_ in ("encode", "decode", "backward"):
             for block, warps in ((None, None), *((b, w) for b in (32, 64, 128) for w in (4, 8))):
+                if time.monotonic() > deadline:
+                    return rows
 
                 def tiles(name: str, *sizes: Any, p=pass_, b=block, w=warps) -> Any:
                     own = chosen(name, *sizes)
                     return own if name != p or b is None else own._replace(nodes=b, warps=w)
 
-                row = {"pass": pass_, "dtype": str(dtype), "nodes": block, "warps": warps}
+                name = str(dtype).removeprefix("torch.")
+                row = {"pass": pass_, "dtype": name, "nodes": block, "warps": warps}
                 try:
                     with patch.object(triton_kernels, "_tiles", tiles):
                         row["correct"] = largest_error(results(mix, given), want) < 3e-2
-                        row |= _times(mix, given, "cuda", 7) if row["correct"] else {}
-                except RuntimeError as error:  # too many registers or too much shared memory
-                    row["refused"] = str(error).splitlines()[0][:200]
+                        if row["correct"]:
+                            row |= _figures(_times(mix, given, device, 7), {})
+                except Exception as error:  # too many registers or too much shared memory
+                    row["refused"] = _line(error)
                 rows.append(row)
                 print(", ".join(f"{k} {_text(v)}" for k, v in row.items()), flush=True)
     return rows
@@ -217,16 +304,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     found = {"machine": machine, "sizes": {"heads": H, "latents": M, "channels": H * D}}
     path = given.json or HERE / "results" / f"{_slug(device.name)}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + SECONDS
     # Written after each step, so that a crash of a kernel leaves what was measured before.
     for name, step in (
         ("tests", run_tests),
         ("mixer", lambda: table("cuda", ("sdpa", "triton"))),
-        ("tiles", tune),
+        ("causal", lambda: causal_table("cuda", ("triton",))),
+        ("tiles", lambda: tune(deadline)),
     ):
         found[name] = step()
         path.write_text(json.dumps(found, indent=2) + "\n")
     print(f"figures: {path}")
-    correct = all(row["correct"] for row in found["mixer"])
+    correct = all(row["correct"] for row in (*found["mixer"], *found["causal"]))
     return 0 if correct and found["tests"]["exit_code"] == 0 else 1
 
 

@@ -221,12 +221,12 @@ def test_shapes_are_those_that_the_compiler_expects(store, separate):
 @pytest.mark.skipif(DEVICE == "cpu", reason="needs a CUDA device")
 @pytest.mark.parametrize(
     ("dtype", "latents", "width"),
-    [(F32, 64, 8), (F32, 128, 64), (BF16, 64, 8), (BF16, 256, 64), (F16, 16, 32)],
+    [(F32, 64, 8), (BF16, 256, 64), (F16, 16, 32)],
     ids=str,
 )
 def test_many_tokens_the_same_bits_and_no_wait(monkeypatch, dtype, latents, width):
     monkeypatch.setattr(causal_operator, "TRITON_CHUNK", 256)
-    sizes = [20_000, *[3] * 20, 700]
+    sizes = [5_000, *[3] * 20, 700]
     drawn = inputs(sum(sizes), 2, latents, width, width, spread=width**-0.25)
     given = [t.to(DEVICE, dtype).requires_grad_() for t in drawn]
     exact = [t.detach().double().requires_grad_() for t in given]
