@@ -72,6 +72,7 @@ html_static_path = ["_static"]
 html_extra_path = ["_root"]  # index.html, which leads to the landing page
 html_css_files = ["site.css"]
 html_sidebars = {"docs/start": []}  # a page without others beside it
+html_context = {"default_mode": "auto"}  # otherwise the theme logs an error
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {

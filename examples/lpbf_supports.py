@@ -6,13 +6,18 @@ About a minute on two cores.
 """
 
 import sys
+from collections.abc import Iterator
 
 import numpy as np
-import pyvista
+import torch
 
-from flare_mesh.visualize.offscreen import offscreen_plotter
+from flare_mesh import MeshData
+from flare_mesh.visualize import plot_field
+from flare_mesh.visualize.picture import new_plotter, save_picture
 from lpbf import HexMesh, Process, Result, simulate
 from lpbf.simulate.summary import summarize, summary_text
+
+VIEW = (-0.45, -1.0, 0.3)  # towards the viewer
 
 
 def bracket(pitch: float) -> HexMesh:
@@ -24,31 +29,24 @@ def bracket(pitch: float) -> HexMesh:
     return HexMesh.from_mask((x < 6) | arm | slope, pitch)
 
 
-Grid = pyvista.UnstructuredGrid
-
-
-def grids(result: Result, factor: float) -> list[tuple[str, Grid, Grid | None]]:
-    """Name, deformed part and deformed supports of each state, coloured by the length of u."""
+def states(result: Result) -> Iterator[tuple[str, MeshData, MeshData | None]]:
+    """Name, part and supports of each state, with their displacement."""
     supports = result.supports
     assert supports is not None
     assert result.displacement_on_plate is not None
 
-    def grid(mesh: HexMesh, u: np.ndarray) -> Grid:
-        points = mesh.points + factor * u
-        out = Grid({pyvista.CellType.HEXAHEDRON: mesh.cells}, points)
-        out["displacement, mm"] = np.linalg.norm(u, axis=1)
-        return out
+    def moved(voxels: HexMesh, u: np.ndarray) -> MeshData:
+        mesh = MeshData(torch.from_numpy(voxels.points), hexahedron=torch.from_numpy(voxels.cells))
+        mesh.displacement = torch.from_numpy(u)
+        mesh.units = {"displacement": "mm"}
+        return mesh
 
     cut, off = result.release
-    states = [
-        ("on the plate", result.displacement_on_plate, supports.displacement_on_plate),
-        ("cut from the plate", cut.displacement, supports.displacement),
-        ("supports off", off.displacement, None),
-    ]
-    return [
-        (name, grid(result.mesh, u), None if v is None else grid(supports.mesh, v))
-        for name, u, v in states
-    ]
+    on_plate = moved(supports.mesh, supports.displacement_on_plate)
+    yield "On the plate", moved(result.mesh, result.displacement_on_plate), on_plate
+    cut_supports = moved(supports.mesh, supports.displacement)
+    yield "Cut from the plate", moved(result.mesh, cut.displacement), cut_supports
+    yield "Supports off", moved(result.mesh, off.displacement), None
 
 
 def main(path: str, pitch: float) -> None:
@@ -56,28 +54,22 @@ def main(path: str, pitch: float) -> None:
     result = simulate(bracket(pitch), process)
     print(summary_text(summarize(result)), result.report, sep="\n")
     largest = max(np.linalg.norm(state.displacement, axis=1).max() for state in result.release)
-    factor = 1.5 / largest
-    with offscreen_plotter(path, shape=(1, 3), window_size=(2100, 760)) as plotter:
-        for column, (name, part, supports) in enumerate(grids(result, factor)):
-            plotter.subplot(0, column)
-            text = name if column else f"{name} (displacement x {factor:.0f})"
-            plotter.add_text(text, font_size=14, color="black")
-            plotter.add_mesh(
-                part,
-                cmap="viridis",
-                clim=(0, largest),
-                show_edges=True,
-                edge_color="#606060",
-                line_width=0.5,
-                show_scalar_bar=column == 1,
-                scalar_bar_args={"color": "black", "height": 0.1, "n_labels": 2, "fmt": "%.2f"},
-            )
-            if supports is not None:
-                plotter.add_mesh(
-                    supports, color="#c4c4c4", ambient=0.3, show_edges=True, edge_color="#a0a0a0"
-                )
-            plotter.view_vector((-0.45, -1.0, 0.3), viewup=(0, 0, 1))
-        plotter.link_views()
+    options = {
+        "warp": "displacement",
+        "factor": float(f"{1.5 / largest:.1g}"),
+        "clim": (0.0, largest),
+        "view": VIEW,
+    }
+    plotter = new_plotter(path, shape=(1, 3), window_size=[2100, 800])
+    for column, (name, part, supports) in enumerate(states(result)):
+        plotter.subplot(0, column)
+        plot_field(part, "displacement", title=name, plotter=plotter, **options)
+        if supports is not None:
+            grid = supports.to_pyvista().warp_by_vector("displacement", factor=options["factor"])
+            plotter.add_mesh(grid, color="#c4c4c4", show_edges=True, edge_opacity=0.25, ambient=0.3)
+    plotter.link_views()
+    save_picture(plotter, path)
+    plotter.close()
     print(path)
 
 

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flare_mesh.visualize.dataset import cell_dimension
+
 ARROWS = "arrows"
 """Name of the vectors at the nodes."""
 
@@ -13,6 +15,13 @@ _NUM_ARROWS, _NUM_SEEDS = 500, 100
 _LENGTH, _FLAT_LENGTH = 1.6, 1.1
 # Distance of streamlines in a plane as a share of the diagonal.
 _DISTANCE = 0.025
+# With adaptive or longer steps VTK's lines soon leave a curved surface of coarse faces.
+_ON_SURFACE = {
+    "surface_streamlines": True,
+    "integrator_type": 4,
+    "initial_step_length": 0.1,
+    "max_steps": 20_000,
+}
 # A streamline starts where the vector has this share of the largest norm.
 _MOVING = 0.1
 
@@ -43,6 +52,8 @@ def arrow_glyphs(points: Any, *, diagonal: float, largest: float, flat: bool) ->
 def streamlines(grid: Any, *, flat: int | None, diagonal: float) -> Any:
     """Streamlines through evenly spread points of a mesh, in space as tubes.
 
+    On a plane mesh or a surface the lines follow the tangential part of the vectors.
+
     Args:
         grid: Mesh with the vectors :data:`ARROWS` at its nodes.
         flat: Axis along which the mesh has no extent; None in space.
@@ -53,6 +64,9 @@ def streamlines(grid: Any, *, flat: int | None, diagonal: float) -> Any:
     """
     import pyvista
 
+    on_surface = cell_dimension(grid) == 2
+    if on_surface:
+        grid = _tangential(grid, flat)
     points = np.asarray(grid.points)
     if flat == 2:
         lines = grid.streamlines_evenly_spaced_2D(
@@ -68,13 +82,29 @@ def streamlines(grid: Any, *, flat: int | None, diagonal: float) -> Any:
         lines = grid.streamlines_from_source(
             pyvista.PolyData(points[spread(points, _NUM_SEEDS)[0]]),
             vectors=ARROWS,
-            surface_streamlines=flat is not None,
             max_length=3.0 * diagonal,
             compute_vorticity=False,
+            **(_ON_SURFACE if on_surface else {}),
         )
     if lines.n_cells == 0:
-        raise ValueError("streamlines: none, since the vectors are zero or missing at all seeds")
+        raise ValueError(
+            "streamlines: none, since the vectors in the mesh are zero or missing at all seeds"
+        )
     return lines if flat is not None else lines.tube(radius=0.0015 * diagonal, n_sides=6)
+
+
+def _tangential(grid: Any, flat: int | None) -> Any:
+    """A plane mesh or a surface with the tangential part of its vectors."""
+    surface = grid.extract_surface(algorithm="dataset_surface", nonlinear_subdivision=0)
+    if flat is None:
+        surface = surface.compute_normals(cell_normals=False, split_vertices=False)
+        normals = np.asarray(surface.point_data["Normals"])
+    else:
+        normals = np.eye(3)[[flat]]
+    vectors = np.asarray(surface.point_data[ARROWS])
+    normal_part = (vectors * normals).sum(axis=1, keepdims=True)
+    surface.point_data[ARROWS] = vectors - normal_part * normals
+    return surface
 
 
 def _start(points: NDArray[np.floating], vectors: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -28,6 +28,8 @@ NUM_LABELS = 5
 """Numbers at a colour bar."""
 
 _SIGNED = 0.1
+# A field whose range is a smaller share of its values is constant, up to the rounding of float32.
+_ROUNDING = 1.2e-7
 # Half-width of the range of a constant field, as a share of its value.
 _CONSTANT = 0.01
 
@@ -40,7 +42,7 @@ class Colours:
         map: Name of a colour map.
         low: Value of the first colour.
         high: Value of the last colour.
-        constant: Whether all values are the same, and no range was given.
+        constant: Whether all values are the same up to rounding, and no range was given.
     """
 
     map: str
@@ -90,7 +92,7 @@ def choose_colours(
     found = [array for array in found if array.size]
     low = float(min((array.min() for array in found), default=0.0))
     high = float(max((array.max() for array in found), default=0.0))
-    constant = limits is None and low == high
+    constant = limits is None and high - low <= _ROUNDING * max(abs(low), abs(high))
     if limits is not None:
         low, high = map(float, limits)
         if not (np.isfinite([low, high]).all() and low < high):
@@ -101,7 +103,7 @@ def choose_colours(
         signed, largest = True, max(-low, abs(high))
     if limits is None:
         if constant:
-            pad = abs(low) * _CONSTANT or 1.0
+            pad = max(abs(low), abs(high)) * _CONSTANT or 1.0
             low, high = low - pad, high + pad
         elif signed:
             low, high = -largest, largest

@@ -62,6 +62,11 @@ def _convert(source: Any, step: int | None) -> Any:
     if isinstance(source, Data):
         if source.pos is None:
             raise ValueError(f"expected data with coordinates 'pos' (got {source})")
+        if source.pos.dim() != 2 or not 1 <= source.pos.shape[1] <= 3:
+            raise ValueError(
+                f"expected coordinates 'pos' of shape [N, 2] or [N, 3] (got "
+                f"{list(source.pos.shape)})"
+            )
         if len(source.pos) == 0:  # before VTK, which refuses empty fields
             raise _no_points(source)
         return (source if isinstance(source, MeshData) else _to_mesh(source)).to_pyvista()

@@ -4,6 +4,10 @@ import re
 
 from sphinx.application import Sphinx
 
+# What numpy's ArrayLike stands for, in a signature.
+_ARRAY_LIKE = re.compile(
+    r"[\w.~]*_Buffer \| [\w.~]*_SupportsArray.*?_NestedSequence\[complex \| bytes \| str\]"
+)
 _LITERAL = re.compile(r"(``.*?``|:[\w:]+:`.*?`)")
 
 
@@ -40,7 +44,21 @@ def _tables(lines: list[str]) -> list[str]:
     return result
 
 
+def shorten_array_like(
+    app: Sphinx,
+    kind: str,
+    name: str,
+    value: object,
+    options: object,
+    signature: str | None,
+    returns: str | None,
+) -> tuple[str | None, str | None]:
+    """Write ``ArrayLike`` for the types that it stands for."""
+    return signature and _ARRAY_LIKE.sub("ArrayLike", signature), returns
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register the hook."""
+    """Register the hooks."""
     app.connect("autodoc-process-docstring", escape_bars)
+    app.connect("autodoc-process-signature", shorten_array_like)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

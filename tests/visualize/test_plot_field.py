@@ -8,6 +8,7 @@ import pytest
 import pyvista
 import torch
 from PIL import Image
+from torch_geometric.data import Data
 
 from flare_mesh import MeshData
 from flare_mesh.io import write_mesh
@@ -184,6 +185,11 @@ def test_a_constant_field_is_written_without_a_bar(block):
     assert texts(plotter) == ["field"]
     assert coloured(plotter)[0].scalar_range == (0.0, 10.0)
     plotter.close()
+    rounded = torch.full((60,), 3.25)
+    rounded[7] = torch.nextafter(rounded[7], torch.tensor(4.0))
+    plotter = plot_field(block, rounded, **SMALL)
+    assert texts(plotter) == ["field: 3.25 everywhere"]
+    plotter.close()
     plotter = plot_field(block, torch.full((60,), torch.nan), **SMALL)
     assert texts(plotter) == ["no value at 60 of 60 nodes (pink)"]
     plotter.close()
@@ -191,13 +197,25 @@ def test_a_constant_field_is_written_without_a_bar(block):
 
 def test_streamlines_of_a_vortex_with_its_centre_at_rest():
     plane = pyvista.ImageData(dimensions=(11, 11, 1), origin=(-5, -5, 0))
-    x, y, z = plane.points.T
-    plane[ARROWS] = np.stack([-y, x, z], axis=1)
+    x, y, _ = plane.points.T
+    plane[ARROWS] = np.stack([-y, x, x + 7], axis=1)  # the part out of the plane is left out
     lines = streamlines(plane.cast_to_unstructured_grid(), flat=2, diagonal=14.0)
     # They are circles: along each the radius stays the same.
     radii = [np.linalg.norm(line.points, axis=1) for line in lines.cell]
     assert max(np.ptp(one) for one in radii) < 0.5
     assert max(one.max() for one in radii) > 4.5
+
+
+def test_streamlines_on_a_curved_surface():
+    """Around the axis of a sphere with an outflow: circles of latitude on the sphere."""
+    sphere = pyvista.Sphere(radius=1.0, theta_resolution=20, phi_resolution=20)
+    x, y, z = sphere.points.T
+    sphere[ARROWS] = np.stack([-y, x, 0 * z], axis=1) + 3 * sphere.points
+    lines = streamlines(sphere.cast_to_unstructured_grid(), flat=None, diagonal=3.4)
+    assert lines.n_cells > 60
+    assert np.abs(np.linalg.norm(lines.points, axis=1) - 1).max() < 0.03
+    assert np.median([np.ptp(line.points[:, 2]) for line in lines.cell]) < 0.1
+    assert np.median([np.ptp(line.points[:, 0]) for line in lines.cell]) > 1.0
 
 
 def test_points_planes_and_files(block, tmp_path):
@@ -287,6 +305,8 @@ def test_bad_meshes():
         plot_field(MeshData(torch.rand(5, 3)), slice="x")
     with pytest.raises(ValueError, match=r"expected a mesh with points \(got none\)"):
         plot_field(MeshData(torch.zeros(0, 3)))
+    with pytest.raises(ValueError, match=r"'pos' of shape \[N, 2\] or \[N, 3\] \(got \[9\]\)"):
+        plot_field(Data(pos=torch.rand(9)))
     with pytest.raises(TypeError, match=r"a prediction or a result \(got int\)"):
         plot_field(3)
     with pytest.raises(FileNotFoundError):

@@ -93,7 +93,7 @@ def boundary_distance(mesh: MeshData) -> NDArray[np.float64]:
     Raises:
         ValueError: If the mesh has no cells, or no boundary as a closed surface has none.
     """
-    if not mesh.num_cells:
+    if not mesh.num_cells or set(mesh.cells) == {"vertex"}:
         raise ValueError(
             "expected a mesh with cells for the distance from the boundary (got points alone)"
         )

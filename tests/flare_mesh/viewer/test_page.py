@@ -32,7 +32,7 @@ def address(trained, tmp_path_factory):
         yield found[1]
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(300)
 
 
 @pytest.fixture

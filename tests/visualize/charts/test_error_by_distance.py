@@ -52,6 +52,9 @@ def test_meshes_without_boundary(mesh, ax):
     points = MeshData(mesh.pos)
     with pytest.raises(ValueError, match="with cells for the distance"):
         plot_error_by_distance(points, points.pos, points.pos, ax=ax)
+    points["vertex"] = torch.arange(len(points.pos))[:, None]
+    with pytest.raises(ValueError, match="with cells for the distance"):
+        plot_error_by_distance(points, points.pos, points.pos, ax=ax)
     corners = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
     faces = torch.tensor([[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]])
     with pytest.raises(ValueError, match="closed surface"):
