@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
 # Numbers that notebooks take from the environment, so that they run in seconds.
-SHORT = {"BUDGET": "8s", "EPOCHS": "40", "NODES": "40000"}
+SHORT = {"BUDGET": "8s", "EPOCHS": "40", "NODES": "40000", "CASES": "36", "MODELS": "flare"}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -46,12 +46,8 @@ def test_notebooks_are_listed():
     assert max(pictures.values()) < 100_000
 
 
-# 05 trains two models until they beat a baseline, which takes minutes: `make notebooks` runs it.
-QUICK = [path for path in NOTEBOOKS if not path.stem.startswith("05")]
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("path", QUICK, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_runs(path, tmp_path):
     command = [sys.executable, ROOT / ".ci/run_notebooks.py", path, "--out", tmp_path]
     done = subprocess.run(command, env={**os.environ, **SHORT}, capture_output=True, text=True)
