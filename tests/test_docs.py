@@ -181,6 +181,13 @@ def sequences(names, folder, trained):
     }
     whole = flare_causal_attention(query, *tokens, ptr=torch.tensor([0, 10]))
     torch.testing.assert_close(torch.cat([names["y"], names["y_next"]]), whole)
+    steps = [Data(pos=torch.rand(3, 3), x=torch.rand(3, 1)) for _ in range(10)]
+    yield {
+        "batch": Batch.from_data_list([*steps]),
+        "offsets": torch.tensor([0, 4, 10]),
+        "next_step": Batch.from_data_list(steps[:2]),
+    }
+    assert names["y_next"].shape == (6, 1)
     lines = ["Source\tTarget", *40 * ["[MAX 1 4 ]\t4"], ""]
     Path("data/listops-1000").mkdir(parents=True)
     Path("data/listops-1000/basic_train.tsv").write_text("\n".join(lines))

@@ -57,7 +57,7 @@ class FLAREOperator(LatentModel):
         history: Whether each step of a series of meshes sees the earlier ones, see :meth:`forward`:
             None if not; ``"equal"``, all steps with the same weight; or ``"fading"``, with weights
             that fall from step to step at rates which are learned, see
-            :class:`~flare_mesh.nn.latent_memory.LatentMemory`.
+            :class:`~flare_mesh.nn.LatentMemory`.
         attention: Other options of :class:`~flare_mesh.FLAREAttention`: ``kv_layers``,
             ``kv_ratio``, ``scale``, ``qk_norm``, ``queries``, ``decode``, ``shared_latents``,
             ``latent_blocks``, ``gate_layers``, ``backend``.

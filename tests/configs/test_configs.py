@@ -155,8 +155,8 @@ def test_the_model_has_the_published_size(cli, monkeypatch, name):
     assert (module.ema is None) == name.endswith(("_lamo", "_transolver_grid", "_upt"))
 
 
-def fit(name, root, out, *options):
-    model = {"hidden_channels": 8, "num_layers": 1, "heads": 2, "num_latents": 4}
+def fit(name, root, out, *options, **more):
+    model = {"hidden_channels": 8, "num_layers": 1, "heads": 2, "num_latents": 4, **more}
     given = {
         "--config": name,
         "--out": out,
@@ -186,10 +186,14 @@ def test_elasticity_on_a_few_cells(tmp_path):
 
 
 @pytest.mark.slow
-def test_steps_of_a_flow_are_predicted_one_after_another(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "options", "steps"),
+    # 5 series of 9, or of 7 windows each, in batches of 8.
+    [("navier_stokes_cpu", {}, 6), ("navier_stokes_history", {"history": "fading"}, 5)],
+)
+def test_steps_of_a_flow_are_predicted_one_after_another(tmp_path, name, options, steps):
     rng = np.random.default_rng(0)
     savemat(tmp_path / "NavierStokes_V1e-3_N6_T20.mat", {"u": 1 + rng.random((6, 4, 4, 20))})
-    summary = fit("navier_stokes_cpu", tmp_path, tmp_path / "run", "--data.batch_size=8")
+    summary = fit(name, tmp_path, tmp_path / "run", "--data.batch_size=8", **options)
     assert summary["test_relative_l2"]["vorticity_out"] < 1
-    # 5 series of 9 windows each, in batches of 8.
-    assert summary["steps"] == 6
+    assert summary["steps"] == steps

@@ -380,13 +380,14 @@ def series(tmp_path):
 
 
 @ignore_range
-@pytest.mark.parametrize("stepwise", [False, True])
-def test_time_series(series, tmp_path, stepwise):
+@pytest.mark.parametrize("steps", ["all at once", "one by one", "with history"])
+def test_time_series(series, tmp_path, steps):
     from flare_mesh.training import RolloutConfig
 
     options = {**SERIES, "inputs": ["T"], "units": {"T": "K"}}
-    rollout = RolloutConfig() if stepwise else None
-    surrogate, cases = surrogate_of(series, options, rollout=rollout)
+    rollout = None if steps == "all at once" else RolloutConfig()
+    model = {**TINY, "history": "fading"} if steps == "with history" else TINY
+    surrogate, cases = surrogate_of(series, options, rollout=rollout, model=model)
     surrogate.save(tmp_path / "run")
     expected = surrogate.predict(cases[1])["T_out"]
     prediction = predict(tmp_path / "run", series / "train/s1")
