@@ -89,7 +89,7 @@ def test_values_and_gradients():
 
 def test_steep_scores_and_latents_of_each_sequence():
     # Scores of hundreds, which share no reference, and queries for reading.
-    check([4, 2], 2, 3, 3, 2, separate=6, spread=8.0, graphs=(2,), tolerance=2e-5)
+    check([3, 2], 2, 3, 3, 2, separate=6, spread=8.0, graphs=(2,), tolerance=2e-5)
 
 
 @pytest.mark.slow
@@ -199,8 +199,7 @@ def test_sums_fit_into_the_registers(latents, width, dtype):
     assert 4 * sizes.latents * width <= 128 * 32 * sizes.warps
 
 
-@pytest.mark.parametrize("store", [True, False])
-@pytest.mark.parametrize("separate", [0, 2])
+@pytest.mark.parametrize(("store", "separate"), [(True, 2), (False, 0)])
 def test_shapes_are_those_that_the_compiler_expects(store, separate):
     query, key, value, *pair = (t.to(DEVICE, F32) for t in inputs(3, 1, 3, 2, 4, separate=separate))
     pair = (pair[0], pair[1][None]) if pair else (None, None)

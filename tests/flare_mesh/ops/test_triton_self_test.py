@@ -43,7 +43,7 @@ def on_gpu(*shape, dtype=torch.float32):
     return SimpleNamespace(shape=shape, dtype=dtype, device=torch.device("cuda:1"))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["mixer", "causal_linear", "trilinear"])
 def test_wrong_values_are_refused_with_one_line(family, kernels_of, caplog):
     kernels_of(1.001)
     assert not any(triton_self_test.works(family, "cpu", torch.float32) for _ in range(2))
