@@ -89,9 +89,9 @@ def _vectors(
     found = given if isinstance(given, FieldValues) else find_field(grid, given, name=name)
     vectors = at_nodes(grid, found).vector()
     known = np.isfinite(vectors).all(axis=1, keepdims=True)
-    missing = len(known) - np.count_nonzero(known)
+    missing = len(vectors) - int(np.count_nonzero(known))
     if missing and notes is not None:
-        notes.append(f"no {kind} at {missing:,} of {len(known):,} nodes (taken as zero)")
+        notes.append(f"no {kind} at {missing:,} of {len(vectors):,} nodes (taken as zero)")
     return np.where(known, vectors, 0.0)
 
 
