@@ -89,7 +89,7 @@ def test_values_and_gradients():
 
 def test_steep_scores_and_latents_of_each_sequence():
     # Scores of hundreds, which share no reference, and queries for reading.
-    check([3, 2], 2, 3, 3, 2, separate=6, spread=8.0, graphs=(2,), tolerance=2e-5)
+    check([4, 2], 2, 3, 3, 2, separate=6, spread=8.0, graphs=(2,), tolerance=2e-5)
 
 
 @pytest.mark.slow
