@@ -40,7 +40,8 @@ def flare_attention(
             for equal weights.
         scale: Factor s on the scores of both halves.
         backend: ``"reference"``, ``"sdpa"``, ``"numba"`` (CPU), ``"triton"`` (GPU), or
-            ``"auto"``: ``"numba"`` on the CPU; on a GPU ``"triton"`` where its kernels pass a
+            ``"auto"``: on the CPU ``"numba"``, but ``"sdpa"`` for a single graph of few nodes
+            and where loops cannot be compiled; on a GPU ``"triton"`` where its kernels pass a
             comparison of values, otherwise ``"sdpa"``.
         check_finite: Whether to reject NaN and infinite values at valid nodes.
 

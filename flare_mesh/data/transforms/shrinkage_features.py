@@ -15,6 +15,7 @@ from flare_mesh.data.transforms.checks import check_single
 from flare_mesh.mesh.layered_shrinkage import count_operations, layered_shrinkage
 
 _ROUNDING = 1e-6  # of a cell's edge
+_SKEW = 0.01  # largest distance of a voxel's corner from that of its box, of its edge
 _SMALLEST = 1e-6  # displacement relative to the size of the part
 _FEWEST = 4  # cells along the largest extent
 
@@ -46,7 +47,8 @@ class ShrinkageFeatures(BaseTransform):
 
     Raises:
         ValueError: If an option is not positive; on access, if the data is a batch, has no
-            hexahedra, has nodes without hexahedra, or is flat.
+            hexahedra, has nodes without hexahedra, is flat, or has hexahedra that are no boxes with
+            edges along the axes.
     """
 
     APPENDS = True
@@ -106,6 +108,13 @@ class ShrinkageFeatures(BaseTransform):
                 f"ShrinkageFeatures: expected voxels with three edges (got edges of "
                 f"{voxel.tolist()} in the median)"
             )
+        skew = _count_skew(corners, boxes)
+        if skew:
+            raise ValueError(
+                f"ShrinkageFeatures: expected hexahedra with edges along x, y and z (got {skew} of "
+                f"{len(cells)} that are rotated or distorted); rotate the mesh, or leave the "
+                f"features out"
+            )
         density, edges = self._coarsen(boxes - low, extents, voxel)
         places = (points - low) / edges
         x, y, z = edges.tolist()
@@ -130,6 +139,16 @@ class ShrinkageFeatures(BaseTransform):
                 return density, edges
             # Multiples of the half voxel, since cells that no wall fills bend too easily.
             factor = max(factor + 0.5, round(2.3 * factor) / 2)
+
+
+def _count_skew(corners: NDArray[np.float64], boxes: NDArray[np.float64]) -> int:
+    """Number of hexahedra [E, 8, 3] whose corners are not those of their boxes [2, E, 3]."""
+    skew = np.zeros(len(corners), dtype=bool)
+    for axis in range(3):
+        low, high = boxes[:, :, axis, None]
+        values = corners[:, :, axis]
+        skew |= (np.minimum(values - low, high - values) > _SKEW * (high - low)).any(1)
+    return int(skew.sum())
 
 
 def _share_solid(

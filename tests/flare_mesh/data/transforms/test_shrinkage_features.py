@@ -88,3 +88,9 @@ def test_bad_parts(tee, data_of):
     flat = MeshData(data.pos * torch.tensor([1.0, 1, 0]), hexahedron=data.hexahedron)
     with pytest.raises(ValueError, match=r"expected voxels with three edges \(got edges of"):
         ShrinkageFeatures()(flat)
+    rotated = data.pos @ torch.tensor([[0.8, 0.6, 0], [-0.6, 0.8, 0], [0, 0, 1]])
+    count = len(data.hexahedron)
+    for pos in (rotated, torch.cat([data.pos[:1] + 0.1, data.pos[1:]])):
+        bad = MeshData(pos, hexahedron=data.hexahedron)
+        with pytest.raises(ValueError, match=rf"along x, y and z \(got \d+ of {count} that are"):
+            ShrinkageFeatures()(bad)
