@@ -1,4 +1,4 @@
-"""What an operator keeps of the steps of a series, and its evaluation with it."""
+"""State of an operator after the steps of a series, and its evaluation with that state."""
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 

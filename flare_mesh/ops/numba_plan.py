@@ -36,7 +36,7 @@ class Plan:
         self._filled = None if len(filled) == len(sizes) else filled
         self._first = np.flatnonzero(place == 0)
         self._row = np.repeat(np.arange(len(filled)), counts[filled])
-        # Of all graphs the second pieces, then the third, and so on; graphs are rows here.
+        # The second pieces of all graphs, then the third ones, and so on; a graph is a row here.
         later = [np.flatnonzero(place == number) for number in range(1, counts.max(initial=0))]
         self._later = [(self._row[pieces], pieces) for pieces in later]
         self.tasks = [0, self.num_pieces]
@@ -45,7 +45,7 @@ class Plan:
             self.tasks = [*np.flatnonzero(np.diff(task, prepend=-1)).tolist(), self.num_pieces]
 
     def merge_encodings(self, sums: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Latents [B, H, D, M] and log-sum-exps [B, H, M] in base 2, of which -inf for no nodes.
+        """Latents [B, H, D, M] and log-sum-exps [B, H, M] in base 2, -inf without nodes.
 
         Args:
             sums: Sums of weighted values and of the weights, [S, H, D + 1, M]; overwritten.

@@ -104,6 +104,7 @@ def _checked(surrogate: Surrogate, cases: Iterable[Data]) -> Iterator[Data]:
             if not bool(field.any()):
                 raise ValueError(
                     f"case '{case.case_id}': '{name}' is zero at every node, so that it has no "
-                    f"relative error; leave the case out, or take model.loss.name=mse"
+                    f"relative error; leave the case out (or the target, if it is zero in all "
+                    f"cases), or take model.loss.name=mse"
                 )
         yield case

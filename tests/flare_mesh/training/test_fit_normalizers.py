@@ -65,7 +65,11 @@ def test_a_target_of_one_value():
     with pytest.warns(UserWarning, match=f"target 'v': {message.format('3.5')}"):
         fit_normalizers(surrogate(), some)
     for case in some:
-        case.y[:, 0] = 2.0
+        case.y[:, 1] = 0.0
+    with pytest.raises(ValueError, match=r"'v' is zero .*the target, if it is zero in all cases"):
+        fit_normalizers(surrogate(), some, nonzero=True)
+    for case in some:
+        case.y[:, 0], case.y[:, 1] = 2.0, 3.5
     with pytest.raises(
         ValueError, match=f"'u': {message.format('2')}.*'v': {message.format('3.5')}"
     ):
