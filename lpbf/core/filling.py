@@ -33,6 +33,7 @@ class Filling:
             the part's file; None without walls.
         lost_wall: The thinnest one of the walls that no voxel fills; None without.
         lost_surface: Share of the part's surface that is on those walls.
+        dropped: Share of the voxels that were dropped afterwards, because they are unsupported.
     """
 
     volume: float
@@ -42,6 +43,7 @@ class Filling:
     thinnest: Wall | None = None
     lost_wall: Wall | None = None
     lost_surface: float = 0.0
+    dropped: float = 0.0
 
     def reasons(self, tolerance: float = _TOLERANCE) -> list[str]:
         """How the voxels differ from the part by more than a fraction.

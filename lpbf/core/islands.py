@@ -1,7 +1,7 @@
 """Voxels that nothing supports when their layer is built."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,10 +91,13 @@ def treat_islands(mesh: HexMesh, islands: str, name: str = "the mesh") -> HexMes
             f"add supports, or choose islands='drop' or 'powder'"
         )
     unsupported &= mesh.mask
-    share = 100 * unsupported.sum() / mesh.num_cells
+    share = float(unsupported.sum()) / mesh.num_cells
     text = (
-        f"{name}: dropped {len(found)} islands that are unsupported when built, {share:.2g} % of "
-        f"its voxels: {listed}"
+        f"{name}: dropped {len(found)} islands that are unsupported when built, {100 * share:.2g} "
+        f"% of its voxels: {listed}"
     )
     warnings.warn(text, PartWarning, stacklevel=3)
-    return mesh.with_voxels(mesh.mask & ~unsupported, mesh.supports)
+    left = mesh.with_voxels(mesh.mask & ~unsupported, mesh.supports)
+    if mesh.filling is None:
+        return left
+    return replace(left, filling=replace(mesh.filling, dropped=share))

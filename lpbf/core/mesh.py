@@ -32,7 +32,8 @@ class HexMesh:
         placement: Motion from the coordinates of the part's file, in mm, to those of the mesh;
             None if it was not made from one surface.
         plate: The parts of a mesh of several; None for one.
-        filling: Comparison of the voxels with the closed surface of the part; None without.
+        filling: Comparison of the voxels, before unsupported ones were dropped, with the closed
+            surface of the part; None without.
     """
 
     mask: NDArray[np.bool_]
@@ -83,7 +84,7 @@ class HexMesh:
     def with_voxels(self, mask: ArrayLike, supports: ArrayLike | None) -> "HexMesh":
         """A mesh of other voxels of this grid, for the same part or parts."""
         mesh = self.from_mask(mask, self.spacing, self.origin, supports, self.placement)
-        return mesh if self.plate is None else replace(mesh, plate=self.plate)
+        return replace(mesh, plate=self.plate, filling=self.filling)
 
     @cached_property
     def cell_index(self) -> NDArray[np.int64]:

@@ -40,9 +40,10 @@ def describe_filling(mesh: HexMesh) -> str:
     spanned = zip(filling.extents, filling.lost, strict=True)
     inside = " x ".join(f"{extent - lost:.4g}" for extent, lost in spanned)
     extents = " x ".join(f"{extent:.4g}" for extent in filling.extents)
+    before = ", before islands were dropped, hold" if filling.dropped else " hold"
     return (
-        f"its voxels hold {100 * filling.volume:.0f} % of its volume and {inside} of its {extents} "
-        f"mm; mean wall {filling.wall:.3g} mm, thinnest {filling.thinnest or 'not found'}"
+        f"its voxels{before} {100 * filling.volume:.0f} % of its volume and {inside} of its "
+        f"{extents} mm; mean wall {filling.wall:.3g} mm, thinnest {filling.thinnest or 'not found'}"
     )
 
 
