@@ -54,6 +54,44 @@ def differences(context, rows, row_at, values, at):
 
 
 @intrinsic
+def spread(context, rows, row_at):
+    """Block rows[row_at + j] in all columns."""
+    kind = block_of(rows)
+
+    def generate(context, builder, signature, arguments):
+        code = BlockCode(context, builder, kind)
+        rows, row_at = arguments
+        rows = code.data(signature.args[0], rows)
+        parts = [
+            code.splat(code.load(rows, code.step(row_at, j), code.scalar)) for j in range(ROWS)
+        ]
+        return code.pack([part for part in parts for _ in range(kind.vectors)])
+
+    return kind(rows, INT), generate
+
+
+@intrinsic
+def subtract(context, block, values, at):
+    """block[j, column] - values[at + column]."""
+    kind = block
+
+    def generate(context, builder, signature, arguments):
+        code = BlockCode(context, builder, kind)
+        block, values, at = arguments
+        values = code.data(signature.args[1], values)
+        vectors = [code.load(values, c) for c in code.columns(at)]
+        return code.pack(
+            [
+                code.subtract(x, v)
+                for row in code.matrix(block)
+                for x, v in zip(row, vectors, strict=True)
+            ]
+        )
+
+    return kind(block, values, INT), generate
+
+
+@intrinsic
 def add_products(context, block, rows, row_at, matrix, at, stride, count):
     """block[j, column] + sum over d of rows[row_at[j] + d] matrix[at + d stride + column]."""
     kind = block

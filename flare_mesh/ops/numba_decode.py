@@ -37,8 +37,9 @@ def decode(
                     for attempt in range(2):
                         sums = blocks.zeros(key)
                         for m in range(0, padded, columns):
-                            x = blocks.differences(scratch, node_bias, padding, m)
+                            x = blocks.zeros(key)
                             x = blocks.add_products(x, key, rows, query, q + m, padded, channels)
+                            x = blocks.add(x, blocks.differences(scratch, node_bias, padding, m))
                             x = blocks.powers(x, 126)
                             blocks.store(x, scratch, share + m, padded)
                             sums = blocks.add(sums, x)
@@ -48,13 +49,17 @@ def decode(
                             fits &= smallest < scratch[added + j] < largest
                         if fits or attempt:
                             break
-                        highest = blocks.differences(scratch, node_bias, padding, 0)
+                        highest = blocks.zeros(key)
                         highest = blocks.add_products(
                             highest, key, rows, query, q, padded, channels
                         )
+                        highest = blocks.add(
+                            highest, blocks.differences(scratch, node_bias, padding, 0)
+                        )
                         for m in range(columns, padded, columns):
-                            x = blocks.differences(scratch, node_bias, padding, m)
+                            x = blocks.zeros(key)
                             x = blocks.add_products(x, key, rows, query, q + m, padded, channels)
+                            x = blocks.add(x, blocks.differences(scratch, node_bias, padding, m))
                             highest = softmax_blocks.maxima(highest, x)
                         softmax_blocks.store_negative_maxima(highest, scratch, node_bias)
                     for j in range(min(ROWS, stop - n)):
@@ -101,8 +106,9 @@ def decode_backward(
                         grad_out, out, rows, channels, scratch, delta
                     )
                     for m in range(0, padded, columns):
-                        x = blocks.differences(scratch, node_bias, padding, m)
+                        x = blocks.zeros(key)
                         x = blocks.add_products(x, key, rows, query, q + m, padded, channels)
+                        x = blocks.add(x, blocks.differences(scratch, node_bias, padding, m))
                         x = blocks.powers(x, 0)  # rounding may lift a score above its sum
                         blocks.scatter_products(
                             x, grad_out, rows, grad_latent, piece + m, padded, channels

@@ -31,7 +31,7 @@ def encode(
     """sums[s] [H, D + 1, M] of values and ones, with the weights 2^(score - shift[s])."""
     shared, heads, channels, padded = sizes
     columns, stride = blocks.columns(key), heads * channels
-    zero, node_bias = 0, padded  # positions in `scratch`
+    node_bias = 0  # position in `scratch`
     slack = key.dtype.type(SLACK)
     for s in range(first, last):
         row = 0 if shared else graph[s]
@@ -46,19 +46,16 @@ def encode(
                     blocks.prefetch(value, rows, BLOCK * stride)
                     _load_bias(bias, n, stop, scratch, node_bias)
                     for m in range(0, padded, columns):
-                        x = blocks.differences(scratch, node_bias, shift, top + m)
+                        x = blocks.spread(scratch, node_bias)
                         x = blocks.add_products(x, key, rows, query, q + m, padded, channels)
-                        if n == start[s] or blocks.exceeds(x, slack):
-                            # Minus a far lower reference, scores have lost digits.
-                            x = blocks.differences(scratch, node_bias, scratch, zero)
-                            x = blocks.add_products(x, key, rows, query, q + m, padded, channels)
+                        above = blocks.subtract(x, shift, top + m)
+                        if n == start[s] or blocks.exceeds(above, slack):
                             softmax_blocks.raise_references(
                                 x, n == start[s], sums, total + m, padded, channels + 1, shift,
                                 top + m,
                             )  # fmt: skip
-                            x = blocks.differences(scratch, node_bias, shift, top + m)
-                            x = blocks.add_products(x, key, rows, query, q + m, padded, channels)
-                        x = blocks.powers(x, 126)
+                            above = blocks.subtract(x, shift, top + m)
+                        x = blocks.powers(above, 126)
                         blocks.scatter_products(x, value, rows, sums, total + m, padded, channels)
                         blocks.scatter_rows(x, sums, total + channels * padded + m)
 
@@ -94,8 +91,9 @@ def encode_backward(
                     _load_bias(bias, n, stop, scratch, node_bias)
                     sums = blocks.zeros(key)
                     for m in range(0, padded, columns):
-                        x = blocks.differences(scratch, node_bias, lse, total + m)
+                        x = blocks.spread(scratch, node_bias)
                         x = blocks.add_products(x, key, rows, query, q + m, padded, channels)
+                        x = blocks.subtract(x, lse, total + m)
                         x = blocks.powers(x, 0)  # rounding may lift a score above its sum
                         blocks.store(x, scratch, share + m, padded)
                         y = blocks.differences(scratch, zero, delta, total + m)

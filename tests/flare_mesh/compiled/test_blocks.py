@@ -30,6 +30,7 @@ def compiled(blocks, softmax_blocks):
         columns = blocks.columns(rows)
         block = blocks.differences(bias, 0, shift, 0)
         block = blocks.add_products(block, rows, at, matrix, 0, columns, CHANNELS)
+        block = blocks.subtract(blocks.add(block, blocks.spread(bias, 0)), shift, 0)
         above = blocks.exceeds(block, np.float32(1e6)), blocks.exceeds(block, np.float32(-1e6))
         for number in range(2):  # without references, then with them
             softmax_blocks.raise_references(
@@ -70,7 +71,7 @@ def test_steps_for_all_registers(modules):
     before = references[columns:].copy()
     found = compiled(*modules)(*inputs, out, sums, tile, products, raised, references)
     assert found == (False, True)
-    scores = bias[:, None] - shift + rows @ matrix
+    scores = 2 * (bias[:, None] - shift) + rows @ matrix
     powers, top = np.exp2(np.minimum(scores, 0)), scores.max(0)
     after = np.maximum(before, top)
     dots = [row @ np.ravel(matrix)[4 * j : 4 * j + 4] for j, row in enumerate(rows)]

@@ -165,6 +165,25 @@ def test_large_scores(backend):
         assert float((got - want).detach().norm() / want.detach().norm()) < 3e-4
 
 
+@pytest.mark.parametrize("scale", [2e9, 1e25], ids=str)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_scores_whose_rounding_is_a_large_exponent(backend, scale):
+    # Each softmax takes its largest score alone, although a score is rounded by some hundreds.
+    query, key, value, weight = inputs([600], torch.float32)
+    value.requires_grad_()
+    options = {"ptr": ptr_of([600]), "weight": weight, "backend": backend}
+    out = flare_attention(query, key * scale, value, **options)
+    scores = torch.einsum("hmd,nhd->hmn", query.double(), key.double())
+    latent = value.detach().transpose(0, 1).gather(1, scores.argmax(2)[..., None].expand(-1, -1, D))
+    chosen = scores.argmax(1)[..., None].expand(-1, -1, D)
+    torch.testing.assert_close(out.detach(), latent.gather(1, chosen).transpose(0, 1))
+    # The gradient for a node's value counts the nodes that receive it.
+    (grad,) = torch.autograd.grad(out.sum(), value)
+    source = scores.argmax(2).gather(1, scores.argmax(1))
+    counts = torch.stack([torch.bincount(nodes, minlength=600) for nodes in source], 1).float()
+    torch.testing.assert_close(grad, counts[..., None].expand(-1, -1, D))
+
+
 def _bad(**changes):
     query, key, value, weight = inputs([4, 3], torch.float32)
     given = {"query": query, "key": key, "value": value, "ptr": ptr_of([4, 3]), "weight": weight}
