@@ -33,6 +33,9 @@ class Filling:
             the part's file; None without walls.
         lost_wall: The thinnest one of the walls that no voxel fills; None without.
         lost_surface: Share of the part's surface that is on those walls.
+        thickened_wall: The thinnest one of the walls under half a voxel that voxels fill, which are
+            over twice as thick; None without.
+        thickened_surface: Share of the part's surface that is on those walls.
         dropped: Share of the voxels that were dropped afterwards, because they are unsupported.
     """
 
@@ -43,12 +46,15 @@ class Filling:
     thinnest: Wall | None = None
     lost_wall: Wall | None = None
     lost_surface: float = 0.0
+    thickened_wall: Wall | None = None
+    thickened_surface: float = 0.0
     dropped: float = 0.0
 
     def reasons(self, tolerance: float = _TOLERANCE) -> list[str]:
         """How the voxels differ from the part by more than a fraction.
 
-        Walls that no voxel fills may have a fifth of the fraction of the part's surface.
+        Walls that no voxel fills may have a fifth of the fraction of the part's surface, and so may
+        walls that become over twice as thick.
         """
         reasons = []
         if abs(self.volume - 1) > tolerance:
@@ -63,6 +69,11 @@ class Filling:
             reasons.append(
                 f"{100 * self.lost_surface:.2g} % of its surface is on walls that no voxel fills, "
                 f"the thinnest of {self.lost_wall}"
+            )
+        if self.thickened_wall is not None and self.thickened_surface > tolerance / 5:
+            reasons.append(
+                f"{100 * self.thickened_surface:.2g} % of its surface is on walls under half a "
+                f"voxel that become a voxel thick, the thinnest of {self.thickened_wall}"
             )
         return reasons
 
@@ -104,6 +115,9 @@ def check_filling(
         remedy += f", as its thinnest wall is {thin.thickness:.3g} mm thick"
     for scale in _scales(filling, sizes):
         finer = scale * sizes
+        # Walls thinner than the voxels would be lost or become one voxel thick.
+        if walls.share[walls.thinner(finer, 1 - _TOLERANCE)].sum() > _WANTED / 5:
+            continue
         shape, count = grid_shape(extents, finer)
         if count > max_voxels:
             break
@@ -139,9 +153,10 @@ def _compare(
     shape = np.array(filled.winding.shape)
     origin = np.array([*(-shape * sizes / 2)[:2], 0.0])
     lost = walls.lost(filled.mask, sizes, origin)
-    thinnest, lost_wall = (
+    thickened = walls.thinner(sizes, 0.5) & ~lost
+    thinnest, lost_wall, thickened_wall = (
         None if wall is None else wall.before(motion)
-        for wall in (walls.thinnest(), walls.thinnest(lost))
+        for wall in (walls.thinnest(), walls.thinnest(lost), walls.thinnest(thickened))
     )
     filling = Filling(
         ratio,
@@ -151,6 +166,8 @@ def _compare(
         thinnest,
         lost_wall,
         float(walls.share[lost].sum()),
+        thickened_wall,
+        float(walls.share[thickened].sum()),
     )
     if volume == 0:
         return filling, []

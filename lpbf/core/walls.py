@@ -81,6 +81,16 @@ class Walls:
         x, y, z = ((self.start[wall] + self.end[wall]) / 2).tolist()
         return Wall(float(self.thickness[wall]), (x, y, z))
 
+    def thinner(self, sizes: NDArray[np.float64], voxels: float) -> NDArray[np.bool_]:
+        """Walls thinner than a number of voxels, along their lines, [R].
+
+        Args:
+            sizes: Edge lengths of a voxel, mm.
+            voxels: The number, which may be a fraction.
+        """
+        rows = np.arange(len(self.axis))
+        return (self.end - self.start)[rows, self.axis] < voxels * sizes[self.axis]
+
     def lost(
         self,
         mask: NDArray[np.bool_],
@@ -94,8 +104,7 @@ class Walls:
             sizes: Edge lengths of a voxel, mm.
             origin: Lower corner of the grid, mm.
         """
-        rows = np.arange(len(self.axis))
-        lost = (self.end - self.start)[rows, self.axis] < sizes[self.axis] * (1 - 1e-6)
+        lost = self.thinner(sizes, 1 - 1e-6)
         thin = np.flatnonzero(lost)
         first, last = (
             np.floor((ends[thin] - origin) / sizes).astype(np.int64)

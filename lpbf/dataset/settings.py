@@ -32,8 +32,8 @@ class Settings:
         max_dropped: Parts that lose a larger fraction of their voxels, because these are
             unsupported, are rejected.
         max_volume_error: Parts whose voxels hold more or less than the part by a larger fraction of
-            its volume, lose a larger fraction of an extent, or walls with over a fifth of the
-            fraction of its surface, are rejected.
+            its volume, lose a larger fraction of an extent, or lose walls, or make them over twice
+            as thick, on over a fifth of the fraction of its surface, are rejected.
         build_volume: Parts of larger extents are rejected, mm.
         islands: Treatment of unsupported voxels, here and in ``process``: ``"drop"`` them,
             ``"refuse"`` the part, or support them by ``"powder"``; None takes powder if the process

@@ -91,6 +91,31 @@ def test_a_wall_between_the_centres_of_voxels_is_lost():
         assert voxelize(fin(0.5), 1.0).filling.lost_wall is None
 
 
+@pytest.mark.parametrize(
+    ("thickness", "at", "remedy"),
+    [
+        (0.2, 0.31, "; use a finer pitch, as its thinnest wall is 0.2 mm thick"),
+        (0.3, 0.1, "; a pitch of 0.3 mm gives"),
+        (0.45, 0.5, "; a pitch of 0.45 mm gives"),
+    ],
+)
+def test_no_proposed_pitch_is_coarser_than_the_thinnest_wall(thickness, at, remedy):
+    bodies = box((20, 20, 10)), box((thickness, 20, 10), (at, 0, 9))
+    part = trimesh.boolean.union(bodies, engine="manifold")
+    with pytest.warns(PartWarning) as told:
+        mesh = voxelize(part, 1.0)
+    (warning,) = told
+    text, filling = str(warning.message), mesh.filling
+    share = 2 * 20 * 9 / part.area
+    lost, thickened = (share, 0.0) if at < 0.5 else (0.0, share)
+    assert filling.lost_surface == pytest.approx(lost, rel=0.05)
+    assert filling.thickened_surface == pytest.approx(thickened, rel=0.05)
+    assert (
+        "on walls under half a voxel that become a voxel thick, the thinnest of 0.45 mm at" in text
+    ) == (thickness == 0.45)
+    assert remedy in text
+
+
 def test_an_inclined_wall_is_not_lost():
     plate = box((30, 12, 1.1)).apply_transform(
         trimesh.transformations.rotation_matrix(0.7, [0, 1, 0])
