@@ -41,6 +41,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--orientations", type=int, metavar="K", default=defaults.orientations, help=text)
     text = "range of a random scale factor"
     add("--scale", type=float, nargs=2, metavar=("LOW", "HIGH"), default=defaults.scale, help=text)
+    flag: Any = argparse.BooleanOptionalAction
+    text = "whether flat faces of procedural parts are moved onto faces of voxels (default: yes)"
+    add("--aligned", action=flag, default=defaults.aligned, help=text)
     command.add_unit(group, "each file of --parts")
     command.add_pitch(group, defaults.pitch)
     command.add_islands(group, "powder if the process has it, else drop")

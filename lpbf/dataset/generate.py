@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -126,7 +127,7 @@ def _open_folder(out: Path, settings: Settings, resume: bool) -> None:
     if (out / "settings.json").is_file():
         if not resume:
             raise ValueError(f"{out}: holds a data set; add --resume or choose another --out")
-        before, now = _flat(_with_edges(read_settings(out))), _flat(wanted)
+        before, now = _flat(_completed(read_settings(out))), _flat(wanted)
         changes = ", ".join(
             f"{key} = {before.get(key)}, now {now.get(key)}"
             for key in sorted(now.keys() | before.keys())
@@ -144,10 +145,22 @@ def _open_folder(out: Path, settings: Settings, resume: bool) -> None:
     write_text(out / "settings.json", json.dumps(wanted, indent=1))
 
 
-def _with_edges(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings whose pitch is three edges; in older data sets it may be one."""
-    pitch = settings.get("pitch")
-    return settings | {"pitch": [pitch] * 3} if isinstance(pitch, int | float) else settings
+def _completed(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a data set, where an older one lacks some, with what they were in effect.
+
+    There the pitch may be one edge, a layer without height is one row of voxels, the strain is
+    inherent, and faces were not aligned nor volumes limited.
+    """
+    settings = {"aligned": False, "max_volume_error": math.inf} | settings
+    if isinstance(settings.get("pitch"), int | float):
+        settings["pitch"] = [settings["pitch"]] * 3
+    process, pitch = settings.get("process"), settings.get("pitch")
+    if isinstance(process, dict):
+        process = {"strain": "inherent"} | process
+        if process.get("layer_height") is None and isinstance(pitch, list) and pitch:
+            process["layer_height"] = pitch[-1]
+        settings["process"] = process
+    return settings
 
 
 def _remove_partial_files(out: Path) -> None:

@@ -87,6 +87,23 @@ def test_a_set_of_another_process_is_not_resumed(data_set, capsys, command):
     assert expected in capsys.readouterr().err
 
 
+def test_a_set_of_an_older_version_is_resumed_with_its_settings(data_set, capsys, command):
+    file = data_set / "settings.json"
+    older = json.loads(file.read_text())
+    del older["aligned"], older["max_volume_error"], older["process"]["strain"]
+    older["pitch"], older["process"]["layer_height"] = 4.0, None
+    file.write_text(json.dumps(older))
+    arguments = command(data_set, "--num-parts", "1", "--resume")
+    assert main(arguments) == 2
+    assert "(aligned = False, now True, max_volume_error = inf, now 9.0); use the same ones" in (
+        capsys.readouterr().err
+    )
+    # Only the seed differs now; a run would take longer.
+    options = "--no-aligned --max-volume-error inf --seed 1"
+    assert main([*arguments, *options.split()]) == 2
+    assert "(seed = 0, now 1); use the same ones" in capsys.readouterr().err
+
+
 def test_process_from_a_file_and_from_options(tmp_path, inline, command):
     file = tmp_path / "process.yaml"
     Process(scan_rotation=67.0, temperature=30.0, release=True).to_yaml(file)
