@@ -1,5 +1,7 @@
 """The two halves of the mixer as fused scaled-dot-product attention calls on groups of graphs."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
@@ -7,8 +9,41 @@ from torch.utils.checkpoint import checkpoint
 
 from flare_mesh.ops.layout import Layout
 from flare_mesh.ops.precision import wide
+from flare_mesh.ops.recording import is_plain
 
 _LSE_CHUNK = 8192  # nodes whose scores are in memory at a time for log-sum-exps
+
+
+class _FirstDerivatives(torch.autograd.Function):
+    """Gradients that cannot be differentiated again."""
+
+    @staticmethod
+    def forward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        return tuple(None if g is None else g.view_as(g) for g in grads)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        raise NotImplementedError(
+            "flare_mesh: the backend 'sdpa', which 'auto' takes for a single mesh of few nodes, "
+            "has no second derivatives; use backend='reference'"
+        )
+
+
+def _mark(grads: tuple[Tensor | None, ...], _: Any) -> Any:
+    return _FirstDerivatives.apply(*grads) if torch.is_grad_enabled() else None
+
+
+def _once(mixed: Tensor, latent: Tensor | None = None) -> Tensor:
+    """Result of fused attention whose second derivatives raise an error that names the way out.
+
+    With ``latent`` that have been encoded, the hook of the encode is enough: each costs some 10 us.
+    """
+    if is_plain() and (latent is None or latent.grad_fn is None):
+        node = mixed.grad_fn
+        # Torch's math kernel consists of plain operations, which have second derivatives.
+        if node is not None and type(node).__name__.startswith("ScaledDotProduct"):
+            node.register_hook(_mark)
+    return mixed
 
 
 def biased_attention(
@@ -44,7 +79,7 @@ def encode_latents(
     for group in packing.groups:
         k, v = (group.pack(t).transpose(1, 2) for t in (key, value))
         bias = group.bias(log_weight)
-        latents.append(wide(biased_attention(query[group.graphs], k, v, bias, scale)))
+        latents.append(wide(_once(biased_attention(query[group.graphs], k, v, bias, scale))))
     return packing.unpack_graphs(latents)
 
 
@@ -103,5 +138,6 @@ def decode(query: Tensor, key: Tensor, latent: Tensor, layout: Layout, scale: fl
     values = []
     for group in packing.groups:
         k, q, z = group.pack(key).transpose(1, 2), query[group.graphs], latent[group.graphs]
-        values.append(scaled_dot_product_attention(k, q, z.to(k.dtype), scale=scale))
+        mixed = scaled_dot_product_attention(k, q, z.to(k.dtype), scale=scale)
+        values.append(_once(mixed, latent))
     return packing.unpack_nodes([value.transpose(1, 2) for value in values])

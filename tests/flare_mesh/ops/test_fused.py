@@ -4,7 +4,7 @@ from torch._dynamo.testing import CompileCounter
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from flare_mesh import flare_attention
+from flare_mesh import flare_attention, flare_decode
 from flare_mesh.ops import numba_kernels
 
 H, M, D = 2, 3, 4
@@ -143,9 +143,25 @@ def test_operators_refuse_wrong_offsets(offsets):
         torch.ops.flare_mesh.encode(query, key, value, ptr, None, 0.7, "numba")
 
 
-def test_second_derivatives_are_refused_and_not_zero():
-    query, key, value, ptr = tensors()
-    out = flare_attention(query, key, value, ptr=ptr, backend="numba")
-    (slope,) = torch.autograd.grad(out.square().sum(), key, create_graph=True)
+@pytest.mark.parametrize("leaf", [0, 1, 2], ids=["query", "key", "value"])
+@pytest.mark.parametrize("backend", ["numba", "sdpa", "auto"])
+def test_second_derivatives_are_refused_and_not_zero(backend, leaf):
+    *given, ptr = tensors()
+    given = [t.detach().requires_grad_(i == leaf) for i, t in enumerate(given)]
+    if backend == "auto":
+        given, ptr = [*given[:1], *(t[:4].detach() for t in given[1:])], torch.tensor([0, 4])
+        given[leaf].requires_grad_()
+    out = flare_attention(*given, ptr=ptr, backend=backend)
+    (slope,) = torch.autograd.grad(out.square().sum(), given[leaf], create_graph=True)
     with pytest.raises(NotImplementedError, match="use backend='reference'"):
-        torch.autograd.grad(slope.square().sum(), key)
+        torch.autograd.grad(slope.square().sum(), given[leaf])
+
+
+@pytest.mark.parametrize("backend", ["numba", "sdpa"])
+def test_second_derivatives_of_a_decode_are_refused(backend):
+    query, key, _, ptr = tensors()
+    latent = torch.randn(len(ptr) - 1, H, M, D, dtype=key.dtype, requires_grad=True)
+    out = flare_decode(query, key, latent, ptr=ptr, backend=backend)
+    (slope,) = torch.autograd.grad(out.square().sum(), latent, create_graph=True)
+    with pytest.raises(NotImplementedError, match="use backend='reference'"):
+        torch.autograd.grad(slope.square().sum(), latent)
