@@ -1,7 +1,7 @@
 """The FLARE operator: node features and coordinates in, a field at the nodes out."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -147,7 +147,7 @@ class FLAREOperator(LatentModel):
         pos: Tensor | None = None,
         batch: Tensor | None = None,
         *,
-        series: Tensor | int | None = None,
+        series: Tensor | Sequence[int] | int | None = None,
         state: HistoryState | None = None,
         return_state: bool = False,
         **given: Any,
@@ -160,7 +160,8 @@ class FLAREOperator(LatentModel):
 
         Args:
             series: The series of the graphs, whose steps follow one another: their offsets in the
-                graphs, int64 [B + 1], or the number of steps of each, where all have as many.
+                graphs, a tensor, int64 [B + 1], or a list; or the number of steps of each, where
+                all have as many.
             state: State of each series after the steps of earlier calls.
             return_state: Whether to return the state after these steps too.
 

@@ -78,6 +78,10 @@ def _checked(
     model: "FLAREOperator", nodes: Nodes, series: Series, state: HistoryState
 ) -> list[LatentState]:
     if not torch.compiler.is_compiling():
+        if not isinstance(state, HistoryState):
+            checks.fail(
+                "'state'", "to be the HistoryState that return_state=True returns", type(state)
+            )
         options = model.config
         heads, count = options["heads"], len(model.block_sequence)
         shape = [count, len(series.length), heads, options["num_latents"]]

@@ -1,7 +1,9 @@
 """Which graphs of a batch are the steps of which series."""
 
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from numbers import Integral
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,26 +29,38 @@ class Series(NamedTuple):
     longest: int
 
 
-def series_of_graphs(given: Tensor | int | None, graphs: int, device: torch.device) -> Series:
+def series_of_graphs(
+    given: Tensor | Sequence[int] | int | None, graphs: int, device: torch.device
+) -> Series:
     """The series that a batch of graphs consists of.
 
     Args:
-        given: Offsets of the series in the graphs, int64 [B + 1], from 0 to S; the number of steps
-            of each series, where all have as many; or None where each graph is a series of one
-            step.
+        given: Offsets of the series in the graphs, from 0 to S, as a tensor, int64 [B + 1], or a
+            list; the number of steps of each series, where all have as many; or None where each
+            graph is a series of one step.
         graphs: Number S of graphs.
         device: Device of the result.
 
     Raises:
         ValueError: If the graphs cannot be divided in this way.
     """
+    checking = not torch.compiler.is_compiling()
     graph = torch.arange(graphs, device=device)
+    if isinstance(given, list | tuple):
+        if checking and not all(_is_integer(offset) for offset in given):
+            checks.fail("'series'", "to be a list of integers", given)
+        given = torch.tensor(given, dtype=torch.int64, device=device)
     if isinstance(given, Tensor):
-        longest = graphs if torch.compiler.is_compiling() else _longest(given, graphs)
+        longest = _longest(given, graphs, device) if checking else graphs
         number = torch.searchsorted(given, graph, right=True) - 1
         length = given[1:] - given[:-1]
         return Series(number, graph - given[number], length, (given[1:] - 1).clamp_min(0), longest)
-    steps = 1 if given is None else given
+    steps: Any = 1 if given is None else given
+    if checking and not _is_integer(steps):
+        checks.fail(
+            "'series'", "to be a number of steps, or offsets as an int64 tensor or a list",
+            f"{steps!r} of type {type(steps).__name__}",
+        )  # fmt: skip
     if steps < 1 or graphs % steps:
         checks.fail("'series'", f"a number of steps that divides the {graphs} graphs", steps)
     count = graphs // steps
@@ -54,9 +68,15 @@ def series_of_graphs(given: Tensor | int | None, graphs: int, device: torch.devi
     return Series(graph // steps, graph % steps, torch.full_like(last, steps), last, steps)
 
 
-def _longest(offsets: Tensor, graphs: int) -> int:
+def _is_integer(given: object) -> bool:
+    return isinstance(given, Integral) and not isinstance(given, bool)
+
+
+def _longest(offsets: Tensor, graphs: int, device: torch.device) -> int:
     if offsets.dtype != torch.int64 or offsets.dim() != 1 or not len(offsets):
         checks.fail("'series'", "int64 of shape [B + 1]", f"{offsets.dtype} {list(offsets.shape)}")
+    if offsets.device != device:
+        checks.fail("'series'", f"on the device of the nodes, {device}", offsets.device)
     values = offsets.tolist()
     lengths = [stop - start for start, stop in pairwise(values)]
     if (values[0], values[-1]) != (0, graphs) or min(lengths, default=0) < 0:

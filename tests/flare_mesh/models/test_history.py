@@ -93,7 +93,7 @@ def test_chunks_change_nothing(options):
     model = operator(**options)
     expected = model(BATCH, series=SERIES, return_state=True)
     with torch.no_grad():
-        got = model(BATCH, series=SERIES, return_state=True, chunk_size=7)
+        got = model(BATCH, series=SERIES.tolist(), return_state=True, chunk_size=7)
     torch.testing.assert_close(got[0], expected[0], rtol=1e-11, atol=1e-12)
     torch.testing.assert_close(tuple(got[1]), tuple(expected[1]), rtol=1e-11, atol=1e-12)
 
@@ -130,6 +130,12 @@ def test_series_that_cannot_be():
     _, state = model(BATCH, return_state=True)
     for arguments, message in (
         ({"series": 2}, "a number of steps that divides the 7 graphs"),
+        ({"series": 7.0}, r"offsets as an int64 tensor or a list \(got 7.0 of type float\)"),
+        ({"series": True}, "a number of steps, or offsets .* of type bool"),
+        ({"series": [0, 7.0]}, r"a list of integers \(got \[0, 7.0\]\)"),
+        ({"series": [0, 3]}, r"to rise from 0 to the number of graphs, 7 \(got \[0, 3\]\)"),
+        ({"series": []}, r"int64 of shape \[B \+ 1\]"),
+        ({"state": tuple(state)}, "HistoryState that return_state=True returns .*tuple"),
         ({"state": state, "series": 7}, r"'state.logsumexp' torch.float64 of shape \[2, 1, 2, 6\]"),
         ({"state": HistoryState(*(t.float() for t in state))}, "got torch.float32"),
         ({"return_state": True, "group": object()}, "in one process"),
