@@ -1,5 +1,6 @@
 """Unrolling of a time series in training."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,8 +22,9 @@ class RolloutConfig:
             (teacher forcing).
         pushforward: Whether gradients stop at the input of each step (Brandstetter et al., arXiv
             2202.03376), which needs less memory and trains the model to correct its own errors.
-        noise: Standard deviation of the normal noise that is added once to the normalised past
-            (Sanchez-Gonzalez et al., arXiv 2002.09405).
+        noise: Standard deviation of the normal noise that is added to the normalised past, drawn
+            once for each step (Sanchez-Gonzalez et al., arXiv 2002.09405): to the known steps, and
+            by a model with ``history`` and feedback ``"truth"`` to all that it sees.
         input_steps: Steps that a model with ``history`` sees at a time, 1 by default; the known
             steps are read one after the other.
         truncate: Steps after which gradients stop at the state of a model with ``history``
@@ -55,7 +57,7 @@ def unroll(surrogate: Surrogate, data: Data, config: RolloutConfig, group: Any =
     assert isinstance(x, Tensor)
     assert isinstance(y, Tensor)
     if surrogate.model.has_history and config.feedback == "truth":
-        seen = _with_noise(surrogate, rollout.along(x, y), config.noise)
+        seen = _with_noise(surrogate, config.noise, rollout.along, x, y)
         found = predict_in_parallel(surrogate, data, seen, config.truncate)
         return rollout.join(found[-len(rollout.split(y)) :])
     truth = rollout.split(y)
@@ -65,18 +67,25 @@ def unroll(surrogate: Surrogate, data: Data, config: RolloutConfig, group: Any =
             return truth[number]
         return step.detach() if config.pushforward else step
 
-    known = _with_noise(surrogate, rollout.known(x), config.noise)
+    known = _with_noise(surrogate, config.noise, rollout.known, x)
     return predict_steps(
         surrogate, data, known, len(truth), feed, truncate=config.truncate, group=group
     )
 
 
-def _with_noise(surrogate: Surrogate, seen: list[Tensor], noise: float) -> list[Tensor]:
-    """Noise in the past, in standard deviations of the input."""
-    rollout, normalizer = surrogate.rollout, surrogate.x_normalizer
+def _with_noise(
+    surrogate: Surrogate, noise: float, see: Callable[..., list[Tensor]], *fields: Tensor
+) -> list[Tensor]:
+    """What the model sees of the fields, with noise in the past, in its standard deviations.
+
+    A step that is in several of the results has the same draw in each.
+    """
+    rollout, normalizer, seen = surrogate.rollout, surrogate.x_normalizer, see(*fields)
     if not noise or rollout is None:
         return seen
     past = torch.tensor(rollout.past, device=seen[0].device)
     past = pad(past, (0, seen[0].shape[1] - len(past)))
-    noisy = (normalizer.inverse(normalizer(x) + noise * torch.randn_like(x)) for x in seen)
+    draws = see(*(torch.randn_like(field) for field in fields))
+    pairs = zip(seen, draws, strict=True)
+    noisy = (normalizer.inverse(normalizer(x) + noise * draw) for x, draw in pairs)
     return [torch.where(past, with_noise, x) for with_noise, x in zip(noisy, seen, strict=True)]

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -70,6 +72,32 @@ def test_noise_is_added_to_the_past_alone(surrogate, case):
     change = seen[0] - case.x
     assert torch.equal(change[:, 2:], torch.zeros(6, 2))
     assert 0.03 < float((change[:, :2] / surrogate.x_normalizer.scale[:2]).std()) < 0.3
+
+
+@pytest.mark.parametrize("feedback", ["truth", "prediction"])
+def test_a_step_has_one_draw_of_noise(case, feedback):
+    # The model with history sees two of the three known steps at a time, which overlap.
+    case.x, case.y = torch.randn(6, 4), torch.randn(6, 2)
+    model = FLAREOperator(
+        3, 1, hidden_channels=4, num_layers=1, heads=1, num_latents=2, history="equal"
+    )
+    rollout = Rollout({"u_in": 3, "k": 1}, {"u_out": 2}, 3, 2, 2)
+    surrogate = Surrogate(model, {"u_out": 2}, inputs=rollout.inputs, rollout=rollout)
+    surrogate.fit_normalizers([case])
+    seen, advance = [], surrogate.advance
+    surrogate.advance = lambda data, x, *args, **options: (
+        seen.extend(x.split(6)) or advance(data, x, *args, **options)
+    )
+    unroll(surrogate, case, RolloutConfig(feedback=feedback, noise=0.1))
+    steps = torch.cat([case.x[:, :3], case.y], 1)
+    windows = 3 if feedback == "truth" else 2  # the later ones are predictions
+    clean = [torch.cat([steps[:, i : i + 2], case.x[:, 3:]], 1) for i in range(windows)]
+    normalize = surrogate.x_normalizer
+    noise = [normalize(got) - normalize(x) for got, x in zip(seen, clean, strict=False)]
+    for before, after in pairwise(noise):
+        torch.testing.assert_close(before[:, 1], after[:, 0], rtol=1e-4, atol=1e-5)
+        assert 0.01 < float((before[:, 0] - after[:, 0]).abs().max()) < 1
+        assert not after[:, 2].any()
 
 
 def test_bad_options():
