@@ -1,10 +1,13 @@
 """Procedural parts whose flat faces lie between the voxels of a grid."""
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from trimesh import Trimesh
+
+if TYPE_CHECKING:
+    from trimesh import Trimesh
 
 # Gaps of fewer edges are rounded by themselves, wider ones take up the rounding of all before.
 _NARROW = 4
@@ -12,7 +15,7 @@ _NARROW = 4
 _ROUNDING = 1e-6
 
 
-def align_planes(part: Trimesh, edge: float) -> Trimesh:
+def align_planes(part: "Trimesh", edge: float) -> "Trimesh":
     """Move the flat faces of a part to multiples of an edge, so that voxels hold its walls.
 
     Along each axis, the faces normal to it, the largest first, are moved to multiples of the edge
@@ -36,7 +39,7 @@ def align_planes(part: Trimesh, edge: float) -> Trimesh:
         vertices[:, axis] = np.interp(values, planes, edge * _multiples(planes / edge))
     low, high = vertices.min(axis=0), vertices.max(axis=0)
     vertices -= [*((low + high) / 2)[:2], low[2]]
-    return Trimesh(vertices, part.faces, process=False, metadata=part.metadata)
+    return type(part)(vertices, part.faces, process=False, metadata=part.metadata)
 
 
 def _choose(

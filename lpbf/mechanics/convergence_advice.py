@@ -1,13 +1,14 @@
 """What to do about an equilibrium that does not converge."""
 
 import numpy as np
-from scipy import ndimage
 
 from lpbf.mechanics.build import POWDER, Build
 
 
 def convergence_advice(build: Build) -> str:
     """What to change, by the reason that the voxels of a build suggest."""
+    from scipy import ndimage  # which simulations that converge do not need
+
     solid = np.zeros_like(build.mesh.mask)
     is_powder = build.cell_kind == POWDER
     solid[tuple(build.mesh.cell_index[~is_powder].T)] = True

@@ -374,8 +374,8 @@ def test_unknown_cells():
 @pytest.mark.parametrize(
     ("points", "cell", "fields", "message"),
     [
-        (np.full((3, 3), np.nan), [0, 1, 2], {}, "3 points have NaN"),
-        (np.full((3, 3), 1e300), [0, 1, 2], {}, "3 points have NaN"),
+        (np.full((3, 3), np.nan), [0, 1, 2], {}, "NaN or infinite ones at 3 of 3 nodes"),
+        (np.full((3, 3), 1e300), [0, 1, 2], {}, "NaN or infinite ones at 3 of 3 nodes"),
         (np.eye(3), [0, 1, 3], {}, r"from 0 to 2 in 'cells' \(got 0 to 3\)"),
         (np.eye(3), [0, 1, -1], {}, r"in 'cells' \(got -1 to 1\)"),
         (np.eye(3), [0, 1, 2], {"pos": np.zeros((3, 3))}, "field name 'pos' is reserved"),

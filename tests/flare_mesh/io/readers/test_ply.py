@@ -240,5 +240,5 @@ def test_not_a_number_as_a_field(read):
     vertex = XYZ + "property float q\n"
     data = read(text([(*point, "nan") for point in POINTS], vertex))
     assert data.q.isnan().all()
-    with pytest.raises(ValueError, match="5 points have NaN"):
+    with pytest.raises(ValueError, match="NaN or infinite ones at 5 of 5 nodes"):
         read(text([(0, 0, "nan")] * 5))
