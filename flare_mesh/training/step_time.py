@@ -98,11 +98,16 @@ def step_seconds(
             )
         module = build()
         module.prepare_timing(data)
-        timed = _timed_steps(data.training_loader(None).case_sampler.pass_batches, every)
-        loader = data.training_loader(every * (_WARM_UP + timed))
+        pass_batches = data.training_loader(None).case_sampler.pass_batches
+        timed = _timed_steps(pass_batches, every)
+        warm_up = _WARM_UP
+        if getattr(data, "in_memory", False) and pass_batches <= _SHORT_PASS:
+            # The first pass reads the cases and computes their features; later ones do not.
+            warm_up = max(_WARM_UP, math.ceil(pass_batches / every))
+        loader = data.training_loader(every * (warm_up + timed))
         # A run of its own: a module that is trained later starts from the given weights.
         trainer.fit(module, loader)
-    ends = times.values[every * _WARM_UP - 1 :: every]
+    ends = times.values[every * warm_up - 1 :: every]
     seconds = [b - a for a, b in pairwise(ends)]
     longest = _OUTLIER * statistics.median(seconds)
     return max(1e-6, statistics.mean(min(one, longest) for one in seconds))
