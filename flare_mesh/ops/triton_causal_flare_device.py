@@ -82,15 +82,50 @@ def store_record(base, m, sums, peak, mass, M: tl.constexpr, E: tl.constexpr, EP
 
 
 @triton.jit
-def advance(score, v, sums, peak, mass, PRECISION: tl.constexpr):
-    """The record of the past after a tile with these scores [BN, BM] and values [BN, EP]."""
-    new = tl.maximum(peak, tl.max(score, 0))
-    weight = tl.exp2(score - new[None, :])
-    decay = tl.exp2(peak - new)
-    mass = mass * decay + tl.sum(weight, 0)
+def part_of(pid, ptr, heads, graphs, shift, BLOCKS: tl.constexpr):
+    """Block of latents, head and slot of a program, and the nodes of the slot's chunk."""
+    block = (pid % BLOCKS).to(tl.int64)
+    head = (pid // BLOCKS % heads).to(tl.int64)
+    slot = pid // (BLOCKS * heads)
+    graph, begin, count, _ = locate(ptr, slot, graphs, shift)
+    return block, head, slot, graph, begin, count
+
+
+@triton.jit
+def scores(
+    key, read, q, u, node, keep, kn, rn, factor, D: tl.constexpr, F: tl.constexpr,
+    DP: tl.constexpr, FP: tl.constexpr, BN: tl.constexpr, SHARED: tl.constexpr,
+    PRECISION: tl.constexpr,
+):  # fmt: skip
+    """Keys and decode queries of a tile, and their scores [BN, BM] in base 2.
+
+    Those of the encode are -inf where `keep` is not.
+    """
+    k = rows(key, node, kn, keep, D, DP, BN)
+    decode = tl.dot(k, tl.trans(q), input_precision=PRECISION) * factor
+    score = tl.where(keep[:, None], decode, float("-inf"))
+    r = k
+    if not SHARED:
+        r = rows(read, node, rn, keep, F, FP, BN)
+        decode = tl.dot(r, tl.trans(u), input_precision=PRECISION) * factor
+    return k, r, score, decode
+
+
+@triton.jit
+def absorb(weight, v, top, sums, peak, mass, PRECISION: tl.constexpr):
+    """The record of the past after a tile with weights 2^(score - top) [BN, BM] and values."""
+    decay = tl.exp2(peak - top)
     sums = sums * decay[:, None]
     sums += tl.dot(tl.trans(weight.to(v.dtype)), v, input_precision=PRECISION)
-    return sums, new, mass
+    return sums, top, mass * decay + tl.sum(weight, 0)
+
+
+@triton.jit
+def advance(score, v, sums, peak, mass, PRECISION: tl.constexpr):
+    """The record of the past after a tile with these scores [BN, BM] and values [BN, EP]."""
+    top = tl.maximum(peak, tl.max(score, 0))
+    weight = tl.exp2(score - top[None, :])
+    return absorb(weight, v, top, sums, peak, mass, PRECISION)
 
 
 @triton.jit
@@ -140,14 +175,12 @@ def summary_kernel(
     """Record of each chunk alone, and log-sum-exps of the decode scores over a block."""
     BLOCKS: tl.constexpr = (M + BM - 1) // BM
     pid = tl.program_id(0)
-    block = (pid % BLOCKS).to(tl.int64)
-    head = (pid // BLOCKS % heads).to(tl.int64)
-    slot = pid // (BLOCKS * heads)
-    graph, begin, count, _ = locate(ptr, slot, graphs, shift)
+    block, head, slot, graph, begin, count = part_of(pid, ptr, heads, graphs, shift, BLOCKS)
     if count <= 0:
         return
     m = block * BM + tl.arange(0, BM)
     q = latents(query + graph * qb + head * qh, m, qm, qd, M, D, DP)
+    u = q
     if not SHARED:
         u = latents(read_key + graph * ub + head * uh, m, um, ud, M, F, FP)
     sums = tl.zeros([BM, EP], tl.float32)
@@ -157,14 +190,12 @@ def summary_kernel(
     for at in range(0, count, BN):
         node = begin + at
         keep = kept(valid, node, count - at, BN, MASKED)
-        k = rows(key + head * kh, node, kn, keep, D, DP, BN)
-        v = rows(value + head * vh, node, vn, keep, E, EP, BN)
-        decode = tl.dot(k, tl.trans(q), input_precision=PRECISION) * factor
-        score = tl.where(keep[:, None], decode, float("-inf"))
-        sums, peak, mass = advance(score, v.to(WORK), sums, peak, mass, PRECISION)
-        if not SHARED:
-            r = rows(read + head * rh, node, rn, keep, F, FP, BN)
-            decode = tl.dot(r, tl.trans(u), input_precision=PRECISION) * factor
+        _, _, score, decode = scores(
+            key + head * kh, read + head * rh, q, u, node, keep, kn, rn, factor,
+            D, F, DP, FP, BN, SHARED, PRECISION,
+        )  # fmt: skip
+        v = rows(value + head * vh, node, vn, keep, E, EP, BN).to(WORK)
+        sums, peak, mass = advance(score, v, sums, peak, mass, PRECISION)
         decode = tl.where(m[None, :] < M, decode, float("-inf"))
         top = tl.max(decode, 1)
         total = top + tl.log2(tl.sum(tl.exp2(decode - top[:, None]), 1))
@@ -242,14 +273,12 @@ def output_kernel(
     """Outputs of the tokens, [BLOCKS, N, H, E] of which each block of latents has its part."""
     BLOCKS: tl.constexpr = (M + BM - 1) // BM
     pid = tl.program_id(0)
-    block = (pid % BLOCKS).to(tl.int64)
-    head = (pid // BLOCKS % heads).to(tl.int64)
-    slot = pid // (BLOCKS * heads)
-    graph, begin, count, _ = locate(ptr, slot, graphs, shift)
+    block, head, slot, graph, begin, count = part_of(pid, ptr, heads, graphs, shift, BLOCKS)
     if count <= 0:
         return
     m = block * BM + tl.arange(0, BM)
     q = latents(query + graph * qb + head * qh, m, qm, qd, M, D, DP)
+    u = q
     if not SHARED:
         u = latents(read_key + graph * ub + head * uh, m, um, ud, M, F, FP)
     base = before + (slot.to(tl.int64) * heads + head) * (M * (E + 2))
@@ -259,13 +288,11 @@ def output_kernel(
     for at in range(0, count, BN):
         node = begin + at
         keep = kept(valid, node, count - at, BN, MASKED)
-        k = rows(key + head * kh, node, kn, keep, D, DP, BN)
+        _, _, score, decode = scores(
+            key + head * kh, read + head * rh, q, u, node, keep, kn, rn, factor,
+            D, F, DP, FP, BN, SHARED, PRECISION,
+        )  # fmt: skip
         v = rows(value + head * vh, node, vn, keep, E, EP, BN).to(WORK)
-        decode = tl.dot(k, tl.trans(q), input_precision=PRECISION) * factor
-        score = tl.where(keep[:, None], decode, float("-inf"))
-        if not SHARED:
-            r = rows(read + head * rh, node, rn, keep, F, FP, BN)
-            decode = tl.dot(r, tl.trans(u), input_precision=PRECISION) * factor
         p = decode_weights(decode, norm + head * nodes, m, node, keep, M, BN)
 
         pairs = tl.zeros([BN, BN], tl.float32)
@@ -287,8 +314,4 @@ def output_kernel(
         tl.store(out + place, y.to(out.dtype.element_ty), mask=inside)
 
         # The last group has the weights of all tokens of the tile.
-        decay = tl.exp2(peak - top)
-        sums *= decay[:, None]
-        sums += tl.dot(tl.trans(weight.to(WORK)), v, input_precision=PRECISION)
-        mass = mass * decay + tl.sum(weight, 0)
-        peak = top
+        sums, peak, mass = absorb(weight, v, top, sums, peak, mass, PRECISION)

@@ -16,16 +16,18 @@ import triton
 import triton.language as tl
 
 from flare_mesh.ops.triton_causal_flare_device import (
+    absorb,
     advance,
     decode_weights,
     group,
     kept,
     latents,
     load_record,
+    part_of,
     rows,
+    scores,
     store_record,
 )
-from flare_mesh.ops.triton_device import locate
 
 
 @triton.jit
@@ -47,14 +49,12 @@ def later_kernel(
     BLOCKS: tl.constexpr = (M + BM - 1) // BM
     W: tl.constexpr = M * (E + 2)
     pid = tl.program_id(0)
-    block = (pid % BLOCKS).to(tl.int64)
-    head = (pid // BLOCKS % heads).to(tl.int64)
-    slot = pid // (BLOCKS * heads)
-    graph, begin, count, _ = locate(ptr, slot, graphs, shift)
+    block, head, slot, graph, begin, count = part_of(pid, ptr, heads, graphs, shift, BLOCKS)
     if count <= 0:
         return
     m = block * BM + tl.arange(0, BM)
     q = latents(query + graph * qb + head * qh, m, qm, qd, M, D, DP)
+    u = q
     if not SHARED:
         u = latents(read_key + graph * ub + head * uh, m, um, ud, M, F, FP)
     base = (slot.to(tl.int64) * heads + head) * W
@@ -67,14 +67,12 @@ def later_kernel(
     for at in range(0, count, BN):
         node = begin + at
         keep = kept(valid, node, count - at, BN, MASKED)
-        k = rows(key + head * kh, node, kn, keep, D, DP, BN)
+        _, _, score, decode = scores(
+            key + head * kh, read + head * rh, q, u, node, keep, kn, rn, factor,
+            D, F, DP, FP, BN, SHARED, PRECISION,
+        )  # fmt: skip
         v = rows(value + head * vh, node, vn, keep, E, EP, BN).to(WORK)
         g = rows(grad + head * gh, node, gn, keep, E, EP, BN).to(WORK)
-        decode = tl.dot(k, tl.trans(q), input_precision=PRECISION) * factor
-        score = tl.where(keep[:, None], decode, float("-inf"))
-        if not SHARED:
-            r = rows(read + head * rh, node, rn, keep, F, FP, BN)
-            decode = tl.dot(r, tl.trans(u), input_precision=PRECISION) * factor
         p = decode_weights(decode, norm + head * nodes, m, node, keep, M, BN)
 
         pairs = _pairs_of_gradients(g, v, row, PRECISION).to(WORK)
@@ -94,11 +92,7 @@ def later_kernel(
             first += size
         grad_z += tl.dot(tl.trans(share.to(WORK)), g, input_precision=PRECISION)
 
-        decay = tl.exp2(peak - top)
-        sums *= decay[:, None]
-        sums += tl.dot(tl.trans(weight.to(WORK)), v, input_precision=PRECISION)
-        mass = mass * decay + tl.sum(weight, 0)
-        peak = top
+        sums, peak, mass = absorb(weight, v, top, sums, peak, mass, PRECISION)
     some = mass > 0
     decay = tl.exp2(first_peak - peak) * first_mass / tl.where(some, mass, 1.0)
     store_record(part + base, m, grad_z, grad_c, decay, M, E, EP)
@@ -155,14 +149,12 @@ def _gradient_of_chunk(
     BLOCKS: tl.constexpr = (M + BM - 1) // BM
     W: tl.constexpr = M * (E + 2)
     RECORD: tl.constexpr = BM * (EP + 2)
-    block = (item % BLOCKS).to(tl.int64)
-    head = (item // BLOCKS % heads).to(tl.int64)
-    slot = item // (BLOCKS * heads)
-    graph, begin, count, _ = locate(ptr, slot, graphs, shift)
+    block, head, slot, graph, begin, count = part_of(item, ptr, heads, graphs, shift, BLOCKS)
     here = tl.arange(0, BM)
     m = block * BM + here
     q = latents(query + graph * qb + head * qh, m, qm, qd, M, D, DP)
     grad_q = tl.zeros([BM, DP], tl.float32)
+    u = q
     if not SHARED:
         u = latents(read_key + graph * ub + head * uh, m, um, ud, M, F, FP)
         grad_u = tl.zeros([BM, FP], tl.float32)
@@ -173,10 +165,11 @@ def _gradient_of_chunk(
         store_record(own + step * RECORD, here, sums, peak, mass, BM, EP, EP)
         at = step * BN
         keep = kept(valid, begin + at, count - at, BN, MASKED)
-        k = rows(key + head * kh, begin + at, kn, keep, D, DP, BN)
+        _, _, score, _ = scores(
+            key + head * kh, read, q, q, begin + at, keep, kn, rn, factor,
+            D, F, DP, FP, BN, True, PRECISION,
+        )  # fmt: skip
         v = rows(value + head * vh, begin + at, vn, keep, E, EP, BN).to(WORK)
-        score = tl.dot(k, tl.trans(q), input_precision=PRECISION) * factor
-        score = tl.where(keep[:, None], score, float("-inf"))
         sums, peak, mass = advance(score, v, sums, peak, mass, PRECISION)
     tl.debug_barrier()  # the records are read by other threads than they were written by
 
@@ -192,14 +185,12 @@ def _gradient_of_chunk(
         record = own + (steps - 1 - step) * RECORD
         sums, peak, mass = load_record(record, here, BM, EP, EP)
         keep = kept(valid, node, count - at, BN, MASKED)
-        k = rows(key + head * kh, node, kn, keep, D, DP, BN)
+        k, r, score, decode = scores(
+            key + head * kh, read + head * rh, q, u, node, keep, kn, rn, factor,
+            D, F, DP, FP, BN, SHARED, PRECISION,
+        )  # fmt: skip
         v = rows(value + head * vh, node, vn, keep, E, EP, BN).to(WORK)
         g = rows(grad + head * gh, node, gn, keep, E, EP, BN).to(WORK)
-        decode = tl.dot(k, tl.trans(q), input_precision=PRECISION) * factor
-        score = tl.where(keep[:, None], decode, float("-inf"))
-        if not SHARED:
-            r = rows(read + head * rh, node, rn, keep, F, FP, BN)
-            decode = tl.dot(r, tl.trans(u), input_precision=PRECISION) * factor
         p = decode_weights(decode, norm + head * nodes, m, node, keep, M, BN)
 
         of_pairs = _pairs_of_gradients(g, v, row, PRECISION).to(WORK)
