@@ -10,6 +10,7 @@ from torch_geometric.data import Data
 from flare_mesh.cases.case_files import one_step
 from flare_mesh.io import read_mesh
 from flare_mesh.mesh import MeshData
+from flare_mesh.mesh.finite_coordinates import check_finite
 
 
 def to_grid(source: Any, step: int | None = None) -> Any:
@@ -31,13 +32,7 @@ def to_grid(source: Any, step: int | None = None) -> Any:
     grid = _convert(source, step)
     if grid.n_points == 0:
         raise _no_points(source)
-    missing = np.flatnonzero(~np.isfinite(np.asarray(grid.points)).all(axis=1))
-    if len(missing):
-        raise ValueError(
-            f"{_name(source)}: expected finite coordinates (got NaN or infinite ones at "
-            f"{len(missing):,} of {grid.n_points:,} nodes, the first is node {missing[0]}); remove "
-            f"these nodes and their cells"
-        )
+    check_finite(np.asarray(grid.points), _name(source))
     return grid
 
 

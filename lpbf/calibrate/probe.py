@@ -49,7 +49,7 @@ class Probe:
         far = np.flatnonzero(distance > _REACH)
         if len(far):
             first = points[far[0]].position
-            nodes = motion.rotate_back(mesh.points - motion.translation)
+            nodes = motion.undo(mesh.points)
             low, high = nodes.min(axis=0), nodes.max(axis=0)
             spans = (f"{a:.4g} to {b:.4g}" for a, b in zip(low, high, strict=True))
             others = f" (and {len(far) - 1} other points)" if len(far) > 1 else ""

@@ -65,8 +65,6 @@ class MeshField:
                 f"{self.name}: expected the nodes of the part's voxel mesh (the points are off by "
                 f"up to {distance.max():.3g} mm); give the part and the pitch of the field"
             )
-        from scipy.spatial import KDTree
-
         values = self._data["displacement"].numpy()[node].astype(np.float64)
         if not np.isfinite(values).all():
             text = "'displacement' has NaN or infinite values; compute it again"
@@ -74,6 +72,8 @@ class MeshField:
         removed = self._data.cell_fields.get("removed")
         if removed is None:
             return values, None
+        from scipy.spatial import KDTree
+
         centers = self._data.pos[self._data.hexahedron].mean(dim=1).numpy()
         cell = KDTree(centers).query(mesh.points[mesh.cells].mean(axis=1))[1]
         return values, removed.numpy().reshape(-1)[cell] > 0

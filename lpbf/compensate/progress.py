@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from types import TracebackType
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from lpbf.simulate.build_progress import BuildProgress
 from lpbf.simulate.estimate import Estimate, check_memory, estimate_build
 
 
-class CompensationProgress:
+class CompensationProgress(ExitStack):
     """Prints the estimate of all simulations, and shows their progress with the time left.
 
     :meth:`begin` is the ``on_builds`` of :func:`lpbf.compensate`.
@@ -24,19 +23,8 @@ class CompensationProgress:
     """
 
     def __init__(self, name: str) -> None:
+        super().__init__()
         self._name = name
-        self._stack = ExitStack()
-
-    def __enter__(self) -> "CompensationProgress":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.close()
 
     def begin(self, meshes: Sequence[HexMesh], process: Process) -> OnStep:
         """Print the estimate, refuse what the memory does not hold, and show the bar.
@@ -50,7 +38,7 @@ class CompensationProgress:
         whole = join_estimates(estimates)
         count = "1 simulation" if len(meshes) == 1 else f"{len(meshes)} simulations"
         print(f"estimate of {count}: {whole}", flush=True)
-        progress = self._stack.enter_context(BuildProgress(whole))
+        progress = self.enter_context(BuildProgress(whole))
         sizes = [len(estimate.steps) for estimate in estimates]
 
         def on_step(number: int, done: int, total: int, name: str) -> None:

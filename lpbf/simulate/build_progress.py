@@ -44,8 +44,7 @@ class BuildProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        self.pause()
 
     def pause(self) -> None:
         """Take the bar off the terminal until the next step, so that other lines can be printed."""

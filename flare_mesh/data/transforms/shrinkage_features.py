@@ -3,15 +3,13 @@
 from itertools import product
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from flare_mesh.data.transforms.channels import Channel, components
-from flare_mesh.data.transforms.checks import check_single
+from flare_mesh.data.transforms.voxel_part import append_features, read_voxels
 from flare_mesh.mesh.layered_shrinkage import count_operations, layered_shrinkage
 
 _ROUNDING = 1e-6  # of a cell's edge
@@ -61,21 +59,12 @@ class ShrinkageFeatures(BaseTransform):
         self.length = length
 
     def forward(self, data: Data) -> Data:
-        check_single(data, "ShrinkageFeatures")
-        pos = data.pos
-        assert isinstance(pos, Tensor)
-        if "hexahedron" not in data:
-            raise ValueError("ShrinkageFeatures: expected a part of hexahedra (got none)")
-        points = pos.detach().double().numpy()
-        values, stress = self._build(points, data["hexahedron"].numpy())
+        points, hexahedra = read_voxels(data, "ShrinkageFeatures")
+        values, stress = self._build(points, hexahedra)
         square = float(np.square(values[:, :3]).sum(1).mean())
         size = max(square**0.5, _SMALLEST * float(np.ptp(points, axis=0).max()))
         logs = np.full((len(points), 1), np.log(size / self.length))
-        found = torch.from_numpy(np.concatenate([values / size, stress, logs], axis=1)).to(
-            pos.dtype
-        )
-        data.x = found if data.x is None else torch.cat([data.x, found.to(data.x.dtype)], dim=1)
-        return data
+        return append_features(data, np.concatenate([values / size, stress, logs], axis=1))
 
     def channels(self, pos_dim: int) -> tuple[Channel, ...]:
         """The appended channels."""

@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.data.datapipes import functional_transform
 from torch_geometric.transforms import BaseTransform
 
 from flare_mesh.data.transforms.channels import Channel, components
-from flare_mesh.data.transforms.checks import check_single
+from flare_mesh.data.transforms.voxel_part import append_features, read_voxels
 from flare_mesh.mesh.cells import CELL_TYPES
 from flare_mesh.mesh.geometry import cell_measures
 
@@ -58,16 +57,7 @@ class SupportFeatures(BaseTransform):
         self.length = length
 
     def forward(self, data: Data) -> Data:
-        check_single(data, "SupportFeatures")
-        pos = data.pos
-        assert isinstance(pos, Tensor)
-        if "hexahedron" not in data:
-            raise ValueError("SupportFeatures: expected a part of hexahedra (got none)")
-        points = pos.double().numpy()
-        values = _solve(points, data["hexahedron"].numpy())
-        found = torch.from_numpy(values / self.length).to(pos.dtype)
-        data.x = found if data.x is None else torch.cat([data.x, found.to(data.x.dtype)], dim=1)
-        return data
+        return append_features(data, _solve(*read_voxels(data, "SupportFeatures")) / self.length)
 
     def channels(self, pos_dim: int) -> tuple[Channel, ...]:
         """The appended channels, relative to ``length``."""

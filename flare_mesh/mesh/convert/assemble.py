@@ -11,6 +11,7 @@ from torch_geometric.data import Data
 
 from flare_mesh.mesh.cell_storage import VTK_CODES, cell_sizes
 from flare_mesh.mesh.cells import check_node_numbers
+from flare_mesh.mesh.finite_coordinates import check_finite
 from flare_mesh.mesh.mesh_storage import CELL_PREFIX, RESERVED, check_origin
 from flare_mesh.mesh.resolution import check_resolution
 
@@ -70,13 +71,7 @@ def assemble(
     if dtype == torch.float32 and full.dtype == np.float64 and np.isfinite(full).all():
         check_resolution(full, cell_index, cell_sizes(codes).numpy())
     pos = array_to_tensor(full, dtype)
-    bad = (~pos.isfinite()).any(1).nonzero()
-    if len(bad):
-        raise ValueError(
-            f"expected finite coordinates (got NaN or infinite ones at {len(bad):,} of "
-            f"{len(pos):,} nodes, the first is node {int(bad[0])}); remove these nodes and their "
-            f"cells"
-        )
+    check_finite(pos.numpy())
     data: Any = cls(pos=pos)
     if origin is not None:
         data.origin = origin
