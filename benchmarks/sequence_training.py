@@ -18,21 +18,18 @@ thread.
 
 import argparse
 import importlib
-import json
-import os
 import re
 import statistics
 import sys
-import time
 import types
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import measuring
 import torch
 import yaml
-from bench import processor
 from flare_mixing import alternate, check, show
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
@@ -175,26 +172,12 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=CONFIG["data"]["batch_size"])
     parser.add_argument("--repeat", type=int, default=5, help="timed steps of each")
     parser.add_argument("--compiled", action="store_true", help="their model compiled")
-    parser.add_argument("--busy", action="store_true", help="processor time of one thread")
+    measuring.add_busy(parser)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    if given.busy:
-        torch.set_num_threads(1)
-    clock = time.process_time if given.busy else time.perf_counter
-    results: dict[str, Any] = {
-        "machine": {
-            "processor": processor(),
-            "threads": torch.get_num_threads(),
-            "cores": os.cpu_count(),
-            "torch": torch.__version__,
-            "clock": "processor" if given.busy else "wall",
-        }
-    }
-    print(results["machine"])
+    clock, results = measuring.start(given.busy)
     results["step"] = measure(given, clock)
-    if given.json:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        given.json.write_text(json.dumps(results, indent=2) + "\n")
+    measuring.write(given.json, results)
 
 
 if __name__ == "__main__":

@@ -7,15 +7,12 @@ measures the processor time of a single thread.
 """
 
 import argparse
-import json
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+import measuring
 import torch
-from bench import processor
 from flare_mixing import alternate, check, show
 
 from flare_mesh import flare_attention
@@ -58,25 +55,12 @@ def measure(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--busy", action="store_true", help="processor time of one thread")
+    measuring.add_busy(parser)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    if given.busy:
-        torch.set_num_threads(1)
-    clock = time.process_time if given.busy else time.perf_counter
-    rows = [measure(*mesh, *size, clock) for mesh in MESHES for size in SIZES]
-    result: dict[str, Any] = {
-        "machine": {
-            "processor": processor(),
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
-            "clock": "processor" if given.busy else "wall",
-        },
-        "rows": rows,
-    }
-    if given.json:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        given.json.write_text(json.dumps(result, indent=2) + "\n")
+    clock, results = measuring.start(given.busy)
+    results["rows"] = [measure(*mesh, *size, clock) for mesh in MESHES for size in SIZES]
+    measuring.write(given.json, results)
 
 
 if __name__ == "__main__":

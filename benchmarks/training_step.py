@@ -14,16 +14,13 @@ in the backward. On a busy machine, ``--busy`` measures the processor time of a 
 """
 
 import argparse
-import json
-import os
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import measuring
 import torch
-from bench import processor
 from flare_mixing import C, H, M, alternate, check, load_authors, show
 from torch import Tensor
 
@@ -129,31 +126,17 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=parts, default=parts)
     parser.add_argument("--sizes", nargs="+", default=SIZES, metavar="NxB")
     parser.add_argument("--compiled", action="store_true", help="also their model compiled")
-    parser.add_argument("--busy", action="store_true", help="processor time of one thread")
+    measuring.add_busy(parser)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    if given.busy:
-        torch.set_num_threads(1)
-    clock = time.process_time if given.busy else time.perf_counter
-    results: dict[str, Any] = {
-        "machine": {
-            "processor": processor(),
-            "threads": torch.get_num_threads(),
-            "cores": os.cpu_count(),
-            "torch": torch.__version__,
-            "clock": "processor" if given.busy else "wall",
-        }
-    }
-    print(results["machine"])
+    clock, results = measuring.start(given.busy)
     if "published" in given.only and given.authors:
         results["published"] = {
             size: published(given.authors, size, given.compiled, clock) for size in given.sizes
         }
     if "recommended" in given.only:
         results["recommended"] = recommended(clock)
-    if given.json:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        given.json.write_text(json.dumps(results, indent=2) + "\n")
+    measuring.write(given.json, results)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flare_mesh.viewer.cases import CaseStore, ViewMesh
 from flare_mesh.viewer.drawing import Drawing, draw, suitable_factor
@@ -104,7 +105,7 @@ def show(store: CaseStore, wanted: Mapping[str, Any], before: Shown | None) -> S
     controls["clip_on"] = bool(controls["clip_on"]) and bool(axes)
     if before is not None and not controls["clip_on"]:  # a normal that is none ends with its plane
         controls |= {name: before.controls[name] for name in NORMAL}
-    low, high, expression = _clip_range(mesh.grid, controls)
+    low, high, expression = _clip_range(mesh.grid, box, controls)
     margin = _INSIDE * (high - low)
     plane = ("clip_axis", *NORMAL)
     if is_new or before is None or any(controls[one] != before.controls[one] for one in plane):
@@ -138,15 +139,20 @@ def show(store: CaseStore, wanted: Mapping[str, Any], before: Shown | None) -> S
     return Shown(case, step, mesh, selection, drawing, controls, choices)
 
 
-def _clip_range(grid: Any, controls: Mapping[str, Any]) -> tuple[float, float, str]:
+def _clip_range(
+    grid: Any, box: NDArray[np.float64], controls: Mapping[str, Any]
+) -> tuple[float, float, str]:
     """Smallest and largest position of the clip plane, and the left side of its equation.
 
     Raises:
         ValueError: If the normal is none, or the mesh has no extent along it.
     """
     normal = clip_normal(controls)
-    along = np.asarray(grid.points, dtype=float) @ np.array(normal)
-    low, high = float(along.min()), float(along.max())
+    if controls["clip_axis"] in AXES:
+        low, high = box[AXES.index(controls["clip_axis"])].tolist()
+    else:
+        along = np.asarray(grid.points, dtype=float) @ np.array(normal)
+        low, high = float(along.min()), float(along.max())
     if controls["clip_on"] and low == high:
         raise ValueError(
             f"the mesh has no extent along the normal {normal} of the clip plane; give another one"
