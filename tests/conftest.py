@@ -36,6 +36,12 @@ TINY = Settings(
 )
 
 
+@pytest.fixture(scope="session")
+def tiny_settings():
+    """Settings of a data set of a few small parts."""
+    return TINY
+
+
 @pytest.fixture
 def full_disk():
     """Context in which the system refuses files larger than a number of bytes."""

@@ -27,6 +27,9 @@ class SplitDataModule(LightningDataModule):
         ValueError: If the number of processes is negative.
     """
 
+    in_memory = False
+    """Whether all cases stay in memory once they are read."""
+
     def __init__(
         self,
         splits: Mapping[str, Any],

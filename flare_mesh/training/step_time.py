@@ -101,7 +101,7 @@ def step_seconds(
         pass_batches = data.training_loader(None).case_sampler.pass_batches
         timed = _timed_steps(pass_batches, every)
         warm_up = _WARM_UP
-        if getattr(data, "in_memory", False) and pass_batches <= _SHORT_PASS:
+        if data.in_memory and pass_batches <= _SHORT_PASS:
             # The first pass reads the cases and computes their features; later ones do not.
             warm_up = max(_WARM_UP, math.ceil(pass_batches / every))
         loader = data.training_loader(every * (warm_up + timed))

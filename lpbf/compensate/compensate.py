@@ -14,7 +14,7 @@ from lpbf.compensate.compensation import Compensation, Iteration
 from lpbf.compensate.merge_bodies import merge_bodies
 from lpbf.compensate.mesh_field import MeshField
 from lpbf.compensate.nominal import Nominal
-from lpbf.compensate.simulator import Displacement, OnStep, simulator
+from lpbf.compensate.simulator import Displacement, OnStep, Simulation, given_field
 from lpbf.compensate.subdivide import subdivide
 from lpbf.compensate.surface_field import SurfaceField
 from lpbf.compensate.topology import Defect, compare_topology
@@ -138,7 +138,8 @@ def compensate(
     rotation = place_rotation(surface, place)
     surface = rotate_part(surface, rotation)
     bodies = [load_part(body, unit=unit_if_none(body, unit)) for body in supports]
-    islands, field_of = process.choose_islands(), simulator(displacement, process)
+    islands = process.choose_islands()
+    field_of = None if displacement is None else given_field(displacement)
     if isinstance(field_of, MeshField):
         if check_pitch is not None:
             raise ValueError(
@@ -160,9 +161,9 @@ def compensate(
             process = replace(process, layer_height=height)
             check_pitch = process.voxel_size(check_pitch)
         builds += [voxels(surface, check_pitch)] * 2
-    if displacement is None:
+    if field_of is None:
         on_step = None if on_builds is None else on_builds(builds, process)
-        field_of = simulator(None, process, on_step)
+        field_of = Simulation(process, on_step)
     field = SurfaceField(mesh, part_offset(surface, mesh), field_of)
     field.warn_of_far_points(surface)
     nominal = Nominal(surface, field)

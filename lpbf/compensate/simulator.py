@@ -22,21 +22,15 @@ OnStep = Callable[[int, int, int, str], None]
 that are done, all of its steps, and the name of the last one."""
 
 
-def simulator(
-    displacement: Displacement | None, process: Process, on_step: OnStep | None = None
-) -> Simulator:
-    """Function from a mesh to its displacement and the voxels that the release removes.
+def given_field(displacement: Displacement) -> Simulator:
+    """The given displacement in place of a simulation.
 
     Args:
-        displacement: A function, mesh or file, see :func:`lpbf.compensate`; None to simulate.
-        process: The process that is simulated.
-        on_step: Called after each step of the simulations, which are numbered in their order.
+        displacement: A function, mesh or file, see :func:`lpbf.compensate`.
     """
     if isinstance(displacement, str | Path) or hasattr(displacement, "pos"):
         return MeshField(cast("MeshData | str | Path", displacement))
-    function = cast("Callable[[HexMesh], NDArray[np.float64]] | None", displacement)
-    if function is None:
-        return _Simulation(process, on_step)
+    function = cast("Callable[[HexMesh], NDArray[np.float64]]", displacement)
 
     def given(mesh: HexMesh) -> tuple[NDArray[np.float64], None]:
         values = np.asarray(function(mesh), dtype=np.float64)
@@ -50,7 +44,14 @@ def simulator(
     return given
 
 
-class _Simulation:
+class Simulation:
+    """Function from a mesh to its displacement and the voxels that the release removes.
+
+    Args:
+        process: The process.
+        on_step: Called after each step of the simulations, which are numbered in their order.
+    """
+
     def __init__(self, process: Process, on_step: OnStep | None) -> None:
         self._process, self._on_step = process, on_step
         self._number = -1

@@ -2,6 +2,7 @@
 
 import filecmp
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,6 @@ from lpbf import HexMesh, Material
 from lpbf.core.element import brick, isotropic_elasticity
 from lpbf.core.table import Table
 from lpbf.core.wall_grid import wall_grid_elasticity
-from lpbf.dataset.settings import Settings
 
 SPACING = (1.0, 1.3, 0.7)
 ELASTIC = {"youngs_modulus": 100e3, "poisson_ratio": 0.3}
@@ -139,16 +139,9 @@ def threads():
 
 
 @pytest.fixture(scope="session")
-def small_set():
-    """Settings of a data set of small parts."""
-    return Settings(
-        pitch=(4.0, 4.0, 4.0),
-        size=(16.0, 24.0),
-        min_nodes=30,
-        max_volume_error=9.0,
-        test_fraction=0.25,
-        max_dropped=1.0,
-    )
+def small_set(tiny_settings):
+    """Settings of a data set of small parts, of which islands may be dropped."""
+    return replace(tiny_settings, max_dropped=1.0)
 
 
 @pytest.fixture(scope="session")

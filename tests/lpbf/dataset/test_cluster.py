@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,18 +17,15 @@ from flare_mesh.workers import THREAD_LIMITS
 from lpbf.dataset.case_file import file_digest
 from lpbf.dataset.cluster import _checker as checker
 from lpbf.dataset.cluster import open_cluster
-from lpbf.dataset.settings import Settings
 from lpbf.generate import generate, main
 
-SMALL = Settings(
-    pitch=(4.0, 4.0, 4.0),
-    size=(16.0, 24.0),
-    min_nodes=30,
-    max_volume_error=9.0,
-    max_nodes=260,
-    test_fraction=0.25,
-)
 TIMEOUT = 120.0
+
+
+@pytest.fixture(scope="module")
+def small(tiny_settings):
+    """Settings of a set that rejects the larger parts."""
+    return replace(tiny_settings, max_nodes=260)
 
 
 class Cluster:
@@ -83,7 +81,7 @@ def files_of(root):
 
 
 @pytest.mark.slow
-def test_a_lost_worker_does_not_change_the_data_set(cluster, tmp_path):
+def test_a_lost_worker_does_not_change_the_data_set(cluster, tmp_path, small):
     first, _ = cluster.worker(), cluster.worker()
     out = tmp_path / "set"
 
@@ -93,11 +91,11 @@ def test_a_lost_worker_does_not_change_the_data_set(cluster, tmp_path):
 
     killer = threading.Thread(target=kill_one, daemon=True)
     killer.start()
-    assert generate(out, 12, settings=SMALL, scheduler=cluster.address) == 12
+    assert generate(out, 12, settings=small, scheduler=cluster.address) == 12
     killer.join()
     assert first.wait() == -signal.SIGKILL
 
-    generate(tmp_path / "local", 12, settings=SMALL, workers=2)
+    generate(tmp_path / "local", 12, settings=small, workers=2)
     assert files_of(out) == files_of(tmp_path / "local")
     files = [name for name in files_of(out) if name != "timing.json"]
     assert filecmp.cmpfiles(out, tmp_path / "local", files, shallow=False)[1:] == ([], [])
@@ -112,10 +110,10 @@ def test_a_lost_worker_does_not_change_the_data_set(cluster, tmp_path):
         ({"limit": "3"}, "may use several threads; start it with OMP_NUM_THREADS=1 "),
     ],
 )
-def test_a_worker_that_does_not_fit(cluster, tmp_path, options, message):
+def test_a_worker_that_does_not_fit(cluster, tmp_path, small, options, message):
     cluster.worker(**options)
     with pytest.raises(ValueError, match=message):
-        generate(tmp_path / "set", 1, settings=SMALL, scheduler=cluster.address)
+        generate(tmp_path / "set", 1, settings=small, scheduler=cluster.address)
 
 
 def test_no_scheduler_there(tmp_path):
