@@ -2,9 +2,9 @@
 
     python benchmarks/gpu_check.py [--json FILE]
 
-Runs the tests that need a GPU; measures the backends of the mixer beside two SDPA calls on the same
-tensors, and those of causal FLARE beside causal SDPA of the same width; and times block sizes of
-the Triton kernels in the time that is left. Results are compared before they are timed: with
+First it runs the tests that need a GPU. Then it measures the mixer beside two SDPA calls on the
+same tensors, and causal FLARE beside causal SDPA of the same width. In the time that is left it
+tries other block sizes of the Triton kernels. Results are compared before they are timed: with
 float64 up to 50,000 nodes, and with the two calls in float32 beyond; causal FLARE with float64 on
 the first 4,096 tokens. A kernel that fails is a line of the table. The figures are written to one
 file, by default ``benchmarks/results/DEVICE.json``. Without a CUDA device the exit code is 2, and 1

@@ -7,8 +7,9 @@ from series to series and is not an input: one instant does not show it, the cha
 to the next does. The fields are sums of eigenmodes, whose decay is exact, and have the mean square
 1 at the last known instant, so that the size of a field does not show its past.
 
-``moving``: at each of six instants the temperature is known at other points, and is to be predicted
-there for four steps later; errors are those of the last instant. All steps are trained at once.
+``moving``: there are six instants, each with its own points. From the temperature at the points of
+an instant the model predicts the temperature at the same points four steps later. The error is that
+of the last instant. All steps are trained at once.
 ``fixed``: the points stay where they are; four steps are known and four are predicted, with the
 model's own predictions fed back. In each table all models have two blocks of 32 channels, the same
 series, the same number of optimiser steps and the same rate, which is tuned for none of them.
@@ -54,7 +55,7 @@ MOVING: dict[str, str | None] = {
 
 
 class Plate:
-    """Temperature of a plate whose diffusivity is not told, at any points and times.
+    """Temperature of a plate at any points and times. The models do not get its diffusivity.
 
     Args:
         now: Last known instant, at which the mean square over the plate is 1.

@@ -4,7 +4,7 @@ import re
 
 from sphinx.application import Sphinx
 
-# What numpy's ArrayLike stands for, in a signature.
+# The long union of types that Sphinx writes into a signature for numpy's ArrayLike.
 _ARRAY_LIKE = re.compile(
     r"[\w.~]*_Buffer \| [\w.~]*_SupportsArray.*?_NestedSequence\[complex \| bytes \| str\]"
 )
@@ -53,7 +53,7 @@ def shorten_array_like(
     signature: str | None,
     returns: str | None,
 ) -> tuple[str | None, str | None]:
-    """Write ``ArrayLike`` for the types that it stands for."""
+    """Write ``ArrayLike`` in place of its long union of types."""
     return signature and _ARRAY_LIKE.sub("ArrayLike", signature), returns
 
 
