@@ -11,6 +11,7 @@ from flare_mesh.surrogate.surrogate import Surrogate
 from flare_mesh.surrogate.surrogate_file import FILE, checksum
 from flare_mesh.uncertainty.conformal_quantile import MIN_CASES
 
+_WIDE = 0.05  # below the nominal coverage
 _HOLD_OUT = "hold out a share of the training cases by data.val_split=0.2"
 
 
@@ -73,10 +74,8 @@ def report_bands(
 
 def print_bands(found: Mapping[str, Any]) -> None:
     """Print what :func:`~flare_mesh.surrogate.coverage_report.coverage_report` returns."""
-    print(
-        f"{found['coverage']:.0%} bands, from {found['calibration_cases']} validation cases, on "
-        f"{found['cases']} test cases:"
-    )
+    wanted, count = found["coverage"], found["calibration_cases"]
+    print(f"{wanted:.0%} bands, from {count} validation cases, on {found['cases']} test cases:")
     for name, covered in found["covered"].items():
         width, error = found["width"][name], found["covered_error"][name]
         relative = "" if width is None else f", half-width {width:.4f} of its root mean square"
@@ -84,5 +83,8 @@ def print_bands(found: Mapping[str, Any]) -> None:
         print(f"  {name:<16} {covered:.1%} of the nodes covered{standard}{relative}")
         if found["likely"][name] is not None:
             low, high = found["likely"][name]
-            print(f"  {'':<16} {low:.0%} to {high:.0%} are likely, over very many new cases")
+            expected = f"{low:.0%} to {high:.0%} to be expected from {count} validation cases"
+            print(f"  {'':<16} {wanted:.0%} wanted, {expected}")
+    if any(likely and likely[0] < wanted - _WIDE for likely in found["likely"].values()):
+        print("  more validation cases (data.val_split) narrow the range to be expected")
     print(f"  {found['unlike']:.0%} of the test cases are unlike the training cases", flush=True)

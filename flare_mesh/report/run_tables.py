@@ -100,7 +100,7 @@ def case_table(results: RunResults, scores: Mapping[str, tuple[float, str]]) -> 
 def band_table(results: RunResults) -> list[Html]:
     """Nominal and reached coverage of the bands by field."""
     bands: Any = results.bands
-    head = ["field", "nodes covered", "standard error", "likely over very many cases", "half-width"]
+    head = ["field", "nodes covered", "standard error", "to be expected", "half-width"]
     rows = []
     for field, covered in bands["covered"].items():
         likely = bands["likely"].get(field)

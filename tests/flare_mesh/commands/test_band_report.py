@@ -5,7 +5,12 @@ import pytest
 import torch
 
 from flare_mesh import FLAREOperator, Surrogate
-from flare_mesh.commands.band_report import calibrate_run, report_bands, saved_bands
+from flare_mesh.commands.band_report import (
+    calibrate_run,
+    print_bands,
+    report_bands,
+    saved_bands,
+)
 from flare_mesh.testing import random_graph
 
 
@@ -38,7 +43,8 @@ def test_bands_are_reported_and_found_again(surrogate, tmp_path, capsys):
     assert "90% bands, from 4 validation cases, on 4 test cases:" in printed
     assert f"{report['covered']['p']:.1%} of the nodes covered (standard error " in printed
     low, high = report["likely"]["p"]
-    assert f"{low:.0%} to {high:.0%} are likely, over very many new cases" in printed
+    expected = f"90% wanted, {low:.0%} to {high:.0%} to be expected from 4 validation cases"
+    assert expected in printed
     assert "0% of the test cases are unlike the training cases" in printed
 
     # Bands of other weights are not those of a checkpoint.
@@ -52,6 +58,24 @@ def test_bands_are_reported_and_found_again(surrogate, tmp_path, capsys):
     torch.save({"state_dict": state, "flare_mesh": header}, path)
     assert saved_bands(tmp_path, str(path)) is None
     assert saved_bands(tmp_path / "empty", str(path)) is None
+
+
+@pytest.mark.parametrize(("low", "advised"), [(0.84, True), (0.86, False), (None, False)])
+def test_a_wide_range_of_coverage_comes_with_advice(low, advised, capsys):
+    report = {
+        "coverage": 0.9,
+        "calibration_cases": 9,
+        "cases": 20,
+        "covered": {"p": 0.82},
+        "covered_error": {"p": None},
+        "width": {"p": None},
+        "likely": {"p": low and (low, 0.95)},
+        "unlike": 0.0,
+    }
+    print_bands(report)
+    printed = capsys.readouterr().out
+    assert ("more validation cases (data.val_split)" in printed) is advised
+    assert ("90% wanted" in printed) is (low is not None)
 
 
 def test_a_run_without_bands_says_why(surrogate):
