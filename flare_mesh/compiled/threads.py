@@ -76,12 +76,18 @@ def run(
     elif _openmp is not None:
         _openmp.GOMP_parallel(_CALLBACK(work), None, threads, 0)
     else:
-        _run_on_python_threads(work, threads)
+        call_on_python_threads(work, threads)
     if failures:
         raise failures[0]
 
 
-def _run_on_python_threads(work: Callable[[], None], threads: int) -> None:
+def fork_address() -> int:
+    """Address of OpenMP's function that calls another one on several threads; 0 without it."""
+    return 0 if _openmp is None else ctypes.cast(_openmp.GOMP_parallel, ctypes.c_void_p).value or 0
+
+
+def call_on_python_threads(work: Callable[[], None], threads: int) -> None:
+    """Call a function once on each of several threads."""
     global _pool, _pool_size
     if _pool is None or _pool_size < threads - 1:
         _pool, _pool_size = ThreadPoolExecutor(threads - 1, "flare"), threads - 1

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from flare_mesh.compiled.jit import FAST_MAX, FAST_SUM, jit
-from flare_mesh.compiled.threads import run
+from flare_mesh.compiled.team import fork, next_task, run_tasks
 from flare_mesh.ops import checks
 from flare_mesh.ops.causal_operator import CHUNK
 from flare_mesh.ops.numba_exp2 import exp2
@@ -116,17 +116,20 @@ def _dot(a, b):
 
 @jit
 def forward(
-    query, key, value, decode_query, decode_key, valid, ptr, first, last, shared, shift, total,
-    sums, stored, stored_at, out,
+    team, query, key, value, decode_query, decode_key, valid, ptr, shared, shift, total, sums,
+    stored, stored_at, out,
 ):  # fmt: skip
     """Outputs of the tokens, and the final sums in place of the initial ones.
 
     The tokens of a chunk have sums of their own: a long sequence is not rounded at each token.
     """
+    if fork(team):
+        return
     heads, _, latents = query.shape[1:]
     score, decode = np.empty(latents, key.dtype), np.empty(latents, key.dtype)
     weight, factor = np.empty(latents, key.dtype), np.empty(latents, key.dtype)
-    for task in range(first, last):
+    task = next_task(team)
+    while task < heads * (len(ptr) - 1):
         b, h = task // heads, task % heads
         q = query[0 if query.shape[0] == 1 else b, h]
         u = decode_key[0 if decode_key.shape[0] == 1 else b, h]
@@ -161,14 +164,17 @@ def forward(
             for e in range(z.shape[0]):
                 out[t, h, e] = _dot(decode, z[e]) + _dot(decode, recent[e])
         _move(count, z, recent_count, recent)
+        task = next_task(team)
 
 
 @jit
 def backward(
-    grad, query, key, value, decode_query, decode_key, valid, ptr, first, last, shared, stored,
+    team, grad, query, key, value, decode_query, decode_key, valid, ptr, shared, stored,
     stored_at, grad_query, grad_key, grad_value, grad_decode_query, grad_decode_key,
 ):  # fmt: skip
     """Gradients, by a walk back along the tokens; the latents of a chunk are computed again."""
+    if fork(team):
+        return
     heads, channels, latents = query.shape[1:]
     width = value.shape[2]
     shape = (CHUNK, latents)
@@ -178,7 +184,8 @@ def backward(
     inner, factor = np.empty(latents, key.dtype), np.empty(latents, key.dtype)
     top, count = np.empty(latents, key.dtype), np.empty(latents, key.dtype)
     z = np.empty((width, latents), key.dtype)
-    for task in range(first, last):
+    task = next_task(team)
+    while task < heads * (len(ptr) - 1):
         b, h = task // heads, task % heads
         q = query[0 if query.shape[0] == 1 else b, h]
         u = decode_key[0 if decode_key.shape[0] == 1 else b, h]
@@ -263,6 +270,7 @@ def backward(
                     for m in range(latents):
                         dq[d, m] += x * slope[m]
                     grad_key[t, h, d] = _dot(slope, q[d])
+        task = next_task(team)
 
 
 def _latents(tensor: Tensor, dtype: torch.dtype, factor: float) -> np.ndarray:
@@ -327,10 +335,7 @@ def causal(
     outputs = [t.numpy() for t in (shift, total, sums, stored)]
     outputs += [first, out.numpy()]
     shared = decode_query is None
-    run(
-        (0, graphs * heads) if few else range(graphs * heads + 1),
-        lambda a, b: forward(*arguments, a, b, shared, *outputs),
-    )
+    run_tasks(forward, 1 if few else graphs * heads, *arguments, shared, *outputs)
     total, shift, sums = total.double(), shift.double(), sums.double()
     new_lse = torch.where(total > 0, total.log() + shift * _LN2, -torch.inf)
     new_latent = (sums / torch.where(total > 0, total, 1.0)[:, :, None]).transpose(-1, -2)
@@ -368,10 +373,7 @@ def causal_backward(
         ddk = torch.zeros((graphs, heads, decode_query.shape[2], latents), dtype=dtype)
     outputs = [t.numpy() for t in (dq, dk, dv, ddq, ddk)]
     grad_rows, states = _rows(grad, dtype), stored.numpy()
-    run(
-        range(graphs * heads + 1),
-        lambda a, b: backward(grad_rows, *arguments, a, b, shared, states, first, *outputs),
-    )
+    run_tasks(backward, graphs * heads, grad_rows, *arguments, shared, states, first, *outputs)
     # The scores in base 2 have the slope log2(e), which ln 2 of the powers cancels.
     results = []
     for latent_grad, given in ((dq, query), (ddk, decode_key)):

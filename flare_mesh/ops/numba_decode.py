@@ -6,6 +6,7 @@ The names are those of ``numba_encode``.
 from flare_mesh.compiled import blocks, softmax_blocks
 from flare_mesh.compiled.block_code import ROWS
 from flare_mesh.compiled.jit import jit
+from flare_mesh.compiled.team import fork, next_member, next_task
 from flare_mesh.ops.numba_tiles import ABSENT, BLOCK, LN2, tile_rows
 
 _LARGEST = 2.0**60  # of a sum of powers that needs no shift
@@ -13,16 +14,20 @@ _LARGEST = 2.0**60  # of a sum of powers that needs no shift
 
 @jit
 def decode(
-    query, key, latent, padding, graph, start, end, first, last, sizes, scratch, out, total, top
+    team, query, key, latent, padding, graph, start, end, sizes, memory, out, total, top
 ):  # fmt: skip
     """out = R Z for R = 2^(score - top) over the latents of each node, divided by its total."""
+    if fork(team):
+        return
+    scratch = memory[next_member(team)]
     shared, heads, channels, padded = sizes
     columns, stride = blocks.columns(key), heads * channels
     share, node_bias = 0, ROWS * padded  # positions in `scratch`
     added = node_bias + ROWS
     largest, smallest = key.dtype.type(_LARGEST), key.dtype.type(1 / _LARGEST)
     one = key.dtype.type(1)
-    for s in range(first, last):
+    s = next_task(team)
+    while s < len(graph):
         row = 0 if shared else graph[s]
         for block in range(start[s], end[s], BLOCK):
             stop = min(block + BLOCK, end[s])
@@ -70,14 +75,18 @@ def decode(
                     blocks.store_products(
                         scratch, share, padded, latent, z, padded, channels, added, out, rows
                     )
+        s = next_task(team)
 
 
 @jit
 def decode_backward(
-    query, key, latent, padding, grad_out, out, lse, graph, start, end, first, last, sizes,
-    scratch, grad_query, grad_key, grad_latent,
+    team, query, key, latent, padding, grad_out, out, lse, graph, start, end, sizes, memory,
+    grad_query, grad_key, grad_latent,
 ):  # fmt: skip
     """R = 2^(score - lse), G = R (dY Z - <dY, Y>): dZ += R dY, dK = G Q, dQ += G K."""
+    if fork(team):
+        return
+    scratch = memory[next_member(team)]
     shared, heads, channels, padded = sizes
     columns, stride = blocks.columns(key), heads * channels
     # Positions in `scratch`.
@@ -86,7 +95,8 @@ def decode_backward(
     delta, ln2 = node_bias + ROWS, node_bias + 2 * ROWS
     for j in range(ROWS):
         scratch[ln2 + j] = LN2
-    for s in range(first, last):
+    s = next_task(team)
+    while s < len(graph):
         row = 0 if shared else graph[s]
         for block in range(start[s], end[s], BLOCK):
             stop = min(block + BLOCK, end[s])
@@ -123,3 +133,4 @@ def decode_backward(
                     blocks.store_products(
                         scratch, factor, padded, query, q, padded, channels, ln2, grad_key, rows
                     )
+        s = next_task(team)

@@ -1,13 +1,14 @@
 """Compiled loops of the mixer's first half; ``numba_kernels`` explains the scheme.
 
 Names: j is one of the four nodes of a tile, m a latent (contiguous, padded to whole blocks), d a
-channel. The pieces from ``first`` to ``last`` are one task. All arrays are flat; those over
-latents are [.., D, M]. ``scratch`` is memory of the task, see ``numba_tiles``.
+channel, s a piece, which is one task. All arrays are flat; those over latents are [.., D, M].
+``memory`` has a row for each thread, see ``numba_tiles``.
 """
 
 from flare_mesh.compiled import blocks, softmax_blocks
 from flare_mesh.compiled.block_code import ROWS
 from flare_mesh.compiled.jit import jit
+from flare_mesh.compiled.team import fork, next_member, next_task
 from flare_mesh.ops.numba_tiles import ABSENT, BLOCK, LN2, tile_rows
 
 SLACK = 30.0  # sums are rescaled if a score exceeds the reference by more than 30, in base 2
@@ -26,14 +27,18 @@ def _load_bias(source, n, stop, out, at):
 
 @jit
 def encode(
-    query, key, value, bias, graph, start, end, first, last, sizes, scratch, sums, shift
+    team, query, key, value, bias, graph, start, end, sizes, memory, sums, shift
 ):  # fmt: skip
     """sums[s] [H, D + 1, M] of values and ones, with the weights 2^(score - shift[s])."""
+    if fork(team):
+        return
+    scratch = memory[next_member(team)]
     shared, heads, channels, padded = sizes
     columns, stride = blocks.columns(key), heads * channels
     node_bias = 0  # position in `scratch`
     slack = key.dtype.type(SLACK)
-    for s in range(first, last):
+    s = next_task(team)
+    while s < len(graph):
         row = 0 if shared else graph[s]
         for block in range(start[s], end[s], BLOCK):
             stop = min(block + BLOCK, end[s])
@@ -58,14 +63,18 @@ def encode(
                         x = blocks.powers(above, 126)
                         blocks.scatter_products(x, value, rows, sums, total + m, padded, channels)
                         blocks.scatter_rows(x, sums, total + channels * padded + m)
+        s = next_task(team)
 
 
 @jit
 def encode_backward(
-    query, key, value, bias, grad_latent, delta, lse, graph, start, end, first, last, sizes,
-    scratch, grad_query, grad_key, grad_value, grad_bias,
+    team, query, key, value, bias, grad_latent, delta, lse, graph, start, end, sizes, memory,
+    grad_query, grad_key, grad_value, grad_bias,
 ):  # fmt: skip
     """P = 2^(score - lse), G = P (V dZ - delta): dV = P dZ, dK = G Q, dQ += G K."""
+    if fork(team):
+        return
+    scratch = memory[next_member(team)]
     shared, heads, channels, padded = sizes
     columns, stride = blocks.columns(key), heads * channels
     # Positions in `scratch`.
@@ -73,7 +82,8 @@ def encode_backward(
     node_bias, added, one, ln2 = zero + ROWS, zero + 2 * ROWS, zero + 3 * ROWS, zero + 4 * ROWS
     for j in range(ROWS):
         scratch[one + j], scratch[ln2 + j] = 1, LN2
-    for s in range(first, last):
+    s = next_task(team)
+    while s < len(graph):
         row = 0 if shared else graph[s]
         for block in range(start[s], end[s], BLOCK):
             stop = min(block + BLOCK, end[s])
@@ -116,3 +126,4 @@ def encode_backward(
                         blocks.store_row_sums(sums, scratch, added)
                         for j in range(min(ROWS, stop - n)):
                             grad_bias[n + j] += scratch[added + j]
+        s = next_task(team)

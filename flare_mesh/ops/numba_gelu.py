@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from flare_mesh.compiled.jit import jit
-from flare_mesh.compiled.threads import run
+from flare_mesh.compiled.team import fork, next_task, run_tasks
 from flare_mesh.ops.numba_exp2 import exp2
 
 _F32 = np.float32
@@ -17,6 +17,7 @@ _B = _F32(_A * 0.044715)
 _LN2 = _F32(np.log(2.0))
 _ONE, _TOP = _F32(1.0), _F32(126.0)
 _LONG = 1024  # smallest length of a loop that is worth its start
+_TASK = 16  # rows of this length
 
 
 @jit
@@ -45,15 +46,25 @@ def _slope_row(bias, z, x, out):
 # Two functions, as LLVM vectorises the inner loop better than in one function with both loops.
 # A single row x is added to all rows.
 @jit
-def _replace(bias, z, x):
-    for i in range(len(z)):
-        _replace_row(bias, z[i], x[min(i, len(x) - 1)])
+def _replace(team, bias, z, x):
+    if fork(team):
+        return
+    task = next_task(team)
+    while task * _TASK < len(z):
+        for i in range(task * _TASK, min((task + 1) * _TASK, len(z))):
+            _replace_row(bias, z[i], x[min(i, len(x) - 1)])
+        task = next_task(team)
 
 
 @jit
-def _slope(bias, z, x, out):
-    for i in range(len(z)):
-        _slope_row(bias, z[i], x[min(i, len(x) - 1)], out[i])
+def _slope(team, bias, z, x, out):
+    if fork(team):
+        return
+    task = next_task(team)
+    while task * _TASK < len(z):
+        for i in range(task * _TASK, min((task + 1) * _TASK, len(z))):
+            _slope_row(bias, z[i], x[min(i, len(x) - 1)], out[i])
+        task = next_task(team)
 
 
 def _over_rows(
@@ -76,14 +87,9 @@ def _over_rows(
         nothing = np.zeros((1, len(many)), _F32)
         body.insert(1, nothing)
         tail.insert(1, nothing)
-    step = max(2**14 // _LONG, -(-whole // (2 * torch.get_num_threads())), 1)
-
-    def part(first: int, last: int) -> None:
-        kernel(many, *(a if len(a) == 1 else a[first:last] for a in body))
-
-    run([*range(0, whole, step), whole], part)
+    run_tasks(kernel, -(-whole // _TASK), many, *body)
     if end < len(flat[0]):
-        kernel(one, *tail)
+        run_tasks(kernel, 1, one, *tail)
 
 
 def replace(z: Tensor, bias: Tensor, x: Tensor | None) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from flare_mesh.compiled.block_code import width
-from flare_mesh.compiled.threads import run
+from flare_mesh.compiled.team import num_threads, run_tasks
 from flare_mesh.ops import numba_decode, numba_encode
 from flare_mesh.ops.numba_plan import plan_of
 from flare_mesh.ops.numba_tiles import scratch
@@ -184,18 +184,14 @@ class Passes:
 
     def _run(
         self,
-        kernel: Callable[..., None],
+        loop: Callable[..., None],
         inputs: tuple[np.ndarray, ...],
         outputs: tuple[np.ndarray, ...],
     ) -> None:
-        plan, sizes, dtype = self.plan, self._sizes, self._rows.dtype
-        graph, start, end = plan.graph, plan.start, plan.end
-
-        def task(first: int, last: int) -> None:
-            memory = scratch(self.padded, dtype)
-            kernel(*inputs, graph, start, end, first, last, sizes, memory, *outputs)
-
-        run(plan.tasks, task)
+        plan = self.plan
+        memory = scratch(self.padded, num_threads(plan.num_pieces), self._rows.dtype)
+        pieces = (plan.graph, plan.start, plan.end, self._sizes, memory)
+        run_tasks(loop, plan.num_pieces, *inputs, *pieces, *outputs)
 
     def _like_key(self) -> Tensor:
         """Memory for the padded rows of a result of the shape of the keys."""

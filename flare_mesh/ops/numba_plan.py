@@ -3,27 +3,24 @@
 from functools import lru_cache
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from flare_mesh.ops import checks
 from flare_mesh.ops.numba_tiles import BLOCK
 
-_TASKS_PER_THREAD = 4  # balances the load if a thread is delayed
 _PIECES = 64  # of a large graph, at most: more would cost more sums than they balance load
 
 
 class Plan:
-    """Pieces (graph, first node, end) of the graphs, and the tasks that they form.
+    """Pieces (graph, first node, end) of the graphs: the tasks of the threads.
 
     Attributes:
         graph: Graph of each piece, rising; graphs without nodes have none.
         start: First node of each piece.
         end: End of each piece.
-        tasks: Bounds: the pieces from one to the next are a task.
     """
 
-    def __init__(self, bounds: np.ndarray, threads: int) -> None:
+    def __init__(self, bounds: np.ndarray) -> None:
         sizes = np.diff(bounds)
         length = BLOCK * np.maximum(1, -(-sizes // (_PIECES * BLOCK)))
         counts = -(-sizes // length)
@@ -39,10 +36,6 @@ class Plan:
         # The second pieces of all graphs, then the third ones, and so on; a graph is a row here.
         later = [np.flatnonzero(place == number) for number in range(1, counts.max(initial=0))]
         self._later = [(self._row[pieces], pieces) for pieces in later]
-        self.tasks = [0, self.num_pieces]
-        if threads > 1:
-            task = self.start // max(1, -(-int(bounds[-1]) // (_TASKS_PER_THREAD * threads)))
-            self.tasks = [*np.flatnonzero(np.diff(task, prepend=-1)).tolist(), self.num_pieces]
 
     def merge_encodings(self, sums: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Latents [B, H, D, M] and log-sum-exps [B, H, M] in base 2, -inf without nodes.
@@ -84,11 +77,11 @@ class Plan:
 
 
 @lru_cache(maxsize=32)
-def _cached_plan(bounds: bytes, nodes: int, threads: int) -> Plan:
+def _cached_plan(bounds: bytes, nodes: int) -> Plan:
     offsets = np.frombuffer(bounds, np.int64)
     # Compiled code has no other check, and loops beyond the arrays would write into other memory.
     checks.check_offsets(offsets.tolist(), nodes)
-    return Plan(offsets, threads)
+    return Plan(offsets)
 
 
 def plan_of(ptr: Tensor, query: Tensor, key: Tensor) -> Plan:
@@ -101,4 +94,4 @@ def plan_of(ptr: Tensor, query: Tensor, key: Tensor) -> Plan:
     if len(query) != len(ptr) - 1:
         checks.fail("'query'", f"of the {len(ptr) - 1} graphs of 'ptr'", list(query.shape))
     bounds = ptr.numpy().astype(np.int64, copy=False).tobytes()
-    return _cached_plan(bounds, len(key), torch.get_num_threads())
+    return _cached_plan(bounds, len(key))

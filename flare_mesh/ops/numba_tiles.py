@@ -10,14 +10,16 @@ from flare_mesh.compiled.jit import jit
 BLOCK = 256  # nodes whose rows stay in the second-level cache during the loop over heads
 ABSENT = -3e38  # score of the rows beyond the last node
 LN2 = math.log(2.0)
+_LINE = 64  # numbers, so that threads do not write into the same cache line
 
 
-def scratch(padded: int, dtype: np.dtype) -> np.ndarray:
+def scratch(padded: int, threads: int, dtype: np.dtype) -> np.ndarray:
     """Zeros for the scores, weights and sums of one tile with so many padded latents.
 
-    Each task has its own: arrays that compiled loops allocate themselves take a second to compile.
+    Each thread has a row: arrays that compiled loops allocate themselves take a second to compile.
     """
-    return np.zeros((2 * ROWS + 1) * padded + 5 * ROWS, dtype)
+    size = (2 * ROWS + 1) * padded + 5 * ROWS
+    return np.zeros((threads, size + -size % _LINE), dtype)
 
 
 @jit

@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 
 from flare_mesh.ops.numba_plan import Plan
 from flare_mesh.ops.numba_tiles import BLOCK
@@ -7,17 +6,15 @@ from flare_mesh.ops.numba_tiles import BLOCK
 SIZES = (2 * BLOCK + 1, 0, 5, 3 * BLOCK)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_pieces_and_tasks(threads):
-    plan = Plan(np.cumsum([0, *SIZES]), threads)
+def test_pieces():
+    plan = Plan(np.cumsum([0, *SIZES]))
     assert plan.graph.tolist() == [0, 0, 0, 2, 3, 3, 3]
     assert (plan.end - plan.start).tolist() == [BLOCK, BLOCK, 1, 5, BLOCK, BLOCK, BLOCK]
     assert plan.start[1:].tolist() == plan.end[:-1].tolist()
-    assert (plan.tasks[0], plan.tasks[-1], len(plan.tasks) > 2) == (0, 7, threads > 1)
 
 
 def test_merges_equal_a_plain_sum():
-    plan, draw = Plan(np.cumsum([0, *SIZES]), 1), np.random.default_rng(0)
+    plan, draw = Plan(np.cumsum([0, *SIZES])), np.random.default_rng(0)
     sums, shift = draw.uniform(1, 2, (7, 2, 4, 8)), draw.uniform(-9, 9, (7, 2, 8))
     exact = sums * np.exp2(shift)[:, :, None]
     pieces = [np.flatnonzero(plan.graph == graph) for graph in range(len(SIZES))]
@@ -34,11 +31,11 @@ def test_merges_equal_a_plain_sum():
 def test_a_graph_has_the_same_bits_in_any_batch():
     draw = np.random.default_rng(0)
     parts = draw.normal(size=(7, 2, 4, 8)).astype(np.float32)
-    batch = Plan(np.cumsum([0, *SIZES]), 1).add_pieces(parts)
-    alone = Plan(np.array([0, SIZES[3]]), 1).add_pieces(parts[4:])
+    batch = Plan(np.cumsum([0, *SIZES])).add_pieces(parts)
+    alone = Plan(np.array([0, SIZES[3]])).add_pieces(parts[4:])
     assert np.array_equal(batch[3:], alone)
 
 
 def test_no_nodes():
-    plan = Plan(np.zeros(3, np.int64), 2)
+    plan = Plan(np.zeros(3, np.int64))
     assert plan.add_pieces(np.zeros((0, 2))).tolist() == [[0, 0], [0, 0]]
