@@ -46,6 +46,7 @@ class Image(PictureDataset):
         root: Folder of the files.
         split: ``"train"``, ``"val"`` or ``"test"``.
         patch: Continuous values of patches instead of tokens, see :class:`PictureDataset`.
+        standardize: Whether each picture's values have mean 0 and standard deviation 1.
         source: Which files to read: ``"cifar10"``, ``"pickle"`` or ``"idx"``; by default those that
             exist.
         transform: Applied to each sample on access, as in PyG.

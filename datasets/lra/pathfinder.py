@@ -13,7 +13,12 @@ from flare_mesh.datasets.lra.picture_dataset import SIDE, PictureDataset
 from flare_mesh.datasets.lra.release import RELEASE, missing_release
 from flare_mesh.datasets.lra.sequences import Sequences
 
-_FOLDERS = {14: "curv_contour_length_14", 9: "curv_contour_length_9", 6: "curv_baseline"}
+_FOLDERS = {
+    14: "curv_contour_length_14",
+    9: "curv_contour_length_9",
+    6: "curv_baseline",
+    3: "curv_contour_length_3",
+}
 _SHARES = {"train": (0, 80), "val": (80, 90), "test": (90, 100)}
 _MAX_BYTES = 1 << 16  # of an image's file
 
@@ -46,8 +51,9 @@ class Pathfinder(PictureDataset):
     Args:
         root: Folder of the files, or any folder on the path to ``metadata``.
         split: ``"train"``, ``"val"`` or ``"test"``.
-        contour_length: Dashes of a curve: 14, 9 or 6.
+        contour_length: Dashes of a curve: 14, 9, 6, or 3, which only the generator has.
         patch: Continuous values of patches instead of tokens, see :class:`PictureDataset`.
+        standardize: Whether each picture's values have mean 0 and standard deviation 1.
         source: Which files to read: ``"release"`` or ``"pickle"``; by default those that exist.
         transform: Applied to each sample on access, as in PyG.
 
@@ -68,15 +74,23 @@ class Pathfinder(PictureDataset):
         *,
         contour_length: int = 14,
         patch: int | None = None,
+        standardize: bool = False,
         source: str | None = None,
         transform: Callable[[Any], Any] | None = None,
     ) -> None:
         if contour_length not in _FOLDERS:
             raise ValueError(
-                f"Pathfinder: expected contour_length 6, 9 or 14 (got {contour_length})"
+                f"Pathfinder: expected contour_length 3, 6, 9 or 14 (got {contour_length})"
             )
         self.contour_length = contour_length
-        super().__init__(root, split, patch=patch, source=source, transform=transform)
+        super().__init__(
+            root,
+            split,
+            patch=patch,
+            standardize=standardize,
+            source=source,
+            transform=transform,
+        )
 
     @property
     def cache_name(self) -> str:

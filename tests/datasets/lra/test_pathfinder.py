@@ -211,6 +211,20 @@ def test_splits_of_a_set(tmp_path):
     torch.testing.assert_close(patches[1].x, torch.full((256, 4), 19 / 127.5 - 1))
 
 
+def test_standardized_patches(tmp_path):
+    lines = [f"imgs/0 sample_{i}.png {i} {i % 2} 1.0 3 1 2 0.5 1 1\n" for i in range(20)]
+    write_set(tmp_path / "curv_contour_length_3", lines)
+    pixels = np.random.default_rng(0).integers(256, size=(32, 32), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "curv_contour_length_3/imgs/0/sample_5.png")
+    data = Pathfinder(tmp_path, contour_length=3, patch=8, standardize=True)
+    rows = pixels.reshape(4, 8, 4, 8).swapaxes(1, 2).reshape(16, 64)
+    expected = (rows - pixels.mean()) / pixels.std()
+    np.testing.assert_allclose(data[5].x.numpy(), expected, rtol=0, atol=1e-6)
+    assert not data[7].x.any()  # a picture of one grey value
+    with pytest.raises(ValueError, match="Pathfinder: standardize=True .* give patch=1, 2, 4 or 8"):
+        Pathfinder(tmp_path, contour_length=3, standardize=True)
+
+
 def test_files_of_the_recipe(monkeypatch):
     monkeypatch.setattr(pathfinder_recipe, "_FOLDER", 1000)
     paths = [target.path for target in PathfinderRecipe().targets()]
@@ -218,7 +232,9 @@ def test_files_of_the_recipe(monkeypatch):
     short = PathfinderRecipe(num=1010, contour_length=9).targets()
     assert short[1].path == "pathfinder32/curv_contour_length_9/metadata/1.npy"
     assert [len(target.samples) for target in short] == [20, 1]
-    with pytest.raises(ValueError, match="--contour-length 6, 9 or 14"):
+    easy = PathfinderRecipe(num=10, contour_length=3).targets()
+    assert easy[0].path == "pathfinder32/curv_contour_length_3/metadata/0.npy"
+    with pytest.raises(ValueError, match="--contour-length 3, 6, 9 or 14"):
         PathfinderRecipe(contour_length=12)
 
 
@@ -232,7 +248,7 @@ def test_the_empty_file_of_the_release_is_left_out(tmp_path):
 def test_errors(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no pathfinder32/.*unpack.*generate pathfinder"):
         Pathfinder(tmp_path)
-    with pytest.raises(ValueError, match="contour_length 6, 9 or 14 .got 12"):
+    with pytest.raises(ValueError, match="contour_length 3, 6, 9 or 14 .got 12"):
         Pathfinder(tmp_path, contour_length=12)
     good = [f"imgs/0 sample_{i}.png {i} 1 1.0\n" for i in range(20)]
     for lines, image, text in [
