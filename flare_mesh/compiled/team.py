@@ -101,8 +101,9 @@ def _member(module: Any, function: Any, shared: Any) -> Any:
     team, *given = [builder.extract_value(whole, i) for i in range(len(shared.elements))]
     places = [builder.alloca(argument.type.pointee) for argument in function.args[:2]]
     status = builder.call(function, [*places, *given])
-    succeeded = [builder.icmp_signed("==", status, code) for code in (RETCODE_OK, RETCODE_NONE)]
-    with builder.if_then(builder.not_(builder.or_(*succeeded))):
+    with_value = builder.icmp_signed("==", status, RETCODE_OK)
+    without = builder.icmp_signed("==", status, RETCODE_NONE)
+    with builder.if_then(builder.not_(builder.or_(with_value, without))):
         failed = _element(builder, team, _FAILED)
         builder.store(ir.Constant(failed.type.pointee, 1), failed)
     builder.ret_void()
