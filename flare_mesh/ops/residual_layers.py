@@ -28,9 +28,12 @@ def _compiled(
     x: Tensor, parameters: Parameters, first: bool, last: bool, kept: list[Tensor] | None
 ) -> Tensor:
     """The layers of rows [N, C]; ``kept`` collects the inputs of layers and slopes of GELU."""
-    from flare_mesh.ops import numba_gelu
+    from flare_mesh.ops import numba_gelu, numba_layers
 
     *hidden, (weight, bias) = zip(parameters[::2], parameters[1::2], strict=True)
+    weights, biases = parameters[:-2:2], parameters[1:-2:2]
+    if kept is None and numba_layers.fits(x, weights):
+        x, hidden = numba_layers.last_output(x, weights, biases, first), []
     for i, (w, b) in enumerate(hidden):
         z = torch.mm(x, w.t())
         shortcut = x if i or first else None

@@ -16,10 +16,13 @@ C = 16
 ROWS = _MIN_SIZE // C  # for these and more, the compiled passes
 
 
-def given(rows, layers=3, dtype=torch.float32):
+def given(rows, layers=3, dtype=torch.float32, channels=C, in_channels=None):
     """The input, and weight and bias of each layer; the upstream gradient."""
     generator = torch.Generator().manual_seed(0)
-    shapes = [(rows, C), *[(C, C), (C,)] * (layers - 1), (2, C), (2,)]
+    shapes = [(rows, channels), *[(channels, channels), (channels,)] * (layers - 1)]
+    shapes += [(2, channels), (2,)]
+    if in_channels:
+        shapes[:2] = [(rows, in_channels), (channels, in_channels)]
     tensors = [0.3 * torch.randn(s, generator=generator) for s in shapes]
     tensors[0][0] *= 1e3  # where exponentials would overflow
     upstream = torch.randn(rows, 2, generator=generator)
@@ -62,6 +65,24 @@ def test_value_and_gradients(rows, layers, first, last):
     wide = [t.detach().double().requires_grad_() for t in leaves]
     exact = plain(*wide, **options)
     assert_near(got, (exact, *torch.autograd.grad(exact, wide, upstream.double())))
+
+
+@pytest.mark.parametrize(
+    ("channels", "in_channels"), [(12, None), (32, None), (48, None), (128, None), (C, 3)]
+)
+def test_widths(channels, in_channels):
+    """Rows of blocks of several sizes, rows of no whole blocks, and a first layer not square."""
+    leaves, upstream = given(_MIN_SIZE // 2 + 77, 3, channels=channels, in_channels=in_channels)
+    options = {"first": in_channels is None}
+    with torch.no_grad():
+        plainly = evaluate(*leaves, **options)
+    out = evaluate(*leaves, **options)
+    assert is_compiled(out)
+    got = out, *torch.autograd.grad(out, leaves, upstream)
+    wide = [t.detach().double().requires_grad_() for t in leaves]
+    exact = plain(*wide, **options)
+    assert_near(got, (exact, *torch.autograd.grad(exact, wide, upstream.double())))
+    assert_near([plainly], [out], 1e-6)
 
 
 def test_only_the_gradients_that_are_needed():

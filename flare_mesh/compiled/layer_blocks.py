@@ -1,0 +1,107 @@
+"""Steps of a network's layers on blocks of vector registers, beside those of :mod:`.blocks`.
+
+Here a block has as many vectors in each row as its ``vectors``, a literal, says.
+"""
+
+import math
+from typing import Any
+
+from numba import types
+from numba.core import extending
+
+from flare_mesh.compiled.block_code import INT, ROWS, Block, BlockCode, shape
+from flare_mesh.compiled.processor import registers
+
+intrinsic: Any = extending.intrinsic  # calls omit the first parameter, the context
+_Rows = types.UniTuple(INT, ROWS)
+
+# GELU(z) = z / (1 + 2^t) with t = z (A + B z^2).
+_A = -2.0 * math.log2(math.e) * math.sqrt(2.0 / math.pi)
+_B = 0.044715 * _A
+_TOP = 126.0
+
+
+def vectors_of(channels: int) -> int:
+    """Vectors in each row of the largest blocks that divide float32 rows; 0 if none does."""
+    _, lanes = shape(32)
+    largest = 4 if registers()[1] == 32 else 2
+    return next((v for v in (4, 2, 1) if v <= largest and channels % (v * lanes) == 0), 0)
+
+
+def _kind(array: Any, vectors: Any) -> Block | None:
+    if not isinstance(vectors, types.IntegerLiteral):
+        return None
+    return Block(array.dtype, vectors.literal_value, shape(array.dtype.bitwidth)[1])
+
+
+@intrinsic
+def repeat(context, array, at, vectors):
+    """Block of array[at + column] in all rows."""
+    if (kind := _kind(array, vectors)) is None:
+        return None
+
+    def generate(context, builder, signature, arguments):
+        code = BlockCode(context, builder, kind)
+        array, at, _ = arguments
+        data = code.data(signature.args[0], array)
+        return code.pack([code.load(data, place) for place in code.columns(at)] * ROWS)
+
+    return kind(array, INT, vectors), generate
+
+
+@intrinsic
+def load_rows(context, array, row_at, at, vectors):
+    """Block of array[row_at[j] + at + column]."""
+    if (kind := _kind(array, vectors)) is None:
+        return None
+
+    def generate(context, builder, signature, arguments):
+        code = BlockCode(context, builder, kind)
+        array, row_at, at, _ = arguments
+        data = code.data(signature.args[0], array)
+        places = [place for row in _places(code, row_at, at) for place in row]
+        return code.pack([code.load(data, place) for place in places])
+
+    return kind(array, _Rows, INT, vectors), generate
+
+
+@intrinsic
+def store_rows(context, block, array, row_at, at):
+    """array[row_at[j] + at + column] = block[j, column]."""
+    kind = block
+
+    def generate(context, builder, signature, arguments):
+        code = BlockCode(context, builder, kind)
+        block, array, row_at, at = arguments
+        data = code.data(signature.args[1], array)
+        places = [place for row in _places(code, row_at, at) for place in row]
+        for vector, place in zip(code.unpack(block), places, strict=True):
+            code.store(vector, data, place)
+        return context.get_dummy_value()
+
+    return types.void(block, array, _Rows, INT), generate
+
+
+def _places(code: BlockCode, row_at: Any, at: Any) -> list[list[Any]]:
+    """Positions of the vectors of each row."""
+    builder = code.builder
+    starts = [builder.extract_value(row_at, j) for j in range(ROWS)]
+    return [code.columns(builder.add(start, at)) for start in starts]
+
+
+@intrinsic
+def gelu(context, block):
+    """GELU of a block by its approximation with tanh; NaN stays NaN."""
+    kind = block
+
+    def generate(context, builder, signature, arguments):
+        code = BlockCode(context, builder, kind)
+        one, values = code.constant(1.0), []
+        for z in code.unpack(arguments[0]):
+            cubic = code.multiply(code.constant(_B), code.multiply(z, z))
+            t = code.multiply(z, code.add(cubic, code.constant(_A)))
+            total = code.add(code.power_of_two(t, _TOP), one)
+            values.append(builder.fdiv(z, total))
+        return code.pack(values)
+
+    return kind(block), generate
