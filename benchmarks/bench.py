@@ -26,18 +26,19 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 
 PARTS: dict[str, list[str]] = {
-    "mixer": ["flare_mixing.py", "--only", "mixer", "batch", "operator", "--no-compile"],
-    "small": ["small_meshes.py"],
-    "training": ["training_loop.py", "--steps", "40"],
-    "prediction": ["prediction.py", "--nodes", "200000", "--repeat", "3"],
-    "points": ["point_sampling.py", "--points", "2000000", "--repeat", "3"],
-    "reading": ["data_reading.py", "--repeat", "11", "--count", "50"],
+    "mixer": ["flare_mixing.py", "--only", "mixer", "batch", "--no-compile"],
+    "step": ["training_step.py", "--sizes", "972x2", "972x8", "10000x1"],
     "million": ["flare_mixing.py", "--only", "million"],
+    "training": ["training_loop.py", "--nodes", "1000", "--steps", "40"],
+    "prediction": ["prediction.py", "--nodes", "50000", "--repeat", "3"],
+    "points": ["point_sampling.py", "--points", "500000", "--repeat", "3"],
+    "reading": ["data_reading.py", "--repeat", "11", "--count", "50"],
     "lpbf": ["lpbf_simulate.py", "--only", "elastic", "plastic", "--repeat", "1"],
+    "small": ["small_meshes.py"],
 }
 """Script and arguments of each part, the most important ones first."""
 
-_WITH_AUTHORS = ("mixer", "million")
+_WITH_AUTHORS = ("mixer", "step", "million")
 
 
 def processor() -> str:
