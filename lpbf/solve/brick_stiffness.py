@@ -53,15 +53,16 @@ class BrickStiffness:
         for row in rows.tolist():
             if row - self._bounds[-1] >= _CHUNK:
                 self._bounds.append(row)
-        self._active_bounds: list[int] = []
+        self._active_bounds = np.zeros(1, np.int64)
         self.arrays: tuple[NDArray, ...] = ()  # of the compiled loops, for the active cells
 
     def activate(self, num_cells: int) -> None:
         """Set the number of active cells, which must be whole rows of voxels."""
-        self._active_bounds = [*(b for b in self._bounds if b < num_cells), num_cells]
+        bounds = [*(b for b in self._bounds if b < num_cells), num_cells]
+        self._active_bounds = np.array(bounds)
         if self.kernels.COMPILED:
             tensors = self._corners, self._blocks, self._kind, self._factor
-            self.arrays = (*(t.numpy() for t in tensors), np.array(self._active_bounds))
+            self.arrays = (*(t.numpy() for t in tensors), self._active_bounds)
 
     def scaled(self, factor: Tensor) -> "BrickStiffness":
         """The active cells with their stiffness multiplied by the factors [n]."""
@@ -77,7 +78,7 @@ class BrickStiffness:
     @property
     def takes_one_thread(self) -> bool:
         """Whether there are too few active cells for several threads."""
-        return self._active_bounds[-1] < kernels_numba.FEW_CELLS
+        return bool(self._active_bounds[-1] < kernels_numba.FEW_CELLS)
 
     def multiply(self, u: Tensor, out: Tensor, size: int) -> None:
         """Write K u to ``out``, both [3, N + 1]; nodes from ``size`` on are left unchanged."""

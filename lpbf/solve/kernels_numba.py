@@ -2,24 +2,26 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flare_mesh.compiled.threads import run
-from lpbf.solve import brick_kernels, cell_kernels, cg_kernels, grid_kernels
+from flare_mesh.compiled.team import run_tasks
+from lpbf.solve import cell_kernels, cg_kernels, team_kernels
 from lpbf.solve.linear_map import LinearMap
 
 Kernel = Callable[..., None]
-_BRICKS: Kernel = brick_kernels.multiply_bricks
 
 COMPILED = True
 
-# Below these sizes a second thread costs more than it saves, above all on a busy machine.
-FEW_CELLS = 8192
-_FEW_NODES = 16384
-FEW_STENCILS = 2048
-_CHUNKS = 8
+# Below these sizes a second thread saves little.
+FEW_CELLS = 6144  # three chunks: with fewer, no two are summed at a time
+_FEW_NODES = 4096
+_FEW_STENCILS = 512  # also of the coarse nodes of a restriction
+FEW_STENCILS = 2048  # of a level, for separate calls of its steps
+_CHUNK = 1024  # nodes that a thread takes at a time
+_STENCIL_CHUNK = 128
 
 
 def multiply_bricks(
@@ -29,7 +31,7 @@ def multiply_bricks(
     blocks: Tensor,
     kind: Tensor,
     factor: Tensor,
-    bounds: list[int],
+    bounds: NDArray[np.int64],
 ) -> None:
     """Add K u to ``out``; see :func:`lpbf.solve.brick_kernels.multiply_bricks`.
 
@@ -38,23 +40,19 @@ def multiply_bricks(
             summed before the odd ones; the order of the sums does not depend on the threads.
     """
     arrays = _arrays(u, out, corners, blocks, kind, factor)
+    chunks = len(bounds) - 1
     few = bounds[-1] < FEW_CELLS
-    for first in (0, 1):
-        chunks = list(range(first, len(bounds) - 1, 2))
-
-        def work(start: int, stop: int, chunks: list[int] = chunks) -> None:
-            for chunk in chunks[start:stop]:
-                _BRICKS(*arrays, bounds[chunk], bounds[chunk + 1])
-
-        run([0, len(chunks)] if few else range(len(chunks) + 1), work)
+    for first in range(min(2, chunks)):
+        tasks = 1 if few else (chunks - first + 1) // 2
+        run_tasks(team_kernels.multiply_bricks, tasks, *arrays, bounds, first)
 
 
 def multiply_node_stencil(
     u: Tensor, out: Tensor, stencil: Tensor, neighbours: Tensor, size: int
 ) -> None:
     """Write A u to ``out``; see :func:`lpbf.solve.grid_kernels.multiply_node_stencil`."""
-    kernel = grid_kernels.multiply_node_stencil
-    _over_nodes(kernel, size, u, out, stencil, neighbours, few=FEW_STENCILS)
+    kernel, arrays = team_kernels.multiply_node_stencil, (u, out, stencil, neighbours)
+    _over_nodes(kernel, size, *arrays, few=_FEW_STENCILS, chunk=_STENCIL_CHUNK)
 
 
 def smooth(
@@ -68,17 +66,19 @@ def smooth(
     size: int,
 ) -> None:
     """One step of the smoother; see :func:`lpbf.solve.grid_kernels.smooth`."""
-    _over_nodes(grid_kernels.smooth, size, force, image, inverse, direction, u, momentum, step)
+    arrays = force, image, inverse, direction, u
+    _over_nodes(team_kernels.smooth, size, *arrays, momentum, step, few=_FEW_NODES)
 
 
 def restrict(force: Tensor, image: Tensor, children: Tensor, out: Tensor, size: int) -> None:
     """Write P^T (force - image) to ``out``; see :func:`lpbf.solve.grid_kernels.restrict`."""
-    _over_nodes(grid_kernels.restrict, size, force, image, children, out)
+    kernel, arrays = team_kernels.restrict, (force, image, children, out)
+    _over_nodes(kernel, size, *arrays, few=_FEW_STENCILS, chunk=_STENCIL_CHUNK)
 
 
 def prolong(coarse: Tensor, parents: Tensor, u: Tensor, size: int) -> None:
     """Add P coarse to ``u``; see :func:`lpbf.solve.grid_kernels.prolong`."""
-    _over_nodes(grid_kernels.prolong, size, coarse, parents, u)
+    _over_nodes(team_kernels.prolong, size, coarse, parents, u, few=_FEW_NODES)
 
 
 def cell_operator(diagonal: Tensor, links: Tensor, neighbours: Tensor) -> LinearMap:
@@ -156,11 +156,12 @@ class Updates:
         )
 
 
-def _over_nodes(kernel: Kernel, size: int, *args: Tensor | float, few: int = _FEW_NODES) -> None:
-    """Run a kernel over the nodes, in one chunk if there are fewer than ``few``."""
-    bounds = [0, size] if size < few else [size * n // _CHUNKS for n in range(_CHUNKS + 1)]
+def _over_nodes(
+    kernel: Kernel, size: int, *args: Tensor | float, few: int, chunk: int = _CHUNK
+) -> None:
+    """Run a kernel over the nodes, on one thread if there are fewer than ``few``."""
     values = [a.numpy() if isinstance(a, Tensor) else a for a in args]
-    run(bounds, lambda start, stop: kernel(*values, start, stop))
+    run_tasks(kernel, 1 if size < few else -(-size // chunk), size, chunk, *values)
 
 
 def _arrays(*tensors: Tensor) -> list[NDArray]:

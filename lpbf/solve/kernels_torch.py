@@ -6,7 +6,9 @@ Node arrays are [3, N + 1] with a last node that is always zero; see
 
 from functools import cache
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lpbf.solve.brick_modes import walsh_matrix
@@ -22,7 +24,7 @@ def multiply_bricks(
     blocks: Tensor,
     kind: Tensor,
     factor: Tensor,
-    bounds: list[int],
+    bounds: NDArray[np.int64],
 ) -> None:
     """Add K u of the cells up to the last of ``bounds`` to ``out``."""
     nodes = corners[:, : bounds[-1]].long()

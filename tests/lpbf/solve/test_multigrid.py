@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lpbf import HexMesh
-from lpbf.solve import brick_stiffness, kernels_torch, multigrid, node_stencil
+from lpbf.solve import brick_stiffness, kernels_numba, kernels_torch, multigrid, node_stencil
 from lpbf.solve.conjugate_gradients import conjugate_gradients
 from lpbf.solve.multigrid import Multigrid
 
@@ -305,3 +305,22 @@ def test_an_unclamped_part(stiffness, assembled, table):
     other = from_grid(method, method.cycle(to_grid(method, second)))
     assert (image * second).sum() == pytest.approx((other * first).sum(), rel=1e-9)
     assert (image * first).sum() > 0
+
+
+def test_steps_on_several_threads_give_the_bits_of_one_call(stiffness, threads, monkeypatch):
+    mesh = HexMesh.from_mask(np.ones((24, 22, 14)), 1.0)
+    method = active(mesh, stiffness)
+    generator = torch.Generator().manual_seed(0)
+    force = torch.randn(mesh.num_nodes, 3, generator=generator, dtype=torch.float64)
+    threads(1)
+    method.cycle(to_grid(method, force))  # estimates the eigenvalues
+    assert method.levels[0].is_fused
+    found = [from_grid(method, method.cycle(to_grid(method, force)))]
+    for name in ("FEW_CELLS", "_FEW_NODES", "_FEW_STENCILS", "FEW_STENCILS"):
+        monkeypatch.setattr(kernels_numba, name, 0)
+    for count in (2, 3):
+        threads(count)
+        assert not method.levels[0].is_fused
+        found.append(from_grid(method, method.cycle(to_grid(method, force))))
+    np.testing.assert_array_equal(found[1], found[0])
+    np.testing.assert_array_equal(found[2], found[0])
