@@ -1,6 +1,7 @@
 """One training by ``flare-mesh init`` and ``flare-mesh fit``, and the baselines beside it."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -56,19 +57,20 @@ def train(config: Mapping[str, Any], out: Path, seed: int, *options: str) -> dic
         options: More options of ``fit``.
 
     Returns:
-        ``summary``, the content of ``summary.json``; ``wall_seconds`` of the command; ``failed``,
-        the reason if it failed.
+        ``summary``, the content of ``summary.json``; ``wall_seconds`` and ``cpu_seconds`` of the
+        command; ``failed``, the reason if it failed.
     """
     record, file = out.with_suffix(".json"), out.with_suffix(".yaml")
     text = yaml.safe_dump(dict(config), sort_keys=False)
     if record.exists() and file.exists() and file.read_text() == text:
         known = json.loads(record.read_text())
-        if not known["failed"]:
+        if not known["failed"] and "cpu_seconds" in known:
             return known
     out.parent.mkdir(parents=True, exist_ok=True)
     record.unlink(missing_ok=True)
     file.write_text(text)
     start, found = time.perf_counter(), {"failed": "", "summary": {}}
+    used = _cpu_seconds()
     arguments = ["--config", str(file), "--out", str(out), "--seed_everything", str(seed)]
     try:
         flare_mesh("fit", *arguments, *options, "--overwrite", log=out.with_suffix(".log"))
@@ -76,8 +78,15 @@ def train(config: Mapping[str, Any], out: Path, seed: int, *options: str) -> dic
     except RuntimeError as error:
         found["failed"] = str(error)
     found["wall_seconds"] = round(time.perf_counter() - start, 1)
+    found["cpu_seconds"] = round(_cpu_seconds() - used, 1)
     record.write_text(json.dumps(found, indent=1) + "\n")
     return found
+
+
+def _cpu_seconds() -> float:
+    """Seconds of the processor in finished processes that this one has started."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def measure_baselines(run: Path, seeds: int) -> dict[str, Any]:
