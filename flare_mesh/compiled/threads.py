@@ -9,6 +9,7 @@ import ctypes
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from itertools import count
 from typing import Any
 
@@ -83,7 +84,12 @@ def run(
 
 def fork_address() -> int:
     """Address of OpenMP's function that calls another one on several threads; 0 without it."""
-    return 0 if _openmp is None else ctypes.cast(_openmp.GOMP_parallel, ctypes.c_void_p).value or 0
+    return 0 if _openmp is None else _address(_openmp)
+
+
+@cache
+def _address(library: Any) -> int:
+    return ctypes.cast(library.GOMP_parallel, ctypes.c_void_p).value or 0
 
 
 def call_on_python_threads(work: Callable[[], None], threads: int) -> None:
