@@ -20,7 +20,7 @@ from flare_mesh.data.transforms import ShrinkageFeatures
 from flare_mesh.datasets import LPBF
 
 DATA, RUN = Path("data/demo"), Path("runs/demo")
-NUM_PARTS, BUDGET = [*sys.argv[1:], *("180", "70s")[len(sys.argv) - 1 :]]
+NUM_PARTS, BUDGET = [*sys.argv[1:], *("180", "90s")[len(sys.argv) - 1 :]]
 
 GENERATE = (
     f"--out {DATA} --num-parts {NUM_PARTS} --pitch 1.5 --layer-height 1.5 --size 24 50 "

@@ -58,7 +58,8 @@ def test_every_parameter_gets_a_gradient_and_saving_keeps_the_scores(model, tmp_
     model.save(tmp_path)
     again = CausalLM.load(tmp_path).double()
     model.load_state_dict(model.float().double().state_dict())
-    assert torch.equal(again(tokens(20)), model(tokens(20)))
+    # Last bits of matrix products depend on where the weights lie in memory.
+    torch.testing.assert_close(again(tokens(20)), model(tokens(20)), rtol=1e-12, atol=1e-13)
 
 
 def test_published_size():
