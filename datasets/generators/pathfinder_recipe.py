@@ -12,14 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flare_mesh.datasets.generators.recipe import Recipe, Sample, Target, option
+from flare_mesh.datasets.pathfinder_folders import CONTOUR_FOLDERS
 
 _BLOCK, _FOLDER = 50, 1000  # images of a sample's file, and of a folder
-_NAMES = {
-    3: "curv_contour_length_3",
-    6: "curv_baseline",
-    9: "curv_contour_length_9",
-    14: "curv_contour_length_14",
-}
 
 
 @dataclass(frozen=True)
@@ -43,7 +38,7 @@ class PathfinderRecipe(Recipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.contour_length not in _NAMES:
+        if self.contour_length not in CONTOUR_FOLDERS:
             raise ValueError(f"expected --contour-length 3, 6, 9 or 14 (got {self.contour_length})")
 
     def targets(self) -> list[Target]:
@@ -54,7 +49,7 @@ class PathfinderRecipe(Recipe):
             write = partial(
                 _write_folder, number=number, count=count, contour_length=self.contour_length
             )
-            path = f"pathfinder32/{_NAMES[self.contour_length]}/metadata/{number}.npy"
+            path = f"pathfinder32/{CONTOUR_FOLDERS[self.contour_length]}/metadata/{number}.npy"
             found.append(Target(path, [Sample(0, block) for block in blocks], write))
         return found
 

@@ -12,13 +12,8 @@ from flare_mesh.datasets.field_dataset import locate_file
 from flare_mesh.datasets.lra.picture_dataset import SIDE, PictureDataset
 from flare_mesh.datasets.lra.release import RELEASE, missing_release
 from flare_mesh.datasets.lra.sequences import Sequences
+from flare_mesh.datasets.pathfinder_folders import CONTOUR_FOLDERS
 
-_FOLDERS = {
-    14: "curv_contour_length_14",
-    9: "curv_contour_length_9",
-    6: "curv_baseline",
-    3: "curv_contour_length_3",
-}
 _SHARES = {"train": (0, 80), "val": (80, 90), "test": (90, 100)}
 _MAX_BYTES = 1 << 16  # of an image's file
 
@@ -78,7 +73,7 @@ class Pathfinder(PictureDataset):
         source: str | None = None,
         transform: Callable[[Any], Any] | None = None,
     ) -> None:
-        if contour_length not in _FOLDERS:
+        if contour_length not in CONTOUR_FOLDERS:
             raise ValueError(
                 f"Pathfinder: expected contour_length 3, 6, 9 or 14 (got {contour_length})"
             )
@@ -97,8 +92,8 @@ class Pathfinder(PictureDataset):
         return f"{super().cache_name}_{self.contour_length}"
 
     def find_files(self, root: Path, split: str) -> Mapping[str, Sequence[Path]]:
-        folder = f"lra_release/lra_release/pathfinder32/{_FOLDERS[self.contour_length]}/metadata"
-        found = locate_file(root, folder)
+        folder = CONTOUR_FOLDERS[self.contour_length]
+        found = locate_file(root, f"lra_release/lra_release/pathfinder32/{folder}/metadata")
         files = [] if found is None else [one for one in found.glob("*.npy") if one.stem.isdigit()]
         return {"release": sorted(files, key=lambda one: int(one.stem))}
 
@@ -106,13 +101,13 @@ class Pathfinder(PictureDataset):
         return (
             super()
             .pickle_name(split)
-            .replace(self.task, f"pathfinder32-{_FOLDERS[self.contour_length]}")
+            .replace(self.task, f"pathfinder32-{CONTOUR_FOLDERS[self.contour_length]}")
         )
 
     def missing(self, source: str | None) -> str:
         if source == "pickle":
             return f"no {self.pickle_name(self.split)} there"
-        folder = _FOLDERS[self.contour_length]
+        folder = CONTOUR_FOLDERS[self.contour_length]
         return missing_release(f"pathfinder32/{folder}/metadata", "pathfinder")
 
     def read(self) -> Sequences:

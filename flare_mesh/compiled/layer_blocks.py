@@ -1,6 +1,6 @@
-"""Steps of a network's layers on blocks of vector registers, beside those of :mod:`.blocks`.
+"""Further steps on blocks of vector registers, for the layers of a network.
 
-Here a block has as many vectors in each row as its ``vectors``, a literal, says.
+The argument ``vectors``, a literal, is the number of vector registers in each row of a block.
 """
 
 import math
@@ -15,9 +15,9 @@ from flare_mesh.compiled.processor import registers
 intrinsic: Any = extending.intrinsic  # calls omit the first parameter, the context
 _Rows = types.UniTuple(INT, ROWS)
 
-# GELU(z) = z / (1 + 2^t) with t = z (A + B z^2).
-_A = -2.0 * math.log2(math.e) * math.sqrt(2.0 / math.pi)
-_B = 0.044715 * _A
+# GELU(z) = z / (1 + 2^t) with t = LINEAR (z + CUBIC z^3).
+LINEAR = -2.0 * math.log2(math.e) * math.sqrt(2.0 / math.pi)
+CUBIC = 0.044715
 _TOP = 126.0
 
 
@@ -98,8 +98,8 @@ def gelu(context, block):
         code = BlockCode(context, builder, kind)
         one, values = code.constant(1.0), []
         for z in code.unpack(arguments[0]):
-            cubic = code.multiply(code.constant(_B), code.multiply(z, z))
-            t = code.multiply(z, code.add(cubic, code.constant(_A)))
+            cubic = code.multiply(code.constant(CUBIC * LINEAR), code.multiply(z, z))
+            t = code.multiply(z, code.add(cubic, code.constant(LINEAR)))
             total = code.add(code.power_of_two(t, _TOP), one)
             values.append(builder.fdiv(z, total))
         return code.pack(values)

@@ -7,13 +7,14 @@ import torch
 from torch import Tensor
 
 from flare_mesh.compiled.jit import jit
+from flare_mesh.compiled.layer_blocks import CUBIC, LINEAR
 from flare_mesh.compiled.team import fork, next_task, run_tasks
 from flare_mesh.ops.numba_exp2 import exp2
 
 _F32 = np.float32
-# GELU(z) = z / (1 + 2^t) with t = -2 log2(e) sqrt(2 / pi) (z + 0.044715 z^3).
-_A = _F32(-2.0 * np.log2(np.e) * np.sqrt(2.0 / np.pi))
-_B = _F32(_A * 0.044715)
+# GELU(z) = z / (1 + 2^t) with t = A z + B z^3.
+_A = _F32(LINEAR)
+_B = _F32(_A * CUBIC)
 _LN2 = _F32(np.log(2.0))
 _ONE, _TOP = _F32(1.0), _F32(126.0)
 _LONG = 1024  # smallest length of a loop that is worth its start
