@@ -1,7 +1,7 @@
 """Mixing layers on ListOps or Pathfinder of the Long Range Arena: equal data, steps and seeds.
 
     python benchmarks/sequences.py [--task listops] [--mixers flare++,flare,softmax,linear]
-        [--seeds 3] [--steps 1500] [--data data/sequences] [--out runs/sequences]
+        [--seeds 3] [--steps N] [--data data/sequences] [--out runs/sequences]
         [--min-length 50] [--max-length 200]
     python benchmarks/sequences.py --task pathfinder [--contour-length 3] [--patch 8] [...]
 
@@ -77,14 +77,14 @@ def distance_accuracy(contour_length: int) -> float:
 
 def config(name: str, data: dict[str, Any], steps: int) -> dict[str, Any]:
     """Configuration of a training."""
-    layers = 2 if data["name"] == "lra_pathfinder" else 3
+    layers, warm_up = (2, 0.03) if data["name"] == "lra_pathfinder" else (3, 0.1)
     shape = {"hidden_channels": 64, "num_layers": layers, "heads": 4, "mlp_ratio": 2.0}
     return {
         "model": {
             "name": "sequence",
             "options": {**shape, **MIXERS[name]},
             "optimizer": {"name": "adamw", "lr": 2e-3, "weight_decay": 0.01},
-            "schedule": {"name": "cosine", "pct_start": 0.1},
+            "schedule": {"name": "cosine", "pct_start": warm_up},
         },
         "data": {**data, "val_split": "val", "epoch_batches": max(1, steps // 5)},
         "trainer": {"max_steps": steps, "accelerator": "cpu", "gradient_clip_val": 1.0},
@@ -118,7 +118,7 @@ def main() -> None:
     parser.add_argument("--task", choices=("listops", "pathfinder"), default="listops")
     parser.add_argument("--mixers", default="flare++,flare,softmax,linear")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=1_500)
+    parser.add_argument("--steps", type=int, help="by default 1500, or 3000 for pathfinder")
     listops = parser.add_argument_group("listops")
     listops.add_argument("--max-tokens", type=int, default=8_192, help="of a batch")
     listops.add_argument("--min-length", type=int, default=50)
@@ -130,6 +130,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data/sequences"))
     parser.add_argument("--out", type=Path, default=Path("runs/sequences"))
     given = parser.parse_args()
+    given.steps = given.steps or (3_000 if given.task == "pathfinder" else 1_500)
     names = given.mixers.split(",")
     if unknown := set(names) - set(MIXERS):
         parser.error(f"unknown mixers {sorted(unknown)}; choose from {sorted(MIXERS)}")
