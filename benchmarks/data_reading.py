@@ -30,7 +30,7 @@ from torch_geometric.loader import DataLoader
 
 from flare_mesh import MeshData
 from flare_mesh.datasets import LPBF, MeshFolder
-from flare_mesh.io import reader_process
+from flare_mesh.io import reader_process, write_mesh
 from flare_mesh.io.reader_process import read_in_child
 from flare_mesh.io.vtk_xml import VTKXMLFile
 from lpbf import HexMesh
@@ -231,7 +231,7 @@ def cases(root: Path, repeat: int) -> dict[str, float]:
 
     plate = MeshData.from_pyvista(pyvista.ImageData(dimensions=(3, 3, 1)), edges=False)
     plate.u = plate.pos.clone()
-    plate.save(root / "plate.vtu")
+    write_mesh(root / "plate.vtu", plate)
     many(root / "plate.vtu", root / "folder", 10_000)
     options_of_set = {"targets": ["u"], "workers": 2}
     start = time.perf_counter()

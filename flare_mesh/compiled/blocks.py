@@ -92,23 +92,23 @@ def subtract(context, block, values, at):
 
 
 @intrinsic
-def add_products(context, block, rows, row_at, matrix, at, stride, count):
-    """block[j, column] + sum over d of rows[row_at[j] + d] matrix[at + d stride + column]."""
+def add_products(context, block, rows, row_at, step, matrix, at, stride, count):
+    """block[j, column] + sum over d of rows[row_at[j] + d step] matrix[at + d stride + column]."""
     kind = block
 
     def generate(context, builder, signature, arguments):
         code = BlockCode(context, builder, kind)
-        block, rows, row_at, matrix, at, stride, count = arguments
+        block, rows, row_at, step, matrix, at, stride, count = arguments
         rows = code.data(signature.args[1], rows)
-        matrix = code.data(signature.args[3], matrix)
+        matrix = code.data(signature.args[4], matrix)
         starts = [builder.extract_value(row_at, j) for j in range(ROWS)]
 
         def body(d, sums):
-            place = builder.add(at, builder.mul(d, stride))
+            place, along = builder.add(at, builder.mul(d, stride)), builder.mul(d, step)
             vectors = [code.load(matrix, c) for c in code.columns(place)]
             results = []
             for j, start in enumerate(starts):
-                factor = code.splat(code.load(rows, builder.add(start, d), code.scalar))
+                factor = code.splat(code.load(rows, builder.add(start, along), code.scalar))
                 for v, vector in enumerate(vectors):
                     product = code.multiply(factor, vector)
                     results.append(code.add(product, sums[j * kind.vectors + v]))
@@ -116,7 +116,7 @@ def add_products(context, block, rows, row_at, matrix, at, stride, count):
 
         return code.pack(code.repeat(count, code.unpack(block), body))
 
-    return kind(block, rows, _Rows, matrix, INT, INT, INT), generate
+    return kind(block, rows, _Rows, INT, matrix, INT, INT, INT), generate
 
 
 @intrinsic

@@ -35,6 +35,32 @@ def _kind(array: Any, vectors: Any) -> Block | None:
 
 
 @intrinsic
+def number(context, array, at):
+    """array[at], also beyond the array's end."""
+
+    def generate(context, builder, signature, arguments):
+        array, at = arguments
+        data = context.make_array(signature.args[0])(context, builder, value=array).data
+        return builder.load(builder.gep(data, [at]))
+
+    return array.dtype(array, INT), generate
+
+
+@intrinsic
+def set_number(context, array, at, value):
+    """array[at] = value, also beyond the array's end."""
+
+    def generate(context, builder, signature, arguments):
+        array, at, value = arguments
+        data = context.make_array(signature.args[0])(context, builder, value=array).data
+        value = context.cast(builder, value, signature.args[2], signature.args[0].dtype)
+        builder.store(value, builder.gep(data, [at]))
+        return context.get_dummy_value()
+
+    return types.void(array, INT, value), generate
+
+
+@intrinsic
 def repeat(context, array, at, vectors):
     """Block of array[at + column] in all rows."""
     if (kind := _kind(array, vectors)) is None:
@@ -96,12 +122,42 @@ def gelu(context, block):
 
     def generate(context, builder, signature, arguments):
         code = BlockCode(context, builder, kind)
-        one, values = code.constant(1.0), []
-        for z in code.unpack(arguments[0]):
-            cubic = code.multiply(code.constant(CUBIC * LINEAR), code.multiply(z, z))
-            t = code.multiply(z, code.add(cubic, code.constant(LINEAR)))
-            total = code.add(code.power_of_two(t, _TOP), one)
-            values.append(builder.fdiv(z, total))
+        values = [code.multiply(z, _share(code, z)[0]) for z in code.unpack(arguments[0])]
         return code.pack(values)
 
     return kind(block), generate
+
+
+@intrinsic
+def gelu_and_slope(context, block):
+    """As :func:`gelu`, and its derivative: two blocks."""
+    kind = types.UniTuple(block, 2)
+
+    def generate(context, builder, signature, arguments):
+        code = BlockCode(context, builder, block)
+        values, slopes = [], []
+        for z in code.unpack(arguments[0]):
+            # With e = 2^t and s = 1 / (1 + e): GELU = z s, and ds/dz = -ln 2 t' e s^2.
+            share, power = _share(code, z)
+            value = code.multiply(z, share)
+            rate = _exponent(code, z, 3.0 * CUBIC * LINEAR)  # z t'
+            fall = code.multiply(code.multiply(rate, code.constant(math.log(2.0))), share)
+            values.append(value)
+            slopes.append(code.subtract(share, code.multiply(fall, code.multiply(power, share))))
+        return context.make_tuple(builder, kind, [code.pack(values), code.pack(slopes)])
+
+    return kind(block), generate
+
+
+def _share(code: BlockCode, z: Any) -> tuple[Any, Any]:
+    """GELU(z) / z and its power of two."""
+    power, one = code.power_of_two(_exponent(code, z, CUBIC * LINEAR), _TOP), code.constant(1.0)
+    return code.builder.fdiv(one, code.add(power, one)), power
+
+
+def _exponent(code: BlockCode, z: Any, cubic: float) -> Any:
+    """z LINEAR + z^3 ``cubic``."""
+    square = code.multiply(z, z)
+    return code.multiply(
+        z, code.add(code.multiply(code.constant(cubic), square), code.constant(LINEAR))
+    )

@@ -43,7 +43,7 @@ def decode(
                         sums = blocks.zeros(key)
                         for m in range(0, padded, columns):
                             x = blocks.zeros(key)
-                            x = blocks.add_products(x, key, rows, query, q + m, padded, channels)
+                            x = blocks.add_products(x, key, rows, 1, query, q + m, padded, channels)
                             x = blocks.add(x, blocks.differences(scratch, node_bias, padding, m))
                             x = blocks.powers(x, 126)
                             blocks.store(x, scratch, share + m, padded)
@@ -56,14 +56,14 @@ def decode(
                             break
                         highest = blocks.zeros(key)
                         highest = blocks.add_products(
-                            highest, key, rows, query, q, padded, channels
+                            highest, key, rows, 1, query, q, padded, channels
                         )
                         highest = blocks.add(
                             highest, blocks.differences(scratch, node_bias, padding, 0)
                         )
                         for m in range(columns, padded, columns):
                             x = blocks.zeros(key)
-                            x = blocks.add_products(x, key, rows, query, q + m, padded, channels)
+                            x = blocks.add_products(x, key, rows, 1, query, q + m, padded, channels)
                             x = blocks.add(x, blocks.differences(scratch, node_bias, padding, m))
                             highest = softmax_blocks.maxima(highest, x)
                         softmax_blocks.store_negative_maxima(highest, scratch, node_bias)
@@ -117,14 +117,16 @@ def decode_backward(
                     )
                     for m in range(0, padded, columns):
                         x = blocks.zeros(key)
-                        x = blocks.add_products(x, key, rows, query, q + m, padded, channels)
+                        x = blocks.add_products(x, key, rows, 1, query, q + m, padded, channels)
                         x = blocks.add(x, blocks.differences(scratch, node_bias, padding, m))
                         x = blocks.powers(x, 0)  # rounding may lift a score above its sum
                         blocks.scatter_products(
                             x, grad_out, rows, grad_latent, piece + m, padded, channels
                         )
                         y = blocks.differences(scratch, delta, scratch, zero + m)
-                        y = blocks.add_products(y, grad_out, rows, latent, z + m, padded, channels)
+                        y = blocks.add_products(
+                            y, grad_out, rows, 1, latent, z + m, padded, channels
+                        )
                         y = blocks.multiply(x, y)
                         blocks.store(y, scratch, factor + m, padded)
                         blocks.scatter_products(

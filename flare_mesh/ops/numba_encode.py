@@ -52,7 +52,7 @@ def encode(
                     _load_bias(bias, n, stop, scratch, node_bias)
                     for m in range(0, padded, columns):
                         x = blocks.spread(scratch, node_bias)
-                        x = blocks.add_products(x, key, rows, query, q + m, padded, channels)
+                        x = blocks.add_products(x, key, rows, 1, query, q + m, padded, channels)
                         above = blocks.subtract(x, shift, top + m)
                         if n == start[s] or blocks.exceeds(above, slack):
                             softmax_blocks.raise_references(
@@ -102,13 +102,13 @@ def encode_backward(
                     sums = blocks.zeros(key)
                     for m in range(0, padded, columns):
                         x = blocks.spread(scratch, node_bias)
-                        x = blocks.add_products(x, key, rows, query, q + m, padded, channels)
+                        x = blocks.add_products(x, key, rows, 1, query, q + m, padded, channels)
                         x = blocks.subtract(x, lse, total + m)
                         x = blocks.powers(x, 0)  # rounding may lift a score above its sum
                         blocks.store(x, scratch, share + m, padded)
                         y = blocks.differences(scratch, zero, delta, total + m)
                         y = blocks.add_products(
-                            y, value, rows, grad_latent, dz + m, padded, channels
+                            y, value, rows, 1, grad_latent, dz + m, padded, channels
                         )
                         y = blocks.multiply(x, y)
                         blocks.store(y, scratch, factor + m, padded)

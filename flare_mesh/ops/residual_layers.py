@@ -1,12 +1,16 @@
 """All layers of a residual MLP as one function."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn.functional import gelu, linear
 
 from flare_mesh.ops.recording import is_plain
+
+if TYPE_CHECKING:  # Numba is imported where it is needed
+    from flare_mesh.ops.numba_layers import Layers
 
 _MIN_SIZE = 2**13  # numbers; for fewer, torch is as fast
 
@@ -24,16 +28,40 @@ def _by_torch(x: Tensor, parameters: Parameters, first: bool, last: bool) -> Ten
     return x + y if last else y
 
 
+def _square_layers(x: Tensor, parameters: Parameters, first: bool, last: bool) -> "Layers | None":
+    """The layers that one compiled loop can take: all with GELU, and the last one if it can."""
+    from flare_mesh.ops import numba_layers
+
+    weights, biases = parameters[::2], parameters[1::2]
+    hidden = len(weights) - 1
+    if not (hidden and first and numba_layers.fits(x, weights[:hidden], biases[:hidden])):
+        return None
+    count = hidden + (last and numba_layers.fits(x, weights[-1:], biases[-1:]))
+    return numba_layers.Layers(weights[:count], biases[:count], hidden)
+
+
 def _compiled(
     x: Tensor, parameters: Parameters, first: bool, last: bool, kept: list[Tensor] | None
 ) -> Tensor:
-    """The layers of rows [N, C]; ``kept`` collects the inputs of layers and slopes of GELU."""
+    """The layers of rows [N, C].
+
+    ``kept`` collects what the gradient needs. Of the compiled loop, that is what each GELU is taken
+    of, and the last layer's input if the loop does not compute that layer; else the slope of each
+    GELU and the input of the next layer.
+    """
     from flare_mesh.ops import numba_gelu, numba_layers
 
     *hidden, (weight, bias) = zip(parameters[::2], parameters[1::2], strict=True)
-    weights, biases = parameters[:-2:2], parameters[1:-2:2]
-    if kept is None and numba_layers.fits(x, weights):
-        x, hidden = numba_layers.last_output(x, weights, biases, first), []
+    square = _square_layers(x, parameters, first, last)
+    if square is not None:
+        x, found = numba_layers.output(x, square, kept is not None)
+        if kept is not None:
+            kept += found
+        if len(square.weights) == len(hidden) + 1:
+            return x
+        if kept is not None:
+            kept.append(x)
+        hidden = []
     for i, (w, b) in enumerate(hidden):
         z = torch.mm(x, w.t())
         shortcut = x if i or first else None
@@ -65,8 +93,32 @@ class _Layers(torch.autograd.Function):
         if torch.is_grad_enabled() or _is_batched(grads[0]):  # the former for second derivatives
             every = _by_torchs_gradients(grads[0], inputs, needed, ctx.first, ctx.last)
         else:
-            every = _gradients(grads[0], inputs, kept, needed, ctx.first, ctx.last)
+            square = _square_layers(inputs[0], inputs[1:], ctx.first, ctx.last)
+            if square is None:
+                every = _gradients(grads[0], inputs, kept, needed, ctx.first, ctx.last)
+            else:
+                every = _square_gradients(grads[0], inputs, square, kept, needed, ctx.last)
         return None, None, *every
+
+
+def _square_gradients(
+    grad: Tensor,
+    inputs: Sequence[Tensor],
+    layers: "Layers",
+    kept: Sequence[Tensor],
+    needed: Sequence[bool],
+    last: bool,
+) -> list[Tensor | None]:
+    from flare_mesh.ops import numba_layers
+
+    end: list[Tensor] = []
+    if 2 * len(layers.weights) + 1 < len(inputs):  # the last layer is torch's
+        weight = inputs[-2]
+        end = [torch.mm(grad.t(), kept[-1]), grad.sum(0)]
+        grad = torch.addmm(grad, grad, weight) if last else torch.mm(grad, weight)
+    grad_x, weights, biases = numba_layers.gradients(grad, inputs[0], layers, kept[: layers.hidden])
+    every = [grad_x, *(t for pair in zip(weights, biases, strict=True) for t in pair), *end]
+    return [t if use else None for t, use in zip(every, needed, strict=True)]
 
 
 def _is_batched(grad: Tensor) -> bool:

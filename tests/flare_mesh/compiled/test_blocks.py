@@ -29,7 +29,7 @@ def compiled(blocks, softmax_blocks):
         at = (0, 4, 8, 12)
         columns = blocks.columns(rows)
         block = blocks.differences(bias, 0, shift, 0)
-        block = blocks.add_products(block, rows, at, matrix, 0, columns, CHANNELS)
+        block = blocks.add_products(block, rows, at, 1, matrix, 0, columns, CHANNELS)
         block = blocks.subtract(blocks.add(block, blocks.spread(bias, 0)), shift, 0)
         above = blocks.exceeds(block, np.float32(1e6)), blocks.exceeds(block, np.float32(-1e6))
         for number in range(2):  # without references, then with them
