@@ -16,6 +16,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -235,15 +236,24 @@ def physicsnemo(nodes: int) -> dict[str, Any] | None:
 def inference(folder: Path | None, nodes: int) -> dict[str, Any]:
     """A forward pass of the whole model, each in a process of its own for its peak memory."""
     row: dict[str, Any] = {"nodes": nodes}
-    names = ["ours"] if folder is None else ["ours", "authors"]
-    for name in names:
-        command = [sys.executable, __file__, "--worker", name, "--nodes", str(nodes)]
-        if folder is not None:
-            command += ["--authors", str(folder)]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            raise SystemExit(f"the process for '{name}' failed:\n{done.stderr[-2000:]}")
-        row |= {f"{name}_{key}": v for key, v in json.loads(done.stdout.splitlines()[-1]).items()}
+    with tempfile.TemporaryDirectory() as weights:  # so that ours does not import theirs
+        if folder is None:
+            torch.manual_seed(0)
+            ours = FLAREOperator(0, 1, hidden_channels=C, heads=H, num_latents=M)
+        else:
+            ours = models(folder, 8)[1]
+        ours.save(weights)
+        places = {"ours": Path(weights), "authors": folder}
+        for name, place in places.items():
+            if place is None:
+                continue
+            command = [sys.executable, __file__, "--worker", name, "--nodes", str(nodes)]
+            command += ["--authors", str(place)]
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode:
+                raise SystemExit(f"the process for '{name}' failed:\n{done.stderr[-2000:]}")
+            found = json.loads(done.stdout.splitlines()[-1])
+            row |= {f"{name}_{key}": value for key, value in found.items()}
     if folder is not None:
         assert abs(row["authors_norm"] / row["ours_norm"] - 1) < 1e-3, "the results differ"
         row["authors_over_ours"] = row["authors_s"] / row["ours_s"]
@@ -263,14 +273,12 @@ def peak_memory() -> float:
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def worker(name: str, folder: Path | None, nodes: int) -> None:
-    """A forward pass in this process; print seconds, peak memory and the norm of the result."""
-    if folder is None:
-        torch.manual_seed(0)
-        model: nn.Module = FLAREOperator(0, 1, hidden_channels=C, heads=H, num_latents=M)
-    else:
-        theirs, ours = models(folder, 8)
-        model = ours if name == "ours" else theirs
+def worker(name: str, folder: Path, nodes: int) -> None:
+    """A forward pass in this process; print seconds, peak memory and the norm of the result.
+
+    The folder has the weights of our model, or the authors' code.
+    """
+    model = FLAREOperator.load(folder) if name == "ours" else models(folder, 8)[0]
     pos = torch.rand(nodes, 3, generator=torch.Generator().manual_seed(0))
     options = {"chunk_size": CHUNK} if name == "ours" else {}
     with torch.no_grad():

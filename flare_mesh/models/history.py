@@ -59,7 +59,6 @@ def evaluate_steps(
         out = model.head(model.norm(h))
     else:
         h, chunks = start_chunks(model, nodes, chunk_size)
-        keys = None
         for block, known in zip(blocks, before, strict=True):
 
             def remember(latent: Tensor, logsumexp: Tensor, block=block, known=known) -> Tensor:
@@ -68,8 +67,8 @@ def evaluate_steps(
                 after.append(new)
                 return latent
 
-            latents, keys = encode_in_chunks(block, h, chunks, keys, remember)
-            update_in_chunks(block, h, keys, latents, chunks)
+            latents = encode_in_chunks(block, h, chunks, remember)
+            update_in_chunks(block, h, latents, chunks)
         out = torch.cat([model.head(model.norm(h[part])) for part, _ in chunks])
     return out, HistoryState(*(torch.stack([*one]) for one in zip(*after, strict=True)))
 

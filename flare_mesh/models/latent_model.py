@@ -79,8 +79,9 @@ class LatentModel(FieldModel):
         """The field at the nodes; other arguments as in :meth:`FieldModel.forward`.
 
         Args:
-            chunk_size: Evaluate that many nodes at a time: the same result, with memory for two
-                vectors of ``hidden_channels`` a node. Without gradients only.
+            chunk_size: Evaluate that many nodes at a time: the same result, with memory for one
+                vector of ``hidden_channels`` a node; keys are computed twice. Without gradients
+                only.
             group: ``torch.distributed`` process group over which the nodes of each graph are
                 spread; every process passes its own nodes, and the same number of graphs.
 
@@ -173,8 +174,7 @@ class LatentModel(FieldModel):
         h = self.embed_nodes(nodes)
         for block, latent in zip(self.block_sequence, latents, strict=True):
             attention, n = block.attention, block.norm1(h)
-            keys = attention.decode_keys(n, attention.keys(n))
-            h = block.update(h, keys, latent, nodes.graphs)
+            h = block.update(h, attention.decode_keys(n), latent, nodes.graphs)
         return self.head(self.norm(h))
 
     def embed_nodes(self, nodes: Nodes) -> Tensor:

@@ -60,22 +60,20 @@ def start_chunks(model: StreamedModel, nodes: Nodes, size: int) -> tuple[Tensor,
 def forward_in_chunks(model: StreamedModel, nodes: Nodes, size: int) -> Tensor:
     """Output [N, out_channels] of the operator; latents are merged over the chunks."""
     h, chunks = start_chunks(model, nodes, size)
-    keys = None
     for block in model.block_sequence:
-        latents, keys = encode_in_chunks(block, h, chunks, keys)
-        update_in_chunks(block, h, keys, latents, chunks)
+        update_in_chunks(block, h, encode_in_chunks(block, h, chunks), chunks)
     return torch.cat([model.head(model.norm(h[part])) for part, _ in chunks])
 
 
 def latents_in_chunks(model: StreamedModel, nodes: Nodes, size: int) -> list[Latents]:
     """Latents of all blocks."""
     h, chunks = start_chunks(model, nodes, size)
-    every, keys, sequence = [], None, model.block_sequence
+    every, sequence = [], model.block_sequence
     for number, block in enumerate(sequence, 1):
-        latents, keys = encode_in_chunks(block, h, chunks, keys)
+        latents = encode_in_chunks(block, h, chunks)
         every.append(latents)
         if number < len(sequence):
-            update_in_chunks(block, h, keys, latents, chunks)
+            update_in_chunks(block, h, latents, chunks)
     return every
 
 

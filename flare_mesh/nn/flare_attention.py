@@ -216,9 +216,11 @@ class FLAREAttention(nn.Module):
         """Values [N, H, D] of nodes [N, C]."""
         return self._split(self.value(x))
 
-    def decode_keys(self, x: Tensor, key: Tensor) -> Tensor:
-        """Keys [N, H, D] for the decode of nodes [N, C] with these encode keys."""
-        return key if self.decode == "shared" else self._split(self.read_query(x))
+    def decode_keys(self, x: Tensor, key: Tensor | None = None) -> Tensor:
+        """Keys [N, H, D] for the decode of nodes [N, C], whose encode keys may be known."""
+        if self.decode == "encoded":
+            return self._split(self.read_query(x))
+        return self.keys(x) if key is None else key
 
     def latent_queries(self, x: Tensor, graphs: Graphs) -> Tensor:
         """Latent queries [B, H, M, D] of the encode."""

@@ -43,14 +43,11 @@ def encode_in_chunks(
     block: FLAREBlock,
     h: Tensor,
     chunks: Sequence[Chunk],
-    buffer: Tensor | None = None,
     remember: Remember | None = None,
-) -> tuple[Latents, Tensor]:
-    """Latents of a block with input h [N, C], and the decode keys [N, H, D] of the nodes.
+) -> Latents:
+    """Latents of a block with input h [N, C], the only memory that grows with N.
 
-    With ``remember``, the latents are those of series of meshes, in one process. The keys
-    overwrite ``buffer``, the keys of the previous block: besides h, they are the only memory that
-    grows with N.
+    With ``remember``, the latents are those of series of meshes, in one process.
     """
     attention = block.attention
 
@@ -64,24 +61,18 @@ def encode_in_chunks(
         query = attention.fixed_queries(chunks[0][1])
 
     def encode(chunk: Chunk) -> tuple[Tensor, Tensor]:
-        nonlocal buffer
         nodes, graphs = chunk
         x = block.norm1(h[nodes])
-        key = attention.keys(x)
-        if buffer is None:
-            empty: Tensor = key.new_empty(len(h), *key.shape[1:])
-            buffer = empty
-        buffer[nodes] = attention.decode_keys(x, key)
-        return attention.encode_part(query, key, attention.values(x), graphs, attention.scale)
+        key, value = attention.keys(x), attention.values(x)
+        return attention.encode_part(query, key, value, graphs, attention.scale)
 
-    encoded = _merged(encode, chunks, remember)
-    assert buffer is not None
-    return attention.latents(query, encoded), buffer
+    return attention.latents(query, _merged(encode, chunks, remember))
 
 
 def update_in_chunks(
-    block: FLAREBlock, h: Tensor, decode_keys: Tensor, latents: Latents, chunks: Sequence[Chunk]
+    block: FLAREBlock, h: Tensor, latents: Latents, chunks: Sequence[Chunk]
 ) -> None:
-    """Replace the block's input h [N, C] by its output."""
+    """Replace the block's input h [N, C] by its output. Keys are computed again."""
     for nodes, graphs in chunks:
-        h[nodes] = block.update(h[nodes], decode_keys[nodes], latents, graphs)
+        keys = block.attention.decode_keys(block.norm1(h[nodes]))
+        h[nodes] = block.update(h[nodes], keys, latents, graphs)
