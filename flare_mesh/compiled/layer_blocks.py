@@ -76,6 +76,19 @@ def repeat(context, array, at, vectors):
 
 
 @intrinsic
+def zeros(context, array, vectors):
+    """Block of zeros, of the array's dtype."""
+    if (kind := _kind(array, vectors)) is None:
+        return None
+
+    def generate(context, builder, signature, arguments):
+        code = BlockCode(context, builder, kind)
+        return code.pack([code.constant(0.0)] * (ROWS * kind.vectors))
+
+    return kind(array, vectors), generate
+
+
+@intrinsic
 def load_rows(context, array, row_at, at, vectors):
     """Block of array[row_at[j] + at + column]."""
     if (kind := _kind(array, vectors)) is None:

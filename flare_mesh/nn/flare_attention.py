@@ -5,7 +5,6 @@ from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import rms_norm
 
 from flare_mesh.nn.graphs import Graphs
 from flare_mesh.nn.init import init_linear
@@ -17,6 +16,7 @@ from flare_mesh.nn.positions import Rotation
 from flare_mesh.nn.residual_mlp import ResidualMLP
 from flare_mesh.nn.resolver import build_norm
 from flare_mesh.ops import backends
+from flare_mesh.ops.rms_norm import rms_norm
 
 _QUERIES = ("fixed", "synthesized")
 _DECODES = ("shared", "encoded")
@@ -234,7 +234,7 @@ class FLAREAttention(nn.Module):
 
     def combine_queries(self, seeds: Tensor) -> Tensor:
         """Synthesized latent queries [B, H, M, D] from the latents of the seed queries."""
-        fixed = rms_norm(self.latent_query, self.latent_query.shape[-1:])
+        fixed = rms_norm(self.latent_query)
         return fixed + self.gate.sigmoid()[:, None, None] * seeds
 
     def encode_seeds(self, x: Tensor, graphs: Graphs) -> tuple[Tensor, Tensor]:
@@ -285,10 +285,9 @@ class FLAREAttention(nn.Module):
 
     def _seeds(self, x: Tensor, graphs: Graphs) -> tuple[Tensor, Tensor, Tensor, Graphs, float]:
         seed = self._split(self.seed_key(x))
-        width = seed.shape[-1:]
-        seed = rms_norm(seed, width).to(seed.dtype)
-        query = self._shared(rms_norm(self.seed_query, width), graphs).to(seed.dtype)
-        return query, seed, seed, graphs, width[0] ** -0.5
+        seed = rms_norm(seed).to(seed.dtype)
+        query = self._shared(rms_norm(self.seed_query), graphs).to(seed.dtype)
+        return query, seed, seed, graphs, seed.shape[-1] ** -0.5
 
     def _encode(
         self, query: Tensor, key: Tensor, value: Tensor, graphs: Graphs, scale: float

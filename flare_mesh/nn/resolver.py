@@ -5,6 +5,8 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 
+from flare_mesh.ops.rms_norm import rms_norm
+
 
 class LayerNorm(nn.LayerNorm):
     """torch's LayerNorm with its default eps as a constant.
@@ -17,10 +19,11 @@ class LayerNorm(nn.LayerNorm):
 
 
 class RMSNorm(nn.RMSNorm):
-    """torch's RMSNorm, but in float32 under autocast, as LayerNorm is."""
+    """:func:`~flare_mesh.ops.rms_norm.rms_norm`, in float32 under autocast, as LayerNorm is."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x if self.weight is None else x.to(self.weight.dtype))
+        x = x if self.weight is None else x.to(self.weight.dtype)
+        return rms_norm(x, self.weight, self.eps)
 
 
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {

@@ -13,6 +13,7 @@ from flare_mesh.ops.fused import Gradients
 from flare_mesh.ops.layout import Layout
 from flare_mesh.ops.recording import is_plain
 from flare_mesh.ops.register_operator import register_operator
+from flare_mesh.ops.torch_gradients import needs_torch
 from flare_mesh.ops.vmap import one_by_one
 
 
@@ -63,16 +64,11 @@ class _Mix(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor):
         given = (*grads, *ctx.saved_tensors, ctx.scale)
-        if is_plain() and not torch.is_grad_enabled() and not _is_batched(grads[0]):
+        if is_plain() and not needs_torch(grads[0]):
             dq, dk, dv, dw = _gradients(*given)
         else:
             dq, dk, dv, dw = Gradients.apply(torch.ops.flare_mesh.mix_backward, *given)
         return dq, dk, dv, None, dw if ctx.needs_input_grad[4] else None, None
-
-
-def _is_batched(grad: Tensor) -> bool:
-    """Whether it stands for many gradients, by ``is_grads_batched`` of torch.autograd.grad."""
-    return torch._C._functorch.is_legacy_batchedtensor(grad)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def mix(

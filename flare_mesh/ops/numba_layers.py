@@ -88,14 +88,14 @@ def _backward(vectors: int) -> Callable[..., None]:
     def backward(team, parts, x, count, channels, places, hidden, grad, grad_x, sums, local):
         """Gradients at x, and the sums of each part: of the weights of all layers, then biases.
 
-        ``local`` is the place of 2 + 2 hidden tasks for each part: gradients, and of each layer
-        the values and GELU's slopes.
+        After these is place for a bias. ``local`` is the place of 2 + 2 hidden tasks for each part:
+        gradients, and of each layer the values and GELU's slopes.
         """
         if fork(team):
             return
         layers, size, length = len(places), channels * channels, _TASK * channels
         tasks = -(-count // _TASK)
-        of_part = layers * (size + channels)
+        of_part = layers * (size + channels) + channels
         part = next_task(team)
         while part < parts:
             sums[part * of_part : (part + 1) * of_part] = 0
@@ -128,6 +128,8 @@ def _backward(vectors: int) -> Callable[..., None]:
                     source = values + 2 * (k - 1) * length if k else first
                     matrix = part * of_part + k * size
                     bias = part * of_part + layers * size + k * channels
+                    of_task = (part + 1) * of_part - channels  # long sums of float32 lose digits
+                    sums[of_task : of_task + channels] = 0
                     # The gradient at the layer's product.
                     for n in range(0, last, ROWS):
                         rows = tile_rows(n, padded, channels, above)
@@ -139,15 +141,18 @@ def _backward(vectors: int) -> Callable[..., None]:
                                 slope = layer_blocks.load_rows(x, slopes, c, vectors)
                                 y = blocks.multiply(y, slope)
                             layer_blocks.store_rows(y, x, steps, c)
-                            blocks.scatter_rows(y, sums, bias + c)
+                            blocks.scatter_rows(y, sums, of_task + c)
+                    for c in range(channels):
+                        sums[bias + c] += sums[of_task + c]
                     for d in range(0, channels, ROWS):
                         steps = tile_rows(d, channels, 1, step)
                         rows = tile_rows(d, channels, channels, matrix)
                         for c in range(0, channels, columns):
-                            y = layer_blocks.load_rows(sums, rows, c, vectors)
+                            y = layer_blocks.zeros(x, vectors)
                             y = blocks.add_products(
                                 y, x, steps, channels, x, source + c, channels, last
                             )
+                            y = blocks.add(y, layer_blocks.load_rows(sums, rows, c, vectors))
                             layer_blocks.store_rows(y, sums, rows, c)
                     target = above if k else grad_x + first
                     for c in range(0, channels, columns):
@@ -166,12 +171,11 @@ def _backward(vectors: int) -> Callable[..., None]:
 
 
 @jit
-def _add_parts(sums, parts):
+def _add_parts(sums):
     """Add all parts to the first one."""
-    length = len(sums) // parts
-    for part in range(1, parts):
-        for i in range(length):
-            sums[i] += sums[part * length + i]
+    for part in range(1, len(sums)):
+        for i in range(sums.shape[1]):
+            sums[0, i] += sums[part, i]
 
 
 class Layers(NamedTuple):
@@ -232,15 +236,15 @@ def gradients(
     (rows, channels), grad = x.shape, grad.contiguous()
     count, tasks = len(layers.weights), -(-rows // _TASK)
     parts = min(_PARTS * num_threads(tasks), tasks)
-    sums = np.empty(parts * count * (channels + 1) * channels, np.float32)
+    sums = np.empty((parts, (count * (channels + 1) + 1) * channels), np.float32)
     local = x.new_empty((parts, 2 + 2 * layers.hidden, _TASK, channels))
     grad_x = torch.empty_like(x)
     run_tasks(
         _backward(layer_blocks.vectors_of(channels)), parts, parts, x.detach().view(-1).numpy(),
         rows, channels, _places(x, layers, kept), layers.hidden, _place(x, grad), _place(x, grad_x),
-        sums, _place(x, local),
+        sums.reshape(-1), _place(x, local),
     )  # fmt: skip
-    _add_parts(sums, parts)
-    total = torch.from_numpy(sums[: len(sums) // parts])
+    _add_parts(sums)
+    total = torch.from_numpy(sums[0, :-channels])
     weights, biases = total.split([count * channels * channels, count * channels])
     return grad_x, weights.view(count, channels, channels), biases.view(count, channels)

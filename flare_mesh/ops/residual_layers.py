@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import gelu, linear
 
 from flare_mesh.ops.recording import is_plain
+from flare_mesh.ops.torch_gradients import needs_torch, torch_gradients
 
 if TYPE_CHECKING:  # Numba is imported where it is needed
     from flare_mesh.ops.numba_layers import Layers
@@ -90,8 +91,12 @@ class _Layers(torch.autograd.Function):
     def backward(ctx, *grads: Tensor):
         saved, needed = ctx.saved_tensors, ctx.needs_input_grad[2:]
         inputs, kept = saved[: len(needed)], saved[len(needed) :]
-        if torch.is_grad_enabled() or _is_batched(grads[0]):  # the former for second derivatives
-            every = _by_torchs_gradients(grads[0], inputs, needed, ctx.first, ctx.last)
+        if needs_torch(grads[0]):
+
+            def function(x: Tensor, *parameters: Tensor) -> Tensor:
+                return _by_torch(x, parameters, ctx.first, ctx.last)
+
+            every = torch_gradients(function, grads[0], inputs, needed)
         else:
             square = _square_layers(inputs[0], inputs[1:], ctx.first, ctx.last)
             if square is None:
@@ -119,24 +124,6 @@ def _square_gradients(
     grad_x, weights, biases = numba_layers.gradients(grad, inputs[0], layers, kept[: layers.hidden])
     every = [grad_x, *(t for pair in zip(weights, biases, strict=True) for t in pair), *end]
     return [t if use else None for t, use in zip(every, needed, strict=True)]
-
-
-def _is_batched(grad: Tensor) -> bool:
-    """Whether it stands for many gradients, by ``is_grads_batched`` of torch.autograd.grad."""
-    return torch._C._functorch.is_legacy_batchedtensor(grad)  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def _by_torchs_gradients(
-    grad: Tensor, inputs: Sequence[Tensor], needed: Sequence[bool], first: bool, last: bool
-) -> list[Tensor | None]:
-    twice = torch.is_grad_enabled()
-    with torch.enable_grad():
-        # Views, as an input may have been computed from another one.
-        x, *parameters = views = [t.view_as(t) for t in inputs]
-        leaves = [t for t, use in zip(views, needed, strict=True) if use]
-        y = _by_torch(x, parameters, first, last)
-    found = iter(torch.autograd.grad(y, leaves, grad, create_graph=twice))
-    return [next(found) if use else None for use in needed]
 
 
 def _gradients(
