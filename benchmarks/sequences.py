@@ -93,7 +93,7 @@ def config(name: str, data: dict[str, Any], steps: int) -> dict[str, Any]:
 
 def table(found: dict[str, list[dict[str, Any]]], guess: float | None = None) -> str:
     """The table of all runs so far, with the accuracy of a guess by the markers' distance."""
-    lines = ["| mixer | seeds | test accuracy | minutes |", "|---|---:|---:|---:|"]
+    lines = ["| mixer | seeds | test accuracy | processor time, min |", "|---|---:|---:|---:|"]
     share = None
     for name, runs in found.items():
         done = [run for run in runs if not run["failed"]]
@@ -102,7 +102,7 @@ def table(found: dict[str, list[dict[str, Any]]], guess: float | None = None) ->
             continue
         share = done[0]["summary"]["baselines"]["majority"]["accuracy"]
         spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-        minutes = statistics.mean(run["wall_seconds"] / 60 for run in done)
+        minutes = statistics.mean(run["cpu_seconds"] / 60 for run in done)
         lines.append(
             f"| {name} | {len(done)} | {statistics.mean(values):.1f}{spread} % | {minutes:.1f} |"
         )

@@ -195,9 +195,17 @@ class Layers(NamedTuple):
 def fits(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor]) -> bool:
     """Whether the loops can take these layers: all square, of whole blocks of columns."""
     channels = x.shape[1]
-    square = all(w.shape == (channels, channels) and w.is_contiguous() for w in weights)
-    square = square and all(b.is_contiguous() for b in biases)
-    return bool(weights) and square and layer_blocks.vectors_of(channels) > 0
+    return (
+        bool(weights)
+        and all(w.shape == (channels, channels) for w in weights)
+        and layer_blocks.vectors_of(channels) > 0
+        and all(_has_place(t) for t in (x, *weights, *biases))
+    )
+
+
+def _has_place(tensor: Tensor) -> bool:
+    """Whether its distance from others is a whole number of numbers."""
+    return tensor.is_contiguous() and tensor.data_ptr() % tensor.element_size() == 0
 
 
 def _place(x: Tensor, other: Tensor) -> int:
@@ -233,7 +241,8 @@ def gradients(
     grad: Tensor, x: Tensor, layers: Layers, kept: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients at x, at all weights and all biases, from that at the output, [N, C]."""
-    (rows, channels), grad = x.shape, grad.contiguous()
+    rows, channels = x.shape
+    grad = grad if _has_place(grad) else grad.clone(memory_format=torch.contiguous_format)
     count, tasks = len(layers.weights), -(-rows // _TASK)
     parts = min(_PARTS * num_threads(tasks), tasks)
     sums = np.empty((parts, (count * (channels + 1) + 1) * channels), np.float32)

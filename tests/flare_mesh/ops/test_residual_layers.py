@@ -16,16 +16,16 @@ C = 16
 ROWS = _MIN_SIZE // C  # for these and more, the compiled passes
 
 
-def given(rows, layers=3, dtype=torch.float32, channels=C, in_channels=None):
+def given(rows, layers=3, dtype=torch.float32, channels=C, in_channels=None, last_channels=2):
     """The input, and weight and bias of each layer; the upstream gradient."""
     generator = torch.Generator().manual_seed(0)
     shapes = [(rows, channels), *[(channels, channels), (channels,)] * (layers - 1)]
-    shapes += [(2, channels), (2,)]
+    shapes += [(last_channels, channels), (last_channels,)]
     if in_channels:
         shapes[:2] = [(rows, in_channels), (channels, in_channels)]
     tensors = [0.3 * torch.randn(s, generator=generator) for s in shapes]
     tensors[0][0] *= 1e3  # where exponentials would overflow
-    upstream = torch.randn(rows, 2, generator=generator)
+    upstream = torch.randn(rows, last_channels, generator=generator)
     return [t.to(dtype).requires_grad_() for t in tensors], upstream.to(dtype)
 
 
@@ -94,6 +94,36 @@ def test_only_the_gradients_that_are_needed():
     got = torch.autograd.grad(out, wanted, upstream, retain_graph=True)
     assert_near(got, torch.autograd.grad(plain(*leaves), wanted, upstream))
     assert_near(got, torch.autograd.grad(out, wanted, upstream), 1e-9)  # a second time
+
+
+def moved(tensor, offset):
+    """A copy at an address that is no multiple of four bytes."""
+    memory = bytearray(offset) + bytearray(tensor.detach().numpy().tobytes())
+    return torch.frombuffer(memory, dtype=tensor.dtype, offset=offset).view(tensor.shape)
+
+
+@pytest.mark.parametrize("strange", ["x", "weight", "bias", "gradient"])
+def test_numbers_at_any_address(strange):
+    leaves, upstream = given(ROWS, last_channels=C)
+    want = torch.autograd.grad(plain(*leaves, last=True), leaves, upstream)
+    number = {"x": 0, "weight": 1, "bias": 2}.get(strange)
+    if number is None:
+        upstream = moved(upstream, 1)
+    else:
+        leaves[number] = moved(leaves[number], 1).requires_grad_()
+        assert leaves[number].data_ptr() % 4
+    assert_near(torch.autograd.grad(evaluate(*leaves, last=True), leaves, upstream), want)
+
+
+@pytest.mark.parametrize("strange", ["weight", "gradient"])
+def test_numbers_in_any_order(strange):
+    leaves, upstream = given(ROWS, last_channels=C)
+    want = torch.autograd.grad(plain(*leaves, last=True), leaves, upstream)
+    if strange == "weight":
+        leaves[1] = leaves[1].detach().t().contiguous().t().requires_grad_()
+    else:
+        upstream = upstream.t().contiguous().t()
+    assert_near(torch.autograd.grad(evaluate(*leaves, last=True), leaves, upstream), want)
 
 
 def test_other_inputs_take_torch_operations():
