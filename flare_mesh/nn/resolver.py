@@ -23,6 +23,8 @@ class RMSNorm(nn.RMSNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x if self.weight is None else x.to(self.weight.dtype)
+        if len(self.normalized_shape) > 1:
+            return super().forward(x)
         return rms_norm(x, self.weight, self.eps)
 
 

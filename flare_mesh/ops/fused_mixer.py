@@ -11,7 +11,6 @@ from torch import Tensor
 
 from flare_mesh.ops.fused import Gradients
 from flare_mesh.ops.layout import Layout
-from flare_mesh.ops.recording import is_plain
 from flare_mesh.ops.register_operator import register_operator
 from flare_mesh.ops.torch_gradients import needs_torch
 from flare_mesh.ops.vmap import one_by_one
@@ -64,7 +63,7 @@ class _Mix(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor):
         given = (*grads, *ctx.saved_tensors, ctx.scale)
-        if is_plain() and not needs_torch(grads[0]):
+        if not needs_torch(grads[0]):
             dq, dk, dv, dw = _gradients(*given)
         else:
             dq, dk, dv, dw = Gradients.apply(torch.ops.flare_mesh.mix_backward, *given)

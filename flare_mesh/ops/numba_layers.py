@@ -208,6 +208,11 @@ def _has_place(tensor: Tensor) -> bool:
     return tensor.is_contiguous() and tensor.data_ptr() % tensor.element_size() == 0
 
 
+def _placed(tensor: Tensor) -> Tensor:
+    """The tensor, or a copy that has a place."""
+    return tensor if _has_place(tensor) else tensor.clone(memory_format=torch.contiguous_format)
+
+
 def _place(x: Tensor, other: Tensor) -> int:
     return (other.data_ptr() - x.data_ptr()) // x.element_size()
 
@@ -239,10 +244,12 @@ def output(x: Tensor, layers: Layers, keep: bool) -> tuple[Tensor, list[Tensor]]
 
 def gradients(
     grad: Tensor, x: Tensor, layers: Layers, kept: Sequence[Tensor]
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """Gradients at x, at all weights and all biases, from that at the output, [N, C]."""
     rows, channels = x.shape
-    grad = grad if _has_place(grad) else grad.clone(memory_format=torch.contiguous_format)
+    # Hooks of saved tensors may have moved them.
+    grad, x, kept = _placed(grad), _placed(x), [_placed(t) for t in kept]
+    layers = layers._replace(weights=[_placed(w) for w in layers.weights])
     count, tasks = len(layers.weights), -(-rows // _TASK)
     parts = min(_PARTS * num_threads(tasks), tasks)
     sums = np.empty((parts, (count * (channels + 1) + 1) * channels), np.float32)
@@ -256,4 +263,6 @@ def gradients(
     _add_parts(sums)
     total = torch.from_numpy(sums[0, :-channels])
     weights, biases = total.split([count * channels * channels, count * channels])
-    return grad_x, weights.view(count, channels, channels), biases.view(count, channels)
+    # Copies, as each gradient may be changed or kept without the others.
+    grad_weights = [w.clone() for w in weights.view(count, channels, channels)]
+    return grad_x, grad_weights, [b.clone() for b in biases.view(count, channels)]

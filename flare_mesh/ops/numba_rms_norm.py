@@ -11,6 +11,8 @@ from flare_mesh.compiled.jit import FAST_SUM, jit
 from flare_mesh.compiled.team import fork, next_task, num_threads, run_tasks
 
 _F32 = np.float32
+# Without estimates of reciprocals, which are NaN for the root of infinity.
+_FAST = FAST_SUM - {"arcp"}
 _TASK = 2**14  # numbers
 _BLOCK = 256  # rows
 _PARTS = 2  # for each thread: sums of weight gradients, and tasks that balance the threads
@@ -21,7 +23,7 @@ def _forward(width: int) -> Callable[..., None]:
     """The loop for rows of so many numbers."""
     share = _F32(1 / width)
 
-    @jit(fastmath=FAST_SUM)
+    @jit(fastmath=_FAST)
     def forward(team, parts, x, weight, eps, out):
         if fork(team):
             return
@@ -46,7 +48,7 @@ def _backward(width: int) -> Callable[..., None]:
     """The gradients' loop for rows of so many numbers."""
     share = _F32(1 / width)
 
-    @jit(fastmath=FAST_SUM)
+    @jit(fastmath=_FAST)
     def backward(team, parts, x, weight, eps, grad, grad_x, sums):
         """Gradients at x, and the sums of each part at the weight, with place for as many."""
         if fork(team):
@@ -101,6 +103,7 @@ def value(x: Tensor, weight: Sequence[Tensor], eps: float) -> Tensor:
 
 def gradients(grad: Tensor, x: Tensor, weight: Sequence[Tensor], eps: float) -> list[Tensor]:
     """Gradients at x, and at the weight if there is one."""
+    x = x.contiguous()  # hooks of saved tensors may have changed their order
     grad_x, parts, width = torch.empty_like(x), _parts(x), x.shape[-1]
     sums = np.empty(parts * 2 * width, _F32)
     run_tasks(

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import gelu, linear
 
+from flare_mesh.ops.plain_tensors import are_plain
 from flare_mesh.ops.recording import is_plain
 from flare_mesh.ops.torch_gradients import needs_torch, torch_gradients
 
@@ -29,22 +30,37 @@ def _by_torch(x: Tensor, parameters: Parameters, first: bool, last: bool) -> Ten
     return x + y if last else y
 
 
-def _square_layers(x: Tensor, parameters: Parameters, first: bool, last: bool) -> "Layers | None":
-    """The layers that one compiled loop can take: all with GELU, and the last one if it can."""
+def _square_layers(x: Tensor, parameters: Parameters, first: bool, last: bool) -> int:
+    """Number of layers that one compiled loop can take.
+
+    They are all with GELU, and the last one if it can; or none.
+    """
     from flare_mesh.ops import numba_layers
 
     weights, biases = parameters[::2], parameters[1::2]
     hidden = len(weights) - 1
     if not (hidden and first and numba_layers.fits(x, weights[:hidden], biases[:hidden])):
-        return None
-    count = hidden + (last and numba_layers.fits(x, weights[-1:], biases[-1:]))
-    return numba_layers.Layers(weights[:count], biases[:count], hidden)
+        return 0
+    return hidden + (last and numba_layers.fits(x, weights[-1:], biases[-1:]))
+
+
+def _layers(parameters: Parameters, count: int) -> "Layers":
+    """The first layers."""
+    from flare_mesh.ops import numba_layers
+
+    weights, biases = parameters[::2], parameters[1::2]
+    return numba_layers.Layers(weights[:count], biases[:count], len(weights) - 1)
 
 
 def _compiled(
-    x: Tensor, parameters: Parameters, first: bool, last: bool, kept: list[Tensor] | None
+    x: Tensor,
+    parameters: Parameters,
+    first: bool,
+    last: bool,
+    square: int,
+    kept: list[Tensor] | None,
 ) -> Tensor:
-    """The layers of rows [N, C].
+    """The layers of rows [N, C], of which one loop takes the first ``square`` ones.
 
     ``kept`` collects what the gradient needs. Of the compiled loop, that is what each GELU is taken
     of, and the last layer's input if the loop does not compute that layer; else the slope of each
@@ -53,12 +69,11 @@ def _compiled(
     from flare_mesh.ops import numba_gelu, numba_layers
 
     *hidden, (weight, bias) = zip(parameters[::2], parameters[1::2], strict=True)
-    square = _square_layers(x, parameters, first, last)
-    if square is not None:
-        x, found = numba_layers.output(x, square, kept is not None)
+    if square:
+        x, found = numba_layers.output(x, _layers(parameters, square), kept is not None)
         if kept is not None:
             kept += found
-        if len(square.weights) == len(hidden) + 1:
+        if square > len(hidden):
             return x
         if kept is not None:
             kept.append(x)
@@ -82,8 +97,9 @@ class _Layers(torch.autograd.Function):
     @staticmethod
     def forward(ctx, first: bool, last: bool, x: Tensor, *parameters: Tensor) -> Tensor:
         kept: list[Tensor] = []
-        y = _compiled(x, parameters, first, last, kept)
-        ctx.first, ctx.last = first, last
+        square = _square_layers(x, parameters, first, last)
+        y = _compiled(x, parameters, first, last, square, kept)
+        ctx.first, ctx.last, ctx.square = first, last, square
         ctx.save_for_backward(x, *parameters, *kept)
         return y
 
@@ -97,12 +113,11 @@ class _Layers(torch.autograd.Function):
                 return _by_torch(x, parameters, ctx.first, ctx.last)
 
             every = torch_gradients(function, grads[0], inputs, needed)
+        elif ctx.square:
+            layers = _layers(inputs[1:], ctx.square)
+            every = _square_gradients(grads[0], inputs, layers, kept, needed, ctx.last)
         else:
-            square = _square_layers(inputs[0], inputs[1:], ctx.first, ctx.last)
-            if square is None:
-                every = _gradients(grads[0], inputs, kept, needed, ctx.first, ctx.last)
-            else:
-                every = _square_gradients(grads[0], inputs, square, kept, needed, ctx.last)
+            every = _gradients(grads[0], inputs, kept, needed, ctx.first, ctx.last)
         return None, None, *every
 
 
@@ -165,8 +180,10 @@ def _gradients(
 def _has_compiled_pass(x: Tensor, parameters: Parameters) -> bool:
     return (
         is_plain()  # first, so that compiled code does not check the size
-        and x.device.type == "cpu"
-        and all(t.dtype == torch.float32 for t in (x, *parameters))
+        and are_plain(x, *parameters)
+        and all(
+            b.shape == w.shape[:1] for w, b in zip(parameters[::2], parameters[1::2], strict=True)
+        )
         and not torch.is_autocast_enabled("cpu")
         and x.numel() >= _MIN_SIZE
         and x.is_contiguous()
@@ -204,5 +221,6 @@ def residual_layers(x: Tensor, parameters: Parameters, *, first: bool, last: boo
     if torch.is_grad_enabled():
         y = _Layers.apply(first, last, rows, *parameters)
     else:
-        y = _compiled(rows, parameters, first, last, None)
+        square = _square_layers(rows, parameters, first, last)
+        y = _compiled(rows, parameters, first, last, square, None)
     return y.view(*x.shape[:-1], y.shape[-1])

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from flare_mesh.ops.plain_tensors import are_plain
 from flare_mesh.ops.recording import is_plain
 from flare_mesh.ops.torch_gradients import needs_torch, torch_gradients
 
@@ -59,7 +60,8 @@ def rms_norm(x: Tensor, weight: Tensor | None = None, eps: float | None = None) 
     tensors = [x] if weight is None else [x, weight]
     if not (
         is_plain()  # first, so that compiled code does not check the size
-        and all(t.device.type == "cpu" and t.dtype == torch.float32 for t in tensors)
+        and are_plain(*tensors)
+        and all(t.shape == x.shape[-1:] for t in tensors[1:])
         and not torch.is_autocast_enabled("cpu")
         and x.numel() >= _MIN_SIZE
         and x.shape[-1] <= _MAX_WIDTH

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from flare_mesh.ops.recording import is_plain
+
 
 def is_batched(grad: Tensor) -> bool:
     """Whether it stands for many gradients, by ``is_grads_batched`` of torch.autograd.grad."""
@@ -13,7 +15,8 @@ def is_batched(grad: Tensor) -> bool:
 
 def needs_torch(grad: Tensor) -> bool:
     """Whether a gradient must be computed by torch's operations, or may be by a loop."""
-    return torch.is_grad_enabled() or is_batched(grad)  # the former for second derivatives
+    # With gradients enabled, for second derivatives.
+    return torch.is_grad_enabled() or not is_plain() or is_batched(grad)
 
 
 def torch_gradients(

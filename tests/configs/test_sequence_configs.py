@@ -139,7 +139,7 @@ def test_published_settings(known, monkeypatch, task, model):
         assert module.schedule.div_factor * module.schedule.final_div_factor == 100
 
 
-@pytest.mark.parametrize("task", ["listops", "text", "retrieval", "image"])
+@pytest.mark.parametrize("task", TASKS)
 def test_settings_for_a_processor(known, task):
     """The small ones name the accuracy that was reached, and options that exist."""
     path = find_config(f"lra_{task}_cpu")

@@ -126,6 +126,55 @@ def test_numbers_in_any_order(strange):
     assert_near(torch.autograd.grad(evaluate(*leaves, last=True), leaves, upstream), want)
 
 
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("saved", ["ordered", "reordered"])
+def test_saved_tensors_may_come_back_in_another_order(first, saved):
+    leaves, upstream = given(ROWS, last_channels=C)
+    if first:  # a weight that the loop of square layers cannot take
+        leaves[1] = leaves[1].detach().t().contiguous().t().requires_grad_()
+
+    def unpack(t):
+        t = t.detach()
+        return t.contiguous() if saved == "ordered" or t.dim() < 2 else t.t().contiguous().t()
+
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: t, unpack):
+        got = torch.autograd.grad(evaluate(*leaves, last=True), leaves, upstream)
+    assert_near(got, torch.autograd.grad(plain(*leaves, last=True), leaves, upstream))
+
+
+def test_gradients_have_memory_of_their_own():
+    leaves, upstream = given(ROWS, last_channels=C)
+    grads = torch.autograd.grad(evaluate(*leaves, last=True), leaves, upstream)
+    assert len({t.untyped_storage().data_ptr() for t in grads}) == len(grads)
+
+
+def test_gradients_of_many_by_vmap():
+    leaves, upstream = given(ROWS)
+    out = evaluate(*leaves)
+    many = torch.stack([upstream, -2 * upstream])
+    got = torch.func.vmap(lambda v: torch.autograd.grad(out, leaves, v, retain_graph=True))(many)
+    want = torch.autograd.grad(plain(*leaves), leaves, upstream)
+    assert_near(got, [torch.stack([t, -2 * t]) for t in want])
+
+
+@pytest.mark.parametrize("size", [1, C + 8])
+def test_a_bias_of_another_shape_is_torchs(size):
+    (x, *parameters), _ = given(ROWS)
+    parameters[1] = torch.ones(size)
+    if size == 1:
+        torch.testing.assert_close(evaluate(x, *parameters), plain(x, *parameters))
+    else:
+        with pytest.raises(RuntimeError):
+            evaluate(x, *parameters)
+
+
+def test_parameters_elsewhere_are_torchs():
+    (x, weight, *others), _ = given(ROWS)
+    with torch.no_grad():
+        parameters = weight.to("meta"), *others
+        assert evaluate(x, *parameters).device == plain(x, *parameters).device
+
+
 def test_other_inputs_take_torch_operations():
     leaves, _ = given(ROWS, dtype=torch.float64)
     assert torch.equal(evaluate(*leaves), plain(*leaves))

@@ -81,6 +81,35 @@ def test_other_inputs_take_torchs_operations(leaves):
     assert torch.equal(out, functional.rms_norm(leaves[0], leaves[1].shape, leaves[1], EPS))
 
 
+@pytest.mark.parametrize("size", [1, 7])
+def test_a_weight_of_another_shape_is_torchs(size):
+    (x, _), _ = given(8)
+    with pytest.raises(RuntimeError):
+        rms_norm(x, torch.ones(size))
+
+
+@pytest.mark.parametrize("width", [8, 20, 32])
+def test_squares_beyond_the_largest_number(width):
+    (x, weight), upstream = given(width)
+    x.data[5, 3], x.data[6, 2] = 1e20, torch.inf
+    results = []
+    for function in (rms_norm, lambda x, w: functional.rms_norm(x, (width,), w)):
+        out = function(x, weight)
+        results.append((out, *torch.autograd.grad(out, (x, weight), upstream)))
+    for got, want in zip(*results, strict=True):
+        assert torch.equal(got.isfinite(), want.isfinite())
+    assert float(results[0][0][5].detach().abs().max()) == 0
+
+
+def test_gradients_of_many_by_vmap():
+    leaves, upstream = given(8)
+    out = rms_norm(*leaves, EPS)
+    many = torch.stack([upstream, -upstream])
+    got = torch.func.vmap(lambda v: torch.autograd.grad(out, leaves, v, retain_graph=True))(many)
+    want = torch.autograd.grad(plain(*leaves), leaves, upstream)
+    assert_near(got, [torch.stack([t, -t]) for t in want])
+
+
 def test_nan_stays_in_its_row():
     (x, weight), upstream = given(8)
     x.data[5, 3] = torch.nan
