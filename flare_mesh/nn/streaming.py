@@ -47,7 +47,8 @@ def encode_in_chunks(
 ) -> Latents:
     """Latents of a block with input h [N, C], the only memory that grows with N.
 
-    With ``remember``, the latents are those of series of meshes, in one process.
+    If ``remember`` is given, the meshes are steps of series, and the whole of each step must be in
+    one process.
     """
     attention = block.attention
 

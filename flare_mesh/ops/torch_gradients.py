@@ -8,15 +8,14 @@ from torch import Tensor
 from flare_mesh.ops.recording import is_plain
 
 
-def is_batched(grad: Tensor) -> bool:
-    """Whether it stands for many gradients, by ``is_grads_batched`` of torch.autograd.grad."""
-    return torch._C._functorch.is_legacy_batchedtensor(grad)  # pyright: ignore[reportAttributeAccessIssue]
-
-
 def needs_torch(grad: Tensor) -> bool:
-    """Whether a gradient must be computed by torch's operations, or may be by a loop."""
-    # With gradients enabled, for second derivatives.
-    return torch.is_grad_enabled() or not is_plain() or is_batched(grad)
+    """Whether torch's operations must compute a gradient; otherwise a loop can.
+
+    Gradients are enabled for second derivatives. A batched tensor is many gradients at once, which
+    ``torch.autograd.grad`` makes with ``is_grads_batched=True``.
+    """
+    is_batched: bool = torch._C._functorch.is_legacy_batchedtensor(grad)  # pyright: ignore[reportAttributeAccessIssue]
+    return torch.is_grad_enabled() or not is_plain() or is_batched
 
 
 def torch_gradients(
